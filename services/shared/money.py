@@ -1,0 +1,43 @@
+"""Money: a decimal string on the wire, integer minor units inside, never a binary float."""
+
+from decimal import Decimal, DecimalException
+from typing import Final
+
+from iso4217 import Currency
+
+# ISO 4217: how many decimals a currency has. Codes without any (gold, testing) cannot be charged.
+EXPONENTS: Final = {c.code: c.exponent for c in Currency if c.exponent is not None}
+
+# The largest amount, in minor units: what a 64-bit BSON integer holds, with room to add several up.
+LARGEST: Final = 10**15
+
+
+def exponent(currency: str) -> int:
+    """How many decimals `currency` has. Raises ValueError for a code that ISO 4217 does not list."""
+    try:
+        return EXPONENTS[currency]
+    except KeyError:
+        raise ValueError(f"unknown currency {currency!r}: use an ISO 4217 code such as USD") from None
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """`amount` in minor units (cents of USD, yen of JPY).
+
+    Raises ValueError when it is negative, not a number, too large or finer than the currency allows.
+    """
+    decimals = exponent(currency)
+    try:
+        minor = amount.scaleb(decimals)
+        whole = minor == minor.to_integral_value()
+    except DecimalException:
+        whole = False
+    if not (amount.is_finite() and whole):
+        raise ValueError(f"{amount} is not an amount of {currency}: at most {decimals} decimals")
+    if not 0 <= minor <= LARGEST:
+        raise ValueError(f"{amount} {currency} is out of range")
+    return int(minor)
+
+
+def to_decimal(minor: int, currency: str) -> Decimal:
+    """The inverse of `to_minor`, with exactly the decimals of the currency: 29999 USD is 299.99."""
+    return Decimal(minor).scaleb(-exponent(currency))

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# usage: packages.sh
+# Installs what the local cluster needs from the packages of Debian or Ubuntu (as root); does nothing where all is there.
+set -euo pipefail
+. "$(dirname "$0")/environment.sh"
+help_if_asked "$@"
+
+packages=(
+  containerd runc docker.io mmdebstrap debian-archive-keyring # containers, and images to run in them
+  containernetworking-plugins iptables ipset nftables conntrack socat ethtool iproute2 kmod # the node's network
+  ca-certificates curl gettext-base jq openssl python3 python3-pip tar
+)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -Wf '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+say "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq -o DPkg::Lock::Timeout=600 update
+apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,86 @@
+{{- define "service.deployment" -}}
+{{- $name := include "sagashop.fullname" . -}}
+{{- $image := mergeOverwrite (dict "repository" (printf "sagashop/%s" .Chart.Name)) (omit .Values.image "repository") -}}
+{{- with .Values.image.repository }}{{ $_ := set $image "repository" . }}{{ end -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ $name }}
+  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+spec:
+  {{- if not .Values.autoscaling.enabled }}
+  replicas: {{ .Values.replicaCount }}
+  {{- end }}
+  revisionHistoryLimit: 3
+  strategy:
+    rollingUpdate: {maxSurge: 1, maxUnavailable: 0}
+  selector:
+    matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "sagashop.podLabels" (list . "server") | nindent 8 }}
+        {{- range .Values.servers }}
+        sagashop.io/{{ . }}-client: "true"
+        {{- end }}
+        {{- with .Values.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
+      {{- with .Values.podAnnotations }}
+      annotations: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ $name }}
+      {{- if .Values.kubernetesApi }}
+      {{- include "sagashop.pod" (list . .Values 10001 "token") | nindent 6 }}
+      {{- else }}
+      {{- include "sagashop.pod" (list . .Values 10001) | nindent 6 }}
+      {{- end }}
+      {{- include "sagashop.spread" (list . "server" .Values) | nindent 6 }}
+      terminationGracePeriodSeconds: {{ .Values.drain.terminationGracePeriodSeconds }}
+      containers:
+        - name: {{ .Chart.Name }}
+          {{- include "sagashop.container" (list . $image) | nindent 10 }}
+          ports: [{name: http, containerPort: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
+          env: {{- include "service.env" . | nindent 12 }}
+          {{- with .Values.extraEnvFrom }}
+          envFrom: {{- toYaml . | nindent 12 }}
+          {{- end }}
+          resources: {{- toYaml .Values.resources | nindent 12 }}
+          startupProbe: {httpGet: {path: /healthz, port: http}, {{ include "service.probe" .Values.probes.startup }}}
+          livenessProbe: {httpGet: {path: /healthz, port: http}, {{ include "service.probe" .Values.probes.liveness }}}
+          readinessProbe: {httpGet: {path: /readyz, port: http}, {{ include "service.probe" .Values.probes.readiness }}}
+          lifecycle:
+            # Endpoints forget the pod first; then SIGTERM: stop consuming, finish the batch, close.
+            preStop: {sleep: {seconds: {{ .Values.drain.preStopSeconds }}}}
+          volumeMounts:
+            - {name: tmp, mountPath: /tmp}
+            - {name: settings, mountPath: /var/run/secrets/sagashop.io/settings, readOnly: true}
+            {{- with .Values.extraVolumeMounts }}{{ toYaml . | nindent 12 }}{{ end }}
+      volumes:
+        - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
+        - name: settings
+          projected:
+            defaultMode: 0440
+            sources: {{- include "service.settings" . | nindent 14 }}
+        {{- with .Values.extraVolumes }}{{ toYaml . | nindent 8 }}{{ end }}
+{{- end -}}
+
+{{- define "service.probe" -}}
+periodSeconds: {{ .periodSeconds }}, timeoutSeconds: {{ .timeoutSeconds }}, failureThreshold: {{ .failureThreshold }}
+{{- end -}}
+
+{{/* Secrets as files, named as the settings they are. */}}
+{{- define "service.settings" -}}
+{{- $root := . -}}
+{{- $keys := dict "mongodb" "MONGODB_URL" "rabbitmq" "AMQP_URL" "redis" "REDIS_URL" -}}
+{{- range .Values.servers }}
+- secret: {name: {{ include "sagashop.credentials" (list $root . $root.Chart.Name) }}, items: [{key: {{ get $keys . }}, path: {{ get $keys . }}}]}
+{{- end }}
+{{- range .Values.settingsSecrets }}
+- secret:
+    name: {{ tpl .name $root }}
+    items:
+      {{- range .keys }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,31 @@
+{{/* A service's environment, merged by name: what the chart knows, then `env`, then `extraEnv`. Helm 4 applies on the
+     server's side, where a name that comes twice is an error, so duplicates within `extraEnv` are refused here. */}}
+{{- define "service.env" -}}
+{{- $root := . -}}
+{{- $global := .Values.global | default dict -}}
+{{- $env := dict "HOST" "0.0.0.0" "PORT" (include "sagashop.port" .Chart.Name) "SECRETS_DIR" "/var/run/secrets/sagashop.io/settings" -}}
+{{- $_ := set $env "LOG_LEVEL" (dig "logLevel" "info" $global) -}}
+{{- $_ := set $env "JWKS_URL" (printf "%s/.well-known/jwks.json" (include "sagashop.url" (list . "auth"))) -}}
+{{- range .Values.calls -}}
+{{- $_ := set $env (printf "%s_URL" (upper .)) (include "sagashop.url" (list $root .)) -}}
+{{- end -}}
+{{- if dig "tracing" "enabled" false $global -}}
+{{- $_ := set $env "OTEL_EXPORTER_OTLP_ENDPOINT" (dig "tracing" "endpoint" "" $global | default (printf "http://%s:4318" (include "sagashop.sibling" (list . "jaeger")))) -}}
+{{- $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (dig "tracing" "sampleRatio" 1.0 $global | toString) -}}
+{{- end -}}
+{{- range $name, $value := .Values.env -}}
+{{- $_ := set $env $name (tpl (toString $value) $root) -}}
+{{- end -}}
+{{- $extra := dict -}}
+{{- range .Values.extraEnv -}}
+{{- if hasKey $extra .name }}{{ fail (printf "%s: extraEnv names %s twice" $root.Chart.Name .name) }}{{ end -}}
+{{- $_ := set $extra .name . -}}
+{{- end -}}
+{{- range $name := concat (keys $env) (keys $extra) | uniq | sortAlpha }}
+{{- with get $extra $name }}
+- {{ toYaml . | nindent 2 | trim }}
+{{- else }}
+- {name: {{ $name }}, value: {{ get $env $name | quote }}}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,77 @@
+{{/* Every object of a chart is called <release>-<chart>, so that charts find each other by name alone. */}}
+{{- define "sagashop.fullname" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of a sibling chart's object. Takes (list $ "order"). */}}
+{{- define "sagashop.sibling" -}}
+{{- printf "%s-%s" (index . 0).Release.Name (index . 1) | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Where the shop's own services listen, inside the pod and on their Service. */}}
+{{- define "sagashop.port" -}}
+{{- get (dict "auth" 3001 "order" 3002 "gateway" 3003 "product" 3004 "inventory" 3005 "payment" 3006 "notification" 3007) . -}}
+{{- end -}}
+
+{{/* The URL of a sibling service. Takes (list $ "order"). */}}
+{{- define "sagashop.url" -}}
+{{- printf "http://%s:%s" (include "sagashop.sibling" .) (include "sagashop.port" (index . 1)) -}}
+{{- end -}}
+
+{{/* Labels that select pods; they never change. Takes (list $ "component"). */}}
+{{- define "sagashop.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of pods: a new chart version alone restarts nothing. Takes (list $ "component"). */}}
+{{- define "sagashop.podLabels" -}}
+{{- $root := index . 0 -}}
+{{ include "sagashop.selector" . }}
+app.kubernetes.io/part-of: sagashop
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | default $root.Chart.Version | quote }}
+{{- end -}}
+
+{{/* The recommended labels. Takes (list $ "component"). */}}
+{{- define "sagashop.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "sagashop.podLabels" . }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* A selector of a sibling's pods, as a NetworkPolicy peer. Takes (list $ "order"). */}}
+{{- define "sagashop.peer" -}}
+podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kubernetes.io/instance: {{ (index . 0).Release.Name }}}}
+{{- end -}}
+
+{{/* registry/repository:tag@digest. Takes (list $ image): the tag defaults to the chart's appVersion. */}}
+{{- define "sagashop.image" -}}
+{{- $root := index . 0 -}}{{- $image := index . 1 -}}
+{{- $registry := dig "imageRegistry" "" ($root.Values.global | default dict) | default $image.registry -}}
+{{- with $registry }}{{ . }}/{{ end -}}
+{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- with $image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* The Secret with a service's connection URL. Takes (list $ "mongodb" "order"): a given Secret, or the one that the
+     bundled chart makes. */}}
+{{- define "sagashop.credentials" -}}
+{{- $root := index . 0 -}}{{- $server := index . 1 -}}{{- $user := index . 2 -}}
+{{- $given := dig $server "existingSecrets" $user "" ($root.Values.global | default dict) -}}
+{{- $made := printf "%s-%s" $server $user -}}
+{{- if eq $server "redis" -}}{{/* one for all: nothing in it is anybody's own */}}
+{{- $given = dig "redis" "existingSecret" "" ($root.Values.global | default dict) -}}
+{{- $made = "redis" -}}
+{{- end -}}
+{{- $given | default (include "sagashop.sibling" (list $root $made)) -}}
+{{- end -}}
+
+{{/* One value of a Secret that may exist, decoded. Takes (list $ "secret" "key"). An upgrade keeps what an install made. */}}
+{{- define "sagashop.stored" -}}
+{{- $root := index . 0 -}}
+{{- $secret := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
+{{- with $secret }}{{ get (.data | default dict) (index $ 2) | b64dec }}{{ end -}}
+{{- end -}}

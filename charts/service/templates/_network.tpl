@@ -1,0 +1,53 @@
+{{/* "true" when NetworkPolicies are wanted; they are, unless somebody says no. */}}
+{{- define "sagashop.networkPolicies" -}}
+{{- if dig "networkPolicy" "enabled" true (.Values.global | default dict) }}true{{ end -}}
+{{- end -}}
+
+{{/* Name resolution. By port alone: node-local caches have no pod to select. */}}
+{{- define "sagashop.egress.dns" -}}
+- ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+{{- end -}}
+
+{{/* The API server: it has no pod to select and differs in address from cluster to cluster. */}}
+{{- define "sagashop.egress.api" -}}
+- ports: [{port: 443, protocol: TCP}, {port: 6443, protocol: TCP}]
+{{- end -}}
+
+{{/* Servers outside the cluster, for those that talk to servers at all. */}}
+{{- define "sagashop.egress.external" -}}
+{{- with dig "networkPolicy" "externalEgress" list (.Values.global | default dict) -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Who may scrape: a list of NetworkPolicy peers. Takes (list $ port). */}}
+{{- define "sagashop.ingress.metrics" -}}
+{{- $root := index . 0 -}}
+{{- with dig "metrics" "from" list ($root.Values.global | default dict) -}}
+- from: {{- toYaml . | nindent 4 }}
+  ports: [{port: {{ index $ 1 }}, protocol: TCP}]
+{{- end -}}
+{{- end -}}
+
+{{/* A ServiceMonitor or PodMonitor's endpoints. Takes (list $ "kind" "component" "port name"). */}}
+{{- define "sagashop.monitor" -}}
+{{- $root := index . 0 -}}{{- $kind := index . 1 -}}{{- $component := index . 2 -}}
+{{- $metrics := dig "metrics" dict ($root.Values.global | default dict) -}}
+{{- if $metrics.enabled }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: {{ $kind }}
+metadata:
+  name: {{ include "sagashop.fullname" $root }}
+  labels:
+    {{- include "sagashop.labels" (list $root $component) | nindent 4 }}
+    {{- with $metrics.labels }}{{ toYaml . | nindent 4 }}{{ end }}
+spec:
+  selector:
+    matchLabels: {{- include "sagashop.selector" (list $root $component) | nindent 6 }}
+  {{ eq $kind "PodMonitor" | ternary "podMetricsEndpoints" "endpoints" }}:
+    - port: {{ index . 3 }}
+      path: /metrics
+      interval: {{ $metrics.interval | default "30s" }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,107 @@
+{{/* All of a service. A service's chart is this one include. */}}
+{{- define "service.all" -}}
+{{- $name := include "sagashop.fullname" . -}}
+{{- $replicas := .Values.autoscaling.enabled | ternary .Values.autoscaling.minReplicas .Values.replicaCount | int -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ $name }}
+  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+  {{- with .Values.serviceAccount.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ $name }}
+  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+  {{- with .Values.expose.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ .Values.expose.type }}
+  selector: {{- include "sagashop.selector" (list . "server") | nindent 4 }}
+  ports:
+    - name: http
+      port: {{ include "sagashop.port" .Chart.Name }}
+      targetPort: http
+      protocol: TCP
+      appProtocol: http
+      {{- with .Values.expose.nodePort }}
+      nodePort: {{ . }}
+      {{- end }}
+---
+{{ include "service.deployment" . }}
+{{- if .Values.autoscaling.enabled }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ $name }}
+  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $name }}}
+  minReplicas: {{ .Values.autoscaling.minReplicas }}
+  maxReplicas: {{ .Values.autoscaling.maxReplicas }}
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: {{ .Values.autoscaling.targetCPUUtilizationPercentage }}}}
+{{- end }}
+{{- if gt $replicas 1 }}
+---
+{{ include "sagashop.budget" . }}
+{{- end }}
+{{- if include "sagashop.networkPolicies" . }}
+---
+{{ include "service.networkPolicy" . }}
+{{- end }}
+{{- include "sagashop.monitor" (list . "ServiceMonitor" "server" "http") }}
+{{- end -}}
+
+{{- define "service.networkPolicy" -}}
+{{- $root := . -}}
+{{- $ports := dict "mongodb" 27017 "rabbitmq" 5672 "redis" 6379 -}}
+{{- $calls := without (append .Values.calls "auth" | uniq) .Chart.Name -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "sagashop.fullname" . }}
+  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    {{- if .Values.networkPolicy.public }}
+    - ports: [{port: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
+    {{- else if .Values.calledBy }}
+    - ports: [{port: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
+      from:
+        {{- range .Values.calledBy }}
+        - {{ include "sagashop.peer" (list $root .) }}
+        {{- end }}
+    {{- end }}
+    {{- include "sagashop.ingress.metrics" (list . (include "sagashop.port" .Chart.Name)) | nindent 4 }}
+    {{- with .Values.networkPolicy.extraIngress }}{{ toYaml . | nindent 4 }}{{ end }}
+  egress:
+    {{- include "sagashop.egress.dns" . | nindent 4 }}
+    {{- range .Values.servers }}
+    - to: [{{ "{" }}{{ include "sagashop.peer" (list $root .) }}{{ "}" }}]
+      ports: [{port: {{ get $ports . }}, protocol: TCP}]
+    {{- end }}
+    {{- range $calls }}
+    - to: [{{ "{" }}{{ include "sagashop.peer" (list $root .) }}{{ "}" }}]
+      ports: [{port: {{ include "sagashop.port" . }}, protocol: TCP}]
+    {{- end }}
+    {{- if dig "tracing" "enabled" false (.Values.global | default dict) }}
+    - to: [{{ "{" }}{{ include "sagashop.peer" (list . "jaeger") }}{{ "}" }}]
+      ports: [{port: 4318, protocol: TCP}]
+    {{- end }}
+    {{- if .Values.kubernetesApi }}
+    {{- include "sagashop.egress.api" . | nindent 4 }}
+    {{- end }}
+    {{- include "sagashop.egress.external" . | nindent 4 }}
+    {{- with .Values.networkPolicy.extraEgress }}{{ toYaml . | nindent 4 }}{{ end }}
+{{- end -}}

@@ -1,0 +1,83 @@
+{{/* What every pod has: restricted Pod Security, no API token, no service links. Takes (list $ values uid [automount]). */}}
+{{- define "sagashop.pod" -}}
+{{- $root := index . 0 -}}{{- $values := index . 1 -}}{{- $uid := index . 2 -}}
+{{- $secrets := concat (dig "imagePullSecrets" list ($root.Values.global | default dict)) (dig "pullSecrets" list $values.image) -}}
+automountServiceAccountToken: {{ gt (len .) 3 | ternary true false }}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ $uid }}
+  runAsGroup: {{ $uid }}
+  fsGroup: {{ $uid }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with $secrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What every container has. Takes (list $ image). */}}
+{{- define "sagashop.container" -}}
+image: {{ include "sagashop.image" . | quote }}
+imagePullPolicy: {{ (index . 1).pullPolicy | default "IfNotPresent" }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Replicas on different nodes, and in different zones, when there are several. Takes (list $ "component" values). */}}
+{{- define "sagashop.spread" -}}
+{{- $root := index . 0 -}}{{- $component := index . 1 -}}{{- $values := index . 2 -}}
+{{- if $values.topologySpread.enabled }}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: {{ $values.topologySpread.whenUnsatisfiable }}
+    labelSelector:
+      matchLabels: {{- include "sagashop.selector" (list $root $component) | nindent 8 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A server's volume. */}}
+{{- define "sagashop.claim" -}}
+- metadata:
+    name: data
+  spec:
+    accessModes: [ReadWriteOnce]
+    {{- with .Values.persistence.storageClass }}
+    storageClassName: {{ . }}
+    {{- end }}
+    resources: {requests: {storage: {{ .Values.persistence.size }}}}
+{{- end -}}
+
+{{/* One pod at a time may be evicted; asked for only where there is more than one. */}}
+{{- define "sagashop.budget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ include "sagashop.fullname" . }}
+  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}
+{{- end -}}

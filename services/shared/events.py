@@ -7,7 +7,7 @@ itself. Bodies are `{"type": ..., "data": {...}}`; the envelope travels in the A
 from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from services.shared import money
 
@@ -45,7 +45,7 @@ class Missing(Struct, frozen=True, rename="camel"):
     available: Count
 
 
-class Event(Struct, frozen=True, rename="camel", kw_only=True):
+class Event(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """Something that happened, or (imperative names) something asked of another service."""
 
     type: ClassVar[str]
@@ -74,7 +74,8 @@ def _lines_differ(lines: tuple[Line, ...] | tuple[PricedLine, ...] | tuple[Missi
 class ReserveStock(OrderEvent, frozen=True, kw_only=True):
     type = "INVENTORY_RESERVE_REQUEST"
     products: Annotated[tuple[Line, ...], Meta(min_length=1)]
-    fulfilment: Fulfilment = "all"
+    # A factory, so that it is written even when it is the default: consumers may want to read it.
+    fulfilment: Fulfilment = field(default_factory=lambda: "all")
     # Asked for product by product (the older form): a refusal speaks for this product alone.
     product_id: ProductId | None = None
 

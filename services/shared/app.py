@@ -1,0 +1,132 @@
+"""The FastAPI shell of every service: life cycle, probes, metrics, errors, the caller's identity."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import aiohttp
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.shared import problems, telemetry
+from services.shared.auth import Forbidden, Tokens, User
+from services.shared.engine import Engine, Readiness
+from services.shared.problems import problem
+from services.shared.requests import RequestScope
+from services.shared.settings import Settings
+
+VERSION: Final = "0.1.0"
+SHUTDOWN_SECONDS: Final = 20
+ReadinessCheck = Callable[[], Awaitable[Readiness]]
+
+
+def create_app(
+    settings: Settings,
+    router: APIRouter,
+    life: Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]],
+) -> FastAPI:
+    """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        telemetry.setup(
+            settings.service, level=settings.log_level, sample_ratio=settings.otel_traces_sampler_arg
+        )
+        async with aiohttp.ClientSession() as session:
+            app.state.http = session
+            app.state.tokens = Tokens(session, settings.jwks_url, settings.jwt_issuer, settings.jwt_audience)
+            async with life(app) as readiness:
+                app.state.readiness = readiness
+                yield
+        telemetry.shutdown()
+
+    app = FastAPI(title=f"sagashop {settings.service}", version=VERSION, lifespan=lifespan)
+    app.add_middleware(RequestScope)
+    problems.install(app)
+    app.include_router(_probes)
+    app.include_router(router)
+    return app
+
+
+def engine_life(
+    make: Callable[[], Engine], *background: Callable[[Engine], Any]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]]:
+    """The life of a service that is an engine, and coroutines beside it."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        engine = make()
+        app.state.engine = engine
+        engine.start(*(work(engine) for work in background))
+        try:
+            yield engine.readiness
+        finally:
+            await engine.stop()
+
+    return life
+
+
+def serve(app: FastAPI, settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT; then finishes what is at hand."""
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+# --- what routes ask for ----------------------------------------------------------------------------------
+
+
+async def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+async def _caller(request: Request, authorization: Annotated[str | None, Header()] = None) -> User:
+    tokens: Tokens = request.app.state.tokens
+    return await tokens.user(authorization)
+
+
+async def _admin(caller: Annotated[User, Depends(_caller)]) -> User:
+    if not caller.is_admin:
+        raise Forbidden("this is for administrators")
+    return caller
+
+
+TheEngine = Annotated[Engine, Depends(_engine)]
+Caller = Annotated[User, Depends(_caller)]
+Admin = Annotated[User, Depends(_admin)]
+
+# --- probes -----------------------------------------------------------------------------------------------
+
+_probes = APIRouter(include_in_schema=False)
+
+
+@_probes.get("/healthz")
+async def healthz(request: Request) -> Response:
+    engine: Engine | None = getattr(request.app.state, "engine", None)
+    if engine is not None and engine.failed:
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a part of the engine died")
+    return Response("ok", media_type="text/plain")
+
+
+@_probes.get("/readyz")
+async def readyz(request: Request) -> Response:
+    readiness = await request.app.state.readiness()
+    if not readiness.ready:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, readiness.detail)
+    return Response(readiness.detail, media_type="text/plain")
+
+
+@_probes.get("/metrics")
+async def metrics() -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

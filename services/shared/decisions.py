@@ -1,0 +1,107 @@
+"""The vocabulary of the business rules: pure functions from what is and what came to what shall be.
+
+A rule gets the loaded aggregates and one message, and answers with a `Decision`, or raises. It does no I/O
+and reads no clock: the time comes in with the message. `commit.py` does the rest, for every service alike.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
+
+from msgspec import Struct, field
+
+from services.shared.events import Event
+
+
+class Aggregate(Struct, frozen=True, rename="camel", kw_only=True):
+    """What is loaded, changed and stored as one document. Never changed in place."""
+
+    collection: ClassVar[str]
+    id: str = field(name="_id")
+    # How often it was stored. The engine counts.
+    version: int = 0
+
+
+AnyAggregate = TypeVar("AnyAggregate", bound=Aggregate)
+
+
+class Ref(NamedTuple):
+    """Names an aggregate, whether it exists or not."""
+
+    kind: type[Aggregate]
+    id: str
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """An input: an event from a queue, or a command from HTTP."""
+
+    id: str
+    # The queue it came by, or "http". An id is handled once per source.
+    source: str
+    body: object
+    at: datetime
+    # W3C trace context of the span that handles it: what it causes is traced under it.
+    traceparent: str | None = None
+    # No retry follows: who can decide without waiting any longer has to.
+    last_try: bool = False
+
+    @property
+    def trace_id(self) -> str | None:
+        return self.traceparent.split("-")[1] if self.traceparent else None
+
+
+class Verdict(StrEnum):
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    # It contradicts what happened: recorded on the aggregate, for a human to look at.
+    ATTENTION = "attention"
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What shall be: changed aggregates, events to publish, the answer to whoever asked."""
+
+    changed: tuple[Aggregate, ...] = ()
+    events: tuple[Event, ...] = ()
+    reply: object = None
+    verdict: Verdict = Verdict.APPLIED
+
+
+class Loaded(Protocol):
+    """The aggregates at hand, as earlier messages of the batch left them."""
+
+    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None: ...
+
+
+class Domain(NamedTuple):
+    """A service's rules, as the engine wants them."""
+
+    kinds: tuple[type[Aggregate], ...]
+    # Which aggregates a message needs. Asked again once those are loaded, until it names nothing new: a
+    # release names the reservation first, and then the stock that it holds.
+    reads: Callable[[Message, Loaded], Iterable[Ref]]
+    decide: Callable[[Loaded, Message], Decision]
+
+
+class Premature(Exception):  # noqa: N818  # a state of affairs, not a failure
+    """The message is ahead of its cause: to be tried again later."""
+
+
+class Rejected(Exception):  # noqa: N818  # see Premature
+    """The message can never be served here: to the dead letters at once, with this reason."""
+
+
+class Refused(Exception):  # noqa: N818  # see Premature
+    """A command that the state forbids. The text tells the caller what to do."""
+
+
+class NotFound(Refused):
+    """What the command is about does not exist, or not for this caller."""
+
+
+class KeyReused(Refused):
+    """The idempotency key was used before, for something else."""
+
+
+class Deferred(Exception):  # noqa: N818  # see Premature
+    """The outcome of a side effect is unknown: to be tried again, with growing delay, for as long as it takes."""

@@ -1,0 +1,161 @@
+"""Side effects outside the database: intent stored first, then performed, then decided on.
+
+Charging a card or sending a mail happens before its message enters a batch, concurrently and bounded, with
+an idempotency key. Its outcome is what is decided on, against the state as it is then. A slow card holds up
+nobody, and a crash anywhere leaves an intent that the redelivered message resolves.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from msgspec import structs
+from pymongo import InsertOne, ReplaceOne
+from pymongo.errors import BulkWriteError, PyMongoError
+
+from services.shared.commit import BACKOFF_SECONDS, DUPLICATE_KEY
+from services.shared.decisions import Aggregate, Decision, Message, Ref
+from services.shared.store import Store, to_document
+
+CONCURRENCY: Final = 256
+log = logging.getLogger(__name__)
+
+
+class Effects(NamedTuple):
+    """A service's side effects, as the stage wants them."""
+
+    # The aggregate that holds the intent; its id is the message's subject.
+    kind: type[Aggregate]
+    # Pure: what to store before anything is done, or None where nothing is to be done. The aggregate as it is
+    # means that the intent is stored already: perform it again.
+    intend: Callable[[Any, Message], Aggregate | None]
+    # With the stored intent: the new body of the message, on which the domain decides. Raises Deferred when
+    # the outcome is not known.
+    perform: Callable[[Any, Message], Awaitable[object]]
+
+
+class _Waiting(NamedTuple):
+    message: Message
+    subject: str
+    future: asyncio.Future[Decision]
+
+
+class EffectStage:
+    """Stands between deliveries and the committer: `submit` has the committer's signature."""
+
+    def __init__(
+        self,
+        store: Store,
+        effects: Effects,
+        submit: Callable[[Message], asyncio.Future[Decision]],
+        *,
+        max_batch: int,
+        linger_seconds: float,
+    ) -> None:
+        self._store, self._effects, self._commit = store, effects, submit
+        self._max_batch, self._linger = max_batch, linger_seconds
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, message: Message) -> asyncio.Future[Decision]:
+        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Waiting(message, message.body.subject, future))  # type: ignore[attr-defined]  # an Event
+        return future
+
+    async def run(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            if self._max_batch > 1 and self._queue.empty():
+                await asyncio.sleep(self._linger)
+            while len(batch) < self._max_batch and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            for waiting, intent in await self._store_intents(batch):
+                task = asyncio.create_task(self._perform(waiting, intent))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _store_intents(self, batch: Sequence[_Waiting]) -> list[tuple[_Waiting, Aggregate | None]]:
+        """Loads, intends, stores: one query and one write a batch, again for those whom another overtook."""
+        ready: list[tuple[_Waiting, Aggregate | None]] = []
+        failures = 0
+        while batch:
+            try:
+                decided, batch = await self._store_once(batch)
+                ready += decided
+            except BulkWriteError:
+                continue
+            except PyMongoError as error:
+                delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+                failures += 1
+                log.warning("%d intents wait %.1f s for the database: %s", len(batch), delay, error)
+                await asyncio.sleep(delay)
+        return ready
+
+    async def _store_once(
+        self, batch: Sequence[_Waiting]
+    ) -> tuple[list[tuple[_Waiting, Aggregate | None]], list[_Waiting]]:
+        kind = self._effects.kind
+        loaded = await self._store.load({Ref(kind, waiting.subject) for waiting in batch})
+        ready: list[tuple[_Waiting, Aggregate | None]] = []
+        again: list[_Waiting] = []
+        operations: dict[str, InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]] = {}
+        for waiting in batch:
+            if waiting.subject in operations:
+                again.append(waiting)  # of one aggregate one at a time
+                continue
+            before = loaded[Ref(kind, waiting.subject)]
+            try:
+                intent = self._effects.intend(before, waiting.message)
+            except Exception as error:  # noqa: BLE001  # it is this message's, whose consumer deals with it
+                waiting.future.set_exception(error)
+                continue
+            if intent is not None and intent is not before:
+                intent = structs.replace(intent, version=intent.version + 1)
+                operations[waiting.subject] = _write(before, intent)
+            ready.append((waiting, intent))
+        overtaken = await self._write(operations)
+        again += [waiting for waiting, _ in ready if waiting.subject in overtaken]
+        return [pair for pair in ready if pair[0].subject not in overtaken], again
+
+    async def _write(self, operations: dict[str, Any]) -> set[str]:
+        """Stores the intents and returns the ids that somebody else changed in the meantime."""
+        if not operations:
+            return set()
+        ids = list(operations)
+        collection = self._store.collection(self._effects.kind)
+        try:
+            result = await collection.bulk_write(list(operations.values()), ordered=False)
+        except BulkWriteError as error:
+            errors = (error.details or {}).get("writeErrors", [])
+            if any(each["code"] != DUPLICATE_KEY for each in errors):
+                raise
+            return {ids[each["index"]] for each in errors}
+        replaces = sum(isinstance(operation, ReplaceOne) for operation in operations.values())
+        if result.matched_count == replaces:
+            return set()
+        # Which of the replacements missed is not told: look at them all again. Those that did not miss
+        # find their intent stored.
+        return {id_ for id_, operation in operations.items() if isinstance(operation, ReplaceOne)}
+
+    async def _perform(self, waiting: _Waiting, intent: Aggregate | None) -> None:
+        message = waiting.message
+        try:
+            if intent is not None:
+                async with self._slots:
+                    message = structs.replace(message, body=await self._effects.perform(intent, message))
+            decision = await self._commit(message)
+        except Exception as error:  # noqa: BLE001  # it is this message's, whose consumer deals with it
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+        else:
+            if not waiting.future.done():
+                waiting.future.set_result(decision)
+
+
+def _write(before: Aggregate | None, intent: Aggregate) -> InsertOne[Any] | ReplaceOne[Any]:
+    document = to_document(intent)
+    if before is None:
+        return InsertOne(document)
+    return ReplaceOne({"_id": before.id, "version": before.version}, document)

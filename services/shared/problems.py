@@ -1,0 +1,80 @@
+"""Errors as RFC 9457 problem documents that say what to do about it."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pymongo.errors import ConnectionFailure
+from starlette.exceptions import HTTPException
+
+from services.shared.auth import Forbidden, KeysUnavailable, Unauthenticated
+from services.shared.commit import Unavailable
+from services.shared.decisions import KeyReused, NotFound, Refused
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final = {"Retry-After": "1"}
+# The most particular first: NotFound and KeyReused are Refused, too.
+STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ...]] = (
+    (NotFound, HTTPStatus.NOT_FOUND, {}),
+    (KeyReused, HTTPStatus.UNPROCESSABLE_ENTITY, {}),
+    (Refused, HTTPStatus.CONFLICT, {}),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
+    (Forbidden, HTTPStatus.FORBIDDEN, {}),
+    (KeysUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
+    (ConnectionFailure, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
+)
+log = logging.getLogger(__name__)
+
+
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    """A problem response. `members` are added to the document, as `errors` for a validation."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return Response(json.dumps(body | members), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem document."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(Exception, _unexpected)
+    for kind, _, _ in STATUS_OF:
+        app.add_exception_handler(kind, _known)
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    status, headers = next((status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind))
+    detail = "the database is away" if isinstance(error, ConnectionFailure) else str(error)
+    return problem(status, detail, headers)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for no other
+    return problem(error.status_code, str(error.detail), error.headers)
+
+
+async def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # it is registered for no other
+    errors = error.errors()
+    if any(each["type"] == "json_invalid" for each in errors):
+        return problem(HTTPStatus.BAD_REQUEST, "the body is not valid JSON")
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _summary(errors), errors=[_field(each) for each in errors])
+
+
+def _field(error: Mapping[str, Any]) -> dict[str, str]:
+    return {"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"])}
+
+
+def _summary(errors: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{field['field']}: {field['message']}" for field in map(_field, errors))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is our fault, and logged; try again later")

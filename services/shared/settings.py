@@ -1,0 +1,48 @@
+"""Settings that every service has, read from the environment and from files in SECRETS_DIR."""
+
+import os
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """An environment variable wins over a file of the same (lower-case) name in SECRETS_DIR."""
+
+    model_config = SettingsConfigDict(extra="ignore", secrets_dir=os.environ.get("SECRETS_DIR") or None)
+
+    service: str
+    host: str = "0.0.0.0"  # noqa: S104  # a service in a container is there to be reached
+    port: Port
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    jwks_url: str = "http://127.0.0.1:3001/.well-known/jwks.json"
+    jwt_issuer: str = "sagashop"
+    jwt_audience: str = "sagashop"
+    # Ratio of traces that are recorded; the exporter itself reads the standard OTEL_* variables.
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class DatabaseSettings(Settings):
+    mongodb_url: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+    # The service's own name unless given.
+    mongodb_database: str = ""
+
+    @property
+    def database(self) -> str:
+        return self.mongodb_database or self.service
+
+
+class EngineSettings(DatabaseSettings):
+    """Of the services that consume or publish events."""
+
+    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
+    commit_max_batch: Annotated[int, Field(ge=1, le=1000)] = 100
+    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 3
+    commit_queue_size: Annotated[int, Field(ge=1)] = 2000
+
+
+BODY_LIMIT_BYTES: Final = 64 * 1024

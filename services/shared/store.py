@@ -1,0 +1,104 @@
+"""Aggregates as MongoDB documents: loading by id, writing what changed, making collections and indexes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from bson.codec_options import CodecOptions
+from pymongo import AsyncMongoClient, IndexModel, InsertOne, ReplaceOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import CollectionInvalid
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from services.shared.decisions import Aggregate, AnyAggregate, Ref
+
+Document: TypeAlias = dict[str, Any]
+# Acknowledged means: on the disks of a majority.
+WRITE_CONCERN: Final = WriteConcern(w="majority", j=True)
+SNAPSHOT: Final = ReadConcern("snapshot")
+TIMEOUT_MS: Final = 5000
+
+
+def connect(url: str) -> AsyncMongoClient[Document]:
+    """A client whose calls end, with an error, within seconds when the database is away."""
+    return AsyncMongoClient(
+        url,
+        tz_aware=True,
+        serverSelectionTimeoutMS=TIMEOUT_MS,
+        connectTimeoutMS=TIMEOUT_MS,
+        # Writes wait for the majority; a primary that lost it must not hold us for ever.
+        socketTimeoutMS=4 * TIMEOUT_MS,
+        appname="sagashop",
+    )
+
+
+def from_document(kind: type[AnyAggregate], document: Mapping[str, Any]) -> AnyAggregate:
+    return msgspec.convert(document, kind)
+
+
+def to_document(aggregate: Aggregate) -> Document:
+    document: Document = msgspec.to_builtins(aggregate, builtin_types=(datetime,))
+    return document
+
+
+class Store:
+    """One service's database."""
+
+    def __init__(self, client: AsyncMongoClient[Document], name: str) -> None:
+        self.client = client
+        self.database: AsyncDatabase[Document] = client.get_database(
+            name,
+            codec_options=CodecOptions(tz_aware=True),
+            write_concern=WRITE_CONCERN,
+            read_concern=ReadConcern("majority"),
+        )
+
+    def collection(self, kind: type[Aggregate]) -> AsyncCollection[Document]:
+        return self.database[kind.collection]
+
+    async def prepare(self, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
+        """Makes collections and their indexes; several replicas may do so at the same time."""
+        existing = set(await self.database.list_collection_names())
+        for name, models in indexes.items():
+            if name not in existing:
+                try:
+                    await self.database.create_collection(name)
+                except CollectionInvalid:  # another replica was first
+                    pass
+            if models:
+                await self.database[name].create_indexes(list(models))
+
+    async def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
+        document = await self.collection(kind).find_one({"_id": id_})
+        return None if document is None else from_document(kind, document)
+
+    async def load(
+        self, refs: Iterable[Ref], session: AsyncClientSession | None = None
+    ) -> dict[Ref, Aggregate | None]:
+        """Each ref's aggregate, or None where there is none: one query a collection."""
+        wanted: defaultdict[type[Aggregate], list[str]] = defaultdict(list)
+        found: dict[Ref, Aggregate | None] = {}
+        for ref in refs:
+            wanted[ref.kind].append(ref.id)
+            found[ref] = None
+        for kind, ids in wanted.items():
+            async for document in self.collection(kind).find({"_id": {"$in": ids}}, session=session):
+                found[Ref(kind, document["_id"])] = from_document(kind, document)
+        return found
+
+    async def write(
+        self, changed: Iterable[tuple[Aggregate, bool]], session: AsyncClientSession | None
+    ) -> None:
+        """Inserts the aggregates marked new and replaces the others, one command a collection."""
+        operations: defaultdict[str, list[InsertOne[Document] | ReplaceOne[Document]]] = defaultdict(list)
+        for aggregate, is_new in changed:
+            document = to_document(aggregate)
+            operation = InsertOne(document) if is_new else ReplaceOne({"_id": aggregate.id}, document)
+            operations[aggregate.collection].append(operation)
+        for name, batch in operations.items():
+            await self.database[name].bulk_write(batch, ordered=False, session=session)

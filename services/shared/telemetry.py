@@ -1,0 +1,152 @@
+"""What an operator sees: JSON logs with trace ids, Prometheus metrics, OpenTelemetry traces."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+HTTP_DURATION: Final = Histogram(
+    "sagashop_http_request_duration_seconds",
+    "HTTP requests, by route template",
+    ["method", "route", "status"],
+    buckets=LATENCY_BUCKETS,
+)
+BATCH_SIZE: Final = Histogram(
+    "sagashop_commit_batch_size", "Messages in a transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
+)
+COMMIT_DURATION: Final = Histogram(
+    "sagashop_commit_duration_seconds", "From batch to commit, retries included", buckets=LATENCY_BUCKETS
+)
+TRANSACTIONS: Final = Counter("sagashop_transactions_total", "Transactions by how they ended", ["result"])
+DUPLICATES: Final = Counter("sagashop_inbox_duplicates_total", "Messages handled before", ["source"])
+ATTENTION: Final = Counter("sagashop_attention_total", "Messages that contradict what happened", ["source"])
+CONSUMED: Final = Counter("sagashop_consumed_total", "Messages settled", ["queue", "type", "result"])
+RETRIES: Final = Counter("sagashop_consumer_retries_total", "Messages sent to a retry queue", ["queue", "kind"])
+DEAD_LETTERS: Final = Counter("sagashop_dead_letters_total", "Messages sent to a .dlq", ["queue", "kind"])
+PUBLISHED: Final = Counter("sagashop_published_total", "Events confirmed by the broker", ["type"])
+PUBLISH_FAILURES: Final = Counter(
+    "sagashop_publish_failures_total", "Events not confirmed, or without a queue", ["type", "reason"]
+)
+OUTBOX_EVENTS: Final = Gauge("sagashop_outbox_events", "Events committed and not yet confirmed")
+OUTBOX_AGE: Final = Gauge("sagashop_outbox_oldest_seconds", "Age of the oldest unpublished event")
+BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected and consuming")
+
+_tracer = trace.get_tracer("sagashop")
+_NOT_RECORDING: Final = trace.INVALID_SPAN
+_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+
+def setup(service: str, *, level: str, sample_ratio: float) -> None:
+    """Configures logs and traces of this process. Traces are exported where OTEL_EXPORTER_OTLP_ENDPOINT says."""
+    _setup_logs(service, level)
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
+        provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(sample_ratio))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        trace.set_tracer_provider(provider)
+
+
+def shutdown() -> None:
+    """Sends the spans that are still buffered."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+
+
+def _setup_logs(service: str, level: str) -> None:
+    def identify(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        event["service"] = service
+        if traceparent := _current.get():
+            event.setdefault("trace_id", traceparent.split("-")[1])
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        identify,
+    ]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.EventRenamer("message"),
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # Reconnecting is our own business, and logged by us.
+    for noisy in ("aiormq", "aio_pika", "pymongo"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def parse(traceparent: str | None) -> SpanContext | None:
+    """The W3C trace context in `traceparent`, or None when it is not one."""
+    parts = (traceparent or "").split("-")
+    try:
+        _version, trace_id, span_id, flags = parts
+        context = SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))  # noqa: FBT003
+    except ValueError:
+        return None
+    return context if context.is_valid else None
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """For logs: the trace that a message belongs to."""
+    context = parse(traceparent)
+    return f"{context.trace_id:032x}" if context else None
+
+
+def render(context: SpanContext) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def start_span(
+    name: str, parent: str | None, kind: SpanKind, attributes: Mapping[str, str]
+) -> tuple[Span, str | None]:
+    """A span under `parent`, with the traceparent of what happens inside it.
+
+    An unsampled parent is passed on as it is: at 5 % sampling most messages cost no span at all.
+    """
+    context = parse(parent)
+    if context is not None and not context.trace_flags.sampled:
+        return _NOT_RECORDING, parent
+    above = trace.set_span_in_context(trace.NonRecordingSpan(context)) if context else None
+    span = _tracer.start_span(name, context=above, kind=kind, attributes=dict(attributes))
+    own = span.get_span_context()
+    return span, render(own) if own.is_valid else parent
+
+
+@contextmanager
+def within(traceparent: str | None) -> Iterator[None]:
+    """What is logged and asked of others in here belongs to that trace."""
+    token = _current.set(traceparent)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_traceparent() -> str | None:
+    return _current.get()

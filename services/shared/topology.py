@@ -1,0 +1,91 @@
+"""Exchanges, queues and bindings of one service, declared alike on RabbitMQ 3.10 and 4.x.
+
+Each queue Q is a quorum queue with `Q.retry.1`, `.2`, `.3`, one delay each (in a queue of mixed delays the
+short ones wait behind the long ones), and `Q.dlq`. A service's own direct exchange leads to its queues by
+name, so that retries need no permission on the default exchange, through which one reaches every queue.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from aiormq.abc import AbstractChannel
+
+from services.shared.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
+
+RETRY_DELAYS_MS: Final = (1_000, 10_000, 60_000)
+# After so many returns to the queue (its consumer died over it each time) the broker itself dead-letters it.
+DELIVERY_LIMIT: Final = 50
+TIMEOUT: Final = 20.0
+
+
+def retry_exchange(service: str) -> str:
+    return f"{service}.retry"
+
+
+def retry_queue(queue: str, step: int) -> str:
+    """`step` counts from 1."""
+    return f"{queue}.retry.{step}"
+
+
+def dead_letter_queue(queue: str) -> str:
+    return f"{queue}.dlq"
+
+
+def all_queues(queue: str) -> tuple[str, ...]:
+    steps = range(1, len(RETRY_DELAYS_MS) + 1)
+    return (queue, *(retry_queue(queue, step) for step in steps), dead_letter_queue(queue))
+
+
+def subscriptions(service: str, *, auto_compensation: bool) -> dict[str, tuple[type[Event], ...]]:
+    """What the service's queues are bound to, given the one setting that decides a binding."""
+    return {
+        queue: tuple(event for event in events if auto_compensation or not _optional(queue, event))
+        for queue, events in CONSUMES[service].items()
+    }
+
+
+def _optional(queue: str, event: type[Event]) -> bool:
+    return queue == "inventory-events" and event is AUTO_COMPENSATION
+
+
+def _dead_lettering_to(service: str, queue: str) -> dict[str, str | int]:
+    """At least once: the broker keeps a message until its new queue has it."""
+    return {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": retry_exchange(service),
+        "x-dead-letter-routing-key": queue,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+async def declare_exchange(channel: AbstractChannel) -> None:
+    await channel.exchange_declare(EXCHANGE, exchange_type="topic", durable=True, timeout=TIMEOUT)
+
+
+async def declare(
+    channel: AbstractChannel, service: str, queues: Mapping[str, Iterable[type[Event]]]
+) -> None:
+    """Makes everything that is missing; changes nothing that is there."""
+    await declare_exchange(channel)
+    if not queues:
+        return
+    exchange = retry_exchange(service)
+    await channel.exchange_declare(exchange, exchange_type="direct", durable=True, timeout=TIMEOUT)
+    for queue, events in queues.items():
+        main = _dead_lettering_to(service, dead_letter_queue(queue)) | {"x-delivery-limit": DELIVERY_LIMIT}
+        arguments = {queue: main, dead_letter_queue(queue): {"x-queue-type": "quorum"}}
+        for step, delay in enumerate(RETRY_DELAYS_MS, start=1):
+            arguments[retry_queue(queue, step)] = _dead_lettering_to(service, queue) | {"x-message-ttl": delay}
+        for name, how in arguments.items():
+            await channel.queue_declare(name, durable=True, arguments=how, timeout=TIMEOUT)
+            await channel.queue_bind(name, exchange, name, timeout=TIMEOUT)
+        await _bind(channel, queue, CONSUMES[service][queue], set(events))
+
+
+async def _bind(
+    channel: AbstractChannel, queue: str, possible: Iterable[type[Event]], wanted: set[type[Event]]
+) -> None:
+    for event in possible:
+        change = channel.queue_bind if event in wanted else channel.queue_unbind
+        await change(queue, EXCHANGE, event.type, timeout=TIMEOUT)

@@ -1,0 +1,1 @@
+"""The SagaMonitor operator: finds orders that got stuck and has them compensated."""

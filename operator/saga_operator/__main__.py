@@ -1,0 +1,5 @@
+"""`python -m saga_operator` runs the operator."""
+
+from saga_operator.main import main
+
+main()

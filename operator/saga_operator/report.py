@@ -1,0 +1,210 @@
+"""What a SagaMonitor shows after a sweep: its status and the Events worth posting. Pure, as the policy is."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from saga_operator import conditions
+from saga_operator.conditions import Condition, Event, timestamp
+from saga_operator.news import SUSPENDED, news
+from saga_operator.spec import Spec
+from saga_operator.sweep import LISTED_AT_MOST, Action, Outcome, StaleOrder, Sweep, delay_until_next
+
+RECENT = 10
+_RESULTS = {
+    Outcome.COMPENSATED: "Accepted",
+    Outcome.ALREADY: "AlreadyCompensated",
+    Outcome.FAILED: "Failed",
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The resource as it was when the sweep was decided on."""
+
+    generation: int
+    status: Mapping[str, Any]
+    sweep_request: str | None = None
+
+    @property
+    def conditions(self) -> list[Mapping[str, Any]]:
+        return list(self.status.get("conditions") or ())
+
+    @property
+    def failed_before(self) -> frozenset[str]:
+        recent = self.status.get("recentCompensations") or ()
+        return frozenset(entry["orderID"] for entry in recent if entry["result"] == "Failed")
+
+
+@dataclass(frozen=True)
+class Report:
+    status: dict[str, Any]
+    """A JSON merge patch of `.status`: None removes a field."""
+    events: tuple[Event, ...]
+
+
+def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
+    failures = 0 if sweep.succeeded else (seen.status.get("consecutiveFailures") or 0) + 1
+    now = sweep.finished
+    judged = (
+        _ready(spec, sweep),
+        _reachable(sweep),
+        _stale(seen, sweep),
+        _degraded(failures, spec.failure_threshold, sweep),
+    )
+    counted = {} if sweep.found is None else _counts(sweep.found, spec)
+    succeeded = {"lastSuccessfulSweepTime": timestamp(now)} if sweep.succeeded else {}
+    return _report(
+        seen,
+        judged,
+        now,
+        {
+            "lastSweepTime": timestamp(now),
+            "nextSweepTime": timestamp(now + delay_until_next(spec.interval, failures)),
+            "lastHandledSweepRequest": seen.sweep_request,
+            "consecutiveFailures": failures,
+            "compensatedTotal": (seen.status.get("compensatedTotal") or 0) + sweep.count(Outcome.COMPENSATED),
+            "failedTotal": (seen.status.get("failedTotal") or 0) + sweep.count(Outcome.FAILED),
+            "lastSweep": _last_sweep(sweep),
+            "recentCompensations": _recent(seen, sweep),
+            **counted,
+            **succeeded,
+        },
+    )
+
+
+def suspended(seen: Seen, now: datetime) -> Report:
+    message = "sweeps are suspended by spec.suspend"
+    unknown = (
+        Condition(type_, "Unknown", SUSPENDED, message)
+        for type_ in ("OrderServiceReachable", "StaleOrdersDetected")
+    )
+    judged = (
+        Condition("Ready", "True", SUSPENDED, message),
+        *unknown,
+        Condition("Degraded", "False", SUSPENDED, message),
+    )
+    return _report(seen, judged, now, {"nextSweepTime": None, "consecutiveFailures": 0})
+
+
+def invalid(seen: Seen, error: ValueError, now: datetime) -> Report:
+    message = str(error)
+    unknown = (
+        Condition(type_, "Unknown", "InvalidSpec", message)
+        for type_ in ("OrderServiceReachable", "StaleOrdersDetected")
+    )
+    judged = (
+        Condition("Ready", "False", "InvalidSpec", message),
+        *unknown,
+        Condition("Degraded", "True", "InvalidSpec", message),
+    )
+    return _report(seen, judged, now, {"nextSweepTime": None})
+
+
+def _report(seen: Seen, judged: Iterable[Condition], now: datetime, fields: Mapping[str, Any]) -> Report:
+    rendered = conditions.replaced(seen.conditions, judged, seen.generation, now)
+    events = tuple(news(seen.conditions, rendered))
+    return Report({"observedGeneration": seen.generation, "conditions": rendered, **fields}, events)
+
+
+def _ready(spec: Spec, sweep: Sweep) -> Condition:
+    if sweep.failure is not None:
+        return Condition("Ready", "False", sweep.failure.reason, sweep.failure.message)
+    if not sweep.succeeded:
+        failed = [attempt.failure for attempt in sweep.attempts if attempt.failure is not None]
+        message = (
+            f"{len(failed)} of {len(sweep.attempts)} compensations failed, the last: {failed[-1].message}"
+        )
+        return Condition("Ready", "False", "CompensationFailed", message)
+    if spec.policy.action is Action.ALERT:
+        return Condition("Ready", "True", "Alerting", summary(sweep))
+    return Condition("Ready", "True", "DryRun" if spec.policy.dry_run else "Watching", summary(sweep))
+
+
+def _reachable(sweep: Sweep) -> Condition:
+    if sweep.failure is not None:
+        return Condition("OrderServiceReachable", "False", sweep.failure.reason, sweep.failure.message)
+    return Condition("OrderServiceReachable", "True", "Answered", "the order service listed its stale orders")
+
+
+def _stale(seen: Seen, sweep: Sweep) -> Condition:
+    """Where nothing could be listed, what was last known stays."""
+    if sweep.found is None:
+        known = conditions.find(seen.conditions, "StaleOrdersDetected")
+        if known is None or known["status"] == "Unknown":
+            return Condition(
+                "StaleOrdersDetected", "Unknown", "NotListed", "stale orders could not be listed yet"
+            )
+        return Condition("StaleOrdersDetected", known["status"], known["reason"], known["message"])
+    if not sweep.found:
+        return Condition("StaleOrdersDetected", "False", "NoneFound", "no order is stale")
+    return Condition("StaleOrdersDetected", "True", "Found", summary(sweep))
+
+
+def _degraded(failures: int, threshold: int, sweep: Sweep) -> Condition:
+    if failures < threshold:
+        return Condition(
+            "Degraded", "False", "BelowThreshold", f"{failures} failed sweeps in a row, {threshold} degrade"
+        )
+    why = sweep.failure.message if sweep.failure else "compensations fail"
+    return Condition("Degraded", "True", "SweepsFailing", f"{failures} failed sweeps in a row: {why}")
+
+
+def summary(sweep: Sweep) -> str:
+    if not sweep.found:
+        return "no order is stale"
+    by_status = Counter(order.status for order in sweep.found)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
+    oldest = timestamp(min(order.state_since for order in sweep.found))
+    compensated = sweep.count(Outcome.COMPENSATED)
+    listed = f"{len(sweep.found)} stale ({counts}), the oldest since {oldest}"
+    return f"{listed}; {compensated} compensated, {sweep.deferred} deferred"
+
+
+def _counts(found: tuple[StaleOrder, ...], spec: Spec) -> dict[str, Any]:
+    """`LISTED_AT_MOST` of a status means at least so many."""
+    by_status = Counter(order.status for order in found)
+    pending = None if spec.policy.pending_stale_after is None else min(by_status["PENDING"], LISTED_AT_MOST)
+    oldest = timestamp(min(order.state_since for order in found)) if found else None
+    return {
+        "staleOrders": by_status["CONFIRMED"],
+        "stalePendingOrders": pending,
+        "oldestStaleOrderTime": oldest,
+    }
+
+
+def _last_sweep(sweep: Sweep) -> dict[str, int]:
+    return {
+        "found": len(sweep.found or ()),
+        "compensated": sweep.count(Outcome.COMPENSATED),
+        "failed": sweep.count(Outcome.FAILED),
+        "deferred": sweep.deferred,
+        "durationMilliseconds": round((sweep.finished - sweep.started).total_seconds() * 1000),
+    }
+
+
+def _recent(seen: Seen, sweep: Sweep) -> list[dict[str, str]]:
+    """Newest first, one entry an order, this sweep's failures ahead: the next plan puts those last."""
+    attempted = sorted(
+        (a for a in reversed(sweep.attempts) if a.outcome in _RESULTS),
+        key=lambda a: a.outcome is not Outcome.FAILED,
+    )
+    entries = [
+        *(
+            _entry(a.order.order_id, a.at, _RESULTS[a.outcome], a.failure.message if a.failure else "")
+            for a in attempted
+        ),
+        *(_entry(order.order_id, sweep.finished, "DryRun", "") for order in sweep.plan.preview),
+        *(seen.status.get("recentCompensations") or ()),
+    ]
+    distinct: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        distinct.setdefault(entry["orderID"], entry)
+    return list(distinct.values())[:RECENT]
+
+
+def _entry(order_id: str, at: datetime, result: str, message: str) -> dict[str, str]:
+    entry = {"orderID": order_id[:64], "time": timestamp(at), "result": result}
+    return entry | {"message": message[:256]} if message else entry

@@ -1,0 +1,149 @@
+"""One tick of one monitor: beat the heart, sweep when it is time, and show what happened.
+
+A tick raises nothing that is expected to happen. An error that left a kopf timer would put it off or, as
+PermanentError, end it for ever; the conditions tell instead.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import aiohttp
+from kopf import Logger
+
+from saga_operator import endpoint, report
+from saga_operator.conditions import Event
+from saga_operator.endpoint import ClusterUnavailable, OwnToken
+from saga_operator.memory import Heartbeat, StatusBook
+from saga_operator.metrics import Metrics
+from saga_operator.orders import OrderService, OrderServiceError
+from saga_operator.report import Report, Seen
+from saga_operator.spec import Spec, parse_spec
+from saga_operator.sweep import Failure, Sweep, is_due
+from saga_operator.sweeping import carry_out
+
+
+class Cluster(endpoint.Cluster, Protocol):
+    async def serves_sagamonitors(self) -> bool: ...
+
+    async def write_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the handlers work with; one an operator."""
+
+    cluster: Cluster
+    session: aiohttp.ClientSession
+    own_token: OwnToken
+    metrics: Metrics
+    heartbeat: Heartbeat
+    book: StatusBook
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A SagaMonitor as it was when the tick began."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+    sweep_request: str | None
+
+
+async def tick(
+    runtime: Runtime, monitor: Monitor, keep_on: Callable[[], bool], logger: Logger
+) -> tuple[Event, ...]:
+    """Return the Events to post. `keep_on` is asked before each order of a sweep."""
+    runtime.heartbeat.beat(monitor.uid)
+    status = runtime.book.latest(monitor.uid, monitor.status)
+    seen = Seen(monitor.generation, status, monitor.sweep_request)
+    told = await _report(runtime, monitor, seen, keep_on, logger)
+    if told is not None:
+        runtime.book.note(monitor.uid, {**status, **told.status})
+        runtime.metrics.reported(monitor.namespace, monitor.name, told)
+    await _save(runtime, monitor, logger)
+    return () if told is None else told.events
+
+
+async def _report(
+    runtime: Runtime, monitor: Monitor, seen: Seen, keep_on: Callable[[], bool], logger: Logger
+) -> Report | None:
+    """None: nothing to do yet, which is what nearly every tick comes to."""
+    changed = seen.generation != seen.status.get("observedGeneration")
+    try:
+        spec = parse_spec(monitor.spec)
+    except ValueError as error:
+        return report.invalid(seen, error, runtime.clock()) if changed else None
+    if spec.suspend:
+        return report.suspended(seen, runtime.clock()) if changed else None
+    if not (changed or _requested(seen) or _due(seen, spec, runtime.clock())):
+        return None
+    sweep = await _sweep(runtime, monitor, spec, seen, keep_on)
+    runtime.metrics.swept(monitor.namespace, monitor.name, sweep)
+    _log(sweep, logger)
+    return report.conclude(seen, spec, sweep)
+
+
+async def _sweep(
+    runtime: Runtime, monitor: Monitor, spec: Spec, seen: Seen, keep_on: Callable[[], bool]
+) -> Sweep:
+    def alive() -> bool:
+        runtime.heartbeat.beat(monitor.uid)
+        return keep_on()
+
+    started = runtime.clock()
+    try:
+        at = await endpoint.resolve(spec.order_service, monitor.namespace, runtime.cluster, runtime.own_token)
+    except OrderServiceError as error:
+        return Sweep(started, runtime.clock(), failure=error.failure)
+    except ClusterUnavailable as error:
+        return Sweep(started, runtime.clock(), failure=Failure("KubernetesUnavailable", str(error)))
+    orders = OrderService(runtime.session, at)
+    return await carry_out(
+        orders, spec.policy, runtime.clock, failed_before=seen.failed_before, keep_on=alive
+    )
+
+
+async def _save(runtime: Runtime, monitor: Monitor, logger: Logger) -> None:
+    """Write what is not written yet; while the Kubernetes API is away the next tick tries again."""
+    status = runtime.book.unsaved(monitor.uid)
+    if status is None:
+        return
+    try:
+        exists = await runtime.cluster.write_status(monitor.namespace, monitor.name, status)
+    except ClusterUnavailable as error:
+        logger.warning("The status is not written yet: %s", error)
+        return
+    runtime.book.saved(monitor.uid)
+    if not exists:
+        forget(runtime, monitor.namespace, monitor.name, monitor.uid)
+
+
+def forget(runtime: Runtime, namespace: str, name: str, uid: str) -> None:
+    runtime.heartbeat.forget(uid)
+    runtime.book.forget(uid)
+    runtime.metrics.forget(namespace, name)
+
+
+def _requested(seen: Seen) -> bool:
+    return seen.sweep_request is not None and seen.sweep_request != seen.status.get("lastHandledSweepRequest")
+
+
+def _due(seen: Seen, spec: Spec, now: datetime) -> bool:
+    text = seen.status.get("nextSweepTime")
+    return is_due(None if text is None else datetime.fromisoformat(text), spec.interval, now)
+
+
+def _log(sweep: Sweep, logger: Logger) -> None:
+    if sweep.failure is not None:
+        logger.warning("Sweep failed: %s: %s", sweep.failure.reason, sweep.failure.message)
+    elif sweep.found:
+        logger.info("Sweep: %s", report.summary(sweep))
+    else:
+        logger.debug("Sweep: no order is stale")

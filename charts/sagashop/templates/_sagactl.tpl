@@ -1,0 +1,29 @@
+{{/* A pod's spec with sagactl in it. Takes (dict "root" $ "name" "smoke" "restart" "Never" "command" list "settings" sources). */}}
+{{- define "sagactl.pod" -}}
+{{- $values := .root.Values.sagactl -}}
+serviceAccountName: {{ .root.Release.Name }}-sagactl
+{{ include "sagashop.pod" (list .root $values 10001) }}
+restartPolicy: {{ .restart }}
+terminationGracePeriodSeconds: 5
+containers:
+  - name: {{ .name }}
+    {{- include "sagashop.container" (list .root $values.image) | nindent 4 }}
+    command: {{- toYaml .command | nindent 6 }}
+    env:
+      - {name: GATEWAY_URL, value: {{ include "sagashop.url" (list .root "gateway") }}}
+      - {name: ORDER_URL, value: {{ include "sagashop.url" (list .root "order") }}}
+      - {name: SECRETS_DIR, value: /var/run/secrets/sagashop.io/settings}
+    resources: {{- toYaml $values.resources | nindent 6 }}
+    volumeMounts:
+      - {name: tmp, mountPath: /tmp}
+      - {name: settings, mountPath: /var/run/secrets/sagashop.io/settings, readOnly: true}
+volumes:
+  - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
+  - name: settings
+    projected: {defaultMode: 0440, sources: {{ toJson .settings }}}
+{{- end -}}
+
+{{/* The Secret of the first administrator, as chart auth names it. */}}
+{{- define "sagactl.admin" -}}
+{{- dig "admin" "existingSecret" "" .Values.auth | default (printf "%s-admin" (include "sagashop.sibling" (list . "auth"))) -}}
+{{- end -}}

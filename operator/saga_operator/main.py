@@ -4,6 +4,7 @@ A timer ticks every five seconds and nearly always returns at once; `saga_operat
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -56,6 +57,11 @@ async def await_the_resource(memo: Runtime, **_: Any) -> None:  # noqa: ANN401 -
         raise kopf.TemporaryError(f"{PLURAL}.{GROUP} is not served: is the CRD installed?", delay=TICK)
 
 
+@kopf.on.login(registry=REGISTRY)
+def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's protocol
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
 @kopf.on.probe(registry=REGISTRY, id="monitors")
 def be_alive(memo: Runtime, **_: Any) -> int:  # noqa: ANN401 - kopf's protocol
     silent = memo.heartbeat.silent()
@@ -80,14 +86,13 @@ def know(event: kopf.RawEvent, meta: kopf.Meta, memo: Runtime, **_: Any) -> None
 async def watch_over(
     body: kopf.Body,
     memo: Runtime,
-    logger: kopf.Logger,
     stopped: kopf.DaemonStopped | None = None,
     **_: Any,  # noqa: ANN401
 ) -> None:
     def keep_on() -> bool:
         return not stopped and not body.spec.get("suspend")  # the body is live
 
-    for event in await ticking.tick(memo, _snapshot(body), keep_on, logger):
+    for event in await ticking.tick(memo, _snapshot(body), keep_on):
         kopf.event(body, type=event.type, reason=event.reason, message=event.message)
 
 
@@ -152,4 +157,6 @@ def main() -> None:
         quiet=settings.log_level in {"warning", "error"},
         log_format=kopf.LogFormat.JSON,
     )
+    if settings.log_level != "debug":
+        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it tells of every tick
     asyncio.run(run(settings))

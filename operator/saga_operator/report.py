@@ -7,10 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from saga_operator import conditions
-from saga_operator.conditions import Condition, Event, timestamp
+from saga_operator.conditions import Condition, Event, Status, timestamp
 from saga_operator.news import SUSPENDED, news
 from saga_operator.spec import Spec
-from saga_operator.sweep import LISTED_AT_MOST, Action, Outcome, StaleOrder, Sweep, delay_until_next
+from saga_operator.sweep import (
+    KUBERNETES_UNAVAILABLE,
+    LISTED_AT_MOST,
+    Action,
+    Outcome,
+    StaleOrder,
+    Sweep,
+    delay_until_next,
+)
 
 RECENT = 10
 _RESULTS = {
@@ -125,7 +133,8 @@ def _ready(spec: Spec, sweep: Sweep) -> Condition:
 
 def _reachable(sweep: Sweep) -> Condition:
     if sweep.failure is not None:
-        return Condition("OrderServiceReachable", "False", sweep.failure.reason, sweep.failure.message)
+        untold: Status = "Unknown" if sweep.failure.reason == KUBERNETES_UNAVAILABLE else "False"
+        return Condition("OrderServiceReachable", untold, sweep.failure.reason, sweep.failure.message)
     return Condition("OrderServiceReachable", "True", "Answered", "the order service listed its stale orders")
 
 

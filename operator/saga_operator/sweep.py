@@ -15,6 +15,9 @@ FAILURES_IN_A_ROW = 3
 REFUSALS = frozenset({"Unauthorized", "Forbidden"})
 """Reasons that hold for every order alike."""
 
+KUBERNETES_UNAVAILABLE = "KubernetesUnavailable"
+"""The reason that says nothing of the order service."""
+
 LISTED_AT_MOST = 1000
 """What one listing asks for, so that the count of stale orders is honest far beyond `max_per_sweep`."""
 

@@ -4,13 +4,13 @@ A tick raises nothing that is expected to happen. An error that left a kopf time
 PermanentError, end it for ever; the conditions tell instead.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import aiohttp
-from kopf import Logger
 
 from saga_operator import endpoint, report
 from saga_operator.conditions import Event
@@ -20,8 +20,10 @@ from saga_operator.metrics import Metrics
 from saga_operator.orders import OrderService, OrderServiceError
 from saga_operator.report import Report, Seen
 from saga_operator.spec import Spec, parse_spec
-from saga_operator.sweep import Failure, Sweep, is_due
+from saga_operator.sweep import KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
 from saga_operator.sweeping import carry_out
+
+LOG = logging.getLogger(__name__)
 
 
 class Cluster(endpoint.Cluster, Protocol):
@@ -55,24 +57,25 @@ class Monitor:
     status: Mapping[str, Any]
     sweep_request: str | None
 
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
 
-async def tick(
-    runtime: Runtime, monitor: Monitor, keep_on: Callable[[], bool], logger: Logger
-) -> tuple[Event, ...]:
+
+async def tick(runtime: Runtime, monitor: Monitor, keep_on: Callable[[], bool]) -> tuple[Event, ...]:
     """Return the Events to post. `keep_on` is asked before each order of a sweep."""
     runtime.heartbeat.beat(monitor.uid)
     status = runtime.book.latest(monitor.uid, monitor.status)
     seen = Seen(monitor.generation, status, monitor.sweep_request)
-    told = await _report(runtime, monitor, seen, keep_on, logger)
+    told = await _report(runtime, monitor, seen, keep_on)
     if told is not None:
         runtime.book.note(monitor.uid, {**status, **told.status})
         runtime.metrics.reported(monitor.namespace, monitor.name, told)
-    await _save(runtime, monitor, logger)
+    await _save(runtime, monitor)
     return () if told is None else told.events
 
 
 async def _report(
-    runtime: Runtime, monitor: Monitor, seen: Seen, keep_on: Callable[[], bool], logger: Logger
+    runtime: Runtime, monitor: Monitor, seen: Seen, keep_on: Callable[[], bool]
 ) -> Report | None:
     """None: nothing to do yet, which is what nearly every tick comes to."""
     changed = seen.generation != seen.status.get("observedGeneration")
@@ -86,7 +89,7 @@ async def _report(
         return None
     sweep = await _sweep(runtime, monitor, spec, seen, keep_on)
     runtime.metrics.swept(monitor.namespace, monitor.name, sweep)
-    _log(sweep, logger)
+    _log(monitor, sweep)
     return report.conclude(seen, spec, sweep)
 
 
@@ -103,14 +106,14 @@ async def _sweep(
     except OrderServiceError as error:
         return Sweep(started, runtime.clock(), failure=error.failure)
     except ClusterUnavailable as error:
-        return Sweep(started, runtime.clock(), failure=Failure("KubernetesUnavailable", str(error)))
+        return Sweep(started, runtime.clock(), failure=Failure(KUBERNETES_UNAVAILABLE, str(error)))
     orders = OrderService(runtime.session, at)
     return await carry_out(
         orders, spec.policy, runtime.clock, failed_before=seen.failed_before, keep_on=alive
     )
 
 
-async def _save(runtime: Runtime, monitor: Monitor, logger: Logger) -> None:
+async def _save(runtime: Runtime, monitor: Monitor) -> None:
     """Write what is not written yet; while the Kubernetes API is away the next tick tries again."""
     status = runtime.book.unsaved(monitor.uid)
     if status is None:
@@ -118,7 +121,7 @@ async def _save(runtime: Runtime, monitor: Monitor, logger: Logger) -> None:
     try:
         exists = await runtime.cluster.write_status(monitor.namespace, monitor.name, status)
     except ClusterUnavailable as error:
-        logger.warning("The status is not written yet: %s", error)
+        LOG.warning("%s: the status is not written yet: %s", monitor, error)
         return
     runtime.book.saved(monitor.uid)
     if not exists:
@@ -140,10 +143,10 @@ def _due(seen: Seen, spec: Spec, now: datetime) -> bool:
     return is_due(None if text is None else datetime.fromisoformat(text), spec.interval, now)
 
 
-def _log(sweep: Sweep, logger: Logger) -> None:
+def _log(monitor: Monitor, sweep: Sweep) -> None:
     if sweep.failure is not None:
-        logger.warning("Sweep failed: %s: %s", sweep.failure.reason, sweep.failure.message)
+        LOG.warning("%s: sweep failed: %s: %s", monitor, sweep.failure.reason, sweep.failure.message)
     elif sweep.found:
-        logger.info("Sweep: %s", report.summary(sweep))
+        LOG.info("%s: %s", monitor, report.summary(sweep))
     else:
-        logger.debug("Sweep: no order is stale")
+        LOG.debug("%s: no order is stale", monitor)

@@ -2,6 +2,8 @@
 # shellcheck disable=SC2034 # the scripts that source this file use the variables
 # Paths, versions and addresses of the local cluster, and the few functions that all its scripts use. Sourced, never run.
 
+shopt -s inherit_errexit
+
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 

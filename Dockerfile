@@ -1,0 +1,60 @@
+# One image for each service:  docker build --build-arg SERVICE=order --tag sagashop/order:0.1.0 .
+# SERVICE is a folder of services/, or operator, or sagactl. `make images` builds them all.
+ARG BASE_IMAGE=python:3.13-slim
+ARG SERVICE
+
+FROM ${BASE_IMAGE} AS dependencies
+ARG UV_VERSION=0.13.9
+ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+RUN pip install --no-cache-dir --root-user-action=ignore "uv==${UV_VERSION}"
+WORKDIR /app
+COPY pyproject.toml uv.lock ./
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev
+
+# Most images have the same dependencies, and so share that layer; four need more.
+FROM dependencies AS dependencies-gateway
+FROM dependencies AS dependencies-product
+FROM dependencies AS dependencies-inventory
+FROM dependencies AS dependencies-payment
+FROM dependencies AS dependencies-notification
+FROM dependencies AS dependencies-auth
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group auth
+FROM dependencies AS dependencies-order
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group order
+FROM dependencies AS dependencies-operator
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group operator
+FROM dependencies AS dependencies-sagactl
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group sagactl
+FROM dependencies-${SERVICE} AS environment
+
+# The code of one service and of services/shared, and what starts it. sagactl checks the services' data by their own
+# rules and shares the operator's sweep policy: it holds all code.
+FROM ${BASE_IMAGE} AS code
+ARG SERVICE
+WORKDIR /source
+COPY . .
+RUN case "$SERVICE" in \
+      operator) module=saga_operator; set -- operator ;; \
+      sagactl) module=sagactl; set -- sagactl services operator ;; \
+      *) module=services.$SERVICE.main; set -- services/__init__.py services/shared "services/$SERVICE" ;; \
+    esac \
+  && mkdir /app && cp -r --parents "$@" /app && cd /app \
+  && printf '#!/bin/sh\nexec python -m %s "$@"\n' "$module" >start && chmod 755 start \
+  && python -m compileall -q --invalidation-mode checked-hash .
+
+FROM ${BASE_IMAGE}
+RUN groupadd --gid 10001 sagashop && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp sagashop
+WORKDIR /app
+ENV PATH=/app/.venv/bin:$PATH PYTHONPATH=/app:/app/operator PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=environment /app/.venv .venv
+COPY --from=code /app .
+ARG SERVICE
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="sagashop ${SERVICE}" \
+      org.opencontainers.image.description="An e-commerce order backend whose every order ends consistent" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 10001:10001
+ENTRYPOINT ["/app/start"]

@@ -1,7 +1,7 @@
 """Makes a MongoDB replica set of its members, once: safe to run again, at any time, from anywhere.
 
-It speaks to the members as `__system`, the identity that their shared key file gives them. That works over the
-network and before any user exists; the localhost exception would need a shell in a member's pod.
+It speaks to the members as `__system`, the identity that their shared key file gives them. That works over
+the network and before any user exists; the localhost exception would need a shell in a member's pod.
 """
 
 from collections.abc import Sequence

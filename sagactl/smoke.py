@@ -1,4 +1,4 @@
-"""Buys one thing from a shop, through its front door, as a customer would: shows that an installation works."""
+"""Buys one thing from a shop, through its front door, as a customer would: shows that it works."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ class SmokeError(RuntimeError):
 
 
 async def buy(gateway: str, admin: Mapping[str, str], patience: float) -> dict[str, Any]:
-    """Sell one piece of a new product to a new customer; return the settled order. `patience` is in seconds."""
+    """Sell one piece of a new product to a new customer, within `patience` seconds; return the order."""
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(gateway, timeout=timeout) as session, asyncio.timeout(patience):
         seller = await _log_in(session, admin)
@@ -56,7 +56,7 @@ def _product() -> dict[str, Any]:
 
 
 async def _await_stock(session: aiohttp.ClientSession, product: str) -> None:
-    """A new product's stock is made by an event; it is there soon, not at once."""
+    # A new product's stock is made by an event: it is there soon, not at once.
     while True:
         async with session.get(f"/api/inventory/{product}") as answer:
             if answer.status == HTTPStatus.OK:

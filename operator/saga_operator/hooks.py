@@ -1,8 +1,8 @@
 """What Helm cannot do by itself, as jobs around a release: change a CRD, free what waits for the operator.
 
 `apply-crd FILE` makes the CustomResourceDefinition what the release brings: Helm never changes one that is
-there. `release` runs before an uninstall. A SagaMonitor has the operator's finalizer, so one that outlives the
-operator could never be deleted. The release's own are deleted while the operator still runs; then the operator
+there. `release` runs before an uninstall. A SagaMonitor has the operator's finalizer, so one that outlives
+the operator could never be deleted. The release's own are deleted while it still runs; then the operator
 is stopped, as a running one would put the finalizer back; then whatever still has it loses it.
 """
 

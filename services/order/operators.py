@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
+from services.shared.auth import Forbidden, KeysUnavailable, Unauthenticated
+
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, V1TokenReviewStatus
 
@@ -21,15 +23,15 @@ MOST_REMEMBERED = 100
 _TIMEOUT = 5.0
 
 
-class NotAuthenticated(PermissionError):  # noqa: N818 - a fact, as Premature is
+class NotAuthenticated(Unauthenticated):
     """401: no token, an expired one, or one for another audience."""
 
 
-class NotAllowed(PermissionError):  # noqa: N818 - see above
+class NotAllowed(Forbidden):
     """403: a good token of someone who is not on the list."""
 
 
-class ReviewUnavailable(Exception):  # noqa: N818 - see above
+class ReviewUnavailable(KeysUnavailable):
     """503: the Kubernetes API cannot be asked, or does not let us ask."""
 
 

@@ -77,7 +77,7 @@ class Batch:
         self.decided.append((undecided, decision))
 
     def writes(self) -> Iterable[tuple[Aggregate, bool]]:
-        return ((aggregate, self.loaded[ref] is None) for ref, aggregate in self.changed.items())
+        return ((aggregate, self.loaded.get(ref) is None) for ref, aggregate in self.changed.items())
 
 
 class _Known:

@@ -117,6 +117,8 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
     currency: str
     products: Annotated[tuple[PricedLine, ...], Meta(min_length=1)]
     payment_token: Text | None = None
+    # Whose payment it will be. Older publishers do not say.
+    customer_id: Text | None = None
 
     def __post_init__(self) -> None:
         money.to_minor(self.total_price, self.currency)

@@ -1,0 +1,47 @@
+"""What is asked of an order over HTTP. `type` is its name in the order's history."""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from services.order.model import Line, Status
+from services.shared.events import Fulfilment
+
+
+class CreateOrder(Struct, frozen=True, kw_only=True):
+    type: ClassVar[str] = "ORDER_CREATED"
+    order_id: str
+    customer_id: str
+    email: str
+    # Priced by us, never by the client.
+    lines: tuple[Line, ...]
+    currency: str
+    fulfilment: Fulfilment
+    payment_token: str | None
+    # The customer's Idempotency-Key, and what was asked with it.
+    key: str | None = None
+    request_hash: str = ""
+
+
+class CancelOrder(Struct, frozen=True, kw_only=True):
+    type: ClassVar[str] = "CUSTOMER_CANCELLED"
+    order_id: str
+    # Whose order it must be; None for an administrator.
+    customer_id: str | None
+
+
+class RequestRefund(Struct, frozen=True, kw_only=True):
+    type: ClassVar[str] = "REFUND_REQUESTED"
+    order_id: str
+    customer_id: str | None
+    reason: str
+
+
+class TimeOut(Struct, frozen=True, kw_only=True):
+    """Compensate the order if it is still in `status`, and has been for `older_than` seconds."""
+
+    type: ClassVar[str] = "SAGA_TIMEOUT"
+    order_id: str
+    status: Status
+    older_than: float
+    reason: str

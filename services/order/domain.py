@@ -1,0 +1,129 @@
+"""Messages to decisions: which aggregates they need, and what becomes of them. The saga itself is the table."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from services.order import saga
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.model import Entry, Order, Status
+from services.shared import events
+from services.shared.decisions import Decision, Domain, Loaded, Message, NotFound, Ref, Rejected, Verdict
+from services.shared.idempotency import IdempotencyKey, earlier_subject, key_id
+
+NO_SUCH_ORDER: Final = "no such order"
+
+
+class Compensation(StrEnum):
+    COMPENSATED = "compensated"
+    ALREADY = "already"
+    NOT_APPLICABLE = "notApplicable"
+
+
+class Compensated(Struct, frozen=True):
+    """The answer to an operator."""
+
+    order: Order
+    outcome: Compensation
+
+
+def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
+    match message.body:
+        case CreateOrder(key=None):
+            return
+        case CreateOrder(customer_id=customer_id, key=str(key)):
+            yield (ref := Ref(IdempotencyKey, key_id(customer_id, key)))
+            if found := loaded.get(IdempotencyKey, ref.id):
+                yield Ref(Order, found.subject)
+        case body:
+            yield Ref(Order, body.order_id)  # type: ignore[attr-defined]  # every other message names one
+
+
+def decide(loaded: Loaded, message: Message) -> Decision:
+    match message.body:
+        case CreateOrder() as command:
+            return _create(loaded, message, command)
+        case TimeOut() as command:
+            return _time_out(_ordered(loaded, command.order_id), message, command)
+        case CancelOrder() | RequestRefund() as command:
+            order = _ordered(loaded, command.order_id)
+            if command.customer_id not in {None, order.customer_id}:
+                raise NotFound(NO_SUCH_ORDER)
+            return saga.advance(order, message)
+        case events.OrderEvent() as event:
+            known = loaded.get(Order, event.order_id)
+            if known is None:
+                raise Rejected("unknown order")
+            return saga.advance(known, message)
+        case other:
+            raise Rejected(f"orders do nothing about {other!r}")
+
+
+def _ordered(loaded: Loaded, order_id: str) -> Order:
+    order = loaded.get(Order, order_id)
+    if order is None:
+        raise NotFound(NO_SUCH_ORDER)
+    return order
+
+
+def _create(loaded: Loaded, message: Message, command: CreateOrder) -> Decision:
+    if command.key is None:
+        return _created(message, command)
+    id_ = key_id(command.customer_id, command.key)
+    found = loaded.get(IdempotencyKey, id_)
+    earlier = earlier_subject(found, command.request_hash, message.at)
+    if earlier is not None:
+        return Decision(reply=_ordered(loaded, earlier), verdict=Verdict.DUPLICATE)
+    key = IdempotencyKey(
+        id=id_,
+        version=found.version if found else 0,
+        request=command.request_hash,
+        subject=command.order_id,
+        at=message.at,
+    )
+    return _created(message, command, key)
+
+
+def _created(message: Message, command: CreateOrder, *beside: IdempotencyKey) -> Decision:
+    order = Order(
+        id=command.order_id,
+        customer_id=command.customer_id,
+        email=command.email,
+        status=Status.PENDING,
+        state_since=message.at,
+        lines=command.lines,
+        currency=command.currency,
+        total=sum(line.price * line.quantity for line in command.lines),
+        fulfilment=command.fulfilment,
+        payment_token=command.payment_token,
+        history=(Entry(message.at, command.type, None, Status.PENDING, message.id, message.trace_id),),
+        created_at=message.at,
+        updated_at=message.at,
+    )
+    request = events.ReserveStock(
+        order_id=order.id,
+        products=tuple(events.Line(line.product_id, line.quantity) for line in order.lines),
+        fulfilment=order.fulfilment,
+    )
+    return Decision(changed=(order, *beside), events=(request,), reply=order)
+
+
+def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
+    """Looks again: since it was listed, the order may have moved on, or another operator may have been here."""
+    if order.status is Status.CANCELLED:
+        return Decision(reply=Compensated(order, Compensation.ALREADY), verdict=Verdict.DUPLICATE)
+    stale = message.at - order.state_since >= timedelta(seconds=command.older_than)
+    if order.status is not command.status or not stale:
+        return Decision(reply=Compensated(order, Compensation.NOT_APPLICABLE), verdict=Verdict.DUPLICATE)
+    decision = saga.advance(order, message)
+    (after,) = decision.changed
+    assert isinstance(after, Order)  # noqa: S101  # what the saga changes
+    return Decision(
+        changed=(after,), events=decision.events, reply=Compensated(after, Compensation.COMPENSATED)
+    )
+
+
+DOMAIN: Final = Domain(kinds=(Order, IdempotencyKey), reads=reads, decide=decide)

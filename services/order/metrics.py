@@ -1,0 +1,59 @@
+"""What the saga's operators watch: orders by state, how long sagas take, compensations, refunds."""
+
+import asyncio
+import logging
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+from pymongo.errors import PyMongoError
+
+from services.order.model import Order, Progress, Status
+from services.shared.decisions import Decision, Message
+from services.shared.engine import Engine
+
+ORDERS: Final = Gauge("sagashop_orders", "Orders by state", ["status"])
+NEEDING_ATTENTION: Final = Gauge("sagashop_orders_attention", "Orders marked for a human to look at")
+TRANSITIONS: Final = Counter("sagashop_order_transitions_total", "Steps of orders", ["from", "to"])
+SAGA_DURATION: Final = Histogram(
+    "sagashop_saga_duration_seconds",
+    "From the order's creation to its end",
+    ["outcome"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900),
+)
+COMPENSATIONS: Final = Counter("sagashop_compensations_total", "Orders cancelled, by reason", ["reason"])
+REFUNDS: Final = Counter("sagashop_refunds_total", "Refunds", ["progress"])
+COUNT_EVERY_SECONDS: Final = 15.0
+ENDS: Final = frozenset({Status.PAID, Status.CANCELLED, Status.REFUNDED})
+log = logging.getLogger(__name__)
+
+
+def observe(message: Message, decision: Decision) -> None:
+    """Counts what a committed decision did to its order."""
+    for order in decision.changed:
+        if not isinstance(order, Order) or order.history[-1].event_id != message.id:
+            continue
+        step = order.history[-1]
+        TRANSITIONS.labels(step.from_ or "none", step.to).inc()
+        if step.event in {"PAYMENT_SUCCEEDED", "REFUND_REQUESTED"} and order.refund is Progress.PENDING:
+            REFUNDS.labels("requested").inc()
+        if step.event == "PAYMENT_REFUNDED":
+            REFUNDS.labels("done").inc()
+        if step.from_ is step.to:
+            continue
+        if step.to is Status.CANCELLED:
+            COMPENSATIONS.labels(order.cancellation_reason).inc()
+        if step.to in ENDS:
+            SAGA_DURATION.labels(step.to).observe((step.at - order.created_at).total_seconds())
+
+
+async def count_orders(engine: Engine) -> None:
+    """Keeps the gauges up to date, by index."""
+    orders = engine.store.collection(Order)
+    while True:
+        try:
+            for status in Status:
+                ORDERS.labels(status).set(await orders.count_documents({"status": status}))
+            NEEDING_ATTENTION.set(await orders.count_documents({"attention.0": {"$exists": True}}))
+        except PyMongoError as error:
+            log.warning("orders are not counted: %s", error)
+        await asyncio.sleep(COUNT_EVERY_SECONDS)

@@ -1,0 +1,20 @@
+"""Settings of the order service."""
+
+from typing import Literal
+
+from services.shared.settings import EngineSettings, Port
+
+
+class OrderSettings(EngineSettings):
+    service: str = "order"
+    port: Port = 3002
+    product_url: str = "http://127.0.0.1:3004"
+    # Who may use /internal: an administrator's token, or in a cluster the operator's service account.
+    internal_auth: Literal["admin", "kubernetes"] = "admin"
+    operator_audience: str = "sagashop-order-internal"
+    # Comma-separated: system:serviceaccount:<namespace>:<name>
+    operator_subjects: str = ""
+
+    @property
+    def operators(self) -> frozenset[str]:
+        return frozenset(filter(None, (name.strip() for name in self.operator_subjects.split(","))))

@@ -1,0 +1,1 @@
+"""The local stack: real servers and every service as processes of one machine."""

@@ -1,0 +1,36 @@
+"""The stack's passwords: made once for a stack directory, kept there for its owner's eyes only."""
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from dev.files import write_private
+from sagactl.provision import DATABASE_USERS
+
+
+def _password() -> str:
+    return secrets.token_hex(16)  # hexadecimal needs no escaping in a URL
+
+
+@dataclass(frozen=True)
+class Credentials:
+    root: str = field(default_factory=_password)
+    admin_email: str = "admin@sagashop.example"
+    admin_password: str = field(default_factory=_password)
+    mongodb_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(96)).decode())
+    users: Mapping[str, str] = field(default_factory=lambda: {name: _password() for name in DATABASE_USERS})
+
+    @classmethod
+    def kept_in(cls, directory: Path) -> "Credentials":
+        file = directory / "credentials.json"
+        if file.exists():
+            return cls(**json.loads(file.read_text()))
+        made = cls()
+        write_private(file, json.dumps(asdict(made), indent=1))
+        return made
+
+    def of(self, names: tuple[str, ...]) -> Mapping[str, str]:
+        return {name: self.users[name] for name in names}

@@ -1,0 +1,129 @@
+"""Local processes: each leads its own group, writes its own log, and is remembered on disk.
+
+What is remembered outlives the Python process that started it: `down` stops what `up` left running.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+POLL_SECONDS = 0.02
+
+
+class ProcessEndedError(RuntimeError):
+    """A process that should be running has ended; its log says why."""
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    directory: Path
+
+
+class Processes:
+    def __init__(self, directory: Path) -> None:
+        self._logs = directory / "logs"
+        self._file = directory / "processes.json"
+        self._known: dict[str, psutil.Process] = dict(self._remembered())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known and _alive(self._known[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in tuple(self._known) if name in self)
+
+    def pid(self, name: str) -> int:
+        return self._known[name].pid
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def start(self, program: Program) -> None:
+        if program.name in self:
+            raise ValueError(f"{program.name} is already running")
+        self._logs.mkdir(parents=True, exist_ok=True)
+        with self.log(program.name).open("ab") as log:
+            self._known[program.name] = psutil.Popen(
+                program.command,
+                cwd=program.directory,
+                env=dict(program.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._remember()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid(name), number)
+
+    def check(self, name: str) -> None:
+        if name not in self:
+            raise ProcessEndedError(
+                f"{name} ended by itself; the end of {self.log(name)}:\n{self._last_lines(name)}"
+            )
+
+    async def stop(self, names: Collection[str] | None = None, *, patience: float = 15.0) -> None:
+        """SIGTERM to each group; SIGKILL to what is left of it after `patience` seconds."""
+        stopping = [name for name in self._known if names is None or name in names]
+        for name in stopping:
+            if name in self:
+                self.signal(name, signal.SIGTERM)
+                self.signal(name, signal.SIGCONT)  # a frozen process acts on nothing else
+        await self._ended(stopping, patience)
+        await self.kill(stopping)
+
+    async def kill(self, names: Collection[str]) -> None:
+        """SIGKILL to each group, its leader's children included, and forget it."""
+        for name in names:
+            self.signal(name, signal.SIGKILL)
+        await self._ended(names, patience=10.0)
+        for name in names:
+            del self._known[name]
+        self._remember()
+
+    async def _ended(self, names: Collection[str], patience: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while any(name in self for name in names):  # noqa: ASYNC110  # no event to wait for
+                    await asyncio.sleep(POLL_SECONDS)
+
+    def _last_lines(self, name: str) -> str:
+        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-20:])
+
+    def _remember(self) -> None:
+        records = {
+            name: {"pid": process.pid, "created": process.create_time()}
+            for name, process in self._known.items()
+        }
+        scratch = self._file.with_suffix(".new")
+        scratch.write_text(json.dumps(records, indent=1))
+        scratch.replace(self._file)
+
+    def _remembered(self) -> Iterator[tuple[str, psutil.Process]]:
+        records = json.loads(self._file.read_text()) if self._file.exists() else {}
+        for name, record in records.items():
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(record["pid"])
+                # The system reuses process ids; the time of creation tells ours from a stranger.
+                if process.create_time() == record["created"]:
+                    yield name, process
+
+
+def _alive(process: psutil.Process) -> bool:
+    """Whether it runs; reaps it when it is a child of ours that has ended."""
+    with suppress(psutil.TimeoutExpired):
+        process.wait(timeout=0)
+        return False
+    return True

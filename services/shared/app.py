@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.shared import problems, telemetry
-from services.shared.auth import Forbidden, Tokens, User
+from services.shared.auth import Forbidden, Tokens, User, published_at
 from services.shared.engine import Engine, Readiness
 from services.shared.problems import problem
 from services.shared.requests import RequestScope
@@ -19,6 +19,7 @@ from services.shared.settings import Settings
 
 VERSION: Final = "0.1.0"
 SHUTDOWN_SECONDS: Final = 20
+KEEP_ALIVE_SECONDS: Final = 30
 ReadinessCheck = Callable[[], Awaitable[Readiness]]
 
 
@@ -36,7 +37,9 @@ def create_app(
         )
         async with aiohttp.ClientSession() as session:
             app.state.http = session
-            app.state.tokens = Tokens(session, settings.jwks_url, settings.jwt_issuer, settings.jwt_audience)
+            app.state.tokens = Tokens(
+                published_at(settings.jwks_url, session), settings.jwt_issuer, settings.jwt_audience
+            )
             async with life(app) as readiness:
                 app.state.readiness = readiness
                 yield
@@ -79,6 +82,10 @@ def serve(app: FastAPI, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # The gateway works out the address itself; uvicorn would believe anybody on this machine.
+        proxy_headers=False,
+        # Longer than our clients keep idle connections, so that none sends on one that is just being closed.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 

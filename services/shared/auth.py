@@ -5,12 +5,13 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.jwk import GuestProtocol, KeySet
 from msgspec import Struct
 
 ALGORITHMS: Final = ["RS256"]
@@ -41,11 +42,29 @@ class User(Struct, frozen=True):
     is_admin: bool
 
 
+# Asks for the document of public keys. Raises KeysUnavailable.
+Keys: TypeAlias = Callable[[], Awaitable[bytes]]
+
+
+def published_at(url: str, session: aiohttp.ClientSession) -> Keys:
+    """The keys that the auth service publishes."""
+
+    async def ask() -> bytes:
+        try:
+            async with session.get(url, timeout=FETCH_TIMEOUT) as response:
+                response.raise_for_status()
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise KeysUnavailable(f"{url}: {error or type(error).__name__}") from error
+
+    return ask
+
+
 class Tokens:
     """Verifies access tokens. Signatures are checked once a token; expiry, each time."""
 
-    def __init__(self, session: aiohttp.ClientSession, jwks_url: str, issuer: str, audience: str) -> None:
-        self._session, self._url = session, jwks_url
+    def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
+        self._ask = keys
         self._claims = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": issuer},
@@ -53,18 +72,28 @@ class Tokens:
             sub={"essential": True},
             exp={"essential": True},
         )
+        self._document = b""
         self._keys: KeySet | None = None
         self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._verified: OrderedDict[str, tuple[User, float]] = OrderedDict()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the keys have been had at least once."""
+        return self._keys is not None
+
+    async def prepare(self) -> None:
+        """Asks for the keys where they are not known or not fresh. Raises KeysUnavailable."""
+        if time.monotonic() - self._fetched_at > KEYS_FRESH_SECONDS:
+            await self._fetch()
 
     async def user(self, authorization: str | None) -> User:
         """The caller of a request with this Authorization header. Raises Unauthenticated, KeysUnavailable."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send a bearer token: Authorization: Bearer <access token>")
-        if time.monotonic() - self._fetched_at > KEYS_FRESH_SECONDS:
-            await self._fetch()
+        await self.prepare()
         known = self._verified.get(token)
         if known is None:
             known = self._remember(token, await self._verify(token))
@@ -81,24 +110,28 @@ class Tokens:
 
     async def _verify(self, token: str) -> tuple[User, float]:
         try:
-            claims = self._decode(token)
-        except (JoseError, ValueError):
-            # Perhaps signed with a key that we have not seen yet.
-            if not await self._fetch():
-                raise Unauthenticated("the token is not valid here: log in again") from None
-            try:
-                claims = self._decode(token)
-            except (JoseError, ValueError) as error:
-                raise Unauthenticated(f"the token is not valid here: {error}") from None
+            claims = await self._decode(token)
+        except (JoseError, ValueError) as error:
+            raise Unauthenticated(f"the token is not valid here: {error}") from None
         roles = claims.get("roles", [])
         return User(str(claims["sub"]), str(claims.get("email", "")), "admin" in roles), float(claims["exp"])
 
-    def _decode(self, token: str) -> dict[str, Any]:
-        if self._keys is None:
-            raise ValueError("no keys yet")
-        decoded = jwt.decode(token, self._keys, algorithms=ALGORITHMS)
+    async def _decode(self, token: str) -> dict[str, Any]:
+        try:
+            decoded = jwt.decode(token, self._known, algorithms=ALGORITHMS)
+        except InvalidKeyIdError:
+            # Perhaps signed with a key that we have not seen yet.
+            if not await self._fetch():
+                raise
+            decoded = jwt.decode(token, self._known, algorithms=ALGORITHMS)
         self._claims.validate(decoded.claims)
         return decoded.claims
+
+    def _known(self, token: GuestProtocol) -> KeySet:
+        # The library would take the only key there is for a token that names none.
+        if self._keys is None or not token.headers().get("kid"):
+            raise InvalidKeyIdError("the token names no key")
+        return self._keys
 
     async def _fetch(self) -> bool:
         """Asks for the keys, unless it was done just now. Whether they may have changed."""
@@ -109,15 +142,21 @@ class Tokens:
             if time.monotonic() - self._fetched_at < REFETCH_SECONDS:
                 return False
             try:
-                async with self._session.get(self._url, timeout=FETCH_TIMEOUT) as response:
-                    response.raise_for_status()
-                    self._keys = KeySet.import_key_set(json.loads(await response.read()))
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                self._take(await self._ask())
+            except KeysUnavailable as error:
                 if self._keys is None:
-                    raise KeysUnavailable(f"{self._url}: {error or type(error).__name__}") from error
+                    raise
                 log.warning("the signing keys are not refreshed: %s", error)
-            else:
-                # A key that was withdrawn takes its tokens along.
-                self._verified.clear()
             self._fetched_at = time.monotonic()
             return True
+
+    def _take(self, document: bytes) -> None:
+        if document == self._document:
+            return
+        try:
+            self._keys = KeySet.import_key_set(json.loads(document))
+        except (JoseError, ValueError) as error:
+            raise KeysUnavailable(f"what is published are no keys: {error}") from error
+        self._document = document
+        # A key that was withdrawn takes its tokens along.
+        self._verified.clear()

@@ -1,0 +1,240 @@
+"""The rules of inventory: requests are granted or refused, and answered from the ledger alone.
+
+An answer is read off the lines as they are afterwards. Therefore a request that comes again, under whatever
+id, changes nothing and gets the answer it got.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from msgspec import structs
+
+from services.inventory import products
+from services.inventory.products import Restock
+from services.inventory.reservation import Ask, LineState, Reservation, ReservedLine, Step, step
+from services.inventory.stock import Stock
+from services.shared.decisions import (
+    Decision,
+    Domain,
+    Loaded,
+    Message,
+    Premature,
+    Ref,
+    Verdict,
+)
+from services.shared.events import (
+    Event,
+    Line,
+    Missing,
+    OrderEvent,
+    OrderPaid,
+    PaymentFailed,
+    ProductCreated,
+    ProductDeleted,
+    ReleaseStock,
+    ReserveStock,
+    StockReleased,
+    StockReserved,
+    StockUnavailable,
+)
+from services.shared.idempotency import IdempotencyKey
+
+PAYMENT_FAILED: Final = "PAYMENT_FAILED"
+# Why a line is given back that was held when the rest of its order was refused.
+REFUSED_WITH_THE_ORDER: Final = "REFUSED_WITH_THE_ORDER"
+# Whoever sends nonsense for ever does not fill the document.
+ATTENTION_LIMIT: Final = 50
+
+
+def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
+    """The reservation and the stock of its lines, as far as they are known by now."""
+    match message.body:
+        case (
+            ReserveStock(products=products, order_id=order_id)
+            | OrderPaid(products=products, order_id=order_id)
+        ):
+            yield Ref(Reservation, order_id)
+            yield from (Ref(Stock, line.product_id) for line in products)
+        case ReleaseStock(order_id=order_id) | PaymentFailed(order_id=order_id):
+            yield Ref(Reservation, order_id)
+            reservation = loaded.get(Reservation, order_id)
+            for line in reservation.lines if reservation else ():
+                yield Ref(Stock, line.product_id)
+        case ProductCreated(product_id=product_id) | ProductDeleted(product_id=product_id):
+            yield Ref(Stock, product_id)
+        case Restock(product_id=product_id, idempotency_key=key):
+            yield Ref(Stock, product_id)
+            if key is not None:
+                yield Ref(IdempotencyKey, key)
+
+
+class _Change(NamedTuple):
+    """One message's effect on a reservation, line by line."""
+
+    before: Reservation
+    after: Reservation
+    steps: tuple[Step, ...]
+
+    @property
+    def lines(self) -> tuple[ReservedLine, ...]:
+        return tuple(step.line for step in self.steps)
+
+
+def _reserve(loaded: Loaded, message: Message, event: ReserveStock) -> Decision:
+    before = _reservation(loaded, event)
+    change = _apply(before, _asks(loaded, message, event, before), message.at)
+    return _decision(loaded, change, _reserve_answer(event, change.lines))
+
+
+def _asks(loaded: Loaded, message: Message, event: ReserveStock, before: Reservation) -> Iterable[Ask]:
+    """What is granted is decided over all lines of the request, and once: while one of them is new."""
+    lines = {line.product_id: before.line(line.product_id) for line in event.products}
+    new = {product_id for product_id, line in lines.items() if line is None}
+    on_offer = {product_id: _on_offer(loaded, message, product_id) for product_id in new}
+    can_be_had = {
+        wanted.product_id
+        for wanted in event.products
+        if _can_be_had(lines[wanted.product_id], wanted, on_offer.get(wanted.product_id, 0))
+    }
+    if event.fulfilment == "all" and len(can_be_had) < len(lines):
+        can_be_had = set()
+    for wanted in event.products:
+        yield Ask(
+            ReserveStock,
+            wanted.product_id,
+            wanted.quantity,
+            reason=REFUSED_WITH_THE_ORDER,
+            granted=not new or wanted.product_id in can_be_had,
+            available=on_offer.get(wanted.product_id, 0),
+        )
+
+
+def _can_be_had(line: ReservedLine | None, wanted: Line, on_offer: int) -> bool:
+    return wanted.quantity <= on_offer if line is None else line.is_kept
+
+
+def _on_offer(loaded: Loaded, message: Message, product_id: str) -> int:
+    stock = loaded.get(Stock, product_id)
+    if stock is None and not message.last_try:
+        raise Premature(f"product {product_id} is not known yet")
+    return stock.on_offer if stock else 0
+
+
+def _reserve_answer(event: ReserveStock, lines: tuple[ReservedLine, ...]) -> StockReserved | StockUnavailable:
+    kept = tuple(Line(line.product_id, line.quantity) for line in lines if line.is_kept)
+    missing = tuple(
+        Missing(line.product_id, line.quantity or wanted.quantity, line.available)
+        for wanted, line in zip(event.products, lines, strict=True)
+        if not line.is_kept
+    )
+    if kept and (event.fulfilment == "partial" or not missing):
+        return StockReserved(order_id=event.order_id, products=kept, missing=missing)
+    return StockUnavailable(
+        order_id=event.order_id,
+        # What was there, but refused for the sake of the others, is not missing.
+        missing=tuple(each for each in missing if each.available < each.requested),
+        reason=_why_unavailable(lines),
+        product_id=event.product_id,
+    )
+
+
+def _why_unavailable(lines: tuple[ReservedLine, ...]) -> str:
+    short = next((line for line in lines if line.is_short), None)
+    if short is not None:
+        return f"Insufficient stock. Available: {short.available}, Requested: {short.quantity}"
+    if any(line.state is LineState.RELEASED for line in lines):
+        return "Released before it was reserved"
+    return "Refused with the rest of its order"
+
+
+def _release(loaded: Loaded, message: Message, event: ReleaseStock) -> Decision:
+    return _give_back(loaded, message, event, event.reason, event.product_id)
+
+
+def _compensate(loaded: Loaded, message: Message, event: PaymentFailed) -> Decision:
+    return _give_back(loaded, message, event, PAYMENT_FAILED, None)
+
+
+def _give_back(
+    loaded: Loaded, message: Message, event: OrderEvent, reason: str, product_id: str | None
+) -> Decision:
+    before = _reservation(loaded, event)
+    released = before if product_id else structs.replace(before, tombstone=before.tombstone or reason)
+    products = [product_id] if product_id else [line.product_id for line in before.lines]
+    asks = [Ask(type(event), each, reason=reason) for each in products]
+    change = _apply(released, asks, message.at)._replace(before=before)
+    given_back = tuple(Line(line.product_id, line.quantity) for line in change.lines if line.is_given_back)
+    if not given_back and any(each.attention for each in change.steps):
+        return _decision(loaded, change)  # nothing that was asked for was done
+    return _decision(loaded, change, StockReleased(order_id=event.order_id, products=given_back))
+
+
+def _sell(loaded: Loaded, message: Message, event: OrderPaid) -> Decision:
+    asks = [Ask(OrderPaid, line.product_id, line.quantity) for line in event.products]
+    return _decision(loaded, _apply(_reservation(loaded, event), asks, message.at))
+
+
+def _reservation(loaded: Loaded, event: OrderEvent) -> Reservation:
+    return loaded.get(Reservation, event.order_id) or Reservation(id=event.order_id)
+
+
+def _apply(before: Reservation, asks: Iterable[Ask], at: datetime) -> _Change:
+    steps = tuple(step(before.line(ask.product_id), ask) for ask in asks)
+    lines = {line.product_id: line for line in before.lines}
+    lines.update((each.line.product_id, each.line) for each in steps)
+    oddities = dict.fromkeys((*before.attention, *(oddity for each in steps for oddity in each.attention)))
+    after = structs.replace(
+        before,
+        lines=tuple(lines.values()),
+        attention=tuple(oddities)[:ATTENTION_LIMIT],
+        updated_at=at,
+    )
+    return _Change(before, after, steps)
+
+
+def _decision(loaded: Loaded, change: _Change, answer: Event | None = None) -> Decision:
+    events = () if answer is None else (answer,)
+    if any(each.attention for each in change.steps):
+        verdict = Verdict.ATTENTION
+    elif structs.replace(change.after, updated_at=change.before.updated_at) == change.before:
+        return Decision(events=events, verdict=Verdict.DUPLICATE)
+    else:
+        verdict = Verdict.APPLIED
+    stocks = (_moved(loaded, each) for each in change.steps)
+    changed = (change.after, *(stock for stock in stocks if stock is not None))
+    return Decision(changed=changed, events=events, verdict=verdict)
+
+
+def _moved(loaded: Loaded, step: Step) -> Stock | None:
+    if step.move is None:
+        return None
+    stock = loaded.get(Stock, step.line.product_id)
+    assert stock is not None  # noqa: S101  # a line can be held of known products only
+    return stock.moved(step.move, step.line.quantity)
+
+
+RULES: Final[dict[type, Callable[[Loaded, Message, Any], Decision]]] = {
+    ReserveStock: _reserve,
+    ReleaseStock: _release,
+    PaymentFailed: _compensate,
+    OrderPaid: _sell,
+    ProductCreated: products.create,
+    ProductDeleted: products.discontinue,
+    Restock: products.restock,
+}
+
+
+def decide(loaded: Loaded, message: Message, *, auto_compensation: bool) -> Decision:
+    body = message.body
+    if isinstance(body, PaymentFailed) and not (auto_compensation or body.compensation):
+        return Decision()  # the order asks for the release itself
+    return RULES[type(body)](loaded, message, body)
+
+
+def domain(*, auto_compensation: bool) -> Domain:
+    """`auto_compensation`: a failed payment releases the stock, ahead of the order's own request."""
+    return Domain(
+        (Reservation, Stock, IdempotencyKey), reads, partial(decide, auto_compensation=auto_compensation)
+    )

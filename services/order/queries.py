@@ -18,13 +18,9 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("status", ASCENDING), ("stateSince", ASCENDING)]),
         IndexModel([("customerId", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
-        IndexModel(
-            [("updatedAt", DESCENDING)], name="attention", partialFilterExpression=NEEDS_ATTENTION
-        ),
+        IndexModel([("updatedAt", DESCENDING)], name="attention", partialFilterExpression=NEEDS_ATTENTION),
     ),
-    IdempotencyKey.collection: (
-        IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),
-    ),
+    IdempotencyKey.collection: (IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),),
 }
 
 
@@ -78,7 +74,9 @@ def _cursor(order: Order) -> str:
 
 def _read(cursor: str) -> tuple[datetime, str]:
     try:
-        milliseconds, _, id_ = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition("|")
+        milliseconds, _, id_ = (
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition("|")
+        )
         at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(milliseconds))
     except (ValueError, binascii.Error, OverflowError) as error:
         raise BadCursor("the cursor is not one that a list gave out") from error

@@ -181,9 +181,7 @@ def _cancelled(order: Order, reason: str, detail: str | None) -> Order:
 
 
 def _release_asked(order: Order) -> Order:
-    return structs.replace(
-        order, stock_compensation=Progress.PENDING, releases_open=order.releases_open + 1
-    )
+    return structs.replace(order, stock_compensation=Progress.PENDING, releases_open=order.releases_open + 1)
 
 
 # --- what is published ------------------------------------------------------------------------------------
@@ -220,9 +218,7 @@ def order_paid(order: Order, _: Trigger) -> Event:
 
 
 def order_cancelled(order: Order, _: Trigger) -> Event:
-    return events.OrderCancelled(
-        order_id=order.id, reason=order.cancellation_reason or "", email=order.email
-    )
+    return events.OrderCancelled(order_id=order.id, reason=order.cancellation_reason or "", email=order.email)
 
 
 def order_refunded(order: Order, _: Trigger) -> Event:
@@ -311,7 +307,7 @@ _STOCK_TWICE: Final = (
 _CAPTURE_TWICE: Final = (Duplicate(when=same_capture), Attention("captured a second time"))
 
 # The rows of a cell are tried in turn; the last one always holds.
-SAGA: Final[dict[tuple[Status, type], tuple[Row, ...]]] = {
+SAGA: Final[dict[tuple[Status, type[Event] | type[CancelOrder | RequestRefund | TimeOut]], tuple[Row, ...]]] = {
     (PENDING, StockReserved): (
         Step(CONFIRMED, lines_held, (order_confirmed,), when=all_lines_answered),
         Step(PENDING, lines_held, when=names_our_lines),
@@ -333,9 +329,7 @@ SAGA: Final[dict[tuple[Status, type], tuple[Row, ...]]] = {
     (PENDING, CancelOrder): (
         Step(CANCELLED, cancelled_by_customer, (release_because("CUSTOMER_CANCELLED"), order_cancelled)),
     ),
-    (PENDING, TimeOut): (
-        Step(CANCELLED, timed_out, (release_because("SAGA_TIMEOUT"), order_cancelled)),
-    ),
+    (PENDING, TimeOut): (Step(CANCELLED, timed_out, (release_because("SAGA_TIMEOUT"), order_cancelled)),),
     (PENDING, RequestRefund): (Forbid("the order is not paid yet: cancel it instead"),),
     # ---
     (CONFIRMED, StockReserved): _STOCK_TWICE,
@@ -352,9 +346,7 @@ SAGA: Final[dict[tuple[Status, type], tuple[Row, ...]]] = {
     (CONFIRMED, CancelOrder): (
         Step(CANCELLED, cancelled_by_customer, (release_because("CUSTOMER_CANCELLED"), order_cancelled)),
     ),
-    (CONFIRMED, TimeOut): (
-        Step(CANCELLED, timed_out, (release_because("SAGA_TIMEOUT"), order_cancelled)),
-    ),
+    (CONFIRMED, TimeOut): (Step(CANCELLED, timed_out, (release_because("SAGA_TIMEOUT"), order_cancelled)),),
     (CONFIRMED, RequestRefund): (Forbid("the order is not paid yet: cancel it instead"),),
     # ---
     (PAID, StockReserved): _STOCK_TWICE,
@@ -367,9 +359,7 @@ SAGA: Final[dict[tuple[Status, type], tuple[Row, ...]]] = {
     (PAID, TimeOut): (Forbid("the order is paid"),),
     (PAID, RequestRefund): (Step(REFUNDING, refund_asked, (refund_requested, refund_payment)),),
     # ---
-    (CANCELLED, StockReserved): (
-        Step(CANCELLED, release_again, (release_because("LATE_RESERVATION"),)),
-    ),
+    (CANCELLED, StockReserved): (Step(CANCELLED, release_again, (release_because("LATE_RESERVATION"),)),),
     (CANCELLED, StockUnavailable): (Duplicate(),),
     (CANCELLED, StockReleased): (
         Step(CANCELLED, release_answered, when=release_open),
@@ -468,7 +458,8 @@ CREATED: Final = "ORDER_CREATED"
 
 def replay(history: Iterable[Entry]) -> Status:
     """Follows a history through the table and returns where it ends. Raises ValueError where it cannot have
-    happened."""
+    happened.
+    """
     steps = {
         (status, trigger.type, row.to)
         for (status, trigger), rows in SAGA.items()

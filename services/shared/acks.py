@@ -4,7 +4,6 @@ Deliveries settle in any order, one slow card behind which a hundred are done in
 must never name a tag that is settled already: the broker closes the channel over it.
 """
 
-from collections import OrderedDict
 from typing import Final, NamedTuple
 
 # So many done behind an open one are acknowledged one by one, lest the prefetch window fills up.
@@ -20,7 +19,8 @@ class AckWindow:
     """The unacknowledged deliveries of one channel, in the order of their tags."""
 
     def __init__(self) -> None:
-        self._done: OrderedDict[int, bool] = OrderedDict()
+        # In the order of delivery, which is the order of tags.
+        self._done: dict[int, bool] = {}
         self._done_count = 0
 
     def __len__(self) -> int:
@@ -38,8 +38,9 @@ class AckWindow:
         """What to acknowledge now. Each tag is covered exactly once over the window's life."""
         acks: list[Ack] = []
         last = None
-        while self._done and next(iter(self._done.values())):
-            last, _ = self._done.popitem(last=False)
+        while next(iter(self._done.values()), False):
+            last = next(iter(self._done))
+            del self._done[last]
             self._done_count -= 1
         if last is not None:
             acks.append(Ack(last, multiple=True))

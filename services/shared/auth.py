@@ -24,15 +24,15 @@ CACHED_TOKENS: Final = 4096
 log = logging.getLogger(__name__)
 
 
-class Unauthenticated(Exception):  # noqa: N818  # a state of affairs, not a failure
+class Unauthenticated(Exception):
     """There is no valid token. The text says what is wrong with it."""
 
 
-class Forbidden(Exception):  # noqa: N818  # see Unauthenticated
+class Forbidden(Exception):
     """The caller is known, and may not."""
 
 
-class KeysUnavailable(Exception):  # noqa: N818  # see Unauthenticated
+class KeysUnavailable(Exception):
     """The auth service's keys cannot be had: nobody can be let in for the moment."""
 
 

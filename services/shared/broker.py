@@ -7,10 +7,12 @@ What was not confirmed stays in the outbox, what was not acknowledged is deliver
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final, cast
 
 import aio_pika
-from aiormq.abc import AbstractChannel
+from aiormq import Channel
 from aiormq.exceptions import AMQPError, DeliveryError
 from pamqp.commands import Basic
 
@@ -37,7 +39,7 @@ Submit = Callable[[Message], "asyncio.Future[Decision]"]
 class Broker:
     """Keeps a service connected. `publish` and `copy` wait while it is not."""
 
-    def __init__(  # noqa: PLR0913  # an engine has parts
+    def __init__(  # an engine has parts
         self,
         url: str,
         service: str,
@@ -49,7 +51,7 @@ class Broker:
         self._url, self._service, self._clock = url, service, clock
         self._subscriptions, self._prefetch = subscriptions, prefetch
         self._submit: Mapping[str, Submit] = {}
-        self._publishing: AbstractChannel | None = None
+        self._publishing: Channel | None = None
         self._connected = asyncio.Event()
         self._consumers: list[Consumer] = []
         self._connection: aio_pika.abc.AbstractConnection | None = None
@@ -97,8 +99,12 @@ class Broker:
         )
         async with connection:
             self._connection = connection
-            lost = asyncio.get_running_loop().create_future()
-            connection.close_callbacks.add(lambda *_: lost.done() or lost.set_result(None))
+            lost = asyncio.Event()
+
+            def on_lost(*_: object) -> None:
+                lost.set()
+
+            connection.close_callbacks.add(on_lost)
             declaring = await self._channel(connection, confirms=False)
             await topology.declare(declaring, self._service, self._subscriptions)
             self._publishing = await self._channel(connection, confirms=True)
@@ -106,26 +112,30 @@ class Broker:
             for queue in self._subscriptions:
                 channel = await self._channel(connection, confirms=False)
                 # A consumer without a queue, or a channel that the broker closed, is no consumer.
-                channel.on_consumer_cancel_callbacks.add(lambda *_: lost.done() or lost.set_result(None))
-                channel.closing.add_done_callback(lambda *_: lost.done() or lost.set_result(None))
+                channel.on_consumer_cancel_callbacks.add(on_lost)
+                channel.closing.add_done_callback(on_lost)
                 consumer = Consumer(self._service, queue, channel, self._submit[queue], self, self._clock)
                 await consumer.start(self._prefetch)
                 self._consumers.append(consumer)
-            self._publishing.closing.add_done_callback(lambda *_: lost.done() or lost.set_result(None))
+            self._publishing.closing.add_done_callback(on_lost)
             telemetry.BROKER_UP.set(1)
             self.consumed_once.set()
             log.info("connected, consuming %s", ", ".join(self._subscriptions) or "nothing")
-            while not lost.done():
-                await asyncio.wait((lost,), timeout=REDECLARE_SECONDS)
-                if not lost.done():
+            while not lost.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), REDECLARE_SECONDS)
+                if not lost.is_set():
                     # One binding of two may have been deleted: publishing does not notice.
                     await topology.declare(declaring, self._service, self._subscriptions)
             log.warning("the connection or a channel of it is gone")
 
-    async def _channel(self, connection: aio_pika.abc.AbstractConnection, *, confirms: bool) -> AbstractChannel:
+    async def _channel(
+        self, connection: aio_pika.abc.AbstractConnection, *, confirms: bool
+    ) -> Channel:
         channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-        await channel.open(timeout=CONNECT_TIMEOUT)
-        return await channel.get_underlay_channel()
+        await channel.initialize(timeout=CONNECT_TIMEOUT)
+        # Batches of publishes and multiple acknowledgements are to be had one layer below.
+        return cast("Channel", await channel.get_underlay_channel())
 
     def _disconnected(self) -> None:
         self._connected.clear()
@@ -170,7 +180,7 @@ class Broker:
         except GONE as error:
             raise ConnectionError(str(error)) from error
 
-    async def _ready(self) -> AbstractChannel:
+    async def _ready(self) -> Channel:
         while self._publishing is None or self._publishing.is_closed:
             await self._connected.wait()
             if self._publishing is None or self._publishing.is_closed:
@@ -178,7 +188,7 @@ class Broker:
         return self._publishing
 
     async def _send(
-        self, channel: AbstractChannel, exchange: str, key: str, body: bytes, properties: Basic.Properties
+        self, channel: Channel, exchange: str, key: str, body: bytes, properties: Basic.Properties
     ) -> None:
         await channel.basic_publish(
             body,
@@ -191,7 +201,7 @@ class Broker:
         )
 
 
-def _properties(entry: Entry, now: Any) -> Basic.Properties:
+def _properties(entry: Entry, now: datetime) -> Basic.Properties:
     headers: dict[str, Any] = {"x-schema-version": SCHEMA_VERSION}
     if entry.traceparent:
         headers[TRACEPARENT] = entry.traceparent

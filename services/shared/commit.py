@@ -34,7 +34,7 @@ COMMAND_PATIENCE_SECONDS: Final = 8.0
 log = logging.getLogger(__name__)
 
 
-class Unavailable(Exception):  # noqa: N818  # a state of affairs, not a failure
+class Unavailable(Exception):
     """The command was not carried out, or it is not known yet whether it was: try again."""
 
 
@@ -106,7 +106,13 @@ class Committer:
         queue_size: int,
         observe: Callable[[Message, Decision], None],
     ) -> None:
-        self._store, self._domain, self._outbox, self._hints, self._clock = store, domain, outbox, hints, clock
+        self._store, self._domain, self._outbox, self._hints, self._clock = (
+            store,
+            domain,
+            outbox,
+            hints,
+            clock,
+        )
         self._max_batch, self._linger, self._queue_size = max_batch, linger_seconds, queue_size
         self._observe = observe
         self._queue: asyncio.Queue[Undecided] = asyncio.Queue()

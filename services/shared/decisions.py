@@ -83,15 +83,15 @@ class Domain(NamedTuple):
     decide: Callable[[Loaded, Message], Decision]
 
 
-class Premature(Exception):  # noqa: N818  # a state of affairs, not a failure
+class Premature(Exception):
     """The message is ahead of its cause: to be tried again later."""
 
 
-class Rejected(Exception):  # noqa: N818  # see Premature
+class Rejected(Exception):
     """The message can never be served here: to the dead letters at once, with this reason."""
 
 
-class Refused(Exception):  # noqa: N818  # see Premature
+class Refused(Exception):
     """A command that the state forbids. The text tells the caller what to do."""
 
 
@@ -103,5 +103,5 @@ class KeyReused(Refused):
     """The idempotency key was used before, for something else."""
 
 
-class Deferred(Exception):  # noqa: N818  # see Premature
+class Deferred(Exception):
     """The outcome of a side effect is unknown: to be tried again, with growing delay, for as long as it takes."""

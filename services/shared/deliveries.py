@@ -74,7 +74,9 @@ def route(queue: str, delivery: Delivery, error: BaseException, now: datetime) -
         step = LAST_STEP + 1 if kind in {"invalid", "rejected"} else attempts
     dead = step > LAST_STEP
     headers = {
-        name: value for name, value in delivery.headers.items() if not name.startswith(("x-death", "x-first-death"))
+        name: value
+        for name, value in delivery.headers.items()
+        if not name.startswith(("x-death", "x-first-death"))
     } | {
         ATTEMPTS: attempts,
         DEFERRALS: deferrals,
@@ -88,7 +90,12 @@ def route(queue: str, delivery: Delivery, error: BaseException, now: datetime) -
 
 
 def _kind_of(error: BaseException) -> str:
-    kinds = {wire.InvalidMessage: "invalid", Rejected: "rejected", Premature: "premature", Deferred: "deferred"}
+    kinds = {
+        wire.InvalidMessage: "invalid",
+        Rejected: "rejected",
+        Premature: "premature",
+        Deferred: "deferred",
+    }
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "failed")
 
 
@@ -172,7 +179,9 @@ class Consumer:
             verdict = future.result().verdict
             telemetry.CONSUMED.labels(self._queue, event.type, verdict).inc()
             if verdict is Verdict.ATTENTION:
-                log.warning("%s contradicts what happened: see the order", event.type, extra=_about(delivery, event))
+                log.warning(
+                    "%s contradicts what happened: see the order", event.type, extra=_about(delivery, event)
+                )
             self._settle(delivery)
         else:
             span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -182,9 +191,7 @@ class Consumer:
     async def _recover(self, delivery: Delivery, error: BaseException, event: Event | None = None) -> None:
         way = route(self._queue, delivery, error, self._clock.now())
         try:
-            await self._copier.copy(
-                self._exchange, way.key, delivery.body, _copy_of(delivery, way.headers)
-            )
+            await self._copier.copy(self._exchange, way.key, delivery.body, _copy_of(delivery, way.headers))
         except ConnectionError as gone:
             # Not acknowledged either: the broker delivers it again when it is back.
             log.warning("%s is not copied to %s: %s", delivery.id, way.key, gone)
@@ -244,7 +251,13 @@ def _copy_of(delivery: Delivery, headers: dict[str, Any]) -> Basic.Properties:
 
 
 def _text(value: object) -> str | None:
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else value if isinstance(value, str) else None
+    return (
+        value.decode("ascii", "replace")
+        if isinstance(value, bytes)
+        else value
+        if isinstance(value, str)
+        else None
+    )
 
 
 def _about(delivery: Delivery, event: Event | None) -> dict[str, Any]:

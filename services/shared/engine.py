@@ -81,7 +81,10 @@ class Engine:
             prefetch=2 * settings.commit_max_batch,
         )
         self._outbox = Outbox(self.store, self.broker, self.clock)
-        batching = {"max_batch": settings.commit_max_batch, "linger_seconds": settings.commit_linger_ms / 1000}
+        batching = {
+            "max_batch": settings.commit_max_batch,
+            "linger_seconds": settings.commit_linger_ms / 1000,
+        }
         self._committer = Committer(
             self.store,
             domain,

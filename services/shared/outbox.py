@@ -214,7 +214,9 @@ class Outbox:
         await self._replicas.delete_many({"at": {"$lt": now - timedelta(hours=1)}})
 
     async def _measure(self) -> None:
-        pipeline = [{"$group": {"_id": None, "events": {"$sum": {"$size": "$events"}}, "at": {"$min": "$at"}}}]
+        pipeline = [
+            {"$group": {"_id": None, "events": {"$sum": {"$size": "$events"}}, "at": {"$min": "$at"}}}
+        ]
         rows = await (await self._rows.aggregate(pipeline)).to_list()
         telemetry.OUTBOX_EVENTS.set(rows[0]["events"] if rows else 0)
         age = (self._clock.now() - rows[0]["at"]).total_seconds() if rows else 0

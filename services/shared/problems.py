@@ -31,9 +31,7 @@ STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ..
 log = logging.getLogger(__name__)
 
 
-def problem(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any
-) -> Response:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
     """A problem response. `members` are added to the document, as `errors` for a validation."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Response(json.dumps(body | members), status, headers, MEDIA_TYPE)
@@ -49,7 +47,9 @@ def install(app: FastAPI) -> None:
 
 
 async def _known(_: Request, error: Exception) -> Response:
-    status, headers = next((status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind))
+    status, headers = next(
+        (status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind)
+    )
     detail = "the database is away" if isinstance(error, ConnectionFailure) else str(error)
     return problem(status, detail, headers)
 
@@ -64,7 +64,9 @@ async def _validation(_: Request, error: Exception) -> Response:
     errors = error.errors()
     if any(each["type"] == "json_invalid" for each in errors):
         return problem(HTTPStatus.BAD_REQUEST, "the body is not valid JSON")
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _summary(errors), errors=[_field(each) for each in errors])
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, _summary(errors), errors=[_field(each) for each in errors]
+    )
 
 
 def _field(error: Mapping[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from services.shared.settings import BODY_LIMIT_BYTES
 UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
-class _TooLarge(Exception):  # noqa: N818  # internal
+class _TooLarge(Exception):
     pass
 
 

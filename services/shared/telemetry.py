@@ -36,7 +36,9 @@ TRANSACTIONS: Final = Counter("sagashop_transactions_total", "Transactions by ho
 DUPLICATES: Final = Counter("sagashop_inbox_duplicates_total", "Messages handled before", ["source"])
 ATTENTION: Final = Counter("sagashop_attention_total", "Messages that contradict what happened", ["source"])
 CONSUMED: Final = Counter("sagashop_consumed_total", "Messages settled", ["queue", "type", "result"])
-RETRIES: Final = Counter("sagashop_consumer_retries_total", "Messages sent to a retry queue", ["queue", "kind"])
+RETRIES: Final = Counter(
+    "sagashop_consumer_retries_total", "Messages sent to a retry queue", ["queue", "kind"]
+)
 DEAD_LETTERS: Final = Counter("sagashop_dead_letters_total", "Messages sent to a .dlq", ["queue", "kind"])
 PUBLISHED: Final = Counter("sagashop_published_total", "Events confirmed by the broker", ["type"])
 PUBLISH_FAILURES: Final = Counter(

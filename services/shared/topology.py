@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aiormq.abc import AbstractChannel
+from pamqp.common import FieldValue
 
 from services.shared.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
 
@@ -48,7 +49,7 @@ def _optional(queue: str, event: type[Event]) -> bool:
     return queue == "inventory-events" and event is AUTO_COMPENSATION
 
 
-def _dead_lettering_to(service: str, queue: str) -> dict[str, str | int]:
+def _dead_lettering_to(service: str, queue: str) -> dict[str, FieldValue]:
     """At least once: the broker keeps a message until its new queue has it."""
     return {
         "x-queue-type": "quorum",
@@ -74,9 +75,14 @@ async def declare(
     await channel.exchange_declare(exchange, exchange_type="direct", durable=True, timeout=TIMEOUT)
     for queue, events in queues.items():
         main = _dead_lettering_to(service, dead_letter_queue(queue)) | {"x-delivery-limit": DELIVERY_LIMIT}
-        arguments = {queue: main, dead_letter_queue(queue): {"x-queue-type": "quorum"}}
+        arguments: dict[str, dict[str, FieldValue]] = {
+            queue: main,
+            dead_letter_queue(queue): {"x-queue-type": "quorum"},
+        }
         for step, delay in enumerate(RETRY_DELAYS_MS, start=1):
-            arguments[retry_queue(queue, step)] = _dead_lettering_to(service, queue) | {"x-message-ttl": delay}
+            arguments[retry_queue(queue, step)] = _dead_lettering_to(service, queue) | {
+                "x-message-ttl": delay
+            }
         for name, how in arguments.items():
             await channel.queue_declare(name, durable=True, arguments=how, timeout=TIMEOUT)
             await channel.queue_bind(name, exchange, name, timeout=TIMEOUT)

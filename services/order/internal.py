@@ -1,0 +1,100 @@
+"""What operators ask of the order service. Not through the gateway, and not for customers."""
+
+import uuid
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+
+from services.order import queries
+from services.order.bodies import (
+    AttentionEntry,
+    AttentionOrder,
+    AttentionOrders,
+    Compensate,
+    CompensationAnswer,
+    StaleOrder,
+    StaleOrders,
+)
+from services.order.commands import TimeOut
+from services.order.domain import NO_SUCH_ORDER, Compensated, Compensation
+from services.order.model import Order, Status
+from services.order.operators import TokenReviewer
+from services.shared.app import TheEngine
+from services.shared.auth import Forbidden, Tokens
+from services.shared.decisions import NotFound
+
+
+async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
+    """Who operates: in a cluster the operator's service account, elsewhere an administrator."""
+    reviewer: TokenReviewer | None = request.app.state.reviewer
+    if reviewer is not None:
+        scheme, _, token = (authorization or "").partition(" ")
+        return await reviewer.authenticate(token if scheme.lower() == "bearer" else "")
+    tokens: Tokens = request.app.state.tokens
+    user = await tokens.user(authorization)
+    if not user.is_admin:
+        raise Forbidden("this is for operators")
+    return user.id
+
+
+router = APIRouter(prefix="/internal/orders", tags=["operators"], dependencies=[Depends(_operator)])
+
+
+@router.get("/stale")
+async def stale_orders(
+    engine: TheEngine,
+    status: Literal[Status.PENDING, Status.CONFIRMED] = Status.CONFIRMED,
+    older_than: Annotated[float, Query(alias="olderThan", ge=0, le=10**9)] = 300,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+) -> StaleOrders:
+    """Orders whose state has not changed for `olderThan` seconds, the oldest first."""
+    before = engine.clock.now() - timedelta(seconds=older_than)
+    orders = await queries.stale(engine.store, status, before, limit)
+    return StaleOrders(
+        orders=[StaleOrder(order_id=o.id, status=o.status, state_since=o.state_since) for o in orders]
+    )
+
+
+@router.post("/{order_id}/compensate")
+async def compensate(order_id: str, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
+    """Cancels the order if it still is as stale as asked for: harmless to repeat, and from several callers."""
+    command = TimeOut(
+        order_id=order_id, status=asked.status, older_than=asked.older_than, reason=asked.reason
+    )
+    decision = await engine.execute(command, id_=str(uuid.uuid4()))
+    match decision.reply:
+        case Compensated(order=order, outcome=outcome):
+            return CompensationAnswer(order_id=order_id, status=order.status, outcome=outcome)
+        case _:  # committed, and the answer lost on the way
+            found = await engine.store.get(Order, order_id)
+            if found is None:
+                raise NotFound(NO_SUCH_ORDER)
+            outcome = (
+                Compensation.ALREADY if found.status is Status.CANCELLED else Compensation.NOT_APPLICABLE
+            )
+            return CompensationAnswer(order_id=order_id, status=found.status, outcome=outcome)
+
+
+@router.get("", status_code=HTTPStatus.OK)
+async def orders_needing_attention(
+    engine: TheEngine,
+    attention: Literal["true"],  # noqa: ARG001  # the only list there is
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> AttentionOrders:
+    """Orders with events that contradict what happened: for a human to look at."""
+    orders = await queries.needing_attention(engine.store, limit)
+    return AttentionOrders(
+        orders=[
+            AttentionOrder(
+                order_id=order.id,
+                status=order.status,
+                attention=[
+                    AttentionEntry(at=each.at, event=each.event, event_id=each.event_id, reason=each.reason)
+                    for each in order.attention
+                ],
+            )
+            for order in orders
+        ]
+    )

@@ -1,0 +1,40 @@
+"""The order service: `python -m services.order.main`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from services.order import api, internal, queries
+from services.order.catalogue import Catalogue
+from services.order.domain import DOMAIN
+from services.order.metrics import count_orders, observe
+from services.order.operators import TokenReviewer
+from services.order.settings import OrderSettings
+from services.shared.app import ReadinessCheck, create_app, engine_life, serve
+from services.shared.engine import Engine
+
+settings = OrderSettings()
+engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observe), count_orders)
+
+
+@asynccontextmanager
+async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+    app.state.catalogue = Catalogue(app.state.http, settings.product_url)
+    in_cluster = settings.internal_auth == "kubernetes"
+    app.state.reviewer = (
+        await TokenReviewer.connect(settings.operator_audience, settings.operators) if in_cluster else None
+    )
+    async with engine(app) as readiness:
+        yield readiness
+    if app.state.reviewer is not None:
+        await app.state.reviewer.close()
+
+
+router = APIRouter()
+router.include_router(api.router)
+router.include_router(internal.router)
+app = create_app(settings, router, life)
+
+if __name__ == "__main__":
+    serve(app, settings)

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 
 _MILLISECONDS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0}
-_TERM = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_TERM = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_TERM.pattern})+")
 
 

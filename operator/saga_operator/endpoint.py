@@ -13,7 +13,7 @@ from saga_operator.orders import Endpoint, OrderServiceError
 from saga_operator.spec import OrderServiceRef
 
 
-class ClusterUnavailable(Exception):  # noqa: N818 - a fact, as Premature is
+class ClusterUnavailable(Exception):
     """The Kubernetes API did not answer, or refused."""
 
 

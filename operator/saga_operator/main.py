@@ -109,10 +109,8 @@ def _snapshot(body: kopf.Body) -> Monitor:
     )
 
 
-async def run(
-    settings: Settings, ready: asyncio.Event | None = None, stop: asyncio.Event | None = None
-) -> None:
-    """Run until SIGTERM, SIGINT or `stop`."""
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
     async with AsyncExitStack() as stack:
         registry = CollectorRegistry()
         runtime = Runtime(
@@ -124,19 +122,28 @@ async def run(
             book=StatusBook(),
         )
         stack.callback(_serve_metrics(settings.metrics_port, registry))
-        operator_settings = kopf.OperatorSettings()
-        operator_settings.scanning.disabled = bool(settings.namespaces)
-        await kopf.operator(
-            registry=REGISTRY,
-            settings=operator_settings,
-            memo=runtime,
-            standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
-            clusterwide=not settings.namespaces,
-            namespaces=settings.namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
-            ready_flag=ready,
-            stop_flag=stop,
-        )
+        await serve(runtime, settings)
+
+
+async def serve(
+    runtime: Runtime,
+    settings: Settings,
+    ready: asyncio.Event | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    kopf_settings = kopf.OperatorSettings()
+    kopf_settings.scanning.disabled = bool(settings.namespaces)
+    await kopf.operator(
+        registry=REGISTRY,
+        settings=kopf_settings,
+        memo=runtime,
+        standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
+        ready_flag=ready,
+        stop_flag=stop,
+    )
 
 
 def _serve_metrics(port: int, registry: CollectorRegistry) -> Callable[[], None]:

@@ -84,31 +84,25 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
 
 
 def suspended(seen: Seen, now: datetime) -> Report:
+    """Ready, as asked for; of the rest nothing is known, and so nothing has recovered either."""
     message = "sweeps are suspended by spec.suspend"
-    unknown = (
-        Condition(type_, "Unknown", SUSPENDED, message)
-        for type_ in ("OrderServiceReachable", "StaleOrdersDetected")
-    )
-    judged = (
-        Condition("Ready", "True", SUSPENDED, message),
-        *unknown,
-        Condition("Degraded", "False", SUSPENDED, message),
-    )
+    judged = _all(SUSPENDED, message, ready="True", degraded="Unknown")
     return _report(seen, judged, now, {"nextSweepTime": None, "consecutiveFailures": 0})
 
 
 def invalid(seen: Seen, error: ValueError, now: datetime) -> Report:
-    message = str(error)
-    unknown = (
-        Condition(type_, "Unknown", "InvalidSpec", message)
-        for type_ in ("OrderServiceReachable", "StaleOrdersDetected")
-    )
-    judged = (
-        Condition("Ready", "False", "InvalidSpec", message),
-        *unknown,
-        Condition("Degraded", "True", "InvalidSpec", message),
-    )
+    judged = _all("InvalidSpec", str(error), ready="False", degraded="True")
     return _report(seen, judged, now, {"nextSweepTime": None})
+
+
+def _all(reason: str, message: str, *, ready: Status, degraded: Status) -> tuple[Condition, ...]:
+    statuses: dict[str, Status] = {
+        "Ready": ready,
+        "OrderServiceReachable": "Unknown",
+        "StaleOrdersDetected": "Unknown",
+        "Degraded": degraded,
+    }
+    return tuple(Condition(type_, status, reason, message) for type_, status in statuses.items())
 
 
 def _report(seen: Seen, judged: Iterable[Condition], now: datetime, fields: Mapping[str, Any]) -> Report:

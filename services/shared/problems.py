@@ -70,7 +70,7 @@ async def _validation(_: Request, error: Exception) -> Response:
 
 
 def _field(error: Mapping[str, Any]) -> dict[str, str]:
-    return {"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"])}
+    return {"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"]).removeprefix("Value error, ")}
 
 
 def _summary(errors: Sequence[Mapping[str, Any]]) -> str:

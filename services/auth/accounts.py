@@ -1,0 +1,76 @@
+"""Every query of the auth service: users, and the families of their refresh tokens."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from services.auth.domain import Family, Use, User
+from services.auth.rotation import SigningKey
+from services.shared.decisions import Aggregate, Refused
+from services.shared.store import Store, from_document, to_document
+
+INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
+    User.collection: (IndexModel("email", unique=True),),
+    Family.collection: (
+        IndexModel("expiresAt", expireAfterSeconds=0),
+        IndexModel([("userId", ASCENDING)]),
+    ),
+    SigningKey.collection: (),
+}
+Stored = TypeVar("Stored", bound=Aggregate)
+
+
+class EmailTaken(Refused):
+    """There is an account of this address."""
+
+
+class Accounts:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def user(self, id_: str) -> User | None:
+        return await self._store.get(User, id_)
+
+    async def user_of(self, email: str) -> User | None:
+        document = await self._store.collection(User).find_one({"email": email})
+        return None if document is None else from_document(User, document)
+
+    async def add(self, user: User) -> None:
+        """Raise EmailTaken when there is one already."""
+        try:
+            await self._store.collection(User).insert_one(to_document(user))
+        except DuplicateKeyError:
+            raise EmailTaken("there is an account with this e-mail address: log in") from None
+
+    async def set_password(self, user: User, password_hash: str, roles: Sequence[str]) -> None:
+        change = {"$set": {"passwordHash": password_hash, "roles": list(roles)}, "$inc": {"version": 1}}
+        await self._store.collection(User).update_one({"_id": user.id}, change)
+
+    async def begin(self, family: Family) -> None:
+        await self._store.collection(Family).insert_one(to_document(family))
+
+    async def use(
+        self, family_id: str, decide: Callable[[Family], tuple[Family, Use]]
+    ) -> tuple[Family, Use] | None:
+        """Apply a rule to a family, as if there were no other replica. None when there is no such family."""
+        while (family := await self._store.get(Family, family_id)) is not None:
+            changed, outcome = decide(family)
+            if changed == family or await self._replace(family, changed):
+                return changed, outcome
+        return None
+
+    async def revoke_all(self, user_id: str) -> None:
+        await self._store.collection(Family).update_many(
+            {"userId": user_id}, {"$set": {"revoked": True}, "$inc": {"version": 1}}
+        )
+
+    async def _replace(self, old: Stored, new: Stored) -> bool:
+        """Whether nobody else was first."""
+        document = to_document(msgspec.structs.replace(new, version=old.version + 1))
+        replaced = await self._store.collection(type(old)).replace_one(
+            {"_id": old.id, "version": old.version}, document
+        )
+        return replaced.matched_count == 1

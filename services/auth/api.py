@@ -1,0 +1,191 @@
+"""Accounts over HTTP: register, log in, stay logged in, log out; and the keys that tokens are checked by."""
+
+import secrets
+import uuid
+from http import HTTPStatus
+from typing import Annotated, Final, NamedTuple
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from services.auth import domain
+from services.auth.accounts import Accounts
+from services.auth.domain import ACCESS_TTL, Family, Use, User
+from services.auth.keys import KeyRing
+from services.auth.passwords import Passwords
+from services.auth.settings import AuthSettings
+from services.shared.app import Caller
+from services.shared.auth import Unauthenticated
+from services.shared.clock import Clock
+
+SECRET_BYTES: Final = 32
+# A copy in a cache is not what anybody wants.
+NO_STORE: Final = {"Cache-Control": "no-store"}
+# Shorter than verifiers remember them themselves.
+KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
+WRONG: Final = "the e-mail address or the password is wrong"
+
+
+class Desk(NamedTuple):
+    """What the routes work with."""
+
+    settings: AuthSettings
+    accounts: Accounts
+    passwords: Passwords
+    keys: KeyRing
+    clock: Clock
+
+
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+TheDesk = Annotated[Desk, Depends(_desk)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+Email = Annotated[str, Field(max_length=320), AfterValidator(domain.normalize_email)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Text = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Registration(_Body):
+    email: Email
+    password: SecretStr
+    name: Name
+
+    @field_validator("password")
+    @classmethod
+    def _is_good(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        domain.check_password(password.get_secret_value(), info.data.get("email", ""))
+        return password
+
+
+class Credentials(_Body):
+    email: Email
+    password: Annotated[SecretStr, Field(max_length=1024)]
+
+
+class RefreshToken(_Body):
+    refresh_token: Text
+
+
+class Account(_View):
+    user_id: str
+    email: str
+    name: str
+    roles: list[str]
+
+
+class Session(_View):
+    access_token: str
+    refresh_token: str
+    expires_in: Annotated[int, Field(description="Seconds until the access token expires")]
+    token_type: str = "Bearer"  # noqa: S105  # the name of a scheme
+
+
+router = APIRouter(tags=["auth"])
+
+
+@router.post("/auth/register", status_code=HTTPStatus.CREATED)
+async def register(body: Registration, desk: TheDesk, response: Response) -> Account:
+    user = User(
+        id=str(uuid.uuid4()),
+        email=body.email,
+        name=body.name,
+        password_hash=await desk.passwords.hash(body.password.get_secret_value()),
+        created_at=desk.clock.now(),
+    )
+    await desk.accounts.add(user)
+    response.headers["Location"] = "/auth/me"
+    return _account(user)
+
+
+@router.post("/auth/login")
+async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Session:
+    user = await desk.accounts.user_of(body.email)
+    check = await desk.passwords.check(
+        body.password.get_secret_value(), None if user is None else user.password_hash
+    )
+    if user is None or not check.is_right:
+        raise Unauthenticated(WRONG)
+    if check.newer_hash:
+        await desk.accounts.set_password(user, check.newer_hash, user.roles)
+    family_id, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(SECRET_BYTES)
+    await desk.accounts.begin(domain.begin(family_id, user.id, secret, desk.clock.now()))
+    response.headers.update(NO_STORE)
+    return _session(desk, user, f"{family_id}.{secret}")
+
+
+@router.post("/auth/refresh")
+async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Session:
+    """A new pair of tokens for a refresh token. Each works once: using one again ends the whole login."""
+    family_id, _, secret = body.refresh_token.partition(".")
+    successor = secrets.token_urlsafe(SECRET_BYTES)
+
+    def decide(family: Family) -> tuple[Family, Use]:
+        return domain.use(family, secret, successor, desk.clock.now())
+
+    used = await desk.accounts.use(family_id, decide)
+    if used is None:
+        raise Unauthenticated("there is no such refresh token, or it has expired: log in")
+    family, outcome = used
+    if outcome is not Use.ROTATED:
+        raise Unauthenticated(f"the refresh token is {outcome}: log in")
+    user = await desk.accounts.user(family.user_id)
+    if user is None:
+        raise Unauthenticated("the account is gone")
+    response.headers.update(NO_STORE)
+    return _session(desk, user, f"{family_id}.{successor}")
+
+
+@router.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT)
+async def log_out(body: RefreshToken, desk: TheDesk) -> None:
+    """Ends a login, whichever of its refresh tokens is sent. The access token lasts until it expires."""
+    family_id, _, _ = body.refresh_token.partition(".")
+    await desk.accounts.use(family_id, lambda family: (domain.revoke(family), Use.REVOKED))
+
+
+@router.get("/auth/me")
+async def me(caller: Caller, desk: TheDesk) -> Account:
+    user = await desk.accounts.user(caller.id)
+    if user is None:
+        raise Unauthenticated("the account is gone")
+    return _account(user)
+
+
+@router.get("/.well-known/jwks.json")
+async def keys(desk: TheDesk) -> Response:
+    return Response(await desk.keys.published(), headers=KEYS_CACHE, media_type="application/json")
+
+
+def _account(user: User) -> Account:
+    return Account(user_id=user.id, email=user.email, name=user.name, roles=list(user.roles))
+
+
+def _session(desk: Desk, user: User, refresh_token: str) -> Session:
+    settings = desk.settings
+    said = domain.claims(user, desk.clock.now(), settings.jwt_issuer, settings.jwt_audience)
+    return Session(
+        access_token=desk.keys.sign(said),
+        refresh_token=refresh_token,
+        expires_in=int(ACCESS_TTL.total_seconds()),
+    )

@@ -1,0 +1,118 @@
+"""The rules of accounts: e-mail addresses, passwords, what a token says, which refresh token counts."""
+
+import hashlib
+import hmac
+import re
+import unicodedata
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from services.shared.decisions import Aggregate
+
+ACCESS_TTL: Final = timedelta(minutes=15)
+# A refresh token that is not used for so long ends; and so does its whole family, used or not, at last.
+REFRESH_IDLE: Final = timedelta(days=14)
+REFRESH_LONGEST: Final = timedelta(days=90)
+# NIST SP 800-63B asks for 8 characters at least, room for 64, and no rules about which.
+PASSWORD_LENGTHS: Final = range(8, 129)
+# RFC 5321: 254 characters at most. What could end a header line or start another address is left out.
+_CHARACTER: Final = r"[^@\s<>()\[\],;:\\\"\x00-\x1f\x7f]"
+_EMAIL: Final = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}+\.{_CHARACTER}+")
+_EMAIL_LENGTH: Final = 254
+ADMIN: Final = "admin"
+
+
+class User(Aggregate, frozen=True, rename="camel", kw_only=True):
+    collection: ClassVar[str] = "users"
+
+    email: str
+    name: str
+    password_hash: str
+    roles: tuple[str, ...] = ()
+    created_at: datetime
+
+
+class Family(Aggregate, frozen=True, rename="camel", kw_only=True):
+    """The refresh tokens that follow from one login. One of them counts: the latest."""
+
+    collection: ClassVar[str] = "refreshFamilies"
+
+    user_id: str
+    current: str
+    created_at: datetime
+    expires_at: datetime
+    revoked: bool = False
+
+
+class Use(StrEnum):
+    """What came of presenting a refresh token."""
+
+    ROTATED = "rotated"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    # Somebody else has used it before, or will: thief and owner cannot be told apart, both have to log in.
+    REUSED = "reused"
+
+
+def normalize_email(text: str) -> str:
+    """One spelling for one mailbox. Raises ValueError when it is not an address."""
+    email = unicodedata.normalize("NFKC", text).strip().casefold()
+    if len(email) > _EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+        raise ValueError("this is not an e-mail address")
+    return email
+
+
+def check_password(password: str, email: str) -> None:
+    """Raise ValueError when `password` is not good enough for the account of `email`."""
+    shortest, longest = PASSWORD_LENGTHS[0], PASSWORD_LENGTHS[-1]
+    if len(password) not in PASSWORD_LENGTHS:
+        raise ValueError(f"a password has {shortest} to {longest} characters, this one has {len(password)}")
+    if password.casefold() == email.casefold():
+        raise ValueError("the e-mail address is no password")
+
+
+def claims(user: User, now: datetime, issuer: str, audience: str) -> dict[str, Any]:
+    """What an access token says."""
+    issued = int(now.timestamp())
+    return {
+        "iss": issuer,
+        "aud": audience,
+        "sub": user.id,
+        "email": user.email,
+        "roles": list(user.roles),
+        "iat": issued,
+        "exp": issued + int(ACCESS_TTL.total_seconds()),
+    }
+
+
+def digest(secret: str) -> str:
+    """What is stored of a refresh token. It is random and long: a slow hash would protect nothing more."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def begin(id_: str, user_id: str, secret: str, now: datetime) -> Family:
+    return Family(
+        id=id_, user_id=user_id, current=digest(secret), created_at=now, expires_at=now + REFRESH_IDLE
+    )
+
+
+def use(family: Family, secret: str, successor: str, now: datetime) -> tuple[Family, Use]:
+    """Take `secret` for `successor`, if it is the one that counts.
+
+    Whoever knows the family but not its latest secret holds an older token: it revokes them all.
+    """
+    if family.revoked:
+        return family, Use.REVOKED
+    if now >= family.expires_at:
+        return family, Use.EXPIRED
+    if not hmac.compare_digest(digest(secret), family.current):
+        return revoke(family), Use.REUSED
+    expires_at = min(now + REFRESH_IDLE, family.created_at + REFRESH_LONGEST)
+    return msgspec.structs.replace(family, current=digest(successor), expires_at=expires_at), Use.ROTATED
+
+
+def revoke(family: Family) -> Family:
+    return msgspec.structs.replace(family, revoked=True)

@@ -1,0 +1,93 @@
+"""The key ring: the signing keys of all replicas, kept in the database, turned over while running."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from services.auth.rotation import Rotation, SigningKey, next_id
+from services.shared.auth import ALGORITHMS, KeysUnavailable
+from services.shared.clock import Clock
+from services.shared.store import Store, from_document, to_document
+
+KEY_BITS: Final = 2048
+LOOK_SECONDS: Final = 30.0
+log = logging.getLogger(__name__)
+
+
+class KeyRing:
+    """Signs with the key whose turn it is, and knows what to publish."""
+
+    def __init__(self, store: Store, clock: Clock, age: timedelta) -> None:
+        self._keys_stored = store.collection(SigningKey)
+        self._clock = clock
+        self._rotation = Rotation(age)
+        self._keys: list[SigningKey] = []
+        self._private: dict[str, RSAKey] = {}
+        self._document = b""
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._keys)
+
+    async def published(self) -> bytes:
+        """The JSON Web Key Set of all keys whose tokens may be about. Raise KeysUnavailable without any."""
+        if not self._keys:
+            raise KeysUnavailable("the signing keys are not loaded yet")
+        return self._document
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """An access token that says `claims`. Raise KeysUnavailable when there is no key yet."""
+        if not self._keys:
+            raise KeysUnavailable("the signing keys are not loaded yet")
+        key = self._private[self._rotation.signing(self._keys, self._clock.now()).id]
+        return jwt.encode({"alg": ALGORITHMS[0], "kid": key.kid}, dict(claims), key)
+
+    async def turn(self) -> None:
+        """Load the keys, make the next one when it is due, take back those that are outdated."""
+        keys = await self._load()
+        if self._rotation.is_due(keys, self._clock.now()):
+            await self._make(next_id(keys))
+            keys = await self._load()
+        outdated = self._rotation.outdated(keys, self._clock.now())
+        if outdated:
+            await self._keys_stored.delete_many({"_id": {"$in": [key.id for key in outdated]}})
+            log.info("signing keys taken back: %s", [key.jwk["kid"] for key in outdated])
+        self._take([key for key in keys if key not in outdated])
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(min(LOOK_SECONDS, self._rotation.lead.total_seconds() / 4))
+            try:
+                await self.turn()
+            except PyMongoError as error:
+                log.warning("the signing keys stay as they are: %s", error)
+
+    async def _load(self) -> list[SigningKey]:
+        documents = await self._keys_stored.find().to_list()
+        return sorted(
+            (from_document(SigningKey, document) for document in documents), key=lambda key: int(key.id)
+        )
+
+    async def _make(self, id_: str) -> None:
+        made = await asyncio.to_thread(RSAKey.generate_key, KEY_BITS, auto_kid=True)
+        jwk = {**made.as_dict(private=True), "use": "sig", "alg": ALGORITHMS[0]}
+        key = SigningKey(id=id_, jwk=jwk, created_at=self._clock.now())
+        try:
+            await self._keys_stored.insert_one(to_document(key))
+        except DuplicateKeyError:
+            log.info("another replica made signing key %s", id_)
+        else:
+            log.info("made signing key %s: %s", id_, made.kid)
+
+    def _take(self, keys: list[SigningKey]) -> None:
+        self._private = {key.id: self._private.get(key.id) or RSAKey.import_key(key.jwk) for key in keys}
+        public = [self._private[key.id].as_dict(private=False) for key in keys]
+        self._document = json.dumps({"keys": public}).encode()
+        self._keys = keys

@@ -1,0 +1,108 @@
+"""The auth service: `python -m services.auth.main`."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from fastapi import FastAPI
+from pymongo.errors import PyMongoError
+
+from services.auth.accounts import INDEXES, Accounts, EmailTaken
+from services.auth.api import Desk, router
+from services.auth.domain import ADMIN, User
+from services.auth.keys import KeyRing
+from services.auth.passwords import Passwords
+from services.auth.settings import AuthSettings
+from services.shared.app import ReadinessCheck, create_app, serve
+from services.shared.auth import Tokens
+from services.shared.background import in_background
+from services.shared.clock import Clock
+from services.shared.engine import Readiness
+from services.shared.store import Store, connect
+
+RETRY_SECONDS: Final = 1.0
+log = logging.getLogger(__name__)
+
+
+def make_app(settings: AuthSettings) -> FastAPI:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        client = connect(settings.mongodb_url)
+        store = Store(client, settings.database)
+        clock = Clock(client)
+        keys = KeyRing(store, clock, settings.signing_key_age)
+        desk = Desk(settings, Accounts(store), Passwords(settings.hash_concurrency), keys, clock)
+        app.state.desk = desk
+        # Its own tokens it checks by the keys it holds.
+        app.state.tokens = Tokens(keys.published, settings.jwt_issuer, settings.jwt_audience)
+        begun = asyncio.Event()
+
+        async def readiness() -> Readiness:
+            if not begun.is_set():
+                return Readiness(ready=False, detail="waiting for the database")
+            try:
+                await client.admin.command("ping")
+            except PyMongoError as error:
+                return Readiness(ready=False, detail=f"the database is away: {type(error).__name__}")
+            return Readiness(ready=True, detail="ok")
+
+        async with in_background(_work(desk, store, begun)):
+            yield readiness
+        await client.close()
+
+    return create_app(settings, router, life)
+
+
+async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
+    """In the background: the process answers its probes while the database comes up."""
+    while not begun.is_set():
+        try:
+            await store.prepare(INDEXES)
+            await desk.clock.sync()
+            await desk.keys.turn()
+            await seed_admin(desk)
+            begun.set()
+        except PyMongoError as error:
+            log.warning("waiting for the database: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+    await asyncio.gather(desk.clock.run(), desk.keys.run())
+
+
+async def seed_admin(desk: Desk) -> None:
+    """Make the administrator of the settings, or give the account that has the address role and password."""
+    email, secret = desk.settings.admin_email, desk.settings.admin_password
+    if email is None or secret is None:
+        return
+    password = secret.get_secret_value()
+    existing = await desk.accounts.user_of(email)
+    if existing is None:
+        hashed = await desk.passwords.hash(password)
+        user = User(
+            id=str(uuid.uuid4()),
+            email=email,
+            name="Administrator",
+            password_hash=hashed,
+            roles=(ADMIN,),
+            created_at=desk.clock.now(),
+        )
+        with suppress(EmailTaken):  # another replica was first, with the same password
+            await desk.accounts.add(user)
+            log.info("made the administrator's account")
+        return
+    check = await desk.passwords.check(password, existing.password_hash)
+    if check.is_right and ADMIN in existing.roles:
+        return
+    await desk.accounts.set_password(
+        existing, await desk.passwords.hash(password), tuple({*existing.roles, ADMIN})
+    )
+    # Whoever got in with the old password is out.
+    await desk.accounts.revoke_all(existing.id)
+    log.info("the administrator's account follows the settings now")
+
+
+if __name__ == "__main__":
+    _settings = AuthSettings()
+    serve(make_app(_settings), _settings)

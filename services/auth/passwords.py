@@ -1,0 +1,48 @@
+"""Hashes passwords, slowly on purpose, and never more of them at a time than the machine can bear."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeVar
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from services.shared.commit import Unavailable
+
+# OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, two passes, one lane.
+_ARGON2ID: Final = PasswordHash((Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1),))
+# Who would have to wait for longer than some seconds is told so instead.
+MOST_WAITING: Final = 100
+T = TypeVar("T")
+
+
+class Check(NamedTuple):
+    is_right: bool
+    # To be stored instead: the parameters have changed since.
+    newer_hash: str | None
+
+
+class Passwords:
+    def __init__(self, concurrency: int) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._waiting = 0
+        self._nobodys_hash = _ARGON2ID.hash(secrets.token_hex())
+
+    async def hash(self, password: str) -> str:
+        return await self._run(lambda: _ARGON2ID.hash(password))
+
+    async def check(self, password: str, hash_: str | None) -> Check:
+        """Whether the password is that of the hash. No account, no hash; but it takes as long."""
+        check = await self._run(lambda: _ARGON2ID.verify_and_update(password, hash_ or self._nobodys_hash))
+        return Check(*check) if hash_ else Check(is_right=False, newer_hash=None)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= MOST_WAITING:
+            raise Unavailable("too many logins at the moment")
+        self._waiting += 1
+        try:
+            async with self._slots:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1

@@ -1,0 +1,34 @@
+"""Settings of the auth service."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from services.auth.domain import check_password, normalize_email
+from services.shared.settings import DatabaseSettings, Port
+
+
+class AuthSettings(DatabaseSettings):
+    service: str = "auth"
+    port: Port = 3001
+    # The first administrator. Changed here, the password changes at the next start.
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
+    # How long a key signs. Fractions are for tests.
+    signing_key_days: Annotated[float, Field(gt=0, le=365)] = 30
+    # Passwords hashed at the same time: each takes a core and 19 MiB.
+    hash_concurrency: Annotated[int, Field(ge=1, le=64)] = 2
+
+    @property
+    def signing_key_age(self) -> timedelta:
+        return timedelta(days=self.signing_key_days)
+
+    @model_validator(mode="after")
+    def _check_admin(self) -> Self:
+        if (self.admin_email is None) != (self.admin_password is None):
+            raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD come together")
+        if self.admin_email is not None and self.admin_password is not None:
+            self.admin_email = normalize_email(self.admin_email)
+            check_password(self.admin_password.get_secret_value(), self.admin_email)
+        return self

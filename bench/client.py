@@ -1,0 +1,73 @@
+"""The smallest HTTP client that will do: what the load generator costs, the services do not get."""
+
+import asyncio
+import json
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httptools
+
+
+class Connection(asyncio.Protocol):
+    """One kept-alive connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._body = bytearray()
+        self._host = ""
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        parts = urlsplit(url)
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(cls, parts.hostname, parts.port)
+        connection._host = parts.netloc  # noqa: SLF001  # our own
+        return connection
+
+    async def request(
+        self, method: str, path: str, token: str | None = None, body: object = None
+    ) -> tuple[int, Any]:
+        """The status and the JSON body. Raises ConnectionError when the other end goes away."""
+        data = b"" if body is None else json.dumps(body).encode()
+        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{authorization}"
+            f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        )
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionError("closed")
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(head.encode() + data)
+        status, answer = await self._answer
+        return status, json.loads(answer) if answer else None
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- asyncio ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what create_connection makes
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionError(str(exc or "closed by the other end")))
+
+    # --- httptools --------------------------------------------------------------------------------------
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        status, body = self._parser.get_status_code(), bytes(self._body)
+        self._body.clear()
+        self._parser = httptools.HttpResponseParser(self)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result((status, body))

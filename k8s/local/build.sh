@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # usage: build.sh [kubernetes] [tools] [jaeger]        (without arguments: all three)
 # Builds into the cache, at low priority, what is not there yet:
-#   kubernetes  one binary that is etcd, every part of Kubernetes, CoreDNS and the volume provisioner; and the pause image
+#   kubernetes  one binary that is etcd, every part of Kubernetes, CoreDNS, the volume
+#               provisioner and the enforcer of network policies; and the pause image
 #   tools       helm and kubectl
 #   jaeger      the trace collector
 # Takes two idle cores 5 to 12 minutes each for kubernetes and jaeger, the first time. Two runs at once wait for each other.
@@ -41,7 +42,7 @@ kubernetes() {
   cd "$here"
   go build -trimpath -ldflags "-s -w$(version_flags)" -o "$kubernetes_bin/hyperkube" ./hyperkube
   go build -trimpath -ldflags '-s -w' -o "$kubernetes_bin/pause" ./pause
-  for name in coredns etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet provisioner; do
+  for name in coredns etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet network-policies provisioner; do
     ln -sf hyperkube "$kubernetes_bin/$name"
   done
   pause_image "$kubernetes_bin" # last: it marks the folder as complete

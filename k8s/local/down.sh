@@ -10,7 +10,7 @@ mode=${1:-}
 signal=KILL # the state goes anyway
 [ "$mode" = --keep ] && signal=TERM
 
-for name in provisioner coredns kube-proxy kubelet kube-scheduler kube-controller-manager kube-apiserver etcd; do
+for name in network-policies provisioner coredns kube-proxy kubelet kube-scheduler kube-controller-manager kube-apiserver etcd; do
   stop "$name" $signal
 done
 
@@ -33,6 +33,7 @@ done
 for v in '' 6; do
   ip${v}tables-save 2>/dev/null | grep -vE 'KUBE-|CNI-|SAGASHOP' | ip${v}tables-restore || true
 done
+nft delete table ip sagashop_policies 2>/dev/null || true
 for folder in /sys/fs/cgroup/*/kubepods /sys/fs/cgroup/kubepods; do
   [ ! -d "$folder" ] || find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
 done

@@ -13,7 +13,7 @@ digest() { cat "$@" | sha256sum | cut -c1-12; }
 
 # What is slow to make is kept outside the repository under a name that says what it was made from.
 cache=${SAGASHOP_CACHE:-$HOME/.cache/sagashop}
-kubernetes_bin=$cache/kubernetes-$kubernetes_version-$(digest "$here"/go.{mod,sum} "$here"/{hyperkube,pause}/*.go "$here/build.sh")
+kubernetes_bin=$cache/kubernetes-$kubernetes_version-$(digest "$here"/go.{mod,sum} "$here"/{hyperkube,pause,policies}/*.go "$here/build.sh")
 jaeger_bin=$cache/jaeger-$jaeger_version-$(digest "$here"/jaeger/go.{mod,sum})
 tools=$cache/tools # helm and kubectl
 run=$cache/run     # state of the running cluster: certificates, etcd, logs, pids, volumes, kubeconfig

@@ -18,6 +18,7 @@ start kubelet kubelet --config "$run/kubelet.yaml" --kubeconfig "$run/kubelet.co
 start kube-proxy kube-proxy --config "$run/kube-proxy.yaml"
 start coredns coredns -conf "$run/Corefile"
 start provisioner provisioner -kubeconfig "$run/admin.conf" -root "$run/volumes"
+start network-policies network-policies -kubeconfig "$run/admin.conf" -dns "$node_ip"
 envsubst <"$here/config/addons.yaml" | kubectl apply -f - >/dev/null
 
 node_ready() { kubectl get node "$node" --no-headers | grep -qw Ready; }

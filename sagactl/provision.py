@@ -60,7 +60,8 @@ async def provision_rabbitmq(management_url: str, passwords: Mapping[str, str], 
     login, base = _login(management_url)
     room = quote(vhost, safe="")
     timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(*login), timeout=timeout) as session:
+    headers = {"Authorization": aiohttp.encode_basic_auth(*login)}
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
 
         async def put(path: str, body: Mapping[str, str]) -> None:
             async with session.put(URL(f"{base}/api/{path}", encoded=True), json=body) as answer:
@@ -138,10 +139,17 @@ Patience = Annotated[float, typer.Option(help="Seconds to wait for the servers."
 
 
 @app.command()
-def rabbitmq(users: Users, admin: Admin, vhost: str = "/", patience: Patience = 300) -> None:
+def rabbitmq(
+    users: Users,
+    management_url: Annotated[str, typer.Option(help="The management API, without credentials.")],
+    admin: Annotated[Path, typer.Option(help="Folder with an administrator's `username` and `password`.")],
+    vhost: str = "/",
+    patience: Patience = 300,
+) -> None:
     """Make vhost, users, permissions and topic permissions."""
     passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
-    url = admin.read_text().strip()
+    login = ":".join(quote((admin / part).read_text().strip(), safe="") for part in ("username", "password"))
+    url = management_url.replace("://", f"://{login}@", 1)
     asyncio.run(_persist(lambda: provision_rabbitmq(url, passwords, vhost), patience))
     typer.echo(f"RabbitMQ users are as they should be: {', '.join(passwords)}")
 

@@ -11,10 +11,20 @@ down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
 logs: ; @$(PYTHON_OF) -m dev logs ## follow all logs
 demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own
 
-.PHONY: cluster-up cluster-down cluster-build images kind-up
+.PHONY: cluster-build cluster-up cluster-down cluster-check images kind-up
 
-cluster-build: ; k8s/local/packages.sh && k8s/local/build.sh
-cluster-up: ; k8s/local/up.sh
-cluster-down: ; k8s/local/down.sh
-images: ; k8s/images.sh
-kind-up: ; k8s/kind_up.sh
+cluster-build: ; @k8s/local/packages.sh && k8s/local/build.sh ## build the local cluster's programs into the cache (minutes, once)
+cluster-up: ; @k8s/local/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
+cluster-down: ; @k8s/local/down.sh ## stop it
+cluster-check: ; @cd k8s/local && gofmt -l . && go vet ./... && go test ./policies ## check and test the cluster's own Go code
+images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
+kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
+
+.PHONY: lint format test unit bench chart-test e2e
+
+lint: setup ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck
+format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
+unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
+test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
+bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
+e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Everything that is checked without running the product. All of it, even after a first complaint.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+bin=.venv/bin
+status=0
+check() { echo "lint: $1" && shift && { "$@" || status=1; }; }
+
+check "ruff" "$bin/ruff" check -q .
+check "format" "$bin/ruff" format -q --check .
+check "types" "$bin/mypy" services sagactl operator/saga_operator dev bench tests
+check "imports" "$bin/lint-imports"
+command -v shellcheck >/dev/null && check "shell" shellcheck -x dev/*.sh k8s/*.sh k8s/local/*.sh .ci/run
+exit $status

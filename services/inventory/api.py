@@ -1,0 +1,80 @@
+"""The inventory service's routes: what there is of a product, and more of it."""
+
+import uuid
+from http import HTTPStatus
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Header, Path
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from services.inventory.products import Restock
+from services.inventory.stock import Stock
+from services.shared.app import Admin, TheEngine
+from services.shared.decisions import NotFound
+from services.shared.engine import Engine
+from services.shared.idempotency import key_id
+
+MOST_AT_ONCE = 1_000_000
+ProductId = Annotated[str, Path(min_length=1, max_length=64)]
+IdempotencyHeader = Annotated[str | None, Header(min_length=1, max_length=200, alias="Idempotency-Key")]
+
+router = APIRouter(prefix="/api/inventory", tags=["inventory"])
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Delivery(_Body):
+    quantity: Annotated[int, Field(ge=1, le=MOST_AT_ONCE, strict=True)]
+
+
+class StockBody(_Body):
+    product_id: str
+    available: int
+    reserved: int
+    sold: int
+    discontinued: bool
+
+    @classmethod
+    def of(cls, stock: Stock) -> Self:
+        return cls(
+            product_id=stock.id,
+            available=stock.available,
+            reserved=stock.reserved,
+            sold=stock.sold,
+            discontinued=stock.discontinued,
+        )
+
+
+@router.get("/{product_id}")
+async def get_stock(product_id: ProductId, engine: TheEngine) -> StockBody:
+    return StockBody.of(await _stock(engine, product_id))
+
+
+@router.post("/{product_id}/restock", status_code=HTTPStatus.OK)
+async def restock(
+    product_id: ProductId,
+    delivery: Delivery,
+    admin: Admin,
+    engine: TheEngine,
+    idempotency_key: IdempotencyHeader = None,
+) -> StockBody:
+    """More of a product came in. The same Idempotency-Key counts once."""
+    command = Restock(
+        product_id=product_id,
+        quantity=delivery.quantity,
+        idempotency_key=key_id(f"restock/{admin.id}", idempotency_key) if idempotency_key else None,
+    )
+    decision = await engine.execute(command, id_=str(uuid.uuid4()))
+    # Where the answer was lost on the way, the stock is read as it is now.
+    stock = decision.reply if isinstance(decision.reply, Stock) else await _stock(engine, product_id)
+    return StockBody.of(stock)
+
+
+async def _stock(engine: Engine, product_id: str) -> Stock:
+    stock = await engine.store.get(Stock, product_id)
+    if stock is None or not stock.created:
+        raise NotFound(f"there is no stock of product {product_id}")
+    return stock

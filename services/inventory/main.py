@@ -1,0 +1,32 @@
+"""The inventory service: `python -m services.inventory.main`."""
+
+from typing import Final
+
+from pymongo import IndexModel
+
+from services.inventory.api import router
+from services.inventory.domain import domain
+from services.inventory.reservation import Reservation
+from services.inventory.settings import InventorySettings
+from services.inventory.stock import Stock
+from services.shared.app import create_app, engine_life, serve
+from services.shared.engine import Engine
+from services.shared.idempotency import LIFETIME, IdempotencyKey
+
+INDEXES: Final = {
+    Stock.collection: (),
+    Reservation.collection: (),
+    IdempotencyKey.collection: (IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),),
+}
+
+
+def _engine() -> Engine:
+    auto = settings.compensation_auto
+    return Engine(settings, domain(auto_compensation=auto), indexes=INDEXES, auto_compensation=auto)
+
+
+settings = InventorySettings()
+app = create_app(settings, router, engine_life(_engine))
+
+if __name__ == "__main__":
+    serve(app, settings)

@@ -1,0 +1,66 @@
+"""The payment gateway as the service sees it: whoever takes the money is behind this protocol.
+
+Every call carries an idempotency key. Whoever asks again with a key gets what the key got, and is not
+charged again.
+"""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class Charge(Struct, frozen=True, kw_only=True):
+    """A capture to be made. `amount` is in minor units."""
+
+    key: str
+    order_id: str
+    amount: int
+    currency: str
+    token: str | None
+
+
+class Refund(Struct, frozen=True, kw_only=True):
+    """A capture, named by the key of its charge, to be given back. `amount` is in minor units."""
+
+    key: str
+    charge_key: str
+    order_id: str
+    amount: int
+    currency: str
+
+
+class Captured(Struct, frozen=True):
+    transaction_id: str
+
+
+class Declined(Struct, frozen=True):
+    transaction_id: str
+    reason: str
+
+
+class Refunded(Struct, frozen=True):
+    refund_id: str
+
+
+class GatewayUnavailable(Exception):
+    """No answer, or a 5xx: what was asked for may have happened, or may yet happen."""
+
+
+class GatewayRefused(Exception):
+    """The gateway takes the request for nonsense, as a key that it knows with another amount."""
+
+
+class Gateway(Protocol):
+    """All methods raise GatewayUnavailable when the outcome is unknown."""
+
+    async def capture(self, charge: Charge) -> Captured | Declined:
+        """Raises GatewayRefused when the key was used for another charge."""
+        ...
+
+    async def refund(self, refund: Refund) -> Refunded:
+        """Raises GatewayRefused when there is no such capture, or the key was used for another refund."""
+        ...
+
+    async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
+        """What was done under a key, however long ago: None if nothing was."""
+        ...

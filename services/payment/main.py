@@ -1,0 +1,45 @@
+"""The payment service: `python -m services.payment.main`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+
+from services.payment import ledger
+from services.payment.api import router
+from services.payment.domain import DOMAIN
+from services.payment.effects import effects
+from services.payment.ledger import Ledger
+from services.payment.mock import MockGateway
+from services.payment.payment import Payment
+from services.payment.settings import PaymentSettings
+from services.shared.app import ReadinessCheck, create_app, engine_life, serve
+from services.shared.engine import Engine
+from services.shared.store import Store, connect
+
+INDEXES: Final = {Payment.collection: (), ledger.COLLECTION: ()}
+
+
+@asynccontextmanager
+async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+    # The mock gateway shares the database's server with us, and nothing else.
+    client = connect(settings.mongodb_url)
+    gateway = MockGateway(
+        Ledger(Store(client, settings.database).database[ledger.COLLECTION]),
+        success_rate=settings.payment_success_rate,
+        delay_seconds=settings.payment_delay_seconds,
+    )
+    engine = engine_life(
+        lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=lambda _: effects(gateway))
+    )
+    async with engine(app) as readiness:
+        yield readiness
+    await client.close()
+
+
+settings = PaymentSettings()
+app = create_app(settings, router, life)
+
+if __name__ == "__main__":
+    serve(app, settings)

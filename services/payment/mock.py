@@ -1,0 +1,118 @@
+"""The built-in gateway: deterministic, with test tokens, and a ledger of its own as a real gateway has one.
+
+The ledger is written outside the service's transactions, and is what the checker holds our payments against.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from typing import Final
+
+from services.payment.gateway import (
+    Captured,
+    Charge,
+    Declined,
+    GatewayRefused,
+    GatewayUnavailable,
+    Refund,
+    Refunded,
+)
+from services.payment.ledger import Entry, Kind, Ledger, Status
+
+# What a payment token makes the gateway do, as test cards do.
+SUCCESS: Final = "tok_success"
+DECLINED: Final = "tok_declined"
+SLOW: Final = "tok_slow"
+ERROR: Final = "tok_error"
+SLOW_SECONDS: Final = 5.0
+# How long after it first sees a key the gateway fails it: two retries fail, the third, after 10 s, succeeds.
+ERROR_SECONDS: Final = 8.0
+KEYS_REMEMBERED: Final = 10_000
+DECLINE_REASON: Final = "Mock gateway declined the payment"
+
+
+class MockGateway:
+    """Implements `Gateway`. A key without a test token succeeds by its hash, at `success_rate`."""
+
+    def __init__(self, ledger: Ledger, *, success_rate: float, delay_seconds: float) -> None:
+        self._ledger = ledger
+        self._success_rate, self._delay = success_rate, delay_seconds
+        self._failing_since: OrderedDict[str, float] = OrderedDict()
+
+    async def capture(self, charge: Charge) -> Captured | Declined:
+        await self._behave(charge)
+        entry = await self._enter(
+            Entry(
+                id=charge.key,
+                order_id=charge.order_id,
+                kind=Kind.CAPTURE,
+                amount=charge.amount,
+                currency=charge.currency,
+                status=Status.CAPTURED if self._accepts(charge) else Status.DECLINED,
+                transaction_id=_reference("txn", charge.key),
+            )
+        )
+        return _capture_result(entry)
+
+    async def refund(self, refund: Refund) -> Refunded:
+        await asyncio.sleep(self._delay)
+        charge = await self._ledger.find(refund.charge_key)
+        if charge is None or charge.status is not Status.CAPTURED or charge.amount != refund.amount:
+            raise GatewayRefused(f"there is no capture of {refund.amount} {refund.currency} to be refunded")
+        entry = await self._enter(
+            Entry(
+                id=refund.key,
+                order_id=refund.order_id,
+                kind=Kind.REFUND,
+                amount=refund.amount,
+                currency=refund.currency,
+                status=Status.REFUNDED,
+                transaction_id=_reference("re", refund.key),
+            )
+        )
+        return Refunded(entry.transaction_id)
+
+    async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
+        entry = await self._ledger.find(key)
+        if entry is None:
+            return None
+        return Refunded(entry.transaction_id) if entry.kind is Kind.REFUND else _capture_result(entry)
+
+    async def _behave(self, charge: Charge) -> None:
+        await asyncio.sleep(self._delay + (SLOW_SECONDS if charge.token == SLOW else 0))
+        if charge.token == ERROR and self._fails(charge.key):
+            raise GatewayUnavailable("503 Service Unavailable")
+
+    def _fails(self, key: str) -> bool:
+        since = self._failing_since.setdefault(key, time.monotonic())
+        if len(self._failing_since) > KEYS_REMEMBERED:
+            self._failing_since.popitem(last=False)
+        return time.monotonic() - since < ERROR_SECONDS
+
+    def _accepts(self, charge: Charge) -> bool:
+        if charge.token in {SUCCESS, SLOW, ERROR}:
+            return True
+        return charge.token != DECLINED and _fraction(charge.key) < self._success_rate
+
+    async def _enter(self, entry: Entry) -> Entry:
+        """What the ledger says under the key: what was first entered."""
+        known = await self._ledger.enter(entry)
+        if not known.is_same_request(entry):
+            raise GatewayRefused(f"key {entry.id} was used for another {known.kind}")
+        return known
+
+
+def _capture_result(entry: Entry) -> Captured | Declined:
+    if entry.status is Status.DECLINED:
+        return Declined(entry.transaction_id, DECLINE_REASON)
+    return Captured(entry.transaction_id)
+
+
+def _fraction(key: str) -> float:
+    """A number in [0, 1) that depends on the key alone."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]) / 2**48
+
+
+def _reference(prefix: str, key: str) -> str:
+    return f"{prefix}_{hashlib.sha256(key.encode()).hexdigest()[:24]}"

@@ -1,0 +1,66 @@
+"""One payment an order, and what is done to it: the aggregate, and the messages that decide on it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from services.payment.gateway import Captured, Declined, Refunded
+from services.shared.decisions import Aggregate
+from services.shared.events import OrderConfirmed, RefundPayment
+
+
+class PaymentState(StrEnum):
+    # Written before the gateway is asked: whoever finds it asks again, with the same key.
+    CAPTURING = "CAPTURING"
+    CAPTURED = "CAPTURED"
+    DECLINED = "DECLINED"
+    # The order was cancelled before it was to be charged: it never will be.
+    VOIDED = "VOIDED"
+    REFUNDING = "REFUNDING"
+    REFUNDED = "REFUNDED"
+
+
+class Payment(Aggregate, frozen=True, kw_only=True):
+    """`_id` is the order's. The amount is in minor units; there is none while nobody asked for any."""
+
+    collection: ClassVar[str] = "payments"
+    state: PaymentState
+    amount: int = 0
+    currency: str = ""
+    customer_id: str | None = None
+    transaction_id: str = ""
+    refund_id: str = ""
+    # Why it was declined.
+    reason: str = ""
+    # The order was cancelled while the gateway was being asked.
+    cancel_requested: bool = False
+    # Since when the gateway is being asked for what it is being asked for.
+    intended_at: datetime | None = None
+    # What contradicts the payment: for a human to look at.
+    attention: tuple[str, ...] = ()
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def capture_key(self) -> str:
+        return f"{self.id}:capture"
+
+    @property
+    def refund_key(self) -> str:
+        return f"{self.id}:refund"
+
+
+class ChargeOutcome(Struct, frozen=True):
+    """What became of the charge that an event asked for."""
+
+    event: OrderConfirmed
+    result: Captured | Declined
+
+
+class RefundOutcome(Struct, frozen=True):
+    """What became of the refund that an event asked for."""
+
+    event: RefundPayment
+    result: Refunded

@@ -16,6 +16,7 @@ import typer
 import uvloop
 from pymongo import AsyncMongoClient
 from rich.console import Console
+from sagactl.check import check_stack
 
 from bench import meter, report
 from bench.client import Connection
@@ -23,7 +24,6 @@ from bench.load import Load, drive
 from bench.report import Measured
 from bench.traces import collector
 from dev.stack import Stack
-from sagactl.check import check_stack
 
 CUSTOMERS: Final = 8
 PRODUCTS: Final = 20
@@ -44,7 +44,9 @@ class Shop(NamedTuple):
     tokens: Sequence[str]
     products: Sequence[str]
 
-    async def measure(self, name: str, url: str, load: Load, products: Sequence[str] | None = None) -> Measured:
+    async def measure(
+        self, name: str, url: str, load: Load, products: Sequence[str] | None = None
+    ) -> Measured:
         console.print(f"[dim]{name}: {load.orders} orders, {load.clients} clients[/dim]")
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self.stack.mongodb.url)
         try:
@@ -71,16 +73,18 @@ async def shop(directory: Path, settings: Mapping[str, str], warm_up: int) -> As
         yield opened
 
 
-async def _call(connection: Connection, wanted: HTTPStatus, *request: Any) -> Any:
-    status, answer = await connection.request(*request)
+async def _call(
+    connection: Connection, wanted: HTTPStatus, path: str, token: str | None, body: object
+) -> Mapping[str, Any]:
+    status, answer = await connection.request("POST", path, token, body)
     if status != wanted:
-        raise RuntimeError(f"{request[:2]} was answered {status}: {answer}")
+        raise RuntimeError(f"{path} was answered {status}: {answer}")
     return answer
 
 
 async def _log_in(gateway: Connection, email: str, password: str) -> str:
     body = {"email": email, "password": password}
-    answer = await _call(gateway, HTTPStatus.OK, "POST", "/auth/login", None, body)
+    answer = await _call(gateway, HTTPStatus.OK, "/auth/login", None, body)
     return str(answer["accessToken"])
 
 
@@ -101,7 +105,7 @@ async def _product(gateway: Connection, admin: str, number: int) -> str:
         "currency": "USD",
         "initialStock": PLENTY,
     }
-    answer = await _call(gateway, HTTPStatus.CREATED, "POST", "/api/products", admin, body)
+    answer = await _call(gateway, HTTPStatus.CREATED, "/api/products", admin, body)
     return str(answer["productId"])
 
 
@@ -114,7 +118,9 @@ async def bench(directory: Path, orders: int, clients: int, result: Path) -> boo
             phases = [
                 await opened.measure("direct", order, Load(orders, clients)),
                 await opened.measure("gateway", gateway, Load(orders, clients)),
-                await opened.measure("one hot product", order, Load(orders // 2, clients), opened.products[:1]),
+                await opened.measure(
+                    "one hot product", order, Load(orders // 2, clients), opened.products[:1]
+                ),
                 await opened.measure("40 orders/s", gateway, Load(min(orders, 400), 16, rate=40)),
             ]
             sound = await check_stack(opened.stack.directory, console)
@@ -134,10 +140,14 @@ async def bench(directory: Path, orders: int, clients: int, result: Path) -> boo
         "messagesPerOrder": round(by_name["direct"].per_order("published"), 3),
         "transactionsPerOrder": round(by_name["direct"].per_order("transactions"), 3),
     }
+    _write(result, document)
+    return sound
+
+
+def _write(result: Path, document: Mapping[str, Any]) -> None:
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(json.dumps(document, indent=2) + "\n")
     console.print(f"written: {result}")
-    return sound
 
 
 def main(

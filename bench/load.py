@@ -37,7 +37,9 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-async def offer(url: str, tokens: Sequence[str], products: Sequence[str], load: Load) -> tuple[list[str], list[float]]:
+async def offer(
+    url: str, tokens: Sequence[str], products: Sequence[str], load: Load
+) -> tuple[list[str], list[float]]:
     """Places the orders and returns their ids and how long each POST took."""
     numbers = iter(range(load.orders))
     ids: list[str] = []

@@ -30,7 +30,8 @@ class Measured(NamedTuple):
     def cpu_ms_per_order(self) -> Mapping[str, float]:
         used = self.after.cpu_seconds
         return {
-            name: (used[name] - self.before.cpu_seconds.get(name, 0)) * 1000 / self.load.orders for name in used
+            name: (used[name] - self.before.cpu_seconds.get(name, 0)) * 1000 / self.load.orders
+            for name in used
         }
 
     def per_order(self, field: str) -> float:
@@ -61,7 +62,9 @@ def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    models = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+    ]
     return {
         "cpu": models[0].partition(": ")[2] if models else platform.processor(),
         "cores": os.cpu_count(),
@@ -75,7 +78,15 @@ def show(console: Console, phases: Sequence[Measured]) -> None:
     facts = machine()
     console.print(f"{facts['cores']} x {facts['cpu']}, {facts['memoryGiB']} GiB, Python {facts['python']}")
     table = Table(title="Orders, everything on this machine")
-    headings = ("", "orders/s settled", "POST ms p50/p95/p99", "saga ms p50/p95/p99", "CPU ms/order", "msg/order", "txn/order")
+    headings = (
+        "",
+        "orders/s settled",
+        "POST ms p50/p95/p99",
+        "saga ms p50/p95/p99",
+        "CPU ms/order",
+        "msg/order",
+        "txn/order",
+    )
     for heading in headings:
         table.add_column(heading, justify="left" if not heading else "right")
     for phase in phases:

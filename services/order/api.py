@@ -2,14 +2,14 @@
 
 import uuid
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from services.order import queries
 from services.order.bodies import NewOrder, OrderBody, OrderPage, RefundReason, Timeline, order_body
-from services.order.catalogue import Catalogue, Product
+from services.order.catalogue import Catalogue
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund
 from services.order.domain import NO_SUCH_ORDER
 from services.order.model import Line, Order, Status
@@ -31,7 +31,7 @@ async def _catalogue(request: Request) -> Catalogue:
     return catalogue
 
 
-def _answer(body: Any, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
+def _answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
     return Response(_encode(body), status, headers, "application/json")
 
 
@@ -48,20 +48,18 @@ async def create_order(
     catalogue: Annotated[Catalogue, Depends(_catalogue)],
     idempotency_key: IdempotencyHeader = None,
 ) -> Response:
-    """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives the same order."""
-    asked = request_hash(order.model_dump())
-    if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, asked)):
+    """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
+    request = request_hash(order.model_dump())
+    if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, request)):
         return _created(earlier)
     products = await catalogue.products(order.ids)
+    asked = zip(order.ids, order.quantities, strict=True)
     unknown = [id_ for id_, product in products.items() if product is None]
     if unknown:
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, f"unknown products: {', '.join(unknown)}", unknown=unknown
         )
-    priced = [
-        (product, quantity)
-        for product, quantity in zip(_in_order(order.ids, products), order.quantities, strict=True)
-    ]
+    priced = [(product, quantity) for id_, quantity in asked if (product := products[id_]) is not None]
     currencies = sorted({product.currency for product, _ in priced})
     if len(currencies) > 1:
         return problem(
@@ -80,7 +78,7 @@ async def create_order(
         fulfilment=order.fulfilment,
         payment_token=order.payment_token,
         key=idempotency_key,
-        request_hash=asked,
+        request_hash=request,
     )
     decision = await engine.execute(command, id_=order_id)
     return _created(await _after(engine, decision.reply, order_id))
@@ -91,10 +89,6 @@ async def _earlier(engine: Engine, customer_id: str, key: str, asked: str) -> Or
     found = await engine.store.get(IdempotencyKey, key_id(customer_id, key))
     order_id = earlier_subject(found, asked, engine.clock.now())
     return None if order_id is None else await engine.store.get(Order, order_id)
-
-
-def _in_order(ids: list[str], products: Any) -> list[Product]:
-    return [products[id_] for id_ in ids]
 
 
 def _created(order: Order) -> Response:

@@ -1,4 +1,4 @@
-"""Messages to decisions: which aggregates they need, and what becomes of them. The saga itself is the table."""
+"""Messages to decisions: which aggregates they need, what becomes of them. The saga itself is the table."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -112,7 +112,7 @@ def _created(message: Message, command: CreateOrder, *beside: IdempotencyKey) ->
 
 
 def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
-    """Looks again: since it was listed, the order may have moved on, or another operator may have been here."""
+    """Looks again: the order may have moved on since it was listed, or another operator been here."""
     if order.status is Status.CANCELLED:
         return Decision(reply=Compensated(order, Compensation.ALREADY), verdict=Verdict.DUPLICATE)
     stale = message.at - order.state_since >= timedelta(seconds=command.older_than)

@@ -59,7 +59,7 @@ async def stale_orders(
 
 @router.post("/{order_id}/compensate")
 async def compensate(order_id: str, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
-    """Cancels the order if it still is as stale as asked for: harmless to repeat, and from several callers."""
+    """Cancels the order if it still is as stale as asked for: harmless to repeat, from several callers."""
     command = TimeOut(
         order_id=order_id, status=asked.status, older_than=asked.older_than, reason=asked.reason
     )

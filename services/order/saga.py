@@ -307,7 +307,9 @@ _STOCK_TWICE: Final = (
 _CAPTURE_TWICE: Final = (Duplicate(when=same_capture), Attention("captured a second time"))
 
 # The rows of a cell are tried in turn; the last one always holds.
-SAGA: Final[dict[tuple[Status, type[Event] | type[CancelOrder | RequestRefund | TimeOut]], tuple[Row, ...]]] = {
+SAGA: Final[
+    dict[tuple[Status, type[Event] | type[CancelOrder | RequestRefund | TimeOut]], tuple[Row, ...]]
+] = {
     (PENDING, StockReserved): (
         Step(CONFIRMED, lines_held, (order_confirmed,), when=all_lines_answered),
         Step(PENDING, lines_held, when=names_our_lines),

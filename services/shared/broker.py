@@ -62,7 +62,7 @@ class Broker:
         return self._connected.is_set()
 
     async def run(self, submit: Mapping[str, Submit]) -> None:
-        """Connects, consumes each queue into its `submit`, and does so again whenever the connection is lost."""
+        """Connects, consumes each queue into its `submit`, and again whenever the connection is lost."""
         self._submit = submit
         failures = 0
         while True:
@@ -129,9 +129,7 @@ class Broker:
                     await topology.declare(declaring, self._service, self._subscriptions)
             log.warning("the connection or a channel of it is gone")
 
-    async def _channel(
-        self, connection: aio_pika.abc.AbstractConnection, *, confirms: bool
-    ) -> Channel:
+    async def _channel(self, connection: aio_pika.abc.AbstractConnection, *, confirms: bool) -> Channel:
         channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
         await channel.initialize(timeout=CONNECT_TIMEOUT)
         # Batches of publishes and multiple acknowledgements are to be had one layer below.

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from bson.errors import BSONError
 from msgspec import structs
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
@@ -62,8 +61,8 @@ class Batch:
 
     def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
         ref = Ref(kind, id_)
-        found = self.changed.get(ref) or self.loaded[ref]
-        return found  # type: ignore[return-value]  # a ref's kind is its aggregate's type
+        # A ref's kind is its aggregate's type.
+        return self.changed.get(ref) or self.loaded[ref]  # type: ignore[return-value]
 
     def decide(self, undecided: Undecided, decide: Callable[["Batch", Message], Decision]) -> None:
         try:
@@ -93,7 +92,7 @@ class _Known:
 class Committer:
     """Decides and commits, batch after batch, what is submitted."""
 
-    def __init__(  # noqa: PLR0913  # an engine has parts
+    def __init__(  # an engine has parts
         self,
         store: Store,
         domain: Domain,
@@ -128,7 +127,7 @@ class Committer:
         return future
 
     async def execute(self, command: object, *, id_: str) -> Decision:
-        """Decides and commits a command of an HTTP request. Raises what the decision raises, or Unavailable."""
+        """Decides and commits a command over HTTP. Raises what the decision raises, or Unavailable."""
         if self._queue.qsize() >= self._queue_size:
             raise Unavailable("too many requests are waiting")
         message = Message(
@@ -178,12 +177,12 @@ class Committer:
                 if doubtful:
                     waiting = await self._settle_duplicates(waiting)
                 batch, row = await self._transact(waiting)
-            except (DuplicateKeyError, BulkWriteError, PyMongoError, BSONError, OverflowError) as error:
+            except Exception as error:  # noqa: BLE001  # told apart below
                 doubtful = True
                 if _is_conflict(error):
                     telemetry.TRANSACTIONS.labels("conflict").inc()
                     await asyncio.sleep(random.uniform(0, 0.005))  # noqa: S311  # spreads retries, hides nothing
-                elif _is_unstorable(error):
+                elif _is_a_messages_fault(error):
                     waiting = await self._isolate(waiting, error)
                 else:
                     telemetry.TRANSACTIONS.labels("away").inc()
@@ -263,7 +262,7 @@ class Committer:
         return [undecided for undecided in waiting if undecided.key not in known]
 
     async def _isolate(self, waiting: Sequence[Undecided], error: Exception) -> list[Undecided]:
-        """One of them cannot be stored: each on its own, so that its neighbours are not held up."""
+        """One of them cannot be loaded or stored: each on its own, so that its neighbours are not held up."""
         if len(waiting) > 1:
             for undecided in waiting:
                 await self._commit([undecided])
@@ -274,7 +273,7 @@ class Committer:
     async def _back_off(
         self, waiting: Sequence[Undecided], failures: int, error: Exception
     ) -> list[Undecided]:
-        """Waits for the database. Messages wait with us; a command whose caller has waited enough is let go."""
+        """Waits for the database. Messages wait with us; a caller who has waited enough is let go."""
         delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
         log.warning("%d messages wait %.1f s for the database: %s", len(waiting), delay, error)
         await asyncio.sleep(delay)
@@ -320,9 +319,9 @@ def _is_conflict(error: Exception) -> bool:
     return isinstance(error, DuplicateKeyError) or getattr(error, "code", None) == WRITE_CONFLICT
 
 
-def _is_unstorable(error: Exception) -> bool:
-    """It is the message's fault: its effect does not fit into a document."""
-    return isinstance(error, (BSONError, OverflowError, DocumentTooLarge))
+def _is_a_messages_fault(error: Exception) -> bool:
+    """Not the database's: an aggregate that cannot be read, an effect that does not fit a document."""
+    return not isinstance(error, PyMongoError) or isinstance(error, DocumentTooLarge)
 
 
 async def _abort(session: AsyncClientSession) -> None:

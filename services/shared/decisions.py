@@ -104,4 +104,4 @@ class KeyReused(Refused):
 
 
 class Deferred(Exception):
-    """The outcome of a side effect is unknown: to be tried again, with growing delay, for as long as it takes."""
+    """The outcome of a side effect is unknown: to be tried again, ever more slowly, until it is."""

@@ -7,12 +7,14 @@ acknowledged.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelInvalidStateError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from pamqp.commands import Basic
 
@@ -63,7 +65,7 @@ class Route(NamedTuple):
 
 
 def route(queue: str, delivery: Delivery, error: BaseException, now: datetime) -> Route:
-    """The retry ladder: invalid messages are dead at once, unknown outcomes retried for ever, others thrice."""
+    """The retry ladder: invalid messages are dead at once, unknown outcomes never, others after three."""
     kind = _kind_of(error)
     attempts, deferrals = delivery.count(ATTEMPTS), delivery.count(DEFERRALS)
     if kind == "deferred":
@@ -102,7 +104,7 @@ def _kind_of(error: BaseException) -> str:
 class Consumer:
     """One queue's deliveries on one channel. A new connection gets a new consumer: tags start again."""
 
-    def __init__(  # noqa: PLR0913  # an engine has parts
+    def __init__(  # an engine has parts
         self,
         service: str,
         queue: str,
@@ -189,6 +191,8 @@ class Consumer:
         span.end()
 
     async def _recover(self, delivery: Delivery, error: BaseException, event: Event | None = None) -> None:
+        if self._channel.is_closed:
+            return  # the broker delivers it again
         way = route(self._queue, delivery, error, self._clock.now())
         try:
             await self._copier.copy(self._exchange, way.key, delivery.body, _copy_of(delivery, way.headers))
@@ -220,10 +224,11 @@ class Consumer:
         self._flush_planned = False
         if self._channel.is_closed:
             return
-        for ack in self._window.take():
-            await self._channel.basic_ack(ack.tag, multiple=ack.multiple, wait=False)
+        with suppress(ChannelInvalidStateError):  # closed meanwhile: the broker delivers them again
+            for ack in self._window.take():
+                await self._channel.basic_ack(ack.tag, multiple=ack.multiple, wait=False)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

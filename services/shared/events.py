@@ -66,7 +66,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
         return self.order_id
 
 
-def _lines_differ(lines: tuple[Line, ...] | tuple[PricedLine, ...] | tuple[Missing, ...]) -> None:
+def _lines_differ(lines: tuple[Line | PricedLine | Missing, ...]) -> None:
     if len({line.product_id for line in lines}) != len(lines):
         raise ValueError("a product is named twice")
 
@@ -89,7 +89,7 @@ class StockReserved(OrderEvent, frozen=True, kw_only=True):
     missing: tuple[Missing, ...] = ()
 
     def __post_init__(self) -> None:
-        _lines_differ(self.products)
+        _lines_differ((*self.products, *self.missing))
 
 
 class StockUnavailable(OrderEvent, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Money: a decimal string on the wire, integer minor units inside, never a binary float."""
 
-from decimal import Decimal, DecimalException
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 from typing import Final
 
 from iso4217 import Currency
@@ -10,6 +10,8 @@ EXPONENTS: Final = {c.code: c.exponent for c in Currency if c.exponent is not No
 
 # The largest amount, in minor units: what a 64-bit BSON integer holds, with room to add several up.
 LARGEST: Final = 10**15
+# Python rounds silently to 28 digits unless told to complain.
+_EXACTLY: Final = Context(traps=[Inexact, InvalidOperation, Overflow])
 
 
 def exponent(currency: str) -> int:
@@ -27,7 +29,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """
     decimals = exponent(currency)
     try:
-        minor = amount.scaleb(decimals)
+        minor = amount.scaleb(decimals, _EXACTLY)
         whole = minor == minor.to_integral_value()
     except DecimalException:
         whole = False

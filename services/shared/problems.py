@@ -31,7 +31,9 @@ STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ..
 log = logging.getLogger(__name__)
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **members: object
+) -> Response:
     """A problem response. `members` are added to the document, as `errors` for a validation."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Response(json.dumps(body | members), status, headers, MEDIA_TYPE)
@@ -70,7 +72,10 @@ async def _validation(_: Request, error: Exception) -> Response:
 
 
 def _field(error: Mapping[str, Any]) -> dict[str, str]:
-    return {"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"]).removeprefix("Value error, ")}
+    return {
+        "field": ".".join(str(part) for part in error["loc"]),
+        "message": str(error["msg"]).removeprefix("Value error, "),
+    }
 
 
 def _summary(errors: Sequence[Mapping[str, Any]]) -> str:

@@ -43,7 +43,7 @@ class RequestScope:
 
         parent = headers.get(b"traceparent", b"").decode("latin-1") or None
         span, traceparent = (
-            (None, parent)
+            (None, None)
             if path in UNTRACED
             else telemetry.start_span(f"{scope['method']}", parent, SpanKind.SERVER, {"url.path": path})
         )

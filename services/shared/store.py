@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
@@ -66,10 +67,8 @@ class Store:
         existing = set(await self.database.list_collection_names())
         for name, models in indexes.items():
             if name not in existing:
-                try:
+                with suppress(CollectionInvalid):  # another replica was first
                     await self.database.create_collection(name)
-                except CollectionInvalid:  # another replica was first
-                    pass
             if models:
                 await self.database[name].create_indexes(list(models))
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -48,19 +49,24 @@ OUTBOX_EVENTS: Final = Gauge("sagashop_outbox_events", "Events committed and not
 OUTBOX_AGE: Final = Gauge("sagashop_outbox_oldest_seconds", "Age of the oldest unpublished event")
 BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected and consuming")
 
+# Of later versions of the standard, too: they may add parts, the first ones stay.
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _tracer = trace.get_tracer("sagashop")
 _NOT_RECORDING: Final = trace.INVALID_SPAN
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 def setup(service: str, *, level: str, sample_ratio: float) -> None:
-    """Configures logs and traces of this process. Traces are exported where OTEL_EXPORTER_OTLP_ENDPOINT says."""
+    """Configures logs and traces of this process. OTEL_EXPORTER_OTLP_ENDPOINT says where traces go."""
     _setup_logs(service, level)
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
-        provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(sample_ratio))
+    exported = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
+    # Without an exporter nothing is recorded, but requests get trace ids all the same: logs show them.
+    sampler = ParentBasedTraceIdRatio(sample_ratio) if exported else ALWAYS_OFF
+    provider = TracerProvider(resource=resource, sampler=sampler)
+    if exported:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        trace.set_tracer_provider(provider)
+    trace.set_tracer_provider(provider)
 
 
 def shutdown() -> None:
@@ -74,7 +80,7 @@ def _setup_logs(service: str, level: str) -> None:
     def identify(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
         event["service"] = service
         if traceparent := _current.get():
-            event.setdefault("trace_id", traceparent.split("-")[1])
+            event.setdefault("trace_id", trace_id(traceparent))
         return event
 
     shared: list[Any] = [
@@ -105,12 +111,11 @@ def _setup_logs(service: str, level: str) -> None:
 
 def parse(traceparent: str | None) -> SpanContext | None:
     """The W3C trace context in `traceparent`, or None when it is not one."""
-    parts = (traceparent or "").split("-")
-    try:
-        _version, trace_id, span_id, flags = parts
-        context = SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))  # noqa: FBT003
-    except ValueError:
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    if match is None:
         return None
+    of_trace, of_span, flags = (int(part, 16) for part in match.groups())
+    context = SpanContext(of_trace, of_span, is_remote=True, trace_flags=TraceFlags(flags))
     return context if context.is_valid else None
 
 
@@ -129,7 +134,8 @@ def start_span(
 ) -> tuple[Span, str | None]:
     """A span under `parent`, with the traceparent of what happens inside it.
 
-    An unsampled parent is passed on as it is: at 5 % sampling most messages cost no span at all.
+    An unsampled parent is passed on as it is: at 5 % sampling most messages cost no span at all. A parent
+    that is no trace context, as any client may send us, is not passed on.
     """
     context = parse(parent)
     if context is not None and not context.trace_flags.sampled:
@@ -137,7 +143,7 @@ def start_span(
     above = trace.set_span_in_context(trace.NonRecordingSpan(context)) if context else None
     span = _tracer.start_span(name, context=above, kind=kind, attributes=dict(attributes))
     own = span.get_span_context()
-    return span, render(own) if own.is_valid else parent
+    return span, render(own) if own.is_valid else (parent if context else None)
 
 
 @contextmanager

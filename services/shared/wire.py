@@ -117,6 +117,8 @@ def decode(queue: str, body: bytes) -> Event:
         raise InvalidMessage(str(error)) from error
     except UnicodeDecodeError as error:
         raise InvalidMessage(f"not UTF-8: {error}") from error
+    except RecursionError as error:
+        raise InvalidMessage("nested too deeply") from error
 
 
 def _decode(queue: str, body: bytes) -> Event:

@@ -41,6 +41,7 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN40
     settings.watching.client_timeout = 300
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
+    settings.process.ultimate_exiting_timeout = None  # the kubelet does that, and sooner
     # A sweep in progress stops after the order in hand; it is given that long before it is polled for.
     settings.background.instant_exit_timeout = 5
     settings.background.cancellation_polling = 2

@@ -52,7 +52,7 @@ class FakeOrderService:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, "0.0.0.0", port)  # noqa: S104 - pods of a test cluster come from elsewhere
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         bound = runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{bound}"

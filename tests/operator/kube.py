@@ -1,0 +1,202 @@
+"""An operator at work against a stand-in for the API server, with the loop's time for its clock."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from kmock import KubernetesEmulator, Request, ResourceInfo, action, resource
+from kubernetes.aio.client import ApiClient, Configuration
+from prometheus_client import CollectorRegistry, generate_latest
+
+from saga_operator.cluster import TOKEN_LABEL, Cluster
+from saga_operator.endpoint import OwnToken
+from saga_operator.main import serve
+from saga_operator.memory import Heartbeat, StatusBook
+from saga_operator.metrics import Metrics
+from saga_operator.resource import GROUP, PLURAL, VERSION
+from saga_operator.settings import Settings
+from saga_operator.tick import Runtime
+from tests.operator.order_service import TOKEN, FakeOrderService
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NAMESPACE, NAME, UID = "shop", "monitor", "uid-of-the-monitor"
+SAGAMONITORS, SECRETS, SERVICES = f"{GROUP}/{VERSION}/{PLURAL}", "v1/secrets", "v1/services"
+OBJECT = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}/{NAME}"
+LIVENESS_PORTS = count(18900)
+RESOURCES = {
+    SECRETS: ResourceInfo(kind="Secret", singular="secret", namespaced=True, verbs={"get"}),
+    SERVICES: ResourceInfo(kind="Service", singular="service", namespaced=True, verbs={"get"}),
+    "v1/events": ResourceInfo(kind="Event", singular="event", namespaced=True, verbs={"create"}),
+    "v1/namespaces": ResourceInfo(kind="Namespace", singular="namespace", namespaced=False, verbs={"list"}),
+    "apiextensions.k8s.io/v1/customresourcedefinitions": ResourceInfo(
+        kind="CustomResourceDefinition", singular="customresourcedefinition", namespaced=False, verbs={"list"}
+    ),
+}
+SAGAMONITOR = ResourceInfo(
+    kind="SagaMonitor",
+    singular="sagamonitor",
+    namespaced=True,
+    subresources={"status"},
+    verbs={"get", "list", "watch", "patch"},
+)
+
+
+class ApiServer(KubernetesEmulator):
+    """Names what is created by `generateName`, as Events are: the emulator takes them all for one. Refuses
+    status writes where told to: the emulator stores what it refuses.
+    """
+
+    refuses_status_writes = False
+
+    async def _handle(self, request: Request) -> web.StreamResponse:
+        if self.refuses_status_writes and request.subresource == "status":
+            return web.json_response({"kind": "Status", "reason": "InternalError"}, status=500)
+        if request.action == action.CREATE and "generateName" in request.data["metadata"]:
+            request.data["metadata"]["name"] = f"{request.data['metadata']['generateName']}{request.id}"
+        return await super()._handle(request)
+
+
+@dataclass
+class Kube:
+    """A cluster that knows our resource, with one monitor of `order_service` once `monitor` was called."""
+
+    api: ApiServer
+    order_service: FakeOrderService
+    stack: AsyncExitStack
+    session: aiohttp.ClientSession
+    registries: list[CollectorRegistry] = field(default_factory=list)
+
+    def install(self) -> None:
+        for name, known in RESOURCES.items():
+            self.api.resources[name] = known
+
+    def define(self) -> None:
+        self.api.resources[SAGAMONITORS] = SAGAMONITOR
+
+    def undefine(self) -> None:
+        del self.api.resources[SAGAMONITORS]
+
+    def monitor(self, status: dict[str, Any] | None = None, **spec: Any) -> None:
+        ref = {"url": self.order_service.url, "tokenSecretRef": {"name": "token"}}
+        self.secret("token")
+        self.api.objects[SAGAMONITORS, NAMESPACE, NAME] = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "SagaMonitor",
+            "metadata": {
+                "name": NAME,
+                "namespace": NAMESPACE,
+                "uid": UID,
+                "generation": 1,
+                "annotations": {},
+                "resourceVersion": "1",  # the emulator keeps none, and kopf insists on it
+            },
+            "spec": {"orderService": ref, **spec},
+            "status": status or {},
+        }
+
+    def secret(self, name: str, labels: dict[str, str] | None = None, **data: str) -> None:
+        encoded = {
+            key: base64.b64encode(value.encode()).decode()
+            for key, value in (data or {"token": TOKEN}).items()
+        }
+        labels = dict([TOKEN_LABEL]) if labels is None else labels
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+        self.api.objects[SECRETS, NAMESPACE, name] = {"metadata": metadata, "data": encoded}
+
+    def service(self, name: str, **spec: Any) -> None:
+        metadata = {"name": name, "namespace": NAMESPACE}
+        self.api.objects[SERVICES, NAMESPACE, name] = {"metadata": metadata, "spec": spec}
+
+    async def patch(self, body: dict[str, Any]) -> None:
+        async with self.session.patch(f"{self.api.url}{OBJECT}", json=body) as response:
+            response.raise_for_status()
+
+    async def annotate(self, key: str, value: str) -> None:
+        await self.patch({"metadata": {"annotations": {key: value}}})
+
+    async def respec(self, generation: int, **spec: Any) -> None:
+        await self.patch({"metadata": {"generation": generation}, "spec": spec})
+
+    async def delete(self) -> None:
+        async with self.session.delete(f"{self.api.url}{OBJECT}") as response:
+            response.raise_for_status()
+
+    async def strip_and_delete(self) -> None:
+        """As `kubectl patch` of the finalizers does, when someone loses patience."""
+        await self.delete()
+        await self.patch({"metadata": {"finalizers": []}})
+
+    @property
+    def finalizers(self) -> list[str]:
+        metadata = self.api.objects[SAGAMONITORS, NAMESPACE, NAME].last.raw["metadata"]
+        return list(metadata.get("finalizers", []))
+
+    @property
+    def there(self) -> bool:
+        return not self.api.objects[SAGAMONITORS, NAMESPACE, NAME].deleted
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return dict(self.api.objects[SAGAMONITORS, NAMESPACE, NAME].last.raw["status"])
+
+    @property
+    def conditions(self) -> dict[str, tuple[str, str]]:
+        return {c["type"]: (c["status"], c["reason"]) for c in self.status["conditions"]}
+
+    @property
+    def events(self) -> list[str]:
+        return [request.data["reason"] for request in self.api[action.CREATE, resource("v1/events")]]
+
+    async def client(self) -> ApiClient:
+        return await self.stack.enter_async_context(ApiClient(Configuration(host=str(self.api.url))))
+
+    @asynccontextmanager
+    async def operator(self, namespaces: tuple[str, ...] = (NAMESPACE,)) -> AsyncIterator["Operator"]:
+        loop = asyncio.get_running_loop()
+        registry = CollectorRegistry()
+        runtime = Runtime(
+            cluster=Cluster(await self.client()),
+            session=self.session,
+            own_token=OwnToken(Path("/nowhere"), frozenset()),
+            metrics=Metrics(registry),
+            heartbeat=Heartbeat(loop.time),
+            book=StatusBook(),
+            clock=lambda: START + timedelta(seconds=loop.time()),
+        )
+        settings = Settings(namespaces, frozenset(), Path("/nowhere"), 0, next(LIVENESS_PORTS), "info")
+        stop, ready = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(serve(runtime, settings, ready, stop))
+        try:
+            yield Operator(
+                runtime, registry, f"http://127.0.0.1:{settings.liveness_port}/healthz", self.session
+            )
+        finally:
+            stop.set()
+            await task
+
+
+@dataclass
+class Operator:
+    runtime: Runtime
+    registry: CollectorRegistry
+    liveness: str
+    session: aiohttp.ClientSession
+
+    @property
+    def metrics(self) -> str:
+        return generate_latest(self.registry).decode()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, {"namespace": NAMESPACE, "name": NAME, **labels})
+
+    async def health(self) -> int:
+        async with self.session.get(self.liveness) as response:
+            return response.status

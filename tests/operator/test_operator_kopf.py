@@ -1,0 +1,273 @@
+"""The operator as a whole, with kopf, from the first sight of a monitor to its deletion."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+from kmock import Server
+
+from saga_operator.memory import SILENCE
+from saga_operator.resource import FINALIZER, SWEEP_REQUEST
+from tests.operator.kube import UID, ApiServer, Kube
+from tests.operator.order_service import FakeOrderService
+
+pytestmark = pytest.mark.looptime
+
+SWEPT_LATELY = {
+    "observedGeneration": 1,
+    "lastSweepTime": "2025-12-31T23:59:59Z",
+    "nextSweepTime": "2026-01-01T00:00:59Z",
+}
+
+
+@pytest.fixture
+async def kube(
+    order_service: FakeOrderService,
+    stack: AsyncExitStack,
+    session: aiohttp.ClientSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Kube:
+    api = await stack.enter_async_context(ApiServer())
+    await stack.enter_async_context(Server(api))
+    config = {
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": str(api.url)}}],
+        "users": [{"name": "test", "user": {"token": "test"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    kube = Kube(api, order_service, stack, session)
+    kube.install()
+    kube.define()
+    return kube
+
+
+async def until(condition: Callable[[], object], within: float = 60.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.1)
+
+
+async def test_a_new_monitor_is_swept_at_once_and_then_at_its_interval(kube: Kube) -> None:
+    kube.order_service.add_stale(3)
+    kube.monitor(interval="60s")
+    async with kube.operator() as operator:
+        await asyncio.sleep(4)
+        assert kube.conditions == {
+            "Ready": ("True", "Watching"),
+            "OrderServiceReachable": ("True", "Answered"),
+            "StaleOrdersDetected": ("True", "Found"),
+            "Degraded": ("False", "BelowThreshold"),
+        }
+        assert kube.status["staleOrders"] == kube.status["compensatedTotal"] == 3
+        await asyncio.sleep(50)
+        assert kube.order_service.listings == 1
+        await asyncio.sleep(16)
+        assert kube.order_service.listings == 2
+        assert kube.conditions["StaleOrdersDetected"] == ("False", "NoneFound")
+        assert operator.metric("sagamonitor_sweeps_total", result="succeeded") == 2
+    assert kube.events == ["StaleOrdersDetected", "NoStaleOrders"]
+
+
+async def test_a_restarted_operator_waits_for_the_sweep_that_was_planned(kube: Kube) -> None:
+    kube.monitor(status=SWEPT_LATELY)
+    async with kube.operator():
+        await asyncio.sleep(40)
+        assert kube.order_service.listings == 0
+        await asyncio.sleep(25)
+        assert kube.order_service.listings == 1
+
+
+async def test_a_sweep_asked_for_by_annotation_is_made_within_a_tick_and_once(kube: Kube) -> None:
+    kube.monitor(status=SWEPT_LATELY)
+    async with kube.operator():
+        await asyncio.sleep(7)
+        await kube.annotate(SWEEP_REQUEST, "now")
+        await asyncio.sleep(6)
+        assert kube.order_service.listings == 1
+        assert kube.status["lastHandledSweepRequest"] == "now"
+        await asyncio.sleep(30)
+        assert kube.order_service.listings == 1
+
+
+async def test_a_changed_spec_is_swept_by_within_a_tick(kube: Kube) -> None:
+    kube.order_service.add_stale(2)
+    kube.monitor(action="Alert")
+    async with kube.operator():
+        await asyncio.sleep(7)
+        assert kube.conditions["Ready"] == ("True", "Alerting")
+        assert (kube.status["staleOrders"], kube.order_service.compensated) == (2, [])
+        await kube.respec(2, action="Compensate", dryRun=True)
+        await asyncio.sleep(6)
+        assert kube.conditions["Ready"] == ("True", "DryRun")
+        assert kube.order_service.asked == []
+        await kube.respec(3, dryRun=False)
+        await asyncio.sleep(6)
+        assert len(kube.order_service.compensated) == 2
+
+
+async def test_a_suspended_monitor_sweeps_nothing_until_it_is_resumed(kube: Kube) -> None:
+    kube.order_service.add_stale(1)
+    kube.monitor(suspend=True, interval="5s")
+    async with kube.operator() as operator:
+        await asyncio.sleep(100)
+        assert kube.conditions["Ready"] == ("True", "Suspended")
+        assert kube.order_service.listings == 0
+        assert await operator.health() == 200
+        await kube.respec(2, suspend=False)
+        await asyncio.sleep(6)
+        assert kube.order_service.compensated == ["confirmed-0000"]
+    assert kube.events == ["Suspended", "Resumed", "StaleOrdersDetected"]
+
+
+async def test_suspending_ends_a_sweep_that_is_under_way(kube: Kube) -> None:
+    kube.order_service.add_stale(50)
+    kube.order_service.delay = 1.0
+    kube.monitor()
+    async with kube.operator():
+        await until(lambda: len(kube.order_service.asked) >= 3)
+        await kube.respec(2, suspend=True)
+        await asyncio.sleep(20)
+        assert kube.conditions["Ready"] == ("True", "Suspended")
+        assert len(kube.order_service.compensated) <= 6
+
+
+async def test_an_outage_of_the_order_service_is_backed_off_from_told_and_recovered_from(kube: Kube) -> None:
+    kube.order_service.failing = lambda _: True
+    kube.monitor(interval="5s", failureThreshold=3)
+    async with kube.operator() as operator:
+        await until(lambda: kube.status.get("consecutiveFailures") == 2)
+        assert kube.conditions["OrderServiceReachable"] == ("False", "ServerError")
+        assert kube.conditions["Degraded"][0] == "False"
+        await asyncio.sleep(400)
+        assert kube.conditions["Degraded"] == ("True", "SweepsFailing")
+        assert kube.status["consecutiveFailures"] <= 9  # instead of 80 without a back-off
+        assert await operator.health() == 200
+        kube.order_service.failing = lambda _: False
+        await asyncio.sleep(126)
+        assert kube.conditions["Ready"] == ("True", "Watching")
+    assert kube.events == ["OrderServiceUnreachable", "Degraded", "OrderServiceReachable", "Recovered"]
+
+
+async def test_an_api_server_that_refuses_writes_for_minutes_ends_no_timer(kube: Kube) -> None:
+    """A status that kopf cannot patch ends its timer for ever; ours is written as soon as it can be."""
+    kube.order_service.add_stale(3)
+    kube.monitor(interval="10s")
+    kube.api.refuses_status_writes = True
+    async with kube.operator() as operator:
+        await asyncio.sleep(300)
+        assert kube.order_service.listings > 20
+        assert await operator.health() == 200
+        assert kube.status == {}
+        kube.api.refuses_status_writes = False
+        await asyncio.sleep(6)
+        assert kube.conditions["Ready"] == ("True", "Watching")
+        assert kube.status["compensatedTotal"] == 3
+
+
+async def test_the_probe_fails_when_a_monitor_is_not_ticked_any_more(kube: Kube) -> None:
+    kube.monitor()
+    async with kube.operator() as operator:
+        await asyncio.sleep(5)
+        operator.runtime.heartbeat.expect("a monitor whose timer died")
+        await asyncio.sleep(SILENCE + 15)
+        assert await operator.health() == 500
+
+
+async def test_a_monitor_deleted_in_mid_sweep_is_let_go_and_leaves_no_metrics(kube: Kube) -> None:
+    kube.order_service.add_stale(50)
+    kube.order_service.delay = 1.0
+    kube.monitor()
+    async with kube.operator() as operator:
+        await until(lambda: len(kube.order_service.asked) >= 3)
+        assert kube.finalizers == [FINALIZER]
+        await kube.delete()
+        await until(lambda: not kube.there, within=10)
+        asked = len(kube.order_service.asked)
+        await asyncio.sleep(SILENCE + 15)
+        assert len(kube.order_service.asked) == asked < 10
+        assert UID not in operator.metrics
+        assert "namespace=" not in operator.metrics
+        assert await operator.health() == 200
+
+
+async def test_a_monitor_whose_finalizer_was_stripped_in_mid_sweep_is_forgotten_too(kube: Kube) -> None:
+    kube.order_service.add_stale(50)
+    kube.order_service.delay = 1.0
+    kube.monitor()
+    async with kube.operator() as operator:
+        await until(lambda: len(kube.order_service.asked) >= 3)
+        await kube.strip_and_delete()
+        await asyncio.sleep(SILENCE + 15)
+        assert len(kube.order_service.asked) < 10
+        assert "namespace=" not in operator.metrics
+        assert await operator.health() == 200
+
+
+async def test_an_operator_started_before_the_resource_is_defined_waits_for_it(kube: Kube) -> None:
+    kube.undefine()
+    async with kube.operator():
+        await asyncio.sleep(30)
+        kube.define()
+        kube.monitor()
+        await until(lambda: kube.order_service.listings, within=10)
+
+
+async def test_two_operators_by_mistake_compensate_each_order_once(kube: Kube) -> None:
+    kube.order_service.add_stale(30)
+    kube.order_service.delay = 0.2
+    kube.monitor(interval="5s", maxPerSweep=20)
+    async with kube.operator() as first, kube.operator() as second:
+        await asyncio.sleep(60)
+        counted = [
+            o.metric("sagamonitor_compensations_total", outcome="compensated") or 0 for o in (first, second)
+        ]
+    assert sorted(kube.order_service.compensated) == sorted(kube.order_service.orders)
+    assert sum(counted) == 30
+    assert kube.conditions["Ready"] == ("True", "Watching")
+
+
+async def test_an_operator_of_the_whole_cluster_serves_every_namespace(kube: Kube) -> None:
+    kube.order_service.add_stale(1)
+    kube.monitor()
+    async with kube.operator(namespaces=()):
+        await until(lambda: kube.order_service.compensated)
+
+
+async def test_a_secret_that_was_not_meant_for_it_is_not_sent(kube: Kube) -> None:
+    kube.monitor()
+    kube.secret("token", labels={})
+    async with kube.operator():
+        await asyncio.sleep(4)
+    assert kube.conditions["Ready"] == ("False", "TokenUnavailable")
+    assert kube.order_service.listings == 0
+
+
+async def test_metrics_name_monitors_and_never_orders(kube: Kube) -> None:
+    kube.order_service.add_stale(3)
+    kube.monitor(maxPerSweep=2)
+    async with kube.operator() as operator:
+        await asyncio.sleep(4)
+        assert operator.metric("sagamonitor_stale_orders", status="CONFIRMED") == 3
+        assert operator.metric("sagamonitor_deferred_orders") == 1
+        assert operator.metric("sagamonitor_compensations_total", outcome="compensated") == 2
+        assert operator.metric("sagamonitor_condition", type="Ready") == 1
+        assert "confirmed-" not in operator.metrics
+
+
+async def test_an_invalid_spec_is_shown_and_a_corrected_one_swept(kube: Kube) -> None:
+    kube.monitor(interval="soon")
+    async with kube.operator():
+        await asyncio.sleep(12)
+        assert kube.conditions["Ready"] == ("False", "InvalidSpec")
+        await kube.respec(2, interval="60s")
+        await asyncio.sleep(6)
+        assert kube.conditions["Ready"] == ("True", "Watching")
+    assert kube.events[:2] == ["InvalidSpec", "Degraded"]

@@ -1,0 +1,126 @@
+"""`sagactl sweep`: the same policy from the command line, against a gateway and an order service."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import typer
+from aiohttp import web
+from rich.console import Console
+from typer.testing import CliRunner
+
+from saga_operator.sweep import Policy
+from sagactl.sweep import Access, admin, sweep, sweep_and_tell, sweep_forever, sweep_once
+from tests.operator.order_service import TOKEN, FakeOrderService
+
+POLICY = Policy(stale_after=timedelta(minutes=5))
+app = typer.Typer()
+app.command()(sweep)
+
+
+class Gateway:
+    def __init__(self, lifetime: int = 900) -> None:
+        self.lifetime = lifetime
+        self.logins = 0
+        self.url = ""
+
+    async def start(self, stack: AsyncExitStack) -> "Gateway":
+        app = web.Application()
+        app.router.add_post("/auth/login", self._log_in)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return self
+
+    async def _log_in(self, request: web.Request) -> web.Response:
+        self.logins += 1
+        if (await request.json())["password"] != "right":
+            raise web.HTTPUnauthorized
+        return web.json_response({"accessToken": TOKEN, "refreshToken": "r", "expiresIn": self.lifetime})
+
+
+def access(service: FakeOrderService, gateway: Gateway, *, password: str) -> Access:
+    return Access(service.url, None, gateway.url, "admin@shop", password)
+
+
+async def test_it_logs_in_compensates_and_tells(
+    order_service: FakeOrderService, stack: AsyncExitStack
+) -> None:
+    order_service.add_stale(3)
+    gateway, out = await Gateway().start(stack), StringIO()
+    assert await sweep_and_tell(
+        access(order_service, gateway, password="right"), POLICY, Console(file=out, width=200)
+    )
+    assert len(order_service.compensated) == 3
+    assert "3 stale (3 CONFIRMED)" in out.getvalue()
+    assert "3 compensated, 0 deferred" in out.getvalue()
+
+
+async def test_a_token_is_kept_while_it_lives_and_renewed_before_it_expires(
+    order_service: FakeOrderService, stack: AsyncExitStack
+) -> None:
+    lasting, short = await Gateway().start(stack), await Gateway(lifetime=30).start(stack)
+    for gateway, logins in ((lasting, 1), (short, 3)):
+        async with admin(access(order_service, gateway, password="right")) as who:
+            for _ in range(3):
+                assert (await sweep_once(who, POLICY)).succeeded
+        assert gateway.logins == logins
+
+
+async def test_a_refused_login_is_a_failed_sweep(
+    order_service: FakeOrderService, stack: AsyncExitStack
+) -> None:
+    gateway, out = await Gateway().start(stack), StringIO()
+    wrong = access(order_service, gateway, password="wrong")
+    assert not await sweep_and_tell(wrong, POLICY, Console(file=out, width=200))
+    assert "LoginFailed: the login answered 401" in out.getvalue()
+    assert "wrong" not in repr(wrong)
+
+
+async def test_it_goes_on_through_failures_until_it_is_stopped(order_service: FakeOrderService) -> None:
+    order_service.add_stale(2)
+    order_service.failing = lambda _: order_service.listings < 0
+    every, out = timedelta(milliseconds=50), StringIO()
+    task = asyncio.create_task(
+        sweep_forever(Access(order_service.url, TOKEN), POLICY, every, Console(file=out, width=200))
+    )
+    async with asyncio.timeout(10):
+        while order_service.listings < 3:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(order_service.compensated) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--order-url", "http://o"], "give --token"),
+        (["--stack", "nowhere.json"], "no nowhere.json"),
+        (["--order-url", "http://o", "--token", "t", "--stale-after", "soon"], "is not a duration"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_single_sweep_that_failed_exits_with_one() -> None:
+    result = CliRunner().invoke(app, ["--order-url", "http://127.0.0.1:1", "--token", "t"])
+    assert result.exit_code == 1
+    assert "ConnectionFailed" in result.output
+
+
+def test_a_local_stack_says_where_everything_is(tmp_path: Path) -> None:
+    path = tmp_path / "stack.json"
+    path.write_text(
+        '{"gateway": "http://g", "services": {"order": "http://o"}, "admin": {"email": "e", "password": "p"}}'
+    )
+    assert Access.of_stack(path) == Access("http://o", None, "http://g", "e", "p")

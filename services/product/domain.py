@@ -1,0 +1,156 @@
+"""The catalogue's rules: what a product is, and what creating, changing and deleting it means.
+
+Inventory learns of products by events: it makes the stock row, and sells nothing more of a deleted one.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, ClassVar, Final, NamedTuple
+
+from msgspec import Struct, structs
+
+from services.shared import money
+from services.shared.decisions import Aggregate, Decision, Domain, Loaded, Message, NotFound, Ref, Verdict
+from services.shared.events import ProductCreated, ProductDeleted
+from services.shared.idempotency import IdempotencyKey, earlier_subject
+
+
+class Price(NamedTuple):
+    """Minor units never go without the currency that says what they are."""
+
+    minor: int
+    currency: str
+
+
+class Product(Aggregate, frozen=True, kw_only=True):
+    collection: ClassVar[str] = "products"
+    name: str
+    description: str
+    # Minor units of the currency.
+    price: int
+    currency: str
+    # Kept when deleted: old orders name it.
+    deleted: bool = False
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def decimal_price(self) -> str:
+        return str(money.to_decimal(self.price, self.currency))
+
+
+class Key(NamedTuple):
+    """An idempotency key's `key_id`, and the hash of the request that it came with."""
+
+    id: str
+    request: str
+
+
+class CreateProduct(Struct, frozen=True, kw_only=True):
+    # Made by the caller, so that nothing here is left to chance.
+    product_id: str
+    key: Key | None = None
+    name: str
+    description: str
+    price: Price
+    initial_stock: int
+
+
+class ChangeProduct(Struct, frozen=True, kw_only=True):
+    """None leaves a thing as it is."""
+
+    product_id: str
+    name: str | None = None
+    description: str | None = None
+    price: Price | None = None
+
+
+class DeleteProduct(Struct, frozen=True, kw_only=True):
+    product_id: str
+
+
+Command = CreateProduct | ChangeProduct | DeleteProduct
+
+
+def create(loaded: Loaded, command: CreateProduct, at: datetime) -> Decision:
+    """With a key that was used before: the product of that time, as it is now."""
+    earlier = _earlier(loaded, command.key, at)
+    if earlier is not None:
+        return Decision(reply=loaded.get(Product, earlier), verdict=Verdict.DUPLICATE)
+    product = Product(
+        id=command.product_id,
+        name=command.name,
+        description=command.description,
+        price=command.price.minor,
+        currency=command.price.currency,
+        created_at=at,
+        updated_at=at,
+    )
+    created = ProductCreated(product_id=product.id, initial_stock=command.initial_stock)
+    return Decision(changed=(product, *_used(command, at)), events=(created,), reply=product)
+
+
+def _earlier(loaded: Loaded, key: Key | None, at: datetime) -> str | None:
+    return key and earlier_subject(loaded.get(IdempotencyKey, key.id), key.request, at)
+
+
+def _used(command: CreateProduct, at: datetime) -> Iterable[IdempotencyKey]:
+    if command.key is not None:
+        id_, request = command.key
+        yield IdempotencyKey(id=id_, request=request, subject=command.product_id, at=at)
+
+
+def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
+    current = _existing(loaded, command.product_id)
+    price = command.price or Price(current.price, current.currency)
+    wanted = {
+        "name": current.name if command.name is None else command.name,
+        "description": current.description if command.description is None else command.description,
+        "price": price.minor,
+        "currency": price.currency,
+    }
+    changed = structs.replace(current, **wanted, updated_at=at)
+    return Decision(changed=(changed,), reply=changed)
+
+
+def delete(loaded: Loaded, command: DeleteProduct, at: datetime) -> Decision:
+    current = _existing(loaded, command.product_id)
+    gone = structs.replace(current, deleted=True, updated_at=at)
+    return Decision(changed=(gone,), events=(ProductDeleted(product_id=gone.id),), reply=gone)
+
+
+def _existing(loaded: Loaded, product_id: str) -> Product:
+    product = loaded.get(Product, product_id)
+    if product is None or product.deleted:
+        raise NotFound(f"there is no product {product_id}")
+    return product
+
+
+DECIDE: Final[dict[type[Command], Callable[[Loaded, Any, datetime], Decision]]] = {
+    CreateProduct: create,
+    ChangeProduct: change,
+    DeleteProduct: delete,
+}
+
+
+def _reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
+    command = _command(message)
+    yield Ref(Product, command.product_id)
+    if isinstance(command, CreateProduct) and command.key is not None:
+        yield Ref(IdempotencyKey, command.key.id)
+        used = loaded.get(IdempotencyKey, command.key.id)
+        if used is not None:
+            yield Ref(Product, used.subject)
+
+
+def _decide(loaded: Loaded, message: Message) -> Decision:
+    command = _command(message)
+    return DECIDE[type(command)](loaded, command, message.at)
+
+
+def _command(message: Message) -> Command:
+    command: Command = message.body  # type: ignore[assignment]  # product consumes nothing: all it gets is commands
+    return command
+
+
+PRODUCTS: Final = Domain((Product, IdempotencyKey), _reads, _decide)

@@ -1,0 +1,34 @@
+"""Runs the product service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from services.product.api import router
+from services.product.catalogue import INDEXES, Catalogue
+from services.product.domain import PRODUCTS
+from services.shared.app import ReadinessCheck, create_app, engine_life, serve
+from services.shared.engine import Engine
+from services.shared.settings import EngineSettings, Port
+
+
+class ProductSettings(EngineSettings):
+    service: str = "product"
+    port: Port = 3004
+
+
+def make_app(settings: EngineSettings) -> FastAPI:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        async with engine_life(lambda: Engine(settings, PRODUCTS, indexes=INDEXES))(app) as readiness:
+            engine: Engine = app.state.engine
+            app.state.catalogue = Catalogue(engine.store, engine.redis)
+            yield readiness
+
+    return create_app(settings, router, life)
+
+
+if __name__ == "__main__":
+    settings = ProductSettings()
+    serve(make_app(settings), settings)

@@ -1,0 +1,154 @@
+"""One user a service, known to that service alone; rights as narrow as the contract of events allows."""
+
+import re
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagactl import provision
+from services.shared.events import CONSUMES, EXCHANGE, PUBLISHES
+from tests.charts.rendering import CASES, CHARTS, NAMES, ROOT, SERVICES, UMBRELLA, named, of_kind, pods, render
+
+KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
+every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+
+
+def mounted(pod: dict[str, Any]) -> set[str]:
+    """Name the Secrets that a pod mounts."""
+    names = set()
+    for volume in pod["spec"]["volumes"]:
+        if "secret" in volume:
+            names.add(volume["secret"]["secretName"])
+        sources = volume.get("projected", {}).get("sources", ())
+        names |= {source["secret"]["name"] for source in sources if "secret" in source}
+    return names
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_mounts_its_own_credentials_and_nobody_elses(service: str) -> None:
+    pod = named(render(UMBRELLA), "Deployment", f"shop-{service}")["spec"]["template"]
+    own = {"shop-redis", f"shop-mongodb-{service}", f"shop-rabbitmq-{service}", f"shop-{service}-admin"}
+    assert mounted(pod) <= own
+    assert "shop-redis" in mounted(pod)
+
+
+@every_case
+def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | None) -> None:
+    objects = render(chart, values)
+    made = {found["metadata"]["name"] for found in of_kind(objects, "Secret")}
+    given = values.read_text() if values else ""
+    for name, pod in pods(objects):
+        for secret in mounted(pod) - made:
+            assert secret in given or chart != UMBRELLA, (name, secret)
+
+
+@pytest.mark.parametrize(("server", "users"), [("mongodb", provision.DATABASE_USERS), ("rabbitmq", provision.BROKER_USERS)])
+def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(server: str, users: tuple[str, ...]) -> None:
+    objects = render(CHARTS / server)
+    for user in users:
+        secret = named(objects, "Secret", f"shop-{server}-{user}")["stringData"]
+        assert re.fullmatch(r"[A-Za-z0-9]{32}", secret["password"])
+        assert f"://{user}:{secret['password']}@" in secret[KEYS[server]]
+    [job] = of_kind(objects, "Job")
+    sources = job["spec"]["template"]["spec"]["volumes"][1]["projected"]["sources"]
+    assert [source["secret"]["items"][0]["path"] for source in sources] == [f"{user}/{KEYS[server]}" for user in sorted(users)]
+
+
+def test_no_two_passwords_are_the_same() -> None:
+    passwords = [
+        secret["stringData"][key]
+        for secret in of_kind(render(UMBRELLA), "Secret")
+        for key in ("password", "ADMIN_PASSWORD", "keyfile", "erlang-cookie")
+        if key in secret["stringData"]
+    ]
+    assert len(set(passwords)) == len(passwords) == 19
+
+
+def test_with_given_secrets_nothing_is_generated() -> None:
+    objects = render(UMBRELLA, ROOT / "k8s/values/managed.yaml")
+    assert [found["metadata"]["name"] for found in of_kind(objects, "Secret")] == ["shop-auth-admin"]
+    order = named(objects, "Deployment", "shop-order")["spec"]["template"]
+    assert mounted(order) == {"order-mongodb", "order-amqp", "redis-url"}
+    assert not [job for job in of_kind(objects, "Job") if "provision" in job["metadata"]["name"]]
+
+
+def test_an_external_server_gets_users_and_no_pods() -> None:
+    objects = render(UMBRELLA, UMBRELLA / "ci/external-values.yaml")
+    assert not of_kind(objects, "StatefulSet")
+    jobs = {job["metadata"]["name"].rpartition("-")[0]: job for job in of_kind(objects, "Job")}
+    [broker] = jobs["shop-rabbitmq-provision"]["spec"]["template"]["spec"]["containers"]
+    assert broker["args"][-4:] == ["--management-url", "https://broker.example.internal:15671", "--vhost", "shop"]
+    assert "initContainers" not in jobs["shop-mongodb-provision"]["spec"]["template"]["spec"]
+    url = named(objects, "Secret", "shop-rabbitmq-order")["stringData"]["AMQP_URL"]
+    assert re.fullmatch(r"amqps://order:\w{32}@broker\.example\.internal:5671/shop", url)
+
+
+def test_a_job_is_named_by_what_it_does() -> None:
+    """A Job cannot be changed, so another content needs another name, and the same content the same."""
+
+    def name(*settings: str) -> str:
+        [job] = of_kind(render(CHARTS / "mongodb", None, *settings), "Job")
+        found: str = job["metadata"]["name"]
+        return found
+
+    assert name() == name("resources.limits.cpu=4")
+    assert len({name(), name("replicaCount=5"), name("provision.image.tag=0.2.0")}) == 3
+
+
+def test_only_the_first_member_initiates_the_replica_set() -> None:
+    [job] = of_kind(render(CHARTS / "mongodb"), "Job")
+    [initiation] = job["spec"]["template"]["spec"]["initContainers"]
+    hosts = initiation["args"][initiation["args"].index("--hosts") + 1].split(",")
+    assert hosts == [f"shop-mongodb-{n}.shop-mongodb.market.svc.cluster.local:27017" for n in range(3)]
+    server = named(render(CHARTS / "mongodb"), "StatefulSet", "shop-mongodb")
+    assert "initiate" not in str(server)
+
+
+def test_key_file_and_cookie_are_for_their_owner_alone() -> None:
+    [keyfile] = named(render(UMBRELLA), "StatefulSet", "shop-mongodb")["spec"]["template"]["spec"]["initContainers"]
+    assert keyfile["command"][:3] == ["install", "-m", "400"]
+    [secrets] = named(render(UMBRELLA), "StatefulSet", "shop-rabbitmq")["spec"]["template"]["spec"]["initContainers"]
+    assert "install -m 600 /run/admin/erlang-cookie /var/lib/rabbitmq/.erlang.cookie" in secrets["args"][0]
+
+
+def names_of(service: str) -> list[str]:
+    """Everything in the broker that a service makes or uses, its shared exchange apart."""
+    queues = CONSUMES.get(service, {})
+    copies = [f"{queue}{suffix}" for queue in queues for suffix in ("", ".retry.1", ".retry.2", ".retry.3", ".dlq")]
+    return [f"{service}.retry", *copies]
+
+
+@pytest.mark.parametrize("service", sorted(PUBLISHES.keys() | CONSUMES.keys()))
+def test_a_service_may_touch_its_own_queues_and_the_shared_exchange_only(service: str) -> None:
+    others = chain.from_iterable(names_of(other) for other in CONSUMES if other != service)
+    for pattern in provision.permissions(service).values():
+        assert all(re.search(pattern, name) for name in [EXCHANGE, *names_of(service)])
+        assert not any(re.search(pattern, name) for name in others)
+        assert not re.search(pattern, "")  # the default exchange, which would reach every queue
+
+
+@pytest.mark.parametrize("service", sorted(PUBLISHES.keys() | CONSUMES.keys()))
+def test_a_service_may_publish_the_events_that_are_its_own_only(service: str) -> None:
+    pattern = provision.topic_permissions(service)["write"]
+    for owner, events in PUBLISHES.items():
+        assert all(bool(re.search(pattern, event.type)) == (owner == service) for event in events)
+
+
+def test_the_tool_may_take_dead_letters_and_hand_them_back_but_not_publish_events() -> None:
+    rights = provision.permissions("sagactl")
+    assert re.search(rights["read"], "orders.dlq")
+    assert not re.search(rights["read"], "orders")
+    assert re.search(rights["write"], "order.retry")
+    assert not re.search(rights["write"], EXCHANGE)
+    assert not re.search(rights["configure"], "orders")
+
+
+def test_a_url_that_names_another_user_is_refused(tmp_path: Path) -> None:
+    for user, name in (("order", "order"), ("payment", "order")):
+        (tmp_path / user).mkdir()
+        (tmp_path / user / "AMQP_URL").write_text(f"amqp://{name}:p%2Fw@host/\n")
+    assert provision.read_passwords(tmp_path, "AMQP_URL", ("order",)) == {"order": "p/w"}
+    with pytest.raises(provision.typer.BadParameter, match="of payment names the user 'order'"):
+        provision.read_passwords(tmp_path, "AMQP_URL", ("order", "payment"))

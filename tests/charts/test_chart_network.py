@@ -1,0 +1,140 @@
+"""NetworkPolicies say what the design says: one public door, and nobody talks to whom he need not talk to."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.charts.rendering import CASES, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render, selects
+
+every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+API = {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]}
+PORTS = {"mongodb": 27017, "rabbitmq": 5672, "redis": 6379}
+# Who calls whom by HTTP, and which servers each uses: the architecture, in one table.
+CALLS = {
+    "gateway": {"auth", "order", "product", "inventory", "payment"},
+    "order": {"auth", "product"},
+    "product": {"auth"},
+    "inventory": {"auth"},
+    "payment": {"auth"},
+    "notification": {"auth"},
+    "auth": set(),
+}
+USES = {
+    "gateway": {"redis"},
+    "auth": {"mongodb", "redis"},
+    **{name: set(PORTS) for name in ("order", "product", "inventory", "payment", "notification")},
+}
+
+
+def allows(objects: tuple[dict[str, Any], ...], source: dict[str, str], target: dict[str, str], port: int) -> bool:
+    """Tell whether both sides let a pod with the labels `source` connect to one with `target`."""
+
+    def open_at(direction: str, peers: str, here: dict[str, str], there: dict[str, str]) -> bool:
+        rules = [
+            rule
+            for policy in of_kind(objects, "NetworkPolicy")
+            if selects(policy["spec"]["podSelector"], here) and direction.title() in policy["spec"]["policyTypes"]
+            for rule in policy["spec"].get(direction) or ()
+        ]
+        return any(
+            any(one["port"] == port for one in rule["ports"])
+            and (
+                peers not in rule
+                or any("namespaceSelector" not in one and selects(one.get("podSelector", {}), there) for one in rule[peers])
+            )
+            for rule in rules
+        )
+
+    return open_at("egress", "to", source, target) and open_at("ingress", "from", target, source)
+
+
+def labels_of(objects: tuple[dict[str, Any], ...], kind: str, name: str) -> dict[str, str]:
+    found: dict[str, str] = named(objects, kind, name)["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+@every_case
+def test_every_pod_is_under_a_policy_for_both_directions(chart: Path, values: Path | None) -> None:
+    objects = render(chart, values)
+    for name, pod in pods(objects):
+        types = {
+            direction
+            for policy in of_kind(objects, "NetworkPolicy")
+            if selects(policy["spec"]["podSelector"], pod["metadata"]["labels"])
+            for direction in policy["spec"]["policyTypes"]
+        }
+        assert types == {"Ingress", "Egress"}, name
+
+
+@every_case
+def test_only_the_gateway_is_open_to_everybody(chart: Path, values: Path | None) -> None:
+    for policy in of_kind(render(chart, values), "NetworkPolicy"):
+        public = any("from" not in rule for rule in policy["spec"].get("ingress") or ())
+        assert public == (policy["metadata"]["name"] == "shop-gateway")
+
+
+@every_case
+def test_egress_names_a_peer_or_is_for_names_and_the_api_server(chart: Path, values: Path | None) -> None:
+    for policy in of_kind(render(chart, values), "NetworkPolicy"):
+        for rule in policy["spec"].get("egress") or ():
+            assert "to" in rule or rule in (DNS, API), policy["metadata"]["name"]
+            if rule == API:
+                assert policy["metadata"]["name"] in {"shop-order", "shop-saga-operator"}
+
+
+@pytest.mark.parametrize("caller", SERVICES)
+@pytest.mark.parametrize("callee", SERVICES)
+def test_a_service_reaches_those_it_calls_and_no_others(caller: str, callee: str) -> None:
+    objects = render(UMBRELLA)
+    source, target = (labels_of(objects, "Deployment", f"shop-{name}") for name in (caller, callee))
+    service = named(objects, "Service", f"shop-{callee}")
+    [port] = service["spec"]["ports"]
+    assert port["name"] == "http"
+    assert selects({"matchLabels": service["spec"]["selector"]}, target)
+    assert allows(objects, source, target, port["port"]) == (callee in CALLS[caller])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("server", PORTS)
+def test_a_service_reaches_the_servers_it_uses_and_no_others(service: str, server: str) -> None:
+    objects = render(UMBRELLA)
+    target = labels_of(objects, "Deployment" if server == "redis" else "StatefulSet", f"shop-{server}")
+    source = labels_of(objects, "Deployment", f"shop-{service}")
+    assert allows(objects, source, target, PORTS[server]) == (server in USES[service])
+
+
+def test_the_operator_reaches_the_order_service_and_nothing_else_of_the_shop() -> None:
+    objects = render(UMBRELLA)
+    operator = labels_of(objects, "Deployment", "shop-saga-operator")
+    for name in SERVICES:
+        [port] = named(objects, "Service", f"shop-{name}")["spec"]["ports"]
+        reached = allows(objects, operator, labels_of(objects, "Deployment", f"shop-{name}"), port["port"])
+        assert reached == (name == "order")
+
+
+def test_the_jobs_that_make_users_reach_their_server() -> None:
+    objects = render(UMBRELLA)
+    for server, port in (("mongodb", 27017), ("rabbitmq", 15672)):
+        [job] = [one for one in of_kind(objects, "Job") if one["metadata"]["name"].startswith(f"shop-{server}-")]
+        target = labels_of(objects, "StatefulSet", f"shop-{server}")
+        assert allows(objects, job["spec"]["template"]["metadata"]["labels"], target, port)
+
+
+def test_the_members_of_a_server_reach_each_other() -> None:
+    objects = render(UMBRELLA)
+    for server, ports in (("mongodb", [27017]), ("rabbitmq", [4369, 25672])):
+        member = labels_of(objects, "StatefulSet", f"shop-{server}")
+        assert all(allows(objects, member, member, port) for port in ports)
+
+
+def test_the_smoke_test_reaches_the_front_door_only() -> None:
+    objects = render(UMBRELLA)
+    smoke = named(objects, "Pod", "shop-smoke")["metadata"]["labels"]
+    assert allows(objects, smoke, labels_of(objects, "Deployment", "shop-gateway"), 3003)
+    assert not allows(objects, smoke, labels_of(objects, "Deployment", "shop-order"), 3002)
+
+
+def test_policies_can_be_switched_off() -> None:
+    assert not of_kind(render(UMBRELLA, None, "global.networkPolicy.enabled=false"), "NetworkPolicy")

@@ -1,0 +1,166 @@
+"""What charts render to, as a whole, and what they refuse."""
+
+import pytest
+import yaml
+
+from tests.charts.rendering import (
+    ALONE,
+    CASES,
+    CHARTS,
+    NAMES,
+    NAMESPACE,
+    SERVICES,
+    UMBRELLA,
+    RenderingError,
+    named,
+    of_kind,
+    render,
+    run_helm,
+)
+
+every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+PRODUCTION = UMBRELLA / "ci/production-values.yaml"
+MINIMAL = UMBRELLA / "ci/minimal-values.yaml"
+
+
+@every_case
+def test_no_object_comes_twice_and_each_says_what_it_belongs_to(chart, values):
+    seen = set()
+    for found in render(chart, values):
+        identity = (found["kind"], found["metadata"]["name"])
+        assert identity not in seen
+        seen.add(identity)
+        assert found["metadata"].get("namespace", NAMESPACE) == NAMESPACE
+        if found["kind"] != "CustomResourceDefinition":
+            labels = found["metadata"]["labels"]
+            assert labels["app.kubernetes.io/part-of"] == "sagashop"
+            for name in ("name", "instance", "component", "version", "managed-by"):
+                assert labels[f"app.kubernetes.io/{name}"]
+            assert labels["helm.sh/chart"]
+
+
+@pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda chart: chart.name)
+def test_helm_lint_has_nothing_to_say(chart):
+    said = run_helm("lint", "--strict", chart)
+    assert "0 chart(s) failed" in said
+    assert "[WARNING]" not in said
+
+
+@pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda chart: chart.name)
+def test_a_value_that_no_chart_knows_is_refused(chart):
+    with pytest.raises(RenderingError, match="replicaCuont"):
+        render(chart, None, "replicaCuont=3")
+
+
+def test_a_misspelt_value_of_a_service_is_refused_by_the_umbrella_too():
+    with pytest.raises(RenderingError, match="replicaCuont"):
+        render(UMBRELLA, None, "order.replicaCuont=3")
+
+
+def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_it():
+    dependencies = yaml.safe_load((UMBRELLA / "Chart.yaml").read_text())["dependencies"]
+    assert {one["name"] for one in dependencies} == {file.parent.name for file in CHARTS.glob("*/Chart.yaml")} - {"sagashop"}
+    for one in dependencies:
+        assert one["repository"] == f"file://../{one['name']}"
+        assert (UMBRELLA / "charts" / one["name"]).readlink().as_posix() == f"../../{one['name']}"
+        if one["name"] != "service":
+            assert one["condition"] == f"{one['name']}.enabled"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_is_switched_off_leaves_nothing_behind(service):
+    objects = render(UMBRELLA, None, f"{service}.enabled=false")
+    assert not [
+        found["metadata"]["name"] for found in objects if found["metadata"].get("labels", {}).get("app.kubernetes.io/name") == service
+    ]
+
+
+def test_extra_environment_wins_by_name_and_may_come_from_a_secret():
+    objects = render(
+        CHARTS / "order",
+        None,
+        "extraEnv[0].name=LOG_LEVEL",
+        "extraEnv[0].value=debug",
+        "extraEnv[1].name=EXTRA",
+        "extraEnv[1].valueFrom.secretKeyRef.name=s",
+        "extraEnv[1].valueFrom.secretKeyRef.key=k",
+    )
+    [container] = named(objects, "Deployment", "shop-order")["spec"]["template"]["spec"]["containers"]
+    assert [entry for entry in container["env"] if entry["name"] in {"LOG_LEVEL", "EXTRA"}] == [
+        {"name": "EXTRA", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "LOG_LEVEL", "value": "debug"},
+    ]
+
+
+def test_extra_environment_that_names_a_variable_twice_is_refused():
+    with pytest.raises(RenderingError, match="extraEnv names A twice"):
+        render(CHARTS / "order", None, "extraEnv[0].name=A", "extraEnv[1].name=A")
+
+
+def test_where_an_autoscaler_decides_the_deployment_says_nothing_of_replicas():
+    objects = render(UMBRELLA, PRODUCTION)
+    scaled = {found["spec"]["scaleTargetRef"]["name"] for found in of_kind(objects, "HorizontalPodAutoscaler")}
+    assert scaled == {f"shop-{name}" for name in ("auth", "gateway", "inventory", "order", "payment", "product")}
+    for found in of_kind(objects, "Deployment"):
+        assert ("replicas" not in found["spec"]) == (found["metadata"]["name"] in scaled)
+
+
+def test_only_what_has_several_replicas_has_a_disruption_budget():
+    budgets = {found["metadata"]["name"] for found in of_kind(render(UMBRELLA), "PodDisruptionBudget")}
+    assert budgets == {"shop-mongodb"}
+    budgets = {found["metadata"]["name"] for found in of_kind(render(UMBRELLA, PRODUCTION), "PodDisruptionBudget")}
+    assert budgets == {f"shop-{name}" for name in (*SERVICES, "mongodb", "rabbitmq")}
+    assert not of_kind(render(UMBRELLA, MINIMAL), "PodDisruptionBudget")
+
+
+def test_metrics_are_scraped_from_all_services_the_operator_and_the_broker_when_asked():
+    assert not of_kind(render(UMBRELLA), "ServiceMonitor", "PodMonitor")
+    objects = render(UMBRELLA, PRODUCTION)
+    for found in of_kind(objects, "ServiceMonitor", "PodMonitor"):
+        assert found["metadata"]["labels"]["release"] == "prometheus"
+        [endpoint] = found["spec"].get("endpoints") or found["spec"]["podMetricsEndpoints"]
+        assert endpoint["path"] == "/metrics"
+        ports = [
+            port["name"]
+            for one in of_kind(objects, "Service", "Deployment")
+            if one["metadata"]["name"] == found["metadata"]["name"]
+            for port in (one["spec"].get("ports") or one["spec"]["template"]["spec"]["containers"][0]["ports"])
+        ]
+        assert endpoint["port"] in ports
+    assert {found["metadata"]["name"] for found in of_kind(objects, "ServiceMonitor")} == {
+        f"shop-{name}" for name in (*SERVICES, "rabbitmq")
+    }
+    assert [found["metadata"]["name"] for found in of_kind(objects, "PodMonitor")] == ["shop-saga-operator"]
+
+
+def test_the_shop_is_reached_over_tls_where_a_certificate_is_given():
+    [ingress] = of_kind(render(UMBRELLA, PRODUCTION), "Ingress")
+    assert ingress["spec"]["tls"] == [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}]
+    assert ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"] == {
+        "name": "shop-gateway",
+        "port": {"name": "http"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (["jaeger.enabled=false"], "there is no Jaeger"),
+        (["redis.enabled=false"], "redis: there is none"),
+        (["mongodb.enabled=false"], "nobody makes the user"),
+        (["rabbitmq.external.enabled=true", "rabbitmq.external.host=x"], "nobody makes the user"),
+        (["gateway.ingress.enabled=true"], "ingress.host is needed"),
+    ],
+    ids=["traces", "cache", "database", "broker", "ingress"],
+)
+def test_values_that_cannot_work_together_are_refused_with_advice(settings, complaint):
+    with pytest.raises(RenderingError, match=complaint):
+        render(UMBRELLA, None, *settings)
+
+
+def test_the_notes_say_what_to_do_next():
+    notes = run_helm("install", "shop", UMBRELLA, "--namespace", NAMESPACE, "--dry-run=client", "--values", PRODUCTION)
+    _, _, notes = notes.partition("NOTES:")
+    assert "helm test shop --namespace market" in notes
+    assert "https://shop.example.com/" in notes
+    assert "get sagamonitors" in notes

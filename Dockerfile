@@ -25,6 +25,7 @@ FROM dependencies AS dependencies-operator
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group operator
 FROM dependencies AS dependencies-sagactl
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group sagactl
+# hadolint ignore=DL3006 -- one of the stages above, not an image
 FROM dependencies-${SERVICE} AS environment
 
 # The code of one service and of services/shared, and what starts it. sagactl checks the services' data by their own
@@ -38,9 +39,9 @@ RUN case "$SERVICE" in \
       sagactl) module=sagactl; set -- sagactl services operator ;; \
       *) module=services.$SERVICE.main; set -- services/__init__.py services/shared "services/$SERVICE" ;; \
     esac \
-  && mkdir /app && cp -r --parents "$@" /app && cd /app \
-  && printf '#!/bin/sh\nexec python -m %s "$@"\n' "$module" >start && chmod 755 start \
-  && python -m compileall -q --invalidation-mode checked-hash .
+  && mkdir /app && cp -r --parents "$@" /app \
+  && printf '#!/bin/sh\nexec python -m %s "$@"\n' "$module" >/app/start && chmod 755 /app/start \
+  && python -m compileall -q --invalidation-mode checked-hash /app
 
 FROM ${BASE_IMAGE}
 RUN groupadd --gid 10001 sagashop && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp sagashop

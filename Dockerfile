@@ -25,7 +25,8 @@ FROM dependencies AS dependencies-operator
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group operator
 FROM dependencies AS dependencies-sagactl
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group sagactl
-# hadolint ignore=DL3006 -- one of the stages above, not an image
+# One of the stages above, not an image without a tag:
+# hadolint ignore=DL3006
 FROM dependencies-${SERVICE} AS environment
 
 # The code of one service and of services/shared, and what starts it. sagactl checks the services' data by their own

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 POLL_SECONDS = 0.2
+IMPLIED = ("timestamp", "service")
 COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "bright_green")
 
 
@@ -43,16 +44,16 @@ class Follower:
 
 
 def _readable(line: str) -> Text:
-    """Show a structured line as its event and fields, any other line as it is."""
+    """Show a structured line as its message and fields, any other line as it is."""
     try:
         record = json.loads(line)
     except ValueError:
         return Text(line)
-    return _structured(record) if isinstance(record, dict) and "event" in record else Text(line)
+    return _structured(record) if isinstance(record, dict) and "message" in record else Text(line)
 
 
 def _structured(record: dict[str, Any]) -> Text:
-    level, event = record.pop("level", "info"), record.pop("event")
-    fields = " ".join(f"{name}={value}" for name, value in record.items() if name != "timestamp")
+    level, message = record.pop("level", "info"), record.pop("message")
+    fields = " ".join(f"{name}={value}" for name, value in record.items() if name not in IMPLIED)
     style = {"warning": "yellow", "error": "red", "critical": "bold red"}.get(level, "")
-    return Text(f"{event} ", style=style) + Text(fields, style="dim")
+    return Text(f"{message} ", style=style) + Text(fields, style="dim")

@@ -1,9 +1,6 @@
 """The stack: servers, then services; for the command line, tests, demo and benchmark alike.
 
-async with Stack(directory, settings={"COMPENSATION_AUTO": "true"}) as stack:
-    stack.services["order"]  # the URL of its first replica
-    await stack.kill("order")
-    await stack.start("order")
+`async with Stack(directory) as stack:` is all there is to it; then `await stack.kill("order")` and so on.
 """
 
 import asyncio
@@ -12,6 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -138,9 +136,10 @@ class Stack:
 
     # One of them: "order", "order-2", "mongodb", "rabbitmq", "redis"
 
-    async def start(self, name: str) -> None:
-        self.processes.start(self._programs[name])
-        await self._until_ready(name)
+    async def start(self, name: str, settings: Mapping[str, str] | None = None) -> None:
+        program = self._programs[name]
+        changed = replace(program, environment={**program.environment, **(settings or {})})
+        await self._start([changed])
 
     async def stop(self, name: str) -> None:
         await self.processes.stop([name])
@@ -148,9 +147,9 @@ class Stack:
     async def kill(self, name: str) -> None:
         await self.processes.kill([name])
 
-    async def restart(self, name: str) -> None:
+    async def restart(self, name: str, settings: Mapping[str, str] | None = None) -> None:
         await self.stop(name)
-        await self.start(name)
+        await self.start(name, settings)
 
     def pause(self, name: str) -> None:
         """Freeze it: it keeps its connections and answers nothing, until `resume`."""

@@ -1,0 +1,104 @@
+"""What the audience sees: headlines, orders with their events as they happen, and what was expected."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeAlias
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dev.demo.shop import Body, Shopper
+
+POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 60
+Show: TypeAlias = Callable[[Body, list[Body]], None]
+STYLES = {"PAID": "bold green", "CANCELLED": "bold yellow", "REFUNDED": "bold yellow"}
+
+
+class Stage:
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.failures: list[str] = []
+
+    def headline(self, title: str, story: str) -> None:
+        self.console.rule(f"[bold]{title}", align="left")
+        self.console.print(story, style="dim", highlight=False)
+
+    def say(self, text: str) -> None:
+        self.console.print(f"  [dim]·[/] {text}", highlight=False, soft_wrap=True)
+
+    def expect(self, what: str, *, holds: bool) -> None:
+        mark = "[green]✓[/]" if holds else "[red]✗[/]"
+        self.console.print(f"  {mark} {what}", highlight=False, soft_wrap=True)
+        if not holds:
+            self.failures.append(what)
+
+    async def follow(
+        self, shopper: Shopper, order_id: str, title: str, until: Callable[[Body], bool]
+    ) -> Body:
+        """Show the order's events as they happen, until `until` holds for it. Raises TimeoutError."""
+        shown = _live if self.console.is_terminal else _plain
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            with shown(self.console, title) as show:
+                while True:
+                    order, timeline = await shopper.order(order_id), await shopper.timeline(order_id)
+                    show(order, timeline)
+                    if until(order):
+                        return order
+                    await asyncio.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _live(console: Console, title: str) -> Iterator[Show]:
+    """A table that grows."""
+    with Live(console=console, refresh_per_second=10) as live:
+        yield lambda order, timeline: live.update(_table(title, order, timeline))
+
+
+@contextmanager
+def _plain(console: Console, title: str) -> Iterator[Show]:
+    """A line an event."""
+    console.print(f"  {title}", highlight=False, soft_wrap=True)
+    count = 0
+
+    def show(_order: Body, timeline: list[Body]) -> None:
+        nonlocal count
+        for entry in timeline[count:]:
+            console.print("   ", *_cells(entry, timeline[0]), highlight=False, soft_wrap=True)
+        count = len(timeline)
+
+    yield show
+
+
+def _table(title: str, order: Body, timeline: list[Body]) -> RenderableType:
+    table = Table(
+        title=title, caption=_state(order), title_justify="left", caption_justify="left", min_width=60
+    )
+    table.add_column("after", justify="right")
+    table.add_column("event", min_width=26)
+    table.add_column("status", min_width=24)
+    for entry in timeline:
+        table.add_row(*_cells(entry, timeline[0]))
+    return table
+
+
+def _cells(entry: Body, first: Body) -> tuple[str, str, Text]:
+    milliseconds = (_time(entry) - _time(first)).total_seconds() * 1000
+    before, after = entry["from"], entry["to"]
+    status = f"{before} -> {after}" if before and before != after else after
+    style = STYLES.get(after, "") if before != after else "dim"
+    return f"{milliseconds:6.0f} ms", entry["event"], Text(status, style=style)
+
+
+def _time(entry: Body) -> datetime:
+    return datetime.fromisoformat(entry["at"])
+
+
+def _state(order: Body) -> str:
+    stock, refund = order["compensation"]["stock"], order["compensation"]["refund"]
+    settled = "settled" if order["settled"] else "in progress"
+    return f"{order['status']}, {settled}; stock to give back: {stock}, money to give back: {refund}"

@@ -70,6 +70,7 @@ jaeger() {
   say "built Jaeger in $SECONDS s"
 }
 
+command -v go >/dev/null || fail "building needs Go $(awk '$1 == "go" {print $2}' "$here/go.mod") or later: https://go.dev/dl"
 mkdir -p "$cache"
 exec 9>"$cache/build.lock"
 flock 9

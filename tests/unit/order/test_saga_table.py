@@ -1,0 +1,241 @@
+"""Every cell and every row of the saga's table, against what the design says in its own words.
+
+The expectations are written from the design, not from the table: they fail where the two differ.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pytest
+
+from services.order.commands import CancelOrder, RequestRefund, TimeOut
+from services.order.model import Order, Status
+from services.order.saga import SAGA, always, advance
+from services.shared.decisions import Premature, Refused, Verdict
+from services.shared.events import CONSUMES
+from tests.unit.order import examples as eg
+
+
+class Step(NamedTuple):
+    to: Status
+    # Types, a release with its reason.
+    publishes: tuple[str, ...] = ()
+
+
+class Forbidden(NamedTuple):
+    says: str
+
+
+DUPLICATE, PREMATURE, ATTENTION = "duplicate", "premature", "attention"
+Expected = Step | Forbidden | str
+
+PENDING, CONFIRMED, PAID = Status.PENDING, Status.CONFIRMED, Status.PAID
+CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFUNDED
+
+
+def cancelled(*, release: str | None) -> Step:
+    first = () if release is None else (f"INVENTORY_RELEASE_REQUEST {release}",)
+    return Step(CANCELLED, (*first, "ORDER_CANCELLED"))
+
+
+LATE_RESERVATION = Step(CANCELLED, ("INVENTORY_RELEASE_REQUEST LATE_RESERVATION",))
+
+# state, what comes -> what the design says
+EXPECTED: list[tuple[Order, Any, Expected]] = [
+    # --- PENDING: waits for its stock
+    (eg.PENDING, eg.BOTH_RESERVED, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
+    (eg.PENDING, eg.LAMP_RESERVED, Step(PENDING)),
+    (eg.PENDING_LAMP_HELD, eg.LAMP_RESERVED, Step(PENDING)),
+    (eg.PENDING_LAMP_HELD, eg.DESK_RESERVED, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
+    (eg.PENDING_PARTIAL, eg.LAMP_WITHOUT_DESK, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
+    (eg.PENDING, eg.LAMP_WITHOUT_DESK, ATTENTION),  # nobody asked for a part of it
+    (eg.PENDING, eg.STRANGE_RESERVED, ATTENTION),
+    (eg.PENDING, eg.WRONG_QUANTITY, ATTENTION),
+    (eg.PENDING_PARTIAL, eg.reserved(eg.Missing("desk", 7, 0), lamp=2), ATTENTION),
+    (eg.PENDING, eg.UNAVAILABLE, cancelled(release=None)),
+    (eg.PENDING_PARTIAL, eg.UNAVAILABLE, cancelled(release=None)),
+    (eg.PENDING, eg.DESK_UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
+    (eg.PENDING_LAMP_HELD, eg.DESK_UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
+    (eg.PENDING_LAMP_HELD, eg.UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
+    (eg.PENDING, eg.BOTH_RELEASED, ATTENTION),
+    (eg.PENDING, eg.CAPTURED, PREMATURE),
+    (eg.PENDING, eg.DECLINED, PREMATURE),
+    (eg.PENDING, eg.MONEY_BACK, PREMATURE),
+    (eg.PENDING, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED")),
+    (eg.PENDING_LAMP_HELD, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED")),
+    (eg.PENDING, eg.time_out(PENDING), cancelled(release="SAGA_TIMEOUT")),
+    (eg.PENDING, eg.REFUND, Forbidden("cancel it instead")),
+    # --- CONFIRMED: waits for its money
+    (eg.CONFIRMED, eg.BOTH_RESERVED, DUPLICATE),
+    (eg.CONFIRMED, eg.LAMP_RESERVED, DUPLICATE),
+    (eg.CONFIRMED, eg.WRONG_QUANTITY, ATTENTION),
+    (eg.CONFIRMED_PARTIAL, eg.LAMP_WITHOUT_DESK, DUPLICATE),
+    (eg.CONFIRMED, eg.UNAVAILABLE, ATTENTION),
+    (eg.CONFIRMED, eg.DESK_UNAVAILABLE, ATTENTION),
+    (eg.CONFIRMED, eg.BOTH_RELEASED, Step(CONFIRMED)),
+    (eg.CONFIRMED, eg.CAPTURED, Step(PAID, ("ORDER_PAID",))),
+    (eg.CONFIRMED_PARTIAL, eg.captured("200.00"), Step(PAID, ("ORDER_PAID",))),
+    (eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT, ATTENTION),
+    (eg.CONFIRMED, eg.CAPTURED_ANOTHER_CURRENCY, ATTENTION),
+    (eg.CONFIRMED_PARTIAL, eg.CAPTURED, ATTENTION),  # for what was not there
+    (eg.CONFIRMED_GIVEN_BACK, eg.CAPTURED, ATTENTION),  # nothing is left to be sold
+    (eg.CONFIRMED, eg.DECLINED, cancelled(release="PAYMENT_FAILED")),
+    (eg.CONFIRMED_GIVEN_BACK, eg.DECLINED, cancelled(release="PAYMENT_FAILED")),
+    (eg.CONFIRMED, eg.MONEY_BACK, ATTENTION),
+    (eg.CONFIRMED, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED")),
+    (eg.CONFIRMED, eg.time_out(), cancelled(release="SAGA_TIMEOUT")),
+    (eg.CONFIRMED, eg.REFUND, Forbidden("cancel it instead")),
+    # --- PAID: the end, unless the customer wants it back
+    (eg.PAID, eg.BOTH_RESERVED, DUPLICATE),
+    (eg.PAID, eg.WRONG_QUANTITY, ATTENTION),
+    (eg.PAID, eg.UNAVAILABLE, ATTENTION),
+    (eg.PAID, eg.BOTH_RELEASED, ATTENTION),
+    (eg.PAID, eg.CAPTURED, DUPLICATE),
+    (eg.PAID, eg.CAPTURED_AGAIN, ATTENTION),
+    (eg.PAID, eg.DECLINED, ATTENTION),
+    (eg.PAID, eg.MONEY_BACK, ATTENTION),
+    (eg.PAID, eg.CANCEL, Forbidden("ask for a refund instead")),
+    (eg.PAID, eg.time_out(PAID), Forbidden("paid")),
+    (eg.PAID, eg.REFUND, Step(REFUNDING, ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND"))),
+    # --- CANCELLED: gives back whatever still turns up
+    (eg.CANCELLED, eg.BOTH_RESERVED, LATE_RESERVATION),
+    (eg.REFUSED, eg.LAMP_RESERVED, LATE_RESERVATION),
+    (eg.CANCELLED_GIVEN_BACK, eg.WRONG_QUANTITY, LATE_RESERVATION),
+    (eg.CANCELLED, eg.UNAVAILABLE, DUPLICATE),
+    (eg.REFUSED, eg.UNAVAILABLE, DUPLICATE),
+    (eg.CANCELLED, eg.BOTH_RELEASED, Step(CANCELLED)),
+    (eg.CANCELLED, eg.NOTHING_RELEASED, Step(CANCELLED)),
+    (eg.CANCELLED_GIVEN_BACK, eg.BOTH_RELEASED, DUPLICATE),
+    (eg.CANCELLED, eg.CAPTURED, Step(CANCELLED, ("PAYMENT_REFUND",))),
+    (eg.CANCELLED_GIVEN_BACK, eg.CAPTURED_ANOTHER_AMOUNT, Step(CANCELLED, ("PAYMENT_REFUND",))),
+    (eg.CANCELLED_CAPTURED, eg.CAPTURED, DUPLICATE),
+    (eg.CANCELLED_MONEY_BACK, eg.CAPTURED, DUPLICATE),
+    (eg.CANCELLED_CAPTURED, eg.CAPTURED_AGAIN, ATTENTION),
+    (eg.CANCELLED, eg.DECLINED, DUPLICATE),
+    (eg.CANCELLED_CAPTURED, eg.MONEY_BACK, Step(CANCELLED)),
+    (eg.CANCELLED_MONEY_BACK, eg.MONEY_BACK, DUPLICATE),
+    (eg.CANCELLED, eg.MONEY_BACK, ATTENTION),
+    (eg.CANCELLED, eg.CANCEL, DUPLICATE),
+    (eg.CANCELLED, eg.time_out(), DUPLICATE),
+    (eg.CANCELLED, eg.REFUND, Forbidden("comes back by itself")),
+    # --- REFUNDING: the money first, then the stock
+    (eg.REFUNDING, eg.BOTH_RESERVED, DUPLICATE),
+    (eg.REFUNDING, eg.STRANGE_RESERVED, ATTENTION),
+    (eg.REFUNDING, eg.UNAVAILABLE, ATTENTION),
+    (eg.REFUNDING, eg.BOTH_RELEASED, ATTENTION),
+    (eg.REFUNDING_MONEY_BACK, eg.BOTH_RELEASED, Step(REFUNDED, ("ORDER_REFUNDED",))),
+    (eg.REFUNDING, eg.CAPTURED, DUPLICATE),
+    (eg.REFUNDING, eg.CAPTURED_AGAIN, ATTENTION),
+    (eg.REFUNDING, eg.DECLINED, ATTENTION),
+    (eg.REFUNDING, eg.MONEY_BACK, Step(REFUNDING, ("INVENTORY_RELEASE_REQUEST REFUND",))),
+    (eg.REFUNDING_MONEY_BACK, eg.MONEY_BACK, DUPLICATE),
+    (eg.REFUNDING, eg.CANCEL, Forbidden("being refunded")),
+    (eg.REFUNDING, eg.time_out(REFUNDING), Forbidden("being refunded")),
+    (eg.REFUNDING, eg.REFUND, DUPLICATE),
+    # --- REFUNDED: the end
+    (eg.REFUNDED, eg.BOTH_RESERVED, DUPLICATE),
+    (eg.REFUNDED, eg.WRONG_QUANTITY, ATTENTION),
+    (eg.REFUNDED, eg.UNAVAILABLE, ATTENTION),
+    (eg.REFUNDED, eg.BOTH_RELEASED, DUPLICATE),
+    (eg.REFUNDED, eg.CAPTURED, DUPLICATE),
+    (eg.REFUNDED, eg.CAPTURED_AGAIN, ATTENTION),
+    (eg.REFUNDED, eg.DECLINED, ATTENTION),
+    (eg.REFUNDED, eg.MONEY_BACK, DUPLICATE),
+    (eg.REFUNDED, eg.CANCEL, Forbidden("refunded")),
+    (eg.REFUNDED, eg.time_out(REFUNDED), Forbidden("refunded")),
+    (eg.REFUNDED, eg.REFUND, DUPLICATE),
+]
+
+
+def name(row: tuple[Order, Any, Expected]) -> str:
+    order, trigger, expected = row
+    return f"{order.status}-{trigger.type}-{expected}"
+
+
+def published(order: Order, trigger: Any) -> tuple[str, ...]:
+    decision = advance(order, eg.message(trigger))
+    return tuple(
+        f"{event.type} {event.reason}" if event.type == "INVENTORY_RELEASE_REQUEST" else event.type  # type: ignore[attr-defined]
+        for event in decision.events
+    )
+
+
+@pytest.mark.parametrize(("order", "trigger", "expected"), EXPECTED, ids=map(name, EXPECTED))
+def test_an_order_does_what_the_design_says(order: Order, trigger: Any, expected: Expected) -> None:
+    message = eg.message(trigger)
+    match expected:
+        case Step(to, publishes):
+            decision = advance(order, message)
+            (after,) = decision.changed
+            assert isinstance(after, Order)
+            assert decision.verdict is Verdict.APPLIED
+            assert after.status is to
+            assert published(order, trigger) == publishes
+        case Forbidden(says):
+            with pytest.raises(Refused, match=says):
+                advance(order, message)
+        case "premature":
+            with pytest.raises(Premature):
+                advance(order, message)
+        case "duplicate":
+            decision = advance(order, message)
+            assert (decision.changed, decision.events) == ((), ())
+            assert decision.verdict is Verdict.DUPLICATE
+            assert decision.reply is order
+        case "attention":
+            decision = advance(order, message)
+            (after,) = decision.changed
+            assert isinstance(after, Order)
+            assert decision.verdict is Verdict.ATTENTION
+            assert (after.status, decision.events) == (order.status, ())
+            assert after.attention[-1].event_id == message.id
+
+
+# --- the table itself -------------------------------------------------------------------------------------
+
+TRIGGERS = {event for consumed in CONSUMES["order"].values() for event in consumed} | {
+    CancelOrder,
+    RequestRefund,
+    TimeOut,
+}
+
+
+def test_every_state_has_an_answer_to_everything_that_may_come() -> None:
+    assert set(SAGA) == {(status, trigger) for status in Status for trigger in TRIGGERS}
+
+
+@pytest.mark.parametrize("cell", SAGA, ids=lambda cell: f"{cell[0]}-{cell[1].type}")
+def test_the_last_row_of_a_cell_always_holds_and_no_other_does(cell: tuple[Status, Any]) -> None:
+    *others, last = SAGA[cell]
+    assert last.when is always
+    assert all(row.when is not always for row in others)
+
+
+def test_the_expectations_leave_no_cell_and_no_row_out() -> None:
+    met = {
+        (order.status, type(trigger), position)
+        for order, trigger, _ in EXPECTED
+        for position, row in enumerate(SAGA[order.status, type(trigger)])
+        if row.when(order, trigger)
+        and not any(earlier.when(order, trigger) for earlier in SAGA[order.status, type(trigger)][:position])
+    }
+    assert met == {(*cell, position) for cell, rows in SAGA.items() for position, _ in enumerate(rows)}
+
+
+def test_nothing_leads_out_of_the_ends() -> None:
+    ways = {
+        (cell[0], row.to)
+        for cell, rows in SAGA.items()
+        for row in rows
+        if hasattr(row, "to") and row.to is not cell[0]
+    }
+    assert ways == {
+        (PENDING, CONFIRMED),
+        (PENDING, CANCELLED),
+        (CONFIRMED, PAID),
+        (CONFIRMED, CANCELLED),
+        (PAID, REFUNDING),
+        (REFUNDING, REFUNDED),
+    }
+    happy = (PENDING, CONFIRMED, PAID, REFUNDING, REFUNDED)
+    assert set(pairwise(happy)) <= ways

@@ -1,0 +1,82 @@
+"""Money is exact, or it is refused."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared import money
+
+CURRENCIES = st.sampled_from(sorted(money.EXPONENTS))
+
+
+@given(st.integers(0, money.LARGEST), CURRENCIES)
+def test_minor_units_survive_the_way_out_and_back(minor: int, currency: str) -> None:
+    assert money.to_minor(money.to_decimal(minor, currency), currency) == minor
+
+
+@given(st.integers(0, money.LARGEST), CURRENCIES)
+def test_an_amount_is_written_with_exactly_the_decimals_of_its_currency(minor: int, currency: str) -> None:
+    _, _, decimals = str(money.to_decimal(minor, currency)).partition(".")
+    assert len(decimals) == money.exponent(currency)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [
+        ("299.99", "USD", 29999),
+        ("0.1", "EUR", 10),
+        ("0", "USD", 0),
+        ("-0", "USD", 0),
+        ("1.500", "USD", 150),
+        ("299", "JPY", 299),
+        ("1.234", "BHD", 1234),
+        ("1E+3", "JPY", 1000),
+    ],
+)
+def test_an_amount_is_read_in_the_minor_units_of_its_currency(amount: str, currency: str, minor: int) -> None:
+    assert money.to_minor(Decimal(amount), currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("NaN", "USD"),
+        ("sNaN", "USD"),
+        ("Infinity", "USD"),
+        ("-Infinity", "USD"),
+        ("0.001", "USD"),
+        ("0.5", "JPY"),
+        ("299.9900000000000000000000000000000001", "USD"),
+        ("1e-999999999", "USD"),
+        ("-0.01", "USD"),
+        ("10000000000000.01", "USD"),
+        ("1e30", "JPY"),
+        ("1e999999999", "USD"),
+    ],
+)
+def test_what_cannot_be_charged_exactly_is_refused(amount: str, currency: str) -> None:
+    with pytest.raises(ValueError, match=currency):
+        money.to_minor(Decimal(amount), currency)
+
+
+@pytest.mark.parametrize("code", ["", "usd", "XXX", "XAU", "EURO"])
+def test_a_currency_that_nobody_can_pay_in_is_refused(code: str) -> None:
+    with pytest.raises(ValueError, match="unknown currency"):
+        money.to_minor(Decimal(1), code)
+
+
+@given(st.decimals(allow_nan=True, allow_infinity=True), CURRENCIES)
+def test_any_decimal_is_either_exact_or_refused(amount: Decimal, currency: str) -> None:
+    try:
+        minor = money.to_minor(amount, currency)
+    except ValueError:
+        return
+    assert money.to_decimal(minor, currency) == amount
+
+
+def test_the_largest_amount_is_the_last_one_accepted() -> None:
+    assert money.to_minor(Decimal(money.LARGEST), "JPY") == money.LARGEST
+    with pytest.raises(ValueError, match="out of range"):
+        money.to_minor(Decimal(money.LARGEST + 1), "JPY")

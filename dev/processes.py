@@ -96,7 +96,7 @@ class Processes:
     async def _ended(self, names: Collection[str], patience: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
-                while any(name in self for name in names):  # noqa: ASYNC110  # no event to wait for
+                while any(name in self for name in names):  # no event to wait for
                     await asyncio.sleep(POLL_SECONDS)
 
     def _last_lines(self, name: str) -> str:

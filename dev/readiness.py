@@ -11,7 +11,7 @@ PROBE_SECONDS = 0.1
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait without limit: the caller knows how long is too long."""
-    while not await condition():  # noqa: ASYNC110  # there is no event to wait for in another process
+    while not await condition():  # there is no event to wait for in another process
         await asyncio.sleep(PROBE_SECONDS)
 
 

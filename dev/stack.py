@@ -18,10 +18,10 @@ from dev.credentials import Credentials
 from dev.files import write_private
 from dev.ports import Ports
 from dev.processes import Processes, Program
+from dev.provisioning import provisions
 from dev.readiness import until_ok
 from dev.servers import Given, MongoDB, RabbitMQ, Redis
 from dev.services import NAMES, Replica, addresses
-from sagactl.provision import BROKER_USERS, DATABASE_USERS, provision_mongodb, provision_rabbitmq
 
 READY_WITHIN_SECONDS = 90.0
 PROBE_SECONDS = 0.1
@@ -120,10 +120,15 @@ class Stack:
         await self.down()  # what an earlier run that was killed left in this directory
         shutil.rmtree(self.directory / "logs", ignore_errors=True)
         self._lay_out(Ports(self._settings, at_random=self._random_ports))
+        servers = [p for server in (self.mongodb, self.rabbitmq, self.redis) for p in server.programs()]
+        services = [replica.program(self._environment(replica)) for replica in self.replicas]
+        needed = provisions(self.mongodb, self.rabbitmq, self.credentials)
         try:
-            await self._start([p for s in (self.mongodb, self.rabbitmq, self.redis) for p in s.programs()])
-            await self._provision()
-            await self._start([replica.program(self._environment(replica)) for replica in self.replicas])
+            if not all(each.is_made for each in needed):
+                await self._start(servers)
+                await asyncio.gather(*(each.ensure() for each in needed))
+                servers = []
+            await self._start([*servers, *services])
         except BaseException:
             await self.down()
             raise
@@ -188,12 +193,6 @@ class Stack:
         if url := self._settings.get("REDIS_URL"):
             return Given(url)
         return Redis(self.directory / "redis", ports.take("redis"), self.credentials.root)
-
-    async def _provision(self) -> None:
-        if isinstance(self.mongodb, MongoDB):
-            await provision_mongodb(self.mongodb.url, self.credentials.of(DATABASE_USERS))
-        if isinstance(self.rabbitmq, RabbitMQ):
-            await provision_rabbitmq(self.rabbitmq.management_url, self.credentials.of(BROKER_USERS))
 
     def _environment(self, replica: Replica) -> Mapping[str, str]:
         """Pass the settings on, and say where everything is and who the service is there."""

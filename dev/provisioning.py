@@ -1,0 +1,58 @@
+"""Users and rights on the stack's own servers, made again when passwords or contract have changed.
+
+What is known to be in place lets the services start together with the servers: that saves half of a start.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from dev.credentials import Credentials
+from dev.files import write_private
+from dev.servers import Given, MongoDB, RabbitMQ
+from sagactl import provision
+from services.shared import events
+
+
+@dataclass(frozen=True)
+class Provision:
+    """What one server needs; the mark lies beside its data, and goes with it."""
+
+    mark: Path
+    contents: str
+    make: Callable[[], Awaitable[None]]
+
+    @property
+    def is_made(self) -> bool:
+        return self.mark.exists() and self.mark.read_text() == self.contents
+
+    async def ensure(self) -> None:
+        if not self.is_made:
+            await self.make()
+            write_private(self.mark, self.contents)
+
+
+def provisions(
+    mongodb: MongoDB | Given, rabbitmq: RabbitMQ | Given, credentials: Credentials
+) -> Sequence[Provision]:
+    """None for servers of the user's own: those have the users that their URLs name."""
+    contents, needed = _contents(credentials), []
+    if isinstance(mongodb, MongoDB):
+        make = partial(provision.provision_mongodb, mongodb.url, credentials.of(provision.DATABASE_USERS))
+        needed.append(Provision(mongodb.directory / "provisioned", contents, make))
+    if isinstance(rabbitmq, RabbitMQ):
+        users = credentials.of(provision.BROKER_USERS)
+        make = partial(provision.provision_rabbitmq, rabbitmq.management_url, users)
+        needed.append(Provision(rabbitmq.directory / "provisioned", contents, make))
+    return needed
+
+
+def _contents(credentials: Credentials) -> str:
+    """Changes with everything that users and rights are made from."""
+    source = hashlib.sha256(json.dumps(dict(credentials.users), sort_keys=True).encode())
+    for module in (provision, events):
+        source.update(Path(str(module.__file__)).read_bytes())
+    return source.hexdigest()

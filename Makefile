@@ -16,7 +16,7 @@ demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on
 cluster-build: ; @k8s/local/packages.sh && k8s/local/build.sh ## build the local cluster's programs into the cache (minutes, once)
 cluster-up: ; @k8s/local/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
 cluster-down: ; @k8s/local/down.sh ## stop it
-cluster-check: ; @cd k8s/local && gofmt -l . && go vet ./... && go test ./policies ## check and test the cluster's own Go code
+cluster-check: ; @cd k8s/local && export CGO_ENABLED=0 GOFLAGS=-trimpath && test -z "$$(gofmt -l .)" && go vet ./policies && go test ./policies ## check and test the cluster's own Go code
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 

@@ -24,6 +24,7 @@ from services.auth.domain import ACCESS_TTL, Family, Use, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.settings import AuthSettings
+from services.shared import emails
 from services.shared.app import Caller
 from services.shared.auth import Unauthenticated
 from services.shared.clock import Clock
@@ -62,7 +63,7 @@ class _View(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
-Email = Annotated[str, Field(max_length=320), AfterValidator(domain.normalize_email)]
+Email = Annotated[str, Field(max_length=320), AfterValidator(emails.parse)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 

@@ -2,8 +2,6 @@
 
 import hashlib
 import hmac
-import re
-import unicodedata
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Final
@@ -18,10 +16,6 @@ REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
 # NIST SP 800-63B asks for 8 characters at least, room for 64, and no rules about which.
 PASSWORD_LENGTHS: Final = range(8, 129)
-# RFC 5321: 254 characters at most. What could end a header line or start another address is left out.
-_CHARACTER: Final = r"[^@\s<>()\[\],;:\\\"\x00-\x1f\x7f]"
-_EMAIL: Final = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}+\.{_CHARACTER}+")
-_EMAIL_LENGTH: Final = 254
 ADMIN: Final = "admin"
 
 
@@ -55,14 +49,6 @@ class Use(StrEnum):
     REVOKED = "revoked"
     # Somebody else has used it before, or will: thief and owner cannot be told apart, both have to log in.
     REUSED = "reused"
-
-
-def normalize_email(text: str) -> str:
-    """One spelling for one mailbox. Raises ValueError when it is not an address."""
-    email = unicodedata.normalize("NFKC", text).strip().casefold()
-    if len(email) > _EMAIL_LENGTH or not _EMAIL.fullmatch(email):
-        raise ValueError("this is not an e-mail address")
-    return email
 
 
 def check_password(password: str, email: str) -> None:

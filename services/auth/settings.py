@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from services.auth.domain import check_password, normalize_email
+from services.auth.domain import check_password
+from services.shared import emails
 from services.shared.settings import DatabaseSettings, Port
 
 
@@ -29,6 +30,6 @@ class AuthSettings(DatabaseSettings):
         if (self.admin_email is None) != (self.admin_password is None):
             raise ValueError("ADMIN_EMAIL and ADMIN_PASSWORD come together")
         if self.admin_email is not None and self.admin_password is not None:
-            self.admin_email = normalize_email(self.admin_email)
+            self.admin_email = emails.parse(self.admin_email)
             check_password(self.admin_password.get_secret_value(), self.admin_email)
         return self

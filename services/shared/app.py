@@ -1,8 +1,10 @@
 """The FastAPI shell of every service: life cycle, probes, metrics, errors, the caller's identity."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
+from types import FrameType
 from typing import Annotated, Any, Final
 
 import aiohttp
@@ -15,7 +17,7 @@ from services.shared.auth import Forbidden, Tokens, User, published_at
 from services.shared.engine import Engine, Readiness
 from services.shared.problems import problem
 from services.shared.requests import RequestScope
-from services.shared.settings import Settings
+from services.shared.settings import BODY_LIMIT_BYTES, Settings
 
 VERSION: Final = "0.1.0"
 SHUTDOWN_SECONDS: Final = 20
@@ -45,7 +47,16 @@ def create_app(
                 yield
         telemetry.shutdown()
 
-    app = FastAPI(title=f"sagashop {settings.service}", version=VERSION, lifespan=lifespan)
+    app = FastAPI(
+        title=f"sagashop {settings.service}",
+        version=VERSION,
+        lifespan=lifespan,
+        max_body_size=BODY_LIMIT_BYTES,
+        # A span for each dependency and endpoint costs an order more than its saga: RequestScope makes one.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    # Set when the process is asked to end: streams stop then, instead of being waited for.
+    app.state.stopping = asyncio.Event()
     app.add_middleware(RequestScope)
     problems.install(app)
     app.include_router(_probes)
@@ -73,7 +84,7 @@ def engine_life(
 
 def serve(app: FastAPI, settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT; then finishes what is at hand."""
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -88,6 +99,19 @@ def serve(app: FastAPI, settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    _Server(config, app.state.stopping).run()
+
+
+class _Server(uvicorn.Server):
+    """Tells the answers that have no end that it is time."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
 
 # --- what routes ask for ----------------------------------------------------------------------------------

@@ -48,12 +48,17 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _known)
 
 
-async def _known(_: Request, error: Exception) -> Response:
+def of(error: Exception) -> Response:
+    """The problem of one of the errors in STATUS_OF."""
     status, headers = next(
         (status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind)
     )
     detail = "the database is away" if isinstance(error, ConnectionFailure) else str(error)
     return problem(status, detail, headers)
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    return of(error)
 
 
 async def _http(_: Request, error: Exception) -> Response:

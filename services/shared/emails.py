@@ -1,0 +1,23 @@
+"""E-mail addresses: what is one, and when two are the same."""
+
+import re
+import unicodedata
+from typing import Final
+
+LONGEST: Final = 254  # RFC 5321
+# What could end a header line or start another address is left out.
+_CHARACTER: Final = r"[^@\s<>()\[\],;:\\\"\x00-\x1f\x7f]"
+_ADDRESS: Final = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}+\.{_CHARACTER}+")
+
+
+def normalize(text: str) -> str:
+    """One spelling for one mailbox, whether it is an address or not."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
+
+
+def parse(text: str) -> str:
+    """The normalized address. Raise ValueError when it is none."""
+    email = normalize(text)
+    if len(email) > LONGEST or not _ADDRESS.fullmatch(email):
+        raise ValueError("this is not an e-mail address")
+    return email

@@ -1,8 +1,9 @@
 """The FastAPI shell of every service: life cycle, probes, metrics, errors, the caller's identity."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
 from typing import Annotated, Any, Final
@@ -29,6 +30,8 @@ def create_app(
     settings: Settings,
     router: APIRouter,
     life: Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]],
+    *,
+    own_openapi: bool = True,
 ) -> FastAPI:
     """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it."""
 
@@ -51,6 +54,7 @@ def create_app(
         title=f"sagashop {settings.service}",
         version=VERSION,
         lifespan=lifespan,
+        openapi_url="/openapi.json" if own_openapi else None,
         max_body_size=BODY_LIMIT_BYTES,
         # A span for each dependency and endpoint costs an order more than its saga: RequestScope makes one.
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -99,7 +103,11 @@ def serve(app: FastAPI, settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    _Server(config, app.state.stopping).run()
+    server = _Server(config, app.state.stopping)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit("the service did not start")
 
 
 class _Server(uvicorn.Server):

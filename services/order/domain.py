@@ -15,6 +15,8 @@ from services.shared.decisions import Decision, Domain, Loaded, Message, NotFoun
 from services.shared.idempotency import IdempotencyKey, earlier_subject, key_id
 
 NO_SUCH_ORDER: Final = "no such order"
+# What is paid is given back by a refund that somebody asks for, never by a timeout.
+COMPENSABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 
 class Compensation(StrEnum):
@@ -116,7 +118,7 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     if order.status is Status.CANCELLED:
         return Decision(reply=Compensated(order, Compensation.ALREADY), verdict=Verdict.DUPLICATE)
     stale = message.at - order.state_since >= timedelta(seconds=command.older_than)
-    if order.status is not command.status or not stale:
+    if order.status is not command.status or order.status not in COMPENSABLE or not stale:
         return Decision(reply=Compensated(order, Compensation.NOT_APPLICABLE), verdict=Verdict.DUPLICATE)
     decision = saga.advance(order, message)
     (after,) = decision.changed

@@ -96,10 +96,6 @@ def refund_done(order: Order, _: Trigger) -> bool:
 # --- what is recorded -------------------------------------------------------------------------------------
 
 
-def unchanged(order: Order, _: Trigger) -> Order:
-    return order
-
-
 def lines_held(order: Order, event: StockReserved) -> Order:
     answers = {line.product_id: LineState.HELD for line in event.products}
     answers |= {line.product_id: LineState.REFUSED for line in event.missing}
@@ -130,8 +126,12 @@ def lines_sold(order: Order, event: PaymentSucceeded) -> Order:
 
 def lines_released(order: Order, event: StockReleased) -> Order:
     """Inventory says what it gave back; where it had held nothing, there was nothing to give."""
-    released = {line.product_id for line in event.products}
-    order = _lines(order, lambda line: LineState.RELEASED if line.product_id in released else line.state)
+    named = {line.product_id for line in event.products}
+
+    def given_back(line: Line) -> bool:
+        return line.product_id in named and line.state is not LineState.REFUSED
+
+    order = _lines(order, lambda line: LineState.RELEASED if given_back(line) else line.state)
     return structs.replace(order, stock_compensation=Progress.DONE)
 
 
@@ -269,7 +269,7 @@ class Step(NamedTuple):
     """The order moves on (or stays, having learnt something), and says so."""
 
     to: Status
-    record: Record = unchanged
+    record: Record
     emit: tuple[Emit, ...] = ()
     when: Guard = always
 
@@ -425,7 +425,7 @@ def advance(order: Order, message: Message) -> Decision:
             raise Premature(f"{trigger.type} for an order that is {order.status}")
         case Forbid():
             raise Refused(row.reason)
-        case Attention():
+        case Attention():  # pragma: no branch  # there is no other kind
             return _contradiction(order, message, row.reason)
 
 

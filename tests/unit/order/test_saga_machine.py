@@ -1,0 +1,132 @@
+"""Anything may come at any time, and what must never happen never does."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from services.order.domain import DOMAIN
+from services.order.model import LineState, Order, Progress, Status
+from services.order.saga import replay
+from services.shared import events
+from services.shared.decisions import Premature, Refused
+from services.shared.events import Event
+from tests.unit.memory import Memory
+from tests.unit.order import examples as eg
+
+# Where an order can get from where; anything else is a bug, whatever came.
+WAYS = {
+    Status.PENDING: {Status.PENDING, Status.CONFIRMED, Status.CANCELLED},
+    Status.CONFIRMED: {Status.CONFIRMED, Status.PAID, Status.CANCELLED},
+    Status.PAID: {Status.PAID, Status.REFUNDING},
+    Status.REFUNDING: {Status.REFUNDING, Status.REFUNDED},
+    Status.REFUNDED: {Status.REFUNDED},
+    Status.CANCELLED: {Status.CANCELLED},
+}
+# The likely and the absurd, side by side.
+ANYTHING = st.sampled_from(
+    [
+        eg.BOTH_RESERVED,
+        eg.LAMP_RESERVED,
+        eg.DESK_RESERVED,
+        eg.LAMP_WITHOUT_DESK,
+        eg.WRONG_QUANTITY,
+        eg.UNAVAILABLE,
+        eg.DESK_UNAVAILABLE,
+        eg.BOTH_RELEASED,
+        eg.NOTHING_RELEASED,
+        eg.CAPTURED,
+        eg.CAPTURED_AGAIN,
+        eg.CAPTURED_ANOTHER_AMOUNT,
+        eg.captured("200.00"),
+        eg.DECLINED,
+        eg.MONEY_BACK,
+        eg.CANCEL,
+        eg.REFUND,
+        eg.time_out(Status.PENDING),
+        eg.time_out(Status.CONFIRMED),
+    ]
+)
+
+
+class AnOrder(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = Memory(DOMAIN)
+        self.published: list[Event] = []
+        self.captured: set[str] = set()
+
+    @property
+    def order(self) -> Order:
+        return self.memory.one(Order, eg.ORDER_ID)
+
+    @initialize(fulfilment=st.sampled_from(["all", "partial"]))
+    def create(self, fulfilment: str) -> None:
+        self.published += self.memory.handle(eg.create(fulfilment=fulfilment)).events
+
+    @rule(trigger=ANYTHING)
+    def come(self, trigger: Any) -> None:
+        before = self.order
+        try:
+            decision = self.memory.handle(trigger)
+        except (Premature, Refused):
+            assert self.order == before
+            return
+        self.published += decision.events
+        assert self.order.status in WAYS[before.status]
+        assert self.order.history[: len(before.history)] == before.history
+        assert self.order.attention[: len(before.attention)] == before.attention
+        if not decision.changed:
+            assert decision.events == ()
+
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.published)
+
+    @invariant()
+    def the_customer_is_told_one_end_at_most(self) -> None:
+        assert self.count(events.OrderPaid) + self.count(events.OrderCancelled) <= 1
+        assert self.count(events.OrderRefunded) <= self.count(events.OrderPaid)
+        assert self.count(events.OrderPaid) == (
+            self.order.status in {Status.PAID, Status.REFUNDING, Status.REFUNDED}
+        )
+        assert self.count(events.OrderCancelled) == (self.order.status is Status.CANCELLED)
+        assert self.count(events.OrderRefunded) == (self.order.status is Status.REFUNDED)
+
+    @invariant()
+    def the_card_is_charged_once_and_refunded_once(self) -> None:
+        assert self.count(events.OrderConfirmed) <= 1
+        assert self.count(events.RefundPayment) <= 1
+        assert (self.order.refund is not Progress.NONE) == (self.count(events.RefundPayment) == 1)
+
+    @invariant()
+    def what_is_cancelled_after_it_may_be_held_is_released(self) -> None:
+        if self.order.status is Status.CANCELLED and LineState.HELD in {
+            line.state for line in self.order.lines
+        }:
+            assert self.count(events.ReleaseStock) >= 1
+
+    @invariant()
+    def every_release_awaits_its_answer(self) -> None:
+        assert 0 <= self.order.releases_open <= self.count(events.ReleaseStock)
+        if self.order.releases_open:
+            assert self.order.stock_compensation is Progress.PENDING
+            assert not self.order.settled
+
+    @invariant()
+    def only_what_is_served_is_charged(self) -> None:
+        served = [line for line in self.order.lines if line.state is not LineState.REFUSED]
+        if self.order.status in {Status.CONFIRMED, Status.PAID, Status.REFUNDING, Status.REFUNDED}:
+            assert self.order.total == sum(line.price * line.quantity for line in served)
+            assert served
+            assert LineState.REQUESTED not in {line.state for line in served}
+        if self.order.status is Status.PAID:
+            assert {line.state for line in served} == {LineState.SOLD}
+
+    @invariant()
+    def the_history_leads_to_where_the_order_is(self) -> None:
+        assert replay(self.order.history) is self.order.status
+
+
+TestAnOrder = AnOrder.TestCase
+TestAnOrder.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 from rich.console import Console
+from sagactl.check import check_stack
 
 from dev.demo.flows import FLOWS, Scene
 from dev.demo.shop import Shopper
@@ -31,7 +32,8 @@ async def main() -> int:
         scene = await _prepare(stack, stage, Shopper(session, stack.gateway))
         for flow in FLOWS:
             await flow(scene)
-        await _check(stack, stage)
+        stage.headline("The invariants", "Over all orders, one by one, when nothing is on its way any more.")
+        stage.expect("every invariant holds", holds=await check_stack(stack.directory, stage.console))
     return _verdict(stage)
 
 

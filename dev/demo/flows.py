@@ -94,7 +94,7 @@ async def auto_compensation(scene: Scene) -> None:
 async def late_payment(scene: Scene) -> None:
     scene.stage.headline(
         "5. Saga timeout, and the payment arrives after all",
-        "The card takes seconds. The operator's sweep finds the order stale and compensates it; then the capture"
+        "The card takes seconds. The sweep finds the order stale and compensates it; then the capture"
         " comes through, and is refunded, once.",
     )
     teapots = await scene.stock(scene.teapot)
@@ -138,7 +138,7 @@ async def _play(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], p
 
 
 async def _place(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], payment_token: str) -> str:
-    names = {scene.teapot: "teapot", scene.cup: "cup"}
+    names = {scene.teapot: "teapot(s)", scene.cup: "cup(s)"}
     order = await shopper.place(quantities, payment_token)
     wanted = " and ".join(f"{quantity} {names[product]}" for product, quantity in quantities.items())
     scene.stage.say(

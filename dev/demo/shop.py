@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import aiohttp
+
+from dev.readiness import until
 
 Body = dict[str, Any]
 
@@ -39,7 +42,17 @@ class Shopper:
             "initialStock": stock,
         }
         answer = await self.call("POST", "/api/products", product)
-        return str(answer["productId"])
+        product_id = str(answer["productId"])
+        await until(partial(self._is_stocked, product_id))
+        return product_id
+
+    async def _is_stocked(self, product_id: str) -> bool:
+        """Inventory learns of a product by an event."""
+        try:
+            await self.stock(product_id)
+        except RefusedError:
+            return False
+        return True
 
     async def stock(self, product_id: str) -> Body:
         return await self.call("GET", f"/api/inventory/{product_id}")

@@ -23,6 +23,7 @@ class Stage:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.failures: list[str] = []
+        self._told: dict[str, int] = {}  # how many of an order's events, where there is no live table
 
     def headline(self, title: str, story: str) -> None:
         self.console.rule(f"[bold]{title}", align="left")
@@ -41,9 +42,8 @@ class Stage:
         self, shopper: Shopper, order_id: str, title: str, until: Callable[[Body], bool]
     ) -> Body:
         """Show the order's events as they happen, until `until` holds for it. Raises TimeoutError."""
-        shown = _live if self.console.is_terminal else _plain
         async with asyncio.timeout(PATIENCE_SECONDS):
-            with shown(self.console, title) as show:
+            with self._live(title) if self.console.is_terminal else self._plain(title) as show:
                 while True:
                     order, timeline = await shopper.order(order_id), await shopper.timeline(order_id)
                     show(order, timeline)
@@ -51,27 +51,24 @@ class Stage:
                         return order
                     await asyncio.sleep(POLL_SECONDS)
 
+    @contextmanager
+    def _live(self, title: str) -> Iterator[Show]:
+        """A table that grows."""
+        with Live(console=self.console, refresh_per_second=10) as live:
+            yield lambda order, timeline: live.update(_table(title, order, timeline))
 
-@contextmanager
-def _live(console: Console, title: str) -> Iterator[Show]:
-    """A table that grows."""
-    with Live(console=console, refresh_per_second=10) as live:
-        yield lambda order, timeline: live.update(_table(title, order, timeline))
+    @contextmanager
+    def _plain(self, title: str) -> Iterator[Show]:
+        """A line an event."""
+        if title not in self._told:
+            self.console.print(f"  {title}", highlight=False, soft_wrap=True)
 
+        def show(_order: Body, timeline: list[Body]) -> None:
+            for entry in timeline[self._told.get(title, 0) :]:
+                self.console.print("   ", *_cells(entry, timeline[0]), highlight=False, soft_wrap=True)
+            self._told[title] = len(timeline)
 
-@contextmanager
-def _plain(console: Console, title: str) -> Iterator[Show]:
-    """A line an event."""
-    console.print(f"  {title}", highlight=False, soft_wrap=True)
-    count = 0
-
-    def show(_order: Body, timeline: list[Body]) -> None:
-        nonlocal count
-        for entry in timeline[count:]:
-            console.print("   ", *_cells(entry, timeline[0]), highlight=False, soft_wrap=True)
-        count = len(timeline)
-
-    yield show
+        yield show
 
 
 def _table(title: str, order: Body, timeline: list[Body]) -> RenderableType:
@@ -99,6 +96,8 @@ def _time(entry: Body) -> datetime:
 
 
 def _state(order: Body) -> str:
-    stock, refund = order["compensation"]["stock"], order["compensation"]["refund"]
+    given_back = ", ".join(
+        f"{what} {progress}" for what, progress in order["compensation"].items() if progress != "none"
+    )
     settled = "settled" if order["settled"] else "in progress"
-    return f"{order['status']}, {settled}; stock to give back: {stock}, money to give back: {refund}"
+    return ", ".join(filter(None, (order["status"], settled, given_back and f"given back: {given_back}")))

@@ -4,20 +4,19 @@ import uuid
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from services.inventory.products import Restock
 from services.inventory.stock import Stock
-from services.shared.app import Admin, TheEngine
+from services.shared.app import IDEMPOTENT, Admin, IdempotencyKeyHeader, TheEngine
 from services.shared.decisions import NotFound
 from services.shared.engine import Engine
 from services.shared.idempotency import key_id
 
 MOST_AT_ONCE = 1_000_000
 ProductId = Annotated[str, Path(min_length=1, max_length=64)]
-IdempotencyHeader = Annotated[str | None, Header(min_length=1, max_length=200, alias="Idempotency-Key")]
 
 router = APIRouter(prefix="/api/inventory", tags=["inventory"])
 
@@ -53,13 +52,13 @@ async def get_stock(product_id: ProductId, engine: TheEngine) -> StockBody:
     return StockBody.of(await _stock(engine, product_id))
 
 
-@router.post("/{product_id}/restock", status_code=HTTPStatus.OK)
+@router.post("/{product_id}/restock", status_code=HTTPStatus.OK, openapi_extra=IDEMPOTENT)
 async def restock(
     product_id: ProductId,
     delivery: Delivery,
     admin: Admin,
     engine: TheEngine,
-    idempotency_key: IdempotencyHeader = None,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> StockBody:
     """More of a product came in. The same Idempotency-Key counts once."""
     command = Restock(

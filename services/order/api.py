@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.order import queries
 from services.order.bodies import NewOrder, OrderBody, OrderPage, RefundReason, Timeline, order_body
@@ -14,7 +14,7 @@ from services.order.commands import CancelOrder, CreateOrder, RequestRefund
 from services.order.domain import NO_SUCH_ORDER
 from services.order.model import Line, Order, Status
 from services.shared import money
-from services.shared.app import Caller, TheEngine
+from services.shared.app import IDEMPOTENT, Caller, IdempotencyKeyHeader, TheEngine
 from services.shared.auth import User
 from services.shared.decisions import NotFound
 from services.shared.engine import Engine
@@ -23,7 +23,6 @@ from services.shared.problems import problem
 
 router = APIRouter(prefix="/api/orders", tags=["orders"])
 _encode: Final = msgspec.json.Encoder().encode
-IdempotencyHeader = Annotated[str | None, Header(min_length=1, max_length=200, alias="Idempotency-Key")]
 
 
 async def _catalogue(request: Request) -> Catalogue:
@@ -40,13 +39,13 @@ def _theirs(caller: User) -> str | None:
     return None if caller.is_admin else caller.id
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=OrderBody)
+@router.post("", status_code=HTTPStatus.CREATED, response_model=OrderBody, openapi_extra=IDEMPOTENT)
 async def create_order(
     order: NewOrder,
     caller: Caller,
     engine: TheEngine,
     catalogue: Annotated[Catalogue, Depends(_catalogue)],
-    idempotency_key: IdempotencyHeader = None,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
     """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
     request = request_hash(order.model_dump())

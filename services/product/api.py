@@ -9,7 +9,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Self
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from services.product.catalogue import Catalogue, Cursor
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
 from services.shared import money
-from services.shared.app import Admin, TheEngine
+from services.shared.app import IDEMPOTENT, Admin, IdempotencyKeyHeader, TheEngine
 from services.shared.decisions import Decision, NotFound
 from services.shared.idempotency import key_id, request_hash
 
@@ -105,7 +105,6 @@ async def _catalogue(request: Request) -> Catalogue:
 
 TheCatalogue = Annotated[Catalogue, Depends(_catalogue)]
 ProductId = Annotated[str, Path(min_length=1, max_length=64)]
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=128)]
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=_ExactRoute)
 
 
@@ -130,13 +129,13 @@ async def get_product(product_id: ProductId, catalogue: TheCatalogue) -> Product
     return _view(await _existing(catalogue, product_id))
 
 
-@router.post("", status_code=HTTPStatus.CREATED)
+@router.post("", status_code=HTTPStatus.CREATED, openapi_extra=IDEMPOTENT)
 async def create_product(
     body: NewProduct,
     admin: Admin,
     engine: TheEngine,
     response: Response,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
     """With the same Idempotency-Key, the same product."""
     key = idempotency_key and Key(

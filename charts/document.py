@@ -1,8 +1,8 @@
 """Writes each chart's values.schema.json, and the table of values in its README, from its values.yaml.
 
-values.yaml is the one source: `# --` says what a value means, its default says its type, and `# @schema {...}`
-says what a default cannot (a minimum, an enumeration). Values in braces are one value, open to other keys; values
-in block style are closed: a misspelt name is refused.
+values.yaml is the one source: `# --` says what a value means, its default says its type, and `# @schema`
+says what a default cannot (a minimum, an enumeration). Values in braces are one value, open to other keys;
+those in block style are closed: a misspelt name is refused.
 
     python charts/document.py            writes
     python charts/document.py --check    exits 1 where something would change

@@ -15,9 +15,11 @@ CHARTS = ROOT / "charts"
 UMBRELLA = CHARTS / "sagashop"
 RELEASE, NAMESPACE = "shop", "market"
 SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
-# What a user may render: each chart by itself, the umbrella with every set of values that the repository names.
+# What a user may render: each chart by itself, and the umbrella with every set of values that we name.
 VALUES = sorted([*UMBRELLA.glob("ci/*-values.yaml"), *ROOT.glob("k8s/values/*.yaml")])
-ALONE = sorted(file.parent for file in CHARTS.glob("*/templates/") if file.parent.name not in {"service", "sagashop"})
+ALONE = sorted(
+    file.parent for file in CHARTS.glob("*/templates/") if file.parent.name not in {"service", "sagashop"}
+)
 CASES = [*((UMBRELLA, file) for file in VALUES), *((chart, None) for chart in ALONE)]
 NAMES = [file.stem if file else chart.name for chart, file in CASES]
 
@@ -34,12 +36,13 @@ def helm() -> str:
     if found := shutil.which("helm"):
         return found
     if not kept.exists():
-        subprocess.run([ROOT / "k8s/local/build.sh", "tools"], check=True)
+        subprocess.run([ROOT / "k8s/local/build.sh", "tools"], check=True)  # noqa: S603 - our own script
     return str(kept)
 
 
 def run_helm(*arguments: str | Path) -> str:
-    done = subprocess.run([helm(), *arguments], capture_output=True, text=True, check=False)
+    command = [helm(), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own charts
     if done.returncode:
         raise RenderingError(f"{done.stdout}\n{done.stderr}")
     return done.stdout
@@ -48,11 +51,19 @@ def run_helm(*arguments: str | Path) -> str:
 @functools.cache
 def render(chart: Path, values: Path | None = None, *settings: str) -> tuple[dict[str, Any], ...]:
     """Render to objects. `settings` are as for --set."""
-    given = ["--values", values] if values else []
+    given: list[str | Path] = ["--values", values] if values else []
     for setting in settings:
         given += ["--set", setting]
     text = run_helm(
-        "template", RELEASE, chart, "--namespace", NAMESPACE, "--include-crds", "--kube-version", "1.34.0", *given
+        "template",
+        RELEASE,
+        chart,
+        "--namespace",
+        NAMESPACE,
+        "--include-crds",
+        "--kube-version",
+        "1.34.0",
+        *given,
     )
     return tuple(found for found in yaml.load_all(text, yaml.CSafeLoader) if found)
 
@@ -83,4 +94,5 @@ def environment(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()

@@ -6,10 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from sagactl import provision
 from services.shared.events import CONSUMES, EXCHANGE, PUBLISHES
-from tests.charts.rendering import CASES, CHARTS, NAMES, ROOT, SERVICES, UMBRELLA, named, of_kind, pods, render
+from tests.charts.rendering import (
+    CASES,
+    CHARTS,
+    NAMES,
+    ROOT,
+    SERVICES,
+    UMBRELLA,
+    named,
+    of_kind,
+    pods,
+    render,
+)
 
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
@@ -44,8 +56,12 @@ def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | N
             assert secret in given or chart != UMBRELLA, (name, secret)
 
 
-@pytest.mark.parametrize(("server", "users"), [("mongodb", provision.DATABASE_USERS), ("rabbitmq", provision.BROKER_USERS)])
-def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(server: str, users: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("server", "users"), [("mongodb", provision.DATABASE_USERS), ("rabbitmq", provision.BROKER_USERS)]
+)
+def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(
+    server: str, users: tuple[str, ...]
+) -> None:
     objects = render(CHARTS / server)
     for user in users:
         secret = named(objects, "Secret", f"shop-{server}-{user}")["stringData"]
@@ -53,7 +69,9 @@ def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(server: str, 
         assert f"://{user}:{secret['password']}@" in secret[KEYS[server]]
     [job] = of_kind(objects, "Job")
     sources = job["spec"]["template"]["spec"]["volumes"][1]["projected"]["sources"]
-    assert [source["secret"]["items"][0]["path"] for source in sources] == [f"{user}/{KEYS[server]}" for user in sorted(users)]
+    assert [source["secret"]["items"][0]["path"] for source in sources] == [
+        f"{user}/{KEYS[server]}" for user in sorted(users)
+    ]
 
 
 def test_no_two_passwords_are_the_same() -> None:
@@ -79,7 +97,12 @@ def test_an_external_server_gets_users_and_no_pods() -> None:
     assert not of_kind(objects, "StatefulSet")
     jobs = {job["metadata"]["name"].rpartition("-")[0]: job for job in of_kind(objects, "Job")}
     [broker] = jobs["shop-rabbitmq-provision"]["spec"]["template"]["spec"]["containers"]
-    assert broker["args"][-4:] == ["--management-url", "https://broker.example.internal:15671", "--vhost", "shop"]
+    assert broker["args"][-4:] == [
+        "--management-url",
+        "https://broker.example.internal:15671",
+        "--vhost",
+        "shop",
+    ]
     assert "initContainers" not in jobs["shop-mongodb-provision"]["spec"]["template"]["spec"]
     url = named(objects, "Secret", "shop-rabbitmq-order")["stringData"]["AMQP_URL"]
     assert re.fullmatch(r"amqps://order:\w{32}@broker\.example\.internal:5671/shop", url)
@@ -107,16 +130,22 @@ def test_only_the_first_member_initiates_the_replica_set() -> None:
 
 
 def test_key_file_and_cookie_are_for_their_owner_alone() -> None:
-    [keyfile] = named(render(UMBRELLA), "StatefulSet", "shop-mongodb")["spec"]["template"]["spec"]["initContainers"]
+    [keyfile] = named(render(UMBRELLA), "StatefulSet", "shop-mongodb")["spec"]["template"]["spec"][
+        "initContainers"
+    ]
     assert keyfile["command"][:3] == ["install", "-m", "400"]
-    [secrets] = named(render(UMBRELLA), "StatefulSet", "shop-rabbitmq")["spec"]["template"]["spec"]["initContainers"]
+    [secrets] = named(render(UMBRELLA), "StatefulSet", "shop-rabbitmq")["spec"]["template"]["spec"][
+        "initContainers"
+    ]
     assert "install -m 600 /run/admin/erlang-cookie /var/lib/rabbitmq/.erlang.cookie" in secrets["args"][0]
 
 
 def names_of(service: str) -> list[str]:
     """Everything in the broker that a service makes or uses, its shared exchange apart."""
     queues = CONSUMES.get(service, {})
-    copies = [f"{queue}{suffix}" for queue in queues for suffix in ("", ".retry.1", ".retry.2", ".retry.3", ".dlq")]
+    copies = [
+        f"{queue}{suffix}" for queue in queues for suffix in ("", ".retry.1", ".retry.2", ".retry.3", ".dlq")
+    ]
     return [f"{service}.retry", *copies]
 
 
@@ -150,5 +179,5 @@ def test_a_url_that_names_another_user_is_refused(tmp_path: Path) -> None:
         (tmp_path / user).mkdir()
         (tmp_path / user / "AMQP_URL").write_text(f"amqp://{name}:p%2Fw@host/\n")
     assert provision.read_passwords(tmp_path, "AMQP_URL", ("order",)) == {"order": "p/w"}
-    with pytest.raises(provision.typer.BadParameter, match="of payment names the user 'order'"):
+    with pytest.raises(typer.BadParameter, match="of payment names the user 'order'"):
         provision.read_passwords(tmp_path, "AMQP_URL", ("order", "payment"))

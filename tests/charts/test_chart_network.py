@@ -28,21 +28,27 @@ USES = {
 }
 
 
-def allows(objects: tuple[dict[str, Any], ...], source: dict[str, str], target: dict[str, str], port: int) -> bool:
+def allows(
+    objects: tuple[dict[str, Any], ...], source: dict[str, str], target: dict[str, str], port: int
+) -> bool:
     """Tell whether both sides let a pod with the labels `source` connect to one with `target`."""
 
     def open_at(direction: str, peers: str, here: dict[str, str], there: dict[str, str]) -> bool:
         rules = [
             rule
             for policy in of_kind(objects, "NetworkPolicy")
-            if selects(policy["spec"]["podSelector"], here) and direction.title() in policy["spec"]["policyTypes"]
+            if selects(policy["spec"]["podSelector"], here)
+            and direction.title() in policy["spec"]["policyTypes"]
             for rule in policy["spec"].get(direction) or ()
         ]
         return any(
             any(one["port"] == port for one in rule["ports"])
             and (
                 peers not in rule
-                or any("namespaceSelector" not in one and selects(one.get("podSelector", {}), there) for one in rule[peers])
+                or any(
+                    "namespaceSelector" not in one and selects(one.get("podSelector", {}), there)
+                    for one in rule[peers]
+                )
             )
             for rule in rules
         )
@@ -117,7 +123,9 @@ def test_the_operator_reaches_the_order_service_and_nothing_else_of_the_shop() -
 def test_the_jobs_that_make_users_reach_their_server() -> None:
     objects = render(UMBRELLA)
     for server, port in (("mongodb", 27017), ("rabbitmq", 15672)):
-        [job] = [one for one in of_kind(objects, "Job") if one["metadata"]["name"].startswith(f"shop-{server}-")]
+        [job] = [
+            one for one in of_kind(objects, "Job") if one["metadata"]["name"].startswith(f"shop-{server}-")
+        ]
         target = labels_of(objects, "StatefulSet", f"shop-{server}")
         assert allows(objects, job["spec"]["template"]["metadata"]["labels"], target, port)
 

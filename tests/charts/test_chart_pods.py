@@ -1,16 +1,33 @@
 """Every pod that any chart can make is as hard as the next one: hooks, jobs and tests too."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.charts.rendering import CASES, NAMES, SERVICES, UMBRELLA, containers, environment, named, pods, render
+from tests.charts.rendering import (
+    CASES,
+    NAMES,
+    SERVICES,
+    UMBRELLA,
+    containers,
+    environment,
+    named,
+    pods,
+    render,
+)
 
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 # These talk to the Kubernetes API; nothing else gets a token for it.
-WITH_TOKEN = {"Deployment/shop-order", "Deployment/shop-saga-operator", "Job/shop-saga-operator-apply-crd", "Job/shop-saga-operator-release"}
+WITH_TOKEN = {
+    "Deployment/shop-order",
+    "Deployment/shop-saga-operator",
+    "Job/shop-saga-operator-apply-crd",
+    "Job/shop-saga-operator-release",
+}
 
 
 @every_case
-def test_pods_pass_restricted_pod_security(chart, values):
+def test_pods_pass_restricted_pod_security(chart: Path, values: Path | None) -> None:
     for name, pod in pods(render(chart, values)):
         context = pod["spec"]["securityContext"]
         assert context["runAsNonRoot"] is True, name
@@ -30,7 +47,9 @@ def test_pods_pass_restricted_pod_security(chart, values):
 
 
 @every_case
-def test_pods_get_no_api_token_and_no_service_links_unless_they_need_the_api(chart, values):
+def test_pods_get_no_api_token_and_no_service_links_unless_they_need_the_api(
+    chart: Path, values: Path | None
+) -> None:
     objects = render(chart, values)
     for name, pod in pods(objects):
         assert pod["spec"]["enableServiceLinks"] is False, name
@@ -40,7 +59,7 @@ def test_pods_get_no_api_token_and_no_service_links_unless_they_need_the_api(cha
 
 
 @every_case
-def test_containers_ask_for_what_they_need_and_are_limited(chart, values):
+def test_containers_ask_for_what_they_need_and_are_limited(chart: Path, values: Path | None) -> None:
     for name, pod in pods(render(chart, values)):
         for container in containers(pod):
             for bound in ("requests", "limits"):
@@ -48,16 +67,17 @@ def test_containers_ask_for_what_they_need_and_are_limited(chart, values):
 
 
 @every_case
-def test_images_have_an_exact_tag_or_a_digest(chart, values):
+def test_images_have_an_exact_tag_or_a_digest(chart: Path, values: Path | None) -> None:
     for name, pod in pods(render(chart, values)):
         for container in containers(pod):
             tag = container["image"].rpartition("/")[2].partition(":")[2]
-            assert tag and not tag.startswith("latest"), name
+            assert tag, name
+            assert not tag.startswith("latest"), name
             assert container["imagePullPolicy"] == "IfNotPresent", name
 
 
 @every_case
-def test_what_runs_for_ever_has_all_three_probes(chart, values):
+def test_what_runs_for_ever_has_all_three_probes(chart: Path, values: Path | None) -> None:
     for name, pod in pods(render(chart, values)):
         if name.startswith(("Deployment/", "StatefulSet/")) and name != "Deployment/shop-sagactl":
             [container] = pod["spec"]["containers"]
@@ -65,8 +85,8 @@ def test_what_runs_for_ever_has_all_three_probes(chart, values):
 
 
 @every_case
-def test_nothing_is_written_but_to_volumes(chart, values):
-    """Every mounted folder of a Secret or ConfigMap is read-only, and every pod has somewhere for temporary files."""
+def test_nothing_is_written_but_to_volumes(chart: Path, values: Path | None) -> None:
+    """What is mounted of a Secret or ConfigMap is read-only; every pod has a place for temporary files."""
     for name, pod in pods(render(chart, values)):
         writable = {volume["name"] for volume in pod["spec"]["volumes"] if "emptyDir" in volume} | {"data"}
         for container in containers(pod):
@@ -77,7 +97,7 @@ def test_nothing_is_written_but_to_volumes(chart, values):
 
 
 @every_case
-def test_no_secret_is_in_the_environment_or_on_a_command_line(chart, values):
+def test_no_secret_is_in_the_environment_or_on_a_command_line(chart: Path, values: Path | None) -> None:
     for name, pod in pods(render(chart, values)):
         for entry in environment(pod).values():
             assert not (isinstance(entry, dict) and "secretKeyRef" in entry), name
@@ -87,7 +107,7 @@ def test_no_secret_is_in_the_environment_or_on_a_command_line(chart, values):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_drained_before_it_is_stopped(service):
+def test_a_service_is_drained_before_it_is_stopped(service: str) -> None:
     pod = named(render(UMBRELLA), "Deployment", f"shop-{service}")["spec"]["template"]
     [container] = pod["spec"]["containers"]
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -98,15 +118,17 @@ def test_a_service_is_drained_before_it_is_stopped(service):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_upgrade_never_has_fewer_pods_of_a_service_than_wanted(service):
+def test_an_upgrade_never_has_fewer_pods_of_a_service_than_wanted(service: str) -> None:
     deployment = named(render(UMBRELLA), "Deployment", f"shop-{service}")
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert len(deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]) == 2
 
 
-def test_a_digest_pins_an_image_and_a_mirror_goes_before_it():
+def test_a_digest_pins_an_image_and_a_mirror_goes_before_it() -> None:
     digest = f"sha256:{'a' * 64}"
-    objects = render(UMBRELLA, None, f"order.image.digest={digest}", "global.imageRegistry=mirror.example/hub")
+    objects = render(
+        UMBRELLA, None, f"order.image.digest={digest}", "global.imageRegistry=mirror.example/hub"
+    )
     for name, image in (
         ("shop-order", f"mirror.example/hub/sagashop/order:0.1.0@{digest}"),
         ("shop-redis", "mirror.example/hub/library/redis:8.0.4"),

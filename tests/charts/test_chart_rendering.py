@@ -1,5 +1,7 @@
 """What charts render to, as a whole, and what they refuse."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -24,7 +26,7 @@ MINIMAL = UMBRELLA / "ci/minimal-values.yaml"
 
 
 @every_case
-def test_no_object_comes_twice_and_each_says_what_it_belongs_to(chart, values):
+def test_no_object_comes_twice_and_each_says_what_it_belongs_to(chart: Path, values: Path | None) -> None:
     seen = set()
     for found in render(chart, values):
         identity = (found["kind"], found["metadata"]["name"])
@@ -40,26 +42,27 @@ def test_no_object_comes_twice_and_each_says_what_it_belongs_to(chart, values):
 
 
 @pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda chart: chart.name)
-def test_helm_lint_has_nothing_to_say(chart):
+def test_helm_lint_has_nothing_to_say(chart: Path) -> None:
     said = run_helm("lint", "--strict", chart)
     assert "0 chart(s) failed" in said
     assert "[WARNING]" not in said
 
 
 @pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda chart: chart.name)
-def test_a_value_that_no_chart_knows_is_refused(chart):
+def test_a_value_that_no_chart_knows_is_refused(chart: Path) -> None:
     with pytest.raises(RenderingError, match="replicaCuont"):
         render(chart, None, "replicaCuont=3")
 
 
-def test_a_misspelt_value_of_a_service_is_refused_by_the_umbrella_too():
+def test_a_misspelt_value_of_a_service_is_refused_by_the_umbrella_too() -> None:
     with pytest.raises(RenderingError, match="replicaCuont"):
         render(UMBRELLA, None, "order.replicaCuont=3")
 
 
-def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_it():
+def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_it() -> None:
     dependencies = yaml.safe_load((UMBRELLA / "Chart.yaml").read_text())["dependencies"]
-    assert {one["name"] for one in dependencies} == {file.parent.name for file in CHARTS.glob("*/Chart.yaml")} - {"sagashop"}
+    charts = {file.parent.name for file in CHARTS.glob("*/Chart.yaml")}
+    assert {one["name"] for one in dependencies} == charts - {"sagashop"}
     for one in dependencies:
         assert one["repository"] == f"file://../{one['name']}"
         assert (UMBRELLA / "charts" / one["name"]).readlink().as_posix() == f"../../{one['name']}"
@@ -68,14 +71,13 @@ def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_that_is_switched_off_leaves_nothing_behind(service):
+def test_a_service_that_is_switched_off_leaves_nothing_behind(service: str) -> None:
     objects = render(UMBRELLA, None, f"{service}.enabled=false")
-    assert not [
-        found["metadata"]["name"] for found in objects if found["metadata"].get("labels", {}).get("app.kubernetes.io/name") == service
-    ]
+    labels = [found["metadata"].get("labels", {}) for found in objects]
+    assert service not in {each.get("app.kubernetes.io/name") for each in labels}
 
 
-def test_extra_environment_wins_by_name_and_may_come_from_a_secret():
+def test_extra_environment_wins_by_name_and_may_come_from_a_secret() -> None:
     objects = render(
         CHARTS / "order",
         None,
@@ -92,48 +94,51 @@ def test_extra_environment_wins_by_name_and_may_come_from_a_secret():
     ]
 
 
-def test_extra_environment_that_names_a_variable_twice_is_refused():
+def test_extra_environment_that_names_a_variable_twice_is_refused() -> None:
     with pytest.raises(RenderingError, match="extraEnv names A twice"):
         render(CHARTS / "order", None, "extraEnv[0].name=A", "extraEnv[1].name=A")
 
 
-def test_where_an_autoscaler_decides_the_deployment_says_nothing_of_replicas():
+def test_where_an_autoscaler_decides_the_deployment_says_nothing_of_replicas() -> None:
     objects = render(UMBRELLA, PRODUCTION)
-    scaled = {found["spec"]["scaleTargetRef"]["name"] for found in of_kind(objects, "HorizontalPodAutoscaler")}
-    assert scaled == {f"shop-{name}" for name in ("auth", "gateway", "inventory", "order", "payment", "product")}
+    scalers = of_kind(objects, "HorizontalPodAutoscaler")
+    scaled = {found["spec"]["scaleTargetRef"]["name"] for found in scalers}
+    assert scaled == {f"shop-{name}" for name in SERVICES if name != "notification"}
     for found in of_kind(objects, "Deployment"):
         assert ("replicas" not in found["spec"]) == (found["metadata"]["name"] in scaled)
 
 
-def test_only_what_has_several_replicas_has_a_disruption_budget():
-    budgets = {found["metadata"]["name"] for found in of_kind(render(UMBRELLA), "PodDisruptionBudget")}
-    assert budgets == {"shop-mongodb"}
-    budgets = {found["metadata"]["name"] for found in of_kind(render(UMBRELLA, PRODUCTION), "PodDisruptionBudget")}
-    assert budgets == {f"shop-{name}" for name in (*SERVICES, "mongodb", "rabbitmq")}
-    assert not of_kind(render(UMBRELLA, MINIMAL), "PodDisruptionBudget")
+def test_only_what_has_several_replicas_has_a_disruption_budget() -> None:
+    def budgets(values: Path | None = None) -> set[str]:
+        return {
+            found["metadata"]["name"] for found in of_kind(render(UMBRELLA, values), "PodDisruptionBudget")
+        }
+
+    assert budgets() == {"shop-mongodb"}
+    assert budgets(PRODUCTION) == {f"shop-{name}" for name in (*SERVICES, "mongodb", "rabbitmq")}
+    assert budgets(MINIMAL) == set()
 
 
-def test_metrics_are_scraped_from_all_services_the_operator_and_the_broker_when_asked():
+def test_metrics_are_scraped_from_all_services_the_operator_and_the_broker_when_asked() -> None:
     assert not of_kind(render(UMBRELLA), "ServiceMonitor", "PodMonitor")
     objects = render(UMBRELLA, PRODUCTION)
     for found in of_kind(objects, "ServiceMonitor", "PodMonitor"):
         assert found["metadata"]["labels"]["release"] == "prometheus"
         [endpoint] = found["spec"].get("endpoints") or found["spec"]["podMetricsEndpoints"]
         assert endpoint["path"] == "/metrics"
-        ports = [
-            port["name"]
-            for one in of_kind(objects, "Service", "Deployment")
-            if one["metadata"]["name"] == found["metadata"]["name"]
-            for port in (one["spec"].get("ports") or one["spec"]["template"]["spec"]["containers"][0]["ports"])
-        ]
-        assert endpoint["port"] in ports
+        if found["kind"] == "ServiceMonitor":
+            ports = named(objects, "Service", found["metadata"]["name"])["spec"]["ports"]
+        else:
+            pod = named(objects, "Deployment", found["metadata"]["name"])["spec"]["template"]
+            ports = pod["spec"]["containers"][0]["ports"]
+        assert endpoint["port"] in {port["name"] for port in ports}
     assert {found["metadata"]["name"] for found in of_kind(objects, "ServiceMonitor")} == {
         f"shop-{name}" for name in (*SERVICES, "rabbitmq")
     }
     assert [found["metadata"]["name"] for found in of_kind(objects, "PodMonitor")] == ["shop-saga-operator"]
 
 
-def test_the_shop_is_reached_over_tls_where_a_certificate_is_given():
+def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
     [ingress] = of_kind(render(UMBRELLA, PRODUCTION), "Ingress")
     assert ingress["spec"]["tls"] == [{"hosts": ["shop.example.com"], "secretName": "shop-tls"}]
     assert ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"] == {
@@ -153,14 +158,14 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given():
     ],
     ids=["traces", "cache", "database", "broker", "ingress"],
 )
-def test_values_that_cannot_work_together_are_refused_with_advice(settings, complaint):
+def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], complaint: str) -> None:
     with pytest.raises(RenderingError, match=complaint):
         render(UMBRELLA, None, *settings)
 
 
-def test_the_notes_say_what_to_do_next():
-    notes = run_helm("install", "shop", UMBRELLA, "--namespace", NAMESPACE, "--dry-run=client", "--values", PRODUCTION)
-    _, _, notes = notes.partition("NOTES:")
+def test_the_notes_say_what_to_do_next() -> None:
+    dry = ("--dry-run=client", "--namespace", NAMESPACE, "--values", PRODUCTION)
+    _, _, notes = run_helm("install", "shop", UMBRELLA, *dry).partition("NOTES:")
     assert "helm test shop --namespace market" in notes
     assert "https://shop.example.com/" in notes
     assert "get sagamonitors" in notes

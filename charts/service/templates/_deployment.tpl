@@ -36,9 +36,20 @@ spec:
       {{- end }}
       {{- include "sagashop.spread" (list . "server" .Values) | nindent 6 }}
       terminationGracePeriodSeconds: {{ .Values.drain.terminationGracePeriodSeconds }}
+      {{- if .Values.development.reload }}
+      initContainers:
+        - name: code
+          {{- include "sagashop.container" (list . $image) | nindent 10 }}
+          command: [cp, -r, /app/services/., /code/]
+          resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 200m, memory: 64Mi}}
+          volumeMounts: [{name: code, mountPath: /code}]
+      {{- end }}
       containers:
         - name: {{ .Chart.Name }}
           {{- include "sagashop.container" (list . $image) | nindent 10 }}
+          {{- if .Values.development.reload }}
+          command: [sh, -c, {{ include "service.reload" . | quote }}]
+          {{- end }}
           ports: [{name: http, containerPort: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
           env: {{- include "service.env" . | nindent 12 }}
           {{- with .Values.extraEnvFrom }}
@@ -54,6 +65,9 @@ spec:
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
             - {name: settings, mountPath: /var/run/secrets/sagashop.io/settings, readOnly: true}
+            {{- if .Values.development.reload }}
+            - {name: code, mountPath: /app/services}
+            {{- end }}
             {{- with .Values.extraVolumeMounts }}{{ toYaml . | nindent 12 }}{{ end }}
       volumes:
         - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
@@ -61,11 +75,24 @@ spec:
           projected:
             defaultMode: 0440
             sources: {{- include "service.settings" . | nindent 14 }}
+        {{- if .Values.development.reload }}
+        - {name: code, emptyDir: {sizeLimit: 64Mi}}
+        {{- end }}
         {{- with .Values.extraVolumes }}{{ toYaml . | nindent 8 }}{{ end }}
 {{- end -}}
 
 {{- define "service.probe" -}}
 periodSeconds: {{ .periodSeconds }}, timeoutSeconds: {{ .timeoutSeconds }}, failureThreshold: {{ .failureThreshold }}
+{{- end -}}
+
+{{/* Starts the service, and again whenever a file of its code becomes newer than its start. */}}
+{{- define "service.reload" -}}
+trap 'kill $pid; wait $pid; exit' TERM
+while touch /tmp/started; do
+  /app/start & pid=$!
+  until [ "$(find /app/services -name '*.py' -newer /tmp/started -print -quit)" ]; do sleep 1 & wait $!; done
+  kill $pid; wait $pid
+done
 {{- end -}}
 
 {{/* Secrets as files, named as the settings they are. */}}

@@ -1,0 +1,82 @@
+"""Other people's rules for Dockerfiles and manifests; where we differ, why."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.charts.rendering import ROOT, UMBRELLA, run_helm
+
+CHECKOV = "checkov==3.3.30"
+# Rules that are wrong for every object here.
+NOT_OURS = {
+    "CKV_K8S_15": "an exact tag or a digest does not change; always pulling it needs the registry",
+    "CKV_K8S_21": "the namespace is given at install time, so a rendered object has none",
+    "CKV_K8S_43": "digests are a value of each image; the defaults have exact tags, which people can read",
+}
+# Rules that are wrong for one object, by its name.
+EXCEPTIONS = {
+    ("CKV_K8S_38", "shop-order"): "it asks the API server who an operator's token belongs to",
+    ("CKV_K8S_38", "shop-saga-operator"): "an operator talks to the API server",
+    ("CKV_K8S_38", "shop-saga-operator-apply-crd"): "it applies a CustomResourceDefinition",
+    ("CKV_K8S_38", "shop-saga-operator-release"): "it takes finalizers off",
+    ("CKV_K8S_40", "shop-rabbitmq"): "the official image's user is 999",
+    ("CKV_K8S_40", "shop-mongodb"): "the official image's user is 999",
+    ("CKV_K8S_40", "shop-redis"): "the official image's user is 999",
+    ("CKV_K8S_8", "shop-smoke"): "a test runs once",
+    ("CKV_K8S_9", "shop-smoke"): "a test runs once",
+    ("CKV_K8S_8", "shop-sagactl"): "a shell to run commands in serves nobody",
+    ("CKV_K8S_9", "shop-sagactl"): "a shell to run commands in serves nobody",
+}
+
+
+def findings(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield (rule, name of the object) for all that checkov finds in a folder of manifests."""
+    tool = [shutil.which("uvx") or shutil.which("uv") or "uvx"]
+    if tool[0].endswith("/uv"):
+        tool += ["tool", "run"]
+    done = subprocess.run(  # noqa: S603 - a pinned tool
+        [
+            *tool,
+            "--python",
+            sys.executable,
+            CHECKOV,
+            "--directory",
+            folder,
+            "--framework",
+            "kubernetes",
+            "--quiet",
+            "--compact",
+            "--output",
+            "json",
+            "--skip-check",
+            ",".join(NOT_OURS),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads(done.stdout)
+    assert report["summary"]["parsing_errors"] == 0
+    assert report["summary"]["passed"] > 1000
+    for found in report["results"]["failed_checks"]:
+        yield found["check_id"], found["resource"].split(".")[2]
+
+
+def test_checkov_finds_what_we_chose_and_nothing_else(tmp_path: Path) -> None:
+    for values in ("default", "production"):
+        text = run_helm("template", "shop", UMBRELLA, "--values", UMBRELLA / f"ci/{values}-values.yaml")
+        (tmp_path / f"{values}.yaml").write_text(text)
+    assert set(findings(tmp_path)) == set(EXCEPTIONS)
+
+
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "k8s/local/images/Dockerfile"])
+def test_hadolint_has_nothing_to_say(dockerfile: str) -> None:
+    linter = Path(sys.executable).parent / "hadolint"
+    command = [str(linter), dockerfile]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert (done.returncode, done.stdout) == (0, "")

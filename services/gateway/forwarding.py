@@ -1,0 +1,76 @@
+"""Which headers go on to a service, and which come back from it: pure."""
+
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
+
+# RFC 9110, 7.6.1: between two neighbours only.
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# Framing is made anew. What tells of the caller is ours to say: a stranger's word for it is dropped.
+_OURS: Final = frozenset(
+    {
+        b"host",
+        b"content-length",
+        b"expect",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+        b"x-request-id",
+        b"traceparent",
+    }
+)
+_NOT_ON: Final = _HOP_BY_HOP | _OURS
+# Our server states its own date, and each request has the id that we gave it.
+_NOT_BACK: Final = _HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The caller's id of the request, if it is one, or a new one."""
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def onward(headers: Headers, own: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a service gets to see: the caller's headers, except those of the connection, and ours."""
+    headers = list(headers)
+    dropped = _NOT_ON | _named_by_connection(headers)
+    # Header bytes beyond ASCII have no meaning in HTTP; this keeps them from being an error.
+    kept = [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in dropped
+    ]
+    kept.extend(own.items())
+    return kept
+
+
+def back(headers: Headers, own: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """What the caller gets to see of a service's headers, and ours."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    dropped = _NOT_BACK | _named_by_connection(lowered)
+    kept = [(name, value) for name, value in lowered if name not in dropped]
+    kept.extend(own.items())
+    return kept
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    return frozenset(
+        part.strip().lower() for name, value in headers if name == b"connection" for part in value.split(b",")
+    )

@@ -1,0 +1,68 @@
+"""What a request counts against, and how long one that was refused has to wait: pure."""
+
+import hashlib
+import json
+import math
+from typing import Final, NamedTuple
+
+from services.gateway.callers import limited_as
+from services.gateway.domain import Rule
+from services.gateway.settings import GatewaySettings
+from services.shared import emails
+from services.shared.auth import User
+
+_DIGEST_BYTES: Final = 12
+
+
+class Budget(NamedTuple):
+    """So many requests a window for whoever the key stands for."""
+
+    key: str
+    limit: int
+
+
+def budgets(
+    settings: GatewaySettings, rule: Rule, user: User | None, address: str, body: bytes
+) -> tuple[Budget, ...]:
+    """All of them have to have room."""
+    place = limited_as(address)
+    general = Budget(f"user:{user.id}" if user else f"address:{place}", settings.rate_limit_requests)
+    if not rule.guesses:
+        return (general,)
+    return (
+        general,
+        Budget(f"guesses:{place}", settings.rate_limit_address_guesses),
+        Budget(f"guesses:{place}:{_account(body)}", settings.rate_limit_account_guesses),
+    )
+
+
+def _account(body: bytes) -> str:
+    """Stands for the account that a password is tried for; the service says what is wrong with a bad body."""
+    try:
+        email = json.loads(body)["email"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        email = None
+    known = emails.normalize(email) if isinstance(email, str) else ""
+    return hashlib.blake2b(known.encode(errors="replace"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+class Count(NamedTuple):
+    """Requests of the fixed window before, and of this one, and the part of this one that is over."""
+
+    before: int
+    current: int
+    elapsed: float
+
+
+def seconds_to_wait(count: Count, limit: int, window: float) -> int:
+    """Whole seconds until there is room for one more, if nobody else comes first. At least 1."""
+    if count.current + 1 <= limit:
+        # This window has room once enough of the one before has slid out.
+        share = 1 - (limit - 1 - count.current) / count.before
+        return _at_least_one((share - count.elapsed) * window)
+    share = 1 - (limit - 1) / count.current
+    return _at_least_one((1 - count.elapsed + share) * window)
+
+
+def _at_least_one(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

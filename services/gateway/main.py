@@ -1,0 +1,90 @@
+"""The gateway: `python -m services.gateway.main`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiohttp
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from services.gateway.api import router
+from services.gateway.limiter import Limiter
+from services.gateway.proxy import Gate, Proxy
+from services.gateway.settings import GatewaySettings
+from services.gateway.upstream import Upstream, make_session
+from services.shared.app import ReadinessCheck, create_app, serve
+from services.shared.auth import KeysUnavailable, Tokens
+from services.shared.background import in_background
+from services.shared.engine import Readiness, connect_redis
+
+RETRY_SECONDS: Final = 1.0
+# Keys that are about to get stale are asked for again here, so that no request has to wait for them.
+REFRESH_SECONDS: Final = 60.0
+PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=1)
+log = logging.getLogger(__name__)
+
+
+def make_app(settings: GatewaySettings) -> FastAPI:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        async with make_session() as session:
+            gate = Gate(
+                settings=settings,
+                tokens=app.state.tokens,
+                limiter=Limiter(connect_redis(settings.redis_url), settings.rate_limit_window_seconds)
+                if settings.rate_limit_enabled
+                else None,
+                upstreams={
+                    service: Upstream(
+                        service, url, session, settings.upstream_timeout_seconds, app.state.stopping
+                    )
+                    for service, url in settings.upstreams.items()
+                },
+            )
+            app.state.gate = gate
+            async with in_background(_keep_keys(gate.tokens)):
+                yield lambda: readiness(gate)
+            if gate.limiter is not None:
+                await gate.limiter.close()
+
+    app = create_app(settings, router, life, own_openapi=False)
+    # Innermost: traced and measured like any request, and in front of the router.
+    app.user_middleware.append(Middleware(Proxy))
+    return app
+
+
+async def _keep_keys(tokens: Tokens) -> None:
+    while True:
+        try:
+            await tokens.prepare()
+        except KeysUnavailable as error:
+            log.warning("waiting for the signing keys: %s", error)
+        await asyncio.sleep(REFRESH_SECONDS if tokens.ready else RETRY_SECONDS)
+
+
+async def readiness(gate: Gate) -> Readiness:
+    """Without keys nobody can be let in. Anything else that is away leaves something that works."""
+    if not gate.tokens.ready:
+        return Readiness(ready=False, detail="the signing keys are not known yet")
+    upstreams = gate.upstreams.values()
+    alive = await asyncio.gather(*(_is_alive(upstream) for upstream in upstreams))
+    away = [upstream.service for upstream, is_alive in zip(upstreams, alive, strict=True) if not is_alive]
+    if gate.limiter is not None and not gate.limiter.works:
+        away.append("redis (requests are not limited)")
+    return Readiness(ready=True, detail=f"degraded: away: {', '.join(away)}" if away else "ok")
+
+
+async def _is_alive(upstream: Upstream) -> bool:
+    try:
+        async with upstream.session.get(f"{upstream.url}/healthz", timeout=PROBE_TIMEOUT) as answer:
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+if __name__ == "__main__":
+    _settings = GatewaySettings()
+    serve(make_app(_settings), _settings)

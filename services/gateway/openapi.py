@@ -1,0 +1,103 @@
+"""One description of the public API, merged from those of the services: pure."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+from services.gateway.domain import PathRefused, rule_for
+
+Document: TypeAlias = dict[str, Any]
+_SCHEMAS: Final = "#/components/schemas/"
+_TOKEN: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+def merge(documents: Mapping[str, Document], version: str) -> Document:
+    """Describe what of `documents` (by service) the gateway serves.
+
+    Schemas of one name that differ are told apart by their service: `OrderLine`, `PaymentLine`.
+    """
+    clashing = _clashing({service: _schemas(document) for service, document in documents.items()})
+    paths: Document = {}
+    schemas: Document = {}
+    for service, document in documents.items():
+        names = {name: service.capitalize() + name for name in clashing}
+        own = _renamed(document, {_SCHEMAS + old: _SCHEMAS + new for old, new in names.items()})
+        schemas |= {names.get(name, name): schema for name, schema in _schemas(own).items()}
+        paths |= {
+            path: _operations(path, item) for path, item in own["paths"].items() if _leads_to(service, path)
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sagashop", "version": version, "description": _description(documents)},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"token": _TOKEN}},
+    }
+
+
+def _description(documents: Mapping[str, Document]) -> str:
+    return f"The public API, of the services that answered: {', '.join(sorted(documents)) or 'none'}."
+
+
+def _schemas(document: Document) -> Document:
+    schemas: Document = document.get("components", {}).get("schemas", {})
+    return schemas
+
+
+def _leads_to(service: str, path: str) -> bool:
+    try:
+        rule = rule_for(path.encode())
+    except PathRefused:
+        return False
+    return rule is not None and rule.service == service
+
+
+def _operations(path: str, item: Document) -> Document:
+    rule = rule_for(path.encode())
+    return {
+        method: _operation(operation, locked=rule is not None and rule.needs_token(method.upper()))
+        for method, operation in item.items()
+    }
+
+
+def _operation(operation: Document, *, locked: bool) -> Document:
+    """The token is a matter of `security`: as a header among the parameters, pages would not send it."""
+    parameters = [each for each in operation.get("parameters", ()) if each["name"].lower() != "authorization"]
+    changed = {**operation, "parameters": parameters}
+    return {**changed, "security": [{"token": []}]} if locked else changed
+
+
+def _clashing(schemas: Mapping[str, Document]) -> set[str]:
+    """The names that mean different things, be it by what they refer to."""
+    counts = Counter(name for own in schemas.values() for name in own)
+    shared = {name for name, count in counts.items() if count > 1}
+    definitions: dict[str, set[str]] = {name: set() for name in shared}
+    for own in schemas.values():
+        for name in shared & own.keys():
+            definitions[name].add(json.dumps(own[name], sort_keys=True))
+    clashing = {name for name, different in definitions.items() if len(different) > 1}
+    while more := {
+        name
+        for name in shared - clashing
+        for own in schemas.values()
+        if name in own and clashing & set(_references(own[name]))
+    }:
+        clashing |= more
+    return clashing
+
+
+def _references(schema: Any) -> Iterator[str]:  # noqa: ANN401  # JSON
+    if isinstance(schema, dict):
+        target = schema.get("$ref", "")
+        if isinstance(target, str) and target.startswith(_SCHEMAS):
+            yield target.removeprefix(_SCHEMAS)
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _references(part)
+
+
+def _renamed(document: Any, references: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(document, dict):
+        return {key: _renamed(value, references) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_renamed(each, references) for each in document]
+    return references.get(document, document) if isinstance(document, str) else document

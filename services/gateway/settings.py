@@ -1,0 +1,53 @@
+"""Settings of the gateway."""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from services.gateway.callers import Networks
+from services.shared.settings import Port, Settings
+
+Requests = Annotated[int, Field(ge=1)]
+
+
+class GatewaySettings(Settings):
+    service: str = "gateway"
+    port: Port = 3003
+    auth_url: str = "http://127.0.0.1:3001"
+    order_url: str = "http://127.0.0.1:3002"
+    product_url: str = "http://127.0.0.1:3004"
+    inventory_url: str = "http://127.0.0.1:3005"
+    payment_url: str = "http://127.0.0.1:3006"
+    rate_limit_enabled: bool = True
+    rate_limit_window_seconds: Annotated[float, Field(gt=0, le=24 * 3600)] = 60
+    # Of a user, or of an address without one.
+    rate_limit_requests: Requests = 600
+    # Logins and registrations: of an address for one account, and for all.
+    rate_limit_account_guesses: Requests = 10
+    rate_limit_address_guesses: Requests = 120
+    # Addresses or networks, separated by commas, whose X-Forwarded-For is believed.
+    trusted_proxies: Annotated[Networks, NoDecode] = ()
+    # Until an answer begins; how long a stream then lasts is its own business.
+    upstream_timeout_seconds: Annotated[float, Field(gt=0)] = 15
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _parse(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+    @property
+    def upstreams(self) -> Mapping[str, str]:
+        """Where each service is."""
+        urls = {
+            "auth": self.auth_url,
+            "order": self.order_url,
+            "product": self.product_url,
+            "inventory": self.inventory_url,
+            "payment": self.payment_url,
+        }
+        return {service: url.rstrip("/") for service, url in urls.items()}

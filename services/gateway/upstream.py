@@ -1,0 +1,128 @@
+"""A service behind the gateway: a request goes on to it, and its answer back, whole or as it comes."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+import aiohttp
+from fastapi import Response
+from starlette.types import Receive, Scope, Send
+from yarl import URL
+
+from services.gateway.forwarding import back, onward
+from services.shared.problems import RETRY_AFTER, problem
+
+# Shorter than the services keep idle connections (shared/app.py): none is used while it is being closed.
+KEEP_ALIVE_SECONDS: Final = 15.0
+CONNECT_SECONDS: Final = 2.0
+# Left as the caller sent them, or did not.
+_NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_EVENTS: Final = "text/event-stream"
+log = logging.getLogger(__name__)
+
+
+def make_session() -> aiohttp.ClientSession:
+    """Make a session for requests on behalf of others: nothing is remembered, followed, decoded or added."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        auto_decompress=False,
+        skip_auto_headers=_NOT_ADDED,
+    )
+
+
+class Call(NamedTuple):
+    scope: Scope
+    body: bytes
+    # Headers that the gateway adds.
+    own: Mapping[str, str]
+
+
+class Upstream(NamedTuple):
+    service: str
+    url: str
+    session: aiohttp.ClientSession
+    # Until an answer is there, or begins where it is a stream.
+    timeout_seconds: float
+    # Streams end then.
+    stopping: asyncio.Event
+
+    async def answer(self, call: Call, receive: Receive, send: Send) -> Response | None:
+        """Let the service answer; or return the problem that is the answer instead."""
+        try:
+            await self._answer(call, receive, send)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.service} is away", RETRY_AFTER)
+        except TimeoutError:
+            return problem(HTTPStatus.GATEWAY_TIMEOUT, f"{self.service} takes too long", RETRY_AFTER)
+        except aiohttp.ClientError as error:
+            log.warning("%s broke off: %r", self.service, error)
+            detail = f"{self.service} broke off, and may have done what was asked"
+            return problem(HTTPStatus.BAD_GATEWAY, detail, RETRY_AFTER)
+        return None
+
+    async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
+        method: str = call.scope["method"]
+        request = self.session.request(
+            method,
+            self._target(call.scope),
+            headers=onward(call.scope["headers"], call.own),
+            data=call.body or None,
+            allow_redirects=False,
+        )
+        async with asyncio.timeout(self.timeout_seconds) as deadline, request as answer:
+            whole = None if _is_stream(method, answer) else await answer.read()
+            deadline.reschedule(None)
+            headers = back(answer.raw_headers, {b"x-request-id": call.own["X-Request-ID"].encode()})
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            if whole is None:
+                await _relay(answer, self.stopping, receive, send)
+            await send({"type": "http.response.body", "body": whole or b""})
+
+    def _target(self, scope: Scope) -> URL:
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        return URL(self.url + (scope["raw_path"] + query).decode("latin-1"), encoded=True)
+
+
+def _is_stream(method: str, answer: aiohttp.ClientResponse) -> bool:
+    return answer.content_length is None and method != "HEAD" and answer.status not in _WITHOUT_BODY
+
+
+async def _relay(
+    answer: aiohttp.ClientResponse, stopping: asyncio.Event, receive: Receive, send: Send
+) -> None:
+    """Pass on what comes, until either side has enough."""
+    over = asyncio.create_task(_over(stopping, receive))
+    over.add_done_callback(lambda _: answer.close())
+    try:
+        async for chunk in answer.content.iter_any():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except aiohttp.ClientError as error:
+        # Whoever reads events connects again. Any other body would look whole: the connection has to break.
+        if not over.done() and answer.content_type != _EVENTS:
+            raise Truncated(f"{answer.url.path}: {error!r}") from error
+    finally:
+        over.cancel()
+
+
+class Truncated(Exception):  # a state of affairs
+    """The answer has begun, and cannot be completed."""
+
+
+async def _over(stopping: asyncio.Event, receive: Receive) -> None:
+    """Wait until the caller hangs up or the process is to end."""
+    tasks = (asyncio.create_task(stopping.wait()), asyncio.create_task(_hung_up(receive)))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,121 @@
+"""What creating, discontinuing and restocking do to a product's stock."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.inventory.domain import domain
+from services.inventory.products import Restock
+from services.inventory.stock import LARGEST, Stock
+from services.shared.decisions import KeyReused, NotFound, Refused, Verdict
+from services.shared.events import ProductCreated, ProductDeleted
+from services.shared.idempotency import LIFETIME, IdempotencyKey
+from tests.unit.memory import NOW, Memory
+
+CREATED = ProductCreated(product_id="lamp", initial_stock=7)
+DELETED = ProductDeleted(product_id="lamp")
+RESTOCK = Restock(product_id="lamp", quantity=3)
+KEYED = Restock(product_id="lamp", quantity=3, idempotency_key="admin/key")
+
+
+def inventory(*stored: Stock) -> Memory:
+    return Memory(domain(auto_compensation=False), *stored)
+
+
+def lamp(memory: Memory) -> Stock:
+    return memory.one(Stock, "lamp")
+
+
+def test_a_created_product_has_its_initial_stock() -> None:
+    memory = inventory()
+    memory.handle(CREATED)
+    assert lamp(memory) == Stock(id="lamp", version=1, initial=7, available=7)
+
+
+def test_a_product_created_again_keeps_what_it_has() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=2, sold=5))
+    assert memory.handle(CREATED).verdict is Verdict.DUPLICATE
+    assert lamp(memory).available == 2
+
+
+@given(st.permutations([CREATED, DELETED, CREATED, DELETED]))
+def test_created_and_deleted_in_any_order_is_discontinued_with_its_stock(
+    events: list[ProductCreated | ProductDeleted],
+) -> None:
+    memory = inventory()
+    for event in events:
+        memory.handle(event)
+    assert (lamp(memory).discontinued, lamp(memory).available, lamp(memory).initial) == (True, 7, 7)
+
+
+def test_what_is_held_of_a_deleted_product_stays() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=4, reserved=3))
+    memory.handle(DELETED)
+    assert (lamp(memory).reserved, lamp(memory).on_offer) == (3, 0)
+
+
+def test_restocked_pieces_are_available() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=2, sold=5))
+    reply = memory.handle(RESTOCK).reply
+    assert isinstance(reply, Stock)
+    assert (reply.available, reply.restocked, reply.initial) == (5, 3, 7)
+    assert lamp(memory).available == 5
+
+
+def test_without_a_key_each_restocking_counts() -> None:
+    memory = inventory(Stock(id="lamp"))
+    memory.handle(RESTOCK)
+    memory.handle(RESTOCK)
+    assert lamp(memory).restocked == 6
+
+
+def test_with_a_key_a_restocking_counts_once() -> None:
+    memory = inventory(Stock(id="lamp"))
+    memory.handle(KEYED)
+    again = memory.handle(KEYED)
+    assert again.verdict is Verdict.DUPLICATE
+    assert again.reply == lamp(memory)
+    assert lamp(memory).restocked == 3
+
+
+def test_a_key_of_another_restocking_is_turned_away() -> None:
+    memory = inventory(Stock(id="lamp"))
+    memory.handle(KEYED)
+    with pytest.raises(KeyReused):
+        memory.handle(Restock(product_id="lamp", quantity=4, idempotency_key="admin/key"))
+
+
+def test_a_key_is_forgotten_after_a_day() -> None:
+    memory = inventory(Stock(id="lamp"))
+    memory.handle(KEYED)
+    memory.handle(KEYED, at=NOW + LIFETIME - timedelta(milliseconds=1))
+    assert lamp(memory).restocked == 3
+    memory.handle(KEYED, at=NOW + LIFETIME)
+    assert lamp(memory).restocked == 6
+    assert memory.one(IdempotencyKey, "admin/key").at == NOW + LIFETIME
+
+
+def test_there_is_no_restocking_what_does_not_exist() -> None:
+    with pytest.raises(NotFound, match="lamp"):
+        inventory().handle(RESTOCK)
+
+
+def test_there_is_no_restocking_what_was_deleted_before_it_was_created() -> None:
+    memory = inventory()
+    memory.handle(DELETED)
+    with pytest.raises(NotFound, match="lamp"):
+        memory.handle(RESTOCK)
+
+
+def test_there_is_no_restocking_what_is_discontinued() -> None:
+    with pytest.raises(Refused, match="discontinued"):
+        inventory(Stock(id="lamp", discontinued=True)).handle(RESTOCK)
+
+
+def test_there_is_a_most_that_can_be_there() -> None:
+    memory = inventory(Stock(id="lamp", initial=LARGEST - 4, restocked=1))
+    memory.handle(RESTOCK)
+    with pytest.raises(Refused, match="at most"):
+        memory.handle(RESTOCK)

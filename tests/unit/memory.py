@@ -1,0 +1,73 @@
+"""A service's state in memory, and what the engine does with a message, without servers or an inbox."""
+
+import copy
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import count
+
+from msgspec import structs
+
+from services.shared.decisions import Aggregate, AnyAggregate, Decision, Domain, Message, Ref
+from services.shared.store import from_document, to_document
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Memory:
+    """What is stored goes through its document, as in the database."""
+
+    def __init__(self, domain: Domain, *stored: Aggregate) -> None:
+        self._domain = domain
+        self._stored: dict[Ref, Aggregate] = {}
+        self._ids = count()
+        self.store(stored)
+
+    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
+        return self._stored.get(Ref(kind, id_))  # type: ignore[return-value]  # a ref's kind is its type
+
+    def one(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate:
+        found = self.get(kind, id_)
+        assert found is not None
+        return found
+
+    def all(self, kind: type[AnyAggregate]) -> list[AnyAggregate]:
+        return [each for each in self._stored.values() if isinstance(each, kind)]
+
+    def store(self, changed: Iterable[Aggregate]) -> None:
+        for each in changed:
+            counted = structs.replace(each, version=each.version + 1)
+            self._stored[Ref(type(each), each.id)] = from_document(type(each), to_document(counted))
+
+    def message(self, body: object, *, at: datetime = NOW, last_try: bool = False) -> Message:
+        """Each with an id of its own: nothing is known to be a duplicate."""
+        return Message(id=str(next(self._ids)), source="test", body=body, at=at, last_try=last_try)
+
+    def decide(self, message: Message) -> Decision:
+        """Decides with nothing at hand but what the message reads, and stores what changed."""
+        loaded: dict[Ref, Aggregate | None] = {}
+        while missing := {ref for ref in self._domain.reads(message, _Known(loaded)) if ref not in loaded}:
+            loaded.update({ref: self._stored.get(ref) for ref in missing})
+        decision = self._domain.decide(_Only(loaded), message)
+        self.store(decision.changed)
+        return decision
+
+    def handle(self, body: object, *, at: datetime = NOW, last_try: bool = False) -> Decision:
+        return self.decide(self.message(body, at=at, last_try=last_try))
+
+    def snapshot(self) -> dict[Ref, Aggregate]:
+        return copy.copy(self._stored)
+
+
+class _Known:
+    def __init__(self, loaded: dict[Ref, Aggregate | None]) -> None:
+        self._loaded = loaded
+
+    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
+        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]  # see Memory.get
+
+
+class _Only(_Known):
+    """Raises KeyError for what the message did not say it reads."""
+
+    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
+        return self._loaded[Ref(kind, id_)]  # type: ignore[return-value]  # see Memory.get

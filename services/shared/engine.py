@@ -155,6 +155,7 @@ class Engine:
         self._run(self.clock.run(), "clock")
         self._run(self._committer.run(), "committer")
         self._run(self._outbox.run_relay(), "relay")
+        self._run(self._outbox.run_clearing(), "clearing")
         self._run(self._outbox.run_sweep(), "sweep")
         for queue, stage in self._stages.items():
             self._run(stage.run(), f"effects of {queue}")

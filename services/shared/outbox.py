@@ -93,6 +93,8 @@ class Outbox:
         self._publisher, self._clock = publisher, clock
         self._owner = uuid.uuid4().hex
         self._queue: asyncio.Queue[Row] = asyncio.Queue()
+        # With the ids of the events that the broker confirmed.
+        self._published: asyncio.Queue[tuple[Row, set[str]]] = asyncio.Queue()
         # Rows that this replica is going to publish, and how many events they hold.
         self._in_memory: set[ObjectId] = set()
         self._events_in_memory = 0
@@ -129,6 +131,7 @@ class Outbox:
     # --- published --------------------------------------------------------------------------------------
 
     async def run_relay(self) -> None:
+        """Publishes what was handed over. Deleting goes on beside it: the next events do not wait."""
         while True:
             rows = [await self._queue.get()]
             count = len(rows[0].entries)
@@ -136,12 +139,29 @@ class Outbox:
                 rows.append(self._queue.get_nowait())
                 count += len(rows[-1].entries)
             try:
-                await self._relay(rows)
-            except (ConnectionError, PyMongoError) as error:
-                # The rows are safe; the sweep brings them again once broker and database are back.
+                entries = [entry for row in rows for entry in row.entries]
+                confirmed = {entry.id for entry in await self._publisher.publish(entries)}
+            except ConnectionError as error:
+                # The rows are safe; the sweep brings them again.
                 log.warning("%d events stay in the outbox for now: %s", count, error)
-            finally:
                 self._forget(rows)
+            else:
+                for row in rows:
+                    self._published.put_nowait((row, confirmed))
+
+    async def run_clearing(self) -> None:
+        """Deletes what the broker has confirmed, as much at once as has come together."""
+        while True:
+            published = [await self._published.get()]
+            while not self._published.empty():
+                published.append(self._published.get_nowait())
+            try:
+                await self._clear(published)
+            except PyMongoError as error:
+                # Published and not deleted: the sweep publishes them again, and the inboxes know them.
+                log.warning("%d rows stay in the outbox for now: %s", len(published), error)
+            finally:
+                self._forget(row for row, _ in published)
 
     async def drain(self) -> None:
         """Waits until what is in memory has been published, or left to the sweep."""
@@ -153,19 +173,16 @@ class Outbox:
             self._in_memory.discard(row.id)
             self._events_in_memory -= len(row.entries)
 
-    async def _relay(self, rows: Sequence[Row]) -> None:
-        entries = [entry for row in rows for entry in row.entries]
-        confirmed = {entry.id for entry in await self._publisher.publish(entries)}
-        if len(confirmed) == len(entries):
-            await self._rows.delete_many({"_id": {"$in": [row.id for row in rows]}})
-            return
-        for row in rows:
-            left = [entry for entry in row.entries if entry.id not in confirmed]
-            if left:
-                done = [entry.id for entry in row.entries if entry.id in confirmed]
+    async def _clear(self, published: Iterable[tuple[Row, set[str]]]) -> None:
+        whole: list[ObjectId] = []
+        for row, confirmed in published:
+            done = [entry.id for entry in row.entries if entry.id in confirmed]
+            if len(done) == len(row.entries):
+                whole.append(row.id)
+            elif done:
                 await self._rows.update_one({"_id": row.id}, {"$pull": {"events": {"id": {"$in": done}}}})
-            else:
-                await self._rows.delete_one({"_id": row.id})
+        if whole:
+            await self._rows.delete_many({"_id": {"$in": whole}})
 
     # --- swept ------------------------------------------------------------------------------------------
 

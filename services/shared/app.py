@@ -89,7 +89,15 @@ def engine_life(
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT; then finishes what is at hand."""
+    """Run until SIGTERM or SIGINT; then finish what is at hand."""
+    server = make_server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit("the service did not start")
+
+
+def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -105,11 +113,7 @@ def serve(app: FastAPI, settings: Settings) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    server = _Server(config, app.state.stopping)
-    with suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
-        sys.exit("the service did not start")
+    return _Server(config, app.state.stopping)
 
 
 class _Server(uvicorn.Server):

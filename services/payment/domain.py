@@ -282,8 +282,7 @@ def decide(loaded: Loaded, message: Message) -> Decision:
         case Step():
             after = structs.replace(row.record(payment, message.body), state=row.to, updated_at=message.at)
             return Decision(changed=(after,), events=_emitted(row.emit, after))
-        case Attention():
-            return Decision(changed=(_marked(payment, message.at, row.reason),), verdict=Verdict.ATTENTION)
+    return Decision(changed=(_marked(payment, message.at, row.reason),), verdict=Verdict.ATTENTION)
 
 
 DOMAIN: Final = Domain(kinds=(Payment,), reads=reads, decide=decide)

@@ -97,7 +97,7 @@ async def _asking(call: str) -> AsyncIterator[None]:
             yield
     except (GatewayUnavailable, TimeoutError) as error:
         result = "unknown"
-        raise Deferred(f"{call}: {error or 'no answer in time'}") from error
+        raise Deferred(f"{call}: {str(error) or 'no answer in time'}") from error
     except GatewayRefused as error:
         result = "refused"
         raise Rejected(f"{call}: {error}") from error

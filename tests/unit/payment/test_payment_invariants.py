@@ -1,0 +1,218 @@
+"""Crashes, lost answers, repeats, overtaking: the bank and the payment agree, and nobody pays for nothing."""
+
+import asyncio
+from decimal import Decimal
+from typing import NamedTuple
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from services.payment import effects
+from services.payment.domain import DOMAIN, intend
+from services.payment.gateway import Captured
+from services.payment.payment import Payment, PaymentState
+from services.shared.decisions import Deferred, Message, Premature
+from services.shared.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderEvent,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentSucceeded,
+    PricedLine,
+    RefundPayment,
+)
+from tests.unit.memory import Memory
+from tests.unit.payment.bank import Bank
+
+ORDERS = st.sampled_from(["order_1", "order_2"])
+AMOUNT = Decimal("20.00")
+
+
+class InFlight(NamedTuple):
+    """A message whose intent is stored, and whose effect is not yet performed."""
+
+    message: Message
+    intent: Payment | None
+
+
+class Payments(RuleBasedStateMachine):
+    """The effect stage, the engine and the order service in little, without an inbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = Memory(DOMAIN)
+        self.bank = Bank()
+        self.queue: list[Message] = []
+        self.in_flight: list[InFlight] = []
+        self.performed: list[Message] = []
+        self.handled: list[Message] = []
+        self.confirmed: dict[str, bool] = {}
+        self.cancelled: set[str] = set()
+        self.succeeded: set[str] = set()
+        self.failed: set[str] = set()
+        self.money_back: set[str] = set()
+
+    # --- the order service ---
+
+    @rule(order_id=ORDERS, declined=st.booleans())
+    def order_is_confirmed(self, order_id: str, *, declined: bool) -> None:
+        if order_id in self.confirmed:
+            return
+        self.confirmed[order_id] = declined
+        self._publish(
+            OrderConfirmed(
+                order_id=order_id,
+                total_price=AMOUNT,
+                currency="USD",
+                products=(PricedLine("lamp", 1, AMOUNT),),
+                payment_token="no" if declined else None,
+            )
+        )
+
+    @rule(order_id=ORDERS)
+    def order_is_cancelled(self, order_id: str) -> None:
+        if order_id not in self.cancelled | self.succeeded:
+            self.cancelled.add(order_id)
+            self._publish(OrderCancelled(order_id=order_id, reason="SAGA_TIMEOUT", email=""))
+
+    @rule(order_id=ORDERS)
+    def customer_wants_the_money_back(self, order_id: str) -> None:
+        if order_id in self.succeeded:
+            self._refund(order_id)
+
+    def _refund(self, order_id: str) -> None:
+        self._publish(RefundPayment(order_id=order_id, amount=AMOUNT, currency="USD", reason=""))
+
+    def _publish(self, event: OrderEvent) -> None:
+        self.queue.append(self.memory.message(event))
+
+    # --- the effect stage and the engine ---
+
+    @precondition(lambda self: self.queue)
+    @rule(data=st.data())
+    def message_is_looked_at(self, data: st.DataObject) -> None:
+        self._look(data.draw(st.integers(0, len(self.queue) - 1)))
+
+    def _look(self, index: int) -> None:
+        message = self.queue.pop(index)
+        before = self.memory.get(Payment, message.body.order_id)  # type: ignore[attr-defined]  # an OrderEvent
+        intent = intend(before, message)
+        if intent is not None and intent is not before:
+            self.memory.store([intent])
+        if intent is None:
+            self.performed.append(message)
+        else:
+            self.in_flight.append(InFlight(message, intent))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data(), lose_request=st.booleans(), lose_answer=st.booleans())
+    def gateway_is_asked(self, data: st.DataObject, *, lose_request: bool, lose_answer: bool) -> None:
+        self.bank.lose_request, self.bank.lose_answer = lose_request, lose_answer
+        self._ask(data.draw(st.integers(0, len(self.in_flight) - 1)))
+
+    def _ask(self, index: int) -> None:
+        message, intent = self.in_flight.pop(index)
+        effect = effects.charge if isinstance(message.body, OrderConfirmed) else effects.refund
+        assert intent is not None
+        try:
+            body: object = asyncio.run(effect(self.bank, intent, message))
+        except Deferred:
+            self.queue.append(message)
+            return
+        self.handled.append(message)
+        self.performed.append(self.memory.message(body))
+
+    @precondition(lambda self: self.performed)
+    @rule(data=st.data())
+    def message_is_decided(self, data: st.DataObject) -> None:
+        self._decide(data.draw(st.integers(0, len(self.performed) - 1)))
+
+    def _decide(self, index: int) -> None:
+        message = self.performed.pop(index)
+        try:
+            decision = self.memory.decide(message)
+        except Premature:
+            self.queue.append(message)
+            return
+        if isinstance(message.body, OrderEvent):
+            self.handled.append(message)
+        for event in decision.events:
+            self._on(event)
+
+    def _on(self, event: object) -> None:
+        match event:
+            case PaymentSucceeded(order_id=order_id):
+                late = order_id in self.cancelled and order_id not in self.succeeded
+                self.succeeded.add(order_id)
+                if late:
+                    self._refund(order_id)
+            case PaymentFailed(order_id=order_id):
+                self.failed.add(order_id)
+            case PaymentRefunded(order_id=order_id):
+                self.money_back.add(order_id)
+
+    @rule()
+    def process_is_killed(self) -> None:
+        """What was not decided comes again; what the gateway did, it did."""
+        self.queue += [each.message for each in self.in_flight]
+        self.queue += [message for message in self.performed if isinstance(message.body, OrderEvent)]
+        outcomes = [message for message in self.performed if not isinstance(message.body, OrderEvent)]
+        self.queue += [self.memory.message(message.body.event) for message in outcomes]  # type: ignore[attr-defined]  # a ChargeOutcome or RefundOutcome
+        self.in_flight, self.performed = [], []
+
+    @precondition(lambda self: self.handled)
+    @rule(data=st.data())
+    def message_comes_again(self, data: st.DataObject) -> None:
+        self.queue.append(data.draw(st.sampled_from(self.handled)))
+
+    # --- what must hold ---
+
+    @invariant()
+    def nothing_is_odd(self) -> None:
+        for payment in self.memory.all(Payment):
+            assert not payment.attention
+
+    @invariant()
+    def nothing_is_done_that_was_not_written_down_before(self) -> None:
+        for key in self.bank.done:
+            assert self.memory.get(Payment, key.partition(":")[0]) is not None
+
+    @invariant()
+    def what_was_voided_is_not_charged(self) -> None:
+        for payment in self.memory.all(Payment):
+            if payment.state is PaymentState.VOIDED:
+                assert payment.capture_key not in self.bank.done
+
+    def teardown(self) -> None:
+        """The gateway is back: everything ends, and the bank agrees."""
+        self.bank.lose_request = self.bank.lose_answer = False
+        for _ in range(1000):
+            if self.performed:
+                self._decide(0)
+            elif self.in_flight:
+                self._ask(0)
+            elif self.queue:
+                self._look(0)
+        assert not self.queue
+        assert not self.performed
+        for order_id, declined in self.confirmed.items():
+            self._check(self.memory.one(Payment, order_id), declined=declined)
+
+    def _check(self, payment: Payment, *, declined: bool) -> None:
+        captured = isinstance(self.bank.done.get(payment.capture_key), Captured)
+        assert captured == (payment.state in {PaymentState.CAPTURED, PaymentState.REFUNDED})
+        assert (payment.refund_key in self.bank.done) == (payment.state is PaymentState.REFUNDED)
+        assert captured == (payment.id in self.succeeded)
+        assert (payment.state is PaymentState.DECLINED) == (payment.id in self.failed)
+        assert (payment.state is PaymentState.REFUNDED) == (payment.id in self.money_back)
+        if payment.id in self.cancelled:
+            assert payment.state is not PaymentState.CAPTURED  # no money is kept
+        else:
+            assert payment.state is not PaymentState.VOIDED
+            assert captured is not declined
+
+
+Payments.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestPayments = Payments.TestCase

@@ -1,0 +1,49 @@
+"""One running shop for all tests of the saga. Each test uses orders and products of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from dev.stack import Stack
+from tests.integration.saga.shop import CRASHING, REPOSITORY, House, Shop, visiting
+from tests.integration.saga.traces import receiving
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    crashes = tmp_path_factory.mktemp("crashes")
+    with receiving() as traces:
+        stack = Stack(
+            tmp_path_factory.mktemp("shop"),
+            settings={
+                # Some take over while others are dead.
+                "REPLICAS_ORDER": "2",
+                "REPLICAS_INVENTORY": "2",
+                "RATE_LIMIT_ENABLED": "false",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
+                "OTEL_BSP_SCHEDULE_DELAY": "300",
+                "PYTHONPATH": f"{CRASHING}:{REPOSITORY}",
+                "CRASH_DIR": str(crashes),
+            },
+        )
+        try:
+            _run(stack.up())
+            yield House(stack, traces, crashes)
+        finally:
+            _run(stack.down())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: this one has an event loop already, which pytest-asyncio keeps for the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+@pytest_asyncio.fixture
+async def shop(house: House) -> AsyncIterator[Shop]:
+    async with visiting(house) as shop:
+        yield shop

@@ -23,16 +23,8 @@ MOST_REMEMBERED = 100
 _TIMEOUT = 5.0
 
 
-class NotAuthenticated(Unauthenticated):
-    """401: no token, an expired one, or one for another audience."""
-
-
-class NotAllowed(Forbidden):
-    """403: a good token of someone who is not on the list."""
-
-
 class ReviewUnavailable(KeysUnavailable):
-    """503: the Kubernetes API cannot be asked, or does not let us ask."""
+    """The Kubernetes API cannot be asked, or does not let us ask."""
 
 
 @dataclass
@@ -64,9 +56,9 @@ class TokenReviewer:
         await self.client.close()  # type: ignore[no-untyped-call]
 
     async def authenticate(self, token: str) -> str:
-        """Return the subject's name. Raise NotAuthenticated, NotAllowed or ReviewUnavailable."""
+        """Return the subject's name. Raise Unauthenticated, Forbidden or ReviewUnavailable."""
         if not token:
-            raise NotAuthenticated("a bearer token is needed")
+            raise Unauthenticated("a bearer token is needed")
         key = hashlib.sha256(token.encode()).digest()
         subject, until = self._known.get(key, ("", 0.0))
         if self.clock() >= until:
@@ -76,13 +68,13 @@ class TokenReviewer:
 
     def _allowed(self, status: "V1TokenReviewStatus") -> str:
         if not status.authenticated or status.user is None:
-            raise NotAuthenticated("the token is not valid here")
+            raise Unauthenticated("the token is not valid here")
         # A reviewer that knows nothing of audiences leaves them out, and then the token is for anyone.
         if self.audience not in (status.audiences or ()):
-            raise NotAuthenticated(f"the token is not for the audience {self.audience}")
+            raise Unauthenticated(f"the token is not for the audience {self.audience}")
         subject = str(status.user.username)
         if subject not in self.subjects:
-            raise NotAllowed(f"{subject} is not on the list of operators")
+            raise Forbidden(f"{subject} is not on the list of operators")
         return subject
 
     def _remember(self, key: bytes, subject: str) -> None:

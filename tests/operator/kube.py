@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,18 +50,27 @@ SAGAMONITOR = ResourceInfo(
 
 
 class ApiServer(KubernetesEmulator):
-    """Names what is created by `generateName`, as Events are: the emulator takes them all for one. Refuses
-    status writes where told to: the emulator stores what it refuses.
+    """Names what is created by `generateName`, as Events are: the emulator takes them all for one.
+
+    Refuses what it is told to; a reaction of the emulator would store what it refuses.
     """
 
     refuses_status_writes = False
+    refuses_secrets = False
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        if self.refuses_status_writes and request.subresource == "status":
+        refused = self.refuses_status_writes and request.subresource == "status"
+        if refused or (self.refuses_secrets and request.resource == resource(SECRETS)):
             return web.json_response({"kind": "Status", "reason": "InternalError"}, status=500)
         if request.action == action.CREATE and "generateName" in request.data["metadata"]:
             request.data["metadata"]["name"] = f"{request.data['metadata']['generateName']}{request.id}"
         return await super()._handle(request)
+
+
+async def until(condition: Callable[[], object], within: float = 60.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.1)
 
 
 @dataclass

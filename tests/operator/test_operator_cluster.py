@@ -1,29 +1,14 @@
 """What is asked of the Kubernetes API: ports of Services, tokens of Secrets, and the writing of a status."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
-import aiohttp
 import pytest
-from kmock import Server
 from kubernetes.aio.client import ApiClient, Configuration
 
 from saga_operator.cluster import Cluster
 from saga_operator.endpoint import ClusterUnavailable
 from saga_operator.orders import OrderServiceError
-from tests.operator.kube import NAME, NAMESPACE, ApiServer, Kube
-from tests.operator.order_service import FakeOrderService
-
-
-@pytest.fixture
-async def kube(
-    stack: AsyncExitStack, order_service: FakeOrderService, session: aiohttp.ClientSession
-) -> Kube:
-    api = await stack.enter_async_context(ApiServer())
-    await stack.enter_async_context(Server(api))
-    kube = Kube(api, order_service, stack, session)
-    kube.install()
-    return kube
+from tests.operator.kube import NAME, NAMESPACE, Kube
 
 
 @pytest.fixture
@@ -71,13 +56,13 @@ async def test_any_other_secret_is_refused(kube: Kube, cluster: Cluster, name: s
 
 
 async def test_the_resource_is_served_only_once_it_is_defined(kube: Kube, cluster: Cluster) -> None:
+    kube.undefine()
     assert not await cluster.serves_sagamonitors()
     kube.define()
     assert await cluster.serves_sagamonitors()
 
 
 async def test_a_status_of_a_deleted_monitor_is_not_an_error_but_known(kube: Kube, cluster: Cluster) -> None:
-    kube.define()
     assert not await cluster.write_status(NAMESPACE, NAME, {"staleOrders": 1})
     kube.monitor()
     assert await cluster.write_status(NAMESPACE, NAME, {"staleOrders": 1})

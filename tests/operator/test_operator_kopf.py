@@ -1,19 +1,12 @@
 """The operator as a whole, with kopf, from the first sight of a monitor to its deletion."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
 
-import aiohttp
 import pytest
-import yaml
-from kmock import Server
 
 from saga_operator.memory import SILENCE
 from saga_operator.resource import FINALIZER, SWEEP_REQUEST
-from tests.operator.kube import UID, ApiServer, Kube
-from tests.operator.order_service import FakeOrderService
+from tests.operator.kube import UID, Kube, until
 
 pytestmark = pytest.mark.looptime
 
@@ -22,37 +15,6 @@ SWEPT_LATELY = {
     "lastSweepTime": "2025-12-31T23:59:59Z",
     "nextSweepTime": "2026-01-01T00:00:59Z",
 }
-
-
-@pytest.fixture
-async def kube(
-    order_service: FakeOrderService,
-    stack: AsyncExitStack,
-    session: aiohttp.ClientSession,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Kube:
-    api = await stack.enter_async_context(ApiServer())
-    await stack.enter_async_context(Server(api))
-    config = {
-        "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {"server": str(api.url)}}],
-        "users": [{"name": "test", "user": {"token": "test"}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-    }
-    path = tmp_path / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(path))
-    kube = Kube(api, order_service, stack, session)
-    kube.install()
-    kube.define()
-    return kube
-
-
-async def until(condition: Callable[[], object], within: float = 60.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.1)
 
 
 async def test_a_new_monitor_is_swept_at_once_and_then_at_its_interval(kube: Kube) -> None:
@@ -170,6 +132,18 @@ async def test_an_api_server_that_refuses_writes_for_minutes_ends_no_timer(kube:
         await asyncio.sleep(6)
         assert kube.conditions["Ready"] == ("True", "Watching")
         assert kube.status["compensatedTotal"] == 3
+
+
+async def test_a_kubernetes_api_that_is_away_is_not_blamed_on_the_order_service(kube: Kube) -> None:
+    kube.monitor(interval="5s")
+    kube.api.refuses_secrets = True
+    async with kube.operator():
+        await asyncio.sleep(4)
+        assert kube.conditions["Ready"] == ("False", "KubernetesUnavailable")
+        assert kube.conditions["OrderServiceReachable"][0] == "Unknown"
+        kube.api.refuses_secrets = False
+        await asyncio.sleep(11)
+        assert kube.conditions["Ready"] == ("True", "Watching")
 
 
 async def test_the_probe_fails_when_a_monitor_is_not_ticked_any_more(kube: Kube) -> None:

@@ -1,5 +1,7 @@
 """The policy alone: which orders a sweep takes, when it gives up, and when the next one is."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -181,3 +183,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 @given(st.integers(0, 10**7))
 def test_a_written_duration_reads_back(seconds: int) -> None:
     assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+def test_the_policy_can_be_used_where_there_is_no_kubernetes() -> None:
+    """As sagactl does, whose image has neither kopf nor the client."""
+    code = "import saga_operator.sweeping, saga_operator.report, sys; print('kopf' in sys.modules)"
+    printed = subprocess.run(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-c", code], env={"PYTHONPATH": "operator"}, capture_output=True, check=True
+    )
+    assert printed.stdout.strip() == b"False"

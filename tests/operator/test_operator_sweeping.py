@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from saga_operator.orders import Endpoint, OrderService, OrderServiceError
-from saga_operator.sweep import Outcome, Policy, Sweep
+from saga_operator.sweep import Outcome, Policy, StaleOrder, Sweep
 from saga_operator.sweeping import carry_out
 from tests.operator.order_service import TOKEN, FakeOrderService, Order
 
@@ -178,6 +178,14 @@ async def test_an_answer_that_is_none_is_told_by_its_kind(
     with pytest.raises(OrderServiceError) as caught:
         await client(session, url).stale("CONFIRMED", POLICY.stale_after)
     assert caught.value.failure.reason == reason
+
+
+async def test_an_unknown_outcome_of_a_compensation_is_a_failure_and_not_taken_for_one(
+    session: aiohttp.ClientSession, stack: AsyncExitStack
+) -> None:
+    url = await serve(stack, web.json_response({"outcome": "perhaps"}))
+    with pytest.raises(OrderServiceError, match="perhaps"):
+        await client(session, url).compensate(StaleOrder("a", "CONFIRMED", now()), POLICY.stale_after)
 
 
 async def test_a_redirect_is_not_followed_lest_the_token_be_carried_away(

@@ -4,11 +4,16 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from kmock import KubernetesError, KubernetesScaffold, Request, Server
 from kubernetes.aio.client import ApiClient, Configuration
 
-from services.order.operators import TRUST, NotAllowed, NotAuthenticated, ReviewUnavailable, TokenReviewer
+from services.order import internal
+from services.order.operators import TRUST, ReviewUnavailable, TokenReviewer
+from services.shared import problems
+from services.shared.auth import Forbidden, Unauthenticated
 
 AUDIENCE = "sagashop-order-internal"
 OPERATOR = "system:serviceaccount:shop:shop-saga-operator"
@@ -78,7 +83,7 @@ async def test_an_operator_on_the_list_is_let_in(reviewer: TokenReviewer) -> Non
 
 
 async def test_a_token_for_us_of_someone_else_is_not_allowed(reviewer: TokenReviewer) -> None:
-    with pytest.raises(NotAllowed, match="curious is not on the list"):
+    with pytest.raises(Forbidden, match="curious is not on the list"):
         await reviewer.authenticate("other")
 
 
@@ -86,7 +91,7 @@ async def test_a_token_for_us_of_someone_else_is_not_allowed(reviewer: TokenRevi
 async def test_no_token_a_forged_one_and_one_for_another_audience_are_not_authenticated(
     reviewer: TokenReviewer, token: str
 ) -> None:
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unauthenticated):
         await reviewer.authenticate(token)
 
 
@@ -94,7 +99,7 @@ async def test_a_reviewer_that_knows_no_audiences_is_not_believed(
     reviewer: TokenReviewer, reviews: Reviews
 ) -> None:
     reviews.knows_audiences = False
-    with pytest.raises(NotAuthenticated, match="audience"):
+    with pytest.raises(Unauthenticated, match="audience"):
         await reviewer.authenticate("good")
 
 
@@ -106,12 +111,12 @@ async def test_a_good_answer_is_believed_for_a_while_and_not_longer(
     assert reviews.asked == 1
     del reviews.tokens["good"]
     clock.now += TRUST
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unauthenticated):
         await reviewer.authenticate("good")
 
 
 async def test_a_refusal_is_not_remembered(reviewer: TokenReviewer, reviews: Reviews) -> None:
-    with pytest.raises(NotAllowed):
+    with pytest.raises(Forbidden):
         await reviewer.authenticate("other")
     reviewer.subjects = {OTHER}
     assert await reviewer.authenticate("other") == OTHER
@@ -139,3 +144,36 @@ async def test_a_known_token_works_while_the_api_server_is_away(
 
 def test_no_token_shows_in_a_representation(reviewer: TokenReviewer) -> None:
     assert "good" not in repr(reviewer)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("Basic Z29vZA==", 401),
+        ("Bearer forged", 401),
+        ("Bearer api", 401),
+        ("Bearer other", 403),
+    ],
+)
+async def test_the_admin_api_answers_as_the_review_went(
+    reviewer: TokenReviewer, authorization: str | None, status: int
+) -> None:
+    assert await asked_with(reviewer, authorization) == status
+
+
+async def test_the_admin_api_asks_for_patience_while_tokens_cannot_be_reviewed(
+    reviewer: TokenReviewer, reviews: Reviews
+) -> None:
+    reviews.status = 500
+    assert await asked_with(reviewer, "Bearer good") == 503
+
+
+async def asked_with(reviewer: TokenReviewer, authorization: str | None) -> int:
+    app = FastAPI()
+    problems.install(app)
+    app.include_router(internal.router)
+    app.state.reviewer = reviewer
+    headers = {} if authorization is None else {"Authorization": authorization}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://order") as client:
+        return (await client.get("/internal/orders/stale", headers=headers)).status_code

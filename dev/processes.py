@@ -126,4 +126,8 @@ def _alive(process: psutil.Process) -> bool:
     with suppress(psutil.TimeoutExpired):
         process.wait(timeout=0)
         return False
-    return True
+    try:
+        # A stranger's child may wait long to be reaped, in a container whose first process is no init.
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

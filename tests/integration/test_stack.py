@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 from pymongo import AsyncMongoClient
@@ -22,7 +23,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dev.ports import DEFAULTS, Ports, PortTakenError
 from dev.processes import ProcessEndedError, Processes, Program
 from dev.readiness import until
-from dev.stack import Stack
+from dev.services import NAMES
+from dev.stack import SERVERS, Stack
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -148,6 +150,22 @@ async def test_what_up_leaves_running_is_stopped_by_down_in_another_process(dire
     assert await exit_code("status") == 1
 
 
+async def test_the_whole_stack_describes_itself_for_those_who_use_it(directory: Path) -> None:
+    async with Stack(directory, settings={"REPLICAS_ORDER": "2"}) as stack:
+        described = json.loads((directory / "stack.json").read_text())
+        assert described["admin"] == stack.admin
+        assert described["gateway"] == described["services"]["gateway"]
+        assert {"mongodbUrl", "amqpUrl", "redisUrl", "managementUrl", "checker"} <= described.keys()
+        assert set(described["services"]) == set(NAMES)
+        assert set(described["pids"]) == {*NAMES, "order-2", *SERVERS}
+        async with aiohttp.ClientSession() as session:
+            for url in described["replicas"].values():
+                assert (await session.get(f"{url}/readyz")).ok
+            login = await session.post(f"{described['gateway']}/auth/login", json=described["admin"])
+            assert login.ok
+    await nothing_is_left_of(directory)
+
+
 async def test_servers_of_ones_own_are_used_as_they_are(tmp_path: Path) -> None:
     own = {
         "MONGODB_URL": "mongodb://db.example/?replicaSet=rs0",
@@ -163,11 +181,13 @@ async def test_servers_of_ones_own_are_used_as_they_are(tmp_path: Path) -> None:
 async def test_a_process_that_ends_while_it_is_waited_for_says_why(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     processes.start(Program("short", ["sh", "-c", "echo no such file; exit 1"], os.environ, tmp_path))
+
+    async def ended() -> bool:
+        return "short" not in processes
+
+    await until(ended)
     with pytest.raises(ProcessEndedError, match="no such file"):
-        async with asyncio.timeout(5):
-            while True:
-                processes.check("short")
-                await asyncio.sleep(0.01)
+        processes.check("short")
 
 
 async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path: Path) -> None:

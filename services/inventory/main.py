@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from fastapi import FastAPI
 from pymongo import IndexModel
 
 from services.inventory.api import router
@@ -20,13 +21,15 @@ INDEXES: Final = {
 }
 
 
-def _engine() -> Engine:
+def make_app(settings: InventorySettings) -> FastAPI:
     auto = settings.compensation_auto
-    return Engine(settings, domain(auto_compensation=auto), indexes=INDEXES, auto_compensation=auto)
 
+    def engine() -> Engine:
+        return Engine(settings, domain(auto_compensation=auto), indexes=INDEXES, auto_compensation=auto)
 
-settings = InventorySettings()
-app = create_app(settings, router, engine_life(_engine))
+    return create_app(settings, router, engine_life(engine))
+
 
 if __name__ == "__main__":
-    serve(app, settings)
+    settings = InventorySettings()
+    serve(make_app(settings), settings)

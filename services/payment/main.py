@@ -21,25 +21,26 @@ from services.shared.store import Store, connect
 INDEXES: Final = {Payment.collection: (), ledger.COLLECTION: ()}
 
 
-@asynccontextmanager
-async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
-    # The mock gateway shares the database's server with us, and nothing else.
-    client = connect(settings.mongodb_url)
-    gateway = MockGateway(
-        Ledger(Store(client, settings.database).database[ledger.COLLECTION]),
-        success_rate=settings.payment_success_rate,
-        delay_seconds=settings.payment_delay_seconds,
-    )
-    engine = engine_life(
-        lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=lambda _: effects(gateway))
-    )
-    async with engine(app) as readiness:
-        yield readiness
-    await client.close()
+def make_app(settings: PaymentSettings) -> FastAPI:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        # The mock gateway shares the database's server with us, and nothing else.
+        client = connect(settings.mongodb_url)
+        gateway = MockGateway(
+            Ledger(Store(client, settings.database).database[ledger.COLLECTION]),
+            success_rate=settings.payment_success_rate,
+            delay_seconds=settings.payment_delay_seconds,
+        )
+        engine = engine_life(
+            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=lambda _: effects(gateway))
+        )
+        async with engine(app) as readiness:
+            yield readiness
+        await client.close()
 
+    return create_app(settings, router, life)
 
-settings = PaymentSettings()
-app = create_app(settings, router, life)
 
 if __name__ == "__main__":
-    serve(app, settings)
+    settings = PaymentSettings()
+    serve(make_app(settings), settings)

@@ -1,0 +1,166 @@
+"""The inventory service on real servers: routes, restocking, and older publishers' messages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from services.inventory.main import make_app
+from services.inventory.settings import InventorySettings
+from services.shared.events import Line, PaymentFailed, ProductCreated, ProductDeleted, ReserveStock
+from tests.integration.issuer import Issuer
+from tests.integration.room import Room, eventually, running
+from tests.integration.wires import Wires, wired
+
+
+@pytest_asyncio.fixture
+async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
+    settings = InventorySettings(**room.settings("inventory"), jwks_url=issuer.jwks_url)
+    async with running(make_app(settings)) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def wires(client: httpx.AsyncClient, room: Room) -> AsyncIterator[Wires]:
+    assert client
+    async with wired(room) as wires:
+        yield wires
+
+
+async def stocked(client: httpx.AsyncClient, wires: Wires, product_id: str, pieces: int) -> None:
+    await wires.send(ProductCreated(product_id=product_id, initial_stock=pieces))
+
+    async def there() -> bool:
+        return (await client.get(f"/api/inventory/{product_id}")).is_success
+
+    await eventually(there)
+
+
+async def stock_of(client: httpx.AsyncClient, product_id: str) -> dict[str, Any]:
+    stock: dict[str, Any] = (await client.get(f"/api/inventory/{product_id}")).json()
+    return stock
+
+
+async def test_anybody_may_see_what_there_is(client: httpx.AsyncClient, wires: Wires) -> None:
+    await stocked(client, wires, "lamp", 7)
+    await wires.send(ReserveStock(order_id="order_1", products=(Line("lamp", 2),)))
+    await wires.hear("INVENTORY_RESERVED")
+    assert await stock_of(client, "lamp") == {
+        "productId": "lamp",
+        "available": 5,
+        "reserved": 2,
+        "sold": 0,
+        "discontinued": False,
+    }
+
+
+async def test_a_product_that_is_unknown_or_never_was_is_not_found(
+    client: httpx.AsyncClient, room: Room, wires: Wires
+) -> None:
+    await wires.send(ProductDeleted(product_id="never"))
+
+    async def heard_of() -> bool:
+        return await room.database("inventory")["stock"].count_documents({"_id": "never"}) == 1
+
+    await eventually(heard_of)
+    for product_id in ("unknown", "never"):
+        answer = await client.get(f"/api/inventory/{product_id}")
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_only_administrators_restock(client: httpx.AsyncClient, issuer: Issuer, wires: Wires) -> None:
+    await stocked(client, wires, "lamp", 0)
+    url, more = "/api/inventory/lamp/restock", {"quantity": 3}
+    assert (await client.post(url, json=more)).status_code == 401
+    assert (await client.post(url, json=more, headers=issuer.headers("alice"))).status_code == 403
+    answer = await client.post(url, json=more, headers=issuer.headers("boss", admin=True))
+    assert (answer.status_code, answer.json()["available"]) == (200, 3)
+    assert await stock_of(client, "lamp") == answer.json()
+
+
+async def test_a_restocking_with_a_key_counts_once_even_when_sent_at_once(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 0)
+    url = "/api/inventory/lamp/restock"
+    headers = issuer.headers("boss", admin=True) | {"Idempotency-Key": "monday"}
+    answers = await asyncio.gather(
+        *(client.post(url, json={"quantity": 3}, headers=headers) for _ in range(5))
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert (await stock_of(client, "lamp"))["available"] == 3
+    another = await client.post(url, json={"quantity": 4}, headers=headers)
+    assert another.status_code == 422
+    theirs = issuer.headers("second", admin=True) | {"Idempotency-Key": "monday"}
+    assert (await client.post(url, json={"quantity": 4}, headers=theirs)).json()["available"] == 7
+
+
+@pytest.mark.parametrize("body", [{"quantity": 0}, {"quantity": 1.5}, {"quantity": "3"}, {}, {"more": 3}])
+async def test_a_bad_restocking_is_refused(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires, body: dict[str, Any]
+) -> None:
+    await stocked(client, wires, "lamp", 0)
+    headers = issuer.headers("boss", admin=True)
+    answer = await client.post("/api/inventory/lamp/restock", json=body, headers=headers)
+    assert answer.status_code == 422
+    assert (await stock_of(client, "lamp"))["available"] == 0
+
+
+async def test_what_is_discontinued_is_not_restocked(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 7)
+    await wires.send(ProductDeleted(product_id="lamp"))
+
+    async def discontinued() -> bool:
+        return bool((await stock_of(client, "lamp"))["discontinued"])
+
+    await eventually(discontinued)
+    answer = await client.post(
+        "/api/inventory/lamp/restock", json={"quantity": 1}, headers=issuer.headers("boss", admin=True)
+    )
+    assert answer.status_code == 409
+
+
+async def test_an_older_publisher_is_served_product_by_product(
+    client: httpx.AsyncClient, wires: Wires
+) -> None:
+    await stocked(client, wires, "product_1", 3)
+    reserve = {"orderId": "order_123", "productId": "product_1", "quantity": 2}
+    await wires.send_as_is("inventory", {"type": "RESERVE", "data": reserve})
+    assert await wires.hear("INVENTORY_RESERVED") == {
+        "orderId": "order_123",
+        "products": [{"productId": "product_1", "quantity": 2}],
+    }
+    await wires.send_as_is("inventory", {"type": "RESERVE", "data": reserve | {"orderId": "order_124"}})
+    refused = await wires.hear("INVENTORY_RESERVE_FAILED")
+    assert refused["reason"] == "Insufficient stock. Available: 1, Requested: 2"
+    assert refused["productId"] == "product_1"
+    release = reserve | {"reason": "PAYMENT_FAILED"}
+    await wires.send_as_is("inventory", {"type": "RELEASE", "data": release})
+    await wires.hear("INVENTORY_RELEASED")
+    assert (await stock_of(client, "product_1"))["available"] == 3
+
+
+async def test_a_failed_payment_asks_for_compensation_whatever_the_setting(
+    client: httpx.AsyncClient, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 3)
+    await wires.send(ReserveStock(order_id="order_1", products=(Line("lamp", 2),)))
+    await wires.hear("INVENTORY_RESERVED")
+    failed = {
+        "orderId": "order_1",
+        "transactionId": "txn_failed",
+        "amount": 299.99,
+        "currency": "USD",
+        "reason": "Mock gateway declined the payment",
+        "compensation": True,
+        "products": [{"productId": "lamp", "quantity": 2}],
+    }
+    await wires.send_as_is("inventory-events", {"type": PaymentFailed.type, "data": failed})
+    assert (await wires.hear("INVENTORY_RELEASED"))["products"] == [{"productId": "lamp", "quantity": 2}]
+    assert (await stock_of(client, "lamp"))["available"] == 3

@@ -1,0 +1,324 @@
+"""The payment service and its mock gateway on real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from msgspec import structs
+from pymongo.asynchronous.database import AsyncDatabase
+
+from services.payment import ledger, mock
+from services.payment.gateway import Captured, Charge, Declined, GatewayRefused, GatewayUnavailable, Refund
+from services.payment.ledger import Entry, Kind, Ledger, Status
+from services.payment.main import make_app
+from services.payment.mock import MockGateway
+from services.payment.settings import PaymentSettings
+from services.shared.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
+from services.shared.store import connect
+from tests.integration.issuer import Issuer
+from tests.integration.room import Room, eventually, running
+from tests.integration.wires import Wires, wired
+
+CONFIRMED = OrderConfirmed(
+    order_id="order_1",
+    total_price=Decimal("299.99"),
+    currency="USD",
+    products=(PricedLine("lamp", 1, Decimal("299.99")),),
+    payment_token="tok_success",
+    customer_id="alice",
+)
+CANCELLED = OrderCancelled(order_id="order_1", reason="SAGA_TIMEOUT", email="")
+REFUND = RefundPayment(order_id="order_1", amount=Decimal("299.99"), currency="USD", reason="LATE_PAYMENT")
+CHARGE = Charge(key="order_1:capture", order_id="order_1", amount=29999, currency="USD", token=None)
+GIVE_BACK = Refund(
+    key="order_1:refund", charge_key=CHARGE.key, order_id="order_1", amount=29999, currency="USD"
+)
+
+
+@pytest_asyncio.fixture
+async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
+    settings = PaymentSettings(**room.settings("payment"), jwks_url=issuer.jwks_url)
+    async with running(make_app(settings)) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def wires(client: httpx.AsyncClient, room: Room) -> AsyncIterator[Wires]:
+    assert client
+    async with wired(room) as wires:
+        yield wires
+
+
+def database(room: Room) -> AsyncDatabase[dict[str, Any]]:
+    return room.database("payment")
+
+
+async def entries(room: Room) -> dict[str, dict[str, Any]]:
+    """The gateway's ledger, by key."""
+    found = await database(room)[ledger.COLLECTION].find().to_list()
+    return {entry["_id"]: entry for entry in found}
+
+
+async def becomes(room: Room, state: str) -> None:
+    async def so() -> bool:
+        return await database(room)["payments"].count_documents({"_id": "order_1", "state": state}) == 1
+
+    await eventually(so)
+
+
+# --- the service --------------------------------------------------------------------------------------------
+
+
+async def test_a_confirmed_order_is_charged_once(wires: Wires, room: Room) -> None:
+    id_ = await wires.send(CONFIRMED)
+    succeeded = await wires.hear("PAYMENT_SUCCEEDED")
+    assert (succeeded["amount"], succeeded["currency"]) == ("299.99", "USD")
+    (entry,) = (await entries(room)).values()
+    assert entry.pop("at")
+    assert entry == {
+        "_id": "order_1:capture",
+        "orderId": "order_1",
+        "kind": "capture",
+        "amount": 29999,
+        "currency": "USD",
+        "status": "captured",
+        "transactionId": succeeded["transactionId"],
+    }
+    await wires.send(CONFIRMED, id_)
+    await wires.hear_nothing("PAYMENT_SUCCEEDED", during=0.5)
+    await wires.send(CONFIRMED)
+    assert await wires.hear("PAYMENT_SUCCEEDED") == succeeded
+    assert len(await entries(room)) == 1
+
+
+async def test_a_declined_charge_says_why(wires: Wires, room: Room) -> None:
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_declined"))
+    assert (await wires.hear("PAYMENT_FAILED"))["reason"] == "Mock gateway declined the payment"
+    assert (await entries(room))["order_1:capture"]["status"] == "declined"
+
+
+async def test_an_older_publishers_order_without_an_envelope_is_charged(wires: Wires) -> None:
+    product = {"productId": "product_1", "quantity": 2, "price": 99.99}
+    order = {"orderId": "order_123", "totalPrice": 199.98, "currency": "USD", "products": [product]}
+    await wires.send_as_is("STOCK_RESERVED", order | {"paymentToken": "tok_success"})
+    assert (await wires.hear("PAYMENT_SUCCEEDED"))["amount"] == "199.98"
+
+
+async def test_a_cancelled_order_is_not_charged(wires: Wires, room: Room) -> None:
+    await wires.send(CANCELLED)
+    await becomes(room, "VOIDED")
+    await wires.send(CONFIRMED)
+    await wires.hear_nothing("PAYMENT_SUCCEEDED", "PAYMENT_FAILED", during=0.5)
+    assert await entries(room) == {}
+
+
+async def test_a_refund_gives_back_what_was_captured_once(wires: Wires, room: Room) -> None:
+    await wires.send(CONFIRMED)
+    await wires.hear("PAYMENT_SUCCEEDED")
+    await wires.send(REFUND)
+    refunded = await wires.hear("PAYMENT_REFUNDED")
+    await wires.send(REFUND)
+    assert await wires.hear("PAYMENT_REFUNDED") == refunded
+    found = await entries(room)
+    assert {key: entry["status"] for key, entry in found.items()} == {
+        "order_1:capture": "captured",
+        "order_1:refund": "refunded",
+    }
+    assert refunded["refundId"] == found["order_1:refund"]["transactionId"]
+
+
+async def test_an_intent_that_a_dead_process_left_is_resolved(
+    room: Room, issuer: Issuer, client: httpx.AsyncClient, wires: Wires
+) -> None:
+    """It had written down what it was about to do, and had done it."""
+    await MockGateway(Ledger(database(room)[ledger.COLLECTION]), success_rate=1, delay_seconds=0).capture(
+        structs.replace(CHARGE, token="tok_success")
+    )
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_declined"))
+    await wires.hear("PAYMENT_SUCCEEDED")
+    answer = await client.get("/api/payments/order_1", headers=issuer.headers("alice"))
+    assert answer.json()["status"] == "CAPTURED"
+
+
+async def test_a_cancellation_does_not_make_an_open_charge_forgotten(
+    wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mock, "SLOW_SECONDS", 1.0)
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_slow"))
+    await becomes(room, "CAPTURING")
+    await wires.send(CANCELLED)
+
+    async def noted() -> bool:
+        return await database(room)["payments"].count_documents({"cancelRequested": True}) == 1
+
+    await eventually(noted)
+    await wires.hear("PAYMENT_SUCCEEDED")
+    await becomes(room, "CAPTURED")
+
+
+async def test_a_slow_charge_holds_up_nobody(wires: Wires) -> None:
+    await wires.send(structs.replace(CONFIRMED, order_id="slow", payment_token="tok_slow"))
+    await wires.send(CONFIRMED)
+    async with asyncio.timeout(mock.SLOW_SECONDS / 2):
+        assert (await wires.hear("PAYMENT_SUCCEEDED"))["orderId"] == "order_1"
+
+
+async def test_a_gateway_that_fails_for_a_while_charges_in_the_end(
+    wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mock, "ERROR_SECONDS", 0.5)
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_error"))
+    await becomes(room, "CAPTURING")
+    assert (await wires.hear("PAYMENT_SUCCEEDED"))["orderId"] == "order_1"
+    assert len(await entries(room)) == 1
+
+
+async def test_a_payment_is_shown_to_its_owner_and_to_administrators_only(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await wires.send(CONFIRMED)
+    succeeded = await wires.hear("PAYMENT_SUCCEEDED")
+    url = "/api/payments/order_1"
+    assert (await client.get(url)).status_code == 401
+    assert (await client.get(url, headers=issuer.headers("mallory"))).status_code == 404
+    owner = await client.get(url, headers=issuer.headers("alice"))
+    body = owner.json()
+    assert body.pop("createdAt") <= body.pop("updatedAt")
+    assert body == {
+        "orderId": "order_1",
+        "status": "CAPTURED",
+        "amount": "299.99",
+        "currency": "USD",
+        "transactionId": succeeded["transactionId"],
+        "refundId": None,
+        "reason": None,
+        "cancelRequested": False,
+        "attention": [],
+    }
+    admin = await client.get(url, headers=issuer.headers("boss", admin=True))
+    assert admin.json() == owner.json()
+
+
+async def test_a_payment_of_nobody_known_is_shown_to_administrators_only(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires, room: Room
+) -> None:
+    await wires.send(CANCELLED)
+    await becomes(room, "VOIDED")
+    url = "/api/payments/order_1"
+    assert (await client.get(url, headers=issuer.headers("alice"))).status_code == 404
+    body = (await client.get(url, headers=issuer.headers("boss", admin=True))).json()
+    assert (body["status"], body["amount"], body["currency"]) == ("VOIDED", None, None)
+
+
+# --- the mock gateway ---------------------------------------------------------------------------------------
+
+
+def gateway(room: Room, success_rate: float = 1) -> MockGateway:
+    return MockGateway(Ledger(database(room)[ledger.COLLECTION]), success_rate=success_rate, delay_seconds=0)
+
+
+def charges(count: int) -> list[Charge]:
+    return [structs.replace(CHARGE, key=f"{n}:capture", order_id=str(n)) for n in range(count)]
+
+
+async def test_a_key_replayed_gets_what_it_got_whatever_the_odds_are_now(room: Room) -> None:
+    captured = await gateway(room, success_rate=1).capture(CHARGE)
+    assert await gateway(room, success_rate=0).capture(CHARGE) == captured
+    assert await gateway(room).lookup(CHARGE.key) == captured
+    assert isinstance(captured, Captured)
+
+
+async def test_a_decline_replayed_is_a_decline(room: Room) -> None:
+    declined = await gateway(room, success_rate=0).capture(CHARGE)
+    assert isinstance(declined, Declined)
+    assert await gateway(room, success_rate=1).capture(CHARGE) == declined
+
+
+async def test_a_key_replayed_at_the_same_time_is_charged_once(room: Room) -> None:
+    same = gateway(room)
+    results = await asyncio.gather(*(same.capture(CHARGE) for _ in range(5)), gateway(room).capture(CHARGE))
+    assert len(set(map(str, results))) == 1
+    assert len(await entries(room)) == 1
+
+
+@pytest.mark.parametrize("change", [{"amount": 1}, {"currency": "EUR"}, {"order_id": "other"}])
+async def test_a_key_replayed_for_something_else_is_an_error(room: Room, change: dict[str, Any]) -> None:
+    await gateway(room).capture(CHARGE)
+    with pytest.raises(GatewayRefused, match="was used for another capture"):
+        await gateway(room).capture(structs.replace(CHARGE, **change))
+
+
+async def test_charges_succeed_at_their_rate_by_their_key_alone(room: Room) -> None:
+    made = charges(400)
+    mixed = gateway(room, success_rate=0.9)
+    first = await asyncio.gather(*map(mixed.capture, made))
+    await database(room)[ledger.COLLECTION].delete_many({})
+    assert await asyncio.gather(*map(mixed.capture, made)) == first
+    assert 330 <= sum(isinstance(result, Captured) for result in first) <= 385
+
+
+async def test_charges_made_at_the_same_time_are_written_together(room: Room) -> None:
+    before = await _inserts(room)
+    await asyncio.gather(*map(gateway(room).capture, charges(100)))
+    assert len(await entries(room)) == 100
+    assert await _inserts(room) - before <= 3
+
+
+async def _inserts(room: Room) -> int:
+    status = await room.mongodb.admin.command("serverStatus")
+    return int(status["metrics"]["commands"]["insert"]["total"])
+
+
+async def test_only_what_was_captured_can_be_refunded(room: Room) -> None:
+    mocked = gateway(room)
+    with pytest.raises(GatewayRefused, match="no capture"):
+        await mocked.refund(GIVE_BACK)
+    await mocked.capture(structs.replace(CHARGE, token="tok_declined"))
+    with pytest.raises(GatewayRefused, match="no capture"):
+        await mocked.refund(GIVE_BACK)
+
+
+async def test_a_refund_replayed_is_made_once(room: Room) -> None:
+    mocked = gateway(room)
+    await mocked.capture(CHARGE)
+    refunded = await mocked.refund(GIVE_BACK)
+    assert await mocked.refund(GIVE_BACK) == refunded
+    assert await mocked.lookup(GIVE_BACK.key) == refunded
+    with pytest.raises(GatewayRefused, match="no capture of 1 USD"):
+        await mocked.refund(structs.replace(GIVE_BACK, amount=1))
+
+
+async def test_what_was_never_done_is_not_found(room: Room) -> None:
+    assert await gateway(room).lookup("unknown") is None
+
+
+async def test_a_ledger_that_is_away_leaves_the_outcome_unknown() -> None:
+    async with connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50") as client:
+        away = MockGateway(Ledger(client["away"][ledger.COLLECTION]), success_rate=1, delay_seconds=0)
+        results = await asyncio.gather(
+            away.capture(CHARGE), away.refund(GIVE_BACK), away.lookup("key"), return_exceptions=True
+        )
+    assert [type(result) for result in results] == [GatewayUnavailable] * 3
+
+
+async def test_whoever_gives_up_waiting_does_not_disturb_the_others(room: Room) -> None:
+    shared = Ledger(database(room)[ledger.COLLECTION])
+    one = Entry(
+        id="1:capture",
+        order_id="1",
+        kind=Kind.CAPTURE,
+        amount=1,
+        currency="USD",
+        status=Status.CAPTURED,
+        transaction_id="txn_1",
+    )
+    impatient = asyncio.create_task(shared.enter(one))
+    patient = asyncio.create_task(shared.enter(structs.replace(one, id="2:capture")))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await patient).id == "2:capture"
+    assert set(await entries(room)) == {"1:capture", "2:capture"}

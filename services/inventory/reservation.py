@@ -136,7 +136,7 @@ LINES: Final[dict[tuple[LineState | None, type[Event]], Rule]] = {
     (REFUSED, PaymentFailed): STAYS,
     (REFUSED, OrderPaid): NOT_SOLD,
     # Late reservations find the tombstone; so does a payment that its own refund overtook.
-    (RELEASED, ReserveStock): Rule(HELD, HOLD),
+    (RELEASED, ReserveStock): STAYS,
     (RELEASED, ReleaseStock): STAYS,
     (RELEASED, PaymentFailed): STAYS,
     (RELEASED, OrderPaid): Rule(None, when=by_refund, otherwise=NOT_SOLD),

@@ -1,0 +1,44 @@
+"""Do the books balance? From outside by the shop's own answers, from inside by sagactl's checker."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+from tests.e2e.customers import Body, Customer
+from tests.e2e.release import Release
+
+KEPT = {"CAPTURED"}
+NOT_KEPT = {"DECLINED", "VOIDED", "REFUNDED", None}
+
+
+async def balance(admin: Customer, orders: Mapping[str, Body], initial: Mapping[str, int]) -> Counter[str]:
+    """Wait until all orders have settled, compare them with stock and payments; count them by status."""
+    limit = asyncio.Semaphore(16)
+
+    async def settle(name: str) -> tuple[Body, Body | None]:
+        async with limit:
+            return await admin.settled(name, seconds=240), await admin.payment(name)
+
+    ended = await asyncio.gather(*map(settle, orders))
+    sold: Counter[str] = Counter()
+    for order, payment in ended:
+        state = payment["status"] if payment else None
+        assert order["status"] in {"PAID", "CANCELLED", "REFUNDED"}, order
+        assert state in (KEPT if order["status"] == "PAID" else NOT_KEPT), (order, payment)
+        if order["status"] == "PAID":
+            assert payment is not None
+            assert payment["amount"] == order["totalPrice"]
+            for line in order["products"]:
+                sold[line["productId"]] += line["quantity"] if line["state"] == "SOLD" else 0
+    for product, stock in initial.items():
+        assert await admin.stock(product) == {
+            "available": stock - sold[product],
+            "reserved": 0,
+            "sold": sold[product],
+        }
+    return Counter(order["status"] for order, _ in ended)
+
+
+async def check(release: Release) -> str:
+    """Run the checker inside of the cluster; it exits 1, and so this raises, where an invariant is broken."""
+    return await release.tool("python", "-m", "sagactl", "check")

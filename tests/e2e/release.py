@@ -1,0 +1,166 @@
+"""The installed release, as kubectl and helm see it."""
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts/sagashop"
+SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
+CACHE = Path(os.environ.get("SAGASHOP_CACHE", Path.home() / ".cache/sagashop"))
+
+
+class CommandError(RuntimeError):
+    """What a command that failed had to say."""
+
+
+def environment() -> dict[str, str]:
+    """KUBECONFIG as given, else that of the project's own cluster; its tools, where there are no others."""
+    given = os.environ.get("KUBECONFIG", str(CACHE / "run/admin.conf"))
+    return {**os.environ, "KUBECONFIG": given, "PATH": f"{os.environ['PATH']}:{CACHE / 'tools'}"}
+
+
+async def run(*command: str | Path, stdin: str = "") -> str:
+    """Run a command and return what it prints; raise CommandError with its complaint."""
+    surroundings = environment()
+    program = shutil.which(command[0], path=surroundings["PATH"])
+    if program is None:
+        raise CommandError(f"{command[0]} is not here: k8s/local/build.sh tools")
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *map(str, command[1:]),
+        env=surroundings,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await process.communicate(stdin.encode())
+    if process.returncode:
+        raise CommandError(
+            f"{' '.join(map(str, command))}: {complained.decode()[-4000:]}{said.decode()[-4000:]}"
+        )
+    return said.decode()
+
+
+Found = TypeVar("Found")
+
+
+async def until(
+    look: Callable[[], Awaitable[Found]], good: Callable[[Found], object] = bool, *, seconds: float, what: str
+) -> Found:
+    """Look until what is found is good. Raise TimeoutError with what was found last."""
+    end = time.monotonic() + seconds
+    while True:
+        found = await look()
+        if good(found):
+            return found
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds:g} s; last seen: {found}")
+        await asyncio.sleep(0.5)
+
+
+@dataclass(frozen=True)
+class Release:
+    name: str
+    namespace: str
+    values: tuple[Path, ...]
+
+    async def kubectl(self, *arguments: str | Path, stdin: str = "") -> str:
+        return await run("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin)
+
+    async def get(self, *what: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self.kubectl("get", *what, "--output", "json"))
+        return found
+
+    async def install(self) -> float:
+        """Install and wait until all is ready; return the seconds it took."""
+        return await self._helm("install", "--wait-for-jobs")
+
+    async def upgrade(self, *settings: str) -> float:
+        return await self._helm("upgrade", "--wait-for-jobs", *(f"--set={setting}" for setting in settings))
+
+    async def test(self) -> str:
+        return await run(
+            "helm", "test", self.name, "--namespace", self.namespace, "--logs", "--timeout", "5m"
+        )
+
+    async def uninstall(self) -> float:
+        begin = time.monotonic()
+        await run("helm", "uninstall", self.name, "--namespace", self.namespace, "--wait", "--timeout", "5m")
+        return time.monotonic() - begin
+
+    async def _helm(self, verb: str, *options: str) -> float:
+        begin = time.monotonic()
+        files = [f"--values={file}" for file in self.values]
+        namespace = ("--namespace", self.namespace)
+        await run("helm", verb, self.name, CHART, *namespace, *files, "--wait", "--timeout", "10m", *options)
+        return time.monotonic() - begin
+
+    async def pods(self, service: str) -> list[str]:
+        """Name the running pods of a chart."""
+        chart = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/name={service}"
+        selector = f"{chart},app.kubernetes.io/component in (server, controller)"
+        found = await self.get("pods", "--selector", selector)
+        return [
+            pod["metadata"]["name"] for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    async def kill(self, pod: str) -> None:
+        """Kill as a machine that loses its power would: no SIGTERM, no drain."""
+        await self.kubectl("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
+
+    async def scale(self, service: str, replicas: int) -> None:
+        """Scale, and wait until just so many pods are there and ready."""
+        deployment = f"deployment/{self.name}-{service}"
+        await self.kubectl("scale", deployment, f"--replicas={replicas}")
+        await self.ready(deployment)
+
+        async def present() -> int:
+            return len(await self.pods(service))
+
+        await until(present, lambda count: count == replicas, seconds=90, what=f"{service} at {replicas}")
+
+    async def ready(self, workload: str) -> None:
+        await self.kubectl("rollout", "status", workload, "--timeout=240s")
+
+    async def all_ready(self) -> None:
+        """Wait until every workload of the release is as it should be."""
+        found = await self.get("deployments,statefulsets")
+        for one in found["items"]:
+            await self.ready(f"{one['kind'].lower()}/{one['metadata']['name']}")
+
+    async def tool(self, *command: str) -> str:
+        """Run a command in the toolbox, inside of the cluster."""
+        return await self.kubectl("exec", f"deployment/{self.name}-sagactl", "--", *command)
+
+    async def secret(self, name: str) -> dict[str, str]:
+        found = await self.kubectl(
+            "get",
+            "secret",
+            name,
+            "--output",
+            "go-template={{range $k, $v := .data}}{{$k}} {{base64decode $v}}\n{{end}}",
+        )
+        return dict(line.split(" ", 1) for line in found.splitlines())
+
+    async def door(self) -> str:
+        """Find the gateway's address outside of the cluster: a node's port."""
+        service = await self.get("service", f"{self.name}-gateway")
+        node = (await self.get("nodes"))["items"][0]
+        [address] = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
+        return os.environ.get("SHOP_URL", f"http://{address}:{service['spec']['ports'][0]['nodePort']}")
+
+    async def gone(self) -> None:
+        """Leave nothing of an earlier run."""
+        with suppress(CommandError):
+            await run(
+                "helm", "uninstall", self.name, "--namespace", self.namespace, "--wait", "--timeout", "2m"
+            )
+        await run("kubectl", "delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=180s")

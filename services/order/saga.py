@@ -65,6 +65,13 @@ def refused_beside_held(order: Order, event: StockUnavailable) -> bool:
     return one_product_refused(order, event) or some_line_held(order, event)
 
 
+def not_kept_anyway(order: Order, event: StockUnavailable) -> bool:
+    """Asked for again, by itself perhaps, what was refused or given back before is refused."""
+    gone = {line.product_id for line in order.lines if line.state in {LineState.REFUSED, LineState.RELEASED}}
+    named = {event.product_id} if event.product_id else {line.product_id for line in event.missing}
+    return bool(named) and named <= gone
+
+
 def paid_as_asked(order: Order, event: PaymentSucceeded) -> bool:
     return event.currency == order.currency and _minor(event) == order.total and _nothing_released(order)
 
@@ -306,6 +313,7 @@ _STOCK_TWICE: Final = (
     Duplicate(when=names_our_lines),
     Attention("a reservation that is not the order's lines"),
 )
+_REFUSED_TWICE: Final = (Duplicate(when=not_kept_anyway), Attention("refused after it was reserved"))
 _CAPTURE_TWICE: Final = (Duplicate(when=same_capture), Attention("captured a second time"))
 
 # The rows of a cell are tried in turn; the last one always holds.
@@ -337,7 +345,7 @@ SAGA: Final[
     (PENDING, RequestRefund): (Forbid("the order is not paid yet: cancel it instead"),),
     # ---
     (CONFIRMED, StockReserved): _STOCK_TWICE,
-    (CONFIRMED, StockUnavailable): (Attention("refused after it was reserved"),),
+    (CONFIRMED, StockUnavailable): _REFUSED_TWICE,
     (CONFIRMED, StockReleased): (Step(CONFIRMED, lines_released),),
     (CONFIRMED, PaymentSucceeded): (
         Step(PAID, lines_sold, (order_paid,), when=paid_as_asked),
@@ -354,7 +362,7 @@ SAGA: Final[
     (CONFIRMED, RequestRefund): (Forbid("the order is not paid yet: cancel it instead"),),
     # ---
     (PAID, StockReserved): _STOCK_TWICE,
-    (PAID, StockUnavailable): (Attention("refused after it was sold"),),
+    (PAID, StockUnavailable): _REFUSED_TWICE,
     (PAID, StockReleased): (Attention("given back after it was sold"),),
     (PAID, PaymentSucceeded): _CAPTURE_TWICE,
     (PAID, PaymentFailed): (Attention("declined after it was captured"),),
@@ -385,7 +393,11 @@ SAGA: Final[
     (CANCELLED, RequestRefund): (Forbid("the order is cancelled: what was paid comes back by itself"),),
     # ---
     (REFUNDING, StockReserved): _STOCK_TWICE,
-    (REFUNDING, StockUnavailable): (Attention("refused after it was sold"),),
+    (REFUNDING, StockUnavailable): (
+        # Its stock is on its way back: who asks for it again is refused.
+        Duplicate(when=refund_done),
+        *_REFUSED_TWICE,
+    ),
     (REFUNDING, StockReleased): (
         Step(REFUNDED, release_answered, (order_refunded,), when=refund_done),
         Attention("given back before the money was"),
@@ -401,7 +413,7 @@ SAGA: Final[
     (REFUNDING, RequestRefund): (Duplicate(),),
     # ---
     (REFUNDED, StockReserved): _STOCK_TWICE,
-    (REFUNDED, StockUnavailable): (Attention("refused after it was sold"),),
+    (REFUNDED, StockUnavailable): (Duplicate(),),
     (REFUNDED, StockReleased): (Duplicate(),),
     (REFUNDED, PaymentSucceeded): _CAPTURE_TWICE,
     (REFUNDED, PaymentFailed): (Attention("declined after it was captured"),),

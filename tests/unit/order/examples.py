@@ -54,6 +54,7 @@ CONFIRMED: Final = order(Status.CONFIRMED, _HELD, _HELD)
 CONFIRMED_PARTIAL: Final = order(Status.CONFIRMED, _HELD, _REFUSED, fulfilment="partial", total=20000)
 CONFIRMED_GIVEN_BACK: Final = order(Status.CONFIRMED, _RELEASED, _RELEASED, stock_compensation=Progress.DONE)
 PAID: Final = order(Status.PAID, _SOLD, _SOLD, **_PAID_BY)
+PAID_PARTIAL: Final = order(Status.PAID, _SOLD, _REFUSED, fulfilment="partial", total=20000, **_PAID_BY)
 REFUSED: Final = order(Status.CANCELLED, _REFUSED, _REFUSED, cancellation_reason="OUT_OF_STOCK")
 CANCELLED: Final = order(
     Status.CANCELLED,
@@ -68,6 +69,7 @@ CANCELLED_GIVEN_BACK: Final = order(Status.CANCELLED, _RELEASED, _RELEASED, stoc
 CANCELLED_CAPTURED: Final = structs.replace(CANCELLED_GIVEN_BACK, refund=Progress.PENDING, **_PAID_BY)
 CANCELLED_MONEY_BACK: Final = structs.replace(CANCELLED_GIVEN_BACK, refund=Progress.DONE, **_PAID_BY)
 REFUNDING: Final = order(Status.REFUNDING, _SOLD, _SOLD, refund=Progress.PENDING, **_PAID_BY)
+REFUNDING_PARTIAL: Final = structs.replace(PAID_PARTIAL, status=Status.REFUNDING, refund=Progress.PENDING)
 REFUNDING_MONEY_BACK: Final = structs.replace(
     REFUNDING, refund=Progress.DONE, stock_compensation=Progress.PENDING, releases_open=1
 )

@@ -6,6 +6,7 @@ The expectations are written from the design, not from the table: they fail wher
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import structs
 
 from services.order import saga
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
@@ -72,6 +73,11 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.CONFIRMED_PARTIAL, eg.LAMP_WITHOUT_DESK, DUPLICATE),
     (eg.CONFIRMED, eg.UNAVAILABLE, ATTENTION),
     (eg.CONFIRMED, eg.DESK_UNAVAILABLE, ATTENTION),
+    (eg.CONFIRMED_PARTIAL, eg.DESK_UNAVAILABLE, DUPLICATE),  # it went on without the desk
+    (eg.CONFIRMED_PARTIAL, eg.UNAVAILABLE, DUPLICATE),
+    (eg.CONFIRMED_GIVEN_BACK, eg.UNAVAILABLE, DUPLICATE),
+    (eg.CONFIRMED_PARTIAL, structs.replace(eg.DESK_UNAVAILABLE, product_id="lamp"), ATTENTION),
+    (eg.CONFIRMED_PARTIAL, structs.replace(eg.UNAVAILABLE, missing=()), ATTENTION),
     (eg.CONFIRMED, eg.BOTH_RELEASED, Step(CONFIRMED)),
     (eg.CONFIRMED, eg.CAPTURED, Step(PAID, ("ORDER_PAID",))),
     (eg.CONFIRMED_PARTIAL, eg.captured("200.00"), Step(PAID, ("ORDER_PAID",))),
@@ -89,6 +95,7 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PAID, eg.BOTH_RESERVED, DUPLICATE),
     (eg.PAID, eg.WRONG_QUANTITY, ATTENTION),
     (eg.PAID, eg.UNAVAILABLE, ATTENTION),
+    (eg.PAID_PARTIAL, eg.DESK_UNAVAILABLE, DUPLICATE),
     (eg.PAID, eg.BOTH_RELEASED, ATTENTION),
     (eg.PAID, eg.CAPTURED, DUPLICATE),
     (eg.PAID, eg.CAPTURED_AGAIN, ATTENTION),
@@ -122,6 +129,8 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.REFUNDING, eg.BOTH_RESERVED, DUPLICATE),
     (eg.REFUNDING, eg.STRANGE_RESERVED, ATTENTION),
     (eg.REFUNDING, eg.UNAVAILABLE, ATTENTION),
+    (eg.REFUNDING_PARTIAL, eg.DESK_UNAVAILABLE, DUPLICATE),
+    (eg.REFUNDING_MONEY_BACK, eg.UNAVAILABLE, DUPLICATE),  # being released
     (eg.REFUNDING, eg.BOTH_RELEASED, ATTENTION),
     (eg.REFUNDING_MONEY_BACK, eg.BOTH_RELEASED, Step(REFUNDED, ("ORDER_REFUNDED",))),
     (eg.REFUNDING, eg.CAPTURED, DUPLICATE),
@@ -135,7 +144,7 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     # --- REFUNDED: the end
     (eg.REFUNDED, eg.BOTH_RESERVED, DUPLICATE),
     (eg.REFUNDED, eg.WRONG_QUANTITY, ATTENTION),
-    (eg.REFUNDED, eg.UNAVAILABLE, ATTENTION),
+    (eg.REFUNDED, eg.UNAVAILABLE, DUPLICATE),  # asked for again, what is released is refused
     (eg.REFUNDED, eg.BOTH_RELEASED, DUPLICATE),
     (eg.REFUNDED, eg.CAPTURED, DUPLICATE),
     (eg.REFUNDED, eg.CAPTURED_AGAIN, ATTENTION),

@@ -1,0 +1,251 @@
+"""The whole choreography in memory: the services' rules, and a bus that is as bad as a real one can be.
+
+What the engine does around the rules is done here in the same order: decode, intent, effect, inbox,
+decision, outbox. Whoever drives it decides what is delivered when, what comes twice, and who crashes where.
+"""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from msgspec import structs
+
+from services.inventory.domain import domain as inventory_domain
+from services.order.domain import DOMAIN as ORDER
+from services.payment.domain import DOMAIN as PAYMENT
+from services.payment.domain import intend
+from services.payment.gateway import Captured, Declined, Refunded
+from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.shared import topology, wire
+from services.shared.decisions import Decision, Message, Premature, Refused, Rejected
+from services.shared.events import CONSUMES, Event, OrderConfirmed, RefundPayment
+from services.shared.outbox import entries_of
+from tests.unit.memory import NOW, Memory
+
+SERVICES: Final = ("order", "inventory", "payment")
+SERVICE_OF: Final = {queue: service for service in SERVICES for queue in CONSUMES[service]}
+WITH_EFFECTS: Final = frozenset(CONSUMES["payment"])
+# Once everything else has been delivered, so many more tries: the retry ladder's.
+TRIES: Final = 4
+
+
+class Fate(StrEnum):
+    """What goes wrong around a delivery."""
+
+    NOTHING = "nothing"
+    # The consumer died before it committed anything.
+    CRASH_BEFORE_COMMIT = "crash before commit"
+    # ... after it committed and before it acknowledged.
+    CRASH_BEFORE_ACK = "crash before ack"
+    # ... between publishing and deleting the outbox row.
+    PUBLISHED_TWICE = "published twice"
+
+
+class Answer(StrEnum):
+    """How the payment gateway answers."""
+
+    CLEAR = "clear"
+    # It did what was asked, and we never heard of it.
+    LOST = "lost"
+    DOWN = "down"
+    # It did what was asked, and we died before we wrote it down.
+    CRASH = "crash"
+
+
+class Envelope(NamedTuple):
+    queue: str
+    id: str
+    body: bytes
+    attempts: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.queue}/{self.id}"
+
+
+class Asked(NamedTuple):
+    """The intent is stored, and the gateway is being asked."""
+
+    envelope: Envelope
+    message: Message
+    intent: Payment
+
+
+class Entry(NamedTuple):
+    """Of the gateway's own ledger."""
+
+    order_id: str
+    kind: str
+    amount: int
+    currency: str
+    ok: bool
+
+
+class Bus:
+    """Queues without any order, a retry queue for all, dead letters, an inbox that may be switched off."""
+
+    def __init__(self, *, inbox: bool, auto_compensation: bool) -> None:
+        self.memories = {
+            "order": Memory(ORDER),
+            "inventory": Memory(inventory_domain(auto_compensation=auto_compensation)),
+            "payment": Memory(PAYMENT),
+        }
+        self.bindings = defaultdict[str, list[str]](list)
+        for service in SERVICES:
+            bound = topology.subscriptions(service, auto_compensation=auto_compensation)
+            for queue, events in bound.items():
+                for event in events:
+                    self.bindings[event.type].append(queue)
+        self.queued: list[Envelope] = []
+        self.retrying: list[Envelope] = []
+        self.asking: list[Asked] = []
+        self.dead: list[tuple[Envelope, str]] = []
+        self.ledger: dict[str, Entry] = {}
+        self.published = defaultdict[str, list[Event]](list)
+        self.now: datetime = NOW
+        self._inbox: set[str] | None = set() if inbox else None
+        self._commands = 0
+
+    # --- in ---------------------------------------------------------------------------------------------
+
+    def publish(self, type_: str, id_: str, body: bytes) -> None:
+        for queue in self.bindings[type_]:
+            self.queued.append(Envelope(queue, id_, body))
+
+    def send(self, queue: str, body: bytes) -> None:
+        """As an older publisher does: to the queue itself, without an id."""
+        self.queued.append(Envelope(queue, wire.content_id(queue, body), body))
+
+    def command(self, service: str, command: object) -> Decision | None:
+        """None where the state forbids it."""
+        self._commands += 1
+        message = Message(id=f"command-{self._commands}", source="http", body=command, at=self.now)
+        try:
+            decision = self.memories[service].decide(message)
+        except Refused:
+            return None
+        self._emit(message, decision)
+        return decision
+
+    def tick(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    # --- out --------------------------------------------------------------------------------------------
+
+    def deliver(self, envelope: Envelope, fate: Fate = Fate.NOTHING, *, last_try: bool = False) -> None:
+        self.queued.remove(envelope)
+        message = Message(
+            id=envelope.id,
+            source=envelope.queue,
+            body=wire.decode(envelope.queue, envelope.body),
+            at=self.now,
+            last_try=last_try,
+        )
+        if envelope.queue in WITH_EFFECTS and self._intend(envelope, message):
+            return
+        self._commit(envelope, message, fate)
+
+    def _intend(self, envelope: Envelope, message: Message) -> bool:
+        memory = self.memories["payment"]
+        before = memory.get(Payment, message.body.order_id)  # type: ignore[attr-defined]  # an order's event
+        intent = intend(before, message)
+        if intent is None:
+            return False
+        if intent is not before:
+            memory.store([intent])
+        self.asking.append(Asked(envelope, message, intent))
+        return True
+
+    def answer(self, asked: Asked, answer: Answer, fate: Fate = Fate.NOTHING, *, accept: bool = True) -> None:
+        """The gateway answers, or does not: `accept` decides on a charge that it sees for the first time."""
+        self.asking.remove(asked)
+        if answer is Answer.DOWN:
+            self.retrying.append(asked.envelope)
+            return
+        outcome = self._perform(asked, accept=accept)
+        if answer is Answer.LOST:
+            self.retrying.append(asked.envelope)
+        elif answer is Answer.CRASH:
+            self.queued.append(asked.envelope)
+        else:
+            self._commit(asked.envelope, structs.replace(asked.message, body=outcome), fate)
+
+    def _perform(self, asked: Asked, *, accept: bool) -> ChargeOutcome | RefundOutcome:
+        payment = asked.intent
+        match asked.message.body:
+            case OrderConfirmed() as event:
+                key, kind, ok = payment.capture_key, "capture", accept
+            case RefundPayment() as event:
+                key, kind, ok = payment.refund_key, "refund", True
+                assert self.ledger[payment.capture_key].ok, "a refund of what was not captured"
+            case other:
+                raise AssertionError(f"{other!r} has no effect")
+        assert payment.amount is not None
+        assert payment.currency is not None
+        wanted = Entry(payment.id, kind, payment.amount, payment.currency, ok)
+        entry = self.ledger.setdefault(key, wanted)
+        assert entry._replace(ok=ok) == wanted, "a key was used for something else"
+        if isinstance(event, RefundPayment):
+            return RefundOutcome(event, Refunded(f"re_{key}"))
+        return ChargeOutcome(event, Captured(f"txn_{key}") if entry.ok else Declined(f"txn_{key}", "declined"))
+
+    def _commit(self, envelope: Envelope, message: Message, fate: Fate) -> None:
+        if fate is Fate.CRASH_BEFORE_COMMIT:
+            self.queued.append(envelope)
+            return
+        if self._inbox is not None and envelope.key in self._inbox:
+            return
+        try:
+            decision = self.memories[SERVICE_OF[envelope.queue]].decide(message)
+        except Premature:
+            self.retrying.append(envelope)
+            return
+        except Rejected as error:
+            self.dead.append((envelope, str(error)))
+            return
+        if self._inbox is not None:
+            self._inbox.add(envelope.key)
+        self._emit(message, decision)
+        if fate is Fate.PUBLISHED_TWICE:
+            self._emit(message, decision, again=True)
+        if fate is Fate.CRASH_BEFORE_ACK:
+            self.queued.append(envelope)
+
+    def _emit(self, message: Message, decision: Decision, *, again: bool = False) -> None:
+        for entry, event in zip(entries_of(message, decision), decision.events, strict=True):
+            self.publish(entry.type, entry.id, entry.body.encode())
+            if not again:
+                self.published[event.subject].append(event)
+
+    def retry(self, envelope: Envelope) -> None:
+        self.retrying.remove(envelope)
+        self.queued.append(envelope)
+
+    def duplicate(self, envelope: Envelope) -> None:
+        self.queued.append(envelope)
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Everything is well again: what is under way arrives, and what waits is tried as often as it may be."""
+        while self.queued or self.asking or self.retrying:
+            while self.queued or self.asking:
+                for asked in tuple(self.asking):
+                    self.answer(asked, Answer.CLEAR)
+                for envelope in tuple(self.queued):
+                    self.deliver(envelope, last_try=envelope.attempts >= TRIES - 1)
+            waiting, self.retrying = self.retrying, []
+            for envelope in waiting:
+                if envelope.attempts >= TRIES:
+                    self.dead.append((envelope, "tried too often"))
+                else:
+                    self.queued.append(envelope._replace(attempts=envelope.attempts + 1))
+
+    @property
+    def payments(self) -> dict[str, Payment]:
+        return {payment.id: payment for payment in self.memories["payment"].all(Payment)}
+
+    @property
+    def capturing(self) -> list[str]:
+        return [id_ for id_, payment in self.payments.items() if payment.state is PaymentState.CAPTURING]

@@ -123,11 +123,12 @@ class Processes:
 
 def _alive(process: psutil.Process) -> bool:
     """Whether it runs; reaps it when it is a child of ours that has ended."""
-    with suppress(psutil.TimeoutExpired):
-        process.wait(timeout=0)
-        return False
     try:
         # A stranger's child may wait long to be reaped, in a container whose first process is no init.
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        ended = process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
+        ended = True
+    with suppress(psutil.TimeoutExpired):
+        process.wait(timeout=0)
+        ended = True
+    return not ended

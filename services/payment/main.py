@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
+from pymongo import IndexModel
 
 from services.payment import ledger
 from services.payment.api import router
@@ -18,7 +19,7 @@ from services.shared.app import ReadinessCheck, create_app, engine_life, serve
 from services.shared.engine import Engine
 from services.shared.store import Store, connect
 
-INDEXES: Final = {Payment.collection: (), ledger.COLLECTION: ()}
+INDEXES: Final = {Payment.collection: (), ledger.COLLECTION: (IndexModel("orderId"),)}
 
 
 def make_app(settings: PaymentSettings) -> FastAPI:

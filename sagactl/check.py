@@ -1,0 +1,172 @@
+"""`sagactl check`: holds every order against stock, payments and the gateway's ledger. Reads only.
+
+Also a library: tests, the demo and the benchmark call `check`, or `check_stack` with a stack's directory.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from pymongo import AsyncMongoClient
+from rich.console import Console
+from rich.table import Table
+
+from sagactl import broker, invariants
+from sagactl.books import Books
+from sagactl.invariants import TITLES, Finding, Held, Invariant
+
+POLL_SECONDS: Final = 0.5
+# The broker's statistics lag behind: nothing counts as empty until it was so this many times in a row.
+QUIET_LOOKS: Final = 3
+NAMED_AT_MOST: Final = 20
+LETTERS_AT_MOST: Final = 1000
+
+
+class Access(NamedTuple):
+    """The checker's own users: they read, and change nothing."""
+
+    mongodb_url: str
+    amqp_url: str
+    management_url: str
+
+    @classmethod
+    def of_stack(cls, directory: Path) -> Self:
+        """Of a local stack: what its stack.json says."""
+        stack = json.loads((directory / "stack.json").read_text())["checker"]
+        return cls(stack["mongodbUrl"], stack["amqpUrl"], stack["managementUrl"])
+
+
+class Expected(NamedTuple):
+    """What the checker is told beforehand."""
+
+    # Orders that were answered 201: they have to exist.
+    accepted: Collection[str] = ()
+    # Orders (or products) whose contradictions, dead letters and what follows from them are known.
+    known: Collection[str] = ()
+
+
+class Report(NamedTuple):
+    counted: Mapping[Invariant, str]
+    findings: Sequence[Finding]
+    # Findings about those that were expected to have some.
+    known: Sequence[Finding]
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
+
+    def of(self, invariant: Invariant) -> list[Finding]:
+        return [finding for finding in self.findings if finding.invariant is invariant]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sound": self.sound,
+            "counted": dict(self.counted),
+            "findings": [finding._asdict() for finding in self.findings],
+            "known": [finding._asdict() for finding in self.known],
+        }
+
+
+async def check(access: Access, expected: Expected | None = None, *, wait_seconds: float = 30) -> Report:
+    """Waits for everything to come to rest, then checks all of it."""
+    expected = expected or Expected()
+    async with _books(access) as books:
+        unrest = await _rest(access, books, wait_seconds)
+        findings = [Finding(Invariant.DRAINED, name, f"{count} left") for name, count in unrest.items()]
+        counts: Counter[Invariant] = Counter()
+        held = Held(Counter(), Counter())
+        seen: set[str] = set()
+        async for case in books.cases():
+            findings += [*invariants.check_case(case), *invariants.contradictions(case)]
+            invariants.tally([case.reservation] if case.reservation else [], held)
+            counts[Invariant.I2] += case.reservation is not None
+            counts[Invariant.I3] += case.payment is not None
+            if case.order is not None:
+                seen.add(case.id)
+        async for stock in books.stock():
+            findings += invariants.check_stock(stock, held)
+            counts[Invariant.I1] += 1
+    missing = set(expected.accepted) - seen
+    findings += [Finding(Invariant.I4, id_, "was answered 201 and does not exist") for id_ in sorted(missing)]
+    letters = await _letters(access)
+    findings += letters
+    counted = {
+        Invariant.DRAINED: f"{len(broker.OURS)} queues, {len(unrest)} not at rest",
+        Invariant.I1: f"{counts[Invariant.I1]} products",
+        Invariant.I2: f"{counts[Invariant.I2]} reservations",
+        Invariant.I3: f"{counts[Invariant.I3]} payments",
+        Invariant.I4: f"{len(seen)} orders, {len(expected.accepted)} of them promised",
+        Invariant.I5: f"{len(letters)} dead letters",
+    }
+    known = [finding for finding in findings if finding.subject in expected.known]
+    return Report(counted, [finding for finding in findings if finding not in known], known)
+
+
+@asynccontextmanager
+async def _books(access: Access) -> AsyncIterator[Books]:
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        access.mongodb_url, tz_aware=True, readConcernLevel="majority"
+    )
+    try:
+        yield Books(client)
+    finally:
+        await client.close()
+
+
+async def _rest(access: Access, books: Books, wait_seconds: float) -> Mapping[str, int]:
+    """Waits until nothing moves, and returns what still does when the time is up."""
+    deadline = time.monotonic() + wait_seconds
+    quiet = 0
+    while True:
+        unrest = {**await broker.waiting(access.management_url), **await books.unrest()}
+        quiet = 0 if unrest else quiet + 1
+        if quiet == QUIET_LOOKS or (unrest and time.monotonic() > deadline):
+            return unrest
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _letters(access: Access) -> list[Finding]:
+    findings: list[Finding] = []
+    counts = await broker.dead_letter_counts(access.management_url)
+    for queue in broker.QUEUES:
+        if counts[f"{queue}.dlq"]:
+            for letter in await broker.dead_letters(access.amqp_url, queue, LETTERS_AT_MOST):
+                subject = letter.subject or letter.id
+                what = f"{letter.type or 'a message'} in {queue}.dlq: {letter.kind}: {letter.reason}"
+                findings.append(Finding(Invariant.I5, subject, what))
+    return findings
+
+
+def show(console: Console, report: Report) -> None:
+    table = Table(title="The invariants")
+    for heading in ("", "what must hold", "counted", ""):
+        table.add_column(heading)
+    for invariant, title in TITLES.items():
+        found = len(report.of(invariant))
+        verdict = f"[bold red]{found} broken[/]" if found else "[green]holds[/]"
+        table.add_row(invariant, title, report.counted[invariant], verdict)
+    console.print(table)
+    grouped: defaultdict[Invariant, list[Finding]] = defaultdict(list)
+    for finding in report.findings:
+        grouped[finding.invariant].append(finding)
+    for invariant, findings in grouped.items():
+        for finding in findings[:NAMED_AT_MOST]:
+            console.print(f"[red]{invariant}[/] {finding.subject}: {finding.what}", highlight=False)
+        if len(findings) > NAMED_AT_MOST:
+            console.print(f"[red]{invariant}[/] and {len(findings) - NAMED_AT_MOST} more")
+    for finding in report.known:
+        console.print(f"[dim]expected: {finding.subject}: {finding.what}[/]", highlight=False)
+
+
+async def check_stack(
+    directory: Path, console: Console, expected: Expected | None = None, *, wait_seconds: float = 60
+) -> bool:
+    """Checks a local stack, prints the table, and returns whether all holds."""
+    report = await check(Access.of_stack(directory), expected, wait_seconds=wait_seconds)
+    show(console, report)
+    return report.sound

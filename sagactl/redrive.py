@@ -1,0 +1,69 @@
+"""`sagactl redrive`: gives dead letters another chance. The inbox makes it harmless."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+import aio_pika
+
+from sagactl import broker
+from services.shared import topology
+from services.shared.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE
+from services.shared.engine import INBOX_DAYS
+
+FORGOTTEN_AFTER: Final = timedelta(days=INBOX_DAYS)
+# What we wrote about its failures, and what the broker did: it starts anew.
+OURS: Final = frozenset({ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE})
+
+
+class Redriven(NamedTuple):
+    sent: list[str]
+    # Left where they are: older than the inbox remembers.
+    too_old: list[str]
+
+
+async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool) -> Redriven:
+    """Moves dead letters of `queue`, all or those with `ids`, back to it: confirmed there, taken here."""
+    result = Redriven([], [])
+    service = broker.QUEUES[queue]
+    async with broker.channel(amqp_url) as channel:
+        exchange = await channel.get_exchange(topology.retry_exchange(service), ensure=False)
+        source = await channel.get_queue(topology.dead_letter_queue(queue), ensure=False)
+        # Each once: what is left lying comes back only when the channel closes.
+        while (message := await source.get(fail=False, no_ack=False, timeout=broker.TIMEOUT)) is not None:
+            id_ = message.message_id or ""
+            if ids and id_ not in ids:
+                continue
+            if not force and _age(message) > FORGOTTEN_AFTER:
+                result.too_old.append(id_)
+                continue
+            await exchange.publish(_anew(message), queue, mandatory=True, timeout=broker.TIMEOUT)
+            await message.ack()
+            result.sent.append(id_)
+    return result
+
+
+def _age(message: aio_pika.abc.AbstractIncomingMessage) -> timedelta:
+    """Since it failed first, or was published; unknown counts as new."""
+    text = message.headers.get(FIRST_FAILED_AT)
+    now = datetime.now(UTC)
+    if isinstance(text, str):
+        return now - datetime.fromisoformat(text)
+    return now - (message.timestamp or now)
+
+
+def _anew(message: aio_pika.abc.AbstractIncomingMessage) -> aio_pika.Message:
+    kept = {
+        name: value
+        for name, value in message.headers.items()
+        if name not in OURS and not name.startswith(("x-death", "x-first-death", "x-last-death"))
+    }
+    return aio_pika.Message(
+        message.body,
+        headers=kept,
+        content_type=message.content_type,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=message.message_id,
+        correlation_id=message.correlation_id,
+        timestamp=message.timestamp,
+        type=message.type,
+    )

@@ -1,7 +1,9 @@
 """Real servers for the whole run, and room on them for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,10 +17,16 @@ from tests.integration.room import Room, make_room
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("servers"), services=())
     try:
-        asyncio.run(stack.up())
+        _run(stack.up())
         yield stack
     finally:
-        asyncio.run(stack.down())
+        _run(stack.down())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: this one has an event loop already, which pytest-asyncio keeps for the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
 
 
 @pytest_asyncio.fixture

@@ -52,6 +52,17 @@ class Room:
         async with await aio_pika.connect(self.amqp_url) as connection:
             yield await connection.channel()
 
+    async def publish(self, exchange: str, key: str, body: bytes, *, message_id: str | None = None) -> None:
+        """Return when the broker has confirmed it."""
+        async with self.broker() as channel:
+            message = aio_pika.Message(body, message_id=message_id)
+            await (await channel.get_exchange(exchange)).publish(message, key, mandatory=True)
+
+    async def drained(self, queue: str) -> bool:
+        """Whether nothing waits in `queue`. What is being handled does not show: see the checker for that."""
+        async with self.broker() as channel:
+            return (await channel.declare_queue(queue, passive=True)).declaration_result.message_count == 0
+
 
 @asynccontextmanager
 async def make_room(servers: Stack) -> AsyncIterator[Room]:

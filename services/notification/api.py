@@ -1,0 +1,43 @@
+"""For administrators: what was sent about an order."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from services.notification.domain import Notification
+from services.shared.app import Admin, TheEngine
+from services.shared.store import from_document
+
+
+class NotificationView(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, from_attributes=True, populate_by_name=True)
+
+    id: str
+    kind: str
+    order_id: str
+    recipient: str | None
+    subject: str
+    at: datetime
+
+
+class NotificationList(BaseModel):
+    items: list[NotificationView]
+
+
+router = APIRouter(prefix="/internal/notifications", tags=["notifications"])
+
+
+@router.get("")
+async def list_notifications(
+    order_id: Annotated[str, Query(alias="orderId", min_length=1, max_length=64)],
+    _: Admin,
+    engine: TheEngine,
+) -> NotificationList:
+    """All of an order, the oldest first: an order has a handful."""
+    collection = engine.store.collection(Notification)
+    found: list[dict[str, Any]] = await collection.find({"orderId": order_id}).sort("at").to_list()
+    notifications = (from_document(Notification, document) for document in found)
+    return NotificationList(items=[NotificationView.model_validate(each) for each in notifications])

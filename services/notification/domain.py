@@ -1,0 +1,51 @@
+"""What customers are told: one notification an event, recorded as it would be sent. Mail comes later."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from services.shared.decisions import Aggregate, Decision, Domain, Loaded, Message, Ref, Verdict
+from services.shared.events import OrderCancelled, OrderEvent, OrderPaid, OrderRefunded, RefundRequested
+
+
+class Notification(Aggregate, frozen=True, kw_only=True):
+    """`_id` is the event's: the same event again is the same notification."""
+
+    collection: ClassVar[str] = "notifications"
+    # The event's type.
+    kind: str
+    order_id: str
+    # None where the event does not name a customer: for the shop's own people.
+    recipient: str | None
+    subject: str
+    at: datetime
+
+
+SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
+    OrderPaid: lambda event: f"Order {event.order_id} is paid: {event.total_price} {event.currency}",
+    OrderCancelled: lambda event: f"Order {event.order_id} is cancelled: {event.reason}",
+    RefundRequested: lambda event: f"A refund of order {event.order_id} is asked for: {event.reason}",
+    OrderRefunded: lambda event: f"Order {event.order_id} is refunded: {event.total_price} {event.currency}",
+}
+
+
+def _reads(message: Message, _: Loaded) -> Iterable[Ref]:
+    return (Ref(Notification, message.id),)
+
+
+def _decide(loaded: Loaded, message: Message) -> Decision:
+    if loaded.get(Notification, message.id) is not None:
+        return Decision(verdict=Verdict.DUPLICATE)
+    event: OrderEvent = message.body  # type: ignore[assignment]  # its queue holds no other
+    notification = Notification(
+        id=message.id,
+        kind=event.type,
+        order_id=event.order_id,
+        recipient=getattr(event, "email", None),
+        subject=SUBJECTS[type(event)](event),
+        at=message.at,
+    )
+    return Decision(changed=(notification,))
+
+
+NOTIFICATIONS: Final = Domain((Notification,), _reads, _decide)

@@ -122,13 +122,10 @@ class Processes:
 
 
 def _alive(process: psutil.Process) -> bool:
-    """Whether it runs; reaps it when it is a child of ours that has ended."""
+    if isinstance(process, psutil.Popen):
+        return process.poll() is None  # reaps it
     try:
         # A stranger's child may wait long to be reaped, in a container whose first process is no init.
-        ended = process.status() == psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        ended = True
-    with suppress(psutil.TimeoutExpired):
-        process.wait(timeout=0)
-        ended = True
-    return not ended
+        return False

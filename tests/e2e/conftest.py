@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -48,7 +49,11 @@ def release(report: list[str]) -> Iterator[Release]:
     namespace = yaml.safe_load((ROOT / "k8s/namespace.yaml").read_text())
     namespace["metadata"]["name"] = shop.namespace
 
+    keep = "E2E_KEEP" in os.environ  # for work on these tests: the installation stays, and is used again
+
     async def start() -> None:
+        if keep and await shop.installed():
+            return
         await shop.gone()
         await run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
         seconds = await shop.install()
@@ -60,7 +65,8 @@ def release(report: list[str]) -> Iterator[Release]:
 
     asyncio.run(start())
     yield shop
-    asyncio.run(shop.gone())
+    if not keep:
+        asyncio.run(shop.gone())
 
 
 @pytest.fixture

@@ -157,6 +157,10 @@ class Release:
         [address] = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
         return os.environ.get("SHOP_URL", f"http://{address}:{service['spec']['ports'][0]['nodePort']}")
 
+    async def installed(self) -> bool:
+        found = json.loads(await run("helm", "list", "--namespace", self.namespace, "--output", "json"))
+        return [one["status"] for one in found if one["name"] == self.name] == ["deployed"]
+
     async def gone(self) -> None:
         """Leave nothing of an earlier run."""
         with suppress(CommandError):

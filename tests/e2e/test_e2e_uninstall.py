@@ -1,0 +1,45 @@
+"""The end: nothing hangs, nothing waits for an operator that is gone."""
+
+import json
+
+import pytest
+
+from tests.e2e.release import CommandError, Release, until
+
+
+async def test_uninstall_leaves_nothing_that_hangs(release: Release, report: list[str]) -> None:
+    """Also a SagaMonitor that somebody else made keeps no finalizer, and can be deleted."""
+    own = {
+        "apiVersion": "sagashop.io/v1alpha1",
+        "kind": "SagaMonitor",
+        "metadata": {"name": "somebody-elses"},
+        "spec": {"orderService": {"serviceRef": {"name": f"{release.name}-order"}}},
+    }
+    await release.kubectl("apply", "--filename", "-", stdin=json.dumps(own))
+    await release.kubectl("wait", "sagamonitor/somebody-elses", "--for=condition=Ready", "--timeout=60s")
+    seconds = await release.uninstall()
+    report.append(f"          helm uninstall --wait: {seconds:.0f} s")
+
+    left = await release.get("sagamonitors")
+    assert [one["metadata"]["name"] for one in left["items"]] == ["somebody-elses"]
+    assert not left["items"][0]["metadata"].get("finalizers")
+    await release.kubectl("delete", "sagamonitor", "somebody-elses", "--timeout=10s")
+
+    async def objects() -> list[str]:
+        kinds = "pods,services,deployments,statefulsets,jobs,secrets,configmaps,networkpolicies,roles"
+        found = await release.get(kinds, f"--selector=app.kubernetes.io/instance={release.name}")
+        return [f"{one['kind']}/{one['metadata']['name']}" for one in found["items"]]
+
+    await until(objects, lambda found: not found, seconds=120, what="everything to go")
+    with pytest.raises(CommandError, match="NotFound"):
+        await release.kubectl("get", "clusterrole", f"{release.namespace}-{release.name}-order-tokenreview")
+
+
+async def test_what_was_sold_is_still_known_after_the_shop_comes_back(
+    release: Release, report: list[str]
+) -> None:
+    """The volumes outlive the release; new passwords do not lock anybody out of them."""
+    seconds = await release.install()
+    report.append(f"          helm install onto the old volumes: {seconds:.0f} s")
+    assert "is PAID" in await release.test()
+    await release.uninstall()

@@ -1,0 +1,47 @@
+"""An upgrade under load: nobody notices, and what was generated stays."""
+
+import asyncio
+import json
+from collections import Counter
+from typing import Any
+
+from tests.e2e import books
+from tests.e2e.customers import Customer, Load
+from tests.e2e.release import SERVICES, Release
+
+STOCK = 5_000
+
+
+async def secrets(release: Release) -> dict[str, Any]:
+    found = await release.get("secrets", "--field-selector=type=Opaque")
+    return {one["metadata"]["name"]: one["data"] for one in found["items"]}
+
+
+async def test_every_service_is_rolled_under_load_and_no_request_fails(
+    release: Release, customer: Customer, admin: Customer, report: list[str]
+) -> None:
+    initial = {await admin.add_product(STOCK): STOCK for _ in range(3)}
+    kept = await secrets(release)
+    pods = {service: await release.pods(service) for service in SERVICES}
+    async with Load(customer, [*initial]) as load:
+        await asyncio.sleep(2)
+        seconds = await release.upgrade(*(f"{service}.podAnnotations.rolled=yes" for service in SERVICES))
+        await asyncio.sleep(2)
+    for service in SERVICES:
+        assert not {*pods[service]} & {*await release.pods(service)}, service
+    assert load.failures == []
+    counted: Counter[str] = await books.balance(admin, load.orders, initial)
+    said = f"{len(load.orders)} orders, {json.dumps(counted)}"
+    report.append(f"          helm upgrade --wait {seconds:.0f} s under load: {said}")
+    assert await secrets(release) == kept
+    await books.check(release)
+
+
+async def test_an_upgrade_brings_the_definition_up_to_date(release: Release) -> None:
+    """Helm itself never changes a CustomResourceDefinition that is there; the hook does."""
+    crd = "customresourcedefinition/sagamonitors.sagashop.io"
+    short = '[{"op": "replace", "path": "/spec/names/shortNames", "value": ["old"]}]'
+    await release.kubectl("patch", crd, "--type=json", "--patch", short)
+    await release.upgrade()
+    found = await release.get("customresourcedefinition", "sagamonitors.sagashop.io")
+    assert found["spec"]["names"]["shortNames"] == ["sgm"]

@@ -38,12 +38,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """In a thread of its own: this one has an event loop already, which pytest-asyncio keeps for the tests."""
+    """In a thread of its own: this one has an event loop already, of pytest-asyncio."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
 
 
 @pytest_asyncio.fixture
-async def shop(house: House) -> AsyncIterator[Shop]:
-    async with visiting(house) as shop:
-        yield shop
+async def shop(house: House, request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    """Every test ends with the invariants, over all that was done so far."""
+    async with visiting(house, request.node.name) as shop:
+        try:
+            yield shop
+        finally:
+            await shop.heal()
+        if {request.node.name} & set(house.accepted.values()):
+            await shop.holds()

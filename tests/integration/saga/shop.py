@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,10 @@ import httpx
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from redis.asyncio import Redis
 
 from dev.stack import Stack
+from sagactl.check import Access, Expected, check
 from tests.integration.room import eventually
 from tests.integration.saga.traces import Traces
 
@@ -30,6 +33,9 @@ REPOSITORY: Final = Path(__file__).parents[3]
 PATIENCE: Final = 30.0
 # Access tokens last 15 minutes, and a run may be longer.
 LOGIN_AGAIN_SECONDS: Final = 300.0
+# The broker's statistics are of the last second, and quorum queues report to them once a second.
+STATISTICS_LATE: Final = 2.2
+ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
 
 
 @dataclass
@@ -40,17 +46,21 @@ class House:
     traces: Traces
     crashes: Path
     logins: dict[str, tuple[str, float]] = field(default_factory=dict)
+    # Orders that were answered 201, and by which test they were placed.
+    accepted: dict[str, str] = field(default_factory=dict)
+    # Orders of other systems, and those that a test made contradictory: the checker is told of them.
+    known: set[str] = field(default_factory=set)
 
 
 class Shop:
     """One test's view of it, with clients on the test's own event loop."""
 
     def __init__(
-        self, house: House, http: httpx.AsyncClient, mongodb: AsyncMongoClient[dict[str, Any]]
+        self, house: House, test: str, http: httpx.AsyncClient, mongodb: AsyncMongoClient[dict[str, Any]]
     ) -> None:
+        self.test = test
         self.house, self.stack, self.http = house, house.stack, http
         self._mongodb = mongodb
-        self.expected_dead_letters: set[str] = set()
 
     # --- who --------------------------------------------------------------------------------------------
 
@@ -68,7 +78,7 @@ class Shop:
             account = dict(self.stack.admin)
         elif who not in self.house.logins:
             answer = await self.http.post("/auth/register", json=account | {"name": who})
-            assert answer.status_code == 201, answer.text
+            assert answer.status_code in {201, 409}, answer.text  # 409: just registered, by a task beside us
         answer = await self.http.post("/auth/login", json=account)
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["accessToken"]
@@ -90,17 +100,26 @@ class Shop:
         return product_id
 
     async def try_to_place(
-        self, products: Mapping[str, int], *, who: str = "alice", token: str = "tok_success", **more: Any
+        self, products: Mapping[str, int], *, who: str = "alice", card: str = "tok_success", **more: Any
     ) -> httpx.Response:
-        wanted = {"ids": [*products], "quantities": [*products.values()], "paymentToken": token}
-        return await self.http.post("/api/orders", json=wanted | more, headers=await self.headers(who))
+        wanted = {"ids": [*products], "quantities": [*products.values()], "paymentToken": card}
+        answer = await self.http.post("/api/orders", json=wanted | more, headers=await self.headers(who))
+        if answer.status_code == HTTPStatus.CREATED:
+            self.house.accepted[answer.json()["orderId"]] = self.test
+        return answer
 
     async def place(
-        self, products: Mapping[str, int], *, who: str = "alice", token: str = "tok_success", **more: Any
+        self, products: Mapping[str, int], *, who: str = "alice", card: str = "tok_success", **more: Any
     ) -> str:
-        answer = await self.try_to_place(products, who=who, token=token, **more)
+        answer = await self.try_to_place(products, who=who, card=card, **more)
         assert answer.status_code == 201, answer.text
         order_id: str = answer.json()["orderId"]
+        return order_id
+
+    def foreign_order(self) -> str:
+        """The id of an order that only another system knows."""
+        order_id = new_id()
+        self.house.known.add(order_id)
         return order_id
 
     async def cancel(self, order_id: str, *, who: str = "alice") -> httpx.Response:
@@ -158,7 +177,9 @@ class Shop:
 
     async def stock(self, product_id: str) -> Stock:
         """Available, reserved, sold."""
-        body = (await self.http.get(f"/api/inventory/{product_id}")).json()
+        answer = await self.http.get(f"/api/inventory/{product_id}")
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
         return body["available"], body["reserved"], body["sold"]
 
     async def stock_becomes(self, product_id: str, wanted: Stock, within: float = PATIENCE) -> None:
@@ -236,7 +257,7 @@ class Shop:
             found: list[AbstractIncomingMessage] = []
 
             async def there() -> bool:
-                others = []
+                others: list[AbstractIncomingMessage] = []
                 while (message := await dead.get(fail=False)) is not None:
                     (found if about.encode() in message.body else others).append(message)
                 for other in others:
@@ -263,6 +284,37 @@ class Shop:
             await queue.consume(hear, no_ack=True)
             yield heard
 
+    async def clear(self, queue: str) -> int:
+        """Empties a queue and tells how much was in it."""
+        async with self.broker() as channel:
+            return (await (await channel.get_queue(queue)).purge()).message_count or 0
+
+    async def drained(self, within: float = PATIENCE) -> None:
+        """Returns once nothing waits or is under way, for longer than statistics are late."""
+        since: list[float] = []
+
+        async def for_a_while() -> bool:
+            since[:] = (since or [time.monotonic()]) if await self._is_idle() else []
+            return bool(since) and time.monotonic() - since[0] > STATISTICS_LATE
+
+        await eventually(for_a_while, within)
+
+    async def _is_idle(self) -> bool:
+        queues = await self.management("GET", "queues")
+        if any(queue.get("messages") for queue in queues if not queue["name"].endswith(".dlq")):
+            return False
+        outboxes = [self.database(service)["outbox"] for service in ENGINES]
+        counts = await asyncio.gather(*(outbox.count_documents({}) for outbox in outboxes))
+        return not any(counts)
+
+    async def flush_redis(self) -> None:
+        async with Redis.from_url(self.stack.redis.url) as redis:
+            await redis.flushall()
+
+    async def remember_in_redis(self, key: str) -> None:
+        async with Redis.from_url(self.stack.redis.url) as redis:
+            await redis.set(key, b"1")
+
     async def management(self, method: str, path: str) -> Any:
         answer = await self.http.request(method, f"{self.stack.rabbitmq.management_url}/api/{path}")
         answer.raise_for_status()
@@ -288,6 +340,29 @@ class Shop:
         await eventually(one_is_gone, PATIENCE)
         return dead[0]
 
+    async def holds(self) -> None:
+        """Everything that any test did so far, held against the invariants."""
+        checker = self.stack.checker
+        access = Access(checker["mongodbUrl"], checker["amqpUrl"], checker["managementUrl"])
+        expected = Expected(accepted=self.house.accepted, known=self.house.known)
+        report = await check(access, expected, wait_seconds=PATIENCE)
+        broken = [
+            f"{found.invariant}: {found.subject} of {self.house.accepted.get(found.subject)}: {found.what}"
+            for found in report.findings
+        ]
+        assert not broken, "\n".join(broken)
+
+    async def heal(self) -> None:
+        """Whatever a test left dead or frozen works again for the next."""
+        for armed in self.house.crashes.iterdir():
+            armed.unlink()
+        names = ["mongodb", "rabbitmq", "redis", *(replica.name for replica in self.stack.replicas)]
+        for name in names:
+            if name in self.stack.processes:
+                self.stack.resume(name)
+            else:
+                await self.stack.start(name)
+
     @asynccontextmanager
     async def frozen(self, service: str) -> AsyncIterator[None]:
         """All its replicas stand still meanwhile."""
@@ -311,8 +386,8 @@ class Shop:
 
     @asynccontextmanager
     async def configured(self, service: str, **settings: str) -> AsyncIterator[None]:
-        """All its replicas run with other settings meanwhile."""
-        before = {name: "" for name in settings} | {"COMPENSATION_AUTO": "false"}
+        """All its replicas run with these settings meanwhile, which are false otherwise."""
+        before = dict.fromkeys(settings, "false")
         await asyncio.gather(*(self.stack.restart(name, settings) for name in self.replicas(service)))
         try:
             yield
@@ -343,11 +418,11 @@ def new_id() -> str:
 
 
 @asynccontextmanager
-async def visiting(house: House) -> AsyncIterator[Shop]:
+async def visiting(house: House, test: str) -> AsyncIterator[Shop]:
     mongodb = AsyncMongoClient[dict[str, Any]](house.stack.mongodb.url, tz_aware=True)
     http = httpx.AsyncClient(base_url=house.stack.gateway, timeout=60)
     async with mongodb, http:
-        yield Shop(house, http, mongodb)
+        yield Shop(house, test, http, mongodb)
 
 
 @asynccontextmanager

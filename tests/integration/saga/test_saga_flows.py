@@ -54,7 +54,7 @@ async def test_a_partial_order_sells_and_charges_exactly_what_is_there(shop: Sho
 async def test_a_declined_payment_cancels_the_order_and_gives_the_stock_back(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
-        order_id = await shop.place({lamp: 2}, token="tok_declined")
+        order_id = await shop.place({lamp: 2}, card="tok_declined")
         order = await shop.settles(order_id, "CANCELLED")
         assert order["cancellationReason"] == "PAYMENT_FAILED"
         assert order["compensation"] == {"stock": "done", "refund": "none"}
@@ -66,7 +66,7 @@ async def test_a_declined_payment_cancels_the_order_and_gives_the_stock_back(sho
 async def test_auto_compensation_and_the_order_give_the_stock_back_once(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.configured("inventory", COMPENSATION_AUTO="true"), shop.listening() as heard:
-        orders = [await shop.place({lamp: 1}, token="tok_declined") for _ in range(3)]
+        orders = [await shop.place({lamp: 1}, card="tok_declined") for _ in range(3)]
         await asyncio.gather(*(shop.settles(order_id, "CANCELLED") for order_id in orders))
         await shop.stock_becomes(lamp, (5, 0, 0))
 
@@ -81,7 +81,7 @@ async def test_auto_compensation_needs_no_order_service(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.configured("inventory", COMPENSATION_AUTO="true"):
         async with shop.frozen("payment"):
-            order_id = await shop.place({lamp: 2}, token="tok_declined")
+            order_id = await shop.place({lamp: 2}, card="tok_declined")
             await shop.is_at(order_id, "CONFIRMED")
             for name in shop.replicas("order"):
                 shop.stack.pause(name)
@@ -132,7 +132,7 @@ async def test_an_order_that_is_cancelled_while_it_is_pending_gives_back_what_is
 async def test_a_payment_that_comes_after_the_timeout_is_refunded_exactly_once(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
-        order_id = await shop.place({lamp: 2}, token="tok_slow")
+        order_id = await shop.place({lamp: 2}, card="tok_slow")
         await shop.is_at(order_id, "CONFIRMED")
         assert await shop.compensate(order_id) == "compensated"
         assert await shop.compensate(order_id) == "already"
@@ -223,8 +223,8 @@ async def test_an_idempotency_key_places_one_order(shop: Shop) -> None:
 async def test_a_payment_gateway_that_is_down_is_asked_until_it_answers(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     waits, cancelled = (
-        await shop.place({lamp: 1}, token="tok_error"),
-        await shop.place({lamp: 1}, token="tok_error"),
+        await shop.place({lamp: 1}, card="tok_error"),
+        await shop.place({lamp: 1}, card="tok_error"),
     )
     await shop.is_at(cancelled, "CONFIRMED")
     await asyncio.sleep(0.5)

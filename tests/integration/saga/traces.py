@@ -51,7 +51,7 @@ def receiving() -> Iterator[Traces]:
 class _Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802  # http.server's name for it
+    def do_POST(self) -> None:  # http.server's name for it
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)

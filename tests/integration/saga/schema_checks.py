@@ -1,0 +1,22 @@
+"""Loaded by schemathesis: what an answer has to be, beside what its description says."""
+
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, CheckContext, Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@schemathesis.check
+def documented_or_a_problem(_: CheckContext, response: Response, case: Case[Any]) -> None:
+    """Errors that every route may give, as 401, are not repeated in its description."""
+    documented = case.operation.definition.raw.get("responses", {})
+    if str(response.status_code) in documented and response.status_code < 400:
+        return
+    found = response.headers.get("content-type", ["nothing"])[0]
+    if found != MEDIA_TYPE:
+        raise AssertionError(f"{response.status_code} is not described, and comes as {found}")
+    problem = response.json()
+    if problem["status"] != response.status_code or not problem["detail"]:
+        raise AssertionError(f"a problem says what is wrong: {problem}")

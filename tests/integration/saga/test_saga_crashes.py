@@ -1,0 +1,149 @@
+"""Processes are killed (SIGKILL) where it hurts most; another takes over, and the effect is one."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from tests.integration.saga.shop import Shop, ids
+
+BEFORE_COMMIT = "before the transaction"
+AFTER_COMMIT = "after the commit, before the Redis mark"
+BEFORE_ACK = "before the ack"
+HAPPY = {
+    "INVENTORY_RESERVED",
+    "INVENTORY_RESERVE_REQUEST",
+    "ORDER_CONFIRMED",
+    "ORDER_PAID",
+    "PAYMENT_SUCCEEDED",
+}
+
+
+def published(heard: list[AbstractIncomingMessage], order_id: str) -> dict[str, list[str]]:
+    """The ids of what was heard about the order, by type."""
+    return {type_: ids(heard, type_, order_id) for type_ in HAPPY}
+
+
+async def inbox_rows(shop: Shop, service: str, queue: str, message_id: str) -> int:
+    return await shop.database(service)["inbox"].count_documents({"ids": f"{queue}/{message_id}"})
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEFORE_ACK])
+async def test_a_reservation_is_made_once_though_its_process_is_killed(shop: Shop, point: str) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.listening() as heard:
+        shop.will_die("inventory", point)
+        order_id = await shop.place({lamp: 2})
+        died = await shop.death_of("inventory")
+        await shop.settles(order_id, "PAID")
+        await shop.stack.start(died)
+        await shop.stock_becomes(lamp, (3, 0, 2))
+    found = published(heard, order_id)
+    assert {type_: len(set(each)) for type_, each in found.items()} == dict.fromkeys(HAPPY, 1)
+    assert await shop.ledger(order_id) == {"captured": 1}
+    (request,) = set(found["INVENTORY_RESERVE_REQUEST"])
+    assert await inbox_rows(shop, "inventory", "inventory", request) == 1
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEFORE_ACK])
+async def test_an_order_moves_on_once_though_its_process_is_killed(shop: Shop, point: str) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.frozen("inventory"):
+        order_id = await shop.place({lamp: 2})
+        shop.will_die("order", point)
+    died = await shop.death_of("order")
+    if died == "order":  # where the gateway asks
+        await shop.stack.start(died)
+    await shop.settles(order_id, "PAID")
+    if died != "order":
+        await shop.stack.start(died)
+    assert await shop.events_of(order_id) == ["ORDER_CREATED", "INVENTORY_RESERVED", "PAYMENT_SUCCEEDED"]
+    assert await shop.ledger(order_id) == {"captured": 1}
+    await shop.stock_becomes(lamp, (3, 0, 2))
+
+
+@pytest.mark.parametrize("service", ["inventory", "payment"])
+async def test_what_was_published_before_its_row_was_deleted_comes_twice_and_counts_once(
+    shop: Shop, service: str
+) -> None:
+    lamp = await shop.product(stock=5)
+    type_ = {"inventory": "INVENTORY_RESERVED", "payment": "PAYMENT_SUCCEEDED"}[service]
+    async with shop.listening() as heard:
+        shop.will_die(service, "between publish and delete")
+        order_id = await shop.place({lamp: 2})
+        died = await shop.death_of(service)
+        if service == "payment":  # the only one
+            await shop.stack.start(died)
+
+        async def again() -> bool:
+            return len(ids(heard, type_, order_id)) == 2
+
+        await shop.eventually(again)
+        await shop.settles(order_id, "PAID")
+        if service == "inventory":
+            await shop.stack.start(died)
+        await shop.stock_becomes(lamp, (3, 0, 2))
+    found = published(heard, order_id)
+    assert len(set(found[type_])) == 1
+    assert {name: len(each) for name, each in found.items() if name != type_} == dict.fromkeys(
+        HAPPY - {type_}, 1
+    )
+    assert await shop.events_of(order_id) == ["ORDER_CREATED", "INVENTORY_RESERVED", "PAYMENT_SUCCEEDED"]
+    assert await shop.ledger(order_id) == {"captured": 1}
+
+
+async def test_what_a_dead_replica_did_not_publish_another_publishes_within_seconds(shop: Shop) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.listening() as heard:
+        shop.will_die("inventory", "before publishing")
+        order_id = await shop.place({lamp: 2})
+        died = await shop.death_of("inventory")
+        assert ids(heard, "INVENTORY_RESERVED", order_id) == []
+        await shop.settles(order_id, "PAID", within=12)
+    await shop.stack.start(died)
+    assert {name: len(each) for name, each in published(heard, order_id).items()} == dict.fromkeys(HAPPY, 1)
+
+
+async def test_a_capture_that_was_not_recorded_is_found_again_and_refunded_once_if_the_order_is_cancelled(
+    shop: Shop,
+) -> None:
+    lamp = await shop.product(stock=5)
+    shop.will_die("payment", "after the gateway captured")
+    order_id = await shop.place({lamp: 2})
+    died = await shop.death_of("payment")
+    assert await shop.ledger(order_id) == {"captured": 1}
+    assert (await shop.cancel(order_id)).status_code == 202
+    await shop.settles(order_id, "CANCELLED")
+    await shop.stack.start(died)
+    await shop.becomes(order_id, lambda order: order["compensation"]["refund"] == "done")
+    assert await shop.ledger(order_id) == {"captured": 1, "refunded": 1}
+    await shop.stock_becomes(lamp, (5, 0, 0))
+
+
+async def test_no_acknowledged_order_is_lost_when_the_order_service_is_killed_under_load(shop: Shop) -> None:
+    lamp = await shop.product(stock=1000)
+    accepted: list[str] = []
+    refused: Counter[int] = Counter()
+
+    async def customer(number: int) -> None:
+        for _ in range(5):
+            answer = await shop.try_to_place({lamp: 1}, who=f"load-{number % 2}")
+            if answer.status_code == 201:
+                accepted.append(answer.json()["orderId"])
+            else:
+                refused[answer.status_code] += 1
+                await asyncio.sleep(0.2)
+
+    customers = [asyncio.create_task(customer(number)) for number in range(20)]
+    await asyncio.sleep(0.3)
+    await shop.stack.kill("order")
+    await shop.stack.kill("inventory-2")
+    await asyncio.gather(shop.stack.start("order"), shop.stack.start("inventory-2"))
+    await asyncio.gather(*customers)
+    assert accepted
+    assert set(refused) <= {502, 503, 504}
+    for order_id in accepted:
+        await shop.settles(order_id, "PAID")
+    ledgers = [await shop.ledger(order_id) for order_id in accepted]
+    assert all(each == {"captured": 1} for each in ledgers)

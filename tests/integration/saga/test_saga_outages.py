@@ -1,0 +1,190 @@
+"""Servers freeze, die and forget, in mid-work; everything that was accepted ends as it should."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import psutil
+
+from tests.integration.saga.shop import Shop, body, ids, new_id
+
+TYPES = {
+    "INVENTORY_RESERVED",
+    "INVENTORY_RESERVE_REQUEST",
+    "ORDER_CONFIRMED",
+    "ORDER_PAID",
+    "PAYMENT_SUCCEEDED",
+}
+FREEZE_SECONDS = 25.0
+OUTAGE_SECONDS = 8.0
+WAITING = 500
+CUSTOMERS = 8
+
+
+@asynccontextmanager
+async def customers(shop: Shop, product: str) -> AsyncIterator[list[str]]:
+    """They order meanwhile, and get to know which of their orders were accepted."""
+    accepted: list[str] = []
+    closed = asyncio.Event()
+
+    async def customer(number: int) -> None:
+        while not closed.is_set():
+            try:
+                answer = await shop.try_to_place({product: 1}, who=f"customer-{number % 2}")
+            except httpx.TransportError:
+                continue
+            if answer.status_code == 201:
+                accepted.append(answer.json()["orderId"])
+            else:
+                assert answer.status_code in {502, 503, 504}, answer.text
+            await asyncio.sleep(0.1)
+
+    for number in range(2):
+        await shop.headers(f"customer-{number}")
+    tasks = [asyncio.create_task(customer(number)) for number in range(CUSTOMERS)]
+    try:
+        yield accepted
+    finally:
+        closed.set()
+        await asyncio.gather(*tasks)
+
+
+async def all_are_paid(shop: Shop, accepted: list[str]) -> None:
+    """By the databases: one query for all."""
+    orders, captures = shop.database("order")["orders"], shop.database("payment")["gateway_ledger"]
+
+    async def paid() -> bool:
+        return await orders.count_documents({"_id": {"$in": accepted}, "status": "PAID"}) == len(accepted)
+
+    await shop.eventually(paid, within=60)
+    charged = Counter([each["orderId"] async for each in captures.find({"orderId": {"$in": accepted}})])
+    assert charged == dict.fromkeys(accepted, 1)
+
+
+async def test_a_broker_that_stands_still_for_25_seconds_gets_every_event_once(shop: Shop) -> None:
+    lamp = await shop.product(stock=50)
+    async with shop.listening() as heard:
+        before = [await shop.place({lamp: 1}) for _ in range(5)]
+        shop.stack.pause("rabbitmq")
+        during = await asyncio.gather(*(shop.place({lamp: 1}) for _ in range(10)))
+        await asyncio.sleep(FREEZE_SECONDS)
+        shop.stack.resume("rabbitmq")
+        await all_are_paid(shop, [*before, *during])
+        await shop.stock_becomes(lamp, (35, 0, 15))
+    for order_id in (*before, *during):
+        assert {type_: len(ids(heard, type_, order_id)) for type_ in TYPES} == dict.fromkeys(TYPES, 1)
+
+
+async def test_a_broker_that_is_killed_and_started_again_loses_nothing(shop: Shop) -> None:
+    lamp = await shop.product(stock=5000)
+    async with customers(shop, lamp) as accepted:
+        await asyncio.sleep(0.5)
+        await shop.stack.kill("rabbitmq")
+        taken_before = len(accepted)
+        await asyncio.sleep(1)
+        assert len(accepted) > taken_before  # the outbox takes orders meanwhile
+        degraded = await shop.http.get(f"{shop.stack.services['order']}/readyz")
+        assert (degraded.status_code, "degraded" in degraded.text) == (200, True)
+        await shop.stack.start("rabbitmq")
+        await shop.eventually(lambda: all_consume(shop), within=15)
+    await all_are_paid(shop, accepted)
+    await shop.stock_becomes(lamp, (5000 - len(accepted), 0, len(accepted)))
+
+
+async def all_consume(shop: Shop) -> bool:
+    names = ("order", "product", "inventory", "payment", "notification")
+    up = [await shop.metric(name, "sagashop_broker_connected") for name in names]
+    return up == [len(shop.replicas(name)) for name in names]
+
+
+async def test_an_event_without_a_binding_stays_in_the_outbox_until_the_binding_is_back(shop: Shop) -> None:
+    """Closed connections, here by an operator, make the services declare what they need at once."""
+    lamp = await shop.product(stock=5)
+    type_ = "INVENTORY_RESERVE_REQUEST"
+    await shop.management("DELETE", f"bindings/%2F/e/saga.events/q/inventory/{type_}")
+    failures = await shop.metric("order", "sagashop_publish_failures_total", type=type_, reason="no queue")
+    order_id = await shop.place({lamp: 2})
+
+    async def noticed() -> bool:
+        now = await shop.metric("order", "sagashop_publish_failures_total", type=type_, reason="no queue")
+        return now > failures
+
+    await shop.eventually(noticed)
+    assert (await shop.order(order_id))["status"] == "PENDING"
+    assert await shop.database("order")["outbox"].count_documents({"events.subject": order_id}) == 1
+    for connection in await shop.management("GET", "connections"):
+        await shop.management("DELETE", f"connections/{connection['name']}")
+    await shop.settles(order_id, "PAID", within=15)
+    await shop.eventually(lambda: all_consume(shop), within=15)
+
+
+async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(shop: Shop) -> None:
+    lamp = await shop.product(stock=5000)
+    products = [new_id() for _ in range(WAITING)]
+    retries = await shop.metric("inventory", "sagashop_consumer_retries_total")
+    async with customers(shop, lamp) as accepted:
+        await asyncio.sleep(1)
+        await shop.stack.kill("mongodb")
+        created = [body("PRODUCT_CREATED", productId=product, initialStock=1) for product in products]
+        await shop.publish("inventory-events", *created)
+        assert await busy(shop, OUTAGE_SECONDS) < 0.5
+        ready = await shop.http.get(f"{shop.stack.services['inventory']}/readyz")
+        assert ready.status_code == 503
+        await shop.stack.start("mongodb")
+    stock = shop.database("inventory")["stock"]
+
+    async def all_known() -> bool:
+        return await stock.count_documents({"_id": {"$in": products}}) == WAITING
+
+    await shop.eventually(all_known)
+    await all_are_paid(shop, accepted)
+    await shop.stock_becomes(lamp, (5000 - len(accepted), 0, len(accepted)))
+    assert await shop.metric("inventory", "sagashop_consumer_retries_total") == retries
+
+
+async def busy(shop: Shop, seconds: float) -> float:
+    """The share of a CPU that each replica of inventory takes meanwhile, at most."""
+    processes = [psutil.Process(shop.stack.processes.pid(name)) for name in shop.replicas("inventory")]
+
+    def used(process: psutil.Process) -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+    before = [used(process) for process in processes]
+    await asyncio.sleep(seconds)
+    return max(used(each) - start for each, start in zip(processes, before, strict=True)) / seconds
+
+
+async def test_without_redis_everything_is_served_and_an_old_redis_changes_nothing(shop: Shop) -> None:
+    lamp = await shop.product(stock=100)
+    first = await shop.place({lamp: 1})
+    await shop.settles(first, "PAID")
+    await shop.stack.kill("redis")
+    orders = [await shop.place({lamp: 1}) for _ in range(3)]
+    for order_id in orders:
+        await shop.settles(order_id, "PAID")
+    await shop.stack.start("redis")
+    await shop.flush_redis()
+    orders += [await shop.place({lamp: 1}) for _ in range(3)]
+    await pretend_all_was_handled(shop)
+    orders += [await shop.place({lamp: 1}) for _ in range(3)]
+    for order_id in orders:
+        await shop.settles(order_id, "PAID")
+    await shop.stock_becomes(lamp, (90, 0, 10))
+
+
+async def pretend_all_was_handled(shop: Shop) -> None:
+    """As a Redis from another time would: it claims to know ids that the inbox does not."""
+    lamp = await shop.product(stock=1)
+    async with shop.listening() as heard, shop.frozen("inventory"):
+        order_id = await shop.place({lamp: 1})
+
+        async def published() -> bool:
+            return bool(ids(heard, "INVENTORY_RESERVE_REQUEST", order_id))
+
+        await shop.eventually(published)
+        (request,) = ids(heard, "INVENTORY_RESERVE_REQUEST", order_id)
+        await shop.remember_in_redis(f"processed:inventory:{request}")
+    await shop.settles(order_id, "PAID")

@@ -1,0 +1,138 @@
+"""Who may do what: customers with each other's things, services with each other's servers."""
+
+import aio_pika
+import pytest
+from aiormq.exceptions import ChannelAccessRefused
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure
+
+from services.shared.events import CONSUMES, EXCHANGE, PUBLISHES
+from tests.integration.saga.shop import Json, Shop
+
+ENGINES = ("order", "product", "inventory", "payment", "notification")
+DATABASES = ("auth", *ENGINES)
+REFUND = {"reason": "broken"}
+WANTED = {"name": "Lamp", "price": "1.00", "currency": "USD"}
+OPEN, OWN, ADMIN, HIDDEN = "everybody", "its owner", "administrators", "nobody out here"
+
+# Every route there is; `{id}` is an order of Alice's, or a product.
+ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
+    ("auth", "post", "/auth/register"): (OPEN, {"email": "alice@shop.example", "password": "", "name": "A"}),
+    ("auth", "post", "/auth/login"): (OPEN, {"email": "alice@shop.example", "password": "wrong"}),
+    ("auth", "post", "/auth/refresh"): (OPEN, {"refreshToken": "unknown"}),
+    ("auth", "post", "/auth/logout"): (OPEN, {"refreshToken": "unknown"}),
+    ("auth", "get", "/auth/me"): (OPEN, None),
+    ("auth", "get", "/.well-known/jwks.json"): (OPEN, None),
+    ("product", "get", "/api/products"): (OPEN, None),
+    ("product", "get", "/api/products/{product_id}"): (OPEN, None),
+    ("product", "post", "/api/products"): (ADMIN, WANTED),
+    ("product", "patch", "/api/products/{product_id}"): (ADMIN, {"name": "Mine"}),
+    ("product", "delete", "/api/products/{product_id}"): (ADMIN, None),
+    ("inventory", "get", "/api/inventory/{product_id}"): (OPEN, None),
+    ("inventory", "post", "/api/inventory/{product_id}/restock"): (ADMIN, {"quantity": 1}),
+    ("order", "get", "/api/orders"): (OPEN, None),
+    ("order", "post", "/api/orders"): (OPEN, {"ids": [], "quantities": []}),
+    ("order", "get", "/api/orders/{order_id}"): (OWN, None),
+    ("order", "get", "/api/orders/{order_id}/timeline"): (OWN, None),
+    ("order", "get", "/api/orders/{order_id}/events"): (OWN, None),
+    ("order", "post", "/api/orders/{order_id}/cancel"): (OWN, None),
+    ("order", "post", "/api/orders/{order_id}/refund"): (OWN, REFUND),
+    ("order", "get", "/internal/orders"): (HIDDEN, None),
+    ("order", "get", "/internal/orders/stale"): (HIDDEN, None),
+    ("order", "post", "/internal/orders/{order_id}/compensate"): (HIDDEN, {}),
+    ("payment", "get", "/api/payments/{order_id}"): (OWN, None),
+    ("notification", "get", "/internal/notifications"): (HIDDEN, None),
+}
+
+
+async def test_the_matrix_below_names_every_route_of_every_service(shop: Shop) -> None:
+    described = set()
+    for service in DATABASES:
+        document = (await shop.http.get(f"{shop.stack.services[service]}/openapi.json")).json()
+        described |= {(service, method, path) for path, item in document["paths"].items() for method in item}
+    assert described <= set(ROUTES)
+
+
+async def test_another_customers_things_look_as_if_they_were_not_there(shop: Shop) -> None:
+    """What is hidden is 404, whatever the route, and no different from what does not exist."""
+    lamp = await shop.product()
+    order_id = await shop.place({lamp: 1}, who="alice")
+    await shop.settles(order_id, "PAID")
+    bob, alice = await shop.headers("bob"), await shop.headers("alice")
+    for (_, method, path), (who, content) in ROUTES.items():
+        for door in (shop.stack.gateway, shop.stack.services["order"]):
+            url = door + path.format(order_id=order_id, product_id=lamp)
+            if door != shop.stack.gateway and not path.startswith(("/api/orders", "/internal/orders")):
+                continue
+            answer = await shop.http.request(method, url, json=content, headers=bob)
+            if who == OWN:
+                nowhere = url.replace(order_id, "00000000-0000-0000-0000-000000000000")
+                missing = await shop.http.request(method, nowhere, json=content, headers=bob)
+                assert (answer.status_code, answer.text) == (404, missing.text), path
+                own = await shop.http.request("get", url, headers=alice) if method == "get" else None
+                assert own is None or own.status_code in {200, 404 if path.endswith("/events") else 200}, path
+            elif who == ADMIN:
+                assert answer.status_code == 403, path
+            elif who == HIDDEN:
+                assert answer.status_code == (404 if door == shop.stack.gateway else 403), path
+            else:
+                assert answer.status_code not in {403, 404}, path
+    order = await shop.order(order_id)
+    assert (order["status"], await shop.stock(lamp)) == ("PAID", (9, 0, 1))
+    listed = (await shop.http.get("/api/orders", headers=bob)).json()["items"]
+    assert order_id not in [each["orderId"] for each in listed]
+
+
+async def test_without_a_token_only_what_is_open_answers(shop: Shop) -> None:
+    lamp = await shop.product()
+    order_id = await shop.place({lamp: 1})
+    for (service, method, path), (who, content) in ROUTES.items():
+        if who == OPEN:
+            continue
+        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp)
+        answer = await shop.http.request(method, url, json=content)
+        assert answer.status_code in {401, 404 if path.endswith("/events") else 401}, (path, answer.text)
+    await shop.settles(order_id, "PAID")
+
+
+@pytest.mark.parametrize("service", DATABASES)
+async def test_a_service_reaches_no_database_but_its_own(shop: Shop, service: str) -> None:
+    url = shop.stack.mongodb.url_of(service, shop.stack.credentials.users[service])
+    async with AsyncMongoClient[Json](url) as client:
+        assert await client[service]["anything"].count_documents({}) == 0
+        for other in {*DATABASES, "admin", "local"} - {service}:
+            with pytest.raises(OperationFailure, match="not authorized"):
+                await client[other]["anything"].find_one({})
+            with pytest.raises(OperationFailure, match="not authorized"):
+                await client[other]["anything"].insert_one({})
+
+
+@pytest.mark.parametrize("service", ENGINES)
+async def test_a_service_reaches_no_queue_but_its_own(shop: Shop, service: str) -> None:
+    url = shop.stack.rabbitmq.url_of(service, shop.stack.credentials.users[service])
+    others = [queue for owner, queues in CONSUMES.items() if owner != service for queue in queues]
+    async with await aio_pika.connect(url) as connection:
+        for queue in [name for other in others for name in (other, f"{other}.retry.1", f"{other}.dlq")]:
+            channel = await connection.channel()
+            with pytest.raises(ChannelAccessRefused):
+                await (await channel.get_queue(queue, ensure=False)).get(fail=False)
+        for name in ("made-up", "order.retry" if service != "order" else "inventory.retry"):
+            channel = await connection.channel()
+            with pytest.raises(ChannelAccessRefused):
+                await channel.declare_exchange(name, durable=True)
+        channel = await connection.channel()
+        with pytest.raises(ChannelAccessRefused):
+            await channel.default_exchange.publish(aio_pika.Message(b"{}"), others[0])
+
+
+@pytest.mark.parametrize("service", ENGINES)
+async def test_a_service_publishes_no_events_but_its_own(shop: Shop, service: str) -> None:
+    url = shop.stack.rabbitmq.url_of(service, shop.stack.credentials.users[service])
+    own = set(PUBLISHES.get(service, ()))
+    foreign = {event.type for events in PUBLISHES.values() for event in events if event not in own}
+    async with await aio_pika.connect(url) as connection:
+        for type_ in sorted(foreign):
+            channel = await connection.channel()
+            exchange = await channel.get_exchange(EXCHANGE, ensure=False)
+            with pytest.raises(ChannelAccessRefused):
+                await exchange.publish(aio_pika.Message(b"{}"), type_)

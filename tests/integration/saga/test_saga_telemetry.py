@@ -1,0 +1,132 @@
+"""What an operator sees of a running shop: traces, metrics and logs."""
+
+import json
+
+from tests.integration.saga.shop import Json, Shop
+
+HOPS = {
+    ("gateway", "POST /api/orders"),
+    ("order", "POST /api/orders"),
+    ("inventory", "inventory INVENTORY_RESERVE_REQUEST"),
+    ("order", "orders INVENTORY_RESERVED"),
+    ("payment", "STOCK_RESERVED ORDER_CONFIRMED"),
+    ("order", "order-events PAYMENT_SUCCEEDED"),
+    ("inventory", "inventory-events ORDER_PAID"),
+    ("notification", "notifications ORDER_PAID"),
+}
+# Of every engine; the gateway and auth have the first alone.
+METRICS = (
+    "sagashop_http_request_duration_seconds",
+    "sagashop_commit_batch_size",
+    "sagashop_commit_duration_seconds",
+    "sagashop_transactions",
+    "sagashop_inbox_duplicates",
+    "sagashop_attention",
+    "sagashop_consumed",
+    "sagashop_consumer_retries",
+    "sagashop_dead_letters",
+    "sagashop_published",
+    "sagashop_publish_failures",
+    "sagashop_outbox_events",
+    "sagashop_outbox_oldest_seconds",
+    "sagashop_broker_connected",
+)
+OF_ORDERS = (
+    "sagashop_orders",
+    "sagashop_saga_duration_seconds",
+    "sagashop_compensations",
+    "sagashop_refunds",
+)
+
+
+async def test_an_order_is_one_trace_from_the_gateway_to_the_last_service(shop: Shop) -> None:
+    lamp = await shop.product()
+    order_id = await shop.place({lamp: 1})
+    await shop.settles(order_id, "PAID")
+    trace_id = await trace_of(shop, order_id)
+
+    async def complete() -> bool:
+        return {(span.service, span.name) for span in shop.house.traces.of(trace_id)} >= HOPS
+
+    await shop.eventually(complete)
+    assert {span.trace_id for span in shop.house.traces.about(order_id)} == {trace_id}
+    spans = {span.span_id: span for span in shop.house.traces.of(trace_id)}
+    roots = [span for span in spans.values() if not span.parent_id]
+    assert [(root.service, root.name) for root in roots] == [("gateway", "POST /api/orders")]
+    assert all(span.parent_id in spans for span in spans.values() if span.parent_id)
+
+
+async def trace_of(shop: Shop, order_id: str) -> str:
+    """The timeline's; the order is created, reserved and paid in the same."""
+    url = f"/api/orders/{order_id}/timeline"
+    items = (await shop.http.get(url, headers=await shop.headers("admin"))).json()["items"]
+    (trace_id,) = {item["traceId"] for item in items}
+    return str(trace_id)
+
+
+async def test_a_clients_own_trace_goes_on_through_the_whole_order(shop: Shop) -> None:
+    lamp = await shop.product()
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = await shop.headers("alice") | {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+    wanted = {"ids": [lamp], "quantities": [1], "paymentToken": "tok_success"}
+    answer = await shop.http.post("/api/orders", json=wanted, headers=headers)
+    order_id = answer.json()["orderId"]
+    await shop.settles(order_id, "PAID")
+    assert await trace_of(shop, order_id) == trace_id
+
+
+async def test_every_service_has_its_metrics(shop: Shop) -> None:
+    lamp = await shop.product()
+    await shop.settles(await shop.place({lamp: 1}), "PAID")
+    for service, url in shop.stack.services.items():
+        text = (await shop.http.get(f"{url}/metrics")).text
+        engine = service not in {"gateway", "auth"}
+        expected = METRICS if engine else METRICS[:1]
+        for name in (*expected, *(OF_ORDERS if service == "order" else ())):
+            assert f"# TYPE {name}" in text, (service, name)
+    assert await shop.metric("order", "sagashop_consumed_total", queue="orders", result="applied") > 0
+    assert await shop.metric("inventory", "sagashop_commit_batch_size_count") > 0
+    assert await shop.metric("order", "sagashop_http_request_duration_seconds_count", route="/api/orders") > 0
+
+
+async def test_logs_are_json_that_names_the_order_and_its_trace(shop: Shop) -> None:
+    """Here the document of its stock cannot be read: the message is tried again, and that is logged."""
+    lamp = await shop.product()
+    stock = shop.database("inventory")["stock"]
+    await stock.update_one({"_id": lamp}, {"$set": {"available": "many"}})
+    broken = await shop.place({lamp: 1})
+
+    async def is_logged() -> bool:
+        return bool(logged(shop, broken))
+
+    await shop.eventually(is_logged)
+    await stock.update_one({"_id": lamp}, {"$set": {"available": 10}})
+    await shop.settles(broken, "PAID")
+    line = logged(shop, broken)[0]
+    assert line["service"] == "inventory"
+    assert line["level"] == "info"
+    assert line["trace_id"] == await trace_of(shop, broken)
+    assert line["event_id"]
+    assert line["timestamp"].endswith("Z")
+    assert "retry.1" in line["message"]
+
+
+def logged(shop: Shop, order_id: str) -> list[Json]:
+    """Every line of the inventory's logs is JSON; these are about the order."""
+    files = [shop.stack.processes.log(name) for name in shop.replicas("inventory")]
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [line for line in lines if line.get("correlation_id") == order_id]
+
+
+async def test_secrets_are_in_no_log(shop: Shop) -> None:
+    lamp = await shop.product()
+    await shop.settles(await shop.place({lamp: 1}), "PAID")
+    secrets = [
+        "tok_success",
+        str(shop.stack.admin["password"]),
+        *shop.stack.credentials.users.values(),
+        (await shop.headers("alice"))["Authorization"].removeprefix("Bearer "),
+    ]
+    for replica in shop.stack.replicas:
+        text = shop.stack.processes.log(replica.name).read_text()
+        assert not [secret for secret in secrets if secret in text], replica.name

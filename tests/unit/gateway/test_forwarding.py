@@ -1,0 +1,78 @@
+"""Which headers go on, and which come back."""
+
+import pytest
+
+from services.gateway.forwarding import back, onward, request_id
+
+CALLER = [
+    (b"host", b"shop.example"),
+    (b"content-length", b"2"),
+    (b"authorization", b"Bearer x"),
+    (b"idempotency-key", b"k1"),
+    (b"accept-encoding", b"br"),
+    (b"tracestate", b"a=b"),
+]
+
+
+def test_a_caller_s_own_headers_go_on() -> None:
+    assert onward(CALLER, {}) == [
+        ("authorization", "Bearer x"),
+        ("idempotency-key", "k1"),
+        ("accept-encoding", "br"),
+        ("tracestate", "a=b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"connection",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"proxy-authorization",
+    ],
+)
+def test_headers_of_the_connection_stay_on_it_in_both_directions(name: bytes) -> None:
+    assert onward([(name, b"x")], {}) == []
+    assert back([(name.title(), b"x")], {}) == []
+
+
+def test_what_connection_names_stays_as_well() -> None:
+    headers = [(b"connection", b"X-Hop, close"), (b"x-hop", b"1"), (b"x-end", b"2")]
+    assert onward(headers, {}) == [("x-end", "2")]
+    assert back(headers, {}) == [(b"x-end", b"2")]
+
+
+@pytest.mark.parametrize(
+    "name", [b"x-forwarded-for", b"x-real-ip", b"forwarded", b"traceparent", b"x-request-id"]
+)
+def test_what_is_ours_to_say_is_not_taken_from_a_caller(name: bytes) -> None:
+    assert onward([(name, b"forged")], {"X-Ours": "1"}) == [("X-Ours", "1")]
+
+
+def test_bytes_beyond_ascii_are_no_error() -> None:
+    assert onward([(b"x-name", b"\xff")], {}) == [("x-name", "\xff")]
+
+
+def test_an_answer_keeps_its_headers_in_order_and_several_of_a_name() -> None:
+    answer = [(b"Set-Cookie", b"a=1"), (b"Date", b"now"), (b"Set-Cookie", b"b=2"), (b"ETag", b'"x"')]
+    assert back(answer, {b"x-request-id": b"r"}) == [
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=2"),
+        (b"etag", b'"x"'),
+        (b"x-request-id", b"r"),
+    ]
+
+
+def test_a_request_keeps_the_id_that_the_caller_gave_it() -> None:
+    assert request_id({b"x-request-id": b"order-17.a_b"}) == "order-17.a_b"
+
+
+@pytest.mark.parametrize("given", [b"", b"a b", b"x" * 65, b"\xff", b'"}\n'])
+def test_what_is_no_id_is_replaced_by_one(given: bytes) -> None:
+    made = request_id({b"x-request-id": given})
+    assert len(made) == 32
+    assert made != request_id({b"x-request-id": given})

@@ -1,0 +1,95 @@
+"""One description of the API: the public part of each service's, with every reference leading somewhere."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from services.auth.main import make_app as make_auth
+from services.auth.settings import AuthSettings
+from services.gateway.openapi import merge
+from services.product.main import make_app as make_product
+from services.shared.settings import EngineSettings
+
+
+def document(path: str, schemas: dict[str, Any], **operation: Any) -> dict[str, Any]:
+    return {"paths": {path: {"get": operation}}, "components": {"schemas": schemas}}
+
+
+def answering(schema: str) -> dict[str, Any]:
+    return {"responses": {"200": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if "$ref" in part:
+            yield part["$ref"].removeprefix("#/components/schemas/")
+        for each in part.values():
+            yield from references(each)
+    if isinstance(part, list):
+        for each in part:
+            yield from references(each)
+
+
+def test_schemas_of_one_name_that_differ_are_told_apart_by_their_service() -> None:
+    merged = merge(
+        {
+            "order": document("/api/orders", {"Line": {"title": "order's"}}, **answering("Line")),
+            "payment": document("/api/payments/{id}", {"Line": {"title": "payment's"}}, **answering("Line")),
+        },
+        "1",
+    )
+    assert merged["components"]["schemas"] == {
+        "OrderLine": {"title": "order's"},
+        "PaymentLine": {"title": "payment's"},
+    }
+    assert list(references(merged["paths"])) == ["OrderLine", "PaymentLine"]
+
+
+def test_schemas_that_are_the_same_stay_one() -> None:
+    same = {"Error": {"type": "object"}}
+    merged = merge({"order": document("/api/orders", same), "product": document("/api/products", same)}, "1")
+    assert merged["components"]["schemas"] == same
+
+
+def test_the_same_words_about_different_things_are_different() -> None:
+    page = {"items": {"$ref": "#/components/schemas/Item"}}
+    merged = merge(
+        {
+            "order": document("/api/orders", {"Page": page, "Item": {"title": "order"}}),
+            "product": document("/api/products", {"Page": page, "Item": {"title": "product"}}),
+        },
+        "1",
+    )
+    schemas = merged["components"]["schemas"]
+    assert set(schemas) == {"OrderPage", "OrderItem", "ProductPage", "ProductItem"}
+    assert list(references(schemas["ProductPage"])) == ["ProductItem"]
+
+
+def test_what_is_not_public_or_anothers_is_left_out() -> None:
+    merged = merge(
+        {
+            "order": document("/internal/orders/stale", {}),
+            "product": document("/api/orders", {}),
+            "auth": document("/auth/me", {}),
+        },
+        "1",
+    )
+    assert list(merged["paths"]) == ["/auth/me"]
+
+
+def test_a_token_is_a_matter_of_security_and_not_a_parameter() -> None:
+    header = {"name": "authorization", "in": "header"}
+    limit = {"name": "limit", "in": "query"}
+    merged = merge({"order": document("/api/orders", {}, parameters=[header, limit])}, "1")
+    assert merged["paths"]["/api/orders"]["get"] == {"parameters": [limit], "security": [{"token": []}]}
+
+
+def test_the_services_descriptions_merge_without_loose_ends() -> None:
+    documents = {
+        "auth": make_auth(AuthSettings()).openapi(),
+        "product": make_product(EngineSettings(service="product", port=3004)).openapi(),
+    }
+    merged = merge(documents, "1")
+    assert {"/auth/login", "/auth/me", "/api/products", "/api/products/{product_id}"} <= set(merged["paths"])
+    assert set(references(merged)) <= set(merged["components"]["schemas"])
+    assert "security" not in merged["paths"]["/api/products"]["get"]
+    assert merged["paths"]["/api/products"]["post"]["security"] == [{"token": []}]

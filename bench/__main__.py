@@ -34,7 +34,7 @@ SETTINGS: Final = {
     "OTEL_TRACES_SAMPLER_ARG": "0.05",
     "LOG_LEVEL": "warning",
 }
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 
 class Shop(NamedTuple):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import aiohttp
 from rich.console import Console
-from sagactl.check import check_stack
 
 from dev.demo.flows import FLOWS, Scene
 from dev.demo.shop import Shopper
 from dev.demo.stage import Stage
 from dev.interrupts import run
 from dev.stack import Stack
+from sagactl.check import Expected, check_stack
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run")) / "demo"
 # A second for the card makes it possible to see an order between its states.
@@ -33,7 +33,10 @@ async def main() -> int:
         for flow in FLOWS:
             await flow(scene)
         stage.headline("The invariants", "Over all orders, one by one, when nothing is on its way any more.")
-        stage.expect("every invariant holds", holds=await check_stack(stack.directory, stage.console))
+        expected = Expected(accepted=scene.accepted)
+        stage.expect(
+            "every invariant holds", holds=await check_stack(stack.directory, stage.console, expected)
+        )
     return _verdict(stage)
 
 
@@ -45,7 +48,7 @@ async def _prepare(stack: Stack, stage: Stage, visitor: Shopper) -> Scene:
     teapot = await admin.add_product(f"Teapot {run_id}", "24.90", stock=5)
     cup = await admin.add_product(f"Cup {run_id}", "3.25", stock=40)
     stage.say("an administrator, two customers, 5 teapots at 24.90 and 40 cups at 3.25")
-    return Scene(stack, stage, admin, alice, bob, teapot, cup)
+    return Scene(stack, stage, admin, alice, bob, teapot, cup, [])
 
 
 def _verdict(stage: Stage) -> int:

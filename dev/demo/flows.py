@@ -20,6 +20,7 @@ class Scene:
     bob: Shopper
     teapot: str  # product ids
     cup: str
+    accepted: list[str]  # ids of the orders that were answered 201
 
     async def stock(self, product_id: str) -> tuple[int, int, int]:
         row = await self.admin.stock(product_id)
@@ -140,6 +141,7 @@ async def _play(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], p
 async def _place(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], payment_token: str) -> str:
     names = {scene.teapot: "teapot(s)", scene.cup: "cup(s)"}
     order = await shopper.place(quantities, payment_token)
+    scene.accepted.append(order["orderId"])
     wanted = " and ".join(f"{quantity} {names[product]}" for product, quantity in quantities.items())
     scene.stage.say(
         f"{shopper.name} orders {wanted}: {order['totalPrice']} {order['currency']}, {payment_token}"

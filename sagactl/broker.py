@@ -1,23 +1,29 @@
 """RabbitMQ, seen from outside: how many messages wait where, and the dead letters one by one."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import aio_pika
 import aiohttp
+from yarl import URL
 
-from services.shared import topology
+from services.shared import topology, wire
 from services.shared.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
 from services.shared.events import CONSUMES
 
 TIMEOUT: Final = 20.0
 QUEUES: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
-DEAD_LETTER_QUEUES: Final = frozenset(topology.dead_letter_queue(queue) for queue in QUEUES)
-OURS: Final = frozenset(name for queue in QUEUES for name in topology.all_queues(queue))
+# Those in which something is under way: all but the dead letters.
+LIVE: Final = frozenset(
+    name
+    for queue in QUEUES
+    for name in topology.all_queues(queue)
+    if name != topology.dead_letter_queue(queue)
+)
 
 
 class BrokerError(RuntimeError):
@@ -42,7 +48,7 @@ class DeadLetter(NamedTuple):
         kind, reason, attempts, since = _explain(headers)
         return cls(
             queue,
-            message.message_id or "",
+            identity(queue, message),
             message.correlation_id or "",
             message.type or "",
             kind,
@@ -52,6 +58,16 @@ class DeadLetter(NamedTuple):
             str(headers.get(TRACEPARENT) or ""),
             message.body,
         )
+
+    @property
+    def summary(self) -> str:
+        what = self.type or "a message"
+        return f"{what} in {topology.dead_letter_queue(self.queue)}: {self.kind}: {self.reason}"
+
+
+def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:
+    """What the service that consumes `queue` knows the message by."""
+    return message.message_id or wire.content_id(queue, message.body)
 
 
 def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
@@ -76,23 +92,14 @@ async def waiting(management_url: str) -> Mapping[str, int]:
 
     Raises BrokerError where the management API does not answer.
     """
-    counts = await _counts(management_url)
-    return {name: count for name, count in counts.items() if count and name not in DEAD_LETTER_QUEUES}
-
-
-async def dead_letter_counts(management_url: str) -> Mapping[str, int]:
-    counts = await _counts(management_url)
-    return {name: counts.get(name, 0) for name in sorted(DEAD_LETTER_QUEUES)}
-
-
-async def _counts(management_url: str) -> Mapping[str, int]:
     parts = urlsplit(management_url)
-    auth = aiohttp.BasicAuth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
-    url = f"{parts.scheme}://{parts.hostname}:{parts.port}/api/queues/{quote('/', safe='')}"
+    login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+    place = parts.netloc.rpartition("@")[2]
+    url = URL(f"{parts.scheme}://{place}{parts.path.rstrip('/')}/api/queues/%2F", encoded=True)
     try:
         async with (
-            aiohttp.ClientSession(auth=auth, timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
-            session.get(url, params={"disable_stats": "false"}) as response,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
+            session.get(url, headers={"Authorization": login}) as response,
         ):
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
@@ -100,7 +107,8 @@ async def _counts(management_url: str) -> Mapping[str, int]:
     except (aiohttp.ClientError, TimeoutError) as error:
         raise BrokerError(f"the management API does not answer: {error or type(error).__name__}") from error
     # A queue whose statistics have not been gathered yet is not known to be empty.
-    return {queue["name"]: queue.get("messages", 1) for queue in queues if queue["name"] in OURS}
+    counts = {queue["name"]: queue.get("messages", 1) for queue in queues}
+    return {name: counts[name] for name in sorted(LIVE & counts.keys()) if counts[name]}
 
 
 @asynccontextmanager
@@ -111,15 +119,22 @@ async def channel(amqp_url: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)
 
 
-async def dead_letters(amqp_url: str, queue: str, limit: int) -> list[DeadLetter]:
-    """Looks at the dead letters of one of our queues, and leaves them there."""
-    name = topology.dead_letter_queue(queue)
+async def dead_letters(amqp_url: str, queues: Iterable[str], limit: int) -> list[DeadLetter]:
+    """Looks at up to `limit` dead letters of each of our `queues`, and leaves them there."""
     letters: list[DeadLetter] = []
     async with channel(amqp_url) as opened:
-        source = await opened.get_queue(name, ensure=False)
-        while len(letters) < limit:
-            message = await source.get(fail=False, no_ack=False, timeout=TIMEOUT)
-            if message is None:
-                break
-            letters.append(DeadLetter.of(queue, message))
+        for queue in queues:
+            letters += [DeadLetter.of(queue, each) async for each in take(opened, queue, limit)]
     return letters
+
+
+async def take(
+    opened: aio_pika.abc.AbstractChannel, queue: str, limit: int
+) -> AsyncIterator[aio_pika.abc.AbstractIncomingMessage]:
+    """Dead letters of `queue`, the oldest first; they go back where they were unless acknowledged."""
+    source = await opened.get_queue(topology.dead_letter_queue(queue), ensure=False)
+    for _ in range(limit):
+        message = await source.get(fail=False, no_ack=False, timeout=TIMEOUT)
+        if message is None:
+            return
+        yield message

@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -19,6 +19,8 @@ from rich.table import Table
 from sagactl import broker, invariants
 from sagactl.books import Books
 from sagactl.invariants import TITLES, Finding, Held, Invariant
+from sagactl.screen import printable
+from services.shared.events import PUBLISHES
 
 POLL_SECONDS: Final = 0.5
 # The broker's statistics lag behind: nothing counts as empty until it was so this many times in a row.
@@ -72,31 +74,26 @@ class Report(NamedTuple):
         }
 
 
-async def check(access: Access, expected: Expected | None = None, *, wait_seconds: float = 30) -> Report:
-    """Waits for everything to come to rest, then checks all of it."""
+async def check(
+    access: Access,
+    expected: Expected | None = None,
+    *,
+    wait_seconds: float = 30,
+    progress: Callable[[Mapping[str, int]], None] = lambda _: None,
+) -> Report:
+    """Waits for everything to come to rest, then checks all of it. `progress` is told what still moves."""
     expected = expected or Expected()
     async with _books(access) as books:
-        unrest = await _rest(access, books, wait_seconds)
+        unrest = await _rest(access, books, wait_seconds, progress)
         findings = [Finding(Invariant.DRAINED, name, f"{count} left") for name, count in unrest.items()]
-        counts: Counter[Invariant] = Counter()
-        held = Held(Counter(), Counter())
-        seen: set[str] = set()
-        async for case in books.cases():
-            findings += [*invariants.check_case(case), *invariants.contradictions(case)]
-            invariants.tally([case.reservation] if case.reservation else [], held)
-            counts[Invariant.I2] += case.reservation is not None
-            counts[Invariant.I3] += case.payment is not None
-            if case.order is not None:
-                seen.add(case.id)
-        async for stock in books.stock():
-            findings += invariants.check_stock(stock, held)
-            counts[Invariant.I1] += 1
-    missing = set(expected.accepted) - seen
-    findings += [Finding(Invariant.I4, id_, "was answered 201 and does not exist") for id_ in sorted(missing)]
+        counts, seen, broken = await _examine(books)
+    missing = sorted(set(expected.accepted) - seen)
     letters = await _letters(access)
+    findings += broken
+    findings += [Finding(Invariant.I4, id_, "was answered 201 and does not exist") for id_ in missing]
     findings += letters
     counted = {
-        Invariant.DRAINED: f"{len(broker.OURS)} queues, {len(unrest)} not at rest",
+        Invariant.DRAINED: f"{len(broker.LIVE)} queues, {len(PUBLISHES)} outboxes",
         Invariant.I1: f"{counts[Invariant.I1]} products",
         Invariant.I2: f"{counts[Invariant.I2]} reservations",
         Invariant.I3: f"{counts[Invariant.I3]} payments",
@@ -104,7 +101,29 @@ async def check(access: Access, expected: Expected | None = None, *, wait_second
         Invariant.I5: f"{len(letters)} dead letters",
     }
     known = [finding for finding in findings if finding.subject in expected.known]
-    return Report(counted, [finding for finding in findings if finding not in known], known)
+    return Report(counted, [each for each in findings if each.subject not in expected.known], known)
+
+
+async def _examine(books: Books) -> tuple[Counter[Invariant], set[str], list[Finding]]:
+    """What was looked at, the orders among it, and what is wrong with it."""
+    counts: Counter[Invariant] = Counter()
+    seen: set[str] = set()
+    findings: list[Finding] = []
+    held = Held(Counter(), Counter())
+    async for case in books.cases():
+        findings += [*invariants.check_case(case), *invariants.contradictions(case)]
+        invariants.tally([case.reservation] if case.reservation else [], held)
+        counts[Invariant.I2] += case.reservation is not None
+        counts[Invariant.I3] += case.payment is not None
+        if case.order is not None:
+            seen.add(case.id)
+    async for stock in books.stock():
+        findings += invariants.check_stock(stock, held)
+        held.held.pop(stock.id, None)
+        held.sold.pop(stock.id, None)
+        counts[Invariant.I1] += 1
+    findings += invariants.without_stock(held)
+    return counts, seen, findings
 
 
 @asynccontextmanager
@@ -118,12 +137,15 @@ async def _books(access: Access) -> AsyncIterator[Books]:
         await client.close()
 
 
-async def _rest(access: Access, books: Books, wait_seconds: float) -> Mapping[str, int]:
+async def _rest(
+    access: Access, books: Books, wait_seconds: float, progress: Callable[[Mapping[str, int]], None]
+) -> Mapping[str, int]:
     """Waits until nothing moves, and returns what still does when the time is up."""
     deadline = time.monotonic() + wait_seconds
     quiet = 0
     while True:
         unrest = {**await broker.waiting(access.management_url), **await books.unrest()}
+        progress(unrest)
         quiet = 0 if unrest else quiet + 1
         if quiet == QUIET_LOOKS or (unrest and time.monotonic() > deadline):
             return unrest
@@ -131,15 +153,8 @@ async def _rest(access: Access, books: Books, wait_seconds: float) -> Mapping[st
 
 
 async def _letters(access: Access) -> list[Finding]:
-    findings: list[Finding] = []
-    counts = await broker.dead_letter_counts(access.management_url)
-    for queue in broker.QUEUES:
-        if counts[f"{queue}.dlq"]:
-            for letter in await broker.dead_letters(access.amqp_url, queue, LETTERS_AT_MOST):
-                subject = letter.subject or letter.id
-                what = f"{letter.type or 'a message'} in {queue}.dlq: {letter.kind}: {letter.reason}"
-                findings.append(Finding(Invariant.I5, subject, what))
-    return findings
+    letters = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+    return [Finding(Invariant.I5, letter.subject or letter.id, letter.summary) for letter in letters]
 
 
 def show(console: Console, report: Report) -> None:
@@ -156,11 +171,13 @@ def show(console: Console, report: Report) -> None:
         grouped[finding.invariant].append(finding)
     for invariant, findings in grouped.items():
         for finding in findings[:NAMED_AT_MOST]:
-            console.print(f"[red]{invariant}[/] {finding.subject}: {finding.what}", highlight=False)
+            console.print(
+                f"[red]{invariant}[/] {printable(f'{finding.subject}: {finding.what}')}", highlight=False
+            )
         if len(findings) > NAMED_AT_MOST:
             console.print(f"[red]{invariant}[/] and {len(findings) - NAMED_AT_MOST} more")
     for finding in report.known:
-        console.print(f"[dim]expected: {finding.subject}: {finding.what}[/]", highlight=False)
+        console.print(f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]", highlight=False)
 
 
 async def check_stack(

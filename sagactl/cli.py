@@ -3,24 +3,25 @@
 import asyncio
 import json
 import os
-import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from aio_pika.exceptions import AMQPError
+from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
 from sagactl import broker, provision, smoke, sweep
-from sagactl.broker import BrokerError, DeadLetter
+from sagactl.broker import BrokerError
 from sagactl.check import Access, Expected, check, show
 from sagactl.redrive import redrive
+from sagactl.screen import masked, printable
 
 SECRETS_DIR: Final = "SECRETS_DIR"
 URLS: Final = ("MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL")
-# What a body may hold and a screen should not.
-SECRET: Final = re.compile(rb'("paymentToken"\s*:\s*)"[^"]*"')
+LOCAL_STACK: Final = Path(".run")
 
 Answer = TypeVar("Answer")
 
@@ -33,22 +34,26 @@ app.add_typer(provision.app, name="provision")
 app.command("sweep")(sweep.sweep)
 app.command("smoke")(smoke.smoke)
 console = Console()
+# What is said while waiting must not get into what is piped on.
+aside = Console(stderr=True)
 
 Stack = Annotated[
-    Path, typer.Option("--stack", help="Directory of a local stack, used unless the URLs are given.")
+    Path | None,
+    typer.Option(help=f"A local stack's directory. Else {', '.join(URLS)}, as variables or files; else .run"),
 ]
 Queue = Annotated[str, typer.Argument(help=f"One of {', '.join(broker.QUEUES)}.")]
 
 
-def access(stack: Path) -> Access:
-    """By the environment, the files of SECRETS_DIR, or a local stack. Raises BadParameter."""
+def access(stack: Path | None) -> Access:
+    """Of the stack that is named, by the environment or the files of SECRETS_DIR, or of the stack here."""
     found = {name: os.environ.get(name) or _secret(name) for name in URLS}
-    if all(found.values()):
+    if stack is None and all(found.values()):
         return Access(*(str(found[name]) for name in URLS))
-    if (stack / "stack.json").exists():
-        return Access.of_stack(stack)
+    directory = stack or LOCAL_STACK
+    if (directory / "stack.json").exists():
+        return Access.of_stack(directory)
     missing = ", ".join(name for name, value in found.items() if not value)
-    raise typer.BadParameter(f"set {missing}, or name the --stack directory of a stack that runs (make up)")
+    raise typer.BadParameter(f"no stack runs in {directory} (make up), and {missing or 'nothing'} is not set")
 
 
 def _secret(name: str) -> str | None:
@@ -59,7 +64,7 @@ def _secret(name: str) -> str | None:
 
 @app.command("check")
 def check_command(  # one for each option
-    stack: Stack = Path(".run"),
+    stack: Stack = None,
     accepted: Annotated[
         Path | None, typer.Option(help="File of order ids, a line each, that were answered 201.")
     ] = None,
@@ -73,8 +78,13 @@ def check_command(  # one for each option
     """Hold every order against stock, payments and the gateway's ledger; exit 1 if anything is off."""
     promised = accepted.read_text().split() if accepted else []
     where = access(stack)
-    with console.status("waiting for queues and outboxes, then checking"):
-        report = _run(check(where, Expected(promised, expect or ()), wait_seconds=wait))
+    with aside.status("checking") as status:
+
+        def tell(unrest: Mapping[str, int]) -> None:
+            left = ", ".join(f"{name}: {count}" for name, count in unrest.items())
+            status.update(f"waiting for {left}" if left else "checking")
+
+        report = _run(check(where, Expected(promised, expect or ()), wait_seconds=wait, progress=tell))
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -84,48 +94,38 @@ def check_command(  # one for each option
 
 @dlq.command("list")
 def list_dead_letters(
-    stack: Stack = Path(".run"),
+    stack: Stack = None,
     queue: Annotated[str | None, typer.Option(help="Only this queue's.")] = None,
     limit: Annotated[int, typer.Option(help="As many of each queue at the most.")] = 100,
 ) -> None:
     """Every dead letter with its reason."""
     where = access(stack)
-    letters: list[DeadLetter] = []
-    for name in [_known(queue)] if queue else broker.QUEUES:
-        letters += _run(broker.dead_letters(where.amqp_url, name, limit))
+    queues = [_known(queue)] if queue else list(broker.QUEUES)
+    letters = _run(broker.dead_letters(where.amqp_url, queues, limit))
     table = Table(title=f"{len(letters)} dead letters")
     for heading in ("queue", "message", "about", "type", "kind", "reason", "attempts", "first failed"):
         table.add_column(heading, overflow="fold")
     for each in letters:
-        table.add_row(
-            each.queue,
-            each.id,
-            each.subject,
-            each.type,
-            each.kind,
-            each.reason,
-            str(each.attempts),
-            each.first_failed_at,
-        )
+        row = (each.queue, each.id, each.subject, each.type, each.kind, each.reason)
+        table.add_row(*map(printable, row), str(each.attempts), printable(each.first_failed_at))
     console.print(table)
 
 
 @dlq.command("show")
-def show_dead_letter(queue: Queue, message_id: str, stack: Stack = Path(".run")) -> None:
+def show_dead_letter(queue: Queue, message_id: str, stack: Stack = None) -> None:
     """One dead letter, with its body."""
-    found = _run(broker.dead_letters(access(stack).amqp_url, _known(queue), 10_000))
+    found = _run(broker.dead_letters(access(stack).amqp_url, [_known(queue)], 10_000))
     letter = next((each for each in found if each.id == message_id), None)
     if letter is None:
         raise typer.BadParameter(f"no dead letter {message_id} in {queue}.dlq")
-    for name, value in letter._asdict().items():
-        text = SECRET.sub(rb'\1"***"', letter.body).decode(errors="replace") if name == "body" else value
-        console.print(f"[bold]{name}[/]: {text}", highlight=False)
+    for name, value in {**letter._asdict(), "body": masked(letter.body)}.items():
+        console.print(f"[bold]{name}[/]: {printable(str(value))}", highlight=False)
 
 
 @app.command("redrive")
 def redrive_command(
     queue: Queue,
-    stack: Stack = Path(".run"),
+    stack: Stack = None,
     message: Annotated[
         list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")
     ] = None,
@@ -150,6 +150,6 @@ def _known(queue: str) -> str:
 def _run(work: Coroutine[Any, Any, Answer]) -> Answer:
     try:
         return asyncio.run(work)
-    except (BrokerError, OSError) as error:
-        console.print(f"[red]{error}[/]")
+    except (BrokerError, AMQPError, PyMongoError, OSError) as error:
+        aside.print(f"[red]{printable(str(error) or type(error).__name__)}[/]")
         raise typer.Exit(2) from error

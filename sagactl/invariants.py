@@ -86,6 +86,12 @@ def check_stock(stock: Stock, held: Held) -> Iterator[Finding]:
             yield Finding(Invariant.I2, stock.id, f"{counted} {name}, but the reservations say {lines}")
 
 
+def without_stock(held: Held) -> Iterator[Finding]:
+    """I2 of the products that are left over, because they have no stock of their own."""
+    for product_id in sorted((held.held + held.sold).keys()):
+        yield Finding(Invariant.I2, product_id, "reservations keep of it, and there is no such stock")
+
+
 def tally(reservations: Iterable[Reservation], into: Held) -> None:
     """Adds up what they hold and have sold."""
     for reservation in reservations:

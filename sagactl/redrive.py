@@ -11,6 +11,8 @@ from services.shared.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, F
 from services.shared.engine import INBOX_DAYS
 
 FORGOTTEN_AFTER: Final = timedelta(days=INBOX_DAYS)
+# Taken into memory together.
+AT_ONCE: Final = 10_000
 # What we wrote about its failures, and what the broker did: it starts anew.
 OURS: Final = frozenset({ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE})
 
@@ -27,10 +29,9 @@ async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool
     service = broker.QUEUES[queue]
     async with broker.channel(amqp_url) as channel:
         exchange = await channel.get_exchange(topology.retry_exchange(service), ensure=False)
-        source = await channel.get_queue(topology.dead_letter_queue(queue), ensure=False)
-        # Each once: what is left lying comes back only when the channel closes.
-        while (message := await source.get(fail=False, no_ack=False, timeout=broker.TIMEOUT)) is not None:
-            id_ = message.message_id or ""
+        # All are taken before the first is sent: one that fails again at once must not be met again.
+        for message in [each async for each in broker.take(channel, queue, AT_ONCE)]:
+            id_ = broker.identity(queue, message)
             if ids and id_ not in ids:
                 continue
             if not force and _age(message) > FORGOTTEN_AFTER:
@@ -44,11 +45,11 @@ async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool
 
 def _age(message: aio_pika.abc.AbstractIncomingMessage) -> timedelta:
     """Since it failed first, or was published; unknown counts as new."""
-    text = message.headers.get(FIRST_FAILED_AT)
     now = datetime.now(UTC)
-    if isinstance(text, str):
-        return now - datetime.fromisoformat(text)
-    return now - (message.timestamp or now)
+    try:
+        return now - datetime.fromisoformat(str(message.headers.get(FIRST_FAILED_AT)))
+    except (ValueError, TypeError):  # made by the broker, or what others wrote into our header
+        return now - (message.timestamp or now)
 
 
 def _anew(message: aio_pika.abc.AbstractIncomingMessage) -> aio_pika.Message:

@@ -16,6 +16,9 @@ from services.shared.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
 RETRY_DELAYS_MS: Final = (1_000, 10_000, 60_000)
 # After so many returns to the queue (its consumer died over it each time) the broker itself dead-letters it.
 DELIVERY_LIMIT: Final = 50
+# Looking at a dead letter counts as a return, too. RabbitMQ 4 drops a message after 20 of them unless told
+# otherwise, and RabbitMQ 3 knows no "never".
+LOOKS_LIMIT: Final = 1_000_000
 TIMEOUT: Final = 20.0
 
 
@@ -77,7 +80,7 @@ async def declare(
         main = _dead_lettering_to(service, dead_letter_queue(queue)) | {"x-delivery-limit": DELIVERY_LIMIT}
         arguments: dict[str, dict[str, FieldValue]] = {
             queue: main,
-            dead_letter_queue(queue): {"x-queue-type": "quorum"},
+            dead_letter_queue(queue): {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT},
         }
         for step, delay in enumerate(RETRY_DELAYS_MS, start=1):
             arguments[retry_queue(queue, step)] = _dead_lettering_to(service, queue) | {

@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 from typing import NamedTuple
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -44,6 +44,7 @@ class Payments(RuleBasedStateMachine):
         super().__init__()
         self.memory = Memory(DOMAIN)
         self.bank = Bank()
+        self.loop = asyncio.Runner()
         self.queue: list[Message] = []
         self.in_flight: list[InFlight] = []
         self.performed: list[Message] = []
@@ -117,7 +118,7 @@ class Payments(RuleBasedStateMachine):
         effect = effects.charge if isinstance(message.body, OrderConfirmed) else effects.refund
         assert intent is not None
         try:
-            body: object = asyncio.run(effect(self.bank, intent, message))
+            body: object = self.loop.run(effect(self.bank, intent, message))
         except Deferred:
             self.queue.append(message)
             return
@@ -195,6 +196,7 @@ class Payments(RuleBasedStateMachine):
                 self._ask(0)
             elif self.queue:
                 self._look(0)
+        self.loop.close()
         assert not self.queue
         assert not self.performed
         for order_id, declined in self.confirmed.items():
@@ -214,5 +216,10 @@ class Payments(RuleBasedStateMachine):
             assert captured is not declined
 
 
-Payments.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+Payments.TestCase.settings = settings(
+    max_examples=80,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # how fast it is depends on what else the machine does
+)
 TestPayments = Payments.TestCase

@@ -16,7 +16,6 @@ import typer
 import uvloop
 from pymongo import AsyncMongoClient
 from rich.console import Console
-from sagactl.check import check_stack
 
 from bench import meter, report
 from bench.client import Connection
@@ -24,6 +23,7 @@ from bench.load import Load, drive
 from bench.report import Measured
 from bench.traces import collector
 from dev.stack import Stack
+from sagactl.check import check_stack
 
 CUSTOMERS: Final = 8
 PRODUCTS: Final = 20
@@ -79,7 +79,7 @@ async def _call(
     status, answer = await connection.request("POST", path, token, body)
     if status != wanted:
         raise RuntimeError(f"{path} was answered {status}: {answer}")
-    return answer
+    return dict(answer)
 
 
 async def _log_in(gateway: Connection, email: str, password: str) -> str:

@@ -22,7 +22,7 @@ class Connection(asyncio.Protocol):
     async def open(cls, url: str) -> Self:
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(cls, parts.hostname, parts.port)
+        _, connection = await loop.create_connection(cls, parts.hostname or "", parts.port or 80)
         connection._host = parts.netloc  # noqa: SLF001  # our own
         return connection
 

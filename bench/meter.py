@@ -1,7 +1,7 @@
 """What a stack has used: CPU and memory of each process, messages published, transactions committed."""
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,20 +25,21 @@ class Reading(NamedTuple):
 
 
 async def read(stack: Stack) -> Reading:
-    totals: Counter[str] = Counter()
+    totals: defaultdict[str, float] = defaultdict(float)
     async with aiohttp.ClientSession() as session:
         urls = [replica.url for replica in stack.replicas]
         for counts in await asyncio.gather(*(_counters(session, f"{url}/metrics") for url in urls)):
-            totals.update(counts)
+            for name, count in counts.items():
+                totals[name] += count
     cpu, memory = _processes(stack)
     return Reading(cpu, memory, totals[PUBLISHED], totals[TRANSACTIONS])
 
 
-async def _counters(session: aiohttp.ClientSession, url: str) -> Counter[str]:
+async def _counters(session: aiohttp.ClientSession, url: str) -> Mapping[str, float]:
     async with session.get(url) as response:
         response.raise_for_status()
         text = await response.text()
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == PUBLISHED or (

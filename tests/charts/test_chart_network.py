@@ -130,6 +130,18 @@ def test_the_jobs_that_make_users_reach_their_server() -> None:
         assert allows(objects, job["spec"]["template"]["metadata"]["labels"], target, port)
 
 
+def test_the_toolbox_reaches_the_servers_and_no_service_but_the_gateway() -> None:
+    objects = render(UMBRELLA, None, "sagactl.toolbox.enabled=true")
+    toolbox = labels_of(objects, "Deployment", "shop-sagactl")
+    for server, ports in (("mongodb", [27017]), ("rabbitmq", [5672, 15672])):
+        target = labels_of(objects, "StatefulSet", f"shop-{server}")
+        assert all(allows(objects, toolbox, target, port) for port in ports)
+    for service in SERVICES:
+        [port] = named(objects, "Service", f"shop-{service}")["spec"]["ports"]
+        reached = allows(objects, toolbox, labels_of(objects, "Deployment", f"shop-{service}"), port["port"])
+        assert reached == (service == "gateway")
+
+
 def test_the_members_of_a_server_reach_each_other() -> None:
     objects = render(UMBRELLA)
     for server, ports in (("mongodb", [27017]), ("rabbitmq", [4369, 25672])):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tests.e2e.customers import Body, Customer
 from tests.e2e.release import Release
@@ -39,6 +39,7 @@ async def balance(admin: Customer, orders: Mapping[str, Body], initial: Mapping[
     return Counter(order["status"] for order, _ in ended)
 
 
-async def check(release: Release) -> str:
+async def check(release: Release, accepted: Iterable[str] = ()) -> str:
     """Run the checker inside of the cluster; it exits 1, and so this raises, where an invariant is broken."""
-    return await release.tool("python", "-m", "sagactl", "check")
+    command = ("python", "-m", "sagactl", "check", "--wait", "120", "--accepted", "/dev/stdin")
+    return await release.tool(*command, stdin="\n".join(accepted))

@@ -103,14 +103,12 @@ class Release:
         await run("helm", verb, self.name, CHART, *namespace, *files, "--wait", "--timeout", "10m", *options)
         return time.monotonic() - begin
 
-    async def pods(self, service: str) -> list[str]:
-        """Name the running pods of a chart."""
+    async def pods(self, service: str, *, going: bool = False) -> list[str]:
+        """Name the pods of a chart; those that are on their way out only if asked."""
         chart = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/name={service}"
         selector = f"{chart},app.kubernetes.io/component in (server, controller)"
-        found = await self.get("pods", "--selector", selector)
-        return [
-            pod["metadata"]["name"] for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]
-        ]
+        pods = [pod["metadata"] for pod in (await self.get("pods", "--selector", selector))["items"]]
+        return [pod["name"] for pod in pods if going or "deletionTimestamp" not in pod]
 
     async def kill(self, pod: str) -> None:
         """Kill as a machine that loses its power would: no SIGTERM, no drain."""
@@ -123,7 +121,7 @@ class Release:
         await self.ready(deployment)
 
         async def present() -> int:
-            return len(await self.pods(service))
+            return len(await self.pods(service, going=True))
 
         await until(present, lambda count: count == replicas, seconds=90, what=f"{service} at {replicas}")
 
@@ -136,9 +134,10 @@ class Release:
         for one in found["items"]:
             await self.ready(f"{one['kind'].lower()}/{one['metadata']['name']}")
 
-    async def tool(self, *command: str) -> str:
+    async def tool(self, *command: str, stdin: str = "") -> str:
         """Run a command in the toolbox, inside of the cluster."""
-        return await self.kubectl("exec", f"deployment/{self.name}-sagactl", "--", *command)
+        toolbox = f"deployment/{self.name}-sagactl"
+        return await self.kubectl("exec", "--stdin", toolbox, "--", *command, stdin=stdin)
 
     async def secret(self, name: str) -> dict[str, str]:
         found = await self.kubectl(

@@ -57,4 +57,4 @@ async def test_orders_survive_the_death_of(
     assert load.failures == []
     counted = await books.balance(admin, load.orders, initial)
     report.append(f"          killed {dead} under load: {len(load.orders)} orders, {json.dumps(counted)}")
-    await books.check(release)
+    await books.check(release, load.orders)

@@ -34,7 +34,7 @@ async def test_every_service_is_rolled_under_load_and_no_request_fails(
     said = f"{len(load.orders)} orders, {json.dumps(counted)}"
     report.append(f"          helm upgrade --wait {seconds:.0f} s under load: {said}")
     assert await secrets(release) == kept
-    await books.check(release)
+    await books.check(release, load.orders)
 
 
 async def test_an_upgrade_brings_the_definition_up_to_date(release: Release) -> None:

@@ -26,7 +26,7 @@ DECLINED: Final = "tok_declined"
 SLOW: Final = "tok_slow"
 ERROR: Final = "tok_error"
 SLOW_SECONDS: Final = 5.0
-# How long after it first sees a key the gateway fails it: the retry after 1 s fails, the next, 10 s on, does not.
+# How long a key fails after it is first seen: the retry after 1 s fails too; the next, after 10 s, does not.
 ERROR_SECONDS: Final = 8.0
 KEYS_REMEMBERED: Final = 10_000
 DECLINE_REASON: Final = "Mock gateway declined the payment"

@@ -1,0 +1,294 @@
+"""Sound cases pass, and each way to break one is found and named by its invariant."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from sagactl import invariants
+from sagactl.invariants import Case, Held, Invariant
+from services.inventory.reservation import LineState, Reservation, ReservedLine
+from services.inventory.stock import Stock
+from services.notification.domain import Notification
+from services.order.model import Contradiction, Entry, Order, Status
+from services.payment.ledger import Entry as LedgerEntry
+from services.payment.ledger import Kind
+from services.payment.ledger import Status as GatewayStatus
+from services.payment.payment import Payment, PaymentState
+from tests.unit.order import examples
+from tests.unit.order.examples import AT, CREATED_AT, ORDER_ID, TOTAL
+
+RESERVED: Final = ("INVENTORY_RESERVED", Status.CONFIRMED)
+CAPTURED: Final = ("PAYMENT_SUCCEEDED", Status.PAID)
+
+
+def with_history(order: Order, *steps: tuple[str, Status]) -> Order:
+    entries = [Entry(CREATED_AT, "ORDER_CREATED", None, Status.PENDING, ORDER_ID)]
+    for event, to in steps:
+        entries.append(Entry(AT, event, entries[-1].to, to, f"event-{len(entries)}"))
+    return structs.replace(order, history=tuple(entries))
+
+
+def reservation(state: LineState) -> Reservation:
+    lines = (
+        ReservedLine(product_id="lamp", state=state, quantity=2),
+        ReservedLine(product_id="desk", state=state, quantity=1),
+    )
+    return Reservation(id=ORDER_ID, lines=lines)
+
+
+def payment(state: PaymentState) -> Payment:
+    return Payment(
+        id=ORDER_ID, state=state, amount=TOTAL, currency="USD", created_at=CREATED_AT, updated_at=AT
+    )
+
+
+def entry(kind: Kind, status: GatewayStatus) -> LedgerEntry:
+    return LedgerEntry(
+        id=f"{ORDER_ID}:{kind}",
+        order_id=ORDER_ID,
+        kind=kind,
+        amount=TOTAL,
+        currency="USD",
+        status=status,
+        transaction_id="t",
+        at=AT,
+    )
+
+
+def told(*kinds: str) -> list[Notification]:
+    return [
+        Notification(id=f"{kind}-{number}", kind=kind, order_id=ORDER_ID, recipient="ann", subject="", at=AT)
+        for number, kind in enumerate(kinds)
+    ]
+
+
+CAPTURE: Final = entry(Kind.CAPTURE, GatewayStatus.CAPTURED)
+DECLINE: Final = entry(Kind.CAPTURE, GatewayStatus.DECLINED)
+REFUND: Final = entry(Kind.REFUND, GatewayStatus.REFUNDED)
+PAID: Final = Case(
+    ORDER_ID,
+    with_history(examples.PAID, RESERVED, CAPTURED),
+    reservation(LineState.SOLD),
+    payment(PaymentState.CAPTURED),
+    [CAPTURE],
+    told("ORDER_PAID"),
+)
+DECLINED: Final = Case(
+    ORDER_ID,
+    with_history(
+        examples.CANCELLED_GIVEN_BACK,
+        RESERVED,
+        ("PAYMENT_FAILED", Status.CANCELLED),
+        ("INVENTORY_RELEASED", Status.CANCELLED),
+    ),
+    reservation(LineState.RELEASED),
+    payment(PaymentState.DECLINED),
+    [DECLINE],
+    told("ORDER_CANCELLED"),
+)
+CAPTURED_LATE: Final = Case(
+    ORDER_ID,
+    with_history(
+        examples.CANCELLED_MONEY_BACK,
+        RESERVED,
+        ("PAYMENT_FAILED", Status.CANCELLED),
+        ("PAYMENT_SUCCEEDED", Status.CANCELLED),
+        ("PAYMENT_REFUNDED", Status.CANCELLED),
+    ),
+    reservation(LineState.RELEASED),
+    payment(PaymentState.REFUNDED),
+    [CAPTURE, REFUND],
+    told("ORDER_CANCELLED"),
+)
+REFUNDED: Final = Case(
+    ORDER_ID,
+    with_history(
+        examples.REFUNDED,
+        RESERVED,
+        CAPTURED,
+        ("REFUND_REQUESTED", Status.REFUNDING),
+        ("PAYMENT_REFUNDED", Status.REFUNDING),
+        ("INVENTORY_RELEASED", Status.REFUNDED),
+    ),
+    reservation(LineState.RELEASED),
+    payment(PaymentState.REFUNDED),
+    [CAPTURE, REFUND],
+    told("ORDER_PAID", "ORDER_REFUND_REQUEST", "ORDER_REFUNDED"),
+)
+REFUSED: Final = Case(
+    ORDER_ID,
+    with_history(examples.REFUSED, ("INVENTORY_RESERVE_FAILED", Status.CANCELLED)),
+    reservation(LineState.REFUSED),
+    payment(PaymentState.VOIDED),
+    [],
+    told("ORDER_CANCELLED"),
+)
+OTHER_SYSTEMS: Final = Case(
+    ORDER_ID, None, reservation(LineState.RELEASED), payment(PaymentState.CAPTURED), [CAPTURE], []
+)
+SOUND: Final = {
+    "paid": PAID,
+    "declined": DECLINED,
+    "captured late": CAPTURED_LATE,
+    "refunded": REFUNDED,
+    "refused": REFUSED,
+    "of another system": OTHER_SYSTEMS,
+}
+
+Break: TypeAlias = Callable[[], Case]
+
+
+def order(case: Case, **changes: object) -> Case:
+    assert case.order is not None
+    return case._replace(order=structs.replace(case.order, **changes))
+
+
+BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
+    "paid, and the goods are only held": (
+        Invariant.I2,
+        lambda: PAID._replace(reservation=reservation(LineState.HELD)),
+    ),
+    "paid, and nothing is reserved": (Invariant.I2, lambda: PAID._replace(reservation=None)),
+    "cancelled, and the goods are held": (
+        Invariant.I2,
+        lambda: DECLINED._replace(reservation=reservation(LineState.HELD)),
+    ),
+    "refunded, and the goods are sold": (
+        Invariant.I2,
+        lambda: REFUNDED._replace(reservation=reservation(LineState.SOLD)),
+    ),
+    "held for nobody": (
+        Invariant.I2,
+        lambda: OTHER_SYSTEMS._replace(reservation=reservation(LineState.HELD)),
+    ),
+    "paid, and never captured": (Invariant.I3, lambda: PAID._replace(ledger=[])),
+    "captured twice": (
+        Invariant.I3,
+        lambda: PAID._replace(ledger=[CAPTURE, structs.replace(CAPTURE, id="again")]),
+    ),
+    "captured another amount": (
+        Invariant.I3,
+        lambda: PAID._replace(ledger=[structs.replace(CAPTURE, amount=TOTAL - 1)]),
+    ),
+    "captured in another currency": (
+        Invariant.I3,
+        lambda: PAID._replace(ledger=[structs.replace(CAPTURE, currency="EUR")]),
+    ),
+    "paid, and refunded": (Invariant.I3, lambda: PAID._replace(ledger=[CAPTURE, REFUND])),
+    "cancelled, and the money is kept": (Invariant.I3, lambda: CAPTURED_LATE._replace(ledger=[CAPTURE])),
+    "refunded twice": (
+        Invariant.I3,
+        lambda: REFUNDED._replace(ledger=[CAPTURE, REFUND, structs.replace(REFUND, id="again")]),
+    ),
+    "charged without our knowledge": (Invariant.I3, lambda: DECLINED._replace(payment=None)),
+    "a capture that never ended": (
+        Invariant.I3,
+        lambda: DECLINED._replace(payment=payment(PaymentState.CAPTURING)),
+    ),
+    "declined there, captured here": (
+        Invariant.I3,
+        lambda: PAID._replace(ledger=[DECLINE]),
+    ),
+    "not settled": (Invariant.I4, lambda: order(PAID, status=Status.CONFIRMED)),
+    "a history that does not end where the order is": (
+        Invariant.I4,
+        lambda: order(PAID, history=with_history(examples.PAID, RESERVED).history),
+    ),
+    "a history that cannot have happened": (
+        Invariant.I4,
+        lambda: order(PAID, history=with_history(examples.PAID, CAPTURED).history),
+    ),
+    "no history": (Invariant.I4, lambda: order(PAID, history=())),
+    "paid, and nobody was told": (Invariant.I4, lambda: PAID._replace(notifications=[])),
+    "told twice": (Invariant.I4, lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_PAID"))),
+    "told both": (
+        Invariant.I4,
+        lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_CANCELLED")),
+    ),
+    "refunded without having been paid": (
+        Invariant.I4,
+        lambda: REFUNDED._replace(notifications=told("ORDER_REFUNDED")),
+    ),
+    "a refund of a paid order": (
+        Invariant.I4,
+        lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_REFUNDED")),
+    ),
+    "marked by the order service": (
+        Invariant.I5,
+        lambda: order(PAID, attention=(Contradiction(AT, "PAYMENT_FAILED", "e", "declined after"),)),
+    ),
+    "marked by inventory": (
+        Invariant.I5,
+        lambda: PAID._replace(reservation=structs.replace(reservation(LineState.SOLD), attention=("odd",))),
+    ),
+    "marked by payment": (
+        Invariant.I5,
+        lambda: PAID._replace(payment=structs.replace(payment(PaymentState.CAPTURED), attention=("odd",))),
+    ),
+}
+
+
+def found(case: Case) -> set[Invariant]:
+    findings = [*invariants.check_case(case), *invariants.contradictions(case)]
+    assert {finding.subject for finding in findings} <= {case.id}
+    return {finding.invariant for finding in findings}
+
+
+@pytest.mark.parametrize("case", SOUND.values(), ids=SOUND.keys())
+def test_a_sound_order_has_no_findings(case: Case) -> None:
+    assert found(case) == set()
+
+
+@pytest.mark.parametrize(("invariant", "case"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_order_is_found(invariant: Invariant, case: Break) -> None:
+    assert invariant in found(case())
+
+
+COUNTS = st.integers(0, 10)
+
+
+@given(available=COUNTS, reserved=COUNTS, sold=COUNTS, restocked=COUNTS)
+def test_a_product_whose_pieces_are_all_accounted_for_is_sound(
+    available: int, reserved: int, sold: int, restocked: int
+) -> None:
+    stock = Stock(
+        id="lamp",
+        available=available,
+        reserved=reserved,
+        sold=sold,
+        initial=available + reserved + sold - restocked,
+        restocked=restocked,
+    )
+    assert list(invariants.check_stock(stock, Held(Counter(lamp=reserved), Counter(lamp=sold)))) == []
+
+
+@given(available=COUNTS, reserved=COUNTS, sold=COUNTS, off=st.integers(-10, 10).filter(bool))
+@pytest.mark.parametrize("counter", ["available", "reserved", "sold", "initial"])
+def test_a_piece_too_many_or_too_few_is_found(
+    available: int, reserved: int, sold: int, off: int, counter: str
+) -> None:
+    sound = Stock(
+        id="lamp", available=available, reserved=reserved, sold=sold, initial=available + reserved + sold
+    )
+    broken = structs.replace(sound, **{counter: getattr(sound, counter) + off})
+    findings = invariants.check_stock(broken, Held(Counter(lamp=reserved), Counter(lamp=sold)))
+    assert Invariant.I1 in {finding.invariant for finding in findings}
+
+
+@pytest.mark.parametrize("state", [LineState.HELD, LineState.SOLD])
+def test_stock_that_moved_without_a_reservation_is_found(state: LineState) -> None:
+    stock = Stock(id="lamp", available=6, reserved=2, sold=2, initial=10)
+    held = Held(Counter(lamp=2, desk=1), Counter(lamp=2))
+    invariants.tally([reservation(state)], held)
+    findings = list(invariants.check_stock(stock, held))
+    assert [(finding.invariant, finding.subject) for finding in findings] == [(Invariant.I2, "lamp")]
+
+
+def test_a_reservation_of_a_product_without_stock_is_found() -> None:
+    held = Held(Counter(desk=1, lamp=0), Counter())
+    assert [finding.subject for finding in invariants.without_stock(held)] == ["desk"]

@@ -11,7 +11,8 @@ from msgspec import structs
 from services.order import saga
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
 from services.order.model import Order, Status
-from services.order.saga import SAGA, advance, always
+from services.order.saga import SAGA, advance
+from services.order.steps import always
 from services.shared.decisions import Premature, Refused, Verdict
 from services.shared.events import CONSUMES, Missing
 from tests.unit.order import examples as eg

@@ -105,7 +105,9 @@ async def waiting(management_url: str) -> Mapping[str, int]:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
             queues = await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise BrokerError(f"the management API does not answer: {error or type(error).__name__}") from error
+        raise BrokerError(
+            f"the management API does not answer: {str(error) or type(error).__name__}"
+        ) from error
     # A queue whose statistics have not been gathered yet is not known to be empty.
     counts = {queue["name"]: queue.get("messages", 1) for queue in queues}
     return {name: counts[name] for name in sorted(LIVE & counts.keys()) if counts[name]}

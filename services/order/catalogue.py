@@ -100,6 +100,6 @@ class Catalogue:
                 response.raise_for_status()
                 page = _DECODE(await response.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-            log.warning("the product service does not answer: %s", error or type(error).__name__)
+            log.warning("the product service does not answer: %s", str(error) or type(error).__name__)
             raise Unavailable("prices cannot be had at the moment") from error
         return {product.product_id: product for product in page.items}

@@ -55,7 +55,7 @@ def published_at(url: str, session: aiohttp.ClientSession) -> Keys:
                 response.raise_for_status()
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise KeysUnavailable(f"{url}: {error or type(error).__name__}") from error
+            raise KeysUnavailable(f"{url}: {str(error) or type(error).__name__}") from error
 
     return ask
 

@@ -84,8 +84,6 @@ class EffectStage:
             try:
                 decided, batch = await self._store_once(batch)
                 ready += decided
-            except BulkWriteError:
-                continue
             except PyMongoError as error:
                 delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
                 failures += 1
@@ -109,7 +107,7 @@ class EffectStage:
             try:
                 intent = self._effects.intend(before, waiting.message)
             except Exception as error:  # noqa: BLE001  # it is this message's, whose consumer deals with it
-                waiting.future.set_exception(error)
+                _fail(waiting.future, error)
                 continue
             if intent is not None and intent is not before:
                 intent = structs.replace(intent, version=intent.version + 1)
@@ -147,11 +145,15 @@ class EffectStage:
                     message = structs.replace(message, body=await self._effects.perform(intent, message))
             decision = await self._commit(message)
         except Exception as error:  # noqa: BLE001  # it is this message's, whose consumer deals with it
-            if not waiting.future.done():
-                waiting.future.set_exception(error)
+            _fail(waiting.future, error)
         else:
             if not waiting.future.done():
                 waiting.future.set_result(decision)
+
+
+def _fail(future: asyncio.Future[Decision], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 def _write(before: Aggregate | None, intent: Aggregate) -> InsertOne[Any] | ReplaceOne[Any]:

@@ -12,18 +12,20 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from services.inventory.domain import domain as inventory_domain
+from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDER
 from services.payment.domain import DOMAIN as PAYMENT
 from services.payment.domain import intend
 from services.payment.gateway import Captured, Declined, Refunded
-from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.payment.ledger import Entry, Kind, Status
+from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared import topology, wire
 from services.shared.decisions import Decision, Message, Premature, Refused, Rejected
-from services.shared.events import CONSUMES, Event, OrderConfirmed, RefundPayment
+from services.shared.events import CONSUMES, OrderConfirmed, RefundPayment
 from services.shared.outbox import entries_of
 from tests.unit.memory import NOW, Memory
 
-SERVICES: Final = ("order", "inventory", "payment")
+SERVICES: Final = ("order", "inventory", "payment", "notification")
 SERVICE_OF: Final = {queue: service for service in SERVICES for queue in CONSUMES[service]}
 WITH_EFFECTS: Final = frozenset(CONSUMES["payment"])
 # Once everything else has been delivered, so many more tries: the retry ladder's.
@@ -72,16 +74,6 @@ class Asked(NamedTuple):
     intent: Payment
 
 
-class Entry(NamedTuple):
-    """Of the gateway's own ledger."""
-
-    order_id: str
-    kind: str
-    amount: int
-    currency: str
-    ok: bool
-
-
 class Bus:
     """Queues without any order, a retry queue for all, dead letters, an inbox that may be switched off."""
 
@@ -90,6 +82,7 @@ class Bus:
             "order": Memory(ORDER),
             "inventory": Memory(inventory_domain(auto_compensation=auto_compensation)),
             "payment": Memory(PAYMENT),
+            "notification": Memory(NOTIFICATIONS),
         }
         self.bindings = defaultdict[str, list[str]](list)
         for service in SERVICES:
@@ -102,7 +95,6 @@ class Bus:
         self.asking: list[Asked] = []
         self.dead: list[tuple[Envelope, str]] = []
         self.ledger: dict[str, Entry] = {}
-        self.published = defaultdict[str, list[Event]](list)
         self.now: datetime = NOW
         self._inbox: set[str] | None = set() if inbox else None
         self._commands = 0
@@ -172,23 +164,32 @@ class Bus:
             self._commit(asked.envelope, structs.replace(asked.message, body=outcome), fate)
 
     def _perform(self, asked: Asked, *, accept: bool) -> ChargeOutcome | RefundOutcome:
-        payment = asked.intent
-        match asked.message.body:
-            case OrderConfirmed() as event:
-                key, kind, ok = payment.capture_key, "capture", accept
-            case RefundPayment() as event:
-                key, kind, ok = payment.refund_key, "refund", True
-                assert self.ledger[payment.capture_key].ok, "a refund of what was not captured"
-            case other:
-                raise AssertionError(f"{other!r} has no effect")
-        assert payment.amount is not None
-        assert payment.currency is not None
-        wanted = Entry(payment.id, kind, payment.amount, payment.currency, ok)
-        entry = self.ledger.setdefault(key, wanted)
-        assert entry._replace(ok=ok) == wanted, "a key was used for something else"
-        if isinstance(event, RefundPayment):
-            return RefundOutcome(event, Refunded(f"re_{key}"))
-        return ChargeOutcome(event, Captured(f"txn_{key}") if entry.ok else Declined(f"txn_{key}", "declined"))
+        payment, event = asked.intent, asked.message.body
+        if isinstance(event, OrderConfirmed):
+            status = Status.CAPTURED if accept else Status.DECLINED
+            entry = self._enter(payment, payment.capture_key, Kind.CAPTURE, status)
+            captured = entry.status is Status.CAPTURED
+            reference = entry.transaction_id
+            return ChargeOutcome(event, Captured(reference) if captured else Declined(reference, "declined"))
+        assert isinstance(event, RefundPayment)
+        assert self.ledger[payment.capture_key].status is Status.CAPTURED, "nothing to be refunded"
+        entry = self._enter(payment, payment.refund_key, Kind.REFUND, Status.REFUNDED)
+        return RefundOutcome(event, Refunded(entry.transaction_id))
+
+    def _enter(self, payment: Payment, key: str, kind: Kind, status: Status) -> Entry:
+        """What the gateway's own ledger says under the key: what was first entered."""
+        asked = Entry(
+            id=key,
+            order_id=payment.id,
+            kind=kind,
+            amount=payment.amount,
+            currency=payment.currency,
+            status=status,
+            transaction_id=f"txn_{key}",
+        )
+        entry = self.ledger.setdefault(key, asked)
+        assert entry.is_same_request(asked), "a key was used for something else"
+        return entry
 
     def _commit(self, envelope: Envelope, message: Message, fate: Fate) -> None:
         if fate is Fate.CRASH_BEFORE_COMMIT:
@@ -208,15 +209,13 @@ class Bus:
             self._inbox.add(envelope.key)
         self._emit(message, decision)
         if fate is Fate.PUBLISHED_TWICE:
-            self._emit(message, decision, again=True)
+            self._emit(message, decision)
         if fate is Fate.CRASH_BEFORE_ACK:
             self.queued.append(envelope)
 
-    def _emit(self, message: Message, decision: Decision, *, again: bool = False) -> None:
-        for entry, event in zip(entries_of(message, decision), decision.events, strict=True):
+    def _emit(self, message: Message, decision: Decision) -> None:
+        for entry in entries_of(message, decision):
             self.publish(entry.type, entry.id, entry.body.encode())
-            if not again:
-                self.published[event.subject].append(event)
 
     def retry(self, envelope: Envelope) -> None:
         self.retrying.remove(envelope)
@@ -228,7 +227,7 @@ class Bus:
     # --- the end ----------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Everything is well again: what is under way arrives, and what waits is tried as often as it may be."""
+        """Everything is well again: what is under way arrives, what waits is tried as often as it may be."""
         while self.queued or self.asking or self.retrying:
             while self.queued or self.asking:
                 for asked in tuple(self.asking):
@@ -241,11 +240,3 @@ class Bus:
                     self.dead.append((envelope, "tried too often"))
                 else:
                     self.queued.append(envelope._replace(attempts=envelope.attempts + 1))
-
-    @property
-    def payments(self) -> dict[str, Payment]:
-        return {payment.id: payment for payment in self.memories["payment"].all(Payment)}
-
-    @property
-    def capturing(self) -> list[str]:
-        return [id_ for id_, payment in self.payments.items() if payment.state is PaymentState.CAPTURING]

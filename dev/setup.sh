@@ -29,7 +29,7 @@ apt_install() {
         apt-get update -q
         apt-get install -qy --no-install-recommends "$@"
         for package in "$@"; do
-            [ ! -e /lib/systemd/system/$package.service ] || deb-systemd-helper disable $package.service
+            [ ! -e /etc/init.d/$package ] || update-rc.d $package disable
         done
     ' apt "${packages[@]}"
 }

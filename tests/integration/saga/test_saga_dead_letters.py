@@ -30,7 +30,7 @@ async def test_messages_that_nobody_can_read_are_dead_at_once_and_hold_up_nobody
         marks[3]: (body("ORDER_PAID", orderId=marks[3], products=[]), "missing required field"),
         marks[4]: (b"\xff\xfe" + marks[4].encode(), "malformed"),
     }
-    await shop.publish("inventory-events", *[message for message, _ in bad.values()])
+    await shop.publish_older("inventory-events", *[message for message, _ in bad.values()])
     products = await told_of(shop, count=NEIGHBOURS)
     await shop.eventually(lambda: all_known(shop, products), within=5)
     for mark, (message, reason) in bad.items():
@@ -46,15 +46,15 @@ async def test_messages_that_nobody_can_read_are_dead_at_once_and_hold_up_nobody
 async def test_an_event_ahead_of_its_cause_is_retried_and_served_once_that_came(shop: Shop) -> None:
     product, order_id = new_id(), shop.foreign_order()
     reserve = body("RESERVE", orderId=order_id, productId=product, quantity=2)
-    await shop.publish("inventory", reserve)
+    await shop.publish_older("inventory", reserve)
 
     async def is_retried() -> bool:
         return await shop.metric("inventory", "sagashop_consumer_retries_total", kind="premature") > 0
 
     await shop.eventually(is_retried)
-    await shop.publish("inventory-events", body("PRODUCT_CREATED", productId=product, initialStock=5))
+    await shop.publish_older("inventory-events", body("PRODUCT_CREATED", productId=product, initialStock=5))
     await shop.stock_becomes(product, (3, 2, 0))
-    await shop.publish(
+    await shop.publish_older(
         "inventory", body("RELEASE", orderId=order_id, productId=product, quantity=2, reason="X")
     )
     await shop.stock_becomes(product, (5, 0, 0))

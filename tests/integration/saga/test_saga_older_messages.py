@@ -29,9 +29,9 @@ async def test_inventory_serves_an_order_that_only_another_system_knows(shop: Sh
     order_id = shop.foreign_order()
     reserve, release = of(older.RESERVE, order_id, lamp), of(older.RELEASE, order_id, lamp)
     async with shop.listening() as heard:
-        await shop.publish("inventory", reserve)
+        await shop.publish_older("inventory", reserve)
         await shop.stock_becomes(lamp, (3, 2, 0))
-        await shop.publish("inventory", release)
+        await shop.publish_older("inventory", release)
         await shop.stock_becomes(lamp, (5, 0, 0))
         dead = [await shop.dead_letter("orders", f'"INVENTORY_{it}"') for it in ("RESERVED", "RELEASED")]
     for letter in dead:
@@ -46,10 +46,10 @@ async def test_an_identical_older_message_gets_one_answer(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     order_id = shop.foreign_order()
     async with shop.listening() as heard:
-        await shop.publish("inventory", *[of(older.RESERVE, order_id, lamp)] * 5)
+        await shop.publish_older("inventory", *[of(older.RESERVE, order_id, lamp)] * 5)
         await shop.dead_letter("orders", order_id)
-        await shop.publish("inventory", *[of(older.RESERVE, order_id, lamp)] * 5)
-        await shop.publish("inventory", of(older.RELEASE, order_id, lamp))
+        await shop.publish_older("inventory", *[of(older.RESERVE, order_id, lamp)] * 5)
+        await shop.publish_older("inventory", of(older.RELEASE, order_id, lamp))
         await shop.stock_becomes(lamp, (5, 0, 0))
         await shop.dead_letter("orders", order_id)
         await shop.drained()
@@ -60,7 +60,7 @@ async def test_an_identical_older_message_gets_one_answer(shop: Shop) -> None:
 async def test_an_older_reservation_that_cannot_be_served_is_refused_for_its_product(shop: Shop) -> None:
     none = await shop.product(stock=0)
     order_id = shop.foreign_order()
-    await shop.publish("inventory", of(older.RESERVE, order_id, none))
+    await shop.publish_older("inventory", of(older.RESERVE, order_id, none))
     letter = await shop.dead_letter("orders", order_id)
     data = json.loads(letter.body)["data"]
     assert (data["productId"], data["reason"]) == (none, "Insufficient stock. Available: 0, Requested: 2")
@@ -71,7 +71,7 @@ async def test_payment_charges_a_bare_older_message_once_and_exactly(shop: Shop)
     """Whether the mock gateway takes it depends on the id alone: some of several are taken."""
     orders = [shop.foreign_order() for _ in range(4)]
     messages = [of(older.STOCK_RESERVED, order_id) for order_id in orders]
-    await shop.publish("STOCK_RESERVED", *messages, *messages)
+    await shop.publish_older("STOCK_RESERVED", *messages, *messages)
     for order_id in orders:
         letter = await shop.dead_letter("order-events", order_id)
         body = json.loads(letter.body)
@@ -86,7 +86,7 @@ async def test_payment_charges_a_bare_older_message_once_and_exactly(shop: Shop)
 async def test_older_payment_answers_about_unknown_orders_are_dead_lettered(shop: Shop) -> None:
     order_id = shop.foreign_order()
     for message in (older.PAYMENT_SUCCEEDED, older.PAYMENT_FAILED):
-        await shop.publish("order-events", of(message, order_id))
+        await shop.publish_older("order-events", of(message, order_id))
         letter = await shop.dead_letter("order-events", order_id)
         assert letter.body == of(message, order_id)
         assert letter.headers[ERROR] == "unknown order"
@@ -95,9 +95,9 @@ async def test_older_payment_answers_about_unknown_orders_are_dead_lettered(shop
 async def test_an_older_failed_payment_asks_for_compensation_whatever_the_setting(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     order_id = shop.foreign_order()
-    await shop.publish("inventory", of(older.RESERVE, order_id, lamp))
+    await shop.publish_older("inventory", of(older.RESERVE, order_id, lamp))
     await shop.stock_becomes(lamp, (3, 2, 0))
-    await shop.publish("inventory-events", of(older.PAYMENT_FAILED_COMPENSATION, order_id, lamp))
+    await shop.publish_older("inventory-events", of(older.PAYMENT_FAILED_COMPENSATION, order_id, lamp))
     await shop.stock_becomes(lamp, (5, 0, 0))
     for type_ in ('"INVENTORY_RESERVED"', '"INVENTORY_RELEASED"'):
         assert (await shop.dead_letter("orders", type_)).correlation_id == order_id
@@ -108,10 +108,10 @@ async def test_our_order_takes_older_answers_product_by_product(shop: Shop) -> N
     lamp, cup = await shop.product(stock=5), await shop.product(stock=5)
     async with shop.frozen("inventory"):
         order_id = await shop.place({lamp: 2, cup: 2})
-        await shop.publish("orders", of(older.RESERVED, order_id, lamp))
+        await shop.publish_older("orders", of(older.RESERVED, order_id, lamp))
         await shop.becomes(order_id, lambda order: states(order) == {lamp: "HELD", cup: "REQUESTED"})
         assert (await shop.order(order_id))["status"] == "PENDING"
-        await shop.publish("orders", of(older.RESERVED, order_id, cup))
+        await shop.publish_older("orders", of(older.RESERVED, order_id, cup))
         await shop.settles(order_id, "PAID")
     await shop.stock_becomes(lamp, (3, 0, 2))
     await shop.stock_becomes(cup, (3, 0, 2))
@@ -121,13 +121,13 @@ async def test_one_older_refusal_cancels_our_order_and_releases_the_rest_in_any_
     lamp, cup = await shop.product(stock=5), await shop.product(stock=5)
     async with shop.frozen("inventory"):
         first = await shop.place({lamp: 2, cup: 2})
-        await shop.publish("orders", of(older.RESERVE_FAILED, first, cup))
+        await shop.publish_older("orders", of(older.RESERVE_FAILED, first, cup))
         await shop.is_at(first, "CANCELLED")
-        await shop.publish("orders", of(older.RESERVED, first, lamp))
+        await shop.publish_older("orders", of(older.RESERVED, first, lamp))
         second = await shop.place({lamp: 2, cup: 2})
-        await shop.publish("orders", of(older.RESERVED, second, lamp))
+        await shop.publish_older("orders", of(older.RESERVED, second, lamp))
         await shop.becomes(second, lambda order: states(order)[lamp] == "HELD")
-        await shop.publish("orders", of(older.RESERVE_FAILED, second, cup))
+        await shop.publish_older("orders", of(older.RESERVE_FAILED, second, cup))
         await shop.is_at(second, "CANCELLED")
     for order_id in (first, second):
         await shop.settles(order_id, "CANCELLED")
@@ -142,7 +142,7 @@ async def test_older_payment_answers_are_taken_for_our_orders(shop: Shop) -> Non
     async with shop.frozen("payment"):
         failed = await shop.place({lamp: 2, cup: 1}, card="tok_declined")
         await shop.is_at(failed, "CONFIRMED")
-        await shop.publish("order-events", of(older.PAYMENT_FAILED, failed))
+        await shop.publish_older("order-events", of(older.PAYMENT_FAILED, failed))
         order = await shop.settles(failed, "CANCELLED")
         assert order["cancellationDetail"] == "Mock gateway declined the payment"
     await shop.stock_becomes(lamp, (5, 0, 0))
@@ -154,7 +154,7 @@ async def test_a_payment_of_another_amount_never_makes_an_order_paid(shop: Shop)
         order_id = await shop.place({lamp: 1})
         await shop.is_at(order_id, "CONFIRMED")
         shop.house.known.add(order_id)
-        await shop.publish("order-events", of(older.PAYMENT_SUCCEEDED, order_id))
+        await shop.publish_older("order-events", of(older.PAYMENT_SUCCEEDED, order_id))
 
         async def marked() -> bool:
             return order_id in await attention(shop)
@@ -174,12 +174,12 @@ async def attention(shop: Shop) -> list[str]:
 async def test_lines_asked_for_in_both_forms_are_held_or_refused_once(shop: Shop) -> None:
     lamp, cup, none = [await shop.product(stock=stock) for stock in (20, 20, 0)]
     quick = [await shop.place({lamp: 2, cup: 2}) for _ in range(3)]
-    await shop.publish("inventory", *[of(older.RESERVE, order_id, lamp) for order_id in quick])
+    await shop.publish_older("inventory", *[of(older.RESERVE, order_id, lamp) for order_id in quick])
     async with shop.frozen("inventory"):
         slow = await shop.place({lamp: 2, cup: 2})
         refused = await shop.place({lamp: 2, none: 2})
         asked = [(slow, cup), (refused, none), (slow, lamp), (refused, lamp)]
-        await shop.publish("inventory", *[of(older.RESERVE, *each) for each in asked])
+        await shop.publish_older("inventory", *[of(older.RESERVE, *each) for each in asked])
     await asyncio.gather(*(shop.settles(order_id, "PAID") for order_id in (*quick, slow)))
     await shop.settles(refused, "CANCELLED")
     await shop.stock_becomes(lamp, (12, 0, 8))

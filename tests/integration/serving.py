@@ -1,0 +1,37 @@
+"""A service of this process on a real socket, served as the service serves itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from fastapi import FastAPI
+
+from dev.ports import Ports
+from services.shared.app import make_server
+from services.shared.settings import Settings
+from tests.integration.room import eventually
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+@asynccontextmanager
+async def serving(make_app: Callable[[AnySettings], FastAPI], settings: AnySettings) -> AsyncIterator[str]:
+    """The URL at which it answers; whether it is ready is another question."""
+    here = settings.model_copy(update={"host": "127.0.0.1", "port": free_port()})
+    server = make_server(make_app(here), here)
+    task = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started or task.done()
+
+    try:
+        await eventually(started)
+        yield f"http://127.0.0.1:{here.port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+def free_port() -> int:
+    return Ports({}, at_random=True).take("gateway")

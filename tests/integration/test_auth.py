@@ -1,0 +1,392 @@
+"""The auth service on a real database: accounts, logins that end on theft, keys that turn over."""
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import KeySet, RSAKey
+from pydantic import SecretStr
+
+from services.auth.main import make_app
+from services.auth.settings import AuthSettings
+from tests.integration.room import Room, eventually, running
+from tests.integration.serving import serving
+
+ADA = {"email": "ada@x.example", "password": "correct horse", "name": "Ada"}
+LOGIN = {"email": ADA["email"], "password": ADA["password"]}
+BOSS = {"email": "boss@x.example", "password": "first password"}
+
+
+def settings_for(room: Room, **changes: Any) -> AuthSettings:
+    return AuthSettings(**room.settings("auth") | changes)
+
+
+def with_boss(room: Room, password: str) -> AuthSettings:
+    return settings_for(room, admin_email=BOSS["email"], admin_password=SecretStr(password))
+
+
+@pytest_asyncio.fixture
+async def client(room: Room) -> AsyncIterator[httpx.AsyncClient]:
+    async with running(make_app(settings_for(room))) as client:
+        yield client
+
+
+async def logged_in(client: httpx.AsyncClient) -> dict[str, Any]:
+    await client.post("/auth/register", json=ADA)
+    return await session(client, LOGIN)
+
+
+async def session(client: httpx.AsyncClient, login: dict[str, str]) -> dict[str, Any]:
+    answer = await client.post("/auth/login", json=login)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def refreshed(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.post("/auth/refresh", json={"refreshToken": token})
+
+
+async def me(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.get("/auth/me", headers={"Authorization": f"Bearer {token}"})
+
+
+def header_of(token: str) -> dict[str, Any]:
+    header = token.partition(".")[0]
+    parsed: dict[str, Any] = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    return parsed
+
+
+# --- accounts ---------------------------------------------------------------------------------------------
+
+
+async def test_whoever_registers_can_log_in_and_is_who_it_said(client: httpx.AsyncClient) -> None:
+    made = await client.post("/auth/register", json=ADA)
+    assert made.status_code == 201
+    tokens = await session(client, LOGIN)
+    assert tokens["expiresIn"] == 900
+    account = (await me(client, tokens["accessToken"])).json()
+    assert (
+        account
+        == made.json()
+        == {
+            "userId": account["userId"],
+            "email": "ada@x.example",
+            "name": "Ada",
+            "roles": [],
+        }
+    )
+
+
+async def test_an_address_has_one_account_however_it_is_spelled(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/auth/register", json=ADA)).status_code == 201
+    again = await client.post("/auth/register", json=ADA | {"email": " ADA@X.example"})
+    assert again.status_code == 409
+    assert again.headers["content-type"] == "application/problem+json"
+    await session(client, LOGIN | {"email": "Ada@x.example"})
+
+
+async def test_of_many_who_register_an_address_at_once_one_gets_it(client: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.post("/auth/register", json=ADA) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] + 7 * [409]
+
+
+async def test_a_short_password_is_refused_in_plain_words(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/auth/register", json=ADA | {"password": "short"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"field": "body.password", "message": "a password has 8 to 128 characters, this one has 5"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/auth/register", ADA | {"roles": ["admin"]}),
+        ("/auth/register", ADA | {"email": "ada"}),
+        ("/auth/register", ADA | {"name": " "}),
+        ("/auth/register", ADA | {"name": 5}),
+        ("/auth/login", LOGIN | {"otp": "1"}),
+        ("/auth/login", {"email": ADA["email"]}),
+        ("/auth/refresh", {"refreshToken": "x", "more": 1}),
+        ("/auth/refresh", {"refresh_token": "x"}),
+        ("/auth/logout", {"refreshToken": ""}),
+        ("/auth/logout", []),
+    ],
+)
+async def test_a_body_that_is_not_as_described_is_refused(
+    client: httpx.AsyncClient, path: str, body: Any
+) -> None:
+    answer = await client.post(path, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+
+
+async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(client: httpx.AsyncClient) -> None:
+    await client.post("/auth/register", json=ADA)
+    wrong = await client.post("/auth/login", json=LOGIN | {"password": "wrong"})
+    unknown = await client.post("/auth/login", json=LOGIN | {"email": "eve@x.example"})
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json() == unknown.json()
+
+
+async def test_neither_passwords_nor_refresh_tokens_are_in_the_database(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    tokens = await logged_in(client)
+    database = room.database("auth")
+    stored = [
+        document
+        for name in ("users", "refreshFamilies")
+        for document in await database[name].find().to_list()
+    ]
+    assert len(stored) == 2
+    secret = tokens["refreshToken"].partition(".")[2]
+    assert secret not in str(stored)
+    assert ADA["password"] not in str(stored)
+
+
+# --- staying logged in ------------------------------------------------------------------------------------
+
+
+async def test_a_refresh_token_is_good_for_one_new_pair(client: httpx.AsyncClient) -> None:
+    first = await logged_in(client)
+    second = await refreshed(client, first["refreshToken"])
+    assert second.status_code == 200
+    assert second.headers["cache-control"] == "no-store"
+    assert (await me(client, second.json()["accessToken"])).status_code == 200
+    third = await refreshed(client, second.json()["refreshToken"])
+    assert third.status_code == 200
+
+
+async def test_a_refresh_token_that_is_used_again_ends_the_whole_login(client: httpx.AsyncClient) -> None:
+    first = await logged_in(client)
+    second = (await refreshed(client, first["refreshToken"])).json()
+    replayed = await refreshed(client, first["refreshToken"])
+    assert replayed.status_code == 401
+    assert (await refreshed(client, second["refreshToken"])).status_code == 401
+
+
+async def test_another_login_outlives_the_theft_of_the_first(client: httpx.AsyncClient) -> None:
+    first, other = await logged_in(client), await session(client, LOGIN)
+    await refreshed(client, first["refreshToken"])
+    await refreshed(client, first["refreshToken"])
+    assert (await refreshed(client, other["refreshToken"])).status_code == 200
+
+
+async def test_of_two_who_use_a_refresh_token_at_once_one_succeeds_and_then_it_is_over(
+    client: httpx.AsyncClient,
+) -> None:
+    tokens = await logged_in(client)
+    answers = await asyncio.gather(*(refreshed(client, tokens["refreshToken"]) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200] + 4 * [401]
+    winner = next(answer for answer in answers if answer.is_success)
+    assert (await refreshed(client, winner.json()["refreshToken"])).status_code == 401
+
+
+@pytest.mark.parametrize("token", ["x", "x.y", ".", "\x00.", "a" * 256])
+async def test_what_is_no_refresh_token_is_refused(client: httpx.AsyncClient, token: str) -> None:
+    assert (await refreshed(client, token)).status_code == 401
+
+
+async def test_an_expired_refresh_token_is_refused_before_the_database_forgets_it(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    tokens = await logged_in(client)
+    families = room.database("auth")["refreshFamilies"]
+    await families.update_many({}, {"$set": {"expiresAt": datetime.now(UTC) - timedelta(seconds=1)}})
+    answer = await refreshed(client, tokens["refreshToken"])
+    assert answer.status_code == 401
+    indexes = await families.index_information()
+    assert indexes["expiresAt_1"]["expireAfterSeconds"] == 0
+
+
+async def test_who_logs_out_cannot_refresh_and_may_log_out_again(client: httpx.AsyncClient) -> None:
+    tokens = await logged_in(client)
+    for _ in range(2):
+        answer = await client.post("/auth/logout", json={"refreshToken": tokens["refreshToken"]})
+        assert answer.status_code == 204
+    assert (await refreshed(client, tokens["refreshToken"])).status_code == 401
+
+
+async def test_roles_are_those_of_the_account_at_the_latest_refresh(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    tokens = await logged_in(client)
+    await room.database("auth")["users"].update_one({}, {"$set": {"roles": ["admin"]}})
+    after = (await refreshed(client, tokens["refreshToken"])).json()
+    assert (await me(client, after["accessToken"])).json()["roles"] == ["admin"]
+
+
+async def test_a_deleted_account_gets_in_nowhere(client: httpx.AsyncClient, room: Room) -> None:
+    tokens = await logged_in(client)
+    await room.database("auth")["users"].delete_many({})
+    assert (await me(client, tokens["accessToken"])).status_code == 401
+    assert (await refreshed(client, tokens["refreshToken"])).status_code == 401
+
+
+# --- tokens and keys --------------------------------------------------------------------------------------
+
+GOOD = {"iss": "sagashop", "aud": "sagashop", "sub": "ada", "email": "ada@x.example", "roles": ["admin"]}
+Forge = Callable[[RSAKey, dict[str, Any]], str]
+
+
+def encoded(*parts: bytes) -> str:
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+def none_algorithm(key: RSAKey, claims: dict[str, Any]) -> str:
+    header = {"alg": "none", "kid": key.kid, "typ": "JWT"}
+    return encoded(json.dumps(header).encode(), json.dumps(claims).encode(), b"")
+
+
+def public_key_as_a_secret(key: RSAKey, claims: dict[str, Any]) -> str:
+    """By hand: the library refuses to."""
+    header = {"alg": "HS256", "kid": key.kid, "typ": "JWT"}
+    signed = encoded(json.dumps(header).encode(), json.dumps(claims).encode())
+    signature = hmac.digest(key.as_pem(private=False), signed.encode(), "sha256")
+    return f"{signed}.{encoded(signature)}"
+
+
+FORGED: dict[str, Forge] = {
+    "no signature": none_algorithm,
+    "the public key as a secret": public_key_as_a_secret,
+    "a key of one's own": lambda key, claims: jwt.encode(
+        {"alg": "RS256", "kid": key.kid}, claims, RSAKey.generate_key(2048)
+    ),
+    "an unknown key": lambda _, claims: jwt.encode(
+        {"alg": "RS256", "kid": "mine"}, claims, RSAKey.generate_key(2048)
+    ),
+    "no key named": lambda key, claims: jwt.encode({"alg": "RS256"}, claims, key),
+    "another algorithm": lambda key, claims: jwt.encode(
+        {"alg": "RS512", "kid": key.kid}, claims, key, ["RS512"]
+    ),
+    "expired": lambda key, claims: jwt.encode(
+        {"alg": "RS256", "kid": key.kid}, claims | {"exp": int(time.time()) - 60}, key
+    ),
+    "no expiry": lambda key, claims: jwt.encode(
+        {"alg": "RS256", "kid": key.kid}, {k: v for k, v in claims.items() if k != "exp"}, key
+    ),
+    "another audience": lambda key, claims: jwt.encode(
+        {"alg": "RS256", "kid": key.kid}, claims | {"aud": "elsewhere"}, key
+    ),
+    "another issuer": lambda key, claims: jwt.encode(
+        {"alg": "RS256", "kid": key.kid}, claims | {"iss": "elsewhere"}, key
+    ),
+    "rubbish": lambda _key, _claims: "a.b.c",
+}
+
+
+@pytest.mark.parametrize("how", FORGED)
+async def test_a_token_that_is_not_ours_is_refused(client: httpx.AsyncClient, room: Room, how: str) -> None:
+    tokens = await logged_in(client)
+    account = (await me(client, tokens["accessToken"])).json()
+    stored = await room.database("auth")["signingKeys"].find_one()
+    assert stored is not None
+    # Without its purpose, by which the library would refuse to do anything else with it.
+    key = RSAKey.import_key(
+        {name: value for name, value in stored["jwk"].items() if name not in ("alg", "use")}
+    )
+    claims = GOOD | {"sub": account["userId"], "exp": int(time.time()) + 60}
+    genuine = jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key)
+    assert (await me(client, genuine)).status_code == 200, "the forgery is told apart by what is forged"
+    answer = await me(client, FORGED[how](key, claims))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_published_keys_have_no_private_part(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/.well-known/jwks.json")
+    (key,) = answer.json()["keys"]
+    assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
+    assert answer.headers["cache-control"] == "public, max-age=60"
+
+
+async def test_replicas_that_start_together_agree_on_one_key(room: Room) -> None:
+    async with AsyncExitStack() as stack:
+        clients = await asyncio.gather(
+            *(stack.enter_async_context(running(make_app(settings_for(room)))) for _ in range(3))
+        )
+        first, *others = [(await client.get("/.well-known/jwks.json")).json() for client in clients]
+        assert len(first["keys"]) == 1
+        assert others == [first, first]
+        tokens = await logged_in(clients[0])
+        for client in clients:
+            assert (await me(client, tokens["accessToken"])).status_code == 200
+        assert (await refreshed(clients[1], tokens["refreshToken"])).status_code == 200
+        assert (await refreshed(clients[2], tokens["refreshToken"])).status_code == 401
+
+
+async def test_keys_turn_over_while_running_and_nobody_notices(room: Room) -> None:
+    seconds = 1 / (24 * 3600)
+    async with running(make_app(settings_for(room, signing_key_days=6 * seconds))) as client:
+        first = (await logged_in(client))["accessToken"]
+        published: list[set[str]] = []
+        signed_with: list[str] = []
+
+        async def another_key_signs() -> bool:
+            document = (await client.get("/.well-known/jwks.json")).json()
+            published.append({key["kid"] for key in document["keys"]})
+            signed_with.append(header_of((await session(client, LOGIN))["accessToken"])["kid"])
+            return signed_with[-1] != signed_with[0]
+
+        await eventually(another_key_signs, within=30)
+        assert signed_with[-1] in published[-2], "verifiers knew the key before it signed"
+        document = (await client.get("/.well-known/jwks.json")).json()
+        assert jwt.decode(first, KeySet.import_key_set(document), ["RS256"]).claims["email"] == ADA["email"]
+        assert (await me(client, first)).status_code == 200
+
+
+# --- the first administrator ------------------------------------------------------------------------------
+
+
+async def test_the_administrator_of_the_settings_is_there_from_the_start(room: Room) -> None:
+    for _ in range(2):  # a second start changes nothing
+        async with running(make_app(with_boss(room, BOSS["password"]))) as client:
+            tokens = await session(client, BOSS)
+            assert (await me(client, tokens["accessToken"])).json()["roles"] == ["admin"]
+    assert await room.database("auth")["users"].count_documents({}) == 1
+
+
+async def test_a_changed_password_in_the_settings_is_the_password_and_ends_older_logins(room: Room) -> None:
+    async with running(make_app(with_boss(room, BOSS["password"]))) as client:
+        before = await session(client, BOSS)
+    async with running(make_app(with_boss(room, "second password"))) as client:
+        await session(client, BOSS | {"password": "second password"})
+        assert (await client.post("/auth/login", json=BOSS)).status_code == 401
+        assert (await refreshed(client, before["refreshToken"])).status_code == 401
+
+
+async def test_whoever_registered_the_administrators_address_first_loses_it(room: Room) -> None:
+    async with running(make_app(settings_for(room))) as client:
+        squatter = await client.post("/auth/register", json=ADA | {"email": BOSS["email"]})
+        assert squatter.status_code == 201
+    async with running(make_app(with_boss(room, BOSS["password"]))) as client:
+        tokens = await session(client, BOSS)
+        assert (await me(client, tokens["accessToken"])).json()["roles"] == ["admin"]
+        taken = {"email": BOSS["email"], "password": ADA["password"]}
+        assert (await client.post("/auth/login", json=taken)).status_code == 401
+
+
+# --- without a database -----------------------------------------------------------------------------------
+
+
+async def test_without_its_database_it_lives_is_not_ready_and_says_why(room: Room) -> None:
+    nowhere = settings_for(room, mongodb_url="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200")
+    async with serving(make_app, nowhere) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/.well-known/jwks.json")).status_code == 503
+        answer = await client.post("/auth/login", json=LOGIN)
+        assert (answer.status_code, answer.json()["detail"]) == (503, "the database is away")
+        assert answer.headers["retry-after"] == "1"

@@ -93,5 +93,7 @@ async def _found(answer: Awaitable[T]) -> T | None:
         if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise ClusterUnavailable(f"{error.status} {error.reason}") from error
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise ClusterUnavailable(repr(error)) from error
+    except TimeoutError as error:
+        raise ClusterUnavailable(f"the Kubernetes API did not answer within {_TIMEOUT:g} s") from error
+    except aiohttp.ClientError as error:
+        raise ClusterUnavailable(str(error) or type(error).__name__) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from kmock import KubernetesEmulator, Request, ResourceInfo, action, resource
+from kmock import KubernetesEmulator, Request, ResourceInfo, action, resource, subresource
 from kubernetes.aio.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -159,6 +159,10 @@ class Kube:
     @property
     def conditions(self) -> dict[str, tuple[str, str]]:
         return {c["type"]: (c["status"], c["reason"]) for c in self.status["conditions"]}
+
+    @property
+    def status_writes(self) -> int:
+        return len(self.api[action.UPDATE, resource(SAGAMONITORS), subresource("status")])
 
     @property
     def events(self) -> list[str]:

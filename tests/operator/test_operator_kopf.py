@@ -30,7 +30,7 @@ async def test_a_new_monitor_is_swept_at_once_and_then_at_its_interval(kube: Kub
         }
         assert kube.status["staleOrders"] == kube.status["compensatedTotal"] == 3
         await asyncio.sleep(50)
-        assert kube.order_service.listings == 1
+        assert kube.order_service.listings == kube.status_writes == 1
         await asyncio.sleep(16)
         assert kube.order_service.listings == 2
         assert kube.conditions["StaleOrdersDetected"] == ("False", "NoneFound")

@@ -41,7 +41,7 @@ policies = st.builds(
     Policy,
     stale_after=st.just(FIVE_MINUTES),
     pending_stale_after=st.sampled_from([None, FIVE_MINUTES]),
-    max_per_sweep=st.integers(1, 25),
+    max_per_sweep=st.integers(1, 8),
 )
 failures = st.frozensets(st.sampled_from([f"order-{n}" for n in range(20)]))
 intervals = st.integers(5, 86_400).map(lambda s: timedelta(seconds=s))
@@ -83,6 +83,14 @@ def test_an_order_that_failed_before_never_keeps_another_waiting(
     planned = plan(found, policy, failed_before)
     if any(o.order_id not in failed_before for o in planned.deferred):
         assert not any(o.order_id in failed_before for o in planned.compensate)
+
+
+def test_with_one_place_the_oldest_goes_first_but_not_for_ever_if_it_fails() -> None:
+    old, young = order("old", age=900), order("young", age=600)
+    one = Policy(FIVE_MINUTES, max_per_sweep=1)
+    assert plan([young, old], one).compensate == (old,)
+    assert plan([young, old], one, {"old"}).compensate == (young,)
+    assert plan([young, old], one, {"old", "young"}).compensate == (old,)
 
 
 @given(orders, policies, failures)

@@ -164,6 +164,16 @@ def test_every_consumer_of_an_event_reads_what_was_published(event: Event, body:
         assert wire.decode(queue, body.encode()) == event
 
 
+@pytest.mark.parametrize("event", [event for event, _ in PUBLISHED], ids=lambda event: type(event).__name__)
+def test_an_event_is_found_by_the_order_or_product_it_is_about(event: Event) -> None:
+    assert event.subject == ("o1" if isinstance(event, events.OrderEvent) else "p1")
+
+
+def test_an_event_that_is_about_nothing_is_none() -> None:
+    with pytest.raises(NotImplementedError):
+        _ = Event().subject
+
+
 def test_the_examples_above_leave_no_event_out() -> None:
     assert {type(event) for event, _ in PUBLISHED} == {e for each in PUBLISHES.values() for e in each}
 
@@ -310,6 +320,8 @@ INVALID = [
     ("orders", b"", "truncated"),
     ("orders", b"not json", "malformed"),
     ("orders", b"\xff\xfe", "malformed"),
+    ("orders", b'{"type":"\xff","data":{}}', "not UTF-8"),
+    ("orders", b'{"type":"\\ud800x","data":{}}', "malformed"),
     ("orders", b"[]", "Expected `object`"),
     ("orders", b"{}", "missing required field `type`"),
     ("orders", b'{"type":"INVENTORY_RESERVED"}', "missing required field `data`"),

@@ -5,6 +5,7 @@ It calls the order service as an administrator: with a token given, or by loggin
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from saga_operator.report import summary
 from saga_operator.sweep import Outcome, Policy, Sweep, delay_until_next
 from saga_operator.sweeping import carry_out
 
-STACK = Path(".run/stack.json")
+STACK = Path(".run")
 LOGIN_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _MARGIN = timedelta(seconds=60)
 """A token is renewed so long before it expires: a sweep must not outlive it."""
@@ -40,8 +41,8 @@ class Access:
     password: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of_stack(cls, path: Path) -> Self:
-        stack = json.loads(path.read_text())
+    def of_stack(cls, directory: Path) -> Self:
+        stack = json.loads((directory / "stack.json").read_text())
         admin = stack["admin"]
         return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])
 
@@ -151,7 +152,9 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     ] = None,
     email: Annotated[str | None, typer.Option(envvar="ADMIN_EMAIL")] = None,
     password: Annotated[str | None, typer.Option(envvar="ADMIN_PASSWORD")] = None,
-    stack: Annotated[Path, typer.Option(help="Where a local stack says all of that.")] = STACK,
+    stack: Annotated[
+        Path | None, typer.Option(help="A local stack's directory. Else what is above; else .run")
+    ] = None,
 ) -> None:
     """Compensate orders that got stuck. Exits with 1 if a single sweep failed."""
     policy = Policy(
@@ -173,16 +176,24 @@ def _access(
     token: str | None,
     gateway: str | None,
     login: tuple[str | None, str | None],
-    stack: Path,
+    stack: Path | None,
 ) -> Access:
-    if order_url is None:
-        if not stack.exists():
-            raise typer.BadParameter(f"give --order-url, or start a local stack (no {stack})")
-        return Access.of_stack(stack)
-    email, password = login
+    if stack is not None or order_url is None:
+        directory = stack or STACK
+        if not (directory / "stack.json").exists():
+            raise typer.BadParameter(f"no stack runs in {directory} (make up), and ORDER_URL is not set")
+        return Access.of_stack(directory)
+    email, password = login[0] or _secret("ADMIN_EMAIL"), login[1] or _secret("ADMIN_PASSWORD")
     if token is None and not (gateway and email and password):
         raise typer.BadParameter("give --token, or --gateway, --email and --password")
     return Access(order_url, token, gateway, email, password)
+
+
+def _secret(name: str) -> str | None:
+    """Read what a mounted Secret holds, as the services do."""
+    directory = os.environ.get("SECRETS_DIR")
+    path = Path(directory, name) if directory else None
+    return path.read_text().strip() if path is not None and path.exists() else None
 
 
 def _duration(text: str) -> timedelta:

@@ -102,7 +102,7 @@ async def test_it_goes_on_through_failures_until_it_is_stopped(order_service: Fa
     ("arguments", "said"),
     [
         (["--order-url", "http://o"], "give --token"),
-        (["--stack", "nowhere.json"], "no nowhere.json"),
+        (["--stack", "nowhere"], "no stack runs in nowhere"),
         (["--order-url", "http://o", "--token", "t", "--stale-after", "soon"], "is not a duration"),
     ],
 )
@@ -119,8 +119,18 @@ def test_a_single_sweep_that_failed_exits_with_one() -> None:
 
 
 def test_a_local_stack_says_where_everything_is(tmp_path: Path) -> None:
-    path = tmp_path / "stack.json"
-    path.write_text(
+    (tmp_path / "stack.json").write_text(
         '{"gateway": "http://g", "services": {"order": "http://o"}, "admin": {"email": "e", "password": "p"}}'
     )
-    assert Access.of_stack(path) == Access("http://o", None, "http://g", "e", "p")
+    assert Access.of_stack(tmp_path) == Access("http://o", None, "http://g", "e", "p")
+
+
+def test_a_mounted_secret_says_who_logs_in(tmp_path: Path) -> None:
+    for name, value in {"ADMIN_EMAIL": "admin@shop", "ADMIN_PASSWORD": "right\n"}.items():
+        (tmp_path / name).write_text(value)
+    options = ["--order-url", "http://127.0.0.1:1", "--gateway", "http://127.0.0.1:1"]
+    without = CliRunner().invoke(app, options)
+    assert without.exit_code == 2
+    found = CliRunner().invoke(app, options, env={"SECRETS_DIR": str(tmp_path)})
+    assert found.exit_code == 1
+    assert "the gateway does not answer" in found.output

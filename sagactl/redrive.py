@@ -37,7 +37,7 @@ async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool
             if not force and _age(message) > FORGOTTEN_AFTER:
                 result.too_old.append(id_)
                 continue
-            await exchange.publish(_anew(message), queue, mandatory=True, timeout=broker.TIMEOUT)
+            await exchange.publish(_anew(message, id_), queue, mandatory=True, timeout=broker.TIMEOUT)
             await message.ack()
             result.sent.append(id_)
     return result
@@ -52,7 +52,7 @@ def _age(message: aio_pika.abc.AbstractIncomingMessage) -> timedelta:
         return now - (message.timestamp or now)
 
 
-def _anew(message: aio_pika.abc.AbstractIncomingMessage) -> aio_pika.Message:
+def _anew(message: aio_pika.abc.AbstractIncomingMessage, id_: str) -> aio_pika.Message:
     kept = {
         name: value
         for name, value in message.headers.items()
@@ -63,7 +63,7 @@ def _anew(message: aio_pika.abc.AbstractIncomingMessage) -> aio_pika.Message:
         headers=kept,
         content_type=message.content_type,
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=message.message_id,
+        message_id=id_,
         correlation_id=message.correlation_id,
         timestamp=message.timestamp,
         type=message.type,

@@ -21,7 +21,7 @@ from services.payment.ledger import Entry, Kind, Status
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared import topology, wire
 from services.shared.decisions import Decision, Message, Premature, Refused, Rejected
-from services.shared.events import CONSUMES, OrderConfirmed, RefundPayment
+from services.shared.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
 from services.shared.outbox import entries_of
 from tests.unit.memory import NOW, Memory
 
@@ -95,6 +95,8 @@ class Bus:
         self.asking: list[Asked] = []
         self.dead: list[tuple[Envelope, str]] = []
         self.ledger: dict[str, Entry] = {}
+        # Orders that payment heard to be cancelled before it heard of anything to charge.
+        self.not_to_be_charged: set[str] = set()
         self.now: datetime = NOW
         self._inbox: set[str] | None = set() if inbox else None
         self._commands = 0
@@ -166,6 +168,7 @@ class Bus:
     def _perform(self, asked: Asked, *, accept: bool) -> ChargeOutcome | RefundOutcome:
         payment, event = asked.intent, asked.message.body
         if isinstance(event, OrderConfirmed):
+            assert payment.id not in self.not_to_be_charged, "charged, though it was cancelled before"
             status = Status.CAPTURED if accept else Status.DECLINED
             entry = self._enter(payment, payment.capture_key, Kind.CAPTURE, status)
             captured = entry.status is Status.CAPTURED
@@ -197,8 +200,11 @@ class Bus:
             return
         if self._inbox is not None and envelope.key in self._inbox:
             return
+        memory = self.memories[SERVICE_OF[envelope.queue]]
+        if message.source == "payment-events" and isinstance(message.body, OrderCancelled):
+            self._note_what_is_void(message.body.order_id)
         try:
-            decision = self.memories[SERVICE_OF[envelope.queue]].decide(message)
+            decision = memory.decide(message)
         except Premature:
             self.retrying.append(envelope)
             return
@@ -212,6 +218,10 @@ class Bus:
             self._emit(message, decision)
         if fate is Fate.CRASH_BEFORE_ACK:
             self.queued.append(envelope)
+
+    def _note_what_is_void(self, order_id: str) -> None:
+        if self.memories["payment"].get(Payment, order_id) is None:
+            self.not_to_be_charged.add(order_id)
 
     def _emit(self, message: Message, decision: Decision) -> None:
         for entry in entries_of(message, decision):

@@ -1,0 +1,246 @@
+"""The failure modes of the design, told one by one: who hears what when, and how it ends."""
+
+from random import Random
+
+import pytest
+
+from services.inventory.reservation import Reservation
+from services.inventory.stock import Stock
+from services.order.commands import CancelOrder, CreateOrder, TimeOut
+from services.order.model import Line, LineState, Order, Progress, Status
+from services.payment.ledger import Status as Entered
+from services.payment.payment import Payment, PaymentState
+from services.shared import wire
+from services.shared.events import Fulfilment, ProductCreated
+from tests.unit.choreography import Answer, Bus, Fate
+
+ORDER = "order-1"
+
+
+class Story:
+    """One order of two lamps and a desk."""
+
+    def __init__(
+        self,
+        *,
+        lamps: int = 10,
+        desks: int = 10,
+        fulfilment: Fulfilment = "all",
+        auto_compensation: bool = False,
+        inbox: bool = True,
+    ) -> None:
+        self.bus = Bus(inbox=inbox, auto_compensation=auto_compensation)
+        for product, quantity in (("lamp", lamps), ("desk", desks)):
+            created = ProductCreated(product_id=product, initial_stock=quantity)
+            self.bus.publish(created.type, f"created-{product}", wire.encode(created))
+        self.hear("inventory-events")
+        self.bus.command(
+            "order",
+            CreateOrder(
+                order_id=ORDER,
+                customer_id="ann",
+                email="ann@example.com",
+                lines=(Line("lamp", 2, 10000), Line("desk", 1, 25000)),
+                currency="USD",
+                fulfilment=fulfilment,
+                payment_token=None,
+            ),
+        )
+
+    def hear(self, *queues: str, fate: Fate = Fate.NOTHING) -> None:
+        """What waits in each of the queues is delivered; what that causes waits."""
+        for queue in queues:
+            for envelope in [each for each in self.bus.queued if each.queue == queue]:
+                self.bus.deliver(envelope, fate)
+
+    def gateway(self, answer: Answer, *, accept: bool = True) -> None:
+        (asked,) = self.bus.asking
+        self.bus.answer(asked, answer, accept=accept)
+
+    def retry(self) -> None:
+        for envelope in tuple(self.bus.retrying):
+            self.bus.retry(envelope)
+
+    def cancel(self) -> None:
+        assert self.bus.command("order", CancelOrder(order_id=ORDER, customer_id="ann")) is not None
+
+    def time_out(self, status: Status) -> None:
+        command = TimeOut(order_id=ORDER, status=status, older_than=0, reason="stuck")
+        assert self.bus.command("order", command) is not None
+
+    @property
+    def order(self) -> Order:
+        return self.bus.memories["order"].one(Order, ORDER)
+
+    @property
+    def payment(self) -> Payment:
+        return self.bus.memories["payment"].one(Payment, ORDER)
+
+    def stock(self, product: str) -> tuple[int, int, int]:
+        """Available, reserved, sold."""
+        stock = self.bus.memories["inventory"].one(Stock, product)
+        return stock.available, stock.reserved, stock.sold
+
+    def entries(self, status: Entered) -> int:
+        """In the gateway's own ledger."""
+        return sum(entry.status is status for entry in self.bus.ledger.values())
+
+    def waiting(self, type_: str) -> int:
+        return sum(f'"type":"{type_}"'.encode() in envelope.body for envelope in self.bus.queued)
+
+    def nothing_was_bought(self) -> bool:
+        return (
+            self.order.status is Status.CANCELLED
+            and self.order.settled
+            and (self.stock("lamp"), self.stock("desk")) == ((10, 0, 0), (10, 0, 0))
+            and self.entries(Entered.CAPTURED) == self.entries(Entered.REFUNDED)
+        )
+
+
+def test_an_order_is_paid_with_five_messages() -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CLEAR)
+    story.hear("order-events")
+    published = 4 + story.waiting("ORDER_PAID") // 2  # it goes to two queues
+    story.bus.drain()
+    assert published == 5
+    assert (story.order.status, story.order.settled) == (Status.PAID, True)
+    assert (story.stock("lamp"), story.stock("desk")) == ((8, 0, 2), (9, 0, 1))
+
+
+def test_one_short_line_leaves_nothing_held() -> None:
+    story = Story(desks=0)
+    story.bus.drain()
+    assert (story.order.status, story.order.cancellation_reason) == (Status.CANCELLED, "OUT_OF_STOCK")
+    assert story.stock("lamp") == (10, 0, 0)
+    assert not story.bus.ledger
+
+
+def test_partial_fulfilment_sells_exactly_what_was_there() -> None:
+    story = Story(desks=0, fulfilment="partial")
+    story.bus.drain()
+    assert (story.order.status, story.order.total) == (Status.PAID, 20000)
+    assert [line.state for line in story.order.lines] == [LineState.SOLD, LineState.REFUSED]
+    assert story.stock("lamp") == (8, 0, 2)
+
+
+def test_a_release_that_overtakes_its_reservation_leaves_nothing_reserved() -> None:
+    story = Story()
+    story.cancel()
+    reserve, release = (each for each in story.bus.queued if each.queue == "inventory")
+    story.bus.deliver(release)
+    story.bus.deliver(reserve)
+    assert story.stock("lamp") == (10, 0, 0)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+
+
+def test_a_payment_after_the_timeout_is_refunded_exactly_once() -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.time_out(Status.CONFIRMED)
+    story.gateway(Answer.CLEAR)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.REFUNDED), story.order.refund) == (1, Progress.DONE)
+
+
+@pytest.mark.parametrize("timeout_first", [True, False])
+def test_a_timeout_and_a_payment_at_the_same_instant_have_one_winner(*, timeout_first: bool) -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CLEAR)
+    if timeout_first:
+        story.time_out(Status.CONFIRMED)
+        story.bus.drain()
+        assert story.nothing_was_bought()
+        assert story.entries(Entered.REFUNDED) == 1
+    else:
+        story.hear("order-events")
+        story.time_out(Status.CONFIRMED)
+        story.bus.drain()
+        assert (story.order.status, story.entries(Entered.REFUNDED)) == (Status.PAID, 0)
+
+
+def test_an_order_cancelled_before_payment_heard_of_it_is_never_charged() -> None:
+    story = Story()
+    story.hear("inventory", "orders")
+    story.cancel()
+    story.hear("payment-events", "STOCK_RESERVED")
+    assert story.payment.state is PaymentState.VOIDED
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert not story.bus.ledger
+
+
+def test_a_charge_that_we_did_not_live_to_write_down_is_made_once_and_refunded_once() -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CRASH)
+    story.cancel()
+    story.hear("payment-events")
+    assert (story.payment.state, story.payment.cancel_requested) == (PaymentState.CAPTURING, True)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.CAPTURED), story.entries(Entered.REFUNDED)) == (1, 1)
+
+
+def test_a_gateway_that_is_down_is_asked_until_it_answers() -> None:
+    story = Story()
+    story.hear("inventory", "orders")
+    for _ in range(20):
+        story.hear("STOCK_RESERVED")
+        story.gateway(Answer.DOWN)
+        story.retry()
+    story.hear("STOCK_RESERVED")
+    story.gateway(Answer.LOST)
+    story.retry()
+    story.bus.drain()
+    assert (story.order.status, story.entries(Entered.CAPTURED)) == (Status.PAID, 1)
+
+
+def test_operator_order_and_inventory_compensating_together_give_back_once() -> None:
+    story = Story(auto_compensation=True)
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CLEAR, accept=False)
+    story.hear("inventory-events")  # by itself, ahead of the order
+    assert story.stock("lamp") == (10, 0, 0)
+    story.time_out(Status.CONFIRMED)  # the operator
+    story.hear("order-events", "inventory", "orders")
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    reservation = story.bus.memories["inventory"].one(Reservation, ORDER)
+    assert {line.state for line in reservation.lines} == {"RELEASED"}
+
+
+@pytest.mark.parametrize("auto_compensation", [False, True])
+@pytest.mark.parametrize("accept", [True, False], ids=["accepted", "declined"])
+@pytest.mark.parametrize("inbox", [True, False], ids=["inbox", "no inbox"])
+@pytest.mark.parametrize("seed", range(10))
+def test_shuffled_and_doubled_it_ends_as_it_does_in_order(
+    seed: int, *, inbox: bool, accept: bool, auto_compensation: bool
+) -> None:
+    dice = Random(seed)
+    story = Story(auto_compensation=auto_compensation, inbox=inbox)
+    bus = story.bus
+    while bus.queued or bus.asking or bus.retrying:
+        if bus.retrying and dice.random() < 0.3:
+            bus.retry(dice.choice(bus.retrying))
+        elif bus.asking and dice.random() < 0.5:
+            bus.answer(dice.choice(bus.asking), Answer.CLEAR, accept=accept)
+        elif bus.queued:
+            envelope = dice.choice(bus.queued)
+            if dice.random() < 0.4:
+                bus.duplicate(envelope)
+            bus.deliver(envelope)
+    assert not bus.dead
+    assert not story.order.attention
+    if accept:
+        assert (story.order.status, story.payment.state) == (Status.PAID, PaymentState.CAPTURED)
+        assert (story.stock("lamp"), story.stock("desk")) == ((8, 0, 2), (9, 0, 1))
+    else:
+        assert story.payment.state is PaymentState.DECLINED
+        assert story.order.cancellation_reason == "PAYMENT_FAILED"
+        assert story.order.settled
+        assert (story.stock("lamp"), story.stock("desk")) == ((10, 0, 0), (10, 0, 0))

@@ -25,7 +25,9 @@ def merge(documents: Mapping[str, Document], version: str) -> Document:
         own = _renamed(document, {_SCHEMAS + old: _SCHEMAS + new for old, new in names.items()})
         schemas |= {names.get(name, name): schema for name, schema in _schemas(own).items()}
         paths |= {
-            path: _operations(path, item) for path, item in own["paths"].items() if _leads_to(service, path)
+            path: _operations(path, item)
+            for path, item in own.get("paths", {}).items()
+            if _leads_to(service, path)
         }
     return {
         "openapi": "3.1.0",

@@ -1,0 +1,437 @@
+"""The gateway on real sockets and a real Redis, before a service that tells what came through."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from dev.stack import Stack
+from services.auth.main import make_app as make_auth
+from services.auth.settings import AuthSettings
+from services.gateway import limiter
+from services.gateway.main import make_app
+from services.gateway.settings import GatewaySettings
+from tests.integration.echo import Echo, echoing
+from tests.integration.issuer import Issuer
+from tests.integration.room import Room, eventually
+from tests.integration.serving import free_port, serving
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest_asyncio.fixture
+async def echo() -> AsyncIterator[Echo]:
+    async with echoing() as echo:
+        yield echo
+
+
+@asynccontextmanager
+async def gateway(room: Room, issuer: Issuer, echo: Echo, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway behind which every service is the echo."""
+    urls = {f"{service}_url": echo.url for service in ("auth", "order", "product", "inventory", "payment")}
+    own = {"redis_url": room.redis_url, "jwks_url": issuer.jwks_url, "rate_limit_requests": 10_000}
+    given: dict[str, Any] = urls | own | changes
+    settings = GatewaySettings(**given)
+    async with serving(make_app, settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+
+        async def ready() -> bool:
+            return (await client.get("/readyz")).is_success
+
+        await eventually(ready)
+        echo.asked.clear()
+        yield client
+
+
+@pytest_asyncio.fixture
+async def client(room: Room, issuer: Issuer, echo: Echo) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway(room, issuer, echo) as client:
+        yield client
+
+
+async def raw(client: httpx.AsyncClient, target: str, *headers: str) -> bytes:
+    """The whole answer to a request line that no client library would send."""
+    url = urlsplit(str(client.base_url))
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    lines = [f"GET {target} HTTP/1.1", "Host: shop", "Connection: close", *headers, "", ""]
+    writer.write("\r\n".join(lines).encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+# --- through ----------------------------------------------------------------------------------------------
+
+
+async def test_a_request_arrives_as_it_was_sent(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    sent = issuer.headers("ada") | {
+        "Idempotency-Key": "k1",
+        "X-Request-ID": "r-1",
+        "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
+    }
+    await client.post("/api/orders?a=1&b=%20x", json={"ids": ["p1"]}, headers=sent)
+    (asked,) = echo.asked
+    assert (asked.method, asked.target, asked.body) == ("POST", "/api/orders?a=1&b=%20x", b'{"ids":["p1"]}')
+    assert asked.headers["authorization"] == sent["Authorization"]
+    assert asked.headers["idempotency-key"] == "k1"
+    assert asked.headers["x-request-id"] == "r-1"
+    assert asked.headers["content-type"] == "application/json"
+    assert asked.headers["traceparent"].split("-")[1] == TRACE
+    assert asked.headers["x-forwarded-for"] == "127.0.0.1"
+
+
+async def test_an_answer_comes_back_as_it_was_given(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    answer = await client.post("/api/orders", headers=issuer.headers("ada"))
+    assert (answer.status_code, answer.json()) == (201, {"echo": True})
+    assert answer.headers["location"] == "/api/orders/o1"
+    assert "keep-alive" not in answer.headers
+    assert len(answer.headers.get_list("date")) == 1
+    assert len(answer.headers.get_list("x-request-id")[0]) == 32
+    assert answer.headers.get_list("x-request-id") != ["the echo's own"]
+
+
+async def test_headers_of_the_connection_and_of_strangers_stay_out(
+    client: httpx.AsyncClient, echo: Echo
+) -> None:
+    answer = await raw(
+        client,
+        "/api/products",
+        "Connection: X-Hop",
+        "X-Hop: 1",
+        "Forwarded: for=1.2.3.4",
+        "X-Forwarded-For: 1.2.3.4",
+    )
+    assert answer.startswith(b"HTTP/1.1 201")
+    (asked,) = echo.asked
+    assert not {"x-hop", "forwarded"} & asked.headers.keys()
+    assert asked.headers["x-forwarded-for"] == "127.0.0.1"
+
+
+async def test_no_cookie_of_one_caller_reaches_another(client: httpx.AsyncClient, echo: Echo) -> None:
+    await client.get("/api/products", headers={"Cookie": "a=1"})
+    await client.get("/api/products")
+    assert [asked.headers.get("cookie") for asked in echo.asked] == ["a=1", None]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/internal/orders/stale",
+        "//internal/orders/stale",
+        "/api/orders/../../internal/orders/stale",
+        "/api/orders/%2e%2e/%2e%2e/internal/orders/stale",
+        "/api/orders/..%2f..%2finternal",
+        "/api/orders/%252e%252e/internal",
+        "/api/orders//internal",
+        "/auth/%2e%2e/internal",
+        "/api%2forders",
+        "/api/notifications",
+        "/metrics/../internal",
+    ],
+)
+async def test_there_is_no_way_around_the_list(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo, target: str
+) -> None:
+    token = issuer.headers("boss", admin=True)["Authorization"]
+    answer = await raw(client, target, f"Authorization: {token}")
+    assert answer.split(b" ")[1] in (b"400", b"404")
+    assert b"application/problem+json" in answer
+    assert echo.asked == []
+
+
+async def test_a_body_of_more_than_64_kib_is_refused(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    answer = await client.post("/api/orders", content=b"x" * 65_537, headers=issuer.headers("ada"))
+    assert answer.status_code == 413
+    assert echo.asked == []
+    await client.post("/api/orders", content=b"x" * 65_536, headers=issuer.headers("ada"))
+    assert len(echo.asked[0].body) == 65_536
+
+
+# --- who ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/orders"),
+        ("POST", "/api/orders"),
+        ("GET", "/api/payments/o1"),
+        ("POST", "/api/products"),
+        ("DELETE", "/api/products/p1"),
+        ("POST", "/api/inventory/p1/restock"),
+        ("GET", "/auth/me"),
+    ],
+)
+async def test_what_needs_a_token_is_refused_without_one_right_here(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo, method: str, path: str
+) -> None:
+    expired = {"Authorization": f"Bearer {issuer.token('ada', expires_in=-60)}"}
+    for headers in ({}, expired, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic YTpi"}):
+        answer = await client.request(method, path, headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert echo.asked == []
+    assert (await client.request(method, path, headers=issuer.headers("ada"))).status_code == 201
+
+
+async def test_what_is_open_is_open_even_with_a_token_that_has_expired(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    expired = {"Authorization": f"Bearer {issuer.token('ada', expires_in=-60)}"}
+    for path in ("/api/products", "/api/products/p1", "/api/inventory/p1", "/.well-known/jwks.json"):
+        assert (await client.get(path)).status_code == 201
+        assert (await client.get(path, headers=expired)).status_code == 201
+    assert (await client.post("/auth/refresh", headers=expired, json={})).status_code == 201
+    assert len(echo.asked) == 9
+
+
+async def test_without_keys_it_is_not_ready_and_lets_nobody_in(
+    room: Room, echo: Echo, issuer: Issuer
+) -> None:
+    settings = GatewaySettings(redis_url=room.redis_url, jwks_url=f"{NOWHERE}/keys", product_url=echo.url)
+    async with serving(make_app, settings) as url, httpx.AsyncClient(base_url=url) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+        answer = await client.get("/api/orders", headers=issuer.headers("ada"))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert (await client.get("/api/products")).status_code == 201, "what is open stays open"
+
+
+# --- when services fail -----------------------------------------------------------------------------------
+
+
+async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, order_url=NOWHERE) as client:
+        answer = await client.get("/api/orders", headers=issuer.headers("ada"))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["detail"] == "order is away"
+        readiness = await client.get("/readyz")
+        assert (readiness.status_code, readiness.text) == (200, "degraded: away: order")
+
+
+async def test_a_service_that_takes_too_long_is_504(room: Room, issuer: Issuer, echo: Echo) -> None:
+    async with gateway(room, issuer, echo, upstream_timeout_seconds=0.3) as client:
+        answer = await client.get("/api/orders/slow", headers=issuer.headers("ada"))
+        assert (answer.status_code, answer.headers["retry-after"]) == (504, "1")
+
+
+async def test_a_service_that_breaks_off_is_502_and_may_have_acted(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    answer = await client.post("/api/orders/broken", headers=issuer.headers("ada"))
+    assert answer.status_code == 502
+    assert "may have done" in answer.json()["detail"]
+    assert len(echo.asked) == 1, "a request that may have acted is not repeated"
+
+
+# --- streams ----------------------------------------------------------------------------------------------
+
+
+async def test_events_arrive_one_by_one_and_for_longer_than_an_answer_may_take(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with (
+        gateway(room, issuer, echo, upstream_timeout_seconds=0.3) as client,
+        client.stream("GET", "/api/orders/o1/events", headers=issuer.headers("ada")) as answer,
+    ):
+        assert answer.headers["content-type"] == "text/event-stream"
+        chunks = answer.aiter_bytes()
+        assert await anext(chunks) == b"data: 1\n\n"
+        await asyncio.sleep(0.5)
+        echo.go_on.set()
+        assert await anext(chunks) == b"data: 2\n\n"
+        assert [chunk async for chunk in chunks] == []
+
+
+async def test_when_the_caller_hangs_up_the_service_hears_of_it(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    async with client.stream("GET", "/api/orders/o1/events", headers=issuer.headers("ada")) as answer:
+        await anext(answer.aiter_bytes())
+    async with asyncio.timeout(5):
+        await echo.hung_up.wait()
+
+
+async def test_an_answer_that_breaks_in_the_middle_does_not_look_whole(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    async with client.stream("GET", "/api/orders/truncated", headers=issuer.headers("ada")) as answer:
+        chunks = answer.aiter_bytes()
+        await anext(chunks)
+        echo.go_on.set()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await anext(chunks)
+
+
+# --- limits -----------------------------------------------------------------------------------------------
+
+
+async def test_a_user_has_so_many_requests_and_the_next_user_as_many(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, rate_limit_requests=5) as client:
+        answers = await asyncio.gather(
+            *(client.get("/api/orders", headers=issuer.headers("ada")) for _ in range(12))
+        )
+        assert sorted(answer.status_code for answer in answers) == 5 * [201] + 7 * [429]
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert 1 <= int(refused.headers["retry-after"]) <= 120
+        assert (await client.get("/api/orders", headers=issuer.headers("bob"))).status_code == 201
+        assert (await client.get("/api/products")).status_code == 201, "nobody is counted by address"
+        assert len(echo.asked) == 7
+
+
+async def test_all_replicas_count_together(room: Room, issuer: Issuer, echo: Echo) -> None:
+    async with (
+        gateway(room, issuer, echo, rate_limit_requests=4) as one,
+        gateway(room, issuer, echo, rate_limit_requests=4) as two,
+    ):
+        statuses = [
+            (await client.get("/api/orders", headers=issuer.headers("ada"))).status_code
+            for client in (one, two, one, two, one, two)
+        ]
+    assert statuses == [201, 201, 201, 201, 429, 429]
+
+
+async def test_after_the_seconds_of_retry_after_there_is_room(room: Room, issuer: Issuer, echo: Echo) -> None:
+    async with gateway(room, issuer, echo, rate_limit_requests=3, rate_limit_window_seconds=2) as client:
+        refused = [await client.get("/api/products") for _ in range(6)][-1]
+        assert refused.status_code == 429
+        await asyncio.sleep(int(refused.headers["retry-after"]))
+        assert (await client.get("/api/products")).status_code == 201
+
+
+async def test_passwords_of_an_account_can_be_guessed_only_so_often(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(
+        room, issuer, echo, rate_limit_account_guesses=3, rate_limit_address_guesses=6
+    ) as client:
+
+        async def guess(email: str) -> int:
+            return (await client.post("/auth/login", json={"email": email, "password": "x"})).status_code
+
+        spellings = ["ada@x.example", "ADA@x.example", " ada@X.example", "ada@x.example"]
+        assert [await guess(email) for email in spellings] == [201, 201, 201, 429]
+        assert [await guess(f"{number}@x.example") for number in range(4)] == [201, 201, 201, 429]
+        assert (await client.post("/auth/refresh", json={})).status_code == 201, "no password is tried there"
+
+
+async def test_an_address_is_believed_from_our_own_proxies_only(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async def statuses(client: httpx.AsyncClient) -> list[int]:
+        return [
+            (await client.get("/api/products", headers={"X-Forwarded-For": f"203.0.113.{n}"})).status_code
+            for n in range(3)
+        ]
+
+    async with gateway(room, issuer, echo, rate_limit_requests=1) as client:
+        assert await statuses(client) == [201, 429, 429]
+    async with gateway(room, issuer, echo, rate_limit_requests=1, trusted_proxies="127.0.0.0/8") as client:
+        assert await statuses(client) == [201, 201, 201]
+        assert echo.asked[-1].headers["x-forwarded-for"] == "203.0.113.2"
+
+
+async def test_limits_can_be_switched_off(room: Room, issuer: Issuer, echo: Echo) -> None:
+    async with gateway(room, issuer, echo, rate_limit_requests=1, rate_limit_enabled=False) as client:
+        assert [(await client.get("/api/products")).status_code for _ in range(3)] == [201] * 3
+
+
+async def test_without_redis_requests_go_on_unlimited_and_it_says_so(
+    room: Room, issuer: Issuer, echo: Echo, servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter, "PAUSE_SECONDS", 0.5)
+    async with gateway(room, issuer, echo, rate_limit_requests=2) as client:
+        assert [(await client.get("/api/products")).status_code for _ in range(3)] == [201, 201, 429]
+        await servers.stop("redis")
+        try:
+            assert [(await client.get("/api/products")).status_code for _ in range(5)] == [201] * 5
+            readiness = await client.get("/readyz")
+            assert readiness.text == "degraded: away: redis (requests are not limited)"
+            assert "sagashop_rate_limit_unchecked_total" in (await client.get("/metrics")).text
+        finally:
+            await servers.start("redis")
+
+        async def limited_again() -> bool:
+            return (await client.get("/api/products")).status_code == 429
+
+        await eventually(limited_again)
+        assert (await client.get("/readyz")).text == "ok"
+
+
+async def test_a_frozen_redis_holds_up_one_moment_and_not_every_request(
+    room: Room, issuer: Issuer, echo: Echo, servers: Stack
+) -> None:
+    async with gateway(room, issuer, echo) as client:
+        await client.get("/api/products")
+        servers.pause("redis")
+        try:
+            started = time.monotonic()
+            answers = [await client.get("/api/products") for _ in range(10)]
+            assert [answer.status_code for answer in answers] == [201] * 10
+            assert time.monotonic() - started < 4, "half a second for the first, not for each"
+        finally:
+            servers.resume("redis")
+
+
+# --- the real thing ---------------------------------------------------------------------------------------
+
+
+async def test_a_login_through_the_gateway_is_one_that_it_knows(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with serving(make_auth, AuthSettings(**room.settings("auth"))) as auth:
+        keys = f"{auth}/.well-known/jwks.json"
+        async with gateway(room, issuer, echo, auth_url=auth, jwks_url=keys) as client:
+            account = {"email": "ada@x.example", "password": "correct horse"}
+            await client.post("/auth/register", json=account | {"name": "Ada"})
+            tokens = (await client.post("/auth/login", json=account)).json()
+            headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
+            assert (await client.get("/auth/me", headers=headers)).json()["email"] == "ada@x.example"
+            assert (await client.get("/api/orders", headers=headers)).status_code == 201
+            document = (await client.get("/openapi.json")).json()
+            assert "/auth/login" in document["paths"]
+            assert "/openapi.json" in (await client.get("/docs")).text
+
+
+async def test_the_processes_work_together_and_end_streams_when_they_are_told_to(
+    room: Room, echo: Echo, tmp_path: Path
+) -> None:
+    """`python -m services.auth.main` and `python -m services.gateway.main`, as an operator starts them."""
+    given = {"MONGODB_URL": room.mongodb_url, "AMQP_URL": room.amqp_url, "REDIS_URL": room.redis_url}
+    shop = Stack(
+        tmp_path,
+        services=("auth", "gateway"),
+        settings=given | {"PORT_GATEWAY": str(free_port()), "ORDER_URL": echo.url},
+    )
+    async with shop, httpx.AsyncClient(base_url=shop.gateway, timeout=30) as client:
+        login = {"email": shop.credentials.admin_email, "password": shop.credentials.admin_password}
+        tokens = (await client.post("/auth/login", json=login)).json()
+        headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
+        assert (await client.get("/auth/me", headers=headers)).json()["roles"] == ["admin"]
+        async with client.stream("GET", "/api/orders/o1/events", headers=headers) as answer:
+            chunks = answer.aiter_bytes()
+            await anext(chunks)
+            shop.processes.signal("gateway", signal.SIGTERM)
+            assert [chunk async for chunk in chunks] == []
+
+        async def ended() -> bool:
+            return "gateway" not in shop.processes
+
+        await eventually(ended)

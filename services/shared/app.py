@@ -19,7 +19,7 @@ from services.shared.auth import Forbidden, Tokens, User, published_at
 from services.shared.engine import Engine, Readiness
 from services.shared.problems import problem
 from services.shared.requests import RequestScope
-from services.shared.settings import BODY_LIMIT_BYTES, Settings
+from services.shared.settings import Settings
 
 VERSION: Final = "0.1.0"
 SHUTDOWN_SECONDS: Final = 20
@@ -57,7 +57,7 @@ def create_app(
         version=VERSION,
         lifespan=lifespan,
         openapi_url="/openapi.json" if own_openapi else None,
-        max_body_size=BODY_LIMIT_BYTES,
+        responses={"default": problems.DESCRIBED},
         # A span for each dependency and endpoint costs an order more than its saga: RequestScope makes one.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

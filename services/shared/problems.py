@@ -16,6 +16,24 @@ from services.shared.commit import Unavailable
 from services.shared.decisions import KeyReused, NotFound, Refused
 
 MEDIA_TYPE: Final = "application/problem+json"
+# How every service describes its errors (OpenAPI).
+DESCRIBED: Final[dict[str, Any]] = {
+    "description": "A problem (RFC 9457)",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string", "description": "What to do about it"},
+                },
+            }
+        }
+    },
+}
 RETRY_AFTER: Final = {"Retry-After": "1"}
 # The most particular first: NotFound and KeyReused are Refused, too.
 STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ...]] = (

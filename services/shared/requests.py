@@ -1,16 +1,20 @@
-"""What happens around every HTTP request: its trace, and how long it took."""
+"""What happens around every HTTP request: its trace, how long it took, and a limit to its size."""
 
 import time
 from http import HTTPStatus
 from typing import Final
 
 from opentelemetry.trace import SpanKind
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared import telemetry
+from services.shared.problems import problem
+from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans.
 UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+TOO_LARGE: Final = f"a body may have {BODY_LIMIT_BYTES} bytes at most"
 
 
 class RequestScope:
@@ -42,7 +46,15 @@ class RequestScope:
         )
         try:
             with telemetry.within(traceparent):
-                await self._app(scope, receive, sending)
+                # FastAPI's own limit would answer in plain text.
+                length = headers.get(b"content-length")
+                if length is None:
+                    await self._app(scope, _limited(receive), sending)
+                elif int(length) <= BODY_LIMIT_BYTES:
+                    await self._app(scope, receive, sending)
+                else:
+                    refusal = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+                    await refusal(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             duration = time.perf_counter() - started
@@ -51,3 +63,18 @@ class RequestScope:
                 span.update_name(f"{scope['method']} {route}")
                 span.set_attribute("http.response.status_code", status)
                 span.end()
+
+
+def _limited(receive: Receive) -> Receive:
+    """For a body that does not say beforehand how long it will be."""
+    size = 0
+
+    async def receive_within_limit() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > BODY_LIMIT_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+        return message
+
+    return receive_within_limit

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -83,7 +84,16 @@ async def test_every_bad_order_is_refused_with_what_to_fix_and_leaves_nothing_be
     is_problem(
         await shop.http.post("/api/orders", content=good, headers=too_long), 422, "header.Idempotency-Key"
     )
+    for door in (shop.stack.gateway, shop.stack.services["order"]):
+        unsaid = await shop.http.post(f"{door}/api/orders", content=endless(), headers=headers)
+        is_problem(unsaid, 413, "65536 bytes")
     assert await stored(shop) == before
+
+
+async def endless() -> AsyncIterator[bytes]:
+    """A body that does not say beforehand how long it is."""
+    for _ in range(100):
+        yield b" " * 1000
 
 
 @pytest.mark.parametrize(
@@ -163,7 +173,7 @@ async def test_only_our_own_unexpired_tokens_open_doors(shop: Shop) -> None:
     before = await stored_orders(shop)
     for token, says in bad.values():
         for door in doors:
-            headers = {"Authorization": f"Bearer {token}"}
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
             answer = await shop.http.post(f"{door}/api/orders", json=order(ids=[lamp]), headers=headers)
             is_problem(answer, 401, says)
             assert answer.headers["WWW-Authenticate"] == "Bearer"

@@ -27,12 +27,12 @@ async def test_messages_that_nobody_can_read_are_dead_at_once_and_hold_up_nobody
         marks[0]: (b'{"type": "' + marks[0].encode(), "truncated"),
         marks[1]: (body("NEVER_HEARD_OF", productId=marks[1]), "is not for queue 'inventory-events'"),
         marks[2]: (body("PRODUCT_CREATED", productId=marks[2], initialStock=-1), ">= 0"),
-        marks[3]: (body("ORDER_PAID", orderId=marks[3], products=[]), "missing required field"),
+        marks[3]: (body("ORDER_PAID", orderId=marks[3]), "missing required field"),
         marks[4]: (b"\xff\xfe" + marks[4].encode(), "malformed"),
     }
     await shop.publish_older("inventory-events", *[message for message, _ in bad.values()])
     products = await told_of(shop, count=NEIGHBOURS)
-    await shop.eventually(lambda: all_known(shop, products), within=5)
+    await shop.eventually(lambda: all_known(shop, products), within=20)
     for mark, (message, reason) in bad.items():
         letter = await shop.dead_letter("inventory-events", mark)
         assert letter.body == message
@@ -53,6 +53,7 @@ async def test_an_event_ahead_of_its_cause_is_retried_and_served_once_that_came(
 
     await shop.eventually(is_retried)
     await shop.publish_older("inventory-events", body("PRODUCT_CREATED", productId=product, initialStock=5))
+    await shop.eventually(lambda: all_known(shop, [product]))
     await shop.stock_becomes(product, (3, 2, 0))
     await shop.publish_older(
         "inventory", body("RELEASE", orderId=order_id, productId=product, quantity=2, reason="X")
@@ -86,7 +87,7 @@ async def test_an_event_whose_cause_never_comes_is_dead_after_three_retries(shop
             "inventory-events", waiting.body, message_id=waiting.message_id, headers=waiting.headers
         )
     products = await told_of(shop, count=NEIGHBOURS)
-    await shop.eventually(lambda: all_known(shop, products), within=5)
+    await shop.eventually(lambda: all_known(shop, products), within=20)
     letter = await shop.dead_letter("inventory-events", order_id)
     assert letter.message_id == f"paid-{order_id}"
     assert letter.headers["x-attempts"] == 4
@@ -104,7 +105,7 @@ async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(shop:
     waits = await shop.place({poisoned: 1})
     others = [await shop.place({healthy: 1}) for _ in range(5)]
     for order_id in others:
-        await shop.settles(order_id, "PAID", within=8)
+        await shop.settles(order_id, "PAID")
 
     async def is_retried() -> bool:
         return await shop.metric("inventory", "sagashop_consumer_retries_total", kind="failed") > before

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.saga.shop import REPOSITORY, Shop
 
-EXAMPLES = 8
+EXAMPLES = 3
 CHECKS = (
     "not_a_server_error",
     "content_type_conformance",
@@ -30,7 +30,9 @@ async def test_a_service_answers_anything_as_it_is_described(
         *("run", f"{url}/openapi.json", "--url", url, "--checks", ",".join(CHECKS)),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES)),
         *("--header", f"Authorization: {headers['Authorization']}", "--request-timeout", "20"),
-        *("--exclude-path-regex", "/events$", "--seed", "7", "--generation-database", "none", "--no-color"),
+        *("--seed", "7", "--generation-database", "none", "--no-color"),
+        # It has no end.
+        *(("--exclude-path-regex", "/events$") if service in {"order", "gateway"} else ()),
     ]
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "schemathesis"),

@@ -140,7 +140,10 @@ async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(
 
     await shop.eventually(all_known)
     await all_are_paid(shop, accepted)
-    await shop.stock_becomes(lamp, (5000 - len(accepted), 0, len(accepted)))
+    # A few more were made than answered: their answers were lost with the database.
+    made = await shop.database("order")["orders"].count_documents({"lines.productId": lamp})
+    assert len(accepted) <= made <= len(accepted) + CUSTOMERS
+    await shop.stock_becomes(lamp, (5000 - made, 0, made))
     assert await shop.metric("inventory", "sagashop_consumer_retries_total") == retries
 
 

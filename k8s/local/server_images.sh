@@ -18,9 +18,11 @@ debian_image=sagashop/debian:trixie-$(printf '%s\n' "${debian_options[@]}" | sha
 debian_image() {
   docker image inspect "$debian_image" >/dev/null 2>&1 && return
   say "making a Debian image with mmdebstrap"
-  local work
+  local work mirror
   work=$(mktemp -d)
-  mmdebstrap --quiet "${debian_options[@]}" trixie "$work/debian.tar" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+  # Where this machine's own packages come from; on an Ubuntu machine, DEBIAN_MIRROR has to say.
+  mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Codename: '"$(. /etc/os-release && echo "$VERSION_CODENAME")" | head -1)}
+  mmdebstrap --quiet "${debian_options[@]}" trixie "$work/debian.tar" "${mirror:?set DEBIAN_MIRROR to a Debian mirror}"
   docker import "$work/debian.tar" "$debian_image" >/dev/null
   rm -r "$work"
 }

@@ -63,26 +63,14 @@ async def test_a_declined_payment_cancels_the_order_and_gives_the_stock_back(sho
     assert await shop.ledger(order_id) == {"declined": 1}
 
 
-async def test_auto_compensation_and_the_order_give_the_stock_back_once(shop: Shop) -> None:
+async def test_auto_compensation_needs_no_order_service_and_gives_the_stock_back_once(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.configured("inventory", COMPENSATION_AUTO="true"), shop.listening() as heard:
-        orders = [await shop.place({lamp: 1}, card="tok_declined") for _ in range(3)]
-        await asyncio.gather(*(shop.settles(order_id, "CANCELLED") for order_id in orders))
-        await shop.stock_becomes(lamp, (5, 0, 0))
-
-        async def both_paths_answered() -> bool:
-            return all(len(ids(heard, "INVENTORY_RELEASED", order_id)) == 2 for order_id in orders)
-
-        await shop.eventually(both_paths_answered)
-    await shop.stock_becomes(lamp, (5, 0, 0))
-
-
-async def test_auto_compensation_needs_no_order_service(shop: Shop) -> None:
-    lamp = await shop.product(stock=5)
-    async with shop.configured("inventory", COMPENSATION_AUTO="true"):
+        together = [await shop.place({lamp: 1}, card="tok_declined") for _ in range(3)]
+        await asyncio.gather(*(shop.settles(order_id, "CANCELLED") for order_id in together))
         async with shop.frozen("payment"):
-            order_id = await shop.place({lamp: 2}, card="tok_declined")
-            await shop.is_at(order_id, "CONFIRMED")
+            alone = await shop.place({lamp: 2}, card="tok_declined")
+            await shop.is_at(alone, "CONFIRMED")
             for name in shop.replicas("order"):
                 shop.stack.pause(name)
         try:
@@ -90,8 +78,13 @@ async def test_auto_compensation_needs_no_order_service(shop: Shop) -> None:
         finally:
             for name in shop.replicas("order"):
                 shop.stack.resume(name)
-        await shop.settles(order_id, "CANCELLED")
-        await shop.stock_becomes(lamp, (5, 0, 0))
+        await shop.settles(alone, "CANCELLED")
+
+        async def both_paths_answered() -> bool:
+            return all(len(ids(heard, "INVENTORY_RELEASED", each)) == 2 for each in (*together, alone))
+
+        await shop.eventually(both_paths_answered)
+    await shop.stock_becomes(lamp, (5, 0, 0))
 
 
 async def test_a_customer_may_cancel_until_the_order_is_paid(shop: Shop) -> None:

@@ -147,6 +147,21 @@ async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(
     assert await shop.metric("inventory", "sagashop_consumer_retries_total") == retries
 
 
+async def test_a_primary_that_steps_down_under_load_loses_no_accepted_order(shop: Shop) -> None:
+    lamp = await shop.product(stock=5000)
+    async with customers(shop, lamp) as accepted:
+        await asyncio.sleep(1)
+        step_down = {"replSetStepDown": 3, "secondaryCatchUpPeriodSecs": 0, "force": True}
+        await shop.database("admin").command(step_down)
+        taken_before = len(accepted)
+
+        async def takes_orders_again() -> bool:
+            return len(accepted) > taken_before + CUSTOMERS
+
+        await shop.eventually(takes_orders_again)
+    await all_are_paid(shop, accepted)
+
+
 async def busy(shop: Shop, seconds: float) -> float:
     """The share of a CPU that each replica of inventory takes meanwhile, at most."""
     processes = [psutil.Process(shop.stack.processes.pid(name)) for name in shop.replicas("inventory")]

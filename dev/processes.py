@@ -28,6 +28,8 @@ class Program:
     command: Sequence[str]
     environment: Mapping[str, str]
     directory: Path
+    # Linux shares its processors among sessions first, so one of its own is not starved by many others.
+    own_session: bool = False
 
 
 class Processes:
@@ -60,7 +62,8 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=program.own_session,
+                process_group=None if program.own_session else 0,
             )
         self._remember()
 

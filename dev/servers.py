@@ -55,7 +55,7 @@ class MongoDB:
             *("--dbpath", str(data), "--replSet", "rs0", "--keyFile", str(key_file), "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
-        return [Program("mongodb", command, os.environ, self.directory)]
+        return [Program("mongodb", command, os.environ, self.directory, own_session=True)]
 
     async def ready(self) -> None:
         async with replica_set.as_member(self.key, [self._host]) as client:
@@ -117,7 +117,7 @@ class RabbitMQ:
         epmd = ["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"]
         return [
             Program("epmd", epmd, environment, self.directory),
-            Program("rabbitmq", [str(RABBITMQ_SERVER)], environment, self.directory),
+            Program("rabbitmq", [str(RABBITMQ_SERVER)], environment, self.directory, own_session=True),
         ]
 
     async def ready(self) -> None:

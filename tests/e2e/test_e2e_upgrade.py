@@ -45,3 +45,19 @@ async def test_an_upgrade_brings_the_definition_up_to_date(release: Release) -> 
     await release.upgrade()
     found = await release.get("customresourcedefinition", "sagamonitors.sagashop.io")
     assert found["spec"]["names"]["shortNames"] == ["sgm"]
+
+
+async def test_a_password_is_rotated_by_its_secret_an_upgrade_and_a_restart(
+    release: Release, customer: Customer, admin: Customer
+) -> None:
+    rotated = {"stringData": {"password": "a-new-one"}}
+    for server in ("mongodb", "rabbitmq"):
+        secret = f"{release.name}-{server}-payment"
+        await release.kubectl("patch", "secret", secret, "--type=merge", "--patch", json.dumps(rotated))
+    await release.upgrade()
+    await release.kubectl("rollout", "restart", f"deployment/{release.name}-payment")
+    await release.ready(f"deployment/{release.name}-payment")
+    assert ":a-new-one@" in (await release.secret(f"{release.name}-mongodb-payment"))["MONGODB_URL"]
+    tea = await admin.add_product(5)
+    order = await customer.buy({tea: 1})
+    assert (await customer.settled(order["orderId"]))["status"] == "PAID"

@@ -21,8 +21,8 @@ stringData:
 {{- end }}
 {{- end -}}
 
-{{/* A plain Job, named by a hash of what it does: a Job cannot be changed, and a hook would keep --wait waiting for pods
-     that wait for the hook. Takes (dict "root" $ "server" "mongodb" "key" "MONGODB_URL" "users" list "admin" secret
+{{/* A plain Job, named by a hash of what it does, passwords included: a Job cannot be changed, and a hook would keep
+     --wait waiting for pods that wait for the hook. Takes (dict "root" $ "server" "mongodb" "key" "MONGODB_URL" "users" list "admin" secret
      "adminKey" key "steps" (list of lists of arguments) "extra" (projected sources)). */}}
 {{- define "sagashop.provisionJob" -}}
 {{- $root := .root -}}
@@ -31,7 +31,9 @@ stringData:
 {{- $spec := include "sagashop.provisionPod" (dict "job" . "image" $image) -}}
 {{- $passwords := list -}}
 {{- range .users -}}
-{{- $passwords = append $passwords (include "sagashop.stored" (list $root (include "sagashop.credentials" (list $root $.server .)) $.key)) -}}
+{{- $secret := include "sagashop.credentials" (list $root $.server .) -}}
+{{- $stored := printf "%s%s" (include "sagashop.stored" (list $root $secret "password")) (include "sagashop.stored" (list $root $secret $.key)) -}}
+{{- $passwords = append $passwords ($stored | default (toString $root.Release.Revision)) -}}
 {{- end -}}
 apiVersion: v1
 kind: ServiceAccount

@@ -84,6 +84,7 @@ class Bus:
             "payment": Memory(PAYMENT),
             "notification": Memory(NOTIFICATIONS),
         }
+        self.auto_compensation = auto_compensation
         self.bindings = defaultdict[str, list[str]](list)
         for service in SERVICES:
             bound = topology.subscriptions(service, auto_compensation=auto_compensation)

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sagactl.invariants import Case, check_case, check_stock, contradictions, tally
+from sagactl.invariants import Case, Finding, check_case, check_stock, contradictions, tally
 from sagactl.invariants import Held as HeldStock
 from services.inventory.products import Restock
 from services.inventory.reservation import LineState as Held
@@ -25,7 +25,7 @@ from services.notification.domain import Notification
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Line, LineState, Order, Status
 from services.payment.ledger import Status as GatewayStatus
-from services.payment.payment import Payment
+from services.payment.payment import Payment, PaymentState
 from services.shared import wire
 from services.shared.events import Fulfilment, ProductCreated, ProductDeleted
 from tests.unit.choreography import Answer, Bus, Fate
@@ -41,12 +41,24 @@ def findings(bus: Bus, created: list[str]) -> Iterator[object]:
     cases = [case_of(bus, id_) for id_ in created]
     for case in cases:
         yield from check_case(case)
-        yield from contradictions(case)
+        yield from (odd for odd in contradictions(case) if not is_explained(bus, case, odd))
         yield from charged_for_what_is_sold(case)
     yield from check_all_stock(bus)
     yield from bus.dead
     strangers = {entry.order_id for entry in bus.ledger.values()} - set(created)
     yield from (f"the gateway knows {order_id}, and nobody else does" for order_id in strangers)
+
+
+def is_explained(bus: Bus, case: Case, odd: Finding) -> bool:
+    """Asked for line by line when auto compensation has given it back already, a line is refused. The order
+    may hear of that before it hears why.
+    """
+    compensated = case.payment is not None and case.payment.state is PaymentState.DECLINED
+    return (
+        bus.auto_compensation
+        and compensated
+        and odd.what == "INVENTORY_RESERVE_FAILED: refused after it was reserved"
+    )
 
 
 def case_of(bus: Bus, id_: str) -> Case:

@@ -6,7 +6,7 @@ It calls the order service as an administrator: with a token given, or by loggin
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -116,21 +116,20 @@ async def sweep_and_tell(access: Access, policy: Policy, console: Console) -> bo
 
 def show(result: Sweep, console: Console) -> None:
     at = result.finished.strftime("%H:%M:%S")
+    for line in _lines(result):
+        console.print(at, line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(result: Sweep) -> Iterator[str]:
     if result.found is not None:
-        console.print(f"{at} {summary(result)}", highlight=False)
+        yield summary(result)
     for order in result.plan.preview:
-        console.print(
-            f"{at} would compensate {order.order_id} ({order.status})", highlight=False, markup=False
-        )
+        yield f"would compensate {order.order_id} ({order.status})"
     for attempt in result.attempts:
         if attempt.failure is not None:
-            console.print(
-                f"{at} {attempt.order.order_id}: {attempt.failure.message}", highlight=False, markup=False
-            )
+            yield f"{attempt.order.order_id}: {attempt.failure.message}"
     if result.failure is not None:
-        console.print(
-            f"{at} {result.failure.reason}: {result.failure.message}", highlight=False, markup=False
-        )
+        yield f"{result.failure.reason}: {result.failure.message}"
 
 
 def sweep(  # noqa: PLR0913, PLR0917 - a command's options

@@ -61,6 +61,20 @@ async def test_it_logs_in_compensates_and_tells(
     assert "3 compensated, 0 deferred" in out.getvalue()
 
 
+async def test_a_dry_run_names_what_it_would_do_and_a_failure_what_went_wrong(
+    order_service: FakeOrderService,
+) -> None:
+    order_service.add_stale(2)
+    order_service.failing = lambda path: "confirmed-0001/" in path
+    out, who = StringIO(), Access(order_service.url, TOKEN)
+    dry = Policy(stale_after=timedelta(minutes=5), dry_run=True)
+    assert await sweep_and_tell(who, dry, Console(file=out))
+    assert "would compensate confirmed-0000 (CONFIRMED)" in out.getvalue()
+    assert order_service.asked == []
+    assert not await sweep_and_tell(who, POLICY, Console(file=out))
+    assert "confirmed-0001: POST /internal/orders/confirmed-0001/compensate answered 500" in out.getvalue()
+
+
 async def test_a_token_is_kept_while_it_lives_and_renewed_before_it_expires(
     order_service: FakeOrderService, stack: AsyncExitStack
 ) -> None:

@@ -23,8 +23,9 @@ from sagactl.screen import printable
 from services.shared.events import PUBLISHES
 
 POLL_SECONDS: Final = 0.5
-# The broker's statistics lag behind: nothing counts as empty until it was so this many times in a row.
-QUIET_LOOKS: Final = 3
+# The broker's statistics lag behind: empty is what was so for longer than the second between two of them
+# (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it).
+QUIET_SECONDS: Final = 1.5
 NAMED_AT_MOST: Final = 20
 LETTERS_AT_MOST: Final = 1000
 
@@ -79,12 +80,13 @@ async def check(
     expected: Expected | None = None,
     *,
     wait_seconds: float = 30,
+    quiet_seconds: float = QUIET_SECONDS,
     progress: Callable[[Mapping[str, int]], None] = lambda _: None,
 ) -> Report:
     """Waits for everything to come to rest, then checks all of it. `progress` is told what still moves."""
     expected = expected or Expected()
     async with _books(access) as books:
-        unrest = await _rest(access, books, wait_seconds, progress)
+        unrest = await _rest(access, books, (wait_seconds, quiet_seconds), progress)
         findings = [Finding(Invariant.DRAINED, name, f"{count} left") for name, count in unrest.items()]
         counts, seen, broken = await _examine(books)
     missing = sorted(set(expected.accepted) - seen)
@@ -138,16 +140,22 @@ async def _books(access: Access) -> AsyncIterator[Books]:
 
 
 async def _rest(
-    access: Access, books: Books, wait_seconds: float, progress: Callable[[Mapping[str, int]], None]
+    access: Access,
+    books: Books,
+    wait_and_quiet: tuple[float, float],
+    progress: Callable[[Mapping[str, int]], None],
 ) -> Mapping[str, int]:
-    """Waits until nothing moves, and returns what still does when the time is up."""
+    """Waits until nothing has moved for a while, and returns what still does when the time is up."""
+    wait_seconds, quiet_seconds = wait_and_quiet
     deadline = time.monotonic() + wait_seconds
-    quiet = 0
+    quiet_since = time.monotonic()
     while True:
         unrest = {**await broker.waiting(access.management_url), **await books.unrest()}
         progress(unrest)
-        quiet = 0 if unrest else quiet + 1
-        if quiet == QUIET_LOOKS or (unrest and time.monotonic() > deadline):
+        now = time.monotonic()
+        if unrest:
+            quiet_since = now
+        if now - quiet_since >= quiet_seconds or (unrest and now > deadline):
             return unrest
         await asyncio.sleep(POLL_SECONDS)
 

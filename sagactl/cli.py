@@ -15,7 +15,7 @@ from rich.table import Table
 
 from sagactl import broker, provision, smoke, sweep
 from sagactl.broker import BrokerError
-from sagactl.check import Access, Expected, check, show
+from sagactl.check import QUIET_SECONDS, Access, Expected, check, show
 from sagactl.redrive import redrive
 from sagactl.screen import masked, printable
 
@@ -73,6 +73,9 @@ def check_command(  # one for each option
         typer.Option(help="Order or message whose findings are known. May be given several times."),
     ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for everything to come to rest.")] = 30,
+    quiet: Annotated[
+        float, typer.Option(help="Rest has to last so long: more than the broker's statistics interval.")
+    ] = QUIET_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002  # an option
 ) -> None:
     """Hold every order against stock, payments and the gateway's ledger; exit 1 if anything is off."""
@@ -84,7 +87,8 @@ def check_command(  # one for each option
             left = ", ".join(f"{name}: {count}" for name, count in unrest.items())
             status.update(f"waiting for {left}" if left else "checking")
 
-        report = _run(check(where, Expected(promised, expect or ()), wait_seconds=wait, progress=tell))
+        expected = Expected(promised, expect or ())
+        report = _run(check(where, expected, wait_seconds=wait, quiet_seconds=quiet, progress=tell))
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -25,10 +25,12 @@ async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
     app.state.reviewer = (
         await TokenReviewer.connect(settings.operator_audience, settings.operators) if in_cluster else None
     )
-    async with engine(app) as readiness:
-        yield readiness
-    if app.state.reviewer is not None:
-        await app.state.reviewer.close()
+    try:
+        async with engine(app) as readiness:
+            yield readiness
+    finally:
+        if app.state.reviewer is not None:
+            await app.state.reviewer.close()
 
 
 router = APIRouter()

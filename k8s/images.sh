@@ -28,7 +28,7 @@ build() {
 module() {
   case $1 in
   operator) echo saga_operator.main ;;
-  sagactl) echo sagactl.__main__ ;;
+  sagactl) echo sagactl.cli ;;
   *) echo "services.$1.main" ;;
   esac
 }

@@ -26,9 +26,6 @@ from services.shared.outbox import Entry
 CONNECT_TIMEOUT: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 REDECLARE_SECONDS: Final = 30.0
-# A broker may stand still for a while. Only a connection that is gone makes a confirm's outcome unknown, so
-# this is longer than the heartbeats take to find that out.
-CONFIRM_TIMEOUT: Final = 240.0
 DRAIN_SECONDS: Final = 15.0
 GONE: Final = (AMQPError, OSError, TimeoutError, asyncio.CancelledError, RuntimeError)
 log = logging.getLogger(__name__)
@@ -194,7 +191,7 @@ class Broker:
             routing_key=key,
             properties=properties,
             mandatory=True,
-            timeout=CONFIRM_TIMEOUT,
+            timeout=topology.PATIENCE,
             wait=False,
         )
 

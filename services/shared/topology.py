@@ -19,6 +19,10 @@ DELIVERY_LIMIT: Final = 50
 # Looking at a dead letter counts as a return, too. RabbitMQ 4 drops a message after 20 of them unless told
 # otherwise, and RabbitMQ 3 knows no "never".
 LOOKS_LIMIT: Final = 1_000_000
+# Seconds. A broker may stand still for a while; one that is gone the heartbeats find before this. Giving up
+# earlier would drop a connection that is good, and with it every confirm that is still to come.
+PATIENCE: Final = 240.0
+# Of what has to be quick: taking part, and leaving.
 TIMEOUT: Final = 20.0
 
 
@@ -64,7 +68,7 @@ def _dead_lettering_to(service: str, queue: str) -> dict[str, FieldValue]:
 
 
 async def declare_exchange(channel: AbstractChannel) -> None:
-    await channel.exchange_declare(EXCHANGE, exchange_type="topic", durable=True, timeout=TIMEOUT)
+    await channel.exchange_declare(EXCHANGE, exchange_type="topic", durable=True, timeout=PATIENCE)
 
 
 async def declare(
@@ -75,7 +79,7 @@ async def declare(
     if not queues:
         return
     exchange = retry_exchange(service)
-    await channel.exchange_declare(exchange, exchange_type="direct", durable=True, timeout=TIMEOUT)
+    await channel.exchange_declare(exchange, exchange_type="direct", durable=True, timeout=PATIENCE)
     for queue, events in queues.items():
         main = _dead_lettering_to(service, dead_letter_queue(queue)) | {"x-delivery-limit": DELIVERY_LIMIT}
         arguments: dict[str, dict[str, FieldValue]] = {
@@ -87,8 +91,8 @@ async def declare(
                 "x-message-ttl": delay
             }
         for name, how in arguments.items():
-            await channel.queue_declare(name, durable=True, arguments=how, timeout=TIMEOUT)
-            await channel.queue_bind(name, exchange, name, timeout=TIMEOUT)
+            await channel.queue_declare(name, durable=True, arguments=how, timeout=PATIENCE)
+            await channel.queue_bind(name, exchange, name, timeout=PATIENCE)
         await _bind(channel, queue, CONSUMES[service][queue], set(events))
 
 
@@ -97,4 +101,4 @@ async def _bind(
 ) -> None:
     for event in possible:
         change = channel.queue_bind if event in wanted else channel.queue_unbind
-        await change(queue, EXCHANGE, event.type, timeout=TIMEOUT)
+        await change(queue, EXCHANGE, event.type, timeout=PATIENCE)

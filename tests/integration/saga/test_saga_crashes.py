@@ -1,8 +1,5 @@
 """Processes are killed (SIGKILL) where it hurts most; another takes over, and the effect is one."""
 
-import asyncio
-from collections import Counter
-
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
@@ -118,31 +115,3 @@ async def test_a_capture_that_was_not_recorded_is_found_again_and_refunded_once_
     await shop.becomes(order_id, lambda order: order["compensation"]["refund"] == "done")
     assert await shop.ledger(order_id) == {"captured": 1, "refunded": 1}
     await shop.stock_becomes(lamp, (5, 0, 0))
-
-
-async def test_no_acknowledged_order_is_lost_when_the_order_service_is_killed_under_load(shop: Shop) -> None:
-    lamp = await shop.product(stock=1000)
-    accepted: list[str] = []
-    refused: Counter[int] = Counter()
-
-    async def customer(number: int) -> None:
-        for _ in range(5):
-            answer = await shop.try_to_place({lamp: 1}, who=f"load-{number % 2}")
-            if answer.status_code == 201:
-                accepted.append(answer.json()["orderId"])
-            else:
-                refused[answer.status_code] += 1
-                await asyncio.sleep(0.2)
-
-    customers = [asyncio.create_task(customer(number)) for number in range(20)]
-    await asyncio.sleep(0.3)
-    await shop.stack.kill("order")
-    await shop.stack.kill("inventory-2")
-    await asyncio.gather(shop.stack.start("order"), shop.stack.start("inventory-2"))
-    await asyncio.gather(*customers)
-    assert accepted
-    assert set(refused) <= {502, 503, 504}
-    for order_id in accepted:
-        await shop.settles(order_id, "PAID")
-    ledgers = [await shop.ledger(order_id) for order_id in accepted]
-    assert all(each == {"captured": 1} for each in ledgers)

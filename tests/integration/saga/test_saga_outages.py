@@ -63,6 +63,23 @@ async def all_are_paid(shop: Shop, accepted: list[str]) -> None:
     assert charged == dict.fromkeys(accepted, 1)
 
 
+async def test_services_that_are_killed_under_load_lose_no_accepted_order(shop: Shop) -> None:
+    lamp = await shop.product(stock=5000)
+    killed = ("order", "inventory-2", "payment")
+    async with customers(shop, lamp) as accepted:
+        await shop.eventually(lambda: grown(accepted, CUSTOMERS))
+        for name in killed:
+            await shop.stack.kill(name)
+        await asyncio.gather(*(shop.stack.start(name) for name in killed))
+        wanted = len(accepted) + CUSTOMERS
+        await shop.eventually(lambda: grown(accepted, wanted))
+    await all_are_paid(shop, accepted)
+
+
+async def grown(accepted: list[str], beyond: int) -> bool:
+    return len(accepted) > beyond
+
+
 async def test_a_broker_that_stands_still_for_25_seconds_gets_every_event_once(shop: Shop) -> None:
     lamp = await shop.product(stock=50)
     async with shop.listening() as heard:
@@ -153,12 +170,8 @@ async def test_a_primary_that_steps_down_under_load_loses_no_accepted_order(shop
         await asyncio.sleep(1)
         step_down = {"replSetStepDown": 3, "secondaryCatchUpPeriodSecs": 0, "force": True}
         await shop.database("admin").command(step_down)
-        taken_before = len(accepted)
-
-        async def takes_orders_again() -> bool:
-            return len(accepted) > taken_before + CUSTOMERS
-
-        await shop.eventually(takes_orders_again)
+        wanted = len(accepted) + CUSTOMERS
+        await shop.eventually(lambda: grown(accepted, wanted))
     await all_are_paid(shop, accepted)
 
 

@@ -78,7 +78,7 @@ def route(queue: str, delivery: Delivery, error: BaseException, now: datetime) -
     headers = {
         name: value
         for name, value in delivery.headers.items()
-        if not name.startswith(("x-death", "x-first-death"))
+        if not name.startswith(("x-death", "x-first-death", "x-last-death"))
     } | {
         ATTEMPTS: attempts,
         DEFERRALS: deferrals,

@@ -73,7 +73,10 @@ def test_the_first_failure_keeps_its_time() -> None:
 
 def test_a_copy_keeps_its_trace_and_drops_what_the_broker_wrote() -> None:
     came = delivery(
-        traceparent="00-1-2-01", x_death=[{"queue": "orders.retry.1"}], x_first_death_queue="orders"
+        traceparent="00-1-2-01",
+        x_death=[{"queue": "orders.retry.1"}],
+        x_first_death_queue="orders",
+        x_last_death_queue="orders",
     )
     headers = route("orders", came, Premature("early"), NOW).headers
     assert headers["traceparent"] == "00-1-2-01"

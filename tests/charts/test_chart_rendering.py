@@ -70,6 +70,16 @@ def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_
             assert one["condition"] == f"{one['name']}.enabled"
 
 
+def test_a_packaged_chart_holds_what_the_links_lead_to(tmp_path: Path) -> None:
+    run_helm("package", UMBRELLA, "--destination", tmp_path)
+    [package] = tmp_path.iterdir()
+
+    def names(chart: Path) -> list[tuple[str, str]]:
+        return sorted((found["kind"], found["metadata"]["name"]) for found in render(chart))
+
+    assert names(package) == names(UMBRELLA)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_that_is_switched_off_leaves_nothing_behind(service: str) -> None:
     objects = render(UMBRELLA, None, f"{service}.enabled=false")

@@ -1,8 +1,9 @@
 """Runs the notification service."""
 
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import FastAPI
+from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
 from services.notification.api import router
@@ -17,6 +18,8 @@ INDEXES: Final = {Notification.collection: (IndexModel([("orderId", ASCENDING), 
 class NotificationSettings(EngineSettings):
     service: str = "notification"
     port: Port = 3007
+    # Nobody waits for a notification within milliseconds: few large transactions.
+    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 50
 
 
 def make_app(settings: EngineSettings) -> FastAPI:

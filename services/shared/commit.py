@@ -30,6 +30,10 @@ WRITE_CONFLICT: Final = 112
 BACKOFF_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
 # A caller at the other end of an HTTP request is told to come back rather than kept waiting longer.
 COMMAND_PATIENCE_SECONDS: Final = 8.0
+# Under load a batch waits so many times the linger for others to join it. A last batch of more than COMPANY
+# messages is what counts as load.
+PATIENCE: Final = 4
+COMPANY: Final = 4
 log = logging.getLogger(__name__)
 
 
@@ -117,6 +121,7 @@ class Committer:
         self._queue: asyncio.Queue[Undecided] = asyncio.Queue()
         self._background: set[asyncio.Task[None]] = set()
         self._busy = False
+        self._last_size = 0
 
     # --- in ---------------------------------------------------------------------------------------------
 
@@ -161,10 +166,12 @@ class Committer:
     async def _collect(self) -> list[Undecided]:
         batch = [await self._queue.get()]
         self._busy = True
-        if self._max_batch > 1 and self._queue.empty():
-            await asyncio.sleep(self._linger)
+        if self._max_batch > 1 and self._queue.qsize() < self._max_batch - 1:
+            # Where many came the last time many are coming: a little patience halves the transactions.
+            await asyncio.sleep(self._linger * (PATIENCE if self._last_size > COMPANY else 1))
         while len(batch) < self._max_batch and not self._queue.empty():
             batch.append(self._queue.get_nowait())
+        self._last_size = len(batch)
         return batch
 
     async def _commit(self, collected: Sequence[Undecided]) -> None:
@@ -176,6 +183,8 @@ class Committer:
             try:
                 if doubtful:
                     waiting = await self._settle_duplicates(waiting)
+                    if not waiting:
+                        break
                 batch, row = await self._transact(waiting)
             except Exception as error:  # noqa: BLE001  # told apart below
                 doubtful = True

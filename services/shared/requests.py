@@ -14,7 +14,6 @@ from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans.
 UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-TOO_LARGE: Final = f"a body may have {BODY_LIMIT_BYTES} bytes at most"
 
 
 class RequestScope:
@@ -46,15 +45,7 @@ class RequestScope:
         )
         try:
             with telemetry.within(traceparent):
-                # FastAPI's own limit would answer in plain text.
-                length = headers.get(b"content-length")
-                if length is None:
-                    await self._app(scope, _limited(receive), sending)
-                elif int(length) <= BODY_LIMIT_BYTES:
-                    await self._app(scope, receive, sending)
-                else:
-                    refusal = problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
-                    await refusal(scope, receive, sending)
+                await self._limited(headers.get(b"content-length"), scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             duration = time.perf_counter() - started
@@ -64,17 +55,32 @@ class RequestScope:
                 span.set_attribute("http.response.status_code", status)
                 span.end()
 
+    async def _limited(self, length: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI's own limit would answer in plain text."""
+        try:
+            if length is not None and int(length) > BODY_LIMIT_BYTES:
+                raise _too_large()
+            await self._app(scope, _counting(receive) if length is None else receive, send)
+        except HTTPException as error:  # from here; or from a body that is read outside of routes
+            await problem(error.status_code, error.detail)(scope, receive, send)
 
-def _limited(receive: Receive) -> Receive:
+
+def _counting(receive: Receive) -> Receive:
     """For a body that does not say beforehand how long it will be."""
     size = 0
 
-    async def receive_within_limit() -> Message:
+    async def counted() -> Message:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
         if size > BODY_LIMIT_BYTES:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+            raise _too_large()
         return message
 
-    return receive_within_limit
+    return counted
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {BODY_LIMIT_BYTES} bytes at most"
+    )

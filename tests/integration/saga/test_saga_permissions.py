@@ -45,7 +45,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
 }
 
 
-async def test_the_matrix_below_names_every_route_of_every_service(shop: Shop) -> None:
+async def test_the_matrix_names_every_route_of_every_service(shop: Shop) -> None:
     described = set()
     for service in DATABASES:
         document = (await shop.http.get(f"{shop.stack.services[service]}/openapi.json")).json()

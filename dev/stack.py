@@ -135,8 +135,11 @@ class Stack:
         write_private(self.directory / "stack.json", json.dumps(self.description(), indent=2) + "\n")
 
     async def down(self) -> None:
+        """Stop the services before their servers; the data stays."""
         await self.processes.stop([name for name in self.processes if name not in SERVERS])
-        await self.processes.stop()  # the servers after their clients
+        # A broker that is still starting would replace an epmd that it misses, and leave that behind.
+        await self.processes.stop([name for name in self.processes if name != "epmd"])
+        await self.processes.stop()
         (self.directory / "stack.json").unlink(missing_ok=True)
 
     # One of them: "order", "order-2", "mongodb", "rabbitmq", "redis"

@@ -24,7 +24,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    """In a thread of its own: this one has an event loop already, which pytest-asyncio keeps for the tests."""
+    """In a thread of its own: this one has the event loop that pytest-asyncio keeps for the tests."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that is checked without running the product. All of it, even after a first complaint.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 bin=.venv/bin
 status=0
 check() { echo "lint: $1" && shift && { "$@" || status=1; }; }
@@ -10,5 +10,5 @@ check "ruff" "$bin/ruff" check -q .
 check "format" "$bin/ruff" format -q --check .
 check "types" "$bin/mypy" services sagactl operator/saga_operator dev bench tests
 check "imports" "$bin/lint-imports"
-command -v shellcheck >/dev/null && check "shell" shellcheck -x dev/*.sh k8s/*.sh k8s/local/*.sh .ci/run
+check "shell" "$bin/shellcheck" -x --severity=warning dev/*.sh k8s/*.sh k8s/local/*.sh .ci/run
 exit $status

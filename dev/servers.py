@@ -7,6 +7,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
@@ -205,6 +206,13 @@ class Given:
 
     def programs(self) -> Sequence[Program]:
         return []
+
+
+def usual_management_url(amqp_url: str) -> str:
+    """Where RabbitMQ's management API is unless told otherwise: same host and user, port 15672."""
+    parts = urlsplit(amqp_url)
+    login = parts.netloc.rpartition("@")[0] or "guest:guest"
+    return f"http://{login}@{parts.hostname}:15672"
 
 
 async def _is_up(admin: Admin) -> bool:

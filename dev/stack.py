@@ -20,7 +20,7 @@ from dev.ports import Ports
 from dev.processes import Processes, Program
 from dev.provisioning import provisions
 from dev.readiness import until_ok
-from dev.servers import Given, MongoDB, RabbitMQ, Redis
+from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
 from dev.services import NAMES, Replica, addresses
 
 READY_WITHIN_SECONDS = 90.0
@@ -188,7 +188,7 @@ class Stack:
 
     def _rabbitmq(self, ports: Ports) -> RabbitMQ | Given:
         if url := self._settings.get("AMQP_URL"):
-            return Given(url, self._settings.get("RABBITMQ_MANAGEMENT_URL", ""))
+            return Given(url, self._settings.get("RABBITMQ_MANAGEMENT_URL") or usual_management_url(url))
         names = ("rabbitmq", "management", "distribution", "epmd")
         return RabbitMQ(self.directory / "rabbitmq", self.credentials.root, *map(ports.take, names))
 

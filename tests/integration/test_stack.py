@@ -169,13 +169,14 @@ async def test_the_whole_stack_describes_itself_for_those_who_use_it(directory: 
 async def test_servers_of_ones_own_are_used_as_they_are(tmp_path: Path) -> None:
     own = {
         "MONGODB_URL": "mongodb://db.example/?replicaSet=rs0",
-        "AMQP_URL": "amqp://broker.example/",
+        "AMQP_URL": "amqp://shop:pw@broker.example/",
         "REDIS_URL": "redis://cache.example/0",
     }
     async with Stack(tmp_path, settings=own, services=()) as stack:
         assert list(stack.processes) == []
         described = stack.description()
         assert [described[key] for key in ("mongodbUrl", "amqpUrl", "redisUrl")] == list(own.values())
+        assert described["managementUrl"] == "http://shop:pw@broker.example:15672"
 
 
 async def test_a_process_that_ends_while_it_is_waited_for_says_why(tmp_path: Path) -> None:

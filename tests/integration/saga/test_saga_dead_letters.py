@@ -124,6 +124,7 @@ async def test_a_message_that_is_redriven_days_later_has_no_second_effect(shop: 
         order_id = await shop.place({lamp: 2})
         await shop.settles(order_id, "PAID")
         await shop.stock_becomes(lamp, (3, 0, 2))
+        await shop.drained()
     everything = [message for message in heard if message.correlation_id == order_id]
     assert len(everything) == 5
     before = await everything_about(shop, order_id)

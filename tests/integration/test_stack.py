@@ -160,9 +160,10 @@ async def test_the_whole_stack_describes_itself_for_those_who_use_it(directory: 
         assert set(described["pids"]) == {*NAMES, "order-2", *SERVERS}
         async with aiohttp.ClientSession() as session:
             for url in described["replicas"].values():
-                assert (await session.get(f"{url}/readyz")).ok
-            login = await session.post(f"{described['gateway']}/auth/login", json=described["admin"])
-            assert login.ok
+                async with session.get(f"{url}/readyz") as ready:
+                    assert ready.ok
+            async with session.post(f"{described['gateway']}/auth/login", json=described["admin"]) as login:
+                assert login.ok
     await nothing_is_left_of(directory)
 
 

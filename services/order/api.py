@@ -48,7 +48,7 @@ async def create_order(
     idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
     """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
-    request = request_hash(order.model_dump())
+    request = request_hash(order.model_dump()) if idempotency_key else ""
     if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, request)):
         return _created(earlier)
     products = await catalogue.products(order.ids)

@@ -18,6 +18,7 @@ from pamqp.commands import Basic
 
 from services.shared import telemetry, topology
 from services.shared.clock import Clock
+from services.shared.confirms import Outgoing, publish_all
 from services.shared.decisions import Decision, Message
 from services.shared.deliveries import TRACEPARENT, Consumer
 from services.shared.events import EXCHANGE, SCHEMA_VERSION, Event
@@ -144,8 +145,8 @@ class Broker:
         """Publishes all at once and returns those that were confirmed and had a queue to go to."""
         channel = await self._ready()
         now = self._clock.now()
-        sent = [self._send(channel, EXCHANGE, e.type, e.body.encode(), _properties(e, now)) for e in entries]
-        results = await asyncio.gather(*sent, return_exceptions=True)
+        outgoing = (Outgoing(e.type, e.body.encode(), _properties(e, now)) for e in entries)
+        results = await publish_all(channel, EXCHANGE, outgoing, topology.PATIENCE)
         confirmed: list[Entry] = []
         lost: BaseException | None = None
         for entry, result in zip(entries, results, strict=True):

@@ -145,10 +145,12 @@ class Committer:
         future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         deadline = time.monotonic() + COMMAND_PATIENCE_SECONDS
         self._queue.put_nowait(Undecided(message, future, deadline))
-        done, _ = await asyncio.wait((future,), timeout=COMMAND_PATIENCE_SECONDS + 2)
-        if not done:
-            raise Unavailable("the database does not answer")
-        return future.result()
+        # Should a commit hang: the batch lets a command go only between two attempts.
+        giving_up = asyncio.get_running_loop().call_later(COMMAND_PATIENCE_SECONDS + 2, _give_up, future)
+        try:
+            return await future
+        finally:
+            giving_up.cancel()
 
     # --- batches ----------------------------------------------------------------------------------------
 
@@ -293,6 +295,11 @@ class Committer:
             elif not undecided.future.done():
                 undecided.future.set_exception(Unavailable("the database is away"))
         return patient
+
+
+def _give_up(future: asyncio.Future[Decision]) -> None:
+    if not future.done():
+        future.set_exception(Unavailable("the database does not answer"))
 
 
 Repeats = list[tuple[Undecided, asyncio.Future[Decision]]]

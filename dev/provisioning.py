@@ -14,7 +14,7 @@ from dev.credentials import Credentials
 from dev.files import write_private
 from dev.servers import Given, MongoDB, RabbitMQ
 from sagactl import provision
-from services.shared import events
+from services.shared.contract import events
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from services.order.model import Order
 from services.payment.ledger import COLLECTION as LEDGER
 from services.payment.ledger import Entry
 from services.payment.payment import Payment
-from services.shared.decisions import Aggregate
-from services.shared.outbox import OUTBOX
-from services.shared.store import Document, from_document
+from services.shared.contract.decisions import Aggregate
+from services.shared.database.store import Document, from_document
+from services.shared.engine.outbox import OUTBOX
 
 CHUNK: Final = 500
 PUBLISHERS: Final = ("order", "product", "inventory", "payment")

@@ -11,9 +11,9 @@ import aio_pika
 import aiohttp
 from yarl import URL
 
-from services.shared import topology, wire
-from services.shared.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
-from services.shared.events import CONSUMES
+from services.shared.contract import topology, wire
+from services.shared.contract.events import CONSUMES
+from services.shared.engine.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
 
 TIMEOUT: Final = 20.0
 QUEUES: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}

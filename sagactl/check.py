@@ -20,7 +20,7 @@ from sagactl import broker, invariants
 from sagactl.books import Books
 from sagactl.invariants import TITLES, Finding, Held, Invariant
 from sagactl.screen import printable
-from services.shared.events import PUBLISHES
+from services.shared.contract.events import PUBLISHES
 
 POLL_SECONDS: Final = 0.5
 # The broker's statistics lag behind: empty is what was so for longer than the second between two of them

@@ -1,7 +1,7 @@
 """Gives every service its own user on the shared servers, with rights on its own things only.
 
 Idempotent, so that a job may run it at every release: users that exist get their password and rights set
-again. What a service may publish and consume is read from the contract in `services.shared.events`.
+again. What a service may publish and consume is read from the contract in `services.shared.contract.events`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from yarl import URL
 
 from sagactl import replica_set
-from services.shared.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 
 CONTROL: Final = "sagactl"
 DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 import aio_pika
 
 from sagactl import broker
-from services.shared import topology
-from services.shared.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE
-from services.shared.engine import INBOX_DAYS
+from services.shared.contract import topology
+from services.shared.engine.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE
+from services.shared.engine.life import INBOX_DAYS
 
 FORGOTTEN_AFTER: Final = timedelta(days=INBOX_DAYS)
 # Taken into memory together.

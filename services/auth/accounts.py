@@ -9,8 +9,8 @@ from pymongo.errors import DuplicateKeyError
 
 from services.auth.domain import Family, Use, User
 from services.auth.rotation import SigningKey
-from services.shared.decisions import Aggregate, Refused
-from services.shared.store import Store, from_document, to_document
+from services.shared.contract.decisions import Aggregate, Refused
+from services.shared.database.store import Store, from_document, to_document
 
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     User.collection: (IndexModel("email", unique=True),),

@@ -25,9 +25,9 @@ from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.settings import AuthSettings
 from services.shared import emails
-from services.shared.app import Caller
-from services.shared.auth import Unauthenticated
-from services.shared.clock import Clock
+from services.shared.database.clock import Clock
+from services.shared.http.app import Caller
+from services.shared.http.auth import Unauthenticated
 
 SECRET_BYTES: Final = 32
 # A copy in a cache is not what anybody wants.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from services.shared.decisions import Aggregate
+from services.shared.contract.decisions import Aggregate
 
 ACCESS_TTL: Final = timedelta(minutes=15)
 # A refresh token that is not used for so long ends; and so does its whole family, used or not, at last.

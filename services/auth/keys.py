@@ -12,9 +12,9 @@ from joserfc.jwk import RSAKey
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from services.auth.rotation import Rotation, SigningKey, next_id
-from services.shared.auth import ALGORITHMS, KeysUnavailable
-from services.shared.clock import Clock
-from services.shared.store import Store, from_document, to_document
+from services.shared.database.clock import Clock
+from services.shared.database.store import Store, from_document, to_document
+from services.shared.http.auth import ALGORITHMS, KeysUnavailable
 
 KEY_BITS: Final = 2048
 LOOK_SECONDS: Final = 30.0

@@ -16,12 +16,11 @@ from services.auth.domain import ADMIN, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.settings import AuthSettings
-from services.shared.app import ReadinessCheck, create_app, serve
-from services.shared.auth import Tokens
-from services.shared.background import in_background
-from services.shared.clock import Clock
-from services.shared.engine import Readiness
-from services.shared.store import Store, connect
+from services.shared.database.clock import Clock
+from services.shared.database.store import UNAVAILABLE, Store, connect
+from services.shared.health import Readiness, in_background
+from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.auth import Tokens
 
 RETRY_SECONDS: Final = 1.0
 log = logging.getLogger(__name__)
@@ -49,11 +48,13 @@ def make_app(settings: AuthSettings) -> FastAPI:
                 return Readiness(ready=False, detail=f"the database is away: {type(error).__name__}")
             return Readiness(ready=True, detail="ok")
 
-        async with in_background(_work(desk, store, begun)):
-            yield readiness
-        await client.close()
+        try:
+            async with in_background(_work(desk, store, begun), "keys and clock") as app.state.background:
+                yield readiness
+        finally:
+            await client.close()
 
-    return create_app(settings, router, life)
+    return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 
 async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:

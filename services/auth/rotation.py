@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple
 
 from services.auth.domain import ACCESS_TTL
-from services.shared.decisions import Aggregate
+from services.shared.contract.decisions import Aggregate
 
 # Verifiers ask for the keys every 5 minutes (shared/auth.py), replicas of this service more often.
 LEAD: Final = timedelta(minutes=10)

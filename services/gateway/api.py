@@ -11,7 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from services.gateway.openapi import Document, merge
 from services.gateway.proxy import Gate
 from services.gateway.upstream import Upstream
-from services.shared.app import VERSION
+from services.shared.http.app import VERSION
 
 DESCRIPTION: Final = "/openapi.json"
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)

@@ -9,7 +9,7 @@ from services.gateway.callers import limited_as
 from services.gateway.domain import Rule
 from services.gateway.settings import GatewaySettings
 from services.shared import emails
-from services.shared.auth import User
+from services.shared.http.auth import User
 
 _DIGEST_BYTES: Final = 12
 

@@ -15,10 +15,10 @@ from services.gateway.limiter import Limiter
 from services.gateway.proxy import Gate, Proxy
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream, make_session
-from services.shared.app import ReadinessCheck, create_app, serve
-from services.shared.auth import KeysUnavailable, Tokens
-from services.shared.background import in_background
-from services.shared.engine import Readiness, connect_redis
+from services.shared.cache import connect_redis
+from services.shared.health import Readiness, in_background
+from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.auth import KeysUnavailable, Tokens
 
 RETRY_SECONDS: Final = 1.0
 # Keys that are about to get stale are asked for again here, so that no request has to wait for them.
@@ -45,10 +45,13 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                 },
             )
             app.state.gate = gate
-            async with in_background(_keep_keys(gate.tokens)):
-                yield lambda: readiness(gate)
-            if gate.limiter is not None:
-                await gate.limiter.close()
+            try:
+                keys = _keep_keys(gate.tokens)
+                async with in_background(keys, "signing keys") as app.state.background:
+                    yield lambda: readiness(gate)
+            finally:
+                if gate.limiter is not None:
+                    await gate.limiter.close()
 
     app = create_app(settings, router, life, own_openapi=False)
     # Innermost: traced and measured like any request, and in front of the router.

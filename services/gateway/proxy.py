@@ -19,9 +19,10 @@ from services.gateway.limiter import Limiter
 from services.gateway.limits import budgets
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Call, Upstream
-from services.shared import problems, telemetry
-from services.shared.auth import KeysUnavailable, Tokens, Unauthenticated, User
-from services.shared.problems import problem
+from services.shared import telemetry
+from services.shared.http import problems
+from services.shared.http.auth import KeysUnavailable, Tokens, Unauthenticated, User
+from services.shared.http.problems import problem
 from services.shared.settings import BODY_LIMIT_BYTES
 
 

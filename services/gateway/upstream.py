@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from services.gateway.forwarding import back, onward
-from services.shared.problems import RETRY_AFTER, problem
+from services.shared.http.problems import RETRY_AFTER, problem
 
 # Shorter than the services keep idle connections (shared/app.py): none is used while it is being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0

@@ -10,10 +10,10 @@ from pydantic.alias_generators import to_camel
 
 from services.inventory.products import Restock
 from services.inventory.stock import Stock
-from services.shared.app import IDEMPOTENT, Admin, IdempotencyKeyHeader, TheEngine
-from services.shared.decisions import NotFound
-from services.shared.engine import Engine
-from services.shared.idempotency import key_id
+from services.shared.contract.decisions import NotFound
+from services.shared.contract.idempotency import key_id
+from services.shared.engine.life import Engine, TheEngine
+from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
 
 MOST_AT_ONCE = 1_000_000
 ProductId = Annotated[str, Path(min_length=1, max_length=64)]

@@ -15,7 +15,7 @@ from services.inventory import products
 from services.inventory.products import Restock
 from services.inventory.reservation import Ask, LineState, Reservation, ReservedLine, Step, step
 from services.inventory.stock import Stock
-from services.shared.decisions import (
+from services.shared.contract.decisions import (
     Decision,
     Domain,
     Loaded,
@@ -24,7 +24,7 @@ from services.shared.decisions import (
     Ref,
     Verdict,
 )
-from services.shared.events import (
+from services.shared.contract.events import (
     Event,
     Line,
     Missing,
@@ -39,7 +39,7 @@ from services.shared.events import (
     StockReserved,
     StockUnavailable,
 )
-from services.shared.idempotency import IdempotencyKey
+from services.shared.contract.idempotency import IdempotencyKey
 
 PAYMENT_FAILED: Final = "PAYMENT_FAILED"
 # Why a line is given back that was held when the rest of its order was refused.

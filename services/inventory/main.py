@@ -10,9 +10,10 @@ from services.inventory.domain import domain
 from services.inventory.reservation import Reservation
 from services.inventory.settings import InventorySettings
 from services.inventory.stock import Stock
-from services.shared.app import create_app, engine_life, serve
-from services.shared.engine import Engine
-from services.shared.idempotency import LIFETIME, IdempotencyKey
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.database.store import UNAVAILABLE
+from services.shared.engine.life import Engine, engine_life
+from services.shared.http.app import create_app, serve
 
 INDEXES: Final = {
     Stock.collection: (),
@@ -27,7 +28,7 @@ def make_app(settings: InventorySettings) -> FastAPI:
     def engine() -> Engine:
         return Engine(settings, domain(auto_compensation=auto), indexes=INDEXES, auto_compensation=auto)
 
-    return create_app(settings, router, engine_life(engine))
+    return create_app(settings, router, engine_life(engine), unavailable=UNAVAILABLE)
 
 
 if __name__ == "__main__":

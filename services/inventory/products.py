@@ -3,9 +3,9 @@
 from msgspec import Struct, structs
 
 from services.inventory.stock import LARGEST, Stock
-from services.shared.decisions import Decision, Loaded, Message, NotFound, Refused, Verdict
-from services.shared.events import ProductCreated, ProductDeleted
-from services.shared.idempotency import IdempotencyKey, earlier_subject, request_hash
+from services.shared.contract.decisions import Decision, Loaded, Message, NotFound, Refused, Verdict
+from services.shared.contract.events import ProductCreated, ProductDeleted
+from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, request_hash
 
 
 class Restock(Struct, frozen=True, kw_only=True):

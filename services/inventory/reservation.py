@@ -12,8 +12,8 @@ from typing import ClassVar, Final, NamedTuple
 from msgspec import Struct, structs
 
 from services.inventory.stock import GIVE_BACK, HOLD, SELL, TAKE_BACK, Move
-from services.shared.decisions import Aggregate, Premature
-from services.shared.events import Event, OrderPaid, PaymentFailed, ReleaseStock, ReserveStock
+from services.shared.contract.decisions import Aggregate, Premature
+from services.shared.contract.events import Event, OrderPaid, PaymentFailed, ReleaseStock, ReserveStock
 
 # The one reason for which paid goods come back.
 REFUND: Final = "REFUND"

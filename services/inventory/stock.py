@@ -5,7 +5,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from msgspec import structs
 
-from services.shared.decisions import Aggregate
+from services.shared.contract.decisions import Aggregate
 
 # What `events.Count` can say, with which a refusal tells how much there is.
 LARGEST: Final = 1_000_000_000

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from services.notification.domain import Notification
-from services.shared.app import Admin, TheEngine
-from services.shared.store import from_document
+from services.shared.database.store import from_document
+from services.shared.engine.life import TheEngine
+from services.shared.http.app import Admin
 
 
 class NotificationView(BaseModel):

@@ -4,8 +4,14 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from services.shared.decisions import Aggregate, Decision, Domain, Loaded, Message, Ref, Verdict
-from services.shared.events import OrderCancelled, OrderEvent, OrderPaid, OrderRefunded, RefundRequested
+from services.shared.contract.decisions import Aggregate, Decision, Domain, Loaded, Message, Ref, Verdict
+from services.shared.contract.events import (
+    OrderCancelled,
+    OrderEvent,
+    OrderPaid,
+    OrderRefunded,
+    RefundRequested,
+)
 
 
 class Notification(Aggregate, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from pymongo import ASCENDING, IndexModel
 
 from services.notification.api import router
 from services.notification.domain import NOTIFICATIONS, Notification
-from services.shared.app import create_app, engine_life, serve
-from services.shared.engine import Engine
+from services.shared.database.store import UNAVAILABLE
+from services.shared.engine.life import Engine, engine_life
+from services.shared.http.app import create_app, serve
 from services.shared.settings import EngineSettings, Port
 
 INDEXES: Final = {Notification.collection: (IndexModel([("orderId", ASCENDING), ("at", ASCENDING)]),)}
@@ -24,7 +25,7 @@ class NotificationSettings(EngineSettings):
 
 def make_app(settings: EngineSettings) -> FastAPI:
     life = engine_life(lambda: Engine(settings, NOTIFICATIONS, indexes=INDEXES))
-    return create_app(settings, router, life)
+    return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from services.order.catalogue import Catalogue
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund
 from services.order.domain import NO_SUCH_ORDER
 from services.order.model import Line, Order, Status
-from services.shared import money
-from services.shared.app import IDEMPOTENT, Caller, IdempotencyKeyHeader, TheEngine
-from services.shared.auth import User
-from services.shared.decisions import NotFound
-from services.shared.engine import Engine
-from services.shared.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
-from services.shared.problems import problem
+from services.shared.contract import money
+from services.shared.contract.decisions import NotFound
+from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
+from services.shared.engine.life import Engine, TheEngine
+from services.shared.http.app import IDEMPOTENT, Caller, IdempotencyKeyHeader
+from services.shared.http.auth import User
+from services.shared.http.problems import problem
 
 router = APIRouter(prefix="/api/orders", tags=["orders"])
 _encode: Final = msgspec.json.Encoder().encode

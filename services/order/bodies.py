@@ -8,8 +8,8 @@ from pydantic.alias_generators import to_camel
 
 from services.order.domain import Compensation
 from services.order.model import LineState, Order, Progress, Status
-from services.shared import money
-from services.shared.events import Fulfilment
+from services.shared.contract import money
+from services.shared.contract.events import Fulfilment
 
 MOST_LINES: Final = 50
 MOST_PIECES: Final = 100_000

@@ -11,8 +11,9 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from services.shared import money, telemetry
-from services.shared.commit import Unavailable
+from services.shared import telemetry
+from services.shared.contract import money
+from services.shared.contract.decisions import Unavailable
 
 REMEMBERED_SECONDS: Final = 3.0
 REMEMBERED_PRODUCTS: Final = 10_000

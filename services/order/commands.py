@@ -5,7 +5,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from services.order.model import Line, Status
-from services.shared.events import Fulfilment
+from services.shared.contract.events import Fulfilment
 
 
 class CreateOrder(Struct, frozen=True, kw_only=True):

@@ -10,9 +10,18 @@ from msgspec import Struct
 from services.order import saga
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Entry, Order, Status
-from services.shared import events
-from services.shared.decisions import Decision, Domain, Loaded, Message, NotFound, Ref, Rejected, Verdict
-from services.shared.idempotency import IdempotencyKey, earlier_subject, key_id
+from services.shared.contract import events
+from services.shared.contract.decisions import (
+    Decision,
+    Domain,
+    Loaded,
+    Message,
+    NotFound,
+    Ref,
+    Rejected,
+    Verdict,
+)
+from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id
 
 NO_SUCH_ORDER: Final = "no such order"
 # What is paid is given back by a refund that somebody asks for, never by a timeout.

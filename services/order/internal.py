@@ -21,9 +21,9 @@ from services.order.commands import TimeOut
 from services.order.domain import NO_SUCH_ORDER, Compensated, Compensation
 from services.order.model import Order, Status
 from services.order.operators import TokenReviewer
-from services.shared.app import TheEngine
-from services.shared.auth import Forbidden, Tokens
-from services.shared.decisions import NotFound
+from services.shared.contract.decisions import NotFound
+from services.shared.engine.life import TheEngine
+from services.shared.http.auth import Forbidden, Tokens
 
 
 async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:

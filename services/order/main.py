@@ -11,8 +11,9 @@ from services.order.domain import DOMAIN
 from services.order.metrics import count_orders, observe
 from services.order.operators import TokenReviewer
 from services.order.settings import OrderSettings
-from services.shared.app import ReadinessCheck, create_app, engine_life, serve
-from services.shared.engine import Engine
+from services.shared.database.store import UNAVAILABLE
+from services.shared.engine.life import Engine, engine_life
+from services.shared.http.app import ReadinessCheck, create_app, serve
 
 settings = OrderSettings()
 engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observe), count_orders)
@@ -36,7 +37,7 @@ async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
 router = APIRouter()
 router.include_router(api.router)
 router.include_router(internal.router)
-app = create_app(settings, router, life)
+app = create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 if __name__ == "__main__":
     serve(app, settings)

@@ -8,8 +8,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from pymongo.errors import PyMongoError
 
 from services.order.model import Order, Progress, Status
-from services.shared.decisions import Decision, Message
-from services.shared.engine import Engine
+from services.shared.contract.decisions import Decision, Message
+from services.shared.engine.life import Engine
 
 ORDERS: Final = Gauge("sagashop_orders", "Orders by state", ["status"])
 NEEDING_ATTENTION: Final = Gauge("sagashop_orders_attention", "Orders marked for a human to look at")

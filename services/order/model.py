@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from services.shared.decisions import Aggregate
-from services.shared.events import Fulfilment
+from services.shared.contract.decisions import Aggregate
+from services.shared.contract.events import Fulfilment
 
 
 class Status(StrEnum):

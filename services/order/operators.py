@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
-from services.shared.auth import Forbidden, KeysUnavailable, Unauthenticated
+from services.shared.http.auth import Forbidden, KeysUnavailable, Unauthenticated
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, V1TokenReviewStatus

@@ -9,8 +9,8 @@ from typing import Any, Final
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from services.order.model import Order, Status
-from services.shared.idempotency import LIFETIME, IdempotencyKey
-from services.shared.store import Store, from_document
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.database.store import Store, from_document
 
 NEEDS_ATTENTION: Final = {"attention.0": {"$exists": True}}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {

@@ -46,8 +46,8 @@ from services.order.steps import (
     same_capture,
     timed_out,
 )
-from services.shared.decisions import Decision, Message, Premature, Refused, Verdict
-from services.shared.events import (
+from services.shared.contract.decisions import Decision, Message, Premature, Refused, Verdict
+from services.shared.contract.events import (
     Event,
     PaymentFailed,
     PaymentRefunded,

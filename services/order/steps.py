@@ -7,8 +7,8 @@ from msgspec import structs
 
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
 from services.order.model import Line, LineState, Order, Progress
-from services.shared import events, money
-from services.shared.events import (
+from services.shared.contract import events, money
+from services.shared.contract.events import (
     Event,
     PaymentFailed,
     PaymentRefunded,

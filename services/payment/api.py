@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from services.payment.payment import Payment, PaymentState
-from services.shared import money
-from services.shared.app import Caller, TheEngine
-from services.shared.decisions import NotFound
-from services.shared.store import from_document
+from services.shared.contract import money
+from services.shared.contract.decisions import NotFound
+from services.shared.database.store import from_document
+from services.shared.engine.life import TheEngine
+from services.shared.http.app import Caller
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 

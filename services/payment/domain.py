@@ -11,9 +11,9 @@ from msgspec import structs
 
 from services.payment.gateway import Captured, Declined, Refunded
 from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
-from services.shared import money
-from services.shared.decisions import Decision, Domain, Loaded, Message, Premature, Ref, Verdict
-from services.shared.events import (
+from services.shared.contract import money
+from services.shared.contract.decisions import Decision, Domain, Loaded, Message, Premature, Ref, Verdict
+from services.shared.contract.events import (
     Event,
     OrderCancelled,
     OrderConfirmed,

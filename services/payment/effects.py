@@ -22,9 +22,9 @@ from services.payment.gateway import (
     Refunded,
 )
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
-from services.shared.decisions import Deferred, Message, Rejected
-from services.shared.effects import Effects
-from services.shared.events import OrderConfirmed, RefundPayment
+from services.shared.contract.decisions import Deferred, Message, Rejected
+from services.shared.contract.events import OrderConfirmed, RefundPayment
+from services.shared.engine.effects import Effects
 
 # Longer than the slowest test token, and shorter than an order waits for its payment.
 TIMEOUT_SECONDS: Final = 30.0

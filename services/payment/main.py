@@ -15,9 +15,9 @@ from services.payment.ledger import Ledger
 from services.payment.mock import MockGateway
 from services.payment.payment import Payment
 from services.payment.settings import PaymentSettings
-from services.shared.app import ReadinessCheck, create_app, engine_life, serve
-from services.shared.engine import Engine
-from services.shared.store import Store, connect
+from services.shared.database.store import UNAVAILABLE, Store, connect
+from services.shared.engine.life import Engine, engine_life
+from services.shared.http.app import ReadinessCheck, create_app, serve
 
 INDEXES: Final = {Payment.collection: (), ledger.COLLECTION: (IndexModel("orderId"),)}
 
@@ -35,11 +35,13 @@ def make_app(settings: PaymentSettings) -> FastAPI:
         engine = engine_life(
             lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=lambda _: effects(gateway))
         )
-        async with engine(app) as readiness:
-            yield readiness
-        await client.close()
+        try:
+            async with engine(app) as readiness:
+                yield readiness
+        finally:
+            await client.close()
 
-    return create_app(settings, router, life)
+    return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 
 if __name__ == "__main__":

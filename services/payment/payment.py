@@ -7,8 +7,8 @@ from typing import ClassVar
 from msgspec import Struct
 
 from services.payment.gateway import Captured, Declined, Refunded
-from services.shared.decisions import Aggregate
-from services.shared.events import OrderConfirmed, RefundPayment
+from services.shared.contract.decisions import Aggregate
+from services.shared.contract.events import OrderConfirmed, RefundPayment
 
 
 class PaymentState(StrEnum):

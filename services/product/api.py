@@ -16,10 +16,11 @@ from pydantic.alias_generators import to_camel
 
 from services.product.catalogue import Catalogue, Cursor
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
-from services.shared import money
-from services.shared.app import IDEMPOTENT, Admin, IdempotencyKeyHeader, TheEngine
-from services.shared.decisions import Decision, NotFound
-from services.shared.idempotency import key_id, request_hash
+from services.shared.contract import money
+from services.shared.contract.decisions import Decision, NotFound
+from services.shared.contract.idempotency import key_id, request_hash
+from services.shared.engine.life import TheEngine
+from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
 
 MOST_IDS: Final = 500
 

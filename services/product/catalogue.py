@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.product.domain import Product
-from services.shared.idempotency import LIFETIME, IdempotencyKey
-from services.shared.store import Store, from_document
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.database.store import Store, from_document
 
 FRESH_SECONDS: Final = 10
 # After an error Redis is left alone for a while: reads must not wait for it each time.

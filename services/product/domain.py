@@ -9,10 +9,19 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from msgspec import Struct, structs
 
-from services.shared import money
-from services.shared.decisions import Aggregate, Decision, Domain, Loaded, Message, NotFound, Ref, Verdict
-from services.shared.events import ProductCreated, ProductDeleted
-from services.shared.idempotency import IdempotencyKey, earlier_subject
+from services.shared.contract import money
+from services.shared.contract.decisions import (
+    Aggregate,
+    Decision,
+    Domain,
+    Loaded,
+    Message,
+    NotFound,
+    Ref,
+    Verdict,
+)
+from services.shared.contract.events import ProductCreated, ProductDeleted
+from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
 
 
 class Price(NamedTuple):

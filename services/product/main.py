@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from services.product.api import router
 from services.product.catalogue import INDEXES, Catalogue
 from services.product.domain import PRODUCTS
-from services.shared.app import ReadinessCheck, create_app, engine_life, serve
-from services.shared.engine import Engine
+from services.shared.database.store import UNAVAILABLE
+from services.shared.engine.life import Engine, engine_life
+from services.shared.http.app import ReadinessCheck, create_app, serve
 from services.shared.settings import EngineSettings, Port
 
 
@@ -26,7 +27,7 @@ def make_app(settings: EngineSettings) -> FastAPI:
             app.state.catalogue = Catalogue(engine.store, engine.redis)
             yield readiness
 
-    return create_app(settings, router, life)
+    return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from sagactl import provision
-from services.shared.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 from tests.charts.rendering import (
     CASES,
     CHARTS,

@@ -8,7 +8,7 @@ from typing import TypeVar
 from fastapi import FastAPI
 
 from dev.ports import Ports
-from services.shared.app import make_server
+from services.shared.http.app import make_server
 from services.shared.settings import Settings
 from tests.integration.room import eventually
 

@@ -1,8 +1,8 @@
 """A message over which its consumer dies again and again: the broker itself puts it aside, and says why."""
 
 from sagactl import broker
-from services.shared import topology
-from services.shared.events import CONSUMES
+from services.shared.contract import topology
+from services.shared.contract.events import CONSUMES
 from tests.integration.room import Room, eventually
 
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from services.inventory.main import make_app
 from services.inventory.settings import InventorySettings
-from services.shared.events import Line, PaymentFailed, ProductCreated, ProductDeleted, ReserveStock
+from services.shared.contract.events import Line, PaymentFailed, ProductCreated, ProductDeleted, ReserveStock
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room, eventually, running
 from tests.integration.wires import Wires, wired

@@ -17,8 +17,8 @@ from services.payment.ledger import Entry, Kind, Ledger, Status
 from services.payment.main import make_app
 from services.payment.mock import MockGateway
 from services.payment.settings import PaymentSettings
-from services.shared.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
-from services.shared.store import connect
+from services.shared.contract.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
+from services.shared.database.store import connect
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room, eventually, running
 from tests.integration.wires import Wires, wired

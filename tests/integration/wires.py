@@ -10,8 +10,8 @@ from typing import Any
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 
-from services.shared import wire
-from services.shared.events import EXCHANGE, Event
+from services.shared.contract import wire
+from services.shared.contract.events import EXCHANGE, Event
 from tests.integration.room import Room
 
 PATIENCE = 10.0

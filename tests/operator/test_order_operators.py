@@ -12,8 +12,8 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from services.order import internal
 from services.order.operators import TRUST, ReviewUnavailable, TokenReviewer
-from services.shared import problems
-from services.shared.auth import Forbidden, Unauthenticated
+from services.shared.http import problems
+from services.shared.http.auth import Forbidden, Unauthenticated
 
 AUDIENCE = "sagashop-order-internal"
 OPERATOR = "system:serviceaccount:shop:shop-saga-operator"

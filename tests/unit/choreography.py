@@ -19,10 +19,10 @@ from services.payment.domain import intend
 from services.payment.gateway import Captured, Declined, Refunded
 from services.payment.ledger import Entry, Kind, Status
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
-from services.shared import topology, wire
-from services.shared.decisions import Decision, Message, Premature, Refused, Rejected
-from services.shared.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
-from services.shared.outbox import entries_of
+from services.shared.contract import topology, wire
+from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected
+from services.shared.contract.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
+from services.shared.engine.outbox import entries_of
 from tests.unit.memory import NOW, Memory
 
 SERVICES: Final = ("order", "inventory", "payment", "notification")

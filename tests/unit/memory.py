@@ -7,8 +7,8 @@ from itertools import count
 
 from msgspec import structs
 
-from services.shared.decisions import Aggregate, AnyAggregate, Decision, Domain, Message, Ref
-from services.shared.store import from_document, to_document
+from services.shared.contract.decisions import Aggregate, AnyAggregate, Decision, Domain, Message, Ref
+from services.shared.database.store import from_document, to_document
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from services.order.commands import CancelOrder, CreateOrder, TimeOut
 from services.order.model import Line, LineState, Order, Progress, Status
 from services.payment.ledger import Status as Entered
 from services.payment.payment import Payment, PaymentState
-from services.shared import wire
-from services.shared.events import Fulfilment, ProductCreated
+from services.shared.contract import wire
+from services.shared.contract.events import Fulfilment, ProductCreated
 from tests.unit.choreography import Answer, Bus, Fate
 
 ORDER = "order-1"

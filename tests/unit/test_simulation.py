@@ -26,8 +26,8 @@ from services.order.commands import CancelOrder, CreateOrder, RequestRefund, Tim
 from services.order.model import Line, LineState, Order, Status
 from services.payment.ledger import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
-from services.shared import wire
-from services.shared.events import Fulfilment, ProductCreated, ProductDeleted
+from services.shared.contract import wire
+from services.shared.contract.events import Fulfilment, ProductCreated, ProductDeleted
 from tests.unit.choreography import Answer, Bus, Fate
 
 PRODUCTS: Final = {"lamp": 10000, "desk": 25000, "sofa": 99900}

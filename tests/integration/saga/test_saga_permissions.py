@@ -6,7 +6,7 @@ from aiormq.exceptions import ChannelAccessRefused
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
-from services.shared.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 from tests.integration.saga.shop import Json, Shop
 
 ENGINES = ("order", "product", "inventory", "payment", "notification")

@@ -9,7 +9,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from services.auth import passwords
 from services.auth.passwords import Check, Passwords
-from services.shared.commit import Unavailable
+from services.shared.contract.decisions import Unavailable
 
 
 async def test_only_the_right_password_is_right() -> None:

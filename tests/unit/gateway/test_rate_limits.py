@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.gateway.domain import Rule, rule_for
 from services.gateway.limits import Budget, Count, budgets, seconds_to_wait
 from services.gateway.settings import GatewaySettings
-from services.shared.auth import User
+from services.shared.http.auth import User
 
 SETTINGS = GatewaySettings(
     rate_limit_requests=600, rate_limit_account_guesses=10, rate_limit_address_guesses=120

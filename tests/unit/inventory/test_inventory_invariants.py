@@ -11,8 +11,8 @@ from services.inventory.domain import domain
 from services.inventory.products import Restock
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
-from services.shared.decisions import Message, Premature, Refused, Verdict
-from services.shared.events import (
+from services.shared.contract.decisions import Message, Premature, Refused, Verdict
+from services.shared.contract.events import (
     Line,
     OrderPaid,
     PaymentFailed,

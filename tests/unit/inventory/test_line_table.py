@@ -8,8 +8,8 @@ import pytest
 from services.inventory.domain import domain
 from services.inventory.reservation import LINES, LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
-from services.shared.decisions import Premature, Verdict
-from services.shared.events import (
+from services.shared.contract.decisions import Premature, Verdict
+from services.shared.contract.events import (
     Event,
     Line,
     Missing,

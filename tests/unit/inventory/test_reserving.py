@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.inventory.domain import ATTENTION_LIMIT, domain
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
-from services.shared.decisions import Decision, Premature, Verdict
-from services.shared.events import (
+from services.shared.contract.decisions import Decision, Premature, Verdict
+from services.shared.contract.events import (
     Fulfilment,
     Line,
     Missing,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from services.inventory.domain import domain
 from services.inventory.products import Restock
 from services.inventory.stock import LARGEST, Stock
-from services.shared.decisions import KeyReused, NotFound, Refused, Verdict
-from services.shared.events import ProductCreated, ProductDeleted
-from services.shared.idempotency import LIFETIME, IdempotencyKey
+from services.shared.contract.decisions import KeyReused, NotFound, Refused, Verdict
+from services.shared.contract.events import ProductCreated, ProductDeleted
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
 from tests.unit.memory import NOW, Memory
 
 CREATED = ProductCreated(product_id="lamp", initial_stock=7)

@@ -6,8 +6,8 @@ import pytest
 from msgspec import structs
 
 from services.notification.domain import NOTIFICATIONS, Notification
-from services.shared.decisions import Verdict
-from services.shared.events import (
+from services.shared.contract.decisions import Verdict
+from services.shared.contract.events import (
     CONSUMES,
     Line,
     OrderCancelled,

@@ -8,9 +8,9 @@ from msgspec import structs
 
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Entry, Line, LineState, Order, Progress, Status
-from services.shared import events
-from services.shared.decisions import Message
-from services.shared.events import Missing
+from services.shared.contract import events
+from services.shared.contract.decisions import Message
+from services.shared.contract.events import Missing
 
 CREATED_AT: Final = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 AT: Final = CREATED_AT + timedelta(minutes=1)

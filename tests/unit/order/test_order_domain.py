@@ -8,9 +8,17 @@ from msgspec import structs
 
 from services.order.domain import DOMAIN, Compensated, Compensation
 from services.order.model import Line, LineState, Order, Progress, Status
-from services.shared import events
-from services.shared.decisions import Aggregate, Decision, KeyReused, NotFound, Refused, Rejected, Verdict
-from services.shared.idempotency import LIFETIME, IdempotencyKey
+from services.shared.contract import events
+from services.shared.contract.decisions import (
+    Aggregate,
+    Decision,
+    KeyReused,
+    NotFound,
+    Refused,
+    Rejected,
+    Verdict,
+)
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
 from tests.unit.memory import Memory
 from tests.unit.order import examples as eg
 

@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.order.domain import DOMAIN
 from services.order.model import LineState, Order, Progress, Status
 from services.order.saga import replay
-from services.shared import events
-from services.shared.decisions import Premature, Refused
-from services.shared.events import Event
+from services.shared.contract import events
+from services.shared.contract.decisions import Premature, Refused
+from services.shared.contract.events import Event
 from tests.unit.memory import Memory
 from tests.unit.order import examples as eg
 

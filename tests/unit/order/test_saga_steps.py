@@ -8,9 +8,9 @@ from msgspec import structs
 
 from services.order.model import LineState, Order, Progress, Status
 from services.order.saga import ATTENTION_LIMIT, advance
-from services.shared import events
-from services.shared.decisions import Verdict
-from services.shared.events import Event, Missing
+from services.shared.contract import events
+from services.shared.contract.decisions import Verdict
+from services.shared.contract.events import Event, Missing
 from tests.unit.order import examples as eg
 
 HELD, REFUSED, REQUESTED = LineState.HELD, LineState.REFUSED, LineState.REQUESTED

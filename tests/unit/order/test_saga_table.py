@@ -13,8 +13,8 @@ from services.order.commands import CancelOrder, RequestRefund, TimeOut
 from services.order.model import Order, Status
 from services.order.saga import SAGA, advance
 from services.order.steps import always
-from services.shared.decisions import Premature, Refused, Verdict
-from services.shared.events import CONSUMES, Missing
+from services.shared.contract.decisions import Premature, Refused, Verdict
+from services.shared.contract.events import CONSUMES, Missing
 from tests.unit.order import examples as eg
 
 

@@ -9,7 +9,7 @@ from services.payment import effects
 from services.payment.domain import DOMAIN
 from services.payment.gateway import Captured, Charge, Declined, Refunded
 from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
-from services.shared.decisions import Deferred, Rejected
+from services.shared.contract.decisions import Deferred, Rejected
 from tests.unit.memory import NOW, Memory
 from tests.unit.payment.bank import Bank
 from tests.unit.payment.test_payment_table import CONFIRMED, REFUND, payment

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from services.payment.domain import DOMAIN, intend
 from services.payment.payment import Payment, PaymentState
-from services.shared.events import OrderCancelled
+from services.shared.contract.events import OrderCancelled
 from tests.unit.memory import NOW, Memory
 from tests.unit.payment.test_payment_table import CONFIRMED, ORDER, REFUND, payment
 

@@ -12,8 +12,8 @@ from services.payment import effects
 from services.payment.domain import DOMAIN, intend
 from services.payment.gateway import Captured
 from services.payment.payment import Payment, PaymentState
-from services.shared.decisions import Deferred, Message, Premature
-from services.shared.events import (
+from services.shared.contract.decisions import Deferred, Message, Premature
+from services.shared.contract.events import (
     OrderCancelled,
     OrderConfirmed,
     OrderEvent,

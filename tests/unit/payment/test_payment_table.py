@@ -10,8 +10,8 @@ from msgspec import structs
 from services.payment.domain import DOMAIN, PAYMENTS, intend
 from services.payment.gateway import Captured, Declined, Refunded
 from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
-from services.shared.decisions import Premature, Verdict
-from services.shared.events import (
+from services.shared.contract.decisions import Premature, Verdict
+from services.shared.contract.events import (
     Event,
     OrderCancelled,
     OrderConfirmed,

@@ -18,10 +18,10 @@ from services.product.domain import (
     Price,
     Product,
 )
-from services.shared import money
-from services.shared.decisions import KeyReused, NotFound, Verdict
-from services.shared.events import Event, ProductCreated, ProductDeleted
-from services.shared.idempotency import LIFETIME
+from services.shared.contract import money
+from services.shared.contract.decisions import KeyReused, NotFound, Verdict
+from services.shared.contract.events import Event, ProductCreated, ProductDeleted
+from services.shared.contract.idempotency import LIFETIME
 from tests.unit.memory import NOW, Memory
 
 IDS = st.sampled_from(["lamp", "torch"])

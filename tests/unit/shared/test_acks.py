@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from services.shared.acks import STRAGGLERS, Ack, AckWindow
+from services.shared.engine.acks import STRAGGLERS, Ack, AckWindow
 
 
 def window(*tags: int) -> AckWindow:

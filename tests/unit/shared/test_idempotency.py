@@ -4,8 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.shared.decisions import KeyReused
-from services.shared.idempotency import LIFETIME, IdempotencyKey, earlier_subject, key_id, request_hash
+from services.shared.contract.decisions import KeyReused
+from services.shared.contract.idempotency import (
+    LIFETIME,
+    IdempotencyKey,
+    earlier_subject,
+    key_id,
+    request_hash,
+)
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 REQUEST = request_hash({"ids": ["a"], "quantities": [1]})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared import money
+from services.shared.contract import money
 
 CURRENCIES = st.sampled_from(sorted(money.EXPONENTS))
 

@@ -6,9 +6,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared import events, wire
-from services.shared.decisions import Decision, Message
-from services.shared.outbox import entries_of, event_id
+from services.shared.contract import events, wire
+from services.shared.contract.decisions import Decision, Message
+from services.shared.engine.outbox import entries_of, event_id
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 DECISION = Decision(

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.commands import Basic
 
-from services.shared.decisions import Deferred, Premature, Rejected
-from services.shared.deliveries import Delivery, Route, route
-from services.shared.wire import InvalidMessage
+from services.shared.contract.decisions import Deferred, Premature, Rejected
+from services.shared.contract.wire import InvalidMessage
+from services.shared.engine.deliveries import Delivery, Route, route
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 

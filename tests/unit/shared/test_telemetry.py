@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.trace import SpanKind
 
 from services.shared import telemetry
-from services.shared.decisions import Message
+from services.shared.contract.decisions import Message
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"

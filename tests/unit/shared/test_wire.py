@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.shared import events, wire
-from services.shared.events import CONSUMES, PUBLISHES, Event, Line, Missing, PricedLine
+from services.shared.contract import events, wire
+from services.shared.contract.events import CONSUMES, PUBLISHES, Event, Line, Missing, PricedLine
 from tests.unit.shared import older_messages as older
 
 QUEUES_OF = [

@@ -59,10 +59,10 @@ def _die_before_the_ack(consumer: type) -> None:
 
 
 def _engine() -> None:
-    from services.shared.broker import Broker  # noqa: PLC0415  # only where it runs anyway
-    from services.shared.commit import Committer  # noqa: PLC0415
-    from services.shared.deliveries import Consumer  # noqa: PLC0415
-    from services.shared.hints import Hints  # noqa: PLC0415
+    from services.shared.engine.broker import Broker  # noqa: PLC0415  # only where it runs anyway
+    from services.shared.engine.commit import Committer  # noqa: PLC0415
+    from services.shared.engine.deliveries import Consumer  # noqa: PLC0415
+    from services.shared.engine.hints import Hints  # noqa: PLC0415
 
     _wrap(Committer, "_transact", before="before the transaction")
     _wrap(Hints, "remember", before="after the commit, before the Redis mark")

@@ -16,13 +16,14 @@ from aiormq import Channel
 from aiormq.exceptions import AMQPError, DeliveryError
 from pamqp.commands import Basic
 
-from services.shared import telemetry, topology
-from services.shared.clock import Clock
-from services.shared.confirms import Outgoing, publish_all
-from services.shared.decisions import Decision, Message
-from services.shared.deliveries import TRACEPARENT, Consumer
-from services.shared.events import EXCHANGE, SCHEMA_VERSION, Event
-from services.shared.outbox import Entry
+from services.shared import telemetry
+from services.shared.contract import topology
+from services.shared.contract.decisions import Decision, Message
+from services.shared.contract.events import EXCHANGE, SCHEMA_VERSION, Event
+from services.shared.database.clock import Clock
+from services.shared.engine.confirms import Outgoing, publish_all
+from services.shared.engine.deliveries import TRACEPARENT, Consumer
+from services.shared.engine.outbox import Entry
 
 CONNECT_TIMEOUT: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)

@@ -18,11 +18,20 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, PyMongoError
 
 from services.shared import telemetry
-from services.shared.clock import Clock
-from services.shared.decisions import Aggregate, AnyAggregate, Decision, Domain, Message, Ref, Verdict
-from services.shared.hints import Hints
-from services.shared.outbox import Outbox, Row, rows_of
-from services.shared.store import SNAPSHOT, WRITE_CONCERN, Document, Store
+from services.shared.contract.decisions import (
+    Aggregate,
+    AnyAggregate,
+    Decision,
+    Domain,
+    Message,
+    Ref,
+    Unavailable,
+    Verdict,
+)
+from services.shared.database.clock import Clock
+from services.shared.database.store import SNAPSHOT, WRITE_CONCERN, Document, Store
+from services.shared.engine.hints import Hints
+from services.shared.engine.outbox import Outbox, Row, rows_of
 
 INBOX: Final = "inbox"
 DUPLICATE_KEY: Final = 11000
@@ -35,10 +44,6 @@ COMMAND_PATIENCE_SECONDS: Final = 8.0
 PATIENCE: Final = 4
 COMPANY: Final = 4
 log = logging.getLogger(__name__)
-
-
-class Unavailable(Exception):
-    """The command was not carried out, or it is not known yet whether it was: try again."""
 
 
 class Undecided(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Final
 from aiormq.abc import AbstractChannel
 from pamqp.common import FieldValue
 
-from services.shared.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
+from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
 
 RETRY_DELAYS_MS: Final = (1_000, 10_000, 60_000)
 # After so many returns to the queue (its consumer died over it each time) the broker itself dead-letters it.

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from services.shared.events import Event
+from services.shared.contract.events import Event
 
 
 class Aggregate(Struct, frozen=True, rename="camel", kw_only=True):
@@ -101,6 +101,10 @@ class NotFound(Refused):
 
 class KeyReused(Refused):
     """The idempotency key was used before, for something else."""
+
+
+class Unavailable(Exception):
+    """The command was not carried out, or it is not known yet whether it was: try again."""
 
 
 class Deferred(Exception):

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
@@ -15,11 +15,12 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.shared import problems, telemetry
-from services.shared.auth import Forbidden, Tokens, User, published_at
-from services.shared.engine import Engine, Readiness
-from services.shared.problems import problem
-from services.shared.requests import RequestScope
+from services.shared import telemetry
+from services.shared.health import Background, Readiness
+from services.shared.http import problems
+from services.shared.http.auth import Forbidden, Tokens, User, published_at
+from services.shared.http.problems import problem
+from services.shared.http.requests import RequestScope
 from services.shared.settings import Settings
 
 VERSION: Final = "0.1.0"
@@ -36,8 +37,12 @@ def create_app(
     life: Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]],
     *,
     own_openapi: bool = True,
+    unavailable: Iterable[type[Exception]] = (),
 ) -> FastAPI:
-    """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it."""
+    """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it.
+
+    `unavailable`: exceptions that mean that something the service needs does not answer.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -66,28 +71,10 @@ def create_app(
     # Set when the process is asked to end: streams stop then, instead of being waited for.
     app.state.stopping = asyncio.Event()
     app.add_middleware(RequestScope)
-    problems.install(app)
+    problems.install(app, unavailable)
     app.include_router(_probes)
     app.include_router(router)
     return app
-
-
-def engine_life(
-    make: Callable[[], Engine], *background: Callable[[Engine], Any]
-) -> Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]]:
-    """The life of a service that is an engine, and coroutines beside it."""
-
-    @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
-        engine = make()
-        app.state.engine = engine
-        engine.start(*(work(engine) for work in background))
-        try:
-            yield engine.readiness
-        finally:
-            await engine.stop()
-
-    return life
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
@@ -138,11 +125,6 @@ class _Server(uvicorn.Server):
 # --- what routes ask for ----------------------------------------------------------------------------------
 
 
-async def _engine(request: Request) -> Engine:
-    engine: Engine = request.app.state.engine
-    return engine
-
-
 # Headers are read by hand: FastAPI's own parameter costs a tenth of an order's time. These document them.
 _bearer = HTTPBearer(auto_error=False)
 IDEMPOTENT: Final[dict[str, Any]] = {
@@ -178,7 +160,6 @@ async def _admin(caller: Annotated[User, Depends(_caller)]) -> User:
     return caller
 
 
-TheEngine = Annotated[Engine, Depends(_engine)]
 Caller = Annotated[User, Depends(_caller)]
 Admin = Annotated[User, Depends(_admin)]
 # On routes with `openapi_extra=IDEMPOTENT`.
@@ -191,9 +172,9 @@ _probes = APIRouter(include_in_schema=False)
 
 @_probes.get("/healthz")
 async def healthz(request: Request) -> Response:
-    engine: Engine | None = getattr(request.app.state, "engine", None)
-    if engine is not None and engine.failed:
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a part of the engine died")
+    background: Background | None = getattr(request.app.state, "background", None)
+    if background is not None and background.failure is not None:
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, background.failure)
     return Response("ok", media_type="text/plain")
 
 

@@ -2,29 +2,29 @@
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Annotated, Any, Final
 
+from fastapi import Depends, FastAPI, Request
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
-from redis.asyncio import Redis
 
-from services.shared import topology
-from services.shared.broker import Broker, Submit
-from services.shared.clock import Clock
-from services.shared.commit import INBOX, Committer
-from services.shared.decisions import Decision, Domain, Message
-from services.shared.effects import Effects, EffectStage
-from services.shared.events import CONSUMES
-from services.shared.hints import Hints
-from services.shared.outbox import OUTBOX, REPLICAS, Outbox
+from services.shared.cache import connect_redis
+from services.shared.contract import topology
+from services.shared.contract.decisions import Decision, Domain, Message
+from services.shared.contract.events import CONSUMES
+from services.shared.database.clock import Clock
+from services.shared.database.store import Store, connect
+from services.shared.engine.broker import Broker, Submit
+from services.shared.engine.commit import INBOX, Committer
+from services.shared.engine.effects import Effects, EffectStage
+from services.shared.engine.hints import Hints
+from services.shared.engine.outbox import OUTBOX, REPLICAS, Outbox
+from services.shared.health import Background, Readiness
 from services.shared.settings import EngineSettings
-from services.shared.store import Store, connect
 
 INBOX_DAYS: Final = 14
-REDIS_TIMEOUT: Final = 0.5
 DRAIN_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 1.0
 ENGINE_INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
@@ -37,16 +37,6 @@ ENGINE_INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
     REPLICAS: (),
 }
 log = logging.getLogger(__name__)
-
-
-class Readiness(NamedTuple):
-    ready: bool
-    detail: str
-
-
-def connect_redis(url: str) -> Redis:
-    """Redis is a help, never a need: it may not keep anybody waiting."""
-    return Redis.from_url(url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
 
 
 class Engine:
@@ -103,8 +93,7 @@ class Engine:
             queue: self._stages[queue].submit if queue in self._stages else self._committer.submit
             for queue in subscriptions
         }
-        self._tasks: list[asyncio.Task[None]] = []
-        self.failed = False
+        self.background = Background()
 
     async def execute(self, command: object, *, id_: str) -> Decision:
         return await self._committer.execute(command, id_=id_)
@@ -113,7 +102,7 @@ class Engine:
 
     def start(self, *background: Coroutine[Any, Any, None]) -> None:
         """Begins in the background: the process answers its probes while database and broker come up."""
-        self._run(self._begin(background), "start")
+        self.background.run_once(self._begin(background), "start")
 
     async def stop(self) -> None:
         """Takes nothing more in, finishes what is at hand, and leaves nothing to wait for."""
@@ -122,9 +111,7 @@ class Engine:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._committer.drain()
                 await self._outbox.drain()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.background.stop()
         try:
             await self._outbox.retire()
         except PyMongoError as error:
@@ -152,26 +139,43 @@ class Engine:
             except PyMongoError as error:
                 log.warning("waiting for the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
-        self._run(self.clock.run(), "clock")
-        self._run(self._committer.run(), "committer")
-        self._run(self._outbox.run_relay(), "relay")
-        self._run(self._outbox.run_clearing(), "clearing")
-        self._run(self._outbox.run_sweep(), "sweep")
+        self.background.run(self.clock.run(), "clock")
+        self.background.run(self._committer.run(), "committer")
+        self.background.run(self._outbox.run_relay(), "relay")
+        self.background.run(self._outbox.run_clearing(), "clearing")
+        self.background.run(self._outbox.run_sweep(), "sweep")
         for queue, stage in self._stages.items():
-            self._run(stage.run(), f"effects of {queue}")
-        self._run(self.broker.run(self._submit), "broker")
+            self.background.run(stage.run(), f"effects of {queue}")
+        self.background.run(self.broker.run(self._submit), "broker")
         for number, work in enumerate(background):
-            self._run(work, f"background {number}")
+            self.background.run(work, f"background {number}")
 
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._on_ended)
-        self._tasks.append(task)
 
-    def _on_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None:
-            return
-        # A part that died is a bug. A process that half works is worse than one that is started anew.
-        log.critical("%s died, ending the process", task.get_name(), exc_info=task.exception())
-        self.failed = True
-        signal.raise_signal(signal.SIGTERM)
+ReadinessCheck = Callable[[], Awaitable[Readiness]]
+
+
+def engine_life(
+    make: Callable[[], Engine], *background: Callable[[Engine], Coroutine[Any, Any, None]]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]]:
+    """The life of a service that is an engine, and coroutines beside it."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        engine = make()
+        app.state.engine, app.state.background = engine, engine.background
+        engine.start(*(work(engine) for work in background))
+        try:
+            yield engine.readiness
+        finally:
+            await engine.stop()
+
+    return life
+
+
+async def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+# What routes ask for.
+TheEngine = Annotated[Engine, Depends(_engine)]

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from services.shared.events import (
+from services.shared.contract.events import (
     CONSUMES,
     Event,
     Line,

@@ -14,9 +14,9 @@ from msgspec import structs
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from services.shared.commit import BACKOFF_SECONDS, DUPLICATE_KEY
-from services.shared.decisions import Aggregate, Decision, Message, Ref
-from services.shared.store import Store, to_document
+from services.shared.contract.decisions import Aggregate, Decision, Message, Ref
+from services.shared.database.store import Store, to_document
+from services.shared.engine.commit import BACKOFF_SECONDS, DUPLICATE_KEY
 
 CONCURRENCY: Final = 256
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from services.shared.decisions import Aggregate, KeyReused
+from services.shared.contract.decisions import Aggregate, KeyReused
 
 # Also of the collection's TTL index on `at`, which is up to a minute late: `earlier_subject` is exact.
 LIFETIME: Final = timedelta(hours=24)

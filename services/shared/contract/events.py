@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from services.shared import money
+from services.shared.contract import money
 
 EXCHANGE: Final = "saga.events"
 SCHEMA_VERSION: Final = 1

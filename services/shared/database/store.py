@@ -12,17 +12,19 @@ from pymongo import AsyncMongoClient, IndexModel, InsertOne, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import CollectionInvalid, ConnectionFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from services.shared.decisions import Aggregate, AnyAggregate, Ref
+from services.shared.contract.decisions import Aggregate, AnyAggregate, Ref
 
 Document: TypeAlias = dict[str, Any]
 # Acknowledged means: on the disks of a majority.
 WRITE_CONCERN: Final = WriteConcern(w="majority", j=True)
 SNAPSHOT: Final = ReadConcern("snapshot")
 TIMEOUT_MS: Final = 5000
+# What a service answers 503: a later attempt may go through.
+UNAVAILABLE: Final = (ConnectionFailure,)
 
 
 def connect(url: str) -> AsyncMongoClient[Document]:

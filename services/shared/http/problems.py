@@ -2,18 +2,16 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pymongo.errors import ConnectionFailure
 from starlette.exceptions import HTTPException
 
-from services.shared.auth import Forbidden, KeysUnavailable, Unauthenticated
-from services.shared.commit import Unavailable
-from services.shared.decisions import KeyReused, NotFound, Refused
+from services.shared.contract.decisions import KeyReused, NotFound, Refused, Unavailable
+from services.shared.http.auth import Forbidden, KeysUnavailable, Unauthenticated
 
 MEDIA_TYPE: Final = "application/problem+json"
 # How every service describes its errors (OpenAPI).
@@ -44,7 +42,6 @@ STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ..
     (Forbidden, HTTPStatus.FORBIDDEN, {}),
     (KeysUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
-    (ConnectionFailure, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
 )
 log = logging.getLogger(__name__)
 
@@ -57,13 +54,15 @@ def problem(
     return Response(json.dumps(body | members), status, headers, MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem document."""
+def install(app: FastAPI, unavailable: Iterable[type[Exception]] = ()) -> None:
+    """Makes every error of `app` a problem document; those that are `unavailable` are answered 503."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(Exception, _unexpected)
     for kind, _, _ in STATUS_OF:
         app.add_exception_handler(kind, _known)
+    for kind in unavailable:
+        app.add_exception_handler(kind, _unavailable)
 
 
 def of(error: Exception) -> Response:
@@ -71,12 +70,15 @@ def of(error: Exception) -> Response:
     status, headers = next(
         (status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind)
     )
-    detail = "the database is away" if isinstance(error, ConnectionFailure) else str(error)
-    return problem(status, detail, headers)
+    return problem(status, str(error), headers)
 
 
 async def _known(_: Request, error: Exception) -> Response:
     return of(error)
+
+
+async def _unavailable(_: Request, __: Exception) -> Response:
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable", RETRY_AFTER)
 
 
 async def _http(_: Request, error: Exception) -> Response:

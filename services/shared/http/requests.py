@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared import telemetry
-from services.shared.problems import problem
+from services.shared.http.problems import problem
 from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans.

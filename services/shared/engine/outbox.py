@@ -15,10 +15,11 @@ from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from services.shared import telemetry, wire
-from services.shared.clock import Clock
-from services.shared.decisions import Decision, Message
-from services.shared.store import Document, Store
+from services.shared import telemetry
+from services.shared.contract import wire
+from services.shared.contract.decisions import Decision, Message
+from services.shared.database.clock import Clock
+from services.shared.database.store import Document, Store
 
 OUTBOX: Final = "outbox"
 REPLICAS: Final = "replicas"

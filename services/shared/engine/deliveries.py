@@ -18,11 +18,12 @@ from aiormq.exceptions import ChannelInvalidStateError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from pamqp.commands import Basic
 
-from services.shared import telemetry, topology, wire
-from services.shared.acks import AckWindow
-from services.shared.clock import Clock
-from services.shared.decisions import Decision, Deferred, Message, Premature, Rejected, Verdict
-from services.shared.events import Event
+from services.shared import telemetry
+from services.shared.contract import topology, wire
+from services.shared.contract.decisions import Decision, Deferred, Message, Premature, Rejected, Verdict
+from services.shared.contract.events import Event
+from services.shared.database.clock import Clock
+from services.shared.engine.acks import AckWindow
 
 ATTEMPTS: Final = "x-attempts"
 DEFERRALS: Final = "x-deferrals"

@@ -48,26 +48,28 @@ REFUSED_WITH_THE_ORDER: Final = "REFUSED_WITH_THE_ORDER"
 ATTENTION_LIMIT: Final = 50
 
 
-def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
-    """The reservation and the stock of its lines, as far as they are known by now."""
+def home(message: Message) -> Ref:
+    """The order's reservation; the stock of what is about a product."""
     match message.body:
-        case (
-            ReserveStock(products=products, order_id=order_id)
-            | OrderPaid(products=products, order_id=order_id)
-        ):
-            yield Ref(Reservation, order_id)
+        case ProductCreated(product_id=product_id) | ProductDeleted(product_id=product_id):
+            return Ref(Stock, product_id)
+        case Restock(product_id=product_id):
+            return Ref(Stock, product_id)
+        case body:
+            return Ref(Reservation, body.order_id)  # type: ignore[attr-defined]  # all others are about orders
+
+
+def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
+    """The stock of the reservation's lines, as far as they are known by now."""
+    match message.body:
+        case ReserveStock(products=products) | OrderPaid(products=products):
             yield from (Ref(Stock, line.product_id) for line in products)
         case ReleaseStock(order_id=order_id) | PaymentFailed(order_id=order_id):
-            yield Ref(Reservation, order_id)
             reservation = loaded.get(Reservation, order_id)
             for line in reservation.lines if reservation else ():
                 yield Ref(Stock, line.product_id)
-        case ProductCreated(product_id=product_id) | ProductDeleted(product_id=product_id):
-            yield Ref(Stock, product_id)
-        case Restock(product_id=product_id, idempotency_key=key):
-            yield Ref(Stock, product_id)
-            if key is not None:
-                yield Ref(IdempotencyKey, key)
+        case Restock(idempotency_key=str(key)):
+            yield Ref(IdempotencyKey, key)
 
 
 class _Change(NamedTuple):
@@ -235,6 +237,4 @@ def decide(loaded: Loaded, message: Message, *, auto_compensation: bool) -> Deci
 
 def domain(*, auto_compensation: bool) -> Domain:
     """`auto_compensation`: a failed payment releases the stock, ahead of the order's own request."""
-    return Domain(
-        (Reservation, Stock, IdempotencyKey), reads, partial(decide, auto_compensation=auto_compensation)
-    )
+    return Domain(home=home, reads=reads, decide=partial(decide, auto_compensation=auto_compensation))

@@ -35,8 +35,12 @@ SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
 }
 
 
-def _reads(message: Message, _: Loaded) -> Iterable[Ref]:
-    return (Ref(Notification, message.id),)
+def _home(message: Message) -> Ref:
+    return Ref(Notification, message.id)
+
+
+def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
+    return ()
 
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
@@ -54,4 +58,4 @@ def _decide(loaded: Loaded, message: Message) -> Decision:
     return Decision(changed=(notification,))
 
 
-NOTIFICATIONS: Final = Domain((Notification,), _reads, _decide)
+NOTIFICATIONS: Final = Domain(home=_home, reads=_reads, decide=_decide)

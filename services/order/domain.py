@@ -41,16 +41,16 @@ class Compensated(Struct, frozen=True):
     outcome: Compensation
 
 
+def home(message: Message) -> Ref:
+    return Ref(Order, message.body.order_id)  # type: ignore[attr-defined]  # every message names one
+
+
 def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
     match message.body:
-        case CreateOrder(key=None):
-            return
         case CreateOrder(customer_id=customer_id, key=str(key)):
             yield (ref := Ref(IdempotencyKey, key_id(customer_id, key)))
             if found := loaded.get(IdempotencyKey, ref.id):
                 yield Ref(Order, found.subject)
-        case body:
-            yield Ref(Order, body.order_id)  # type: ignore[attr-defined]  # every other message names one
 
 
 def decide(loaded: Loaded, message: Message) -> Decision:
@@ -137,4 +137,4 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     )
 
 
-DOMAIN: Final = Domain(kinds=(Order, IdempotencyKey), reads=reads, decide=decide)
+DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)

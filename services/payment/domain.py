@@ -252,8 +252,12 @@ PAYMENTS: Final[dict[tuple[PaymentState | None, type], tuple[Row, ...]]] = {
 # --- what the engine calls ------------------------------------------------------------------------------
 
 
-def reads(message: Message, _: Loaded) -> Iterable[Ref]:
-    return (Ref(Payment, _order_id(message.body)),)
+def home(message: Message) -> Ref:
+    return Ref(Payment, _order_id(message.body))
+
+
+def reads(_: Message, __: Loaded) -> Iterable[Ref]:
+    return ()
 
 
 def intend(payment: Payment | None, message: Message) -> Payment | None:
@@ -285,7 +289,7 @@ def decide(loaded: Loaded, message: Message) -> Decision:
     return Decision(changed=(_marked(payment, message.at, row.reason),), verdict=Verdict.ATTENTION)
 
 
-DOMAIN: Final = Domain(kinds=(Payment,), reads=reads, decide=decide)
+DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)
 
 
 def _order_id(trigger: Trigger) -> str:

@@ -142,9 +142,12 @@ DECIDE: Final[dict[type[Command], Callable[[Loaded, Any, datetime], Decision]]] 
 }
 
 
+def _home(message: Message) -> Ref:
+    return Ref(Product, _command(message).product_id)
+
+
 def _reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
     command = _command(message)
-    yield Ref(Product, command.product_id)
     if isinstance(command, CreateProduct) and command.key is not None:
         yield Ref(IdempotencyKey, command.key.id)
         used = loaded.get(IdempotencyKey, command.key.id)
@@ -162,4 +165,4 @@ def _command(message: Message) -> Command:
     return command
 
 
-PRODUCTS: Final = Domain((Product, IdempotencyKey), _reads, _decide)
+PRODUCTS: Final = Domain(home=_home, reads=_reads, decide=_decide)

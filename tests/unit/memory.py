@@ -7,7 +7,16 @@ from itertools import count
 
 from msgspec import structs
 
-from services.shared.contract.decisions import Aggregate, AnyAggregate, Decision, Domain, Message, Ref
+from services.shared.contract.decisions import (
+    Aggregate,
+    AnyAggregate,
+    AtHand,
+    Decision,
+    Domain,
+    Message,
+    Ref,
+    still_needed,
+)
 from services.shared.database.store import from_document, to_document
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,7 +54,7 @@ class Memory:
     def decide(self, message: Message) -> Decision:
         """Decides with nothing at hand but what the message reads, and stores what changed."""
         loaded: dict[Ref, Aggregate | None] = {}
-        while missing := {ref for ref in self._domain.reads(message, _Known(loaded)) if ref not in loaded}:
+        while missing := still_needed(self._domain, (message,), loaded):
             loaded.update({ref: self._stored.get(ref) for ref in missing})
         decision = self._domain.decide(_Only(loaded), message)
         self.store(decision.changed)
@@ -58,15 +67,7 @@ class Memory:
         return copy.copy(self._stored)
 
 
-class _Known:
-    def __init__(self, loaded: dict[Ref, Aggregate | None]) -> None:
-        self._loaded = loaded
-
-    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
-        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]  # see Memory.get
-
-
-class _Only(_Known):
+class _Only(AtHand):
     """Raises KeyError for what the message did not say it reads."""
 
     def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:

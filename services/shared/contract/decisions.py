@@ -4,7 +4,7 @@ A rule gets the loaded aggregates and one message, and answers with a `Decision`
 and reads no clock: the time comes in with the message. `commit.py` does the rest, for every service alike.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
@@ -21,6 +21,8 @@ class Aggregate(Struct, frozen=True, rename="camel", kw_only=True):
     id: str = field(name="_id")
     # How often it was stored. The engine counts.
     version: int = 0
+    # Digests of the latest messages whose home this is and that had an effect, newest last. The engine's.
+    seen: tuple[bytes, ...] = ()
 
 
 AnyAggregate = TypeVar("AnyAggregate", bound=Aggregate)
@@ -76,11 +78,36 @@ class Loaded(Protocol):
 class Domain(NamedTuple):
     """A service's rules, as the engine wants them."""
 
-    kinds: tuple[type[Aggregate], ...]
-    # Which aggregates a message needs. Asked again once those are loaded, until it names nothing new: a
-    # release names the reservation first, and then the stock that it holds.
+    # The one aggregate that a message is about, and that remembers having seen it.
+    home: Callable[[Message], Ref]
+    # Which aggregates a message needs beside its home. Asked again once those are loaded, until it names
+    # nothing new: a release names the stock that its reservation holds.
     reads: Callable[[Message, Loaded], Iterable[Ref]]
     decide: Callable[[Loaded, Message], Decision]
+
+
+class AtHand:
+    """What is loaded so far: what is not there yet reads as absent."""
+
+    def __init__(self, loaded: Mapping[Ref, Aggregate | None]) -> None:
+        self._loaded = loaded
+
+    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
+        # A ref's kind is its aggregate's type.
+        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]
+
+
+def still_needed(
+    domain: Domain, messages: Iterable[Message], loaded: Mapping[Ref, Aggregate | None]
+) -> set[Ref]:
+    """What is to be loaded next, so that the messages can be decided: nothing, once all is at hand."""
+    known = AtHand(loaded)
+    return {
+        ref
+        for message in messages
+        for ref in (domain.home(message), *domain.reads(message, known))
+        if ref not in loaded
+    }
 
 
 class Premature(Exception):

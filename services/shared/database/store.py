@@ -45,7 +45,7 @@ def from_document(kind: type[AnyAggregate], document: Mapping[str, Any]) -> AnyA
 
 
 def to_document(aggregate: Aggregate) -> Document:
-    document: Document = msgspec.to_builtins(aggregate, builtin_types=(datetime,))
+    document: Document = msgspec.to_builtins(aggregate, builtin_types=(bytes, datetime))
     return document
 
 

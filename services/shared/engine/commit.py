@@ -27,6 +27,7 @@ from services.shared.contract.decisions import (
     Ref,
     Unavailable,
     Verdict,
+    still_needed,
 )
 from services.shared.database.clock import Clock
 from services.shared.database.store import SNAPSHOT, WRITE_CONCERN, Document, Store
@@ -86,16 +87,6 @@ class Batch:
 
     def writes(self) -> Iterable[tuple[Aggregate, bool]]:
         return ((aggregate, self.loaded.get(ref) is None) for ref, aggregate in self.changed.items())
-
-
-class _Known:
-    """What is at hand while more is being loaded: what is not there yet reads as absent."""
-
-    def __init__(self, loaded: dict[Ref, Aggregate | None]) -> None:
-        self._loaded = loaded
-
-    def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
-        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]  # see Batch.get
 
 
 class Committer:
@@ -240,9 +231,7 @@ class Committer:
             return batch, row
 
     def _missing(self, waiting: Iterable[Undecided], loaded: dict[Ref, Aggregate | None]) -> set[Ref]:
-        known = _Known(loaded)
-        reads = self._domain.reads
-        return {ref for undecided in waiting for ref in reads(undecided.message, known) if ref not in loaded}
+        return still_needed(self._domain, (undecided.message for undecided in waiting), loaded)
 
     def _finish(self, batch: Batch, row: Row | None) -> None:
         telemetry.TRANSACTIONS.labels("committed").inc()

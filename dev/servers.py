@@ -55,6 +55,8 @@ class MongoDB:
             ),
             *("--dbpath", str(data), "--replSet", "rs0", "--keyFile", str(key_file), "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # What a service that was killed held is free after this.
+            *("--setParameter", "transactionLifetimeLimitSeconds=5"),
         ]
         return [Program("mongodb", command, os.environ, self.directory, own_session=True)]
 

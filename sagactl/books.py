@@ -18,7 +18,7 @@ from services.payment.ledger import Entry
 from services.payment.payment import Payment
 from services.shared.contract.decisions import Aggregate
 from services.shared.database.store import Document, from_document
-from services.shared.engine.outbox import OUTBOX
+from services.shared.engine.leases import OUTBOX
 
 CHUNK: Final = 500
 PUBLISHERS: Final = ("order", "product", "inventory", "payment")

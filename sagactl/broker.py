@@ -13,8 +13,11 @@ from yarl import URL
 
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
+from services.shared.engine import lenient
 from services.shared.engine.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
 
+# A dead letter whose properties cannot be read is listed like any other.
+lenient.install()
 TIMEOUT: Final = 20.0
 QUEUES: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
 # Those in which something is under way: all but the dead letters.

@@ -133,16 +133,10 @@ def redrive_command(
     message: Annotated[
         list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")
     ] = None,
-    force: Annotated[  # noqa: FBT002  # an option
-        bool, typer.Option("--force", help="Also those older than the inbox remembers (14 days).")
-    ] = False,
 ) -> None:
     """Give dead letters another chance. What was handled already is known, and not done twice."""
-    result = _run(redrive(access(stack).amqp_url, _known(queue), frozenset(message or ()), force=force))
-    console.print(f"{len(result.sent)} redriven to {queue}")
-    if result.too_old:
-        console.print(f"{len(result.too_old)} are older than the inbox remembers: --force if you mean it")
-        raise typer.Exit(1)
+    sent = _run(redrive(access(stack).amqp_url, _known(queue), frozenset(message or ())))
+    console.print(f"{len(sent)} redriven to {queue}")
 
 
 def _known(queue: str) -> str:

@@ -1,31 +1,24 @@
-"""`sagactl redrive`: gives dead letters another chance. The inbox makes it harmless."""
+"""`sagactl redrive`: gives dead letters another chance. Homes know what they have seen: it is harmless."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import UTC, datetime
+from typing import Final
 
 import aio_pika
 
 from sagactl import broker
 from services.shared.contract import topology
-from services.shared.engine.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE
-from services.shared.engine.life import INBOX_DAYS
+from services.shared.engine.deliveries import REDRIVEN, kept
 
-FORGOTTEN_AFTER: Final = timedelta(days=INBOX_DAYS)
 # Taken into memory together.
 AT_ONCE: Final = 10_000
-# What we wrote about its failures, and what the broker did: it starts anew.
-OURS: Final = frozenset({ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE})
 
 
-class Redriven(NamedTuple):
-    sent: list[str]
-    # Left where they are: older than the inbox remembers.
-    too_old: list[str]
+async def redrive(amqp_url: str, queue: str, ids: frozenset[str]) -> list[str]:
+    """Moves dead letters of `queue`, all or those with `ids`, back to it: confirmed there, taken here.
 
-
-async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool) -> Redriven:
-    """Moves dead letters of `queue`, all or those with `ids`, back to it: confirmed there, taken here."""
-    result = Redriven([], [])
+    Returns the ids of those that were moved.
+    """
+    sent: list[str] = []
     service = broker.QUEUES[queue]
     async with broker.channel(amqp_url) as channel:
         exchange = await channel.get_exchange(topology.retry_exchange(service), ensure=False)
@@ -34,34 +27,18 @@ async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool
             id_ = broker.identity(queue, message)
             if ids and id_ not in ids:
                 continue
-            if not force and _age(message) > FORGOTTEN_AFTER:
-                result.too_old.append(id_)
-                continue
             await exchange.publish(_anew(message, id_), queue, mandatory=True, timeout=broker.TIMEOUT)
             await message.ack()
-            result.sent.append(id_)
-    return result
-
-
-def _age(message: aio_pika.abc.AbstractIncomingMessage) -> timedelta:
-    """Since it failed first, or was published; unknown counts as new."""
-    now = datetime.now(UTC)
-    try:
-        return now - datetime.fromisoformat(str(message.headers.get(FIRST_FAILED_AT)))
-    except (ValueError, TypeError):  # made by the broker, or what others wrote into our header
-        return now - (message.timestamp or now)
+            sent.append(id_)
+    return sent
 
 
 def _anew(message: aio_pika.abc.AbstractIncomingMessage, id_: str) -> aio_pika.Message:
-    kept = {
-        name: value
-        for name, value in message.headers.items()
-        if name not in OURS and not name.startswith(("x-death", "x-first-death", "x-last-death"))
-    }
+    """Its tries start again; of what others wrote nothing is encoded again."""
     return aio_pika.Message(
         message.body,
-        headers=kept,
-        content_type=message.content_type,
+        headers=kept(message.headers) | {REDRIVEN: datetime.now(UTC).isoformat()},
+        content_type="application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=id_,
         correlation_id=message.correlation_id,

@@ -32,9 +32,7 @@ def make_app(settings: PaymentSettings) -> FastAPI:
             success_rate=settings.payment_success_rate,
             delay_seconds=settings.payment_delay_seconds,
         )
-        engine = engine_life(
-            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=lambda _: effects(gateway))
-        )
+        engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway)))
         try:
             async with engine(app) as readiness:
                 yield readiness

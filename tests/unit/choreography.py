@@ -22,7 +22,7 @@ from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected
 from services.shared.contract.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
-from services.shared.engine.outbox import entries_of
+from services.shared.engine.rows import events_of
 from tests.unit.memory import NOW, Memory
 
 SERVICES: Final = ("order", "inventory", "payment", "notification")
@@ -225,7 +225,7 @@ class Bus:
             self.not_to_be_charged.add(order_id)
 
     def _emit(self, message: Message, decision: Decision) -> None:
-        for entry in entries_of(message, decision):
+        for entry in events_of(message, decision):
             self.publish(entry.type, entry.id, entry.body.encode())
 
     def retry(self, envelope: Envelope) -> None:

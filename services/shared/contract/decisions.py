@@ -47,6 +47,8 @@ class Message(Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     # No retry follows: who can decide without waiting any longer has to.
     last_try: bool = False
+    # It was delivered before, retried, redriven, or sent by a publisher who may repeat itself.
+    may_repeat: bool = False
 
     @property
     def trace_id(self) -> str | None:
@@ -131,7 +133,11 @@ class KeyReused(Refused):
 
 
 class Unavailable(Exception):
-    """The command was not carried out, or it is not known yet whether it was: try again."""
+    """The command was not carried out; with `unknown`, it is not known whether it was. Try again."""
+
+    def __init__(self, detail: str, *, unknown: bool = False) -> None:
+        super().__init__(detail)
+        self.unknown = unknown
 
 
 class Deferred(Exception):

@@ -13,10 +13,10 @@ demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on
 
 .PHONY: cluster-build cluster-up cluster-down cluster-check images kind-up
 
-cluster-build: ; @k8s/local/packages.sh && k8s/local/build.sh ## build the local cluster's programs into the cache (minutes, once)
-cluster-up: ; @k8s/local/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
-cluster-down: ; @k8s/local/down.sh ## stop it
-cluster-check: ; @cd k8s/local && export CGO_ENABLED=0 GOFLAGS=-trimpath && test -z "$$(gofmt -l .)" && go vet ./policies && go test ./policies ## check and test the cluster's own Go code
+cluster-build: ; @dev/cluster/packages.sh && dev/cluster/build.sh ## build the local cluster's programs into the cache (minutes, once)
+cluster-up: ; @dev/cluster/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
+cluster-down: ; @dev/cluster/down.sh ## stop it
+cluster-check: ; @cd dev/cluster && export CGO_ENABLED=0 GOFLAGS=-trimpath && test -z "$$(gofmt -l .)" && go vet ./policies && go test ./policies ## check and test the cluster's own Go code
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 

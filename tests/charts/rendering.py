@@ -36,7 +36,7 @@ def helm() -> str:
     if found := shutil.which("helm"):
         return found
     if not kept.exists():
-        subprocess.run([ROOT / "k8s/local/build.sh", "tools"], check=True)  # noqa: S603 - our own script
+        subprocess.run([ROOT / "dev/cluster/build.sh", "tools"], check=True)  # noqa: S603 - our own script
     return str(kept)
 
 

@@ -60,7 +60,7 @@ def test_checkov_finds_what_we_chose_and_nothing_else(tmp_path: Path) -> None:
     assert set(findings(tmp_path)) == set(EXCEPTIONS)
 
 
-@pytest.mark.parametrize("dockerfile", ["Dockerfile", "k8s/local/images/Dockerfile"])
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "dev/cluster/images/Dockerfile"])
 def test_hadolint_has_nothing_to_say(dockerfile: str) -> None:
     linter = Path(sys.executable).parent / "hadolint"
     command = [str(linter), dockerfile]

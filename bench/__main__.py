@@ -31,6 +31,7 @@ PLENTY: Final = 10_000_000
 SETTINGS: Final = {
     "PAYMENT_SUCCESS_RATE": "1",
     "RATE_LIMIT_ENABLED": "false",
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
     "OTEL_TRACES_SAMPLER_ARG": "0.05",
     "LOG_LEVEL": "warning",
 }

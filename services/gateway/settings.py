@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -14,7 +14,7 @@ Requests = Annotated[int, Field(ge=1)]
 
 
 class GatewaySettings(Settings):
-    service: str = "gateway"
+    service: ClassVar[str] = "gateway"
     port: Port = 3003
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"

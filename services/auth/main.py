@@ -10,11 +10,11 @@ from typing import Final
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth.accounts import INDEXES, Accounts, EmailTaken
 from services.auth.api import Desk, router
 from services.auth.domain import ADMIN, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
+from services.auth.queries import INDEXES, Accounts, EmailTaken, SigningKeys
 from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
 from services.shared.database.store import UNAVAILABLE, Store, connect
@@ -32,7 +32,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
         client = connect(settings.mongodb_url)
         store = Store(client, settings.database)
         clock = Clock(client)
-        keys = KeyRing(store, clock, settings.signing_key_age)
+        keys = KeyRing(SigningKeys(store), clock, settings.signing_key_age)
         desk = Desk(settings, Accounts(store), Passwords(settings.hash_concurrency), keys, clock)
         app.state.desk = desk
         # Its own tokens it checks by the keys it holds.
@@ -105,5 +105,5 @@ async def seed_admin(desk: Desk) -> None:
 
 
 if __name__ == "__main__":
-    _settings = AuthSettings()
-    serve(make_app(_settings), _settings)
+    settings = AuthSettings()
+    serve(make_app(settings), settings)

@@ -89,5 +89,5 @@ async def _is_alive(upstream: Upstream) -> bool:
 
 
 if __name__ == "__main__":
-    _settings = GatewaySettings()
-    serve(make_app(_settings), _settings)
+    settings = GatewaySettings()
+    serve(make_app(settings), settings)

@@ -1,18 +1,14 @@
 """The notification service: `python -m services.notification.main`."""
 
-from typing import Final
-
 from fastapi import FastAPI
-from pymongo import ASCENDING, IndexModel
 
 from services.notification.api import router
-from services.notification.domain import NOTIFICATIONS, Notification
+from services.notification.domain import NOTIFICATIONS
+from services.notification.queries import INDEXES
 from services.notification.settings import NotificationSettings
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import create_app, serve
-
-INDEXES: Final = {Notification.collection: (IndexModel([("orderId", ASCENDING), ("at", ASCENDING)]),)}
 
 
 def make_app(settings: NotificationSettings) -> FastAPI:

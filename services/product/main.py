@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.product.api import router
-from services.product.catalogue import INDEXES, Catalogue
 from services.product.domain import PRODUCTS
+from services.product.queries import INDEXES, Catalogue
 from services.product.settings import ProductSettings
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life

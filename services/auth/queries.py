@@ -1,4 +1,4 @@
-"""Every query of the auth service: users, and the families of their refresh tokens."""
+"""Every query of the auth service: users, the families of their refresh tokens, signing keys."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -74,3 +74,24 @@ class Accounts:
             {"_id": old.id, "version": old.version}, document
         )
         return replaced.matched_count == 1
+
+
+class SigningKeys:
+    def __init__(self, store: Store) -> None:
+        self._keys = store.collection(SigningKey)
+
+    async def all(self) -> list[SigningKey]:
+        """The oldest first: ids count up."""
+        keys = [from_document(SigningKey, document) async for document in self._keys.find()]
+        return sorted(keys, key=lambda key: int(key.id))
+
+    async def add(self, key: SigningKey) -> bool:
+        """Return whether the key was added; if not, another replica has made the one of this id."""
+        try:
+            await self._keys.insert_one(to_document(key))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def remove(self, keys: Sequence[SigningKey]) -> None:
+        await self._keys.delete_many({"_id": {"$in": [key.id for key in keys]}})

@@ -18,11 +18,11 @@ import aiohttp
 import typer
 from rich.console import Console
 
-from saga_operator.durations import parse_duration
-from saga_operator.orders import Endpoint, OrderService, OrderServiceError
-from saga_operator.report import summary
-from saga_operator.sweep import Outcome, Policy, Sweep, delay_until_next
-from saga_operator.sweeping import carry_out
+from saga_operator.policy.durations import parse_duration
+from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceError
+from saga_operator.policy.policy import Outcome, Policy, Sweep, delay_until_next
+from saga_operator.policy.summary import summary
+from saga_operator.policy.sweep import carry_out
 
 STACK = Path(".run")
 LOGIN_TIMEOUT = aiohttp.ClientTimeout(total=10)

@@ -13,7 +13,7 @@ from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api, CustomObj
 from kubernetes.aio.client.exceptions import ApiException
 
 from saga_operator.endpoint import ClusterUnavailable
-from saga_operator.orders import OrderServiceError
+from saga_operator.policy.orders import OrderServiceError
 from saga_operator.resource import GROUP, PLURAL, VERSION
 
 TOKEN_LABEL = ("sagashop.io/use", "order-token")

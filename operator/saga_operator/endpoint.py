@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from saga_operator.orders import Endpoint, OrderServiceError
+from saga_operator.policy.orders import Endpoint, OrderServiceError
 from saga_operator.spec import OrderServiceRef
 
 

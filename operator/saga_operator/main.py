@@ -117,7 +117,7 @@ async def run(settings: Settings) -> None:
         runtime = Runtime(
             cluster=await Cluster.connect(stack),
             session=await stack.enter_async_context(aiohttp.ClientSession()),
-            own_token=OwnToken(settings.order_token_file, settings.token_namespaces),
+            own_token=OwnToken(settings.order_token_file, settings.trusted_namespaces),
             metrics=Metrics(registry),
             heartbeat=Heartbeat(),
             book=StatusBook(),
@@ -133,14 +133,14 @@ async def serve(
     stop: asyncio.Event | None = None,
 ) -> None:
     kopf_settings = kopf.OperatorSettings()
-    kopf_settings.scanning.disabled = bool(settings.namespaces)
+    kopf_settings.scanning.disabled = bool(settings.watch_namespace)
     await kopf.operator(
         registry=REGISTRY,
         settings=kopf_settings,
         memo=runtime,
         standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        clusterwide=not settings.watch_namespace,
+        namespaces=settings.watch_namespace,
         liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
         ready_flag=ready,
         stop_flag=stop,
@@ -159,7 +159,7 @@ def _serve_metrics(port: int, registry: CollectorRegistry) -> Callable[[], None]
 
 
 def main() -> None:
-    settings = Settings.read(os.environ)
+    settings = Settings()
     kopf.configure(
         debug=settings.log_level == "debug",
         quiet=settings.log_level in {"warning", "error"},

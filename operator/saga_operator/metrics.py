@@ -5,8 +5,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from saga_operator.policy.policy import Outcome, Sweep
 from saga_operator.report import Report
-from saga_operator.sweep import Outcome, Sweep
 
 _MONITOR = ("namespace", "name")
 _CONDITION = {"True": 1, "False": 0, "Unknown": -1}

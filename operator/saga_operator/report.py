@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from saga_operator import conditions
-from saga_operator.conditions import Condition, Event, Status, timestamp
+from saga_operator.conditions import Condition, Event, Status
 from saga_operator.news import SUSPENDED, news
-from saga_operator.spec import Spec
-from saga_operator.sweep import (
+from saga_operator.policy.policy import (
     KUBERNETES_UNAVAILABLE,
     LISTED_AT_MOST,
     Action,
@@ -19,6 +18,8 @@ from saga_operator.sweep import (
     Sweep,
     delay_until_next,
 )
+from saga_operator.policy.summary import summary, timestamp
+from saga_operator.spec import Spec
 
 RECENT = 10
 _RESULTS = {
@@ -153,17 +154,6 @@ def _degraded(failures: int, threshold: int, sweep: Sweep) -> Condition:
         )
     why = sweep.failure.message if sweep.failure else "compensations fail"
     return Condition("Degraded", "True", "SweepsFailing", f"{failures} failed sweeps in a row: {why}")
-
-
-def summary(sweep: Sweep) -> str:
-    if not sweep.found:
-        return "no order is stale"
-    by_status = Counter(order.status for order in sweep.found)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
-    oldest = timestamp(min(order.state_since for order in sweep.found))
-    compensated = sweep.count(Outcome.COMPENSATED)
-    listed = f"{len(sweep.found)} stale ({counts}), the oldest since {oldest}"
-    return f"{listed}; {compensated} compensated, {sweep.deferred} deferred"
 
 
 def _counts(found: tuple[StaleOrder, ...], spec: Spec) -> dict[str, Any]:

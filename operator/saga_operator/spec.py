@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from saga_operator.durations import parse_duration
-from saga_operator.sweep import Action, Policy
+from saga_operator.policy.durations import parse_duration
+from saga_operator.policy.policy import Action, Policy
 
 LONGEST_TIMEOUT = timedelta(seconds=30)
 """One request may not hold up a sweep for longer, whatever the spec says: the heartbeat depends on it."""

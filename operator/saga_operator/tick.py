@@ -17,11 +17,12 @@ from saga_operator.conditions import Event
 from saga_operator.endpoint import ClusterUnavailable, OwnToken
 from saga_operator.memory import Heartbeat, StatusBook
 from saga_operator.metrics import Metrics
-from saga_operator.orders import OrderService, OrderServiceError
+from saga_operator.policy.orders import OrderService, OrderServiceError
+from saga_operator.policy.policy import KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
+from saga_operator.policy.summary import summary
+from saga_operator.policy.sweep import carry_out
 from saga_operator.report import Report, Seen
 from saga_operator.spec import Spec, parse_spec
-from saga_operator.sweep import KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
-from saga_operator.sweeping import carry_out
 
 LOG = logging.getLogger(__name__)
 
@@ -147,6 +148,6 @@ def _log(monitor: Monitor, sweep: Sweep) -> None:
     if sweep.failure is not None:
         LOG.warning("%s: sweep failed: %s: %s", monitor, sweep.failure.reason, sweep.failure.message)
     elif sweep.found:
-        LOG.info("%s: %s", monitor, report.summary(sweep))
+        LOG.info("%s: %s", monitor, summary(sweep))
     else:
         LOG.debug("%s: no order is stale", monitor)

@@ -12,7 +12,7 @@ from aiohttp import web
 from rich.console import Console
 from typer.testing import CliRunner
 
-from saga_operator.sweep import Policy
+from saga_operator.policy.policy import Policy
 from sagactl.sweep import Access, admin, sweep, sweep_and_tell, sweep_forever, sweep_once
 from tests.operator.order_service import TOKEN, FakeOrderService
 

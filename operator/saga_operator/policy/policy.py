@@ -1,7 +1,4 @@
-"""The policy of a sweep, pure: which stale orders to compensate, in which order, and when to look again.
-
-`sagactl sweep` decides with the same functions where there is no Kubernetes, so nothing here knows of either.
-"""
+"""Pure: which stale orders a sweep compensates, in which order, and when to look again."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from saga_operator.policy.policy import (
     Outcome,
     StaleOrder,
     Sweep,
-    delay_until_next,
+    pause_after,
 )
 from saga_operator.policy.summary import summary, timestamp
 from saga_operator.spec import Spec
@@ -71,7 +71,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
         now,
         {
             "lastSweepTime": timestamp(now),
-            "nextSweepTime": timestamp(now + delay_until_next(spec.interval, failures)),
+            "nextSweepTime": timestamp(now + pause_after(sweep, spec.interval, failures)),
             "lastHandledSweepRequest": seen.sweep_request,
             "consecutiveFailures": failures,
             "compensatedTotal": (seen.status.get("compensatedTotal") or 0) + sweep.count(Outcome.COMPENSATED),

@@ -56,7 +56,7 @@ def _policy(spec: Mapping[str, Any]) -> Policy:
         stale_after=parse_duration(spec.get("staleAfter", "5m")),
         pending_stale_after=None if pending is None else parse_duration(pending),
         action=Action(spec.get("action", Action.COMPENSATE)),
-        max_per_sweep=int(spec.get("maxPerSweep", 50)),
+        max_per_sweep=int(spec.get("maxPerSweep", 200)),
         dry_run=bool(spec.get("dryRun", False)),
     )
 

@@ -6,6 +6,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 LONGEST_BACK_OFF = timedelta(minutes=2)
+
+CATCH_UP = timedelta(seconds=1)
+"""The pause while orders are left over: after an outage they are thousands, and each holds stock."""
+
 FAILURES_IN_A_ROW = 3
 """After so many failed compensations in a row a sweep gives up: the service is ill, not the order."""
 
@@ -38,7 +42,7 @@ class Policy:
     stale_after: timedelta
     pending_stale_after: timedelta | None = None
     action: Action = Action.COMPENSATE
-    max_per_sweep: int = 50
+    max_per_sweep: int = 200
     dry_run: bool = False
 
     @property
@@ -124,6 +128,14 @@ def gives_up(attempts: Sequence[Attempt]) -> Failure | None:
         refused = last[-1].reason in REFUSALS
         return last[-1] if refused or len(last) == FAILURES_IN_A_ROW else None
     return None
+
+
+def pause_after(sweep: Sweep, interval: timedelta, consecutive_failures: int) -> timedelta:
+    """The pause until the next sweep: hardly any while a sweep that works leaves orders for a later one."""
+    left_over = sweep.deferred or len(sweep.found or ()) >= LISTED_AT_MOST
+    if sweep.succeeded and sweep.attempts and left_over:
+        return min(interval, CATCH_UP)
+    return delay_until_next(interval, consecutive_failures)
 
 
 def delay_until_next(interval: timedelta, consecutive_failures: int) -> timedelta:

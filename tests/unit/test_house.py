@@ -3,8 +3,11 @@
 import ast
 import inspect
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,9 @@ SERVICES = sorted(
 IN_EVERY_SERVICE = {"__init__.py", "main.py", "settings.py", "api.py", "domain.py"}
 # Where databases are asked beside queries.py.
 ASK_THEMSELVES = {"order/metrics.py"}
+OURS = {"services", "saga_operator", "sagactl"}
+# Folder -> the groups of dependencies that its images have beside what all have.
+GROUPS = {"services": ("auth", "order"), "operator": ("operator",), "sagactl": ("sagactl",)}
 
 
 def listed() -> set[str]:
@@ -90,3 +96,36 @@ def test_queries_alone_ask_the_database(service: str) -> None:
         if ast.unparse(node.value).endswith("store")
     }
     assert found - ASK_THEMSELVES - {f"{service}/queries.py"} == set()
+
+
+@pytest.mark.parametrize("folder", GROUPS)
+def test_every_package_that_is_imported_is_declared(folder: str) -> None:
+    """What only comes along with another package may leave with it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    requirements = [
+        *project["project"]["dependencies"],
+        *(each for g in GROUPS[folder] for each in groups[g]),
+    ]
+    declared = {normalized(re.split(r"[\[<>=]", requirement)[0]) for requirement in requirements}
+    provider = packages_distributions()
+    imported = {
+        normalized(provider[name][0])
+        for module in (ROOT / folder).rglob("*.py")
+        for name in imports(module)
+        if name not in sys.stdlib_module_names | OURS
+    }
+    assert imported - declared == set()
+
+
+def imports(module: Path) -> Iterator[str]:
+    """The packages that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+def normalized(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -20,12 +20,13 @@ cluster-check: ; @cd dev/cluster && export CGO_ENABLED=0 GOFLAGS=-trimpath && te
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 
-.PHONY: lint format test unit bench chart-test e2e
+.PHONY: lint chart-lint format test unit bench chart-test e2e
 
-lint: setup ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck
+lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, chart-lint
+chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
 test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
-chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render, validate and lint every chart
+chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render and validate every chart
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

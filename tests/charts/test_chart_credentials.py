@@ -8,20 +8,10 @@ from typing import Any
 import pytest
 import typer
 
+from dev.helm import ROOT
 from sagactl import provision
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
-from tests.charts.rendering import (
-    CASES,
-    CHARTS,
-    NAMES,
-    ROOT,
-    SERVICES,
-    UMBRELLA,
-    named,
-    of_kind,
-    pods,
-    render,
-)
+from tests.charts.rendering import CASES, CHARTS, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render
 
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from charts import document
-from tests.charts.rendering import ALONE, CHARTS, ROOT, UMBRELLA
+from dev.helm import ROOT
+from tests.charts.rendering import ALONE, CHARTS, UMBRELLA
 
 everything = pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda chart: chart.name)
 

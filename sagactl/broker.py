@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aio_pika
 import aiohttp
 from yarl import URL
 
+from sagactl.unrest import Unrest, Waiting
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
@@ -87,30 +89,55 @@ def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
     return "broker", reason, int(latest.get("count", 0)), since
 
 
-async def waiting(management_url: str) -> Mapping[str, int]:
-    """Messages, unacknowledged ones included, in our queues and retry queues; without the dead letters.
+class Queues(NamedTuple):
+    """What the management API tells of our queues, the dead letters left out."""
+
+    vhost: str
+    seen: frozenset[str]
+    waiting: Unrest
+
+
+def vhost_of(amqp_url: str) -> str:
+    """`/` unless the URL's path names another."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+async def queues(management_url: str, vhost: str) -> Queues:
+    """Messages, unacknowledged ones included, in our queues and retry queues.
 
     Raises BrokerError where the management API does not answer.
     """
     parts = urlsplit(management_url)
     login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
-    place = parts.netloc.rpartition("@")[2]
-    url = URL(f"{parts.scheme}://{place}{parts.path.rstrip('/')}/api/queues/%2F", encoded=True)
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    url = URL(f"{place}/api/queues/{quote(vhost, safe='')}", encoded=True)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
             session.get(url, headers={"Authorization": login}) as response,
         ):
+            if response.status == HTTPStatus.NOT_FOUND:
+                raise BrokerError(f"the broker has no vhost {vhost}, or does not show it to this user")
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
-            queues = await response.json()
+            listed = await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise BrokerError(
             f"the management API does not answer: {str(error) or type(error).__name__}"
         ) from error
+    ours = [queue for queue in listed if queue["name"] in LIVE]
+    found = {queue["name"]: _waiting(queue) for queue in sorted(ours, key=itemgetter("name"))}
+    return Queues(
+        vhost, frozenset(found), {name: waiting for name, waiting in found.items() if waiting.number}
+    )
+
+
+def _waiting(queue: Mapping[str, Any]) -> Waiting:
+    """A queue moves when its consumer acknowledges; a retry queue has none, and moves when it is fed."""
     # A queue whose statistics have not been gathered yet is not known to be empty.
-    counts = {queue["name"]: queue.get("messages", 1) for queue in queues}
-    return {name: counts[name] for name in sorted(LIVE & counts.keys()) if counts[name]}
+    count = queue.get("messages", 1)
+    moves = "ack" if queue["name"] in QUEUES else "publish"
+    return Waiting(count, frozenset({f"{moves} {(queue.get('message_stats') or {}).get(moves, 0)}"}))
 
 
 @asynccontextmanager

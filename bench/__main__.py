@@ -132,7 +132,7 @@ async def bench(directory: Path, orders: int, clients: int, result: Path) -> boo
     report.show(console, phases)
     by_name = {phase.name: phase for phase in phases}
     ratio = by_name["direct"].settled_per_second / by_name["ungrouped"].settled_per_second
-    console.print(f"group commit: {ratio:.1f} times the orders of a transaction a message")
+    console.print(f"group commit: {ratio:.1f} times the orders of one transaction per message")
     document = {
         "machine": report.machine(),
         **{name: by_name[name].to_json() for name in ("gateway", "direct", "ungrouped")},

@@ -63,7 +63,7 @@ def read(file: Path) -> Value:
     return _value((), yaml.compose(text), yaml.safe_load(text), text.splitlines())
 
 
-def _value(path: tuple[str, ...], node: yaml.Node | None, default: Any, lines: list[str]) -> Value:  # noqa: ANN401
+def _value(path: tuple[str, ...], node: yaml.Node | None, default: Any, lines: list[str]) -> Value:  # noqa: ANN401 - any YAML
     if not isinstance(node, yaml.MappingNode):
         return Value(path, {} if node is None else default, children=() if node is None else None)
     children = []

@@ -193,7 +193,7 @@ class Redis:
 
 @dataclass(frozen=True)
 class Given:
-    """A server of the user's own: taken as it is, with the credentials in its URL for everyone."""
+    """A server that the user brings: used as it is, by all services with the credentials of its URL."""
 
     url: str
     management_url: str = ""

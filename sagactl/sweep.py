@@ -28,7 +28,7 @@ STACK = Path(".run")
 NEVER = "never"
 LOGIN_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _MARGIN = timedelta(seconds=60)
-"""A token is renewed so long before it expires: a sweep must not outlive it."""
+"""A token is renewed this long before it expires: a sweep must not outlive it."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     max_per_sweep: Annotated[
         int, typer.Option("--max", min=1, max=1000, help="Compensate at most this many per sweep.")
     ] = 200,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002 - an option
     order_url: Annotated[str | None, typer.Option(envvar="ORDER_URL", help="The order service.")] = None,
     token: Annotated[str | None, typer.Option(envvar="ORDER_TOKEN", help="An administrator's token.")] = None,
     gateway: Annotated[

@@ -17,7 +17,7 @@ from saga_operator.policy.orders import OrderServiceError
 from saga_operator.resource import GROUP, PLURAL, VERSION
 
 TOKEN_LABEL = ("sagashop.io/use", "order-token")
-"""A Secret is sent as a bearer token only if its owner says so: else whoever may write a SagaMonitor could
+"""A Secret is sent as a bearer token only if its owner says so: else each writer of a SagaMonitor could
 have any Secret of the namespace sent to an address of their own."""
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ class Cluster:
         """By the pod's service account, or by KUBECONFIG outside of a cluster."""
         configuration = Configuration()
         try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes has no types
         except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes has no types
         return cls(await stack.enter_async_context(ApiClient(configuration)))
 
     async def serves_sagamonitors(self) -> bool:

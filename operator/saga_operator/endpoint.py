@@ -1,7 +1,7 @@
 """From `spec.orderService` to an address and a token; and who may be sent the operator's own token.
 
 The operator's token opens the order service's admin API, so it goes only to a Service in a namespace that
-the operator's owner trusts. Everything else brings a token of its own, or whoever may write a SagaMonitor
+the operator's owner trusts. Everything else brings a token of its own, or each writer of a SagaMonitor
 could collect the operator's.
 """
 

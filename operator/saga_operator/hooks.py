@@ -19,7 +19,7 @@ from kubernetes.client.exceptions import ApiException
 
 from saga_operator.resource import FINALIZER, GROUP, PLURAL, VERSION
 
-PATIENCE: Final = 60.0
+PATIENCE_SECONDS: Final = 60.0
 """Seconds to wait for one thing to happen."""
 
 
@@ -54,7 +54,7 @@ def release(namespace: str, deployment: str, own: str, *, everywhere: bool) -> N
     try:
         _await("the release's SagaMonitors to go", lambda: not list(_monitors(namespace, own)))
     except StillThereError as error:
-        print(f"{error}: the operator did not let go of them, so this does")  # noqa: T201 - a job's log
+        print(f"{error}: the operator did not remove its finalizer, so this job does")  # noqa: T201 - a job's log
     _stop(namespace, deployment)
     for monitor in _monitors(None if everywhere else namespace):
         kept = [entry for entry in monitor["metadata"].get("finalizers", ()) if entry != FINALIZER]
@@ -107,10 +107,10 @@ def _ignore_missing(call: Callable[..., Any], *arguments: Any, **options: Any) -
 
 
 def _await(what: str, happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE_SECONDS
     while not happened():
         if time.monotonic() > end:
-            raise StillThereError(f"waited {PATIENCE:g} s for {what}")
+            raise StillThereError(f"waited {PATIENCE_SECONDS:g} s for {what}")
         time.sleep(0.5)
 
 

@@ -36,7 +36,7 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN40
     settings.posting.reporting_component = "saga-operator"
     settings.posting.reporting_instance = os.environ.get("HOSTNAME", "saga-operator")
     settings.posting.event_name_prefix = "sagamonitor-"
-    # Without them a connection that died silently is watched for ever (the first) or too long (the second).
+    # Without them a connection that died silently is watched forever (the first) or too long (the second).
     settings.watching.server_timeout = 240
     settings.watching.client_timeout = 300
     settings.watching.connect_timeout = 10
@@ -53,7 +53,7 @@ async def await_the_resource(memo: Runtime, **_: Any) -> None:  # noqa: ANN401 -
     try:
         served = await memo.cluster.serves_sagamonitors()
     except ClusterUnavailable as error:
-        raise kopf.TemporaryError(f"the Kubernetes API is away: {error}", delay=TICK) from error
+        raise kopf.TemporaryError(f"the Kubernetes API is unavailable: {error}", delay=TICK) from error
     if not served:
         raise kopf.TemporaryError(f"{PLURAL}.{GROUP} is not served: is the CRD installed?", delay=TICK)
 
@@ -88,7 +88,7 @@ async def watch_over(
     body: kopf.Body,
     memo: Runtime,
     stopped: kopf.DaemonStopped | None = None,
-    **_: Any,  # noqa: ANN401
+    **_: Any,  # noqa: ANN401 - kopf's protocol
 ) -> None:
     def keep_on() -> bool:
         return not stopped and not body.spec.get("suspend")  # the body is live

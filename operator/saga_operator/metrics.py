@@ -70,7 +70,7 @@ class Metrics:
         self._set_stale(monitor, report.status)
 
     def forget(self, namespace: str, name: str) -> None:
-        """Drop a deleted monitor's series, which would look alive for ever."""
+        """Drop a deleted monitor's series, which would look alive forever."""
         for metric in vars(self).values():
             metric.remove_by_labels({"namespace": namespace, "name": name})
 

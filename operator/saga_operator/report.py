@@ -157,7 +157,7 @@ def _degraded(failures: int, threshold: int, sweep: Sweep) -> Condition:
 
 
 def _counts(found: tuple[StaleOrder, ...], spec: Spec) -> dict[str, Any]:
-    """`LISTED_AT_MOST` of a status means at least so many."""
+    """`LISTED_AT_MOST` of a status means at least that many."""
     by_status = Counter(order.status for order in found)
     pending = None if spec.policy.pending_stale_after is None else min(by_status["PENDING"], LISTED_AT_MOST)
     oldest = timestamp(min(order.state_since for order in found)) if found else None
@@ -179,7 +179,7 @@ def _last_sweep(sweep: Sweep) -> dict[str, int]:
 
 
 def _recent(seen: Seen, sweep: Sweep) -> list[dict[str, str]]:
-    """Newest first, one entry an order, this sweep's failures ahead: the next plan puts those last."""
+    """Newest first, one entry per order, this sweep's failures ahead: the next plan puts those last."""
     attempted = sorted(
         (a for a in reversed(sweep.attempts) if a.outcome in _RESULTS),
         key=lambda a: a.outcome is not Outcome.FAILED,

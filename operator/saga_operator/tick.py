@@ -1,7 +1,7 @@
 """One tick of one monitor: beat the heart, sweep when it is time, and show what happened.
 
 A tick raises nothing that is expected to happen. An error that left a kopf timer would put it off or, as
-PermanentError, end it for ever; the conditions tell instead.
+PermanentError, end it forever; the conditions tell instead.
 """
 
 import logging
@@ -35,7 +35,7 @@ class Cluster(endpoint.Cluster, Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What the handlers work with; one an operator."""
+    """What the handlers work with; one per operator."""
 
     cluster: Cluster
     session: aiohttp.ClientSession
@@ -115,7 +115,7 @@ async def _sweep(
 
 
 async def _save(runtime: Runtime, monitor: Monitor) -> None:
-    """Write what is not written yet; while the Kubernetes API is away the next tick tries again."""
+    """Write what is not written yet; while the Kubernetes API is unavailable the next tick tries again."""
     status = runtime.book.unsaved(monitor.uid)
     if status is None:
         return

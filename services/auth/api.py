@@ -19,9 +19,9 @@ from services.shared.http.app import Caller
 from services.shared.http.auth import Unauthenticated
 
 SECRET_BYTES: Final = 32
-# A copy in a cache is not what anybody wants.
+# Tokens must not stay in a cache.
 NO_STORE: Final = {"Cache-Control": "no-store"}
-# Shorter than verifiers remember them themselves.
+# Shorter than the time for which verifiers remember the keys.
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
 WRONG: Final = "the e-mail address or the password is wrong"
 
@@ -94,7 +94,7 @@ async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Sess
         raise Unauthenticated(f"the refresh token is {outcome}: log in")
     user = await desk.accounts.user(family.user_id)
     if user is None:
-        raise Unauthenticated("the account is gone")
+        raise Unauthenticated("the account does not exist any more")
     response.headers.update(NO_STORE)
     return _session(desk, user, f"{family_id}.{successor}")
 
@@ -110,7 +110,7 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
 async def me(caller: Caller, desk: TheDesk) -> Account:
     user = await desk.accounts.user(caller.id)
     if user is None:
-        raise Unauthenticated("the account is gone")
+        raise Unauthenticated("the account does not exist any more")
     return _account(user)
 
 

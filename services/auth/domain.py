@@ -11,7 +11,7 @@ import msgspec
 from services.shared.contract.decisions import Aggregate
 
 ACCESS_TTL: Final = timedelta(minutes=15)
-# A refresh token that is not used for so long ends; and so does its whole family, used or not, at last.
+# An unused refresh token expires after REFRESH_IDLE; its family expires after REFRESH_LONGEST, used or not.
 REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
 # NIST SP 800-63B asks for 8 characters at least, room for 64, and no rules about which.
@@ -57,7 +57,7 @@ def check_password(password: str, email: str) -> None:
     if len(password) not in PASSWORD_LENGTHS:
         raise ValueError(f"a password has {shortest} to {longest} characters, this one has {len(password)}")
     if password.casefold() == email.casefold():
-        raise ValueError("the e-mail address is no password")
+        raise ValueError("the password must not be the e-mail address")
 
 
 def claims(user: User, now: datetime, issuer: str, audience: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def begin(id_: str, user_id: str, secret: str, now: datetime) -> Family:
 def use(family: Family, secret: str, successor: str, now: datetime) -> tuple[Family, Use]:
     """Take `secret` for `successor`, if it is the one that counts.
 
-    Whoever knows the family but not its latest secret holds an older token: it revokes them all.
+    A caller who knows the family but not its latest secret holds an older token: all are revoked.
     """
     if family.revoked:
         return family, Use.REVOKED

@@ -37,20 +37,20 @@ class KeyRing:
         return bool(self._keys)
 
     async def published(self) -> bytes:
-        """The JSON Web Key Set of all keys whose tokens may be about. Raise KeysUnavailable without any."""
+        """Return the JSON Web Key Set of all keys whose tokens may be in use. Raise KeysUnavailable."""
         if not self._keys:
             raise KeysUnavailable("the signing keys are not loaded yet")
         return self._document
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """An access token that says `claims`. Raise KeysUnavailable when there is no key yet."""
+        """Return an access token with these claims. Raise KeysUnavailable when there is no key yet."""
         if not self._keys:
             raise KeysUnavailable("the signing keys are not loaded yet")
         key = self._private[self._rotation.signing(self._keys, self._clock.now()).id]
         return jwt.encode({"alg": ALGORITHMS[0], "kid": key.kid}, dict(claims), key)
 
     async def turn(self) -> None:
-        """Load the keys, make the next one when it is due, take back those that are outdated."""
+        """Load the keys, make the next one when it is due, remove those that are outdated."""
         keys = await self._stored.all()
         if self._rotation.is_due(keys, self._clock.now()):
             await self._make(next_id(keys))
@@ -58,7 +58,7 @@ class KeyRing:
         outdated = self._rotation.outdated(keys, self._clock.now())
         if outdated:
             await self._stored.remove(outdated)
-            log.info("signing keys taken back: %s", [key.jwk["kid"] for key in outdated])
+            log.info("removed outdated signing keys: %s", [key.jwk["kid"] for key in outdated])
         self._take([key for key in keys if key not in outdated])
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class KeyRing:
             try:
                 await self.turn()
             except PyMongoError as error:
-                log.warning("the signing keys stay as they are: %s", error)
+                log.warning("the signing keys could not be read, the known ones stay: %s", error)
 
     async def _make(self, id_: str) -> None:
         made = await asyncio.to_thread(RSAKey.generate_key, KEY_BITS, auto_kid=True)

@@ -24,7 +24,7 @@ Stored = TypeVar("Stored", bound=Aggregate)
 
 
 class EmailTaken(Refused):
-    """There is an account of this address."""
+    """An account has this address already."""
 
 
 class Accounts:
@@ -39,11 +39,11 @@ class Accounts:
         return None if document is None else from_document(User, document)
 
     async def add(self, user: User) -> None:
-        """Raise EmailTaken when there is one already."""
+        """Raise EmailTaken when an account has the address already."""
         try:
             await self._store.collection(User).insert_one(to_document(user))
         except DuplicateKeyError:
-            raise EmailTaken("there is an account with this e-mail address: log in") from None
+            raise EmailTaken("an account with this e-mail address exists already: log in") from None
 
     async def set_password(self, user: User, password_hash: str, roles: Sequence[str]) -> None:
         change = {"$set": {"passwordHash": password_hash, "roles": list(roles)}, "$inc": {"version": 1}}
@@ -55,7 +55,7 @@ class Accounts:
     async def use(
         self, family_id: str, decide: Callable[[Family], tuple[Family, Use]]
     ) -> tuple[Family, Use] | None:
-        """Apply a rule to a family, as if there were no other replica. None when there is no such family."""
+        """Apply a rule to a family, whatever other replicas do. Return None for an unknown family."""
         while (family := await self._store.get(Family, family_id)) is not None:
             changed, outcome = decide(family)
             if changed == family or await self._replace(family, changed):
@@ -68,7 +68,7 @@ class Accounts:
         )
 
     async def _replace(self, old: Stored, new: Stored) -> bool:
-        """Whether nobody else was first."""
+        """Return whether the stored version was still `old`."""
         document = to_document(msgspec.structs.replace(new, version=old.version + 1))
         replaced = await self._store.collection(type(old)).replace_one(
             {"_id": old.id, "version": old.version}, document

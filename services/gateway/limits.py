@@ -15,7 +15,7 @@ _DIGEST_BYTES: Final = 12
 
 
 class Budget(NamedTuple):
-    """So many requests a window for whoever the key stands for."""
+    """How many requests per window the holder of the key may make."""
 
     key: str
     limit: int

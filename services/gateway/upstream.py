@@ -56,9 +56,13 @@ class Upstream(NamedTuple):
         try:
             await self._answer(call, receive, send)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.service} is away", RETRY_AFTER)
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the {self.service} service is unavailable", RETRY_AFTER
+            )
         except TimeoutError:
-            return problem(HTTPStatus.GATEWAY_TIMEOUT, f"{self.service} takes too long", RETRY_AFTER)
+            return problem(
+                HTTPStatus.GATEWAY_TIMEOUT, f"the {self.service} service takes too long", RETRY_AFTER
+            )
         except aiohttp.ClientError as error:
             log.warning("%s broke off: %r", self.service, error)
             detail = f"{self.service} broke off, and may have done what was asked"
@@ -102,7 +106,7 @@ async def _relay(
         async for chunk in answer.content.iter_any():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except aiohttp.ClientError as error:
-        # Whoever reads events connects again. Any other body would look whole: the connection has to break.
+        # A reader of events connects again. Any other body would look complete: the connection has to break.
         if not over.done() and answer.content_type != _EVENTS:
             raise Truncated(f"{answer.url.path}: {error!r}") from error
     finally:

@@ -18,6 +18,6 @@ async def list_notifications(
     _: Admin,
     engine: TheEngine,
 ) -> NotificationList:
-    """All of an order, the oldest first: an order has a handful."""
+    """All notifications about an order, the oldest first. There are few per order, so there are no pages."""
     notifications = await queries.of_order(engine.store, order_id)
     return NotificationList(items=[NotificationView.model_validate(each) for each in notifications])

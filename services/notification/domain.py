@@ -1,4 +1,4 @@
-"""What customers are told: one notification an event, recorded as it would be sent. Mail comes later."""
+"""What customers are told: one notification per event, recorded as it would be sent. Mail comes later."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime

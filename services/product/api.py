@@ -122,7 +122,7 @@ async def _existing(catalogue: Catalogue, product_id: str) -> Product:
 
 
 async def _price(catalogue: Catalogue, product_id: str, amount: Decimal, currency: str | None) -> Price:
-    """In the currency that the product has, unless told otherwise."""
+    """The price in `currency`, by default in the currency that the product has."""
     currency = currency or (await _existing(catalogue, product_id)).currency
     with _unprocessable():
         return Price(money.to_minor(amount, currency), currency)
@@ -142,7 +142,7 @@ def _cursor(text: str) -> Cursor:
 
 @contextmanager
 def _unprocessable() -> Iterator[None]:
-    """What is wrong with a value becomes a problem for whoever sent it."""
+    """A ValueError becomes a 422 that says what is wrong with the value."""
     try:
         yield
     except ValueError as error:

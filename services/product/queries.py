@@ -1,7 +1,7 @@
 """Every query of the catalogue. Single products come from Redis, where it has them.
 
-Redis may be away (reads are only slower) and may be stale, for as long as `FRESH_SECONDS`: a reader that
-was overtaken by a change can put back what the change removed.
+Redis may be unavailable (reads are slower then) and stale for up to `FRESH_SECONDS`: a reader that was
+overtaken by a change can put back what the change removed.
 """
 
 import base64
@@ -134,7 +134,7 @@ class Catalogue:
 
     def _pause(self, error: Exception) -> None:
         self._paused_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("Redis is away, products are read from the database alone: %s", error)
+        log.warning("Redis is unavailable, products are read from the database alone: %s", error)
 
 
 def _name(id_: str) -> str:

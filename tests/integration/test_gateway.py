@@ -218,7 +218,7 @@ async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
     async with gateway(room, issuer, echo, order_url=NOWHERE) as client:
         answer = await client.get("/api/orders", headers=issuer.headers("ada"))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert answer.json()["detail"] == "order is away"
+        assert answer.json()["detail"] == "the order service is unavailable"
         readiness = await client.get("/readyz")
         assert (readiness.status_code, readiness.text) == (200, "degraded: away: order")
 

@@ -11,13 +11,13 @@ CATCH_UP = timedelta(seconds=1)
 """The pause while orders are left over: after an outage they are thousands, and each holds stock."""
 
 FAILURES_IN_A_ROW = 3
-"""After so many failed compensations in a row a sweep gives up: the service is ill, not the order."""
+"""A sweep gives up after this many failed compensations in a row: the service is ill, not the order."""
 
 REFUSALS = frozenset({"Unauthorized", "Forbidden"})
 """Reasons that hold for every order alike."""
 
 KUBERNETES_UNAVAILABLE = "KubernetesUnavailable"
-"""The reason that says nothing of the order service."""
+"""The reason that says nothing about the order service."""
 
 LISTED_AT_MOST = 1000
 """What one listing asks for, so that the count of stale orders is honest far beyond `max_per_sweep`."""
@@ -112,7 +112,7 @@ class Sweep:
 
 
 def plan(found: Iterable[StaleOrder], policy: Policy, failed_before: Collection[str] = ()) -> Plan:
-    """Oldest first, at most `max_per_sweep`; those that failed last time go last, lest they block others."""
+    """Oldest first, at most `max_per_sweep`; those that failed last time go last, and so block no others."""
     distinct = {order.order_id: order for order in found if order.status in policy.limits}
     queue = sorted(distinct.values(), key=lambda o: (o.order_id in failed_before, o.state_since, o.order_id))
     if policy.action is Action.ALERT:

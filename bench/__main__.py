@@ -23,7 +23,7 @@ from bench.load import Load, drive
 from bench.report import Measured
 from bench.traces import collector
 from dev.stack import Stack
-from sagactl.check import check_stack
+from sagactl.oncall.check import check_stack
 
 CUSTOMERS: Final = 8
 PRODUCTS: Final = 20

@@ -13,13 +13,15 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
-from sagactl import broker, provision, smoke, sweep
-from sagactl.broker import BrokerError
-from sagactl.check import QUIET_SECONDS, Access, Expected, Known, check, show
-from sagactl.invariants import Invariant
-from sagactl.look import STILL_SECONDS
-from sagactl.redrive import redrive
-from sagactl.screen import masked, printable
+from sagactl.oncall import broker, sweep
+from sagactl.oncall.broker import BrokerError
+from sagactl.oncall.check import QUIET_SECONDS, Access, Expected, Known, check, show
+from sagactl.oncall.invariants import Invariant
+from sagactl.oncall.look import STILL_SECONDS
+from sagactl.oncall.redrive import redrive
+from sagactl.oncall.screen import masked, printable
+from sagactl.provision import accounts
+from sagactl.smoke import purchase
 
 SECRETS_DIR: Final = "SECRETS_DIR"
 URLS: Final = ("MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL")
@@ -32,9 +34,9 @@ app = typer.Typer(
 )
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters.")
 app.add_typer(dlq, name="dlq")
-app.add_typer(provision.app, name="provision")
+app.add_typer(accounts.app, name="provision")
 app.command("sweep")(sweep.sweep)
-app.command("smoke")(smoke.smoke)
+app.command("smoke")(purchase.smoke)
 console = Console()
 # Progress goes to standard error, so that it does not get into a pipe.
 aside = Console(stderr=True)

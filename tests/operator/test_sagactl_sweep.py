@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from saga_operator.policy.policy import Policy
-from sagactl.sweep import Access, admin, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
+from sagactl.oncall.sweep import Access, admin, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
 from tests.operator.order_service import TOKEN, FakeOrderService
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from dev.stack import Stack
-from sagactl.check import Access, Expected, Known, check
-from sagactl.invariants import Invariant
+from sagactl.oncall.check import Access, Expected, Known, check
+from sagactl.oncall.invariants import Invariant
 from tests.integration.room import eventually
 from tests.integration.saga.traces import Traces
 

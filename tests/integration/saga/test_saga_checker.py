@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sagactl import broker
-from sagactl.check import Access, Expected, Known, Report, check
-from sagactl.invariants import Invariant
+from sagactl.oncall import broker
+from sagactl.oncall.check import Access, Expected, Known, Report, check
+from sagactl.oncall.invariants import Invariant
 from tests.integration.saga.shop import REPOSITORY, Json, Shop, new_id
 
 # What to break (database, collection, change), and who finds it. All of an order that was paid; `order` and

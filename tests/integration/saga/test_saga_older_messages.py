@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from sagactl.check import Known
+from sagactl.oncall.check import Known
 from tests.integration.saga.shop import Shop, ids
 from tests.unit.shared import older_messages as older
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sagactl.broker import vhost_of
-from sagactl.check import Known
-from sagactl.invariants import Invariant
+from sagactl.oncall.broker import vhost_of
+from sagactl.oncall.check import Known
+from sagactl.oncall.invariants import Invariant
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from sagactl import invariants
-from sagactl.invariants import Case, Held, Invariant
+from sagactl.oncall import invariants
+from sagactl.oncall.invariants import Case, Held, Invariant
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
 from services.notification.domain import Notification

@@ -4,8 +4,8 @@ import asyncio
 
 from msgspec import structs
 
-from sagactl.invariants import Case
-from sagactl.look import Suspects
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.look import Suspects
 from tests.unit.order.examples import CONFIRMED
 from tests.unit.sagactl.test_invariants import PAID
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagactl.unrest import Waiting, standing
+from sagactl.oncall.unrest import Waiting, standing
 
 MARKS = st.frozensets(st.sampled_from("abcdef"))
 UNREST = st.dictionaries(

@@ -14,11 +14,11 @@ from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
-from sagactl import broker
-from sagactl.books import Books
-from sagactl.invariants import TITLES, Finding, Invariant
-from sagactl.look import STILL_SECONDS, Shop, examine, look_again, rest
-from sagactl.screen import printable
+from sagactl.oncall import broker
+from sagactl.oncall.books import Books
+from sagactl.oncall.invariants import TITLES, Finding, Invariant
+from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
+from sagactl.oncall.screen import printable
 from services.shared.contract.events import PUBLISHES
 
 # The broker's statistics lag behind: empty is what was so for longer than the second between two of them

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from sagactl import broker, invariants
-from sagactl.books import Books
-from sagactl.invariants import Case, Finding, Held, Invariant
-from sagactl.unrest import Unrest, standing
+from sagactl.oncall import broker, invariants
+from sagactl.oncall.books import Books
+from sagactl.oncall.invariants import Case, Finding, Held, Invariant
+from sagactl.oncall.unrest import Unrest, standing
 
 POLL_SECONDS: Final = 0.5
 # Longer than a saga takes on a busy day.

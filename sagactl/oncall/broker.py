@@ -12,7 +12,7 @@ import aio_pika
 import aiohttp
 from yarl import URL
 
-from sagactl.unrest import Unrest, Waiting
+from sagactl.oncall.unrest import Unrest, Waiting
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT

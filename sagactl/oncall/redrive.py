@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import aio_pika
 
-from sagactl import broker
+from sagactl.oncall import broker
 from services.shared.contract import topology
 from services.shared.engine.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE
 from services.shared.engine.life import INBOX_DAYS

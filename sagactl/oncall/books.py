@@ -10,8 +10,8 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from sagactl.invariants import Case, Held, tally
-from sagactl.unrest import Waiting
+from sagactl.oncall.invariants import Case, Held, tally
+from sagactl.oncall.unrest import Waiting
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification

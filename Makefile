@@ -1,4 +1,4 @@
-# One line a target; what it does is in the folder that it names.
+# One line per target; what it does is in the folder that it names.
 .DEFAULT_GOAL := help
 PYTHON_OF := .venv/bin/python
 

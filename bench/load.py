@@ -24,7 +24,7 @@ class Load(NamedTuple):
 
     orders: int
     clients: int
-    # Orders a second offered; 0 is as many as the clients manage.
+    # Orders offered per second; 0 is as many as the clients manage.
     rate: float = 0
 
 

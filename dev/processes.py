@@ -128,7 +128,7 @@ def _alive(process: psutil.Process) -> bool:
     if isinstance(process, psutil.Popen):
         return process.poll() is None  # reaps it
     try:
-        # A stranger's child may wait long to be reaped, in a container whose first process is no init.
+        # In a container without an init process, another program's child may wait long to be reaped.
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

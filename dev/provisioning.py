@@ -38,7 +38,7 @@ class Provision:
 def provisions(
     mongodb: MongoDB | Given, rabbitmq: RabbitMQ | Given, credentials: Credentials
 ) -> Sequence[Provision]:
-    """None for servers of the user's own: those have the users that their URLs name."""
+    """Servers that the user brings need none: they have the users that their URLs name."""
     contents, needed = _contents(credentials), []
     if isinstance(mongodb, MongoDB):
         make = partial(accounts.provision_mongodb, mongodb.url, credentials.of(accounts.DATABASE_USERS))

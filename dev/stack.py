@@ -29,7 +29,7 @@ SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
 
 
 class NotReadyError(RuntimeError):
-    """A process runs and does not get ready."""
+    """A process runs and does not become ready."""
 
 
 class Stack:

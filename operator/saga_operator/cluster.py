@@ -46,7 +46,7 @@ class Cluster:
         return listed is not None and any(resource.name == PLURAL for resource in listed.resources)
 
     async def service_port(self, namespace: str, name: str, port: str) -> int:
-        """Return the number of a Service's named port. An ExternalName leads out of the cluster: refused."""
+        """Return the number of a Service's named port. Refuse an ExternalName, which leads elsewhere."""
         service = await _found(self._core.read_namespaced_service(name, namespace, _request_timeout=_TIMEOUT))
         if service is None:
             raise OrderServiceError("ServiceNotFound", f"Service {name} does not exist")
@@ -71,7 +71,7 @@ class Cluster:
             raise OrderServiceError("TokenUnavailable", f"Secret {name} has no token under {key}") from error
 
     async def write_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> bool:
-        """Return whether the resource is still there."""
+        """Return whether the resource still exists."""
         patched = self._custom.patch_namespaced_custom_object_status(
             GROUP,
             VERSION,
@@ -86,7 +86,7 @@ class Cluster:
 
 
 async def _found(answer: Awaitable[T]) -> T | None:
-    """None where the object does not exist. Raise ClusterUnavailable where it could not be told."""
+    """Return None where the object does not exist. Raise ClusterUnavailable where that is unknown."""
     try:
         return await answer
     except ApiException as error:

@@ -24,7 +24,7 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 class StillThereError(RuntimeError):
-    """What should have gone, or come, has not."""
+    """An object that should have gone, or come, has not."""
 
 
 def apply_crd(file: Path) -> None:
@@ -48,7 +48,7 @@ def apply_crd(file: Path) -> None:
 
 
 def release(namespace: str, deployment: str, own: str, *, everywhere: bool) -> None:
-    """Leave no SagaMonitor that waits for an operator. `own` selects those to delete, by label."""
+    """Leave no SagaMonitor that waits for an operator. `own` is the label selector of those to delete."""
     for monitor in _monitors(namespace, own):
         _ignore_missing(_custom().delete_namespaced_custom_object, *_address(monitor))
     try:

@@ -29,7 +29,7 @@ REGISTRY = kopf.OperatorRegistry()
 
 @kopf.on.startup(registry=REGISTRY)
 def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
-    """Names of our own, so that another kopf operator on the same objects shares nothing with us."""
+    """Use names of our own, so that another kopf operator on the same objects shares nothing with us."""
     settings.persistence.finalizer = FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=ANNOTATIONS)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=ANNOTATIONS)
@@ -42,7 +42,7 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN40
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = None  # the kubelet does that, and sooner
-    # A sweep in progress stops after the order in hand; it is given that long before it is polled for.
+    # A sweep in progress stops after the current order; it gets this long before kopf begins to poll for it.
     settings.background.instant_exit_timeout = 5
     settings.background.cancellation_polling = 2
 

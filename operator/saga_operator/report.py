@@ -85,7 +85,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
 
 
 def suspended(seen: Seen, now: datetime) -> Report:
-    """Ready, as asked for; of the rest nothing is known, and so nothing has recovered either."""
+    """Report Ready, as asked for. Nothing is known about the rest, so nothing has recovered either."""
     message = "sweeps are suspended by spec.suspend"
     judged = _all(SUSPENDED, message, ready="True", degraded="Unknown")
     return _report(seen, judged, now, {"nextSweepTime": None, "consecutiveFailures": 0})
@@ -134,7 +134,7 @@ def _reachable(sweep: Sweep) -> Condition:
 
 
 def _stale(seen: Seen, sweep: Sweep) -> Condition:
-    """Where nothing could be listed, what was last known stays."""
+    """Judge what was listed; where nothing could be listed, the last known state stays."""
     if sweep.found is None:
         known = conditions.find(seen.conditions, "StaleOrdersDetected")
         if known is None or known["status"] == "Unknown":

@@ -99,9 +99,7 @@ class Books:
             last = ids[-1]
 
     async def _ids_after(self, last: str) -> list[str]:
-        """The next ids over all services: each gives its next ones, and beyond the nearest end nothing is
-        known yet.
-        """
+        """The next ids over all services. Beyond the end of the shortest full page nothing is known yet."""
         pages = [
             await self._page("order", Order.collection, "_id", last),
             await self._page("inventory", Reservation.collection, "_id", last),

@@ -29,7 +29,7 @@ LIVE: Final = frozenset(
 
 
 class BrokerError(RuntimeError):
-    """The broker does not tell what it was asked."""
+    """The broker does not answer what it was asked."""
 
 
 class DeadLetter(NamedTuple):
@@ -68,12 +68,12 @@ class DeadLetter(NamedTuple):
 
 
 def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:
-    """What the service that consumes `queue` knows the message by."""
+    """Return the id by which the consumer of `queue` knows the message."""
     return message.message_id or wire.content_id(queue, message.body)
 
 
 def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
-    """Ours say why; one that the broker made itself has only its x-death."""
+    """Return kind, reason, attempts and first failure. The broker's own dead letters have only an x-death."""
     if ERROR in headers:
         attempts = headers.get(ATTEMPTS, 0)
         since = str(headers.get(FIRST_FAILED_AT, ""))
@@ -142,7 +142,7 @@ def _waiting(queue: Mapping[str, Any]) -> Waiting:
 
 @asynccontextmanager
 async def channel(amqp_url: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    """What is taken and not acknowledged goes back when it closes."""
+    """Open a channel. Messages that are taken and not acknowledged go back when it closes."""
     connection = await aio_pika.connect(amqp_url, timeout=TIMEOUT)
     async with connection:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)

@@ -11,9 +11,9 @@ from services.shared.engine.deliveries import ATTEMPTS, DEFERRALS, ERROR, ERROR_
 from services.shared.engine.life import INBOX_DAYS
 
 FORGOTTEN_AFTER: Final = timedelta(days=INBOX_DAYS)
-# Taken into memory together.
+# The most that are taken into memory together.
 AT_ONCE: Final = 10_000
-# What we wrote about its failures, and what the broker did: it starts anew.
+# The headers that the engine wrote about its failures: a redriven message starts anew.
 OURS: Final = frozenset({ATTEMPTS, DEFERRALS, ERROR, ERROR_KIND, FIRST_FAILED_AT, QUEUE})
 
 
@@ -44,7 +44,7 @@ async def redrive(amqp_url: str, queue: str, ids: frozenset[str], *, force: bool
 
 
 def _age(message: aio_pika.abc.AbstractIncomingMessage) -> timedelta:
-    """Since it failed first, or was published; unknown counts as new."""
+    """Return the time since it first failed, or was published. Unknown counts as new."""
     now = datetime.now(UTC)
     try:
         return now - datetime.fromisoformat(str(message.headers.get(FIRST_FAILED_AT)))

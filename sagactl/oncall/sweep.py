@@ -33,7 +33,7 @@ _MARGIN = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Access:
-    """Where the order service is and how to be let in."""
+    """Where the order service is, and the credentials for it."""
 
     order_url: str
     token: str | None = field(default=None, repr=False)
@@ -194,7 +194,7 @@ def _secret(name: str) -> str | None:
 
 
 def policy_of(stale_after: str, pending_stale_after: str) -> Policy:
-    """Raise BadParameter for what is no duration."""
+    """Raise BadParameter for text that is not a duration."""
     pending = None if pending_stale_after == NEVER else _duration(pending_stale_after)
     return Policy(_duration(stale_after), pending)
 

@@ -79,7 +79,7 @@ async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Sessio
 
 @router.post("/auth/refresh")
 async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Session:
-    """A new pair of tokens for a refresh token. Each works once: using one again ends the whole login."""
+    """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login."""
     family_id, _, secret = body.refresh_token.partition(".")
     successor = secrets.token_urlsafe(SECRET_BYTES)
 
@@ -101,7 +101,7 @@ async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Sess
 
 @router.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT)
 async def log_out(body: RefreshToken, desk: TheDesk) -> None:
-    """Ends a login, whichever of its refresh tokens is sent. The access token lasts until it expires."""
+    """End a login by any of its refresh tokens. The access token stays valid until it expires."""
     family_id, _, _ = body.refresh_token.partition(".")
     await desk.accounts.use(family_id, lambda family: (domain.revoke(family), Use.REVOKED))
 

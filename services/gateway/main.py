@@ -54,7 +54,7 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                     await gate.limiter.close()
 
     app = create_app(settings, router, life, own_openapi=False)
-    # Innermost: traced and measured like any request, and in front of the router.
+    # Innermost: forwarded requests are traced and measured like any other, and never reach the router.
     app.user_middleware.append(Middleware(Proxy))
     return app
 

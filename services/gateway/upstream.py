@@ -14,10 +14,10 @@ from yarl import URL
 from services.gateway.forwarding import back, onward
 from services.shared.http.problems import RETRY_AFTER, problem
 
-# Shorter than the services keep idle connections (shared/app.py): none is used while it is being closed.
+# Shorter than the services keep idle connections (shared/http/app.py): none is used while it is being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 2.0
-# Left as the caller sent them, or did not.
+# Passed on as the caller sent them; not added where they are missing.
 _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _EVENTS: Final = "text/event-stream"
@@ -46,13 +46,13 @@ class Upstream(NamedTuple):
     service: str
     url: str
     session: aiohttp.ClientSession
-    # Until an answer is there, or begins where it is a stream.
+    # Until the answer has arrived or, for a stream, has begun.
     timeout_seconds: float
-    # Streams end then.
+    # When it is set, streams end.
     stopping: asyncio.Event
 
     async def answer(self, call: Call, receive: Receive, send: Send) -> Response | None:
-        """Let the service answer; or return the problem that is the answer instead."""
+        """Let the service answer, or return the problem to answer with instead."""
         try:
             await self._answer(call, receive, send)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -99,7 +99,7 @@ def _is_stream(method: str, answer: aiohttp.ClientResponse) -> bool:
 async def _relay(
     answer: aiohttp.ClientResponse, stopping: asyncio.Event, receive: Receive, send: Send
 ) -> None:
-    """Pass on what comes, until either side has enough."""
+    """Pass on the body until either side ends it."""
     over = asyncio.create_task(_over(stopping, receive))
     over.add_done_callback(lambda _: answer.close())
     try:

@@ -57,7 +57,7 @@ async def list_products(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(description="`nextCursor` of the page before")] = None,
 ) -> ProductList:
-    """A page of the catalogue; or, with `ids`, those of them that exist, without pages."""
+    """List a page of the catalogue; with `ids`, those of them that exist, without pages."""
     if ids is not None:
         return ProductList(items=[ProductView.of(product) for product in await catalogue.several(_ids(ids))])
     page = await catalogue.page(limit, None if cursor is None else _cursor(cursor))
@@ -80,7 +80,7 @@ async def create_product(
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
-    """With the same Idempotency-Key, the same product."""
+    """Create a product. The same Idempotency-Key gives the same product."""
     key = idempotency_key and Key(
         key_id(f"create-product/{admin.id}", idempotency_key), request_hash(body.model_dump(mode="json"))
     )

@@ -35,7 +35,7 @@ class NewProduct(_Body):
 
 
 class Changes(_Body):
-    """What is left out stays."""
+    """Fields that are left out stay as they are."""
 
     name: Name | None = None
     description: Description | None = None

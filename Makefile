@@ -26,7 +26,7 @@ lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, she
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
-test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
+test: setup ; @.venv/bin/pytest --durations=10 --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render and validate every chart
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

@@ -51,6 +51,7 @@ class Processes:
         return self._logs / f"{name}.log"
 
     def start(self, program: Program) -> None:
+        """Start the program in the background. Raise ValueError if one of its name runs already."""
         if program.name in self:
             raise ValueError(f"{program.name} is already running")
         self._logs.mkdir(parents=True, exist_ok=True)

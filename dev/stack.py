@@ -100,6 +100,7 @@ class Stack:
         }
 
     def description(self) -> dict[str, Any]:
+        """The content of stack.json: addresses and credentials, for tools and for people."""
         return {
             **({"gateway": self.gateway} if "gateway" in self.services else {}),
             "services": self.services,

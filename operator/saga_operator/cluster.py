@@ -58,6 +58,7 @@ class Cluster:
         return int(numbers[0])
 
     async def secret_token(self, namespace: str, name: str, key: str) -> str:
+        """Read a token from a labelled Secret. Raise OrderServiceError where there is none for us."""
         secret = await _found(self._core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT))
         if secret is None:
             raise OrderServiceError("TokenUnavailable", f"Secret {name} does not exist")

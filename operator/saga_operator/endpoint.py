@@ -33,6 +33,7 @@ class OwnToken:
     namespaces: frozenset[str]
 
     def read_for(self, namespace: str) -> str:
+        """Read the token for a Service of `namespace`. Raise OrderServiceError where it is not trusted."""
         if namespace not in self.namespaces:
             message = (
                 f"the operator's token is not for namespace {namespace}: set orderService.tokenSecretRef"

@@ -28,6 +28,7 @@ class StillThereError(RuntimeError):
 
 
 def apply_crd(file: Path) -> None:
+    """Apply the definition, and wait until the API server serves it. Raise StillThereError."""
     body = yaml.safe_load(file.read_text())
     api = client.ApiextensionsV1Api()
     name = body["metadata"]["name"]

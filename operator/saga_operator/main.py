@@ -74,6 +74,7 @@ def be_alive(memo: Runtime, **_: Any) -> int:  # noqa: ANN401 - kopf's protocol
 
 @kopf.on.event(GROUP, VERSION, PLURAL, registry=REGISTRY)
 def know(event: kopf.RawEvent, meta: kopf.Meta, memo: Runtime, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
+    """Expect ticks of every monitor that exists, and forget those that are deleted."""
     namespace, name, uid = str(meta.namespace), str(meta.name), str(meta.uid)
     if event["type"] == "DELETED":
         ticking.forget(memo, namespace, name, uid)
@@ -90,6 +91,8 @@ async def watch_over(
     stopped: kopf.DaemonStopped | None = None,
     **_: Any,  # noqa: ANN401 - kopf's protocol
 ) -> None:
+    """Tick, and post the Events that came of it."""
+
     def keep_on() -> bool:
         return not stopped and not body.spec.get("suspend")  # the body is live
 
@@ -132,6 +135,7 @@ async def serve(
     ready: asyncio.Event | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
+    """Run kopf until `stop` is set or a signal comes; `ready` is set when its watches have begun."""
     kopf_settings = kopf.OperatorSettings()
     kopf_settings.scanning.disabled = bool(settings.watch_namespace)
     await kopf.operator(

@@ -48,6 +48,7 @@ class Metrics:
         )
 
     def swept(self, namespace: str, name: str, sweep: Sweep) -> None:
+        """Count a sweep, and what it found and compensated."""
         monitor = (namespace, name)
         ended = sweep.finished.timestamp()
         self._sweeps.labels(*monitor, "succeeded" if sweep.succeeded else "failed").inc()

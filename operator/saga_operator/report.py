@@ -55,6 +55,7 @@ class Report:
 
 
 def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
+    """Report a sweep: conditions, counters, the time of the next sweep, and the Events worth posting."""
     failures = 0 if sweep.succeeded else (seen.status.get("consecutiveFailures") or 0) + 1
     now = sweep.finished
     judged = (

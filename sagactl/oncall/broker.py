@@ -46,19 +46,18 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def of(cls, queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> "DeadLetter":
-        headers: Mapping[str, Any] = message.headers
-        kind, reason, attempts, since = _explain(headers)
+        cause = _explain(message.headers)
         return cls(
-            queue,
-            identity(queue, message),
-            message.correlation_id or "",
-            message.type or "",
-            kind,
-            reason,
-            attempts,
-            since,
-            str(headers.get(TRACEPARENT) or ""),
-            message.body,
+            queue=queue,
+            id=identity(queue, message),
+            subject=message.correlation_id or "",
+            type=message.type or "",
+            kind=cause.kind,
+            reason=cause.reason,
+            attempts=cause.attempts,
+            first_failed_at=cause.first_failed_at,
+            trace=str(message.headers.get(TRACEPARENT) or ""),
+            body=message.body,
         )
 
     @property
@@ -72,12 +71,24 @@ def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:
     return message.message_id or wire.content_id(queue, message.body)
 
 
-def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
-    """Return kind, reason, attempts and first failure. The broker's own dead letters have only an x-death."""
+class _Cause(NamedTuple):
+    """Why a message is a dead letter."""
+
+    kind: str
+    reason: str
+    attempts: int
+    first_failed_at: str
+
+
+def _explain(headers: Mapping[str, Any]) -> _Cause:
+    """Ours carry their reason in headers. The broker's own dead letters have only an x-death."""
     if ERROR in headers:
-        attempts = headers.get(ATTEMPTS, 0)
-        since = str(headers.get(FIRST_FAILED_AT, ""))
-        return str(headers.get(ERROR_KIND, "failed")), str(headers[ERROR]), int(attempts), since
+        return _Cause(
+            kind=str(headers.get(ERROR_KIND, "failed")),
+            reason=str(headers[ERROR]),
+            attempts=int(headers.get(ATTEMPTS, 0)),
+            first_failed_at=str(headers.get(FIRST_FAILED_AT, "")),
+        )
     deaths = headers.get("x-death") or [{}]
     latest: Mapping[str, Any] = deaths[0]
     why, at = str(latest.get("reason", "unknown")), latest.get("time")
@@ -86,7 +97,7 @@ def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
         "maxlen": "the queue was full",
     }.get(why, f"dead-lettered by the broker: {why}")
     since = at.isoformat() if isinstance(at, datetime) else ""
-    return "broker", reason, int(latest.get("count", 0)), since
+    return _Cause("broker", reason, int(latest.get("count", 0)), since)
 
 
 class Queues(NamedTuple):

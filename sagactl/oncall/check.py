@@ -153,6 +153,7 @@ async def _letters(access: Access) -> list[Finding]:
 
 
 def show(console: Console, report: Report) -> None:
+    """Print the invariants in a table, then the findings."""
     table = Table(title="The invariants")
     for heading in ("", "what must hold", "counted", ""):
         table.add_column(heading)

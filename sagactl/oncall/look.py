@@ -52,6 +52,7 @@ class Settled(NamedTuple):
 
 
 async def examine(books: Books) -> Looked:
+    """Look once at every order and every product."""
     counts: Counter[Invariant] = Counter()
     seen: set[str] = set()
     contradictions: list[Finding] = []

@@ -110,6 +110,7 @@ def _used(command: CreateProduct, at: datetime) -> Iterable[IdempotencyKey]:
 
 
 def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
+    """Change what the command names. Publishes nothing: other services ask for names and prices."""
     current = _existing(loaded, command.product_id)
     price = command.price or Price(current.price, current.currency)
     wanted = {

@@ -12,6 +12,7 @@ def timestamp(at: datetime) -> str:
 
 
 def summary(sweep: Sweep) -> str:
+    """Say in one line what a sweep found and did."""
     if not sweep.found:
         return "no order is stale"
     by_status = Counter(order.status for order in sweep.found)

@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -57,13 +57,17 @@ _NOT_RECORDING: Final = trace.INVALID_SPAN
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
-def setup(service: str, *, level: str, sample_ratio: float) -> None:
-    """Configures logs and traces of this process. OTEL_EXPORTER_OTLP_ENDPOINT says where traces go."""
+def setup(service: str, *, level: str) -> None:
+    """Configures logs and traces of this process.
+
+    The SDK reads the standard variables: OTEL_EXPORTER_OTLP_ENDPOINT says where traces go,
+    OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say which.
+    """
     _setup_logs(service, level)
     exported = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
     # Without an exporter nothing is recorded, but requests get trace ids all the same: logs show them.
-    sampler = ParentBasedTraceIdRatio(sample_ratio) if exported else ALWAYS_OFF
+    sampler = None if exported else ALWAYS_OFF
     provider = TracerProvider(resource=resource, sampler=sampler)
     if exported:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -1,6 +1,6 @@
 """A message over which its consumer dies again and again: the broker itself puts it aside, and says why."""
 
-from sagactl import broker
+from sagactl.oncall import broker
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES
 from services.shared.engine.declaring import declare

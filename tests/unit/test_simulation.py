@@ -15,8 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sagactl.invariants import Case, Finding, check_case, check_stock, contradictions, tally
-from sagactl.invariants import Held as HeldStock
+from sagactl.oncall.invariants import Case, Finding, check_case, check_stock, contradictions, tally
+from sagactl.oncall.invariants import Held as HeldStock
 from services.inventory.products import Restock
 from services.inventory.reservation import LineState as Held
 from services.inventory.reservation import Reservation

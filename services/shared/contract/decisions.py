@@ -96,7 +96,7 @@ class AtHand:
 
     def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
         # A ref's kind is its aggregate's type.
-        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]
+        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]  # a Ref names its kind
 
 
 def still_needed(

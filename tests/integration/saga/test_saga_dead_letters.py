@@ -149,6 +149,9 @@ QUEUES = {
 }
 
 
+HOW_OFTEN_TOLD = frozenset({"version", "updatedAt", "seen"})
+
+
 async def redrive(shop: Shop, messages: list[Any]) -> None:
     """As `sagactl` does it: with the id and the headers it has in the dead letters."""
     for message in messages:

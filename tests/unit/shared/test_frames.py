@@ -22,7 +22,7 @@ AT = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1)
 
 
 @given(CHANNELS, NAME, NAME, SHORT, SHORT, st.binary(max_size=50), AT, HEADERS, st.integers(1, 20))
-def test_a_published_message_is_what_the_library_would_write(
+def test_a_published_message_is_what_the_library_would_write(  # noqa: PLR0917  # as many as @given gives
     channel: int,
     exchange: str,
     key: str,
@@ -40,7 +40,7 @@ def test_a_published_message_is_what_the_library_would_write(
         correlation_id=subject,
         message_type=key,
         timestamp=at,
-        headers=headers,
+        headers=dict(headers),
     )
     theirs = ChannelFrame.marshall(
         channel_number=channel,
@@ -58,7 +58,7 @@ def test_a_published_message_is_what_the_library_would_write(
         message_id=id_,
         correlation_id=subject,
         timestamp=at,
-        headers=headers,
+        headers=dict(headers),
         largest=largest,
     )
     assert ours == theirs.payload

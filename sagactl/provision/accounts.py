@@ -19,7 +19,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from yarl import URL
 
-from sagactl import replica_set
+from sagactl.provision import replica_set
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 
 CONTROL: Final = "sagactl"
@@ -182,7 +182,3 @@ def initiate(
     asyncio.run(_persist(lambda: replica_set.initiate(name, members, secret), patience))
     asyncio.run(_persist(root, patience))
     typer.echo(f"replica set {name}: {hosts}")
-
-
-if __name__ == "__main__":
-    app()

@@ -111,7 +111,3 @@ def smoke(
     admin = {"email": _setting("ADMIN_EMAIL"), "password": _setting("ADMIN_PASSWORD")}
     order = asyncio.run(buy(gateway, admin, patience))
     typer.echo(f"order {order['orderId']} is {order['status']}, {order['totalPrice']} {order['currency']}")
-
-
-if __name__ == "__main__":
-    app()

@@ -1,7 +1,7 @@
 """Every query of the catalogue. Single products come from Redis, where it has them.
 
-Redis may be away (reads are only slower) and may be stale, for as long as `FRESH_SECONDS`: a reader that
-was overtaken by a change can put back what the change removed.
+Redis may be unavailable (reads are slower then) and stale for up to `FRESH_SECONDS`: a reader that was
+overtaken by a change can put back what the change removed.
 """
 
 import base64
@@ -21,11 +21,11 @@ from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
 from services.shared.database.store import Store, from_document
 
 FRESH_SECONDS: Final = 10
-# After an error Redis is left alone for a while: reads must not wait for it each time.
+# After an error Redis is not asked for a while, so that not every read waits for it.
 PAUSE_SECONDS: Final = 5.0
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
-# Oldest first: what is added while somebody pages appears at the end.
+# The oldest first: products that are added while a client pages appear at the end.
 ORDER: Final = (("createdAt", ASCENDING), ("_id", ASCENDING))
 INDEXES: Final = {
     Product.collection: (IndexModel([("deleted", ASCENDING), *ORDER]),),
@@ -80,7 +80,7 @@ class Catalogue:
         return Page(products, None if last is None else Cursor(last.created_at, last.id))
 
     async def several(self, ids: Iterable[str]) -> list[Product]:
-        """Those of `ids` that exist and are not deleted, in that order."""
+        """Return those of `ids` that exist and are not deleted, in that order."""
         wanted = list(dict.fromkeys(ids))
         found = await self._remembered(wanted)
         missing = [id_ for id_ in wanted if id_ not in found]
@@ -100,7 +100,7 @@ class Catalogue:
     # --- Redis ------------------------------------------------------------------------------------------
 
     async def forget(self, id_: str) -> None:
-        """After a change."""
+        """Remove a product from the cache, after a change."""
         if self._paused():
             return
         try:
@@ -134,7 +134,7 @@ class Catalogue:
 
     def _pause(self, error: Exception) -> None:
         self._paused_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("Redis is away, products are read from the database alone: %s", error)
+        log.warning("Redis is unavailable, products are read from the database alone: %s", error)
 
 
 def _name(id_: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from saga_operator.sweep import LISTED_AT_MOST, Failure, Outcome, StaleOrder
+from saga_operator.policy.policy import LISTED_AT_MOST, Failure, Outcome, StaleOrder
 
 REASON = "SAGA_TIMEOUT"
 

@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aio_pika
 import aiohttp
 from yarl import URL
 
+from sagactl.oncall.unrest import Unrest, Waiting
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine import lenient
@@ -30,7 +32,7 @@ LIVE: Final = frozenset(
 
 
 class BrokerError(RuntimeError):
-    """The broker does not tell what it was asked."""
+    """The broker does not answer what it was asked."""
 
 
 class DeadLetter(NamedTuple):
@@ -47,19 +49,18 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def of(cls, queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> "DeadLetter":
-        headers: Mapping[str, Any] = message.headers
-        kind, reason, attempts, since = _explain(headers)
+        cause = _explain(message.headers)
         return cls(
-            queue,
-            identity(queue, message),
-            message.correlation_id or "",
-            message.type or "",
-            kind,
-            reason,
-            attempts,
-            since,
-            str(headers.get(TRACEPARENT) or ""),
-            message.body,
+            queue=queue,
+            id=identity(queue, message),
+            subject=message.correlation_id or "",
+            type=message.type or "",
+            kind=cause.kind,
+            reason=cause.reason,
+            attempts=cause.attempts,
+            first_failed_at=cause.first_failed_at,
+            trace=str(message.headers.get(TRACEPARENT) or ""),
+            body=message.body,
         )
 
     @property
@@ -69,16 +70,28 @@ class DeadLetter(NamedTuple):
 
 
 def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:
-    """What the service that consumes `queue` knows the message by."""
+    """Return the id by which the consumer of `queue` knows the message."""
     return message.message_id or wire.content_id(queue, message.body)
 
 
-def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
-    """Ours say why; one that the broker made itself has only its x-death."""
+class _Cause(NamedTuple):
+    """Why a message is a dead letter."""
+
+    kind: str
+    reason: str
+    attempts: int
+    first_failed_at: str
+
+
+def _explain(headers: Mapping[str, Any]) -> _Cause:
+    """Ours carry their reason in headers. The broker's own dead letters have only an x-death."""
     if ERROR in headers:
-        attempts = headers.get(ATTEMPTS, 0)
-        since = str(headers.get(FIRST_FAILED_AT, ""))
-        return str(headers.get(ERROR_KIND, "failed")), str(headers[ERROR]), int(attempts), since
+        return _Cause(
+            kind=str(headers.get(ERROR_KIND, "failed")),
+            reason=str(headers[ERROR]),
+            attempts=int(headers.get(ATTEMPTS, 0)),
+            first_failed_at=str(headers.get(FIRST_FAILED_AT, "")),
+        )
     deaths = headers.get("x-death") or [{}]
     latest: Mapping[str, Any] = deaths[0]
     why, at = str(latest.get("reason", "unknown")), latest.get("time")
@@ -87,38 +100,63 @@ def _explain(headers: Mapping[str, Any]) -> tuple[str, str, int, str]:
         "maxlen": "the queue was full",
     }.get(why, f"dead-lettered by the broker: {why}")
     since = at.isoformat() if isinstance(at, datetime) else ""
-    return "broker", reason, int(latest.get("count", 0)), since
+    return _Cause("broker", reason, int(latest.get("count", 0)), since)
 
 
-async def waiting(management_url: str) -> Mapping[str, int]:
-    """Messages, unacknowledged ones included, in our queues and retry queues; without the dead letters.
+class Queues(NamedTuple):
+    """What the management API tells of our queues, the dead letters left out."""
+
+    vhost: str
+    seen: frozenset[str]
+    waiting: Unrest
+
+
+def vhost_of(amqp_url: str) -> str:
+    """`/` unless the URL's path names another."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+async def queues(management_url: str, vhost: str) -> Queues:
+    """Messages, unacknowledged ones included, in our queues and retry queues.
 
     Raises BrokerError where the management API does not answer.
     """
     parts = urlsplit(management_url)
     login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
-    place = parts.netloc.rpartition("@")[2]
-    url = URL(f"{parts.scheme}://{place}{parts.path.rstrip('/')}/api/queues/%2F", encoded=True)
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    url = URL(f"{place}/api/queues/{quote(vhost, safe='')}", encoded=True)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
             session.get(url, headers={"Authorization": login}) as response,
         ):
+            if response.status == HTTPStatus.NOT_FOUND:
+                raise BrokerError(f"the broker has no vhost {vhost}, or does not show it to this user")
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
-            queues = await response.json()
+            listed = await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise BrokerError(
             f"the management API does not answer: {str(error) or type(error).__name__}"
         ) from error
+    ours = [queue for queue in listed if queue["name"] in LIVE]
+    found = {queue["name"]: _waiting(queue) for queue in sorted(ours, key=itemgetter("name"))}
+    return Queues(
+        vhost, frozenset(found), {name: waiting for name, waiting in found.items() if waiting.number}
+    )
+
+
+def _waiting(queue: Mapping[str, Any]) -> Waiting:
+    """A queue moves when its consumer acknowledges; a retry queue has none, and moves when it is fed."""
     # A queue whose statistics have not been gathered yet is not known to be empty.
-    counts = {queue["name"]: queue.get("messages", 1) for queue in queues}
-    return {name: counts[name] for name in sorted(LIVE & counts.keys()) if counts[name]}
+    count = queue.get("messages", 1)
+    moves = "ack" if queue["name"] in QUEUES else "publish"
+    return Waiting(count, frozenset({f"{moves} {(queue.get('message_stats') or {}).get(moves, 0)}"}))
 
 
 @asynccontextmanager
 async def channel(amqp_url: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    """What is taken and not acknowledged goes back when it closes."""
+    """Open a channel. Messages that are taken and not acknowledged go back when it closes."""
     connection = await aio_pika.connect(amqp_url, timeout=TIMEOUT)
     async with connection:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)

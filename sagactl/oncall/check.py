@@ -3,10 +3,8 @@
 Also a library: tests, the demo and the benchmark call `check`, or `check_stack` with a stack's directory.
 """
 
-import asyncio
 import json
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,13 +14,13 @@ from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
-from sagactl import broker, invariants
-from sagactl.books import Books
-from sagactl.invariants import TITLES, Finding, Held, Invariant
-from sagactl.screen import printable
+from sagactl.oncall import broker
+from sagactl.oncall.books import Books
+from sagactl.oncall.invariants import TITLES, Finding, Invariant
+from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
+from sagactl.oncall.screen import printable
 from services.shared.contract.events import PUBLISHES
 
-POLL_SECONDS: Final = 0.5
 # The broker's statistics lag behind: empty is what was so for longer than the second between two of them
 # (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it).
 QUIET_SECONDS: Final = 1.5
@@ -44,13 +42,25 @@ class Access(NamedTuple):
         return cls(stack["mongodbUrl"], stack["amqpUrl"], stack["managementUrl"])
 
 
+class Known(NamedTuple):
+    """A finding that is expected: what the invariant says of the subject, and nothing else."""
+
+    subject: str
+    invariant: Invariant = Invariant.EXPLAINED
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`ORDER`, for its contradictions and dead letters, or `MONEY_AGREES:ORDER`. Raises ValueError."""
+        name, colon, subject = text.partition(":")
+        return cls(subject, Invariant.named(name)) if colon else cls(text)
+
+
 class Expected(NamedTuple):
     """What the checker is told beforehand."""
 
     # Orders that were answered 201: they have to exist.
     accepted: Collection[str] = ()
-    # Orders (or products) whose contradictions, dead letters and what follows from them are known.
-    known: Collection[str] = ()
+    known: Collection[Known] = ()
 
 
 class Report(NamedTuple):
@@ -70,8 +80,8 @@ class Report(NamedTuple):
         return {
             "sound": self.sound,
             "counted": dict(self.counted),
-            "findings": [finding._asdict() for finding in self.findings],
-            "known": [finding._asdict() for finding in self.known],
+            "findings": [finding.to_json() for finding in self.findings],
+            "known": [finding.to_json() for finding in self.known],
         }
 
 
@@ -81,51 +91,49 @@ async def check(
     *,
     wait_seconds: float = 30,
     quiet_seconds: float = QUIET_SECONDS,
+    still_seconds: float = STILL_SECONDS,
     progress: Callable[[Mapping[str, int]], None] = lambda _: None,
 ) -> Report:
-    """Waits for everything to come to rest, then checks all of it. `progress` is told what still moves."""
+    """Waits up to `wait_seconds` for everything to come to rest, then checks all of it.
+
+    Under traffic nothing comes to rest. What looks wrong then is looked at again, and reported if it has
+    stood still for `still_seconds` and is as wrong as before. `progress` is told what still moves.
+    """
     expected = expected or Expected()
     async with _books(access) as books:
-        unrest = await _rest(access, books, (wait_seconds, quiet_seconds), progress)
-        findings = [Finding(Invariant.DRAINED, name, f"{count} left") for name, count in unrest.items()]
-        counts, seen, broken = await _examine(books)
-    missing = sorted(set(expected.accepted) - seen)
+        shop = Shop(books, access.management_url, broker.vhost_of(access.amqp_url))
+        before = await rest(shop, wait_seconds, quiet_seconds, progress)
+        looked = await examine(books)
+        settled = await look_again(shop, looked, before, still_seconds, progress)
+    missing = sorted(set(expected.accepted) - looked.orders)
     letters = await _letters(access)
-    findings += broken
-    findings += [Finding(Invariant.I4, id_, "was answered 201 and does not exist") for id_ in missing]
+    findings = [*_unseen(settled.queues), *settled.findings, *looked.contradictions]
+    findings += [Finding(Invariant.SAGA_ENDED, id_, "was answered 201 and does not exist") for id_ in missing]
     findings += letters
+    seen, counts = settled.queues.seen, looked.counts
     counted = {
-        Invariant.DRAINED: f"{len(broker.LIVE)} queues, {len(PUBLISHES)} outboxes",
-        Invariant.I1: f"{counts[Invariant.I1]} products",
-        Invariant.I2: f"{counts[Invariant.I2]} reservations",
-        Invariant.I3: f"{counts[Invariant.I3]} payments",
-        Invariant.I4: f"{len(seen)} orders, {len(expected.accepted)} of them promised",
-        Invariant.I5: f"{len(letters)} dead letters",
+        Invariant.DRAINED: f"{len(seen)} of {len(broker.LIVE)} queues in vhost {settled.queues.vhost}, "
+        f"{len(PUBLISHES)} outboxes",
+        Invariant.STOCK_CONSERVED: f"{counts[Invariant.STOCK_CONSERVED]} products",
+        Invariant.STOCK_OWNED: f"{counts[Invariant.STOCK_OWNED]} reservations",
+        Invariant.MONEY_AGREES: f"{counts[Invariant.MONEY_AGREES]} payments",
+        Invariant.SAGA_ENDED: f"{len(looked.orders)} orders, {len(expected.accepted)} of them promised, "
+        f"{settled.moving} under way",
+        Invariant.EXPLAINED: f"{len(letters)} dead letters",
     }
-    known = [finding for finding in findings if finding.subject in expected.known]
-    return Report(counted, [each for each in findings if each.subject not in expected.known], known)
+    known = {(each.subject, each.invariant) for each in expected.known}
+    return Report(
+        counted,
+        [each for each in findings if (each.subject, each.invariant) not in known],
+        [each for each in findings if (each.subject, each.invariant) in known],
+    )
 
 
-async def _examine(books: Books) -> tuple[Counter[Invariant], set[str], list[Finding]]:
-    """What was looked at, the orders among it, and what is wrong with it."""
-    counts: Counter[Invariant] = Counter()
-    seen: set[str] = set()
-    findings: list[Finding] = []
-    held = Held(Counter(), Counter())
-    async for case in books.cases():
-        findings += [*invariants.check_case(case), *invariants.contradictions(case)]
-        invariants.tally([case.reservation] if case.reservation else [], held)
-        counts[Invariant.I2] += case.reservation is not None
-        counts[Invariant.I3] += case.payment is not None
-        if case.order is not None:
-            seen.add(case.id)
-    async for stock in books.stock():
-        findings += invariants.check_stock(stock, held)
-        held.held.pop(stock.id, None)
-        held.sold.pop(stock.id, None)
-        counts[Invariant.I1] += 1
-    findings += invariants.without_stock(held)
-    return counts, seen, findings
+def _unseen(queues: broker.Queues) -> list[Finding]:
+    """Without any queue nothing can be said of them: another vhost, or a user who may not see them."""
+    if queues.seen:
+        return []
+    return [Finding(Invariant.DRAINED, f"vhost {queues.vhost}", "no queue of ours is to be seen in it")]
 
 
 @asynccontextmanager
@@ -139,40 +147,20 @@ async def _books(access: Access) -> AsyncIterator[Books]:
         await client.close()
 
 
-async def _rest(
-    access: Access,
-    books: Books,
-    wait_and_quiet: tuple[float, float],
-    progress: Callable[[Mapping[str, int]], None],
-) -> Mapping[str, int]:
-    """Waits until nothing has moved for a while, and returns what still does when the time is up."""
-    wait_seconds, quiet_seconds = wait_and_quiet
-    deadline = time.monotonic() + wait_seconds
-    quiet_since = time.monotonic()
-    while True:
-        unrest = {**await broker.waiting(access.management_url), **await books.unrest()}
-        progress(unrest)
-        now = time.monotonic()
-        if unrest:
-            quiet_since = now
-        if now - quiet_since >= quiet_seconds or (unrest and now > deadline):
-            return unrest
-        await asyncio.sleep(POLL_SECONDS)
-
-
 async def _letters(access: Access) -> list[Finding]:
     letters = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
-    return [Finding(Invariant.I5, letter.subject or letter.id, letter.summary) for letter in letters]
+    return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in letters]
 
 
 def show(console: Console, report: Report) -> None:
+    """Print the invariants in a table, then the findings."""
     table = Table(title="The invariants")
     for heading in ("", "what must hold", "counted", ""):
         table.add_column(heading)
     for invariant, title in TITLES.items():
         found = len(report.of(invariant))
         verdict = f"[bold red]{found} broken[/]" if found else "[green]holds[/]"
-        table.add_row(invariant, title, report.counted[invariant], verdict)
+        table.add_row(f"{invariant} {invariant.name}", title, report.counted[invariant], verdict)
     console.print(table)
     grouped: defaultdict[Invariant, list[Finding]] = defaultdict(list)
     for finding in report.findings:
@@ -180,10 +168,11 @@ def show(console: Console, report: Report) -> None:
     for invariant, findings in grouped.items():
         for finding in findings[:NAMED_AT_MOST]:
             console.print(
-                f"[red]{invariant}[/] {printable(f'{finding.subject}: {finding.what}')}", highlight=False
+                f"[red]{invariant} {invariant.name}[/] {printable(f'{finding.subject}: {finding.what}')}",
+                highlight=False,
             )
         if len(findings) > NAMED_AT_MOST:
-            console.print(f"[red]{invariant}[/] and {len(findings) - NAMED_AT_MOST} more")
+            console.print(f"[red]{invariant} {invariant.name}[/] and {len(findings) - NAMED_AT_MOST} more")
     for finding in report.known:
         console.print(f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]", highlight=False)
 

@@ -1,16 +1,16 @@
-"""What may be shown on a terminal: nothing that steers it, no secrets."""
+"""Text that is safe on a terminal: without control characters and secrets."""
 
 import re
 from typing import Final
 
 from rich.markup import escape
 
-# What a body may hold and a screen should not.
+# A body may hold it, and a screen should not show it.
 SECRET: Final = re.compile(r'("paymentToken"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
 
 def printable(text: str) -> str:
-    """What others wrote, for rich's `print`."""
+    """Make text that others wrote safe for rich's `print`."""
     return escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
 
 

@@ -1,7 +1,4 @@
-"""The policy of a sweep, pure: which stale orders to compensate, in which order, and when to look again.
-
-`sagactl sweep` decides with the same functions where there is no Kubernetes, so nothing here knows of either.
-"""
+"""Pure: which stale orders a sweep compensates, in which order, and when to look again."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +6,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 LONGEST_BACK_OFF = timedelta(minutes=2)
+
+CATCH_UP = timedelta(seconds=1)
+"""The pause while orders are left over: after an outage they are thousands, and each holds stock."""
+
 FAILURES_IN_A_ROW = 3
-"""After so many failed compensations in a row a sweep gives up: the service is ill, not the order."""
+"""A sweep gives up after this many failed compensations in a row: the service is ill, not the order."""
 
 REFUSALS = frozenset({"Unauthorized", "Forbidden"})
 """Reasons that hold for every order alike."""
 
 KUBERNETES_UNAVAILABLE = "KubernetesUnavailable"
-"""The reason that says nothing of the order service."""
+"""The reason that says nothing about the order service."""
 
 LISTED_AT_MOST = 1000
 """What one listing asks for, so that the count of stale orders is honest far beyond `max_per_sweep`."""
@@ -41,7 +42,7 @@ class Policy:
     stale_after: timedelta
     pending_stale_after: timedelta | None = None
     action: Action = Action.COMPENSATE
-    max_per_sweep: int = 50
+    max_per_sweep: int = 200
     dry_run: bool = False
 
     @property
@@ -111,7 +112,7 @@ class Sweep:
 
 
 def plan(found: Iterable[StaleOrder], policy: Policy, failed_before: Collection[str] = ()) -> Plan:
-    """Oldest first, at most `max_per_sweep`; those that failed last time go last, lest they block others."""
+    """Oldest first, at most `max_per_sweep`; those that failed last time go last, and so block no others."""
     distinct = {order.order_id: order for order in found if order.status in policy.limits}
     queue = sorted(distinct.values(), key=lambda o: (o.order_id in failed_before, o.state_since, o.order_id))
     if policy.action is Action.ALERT:
@@ -127,6 +128,14 @@ def gives_up(attempts: Sequence[Attempt]) -> Failure | None:
         refused = last[-1].reason in REFUSALS
         return last[-1] if refused or len(last) == FAILURES_IN_A_ROW else None
     return None
+
+
+def pause_after(sweep: Sweep, interval: timedelta, consecutive_failures: int) -> timedelta:
+    """The pause until the next sweep: hardly any while a sweep that works leaves orders for a later one."""
+    left_over = sweep.deferred or len(sweep.found or ()) >= LISTED_AT_MOST
+    if sweep.succeeded and sweep.attempts and left_over:
+        return min(interval, CATCH_UP)
+    return delay_until_next(interval, consecutive_failures)
 
 
 def delay_until_next(interval: timedelta, consecutive_failures: int) -> timedelta:

@@ -35,8 +35,8 @@ def as_member(key: str, hosts: Sequence[str], name: str | None = None) -> AsyncM
 async def initiate(name: str, hosts: Sequence[str], key: str) -> None:
     """Initiate the set through its first host, or add the hosts that an initiated set lacks.
 
-    Every host must answer before a set is initiated: one that is away might hold an initiated set's data,
-    and a second initiation would make a second set.
+    Every host must answer before a set is initiated: one that does not might hold the data of an
+    initiated set, and a second initiation would make a second set.
     """
     for host in hosts:
         if await _config(host, key):
@@ -68,7 +68,7 @@ async def _add_missing(name: str, hosts: Sequence[str], key: str) -> None:
                 f"take {', '.join(sorted(gone))} out of the set by hand before its pods go"
             )
         for host in hosts:
-            if host not in present:  # one voting member a reconfiguration: MongoDB allows no more
+            if host not in present:  # one voting member per reconfiguration: MongoDB allows no more
                 config["version"] += 1
                 config["members"].append({"_id": 1 + max(m["_id"] for m in config["members"]), "host": host})
                 await client.admin.command("replSetReconfig", config, maxTimeMS=60_000)

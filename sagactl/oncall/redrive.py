@@ -5,7 +5,7 @@ from typing import Final
 
 import aio_pika
 
-from sagactl import broker
+from sagactl.oncall import broker
 from services.shared.contract import topology
 from services.shared.engine.deliveries import REDRIVEN, kept
 

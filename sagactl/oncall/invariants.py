@@ -4,7 +4,7 @@ Pure: documents in, findings out. A finding names an invariant, whom it is about
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -21,28 +21,38 @@ from services.payment.payment import Payment, PaymentState
 
 class Invariant(StrEnum):
     DRAINED = "drained"
-    I1 = "I1"
-    I2 = "I2"
-    I3 = "I3"
-    I4 = "I4"
-    I5 = "I5"
+    STOCK_CONSERVED = "I1"
+    STOCK_OWNED = "I2"
+    MONEY_AGREES = "I3"
+    SAGA_ENDED = "I4"
+    EXPLAINED = "I5"
+
+    @classmethod
+    def named(cls, text: str) -> "Invariant":
+        """By name or number. Raises ValueError for neither."""
+        return cls[text] if text in cls.__members__ else cls(text)
 
 
 TITLES: Final = {
     Invariant.DRAINED: "queues, outboxes and captures have come to rest",
-    Invariant.I1: "no piece of stock was made or lost",
-    Invariant.I2: "what is reserved or sold is some order's",
-    Invariant.I3: "our payments are the gateway's, and no money is kept for nothing",
-    Invariant.I4: "every order exists, is settled, and got there by the table",
-    Invariant.I5: "every dead letter and every contradiction is an expected one",
+    Invariant.STOCK_CONSERVED: "no piece of stock was made or lost",
+    Invariant.STOCK_OWNED: "what is reserved or sold is some order's",
+    Invariant.MONEY_AGREES: "our payments are the gateway's, and no money is kept for nothing",
+    Invariant.SAGA_ENDED: "every order exists, is settled, and got there by the table",
+    Invariant.EXPLAINED: "every dead letter and every contradiction is an expected one",
 }
 NOT_KEPT: Final = frozenset({Status.CANCELLED, Status.REFUNDED})
+# Their lines have all been answered, and the total is what was to be paid for those that were not refused.
+PRICED: Final = frozenset({Status.CONFIRMED, Status.PAID, Status.REFUNDING, Status.REFUNDED})
 
 
 class Finding(NamedTuple):
     invariant: Invariant
     subject: str
     what: str
+
+    def to_json(self) -> dict[str, str]:
+        return {**self._asdict(), "name": self.invariant.name}
 
 
 class Case(NamedTuple):
@@ -64,32 +74,41 @@ class Held(NamedTuple):
 
 
 def check_case(case: Case) -> Iterator[Finding]:
-    """I2 to I4 of one order."""
+    """STOCK_OWNED, MONEY_AGREES and SAGA_ENDED of one order."""
     yield from _reservation(case)
     yield from _money(case)
     yield from _saga(case)
 
 
 def check_stock(stock: Stock, held: Held) -> Iterator[Finding]:
-    """I1, and the product's side of I2."""
+    """STOCK_CONSERVED, and the product's side of STOCK_OWNED."""
     there = stock.available + stock.reserved + stock.sold
     came = stock.initial + stock.restocked
     if there != came:
-        yield Finding(Invariant.I1, stock.id, f"{there} pieces are there, but {came} came")
+        yield Finding(Invariant.STOCK_CONSERVED, stock.id, f"{there} pieces are there, but {came} came")
     if min(stock.available, stock.reserved, stock.sold) < 0:
-        yield Finding(Invariant.I1, stock.id, "a counter is negative")
+        yield Finding(Invariant.STOCK_CONSERVED, stock.id, "a counter is negative")
     for name, counted, lines in (
         ("reserved", stock.reserved, held.held[stock.id]),
         ("sold", stock.sold, held.sold[stock.id]),
     ):
         if counted != lines:
-            yield Finding(Invariant.I2, stock.id, f"{counted} {name}, but the reservations say {lines}")
+            yield Finding(
+                Invariant.STOCK_OWNED, stock.id, f"{counted} {name}, but the reservations say {lines}"
+            )
 
 
 def without_stock(held: Held) -> Iterator[Finding]:
-    """I2 of the products that are left over, because they have no stock of their own."""
+    """STOCK_OWNED of the products that are left over, because they have no stock of their own."""
     for product_id in sorted((held.held + held.sold).keys()):
-        yield Finding(Invariant.I2, product_id, "reservations keep of it, and there is no such stock")
+        yield Finding(Invariant.STOCK_OWNED, product_id, "reservations keep some of it, and it has no stock")
+
+
+def unstocked(products: Iterable[str], stocked: Collection[str]) -> Iterator[Finding]:
+    """STOCK_CONSERVED of the catalogue: each product's first pieces are in a stock row of its own."""
+    for product_id in products:
+        if product_id not in stocked:
+            yield Finding(Invariant.STOCK_CONSERVED, product_id, "is in the catalogue, and has no stock row")
 
 
 def tally(reservations: Iterable[Reservation], into: Held) -> None:
@@ -111,7 +130,7 @@ def _reservation(case: Case) -> Iterator[Finding]:
     held, sold = _kept(case.reservation, LineState.HELD), _kept(case.reservation, LineState.SOLD)
     if case.order is None:
         if held or sold:
-            yield Finding(Invariant.I2, case.id, "stock is kept for an order that does not exist")
+            yield Finding(Invariant.STOCK_OWNED, case.id, "stock is kept for an order that does not exist")
         return
     if case.order.status is Status.PAID:
         ours = {
@@ -120,10 +139,10 @@ def _reservation(case: Case) -> Iterator[Finding]:
             if line.state is not OrderLineState.REFUSED
         }
         if sold != ours or held:
-            yield Finding(Invariant.I2, case.id, f"paid for {ours}, but sold {sold} and held {held}")
+            yield Finding(Invariant.STOCK_OWNED, case.id, f"paid for {ours}, but sold {sold} and held {held}")
     elif case.order.status in NOT_KEPT and (held or sold):
         kept = held | sold
-        yield Finding(Invariant.I2, case.id, f"{case.order.status}, but stock is kept: {kept}")
+        yield Finding(Invariant.STOCK_OWNED, case.id, f"{case.order.status}, but stock is kept: {kept}")
 
 
 def _money(case: Case) -> Iterator[Finding]:
@@ -131,9 +150,9 @@ def _money(case: Case) -> Iterator[Finding]:
     refunds = [entry for entry in case.ledger if entry.kind is Kind.REFUND]
     for name, entries in (("captures", captures), ("refunds", refunds)):
         if len(entries) > 1:
-            yield Finding(Invariant.I3, case.id, f"{len(entries)} {name}")
+            yield Finding(Invariant.MONEY_AGREES, case.id, f"{len(entries)} {name}")
     if case.payment is None and case.ledger:
-        yield Finding(Invariant.I3, case.id, "the gateway knows a payment that we do not")
+        yield Finding(Invariant.MONEY_AGREES, case.id, "the gateway knows a payment that we do not")
     if case.payment is not None:
         yield from _books_agree(case.payment, captures, refunds)
     if case.order is not None:
@@ -148,29 +167,37 @@ def _books_agree(payment: Payment, captures: Sequence[Entry], refunds: Sequence[
         PaymentState.VOIDED: (0, 0),
     }.get(payment.state)
     if expected is None:
-        yield Finding(Invariant.I3, payment.id, f"still {payment.state}")
+        yield Finding(Invariant.MONEY_AGREES, payment.id, f"still {payment.state}")
     elif expected != (len(captures), len(refunds)):
         found = f"{len(captures)} captures and {len(refunds)} refunds"
-        yield Finding(Invariant.I3, payment.id, f"{payment.state}, but the gateway has {found}")
+        yield Finding(Invariant.MONEY_AGREES, payment.id, f"{payment.state}, but the gateway has {found}")
     for entry in (*captures, *refunds):
         if (entry.amount, entry.currency) != (payment.amount, payment.currency):
             theirs, ours = f"{entry.amount} {entry.currency}", f"{payment.amount} {payment.currency}"
             yield Finding(
-                Invariant.I3, payment.id, f"{entry.kind} of {theirs} there, {ours} here (minor units)"
+                Invariant.MONEY_AGREES,
+                payment.id,
+                f"{entry.kind} of {theirs} there, {ours} here (minor units)",
             )
 
 
 def _money_of_order(order: Order, captures: Sequence[Entry], refunds: Sequence[Entry]) -> Iterator[Finding]:
+    served = sum(
+        line.price * line.quantity for line in order.lines if line.state is not OrderLineState.REFUSED
+    )
+    if order.status in PRICED and order.total != served:
+        what = f"the total is {order.total}, but its served lines cost {served} (minor units)"
+        yield Finding(Invariant.MONEY_AGREES, order.id, what)
     taken = sum(entry.amount for entry in captures)
     returned = sum(entry.amount for entry in refunds)
     if order.status is Status.PAID:
         currencies = {entry.currency for entry in captures}
         if (taken, returned, currencies) != (order.total, 0, {order.currency}):
             what = f"PAID {order.total} {order.currency}, but {taken} was taken and {returned} given back"
-            yield Finding(Invariant.I3, order.id, f"{what} (minor units)")
+            yield Finding(Invariant.MONEY_AGREES, order.id, f"{what} (minor units)")
     elif order.status in NOT_KEPT and taken != returned:
         what = f"{order.status}, but {taken - returned} of the customer's money is kept (minor units)"
-        yield Finding(Invariant.I3, order.id, what)
+        yield Finding(Invariant.MONEY_AGREES, order.id, what)
 
 
 def _saga(case: Case) -> Iterator[Finding]:
@@ -179,14 +206,14 @@ def _saga(case: Case) -> Iterator[Finding]:
         return
     if not order.settled:
         since = f"{order.state_since:%Y-%m-%d %H:%M:%S}"
-        yield Finding(Invariant.I4, case.id, f"{order.status} since {since}, and not settled")
+        yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status} since {since}, and not settled")
     try:
         end = replay(order.history)
     except ValueError as error:
-        yield Finding(Invariant.I4, case.id, f"its history cannot have happened: {error}")
+        yield Finding(Invariant.SAGA_ENDED, case.id, f"its history cannot have happened: {error}")
     else:
         if end is not order.status:
-            yield Finding(Invariant.I4, case.id, f"{order.status}, but its history ends {end}")
+            yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status}, but its history ends {end}")
     yield from _told(case, order)
 
 
@@ -198,16 +225,18 @@ def _told(case: Case, order: Order) -> Iterator[Finding]:
     ends = {"ORDER_PAID": told["ORDER_PAID"], "ORDER_CANCELLED": told["ORDER_CANCELLED"]}
     wanted = "ORDER_CANCELLED" if order.status is Status.CANCELLED else "ORDER_PAID"
     if ends != {"ORDER_PAID": 0, "ORDER_CANCELLED": 0} | {wanted: 1}:
-        yield Finding(Invariant.I4, case.id, f"{order.status}, but published were {ends}")
+        yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status}, but published were {ends}")
     refunded = int(order.status is Status.REFUNDED)
     if told["ORDER_REFUNDED"] != refunded:
-        yield Finding(Invariant.I4, case.id, f"{order.status}, but ORDER_REFUNDED x {told['ORDER_REFUNDED']}")
+        yield Finding(
+            Invariant.SAGA_ENDED, case.id, f"{order.status}, but ORDER_REFUNDED x {told['ORDER_REFUNDED']}"
+        )
 
 
 def contradictions(case: Case) -> Iterator[Finding]:
-    """I5: what services marked for a human to look at."""
+    """EXPLAINED: what services marked for a human to look at."""
     marked = [f"{each.event}: {each.reason}" for each in case.order.attention] if case.order else []
     marked += case.reservation.attention if case.reservation else ()
     marked += case.payment.attention if case.payment else ()
     for what in marked:
-        yield Finding(Invariant.I5, case.id, what)
+        yield Finding(Invariant.EXPLAINED, case.id, what)

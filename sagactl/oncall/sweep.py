@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -18,21 +18,22 @@ import aiohttp
 import typer
 from rich.console import Console
 
-from saga_operator.durations import parse_duration
-from saga_operator.orders import Endpoint, OrderService, OrderServiceError
-from saga_operator.report import summary
-from saga_operator.sweep import Outcome, Policy, Sweep, delay_until_next
-from saga_operator.sweeping import carry_out
+from saga_operator.policy.durations import parse_duration
+from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceError
+from saga_operator.policy.policy import Outcome, Policy, Sweep, pause_after
+from saga_operator.policy.summary import summary
+from saga_operator.policy.sweep import carry_out
 
 STACK = Path(".run")
+NEVER = "never"
 LOGIN_TIMEOUT = aiohttp.ClientTimeout(total=10)
 _MARGIN = timedelta(seconds=60)
-"""A token is renewed so long before it expires: a sweep must not outlive it."""
+"""A token is renewed this long before it expires: a sweep must not outlive it."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where the order service is and how to be let in."""
+    """Where the order service is, and the credentials for it."""
 
     order_url: str
     token: str | None = field(default=None, repr=False)
@@ -104,7 +105,7 @@ async def sweep_forever(access: Access, policy: Policy, every: timedelta, consol
             show(result, console)
             failures = 0 if result.succeeded else failures + 1
             failed = frozenset(a.order.order_id for a in result.attempts if a.outcome is Outcome.FAILED)
-            await asyncio.sleep(delay_until_next(every, failures).total_seconds())
+            await asyncio.sleep(pause_after(result, every, failures).total_seconds())
 
 
 async def sweep_and_tell(access: Access, policy: Policy, console: Console) -> bool:
@@ -136,14 +137,14 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     every: Annotated[
         str | None, typer.Option(help="Go on, with this pause, such as 10s. Else sweep once.")
     ] = None,
-    stale_after: Annotated[str, typer.Option(help="CONFIRMED for so long is stale.")] = "5m",
+    stale_after: Annotated[str, typer.Option(help="CONFIRMED for this long is stale.")] = "5m",
     pending_stale_after: Annotated[
-        str | None, typer.Option(help="PENDING for so long is stale. Unset: PENDING orders are left alone.")
-    ] = None,
+        str, typer.Option(help="PENDING for this long is stale; `never` leaves PENDING orders alone.")
+    ] = "15m",
     max_per_sweep: Annotated[
-        int, typer.Option("--max", min=1, max=1000, help="Compensate at most so many.")
-    ] = 50,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002
+        int, typer.Option("--max", min=1, max=1000, help="Compensate at most this many per sweep.")
+    ] = 200,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002 - an option
     order_url: Annotated[str | None, typer.Option(envvar="ORDER_URL", help="The order service.")] = None,
     token: Annotated[str | None, typer.Option(envvar="ORDER_TOKEN", help="An administrator's token.")] = None,
     gateway: Annotated[
@@ -156,11 +157,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     ] = None,
 ) -> None:
     """Compensate orders that got stuck. Exits with 1 if a single sweep failed."""
-    policy = Policy(
-        stale_after=_duration(stale_after),
-        pending_stale_after=None if pending_stale_after is None else _duration(pending_stale_after),
-        max_per_sweep=max_per_sweep,
-        dry_run=dry_run,
+    policy = replace(
+        policy_of(stale_after, pending_stale_after), max_per_sweep=max_per_sweep, dry_run=dry_run
     )
     access = _access(order_url, token, gateway, (email, password), stack)
     console = Console()
@@ -193,6 +191,12 @@ def _secret(name: str) -> str | None:
     directory = os.environ.get("SECRETS_DIR")
     path = Path(directory, name) if directory else None
     return path.read_text().strip() if path is not None and path.exists() else None
+
+
+def policy_of(stale_after: str, pending_stale_after: str) -> Policy:
+    """Raise BadParameter for text that is not a duration."""
+    pending = None if pending_stale_after == NEVER else _duration(pending_stale_after)
+    return Policy(_duration(stale_after), pending)
 
 
 def _duration(text: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""Every query of the auth service: users, and the families of their refresh tokens."""
+"""Every query of the auth service: users, the families of their refresh tokens, signing keys."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -24,7 +24,7 @@ Stored = TypeVar("Stored", bound=Aggregate)
 
 
 class EmailTaken(Refused):
-    """There is an account of this address."""
+    """An account has this address already."""
 
 
 class Accounts:
@@ -39,11 +39,11 @@ class Accounts:
         return None if document is None else from_document(User, document)
 
     async def add(self, user: User) -> None:
-        """Raise EmailTaken when there is one already."""
+        """Raise EmailTaken when an account has the address already."""
         try:
             await self._store.collection(User).insert_one(to_document(user))
         except DuplicateKeyError:
-            raise EmailTaken("there is an account with this e-mail address: log in") from None
+            raise EmailTaken("an account with this e-mail address exists already: log in") from None
 
     async def set_password(self, user: User, password_hash: str, roles: Sequence[str]) -> None:
         change = {"$set": {"passwordHash": password_hash, "roles": list(roles)}, "$inc": {"version": 1}}
@@ -55,7 +55,7 @@ class Accounts:
     async def use(
         self, family_id: str, decide: Callable[[Family], tuple[Family, Use]]
     ) -> tuple[Family, Use] | None:
-        """Apply a rule to a family, as if there were no other replica. None when there is no such family."""
+        """Apply a rule to a family, whatever other replicas do. Return None for an unknown family."""
         while (family := await self._store.get(Family, family_id)) is not None:
             changed, outcome = decide(family)
             if changed == family or await self._replace(family, changed):
@@ -68,9 +68,30 @@ class Accounts:
         )
 
     async def _replace(self, old: Stored, new: Stored) -> bool:
-        """Whether nobody else was first."""
+        """Return whether the stored version was still `old`."""
         document = to_document(msgspec.structs.replace(new, version=old.version + 1))
         replaced = await self._store.collection(type(old)).replace_one(
             {"_id": old.id, "version": old.version}, document
         )
         return replaced.matched_count == 1
+
+
+class SigningKeys:
+    def __init__(self, store: Store) -> None:
+        self._keys = store.collection(SigningKey)
+
+    async def all(self) -> list[SigningKey]:
+        """The oldest first: ids count up."""
+        keys = [from_document(SigningKey, document) async for document in self._keys.find()]
+        return sorted(keys, key=lambda key: int(key.id))
+
+    async def add(self, key: SigningKey) -> bool:
+        """Return whether the key was added; if not, another replica has made the one of this id."""
+        try:
+            await self._keys.insert_one(to_document(key))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def remove(self, keys: Sequence[SigningKey]) -> None:
+        await self._keys.delete_many({"_id": {"$in": [key.id for key in keys]}})

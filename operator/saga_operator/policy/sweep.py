@@ -1,11 +1,11 @@
-"""Carrying a sweep out: list, plan, compensate one by one. The operator and `sagactl sweep` share it."""
+"""Carrying a sweep out: list, plan, compensate one by one."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from saga_operator.orders import OrderServiceError
-from saga_operator.sweep import Attempt, Outcome, Policy, StaleOrder, Sweep, gives_up, plan
+from saga_operator.policy.orders import OrderServiceError
+from saga_operator.policy.policy import Attempt, Outcome, Policy, StaleOrder, Sweep, gives_up, plan
 
 
 class Orders(Protocol):

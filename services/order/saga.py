@@ -17,6 +17,7 @@ from services.order.steps import (
     all_lines_answered,
     cancelled_by_customer,
     captured,
+    captured_oddly,
     lines_held,
     lines_held_late,
     lines_refused,
@@ -25,6 +26,7 @@ from services.order.steps import (
     may_be_held_now,
     money_back,
     names_our_lines,
+    names_strange_products,
     no_capture_yet,
     order_cancelled,
     order_confirmed,
@@ -32,6 +34,7 @@ from services.order.steps import (
     order_refunded,
     paid_as_asked,
     payment_declined,
+    refund_capture,
     refund_done,
     refund_late_capture,
     refund_open,
@@ -74,6 +77,13 @@ CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFU
 
 _CANCEL: Final = Step(CANCELLED, cancelled_by_customer, (release_stock, order_cancelled))
 _TIME_OUT: Final = Step(CANCELLED, timed_out, (release_stock, order_cancelled))
+# Something was captured that was not asked for: it goes back with the order.
+_CANCEL_AND_REFUND: Final = _CANCEL._replace(
+    emit=(release_stock, order_cancelled, refund_capture), when=captured_oddly
+)
+_TIME_OUT_AND_REFUND: Final = _TIME_OUT._replace(
+    emit=(release_stock, order_cancelled, refund_capture), when=captured_oddly
+)
 _NOT_OUR_LINES: Final = Attention("a reservation that is not the order's lines")
 _NOT_CONFIRMED_YET: Final = TooEarly("the order is not confirmed yet")
 _NOT_PAID_YET: Final = Forbid("the order is not paid yet: cancel it instead")
@@ -98,6 +108,7 @@ SAGA: Final = Table[Order, Trigger, Event](
             _NOT_OUR_LINES,
         ),
         (PENDING, StockUnavailable): (
+            Attention("refused what is no line of the order", when=names_strange_products),
             Step(CANCELLED, lines_refused, (release_late, order_cancelled), when=refused_beside_held),
             Step(CANCELLED, lines_refused, (order_cancelled,)),
         ),
@@ -115,12 +126,19 @@ SAGA: Final = Table[Order, Trigger, Event](
         (CONFIRMED, StockReleased): (Step(STAYS, lines_released),),
         (CONFIRMED, PaymentSucceeded): (
             Step(PAID, lines_sold, (order_paid,), when=paid_as_asked),
-            Attention("paid another amount, or for lines that were given back"),
+            # Never PAID by itself; and never forgotten: what was taken goes back if the order is cancelled.
+            Attention(
+                "paid another amount, or for lines that were given back", captured, when=no_capture_yet
+            ),
+            *_CAPTURE_TWICE,
         ),
-        (CONFIRMED, PaymentFailed): (Step(CANCELLED, payment_declined, (release_stock, order_cancelled)),),
+        (CONFIRMED, PaymentFailed): (
+            _DECLINED_LATE._replace(when=captured_oddly),
+            Step(CANCELLED, payment_declined, (release_stock, order_cancelled)),
+        ),
         (CONFIRMED, PaymentRefunded): (Attention("refunded before it was paid"),),
-        (CONFIRMED, CancelOrder): (_CANCEL,),
-        (CONFIRMED, TimeOut): (_TIME_OUT,),
+        (CONFIRMED, CancelOrder): (_CANCEL_AND_REFUND, _CANCEL),
+        (CONFIRMED, TimeOut): (_TIME_OUT_AND_REFUND, _TIME_OUT),
         (CONFIRMED, RequestRefund): (_NOT_PAID_YET,),
         # ---
         (PAID, StockReserved): _STOCK_TWICE,

@@ -73,6 +73,10 @@ def may_be_held_now(order: Order, event: StockReserved) -> bool:
     return any(line.product_id in not_held for line in event.products)
 
 
+def names_strange_products(order: Order, event: StockUnavailable) -> bool:
+    return not _named(event) <= {line.product_id for line in order.lines}
+
+
 def refused_beside_held(order: Order, event: StockUnavailable) -> bool:
     """Of some lines only: others are held or, in the older, per-product form, may become so."""
     some_line_held = any(line.state is LineState.HELD for line in order.lines)
@@ -101,6 +105,11 @@ def same_capture(order: Order, event: PaymentSucceeded) -> bool:
 
 def no_capture_yet(order: Order, _: Trigger) -> bool:
     return order.capture is None
+
+
+def captured_oddly(order: Order, _: Trigger) -> bool:
+    """While an order is CONFIRMED, what was captured is not what it asked for."""
+    return order.capture is not None
 
 
 def refund_open(order: Order, _: Trigger) -> bool:
@@ -255,6 +264,10 @@ def refund_requested(order: Order, command: RequestRefund) -> Event:
 
 def refund_payment(order: Order, command: RequestRefund) -> Event:
     return _refund(order, command.reason)
+
+
+def refund_capture(order: Order, _: CancelOrder | TimeOut) -> Event:
+    return _refund(order, order.cancellation_reason or "")
 
 
 def refund_late_capture(order: Order, _: PaymentSucceeded) -> Event:

@@ -52,6 +52,8 @@ PENDING_LAMP_HELD: Final = order(Status.PENDING, _HELD, _REQUESTED)
 PENDING_PARTIAL: Final = order(Status.PENDING, _REQUESTED, _REQUESTED, fulfilment="partial")
 CONFIRMED: Final = order(Status.CONFIRMED, _HELD, _HELD)
 CONFIRMED_PARTIAL: Final = order(Status.CONFIRMED, _HELD, _REFUSED, fulfilment="partial", total=20000)
+# Captured, but not as asked: 449.99, of which the customer has nothing yet.
+CONFIRMED_CAPTURED: Final = order(Status.CONFIRMED, _HELD, _HELD, capture=Capture("txn_1", 44999, "USD"))
 CONFIRMED_GIVEN_BACK: Final = order(Status.CONFIRMED, _RELEASED, _RELEASED)
 PAID: Final = order(Status.PAID, _SOLD, _SOLD, **_PAID_BY)
 PAID_PARTIAL: Final = order(
@@ -145,6 +147,7 @@ CAPTURED: Final = captured()
 CAPTURED_ANOTHER_AMOUNT: Final = captured("449.99")
 CAPTURED_ANOTHER_CURRENCY: Final = captured(currency="EUR")
 CAPTURED_AGAIN: Final = captured(transaction="txn_2")
+SOFA_UNAVAILABLE: Final = structs.replace(DESK_UNAVAILABLE, product_id="sofa")
 DECLINED: Final = events.PaymentFailed(
     order_id=ORDER_ID,
     transaction_id="txn_1",

@@ -221,7 +221,42 @@ def test_a_paid_order_remembers_its_transaction_and_is_settled() -> None:
 
 def test_an_order_paid_with_another_amount_is_not_paid() -> None:
     order, published = run(eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT)
-    assert (order.status, order.capture, published) == (Status.CONFIRMED, None, [])
+    assert (order.status, published, len(order.attention)) == (Status.CONFIRMED, [], 1)
+    assert order.capture == Capture("txn_1", 44999, "USD")
+    assert order.history == eg.CONFIRMED.history
+
+
+@pytest.mark.parametrize("ends", [eg.CANCEL, eg.time_out()], ids=lambda command: command.type)
+@pytest.mark.parametrize(
+    ("order", "capture"),
+    [
+        (eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT),
+        (eg.CONFIRMED, eg.CAPTURED_ANOTHER_CURRENCY),
+        (eg.CONFIRMED_GIVEN_BACK, eg.CAPTURED),
+    ],
+    ids=["another amount", "another currency", "for lines given back"],
+)
+def test_money_that_was_taken_for_nothing_is_given_back_when_the_order_ends(
+    order: Order, capture: events.PaymentSucceeded, ends: Any
+) -> None:
+    order, (_, _, refund) = run(order, capture, ends)
+    assert order.cancellation_reason is not None
+    assert refund == events.RefundPayment(
+        order_id=eg.ORDER_ID,
+        amount=capture.amount,
+        currency=capture.currency,
+        reason=order.cancellation_reason,
+    )
+    order = hear(order, eg.BOTH_RELEASED, "stock is back")
+    assert (order.status, order.refund, order.settled) == (Status.CANCELLED, Progress.PENDING, False)
+    order = hear(order, eg.MONEY_BACK, "money is back")
+    assert (order.refund, order.settled) == (Progress.DONE, True)
+
+
+def test_a_capture_that_is_odd_and_comes_again_is_taken_once() -> None:
+    order, _ = run(eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT, eg.CAPTURED_ANOTHER_AMOUNT, eg.CAPTURED_AGAIN)
+    assert order.status is Status.PAID
+    assert order.capture == Capture("txn_2", eg.TOTAL, "USD")
 
 
 def test_an_amount_with_trailing_zeros_is_the_same_amount() -> None:

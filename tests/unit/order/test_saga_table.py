@@ -34,9 +34,10 @@ PENDING, CONFIRMED, PAID = Status.PENDING, Status.CONFIRMED, Status.PAID
 CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFUNDED
 
 
-def cancelled(*, release: str | None) -> Step:
+def cancelled(*, release: str | None, refund: bool = False) -> Step:
     first = () if release is None else (f"INVENTORY_RELEASE_REQUEST {release}",)
-    return Step(CANCELLED, (*first, "ORDER_CANCELLED"))
+    last = ("PAYMENT_REFUND",) if refund else ()
+    return Step(CANCELLED, (*first, "ORDER_CANCELLED", *last))
 
 
 LATE_RESERVATION = Step(CANCELLED, ("INVENTORY_RELEASE_REQUEST LATE_RESERVATION",))
@@ -58,6 +59,8 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PENDING, eg.DESK_UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
     (eg.PENDING_LAMP_HELD, eg.DESK_UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
     (eg.PENDING_LAMP_HELD, eg.UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
+    (eg.PENDING, eg.SOFA_UNAVAILABLE, ATTENTION),  # as a reservation of a sofa is
+    (eg.PENDING, structs.replace(eg.UNAVAILABLE, missing=(Missing("sofa", 1, 0),)), ATTENTION),
     (eg.PENDING, eg.BOTH_RELEASED, ATTENTION),
     (eg.PENDING, eg.CAPTURED, PREMATURE),
     (eg.PENDING, eg.DECLINED, PREMATURE),
@@ -85,11 +88,17 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.CONFIRMED, eg.CAPTURED_ANOTHER_CURRENCY, ATTENTION),
     (eg.CONFIRMED_PARTIAL, eg.CAPTURED, ATTENTION),  # for what was not there
     (eg.CONFIRMED_GIVEN_BACK, eg.CAPTURED, ATTENTION),  # nothing is left to be sold
+    (eg.CONFIRMED_CAPTURED, eg.CAPTURED_ANOTHER_AMOUNT, DUPLICATE),
+    (eg.CONFIRMED_CAPTURED, structs.replace(eg.CAPTURED_ANOTHER_AMOUNT, transaction_id="txn_2"), ATTENTION),
+    (eg.CONFIRMED_CAPTURED, eg.CAPTURED, Step(PAID, ("ORDER_PAID",))),
+    (eg.CONFIRMED_CAPTURED, eg.DECLINED, ATTENTION),
     (eg.CONFIRMED, eg.DECLINED, cancelled(release="PAYMENT_FAILED")),
     (eg.CONFIRMED_GIVEN_BACK, eg.DECLINED, cancelled(release="PAYMENT_FAILED")),
     (eg.CONFIRMED, eg.MONEY_BACK, ATTENTION),
     (eg.CONFIRMED, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED")),
     (eg.CONFIRMED, eg.time_out(), cancelled(release="SAGA_TIMEOUT")),
+    (eg.CONFIRMED_CAPTURED, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED", refund=True)),
+    (eg.CONFIRMED_CAPTURED, eg.time_out(), cancelled(release="SAGA_TIMEOUT", refund=True)),
     (eg.CONFIRMED, eg.REFUND, Forbidden("cancel it instead")),
     # --- PAID: the end, unless the customer wants it back
     (eg.PAID, eg.BOTH_RESERVED, DUPLICATE),

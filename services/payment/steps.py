@@ -9,6 +9,7 @@ from services.payment.gateway import Captured, Declined, Refunded
 from services.payment.payment import Payment
 from services.shared.contract import money
 from services.shared.contract.events import (
+    LONGEST_TEXT,
     Event,
     OrderCancelled,
     OrderConfirmed,
@@ -63,7 +64,9 @@ def captured(payment: Payment, answer: Captured) -> Payment:
 
 
 def declined(payment: Payment, answer: Declined) -> Payment:
-    return structs.replace(payment, transaction_id=answer.transaction_id, reason=answer.reason)
+    """The gateway may say more than an event can."""
+    reason = answer.reason[:LONGEST_TEXT]
+    return structs.replace(payment, transaction_id=answer.transaction_id, reason=reason)
 
 
 def refunded(payment: Payment, answer: Refunded) -> Payment:

@@ -14,11 +14,15 @@ from services.shared.contract import money
 EXCHANGE: Final = "saga.events"
 SCHEMA_VERSION: Final = 1
 
-OrderId = Annotated[str, Meta(min_length=1, max_length=64)]
-ProductId = Annotated[str, Meta(min_length=1, max_length=64)]
+# An id becomes an AMQP property (the correlation id), which holds 255 bytes. 64 characters are more only if
+# each of them is 4 bytes of UTF-8; so one of them must not be, or there must be fewer.
+_FITS: Final = r"(?s)[^\U00010000-\U0010ffff]|^.{1,63}\Z"
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
+ProductId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-Text = Annotated[str, Meta(max_length=512)]
+LONGEST_TEXT: Final = 512
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Fulfilment = Literal["all", "partial"]
 
 

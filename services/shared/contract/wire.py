@@ -4,6 +4,7 @@ Older publishers send no message id, one message a product, and on STOCK_RESERVE
 Their messages are accepted on their queues exactly as they send them; we publish only `events.py`.
 """
 
+import codecs
 import hashlib
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -112,7 +113,7 @@ def encode(event: Event) -> bytes:
 def decode(queue: str, body: bytes) -> Event:
     """The event that a message on `queue` carries. Raises InvalidMessage with what is wrong with it."""
     try:
-        return _decode(queue, body)
+        return _decode(queue, body.removeprefix(codecs.BOM_UTF8))
     except msgspec.DecodeError as error:  # ValidationError is one of these
         raise InvalidMessage(str(error)) from error
     except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from services.payment.domain import DOMAIN, intend
 from services.payment.gateway import Captured, Declined, Refunded
 from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
 from services.payment.table import PAYMENTS
+from services.shared.contract import wire
 from services.shared.contract.decisions import Premature, Verdict
 from services.shared.contract.events import (
     Event,
@@ -262,3 +263,11 @@ def test_nonsense_forever_does_not_fill_the_document_and_the_latest_is_kept() ->
     attention = memory.one(Payment, ORDER).attention
     assert (len(attention), attention[-1].event_id) == (ATTENTION_LIMIT, latest.id)
     assert attention[-1].event == "GATEWAY_DECLINED"
+
+
+def test_a_long_reason_of_the_gateway_is_cut_to_what_an_event_can_say() -> None:
+    memory = service("capturing")
+    (event,) = memory.handle(ChargeOutcome(CONFIRMED, Declined("txn_1", "no" * 1000))).events
+    heard = wire.decode("order-events", wire.encode(event))
+    assert heard == event
+    assert memory.one(Payment, ORDER).reason == "no" * 256

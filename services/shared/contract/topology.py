@@ -11,7 +11,13 @@ from typing import Final
 from aiormq.abc import AbstractChannel
 from pamqp.common import FieldValue
 
-from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
+from services.shared.contract.events import (
+    AUTO_COMPENSATION,
+    CONSUMES,
+    EXCHANGE,
+    INVENTORY_EVENTS,
+    Event,
+)
 
 RETRY_DELAYS_MS: Final = (1_000, 10_000, 60_000)
 # After so many returns to the queue (its consumer died over it each time) the broker itself dead-letters it.
@@ -53,7 +59,7 @@ def subscriptions(service: str, *, auto_compensation: bool) -> dict[str, tuple[t
 
 
 def _optional(queue: str, event: type[Event]) -> bool:
-    return queue == "inventory-events" and event is AUTO_COMPENSATION
+    return queue == INVENTORY_EVENTS and event is AUTO_COMPENSATION
 
 
 def _dead_lettering_to(service: str, queue: str) -> dict[str, FieldValue]:

@@ -235,8 +235,6 @@ def _told(case: Case, order: Order) -> Iterator[Finding]:
 
 def contradictions(case: Case) -> Iterator[Finding]:
     """EXPLAINED: what services marked for a human to look at."""
-    marked = [f"{each.event}: {each.reason}" for each in case.order.attention] if case.order else []
-    marked += case.reservation.attention if case.reservation else ()
-    marked += case.payment.attention if case.payment else ()
-    for what in marked:
-        yield Finding(Invariant.EXPLAINED, case.id, what)
+    for watched in (case.order, case.reservation, case.payment):
+        for each in watched.attention if watched else ():
+            yield Finding(Invariant.EXPLAINED, case.id, f"{each.event}: {each.reason}")

@@ -38,7 +38,7 @@ class PaymentBody(BaseModel):
             refund_id=payment.refund_id or None,
             reason=payment.reason or None,
             cancel_requested=payment.cancel_requested,
-            attention=payment.attention,
+            attention=tuple(each.reason for each in payment.attention),
             created_at=payment.created_at,
             updated_at=payment.updated_at,
         )

@@ -7,7 +7,12 @@ name, so that retries need no permission on the default exchange, through which 
 
 from typing import Final
 
-from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, Event
+from services.shared.contract.events import (
+    AUTO_COMPENSATION,
+    CONSUMES,
+    INVENTORY_EVENTS,
+    Event,
+)
 
 RETRY_DELAYS_MS: Final = (1_000, 10_000, 60_000)
 # After so many returns to the queue (its consumer died over it each time) the broker itself dead-letters it.
@@ -44,7 +49,7 @@ def subscriptions(service: str, *, auto_compensation: bool) -> dict[str, tuple[t
 
 
 def _optional(queue: str, event: type[Event]) -> bool:
-    return queue == "inventory-events" and event is AUTO_COMPENSATION
+    return queue == INVENTORY_EVENTS and event is AUTO_COMPENSATION
 
 
 def queue_arguments(service: str, queue: str) -> dict[str, dict[str, str | int]]:

@@ -84,7 +84,16 @@ BREAKS: Final[dict[str, tuple[Invariant, str, str, str, Json | None]]] = {
         "order",
         "inventory",
         "reservations",
-        {"$push": {"attention": "odd"}},
+        {
+            "$push": {
+                "attention": {
+                    "at": datetime.now(UTC),
+                    "event": "ORDER_PAID",
+                    "eventId": "event-1",
+                    "reason": "odd",
+                }
+            }
+        },
     ),
 }
 

@@ -14,11 +14,12 @@ from sagactl.oncall.invariants import Case, Held, Invariant
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
-from services.order.model import Contradiction, Entry, Order, Status
+from services.order.model import Entry, Order, Status
 from services.payment.ledger import Entry as LedgerEntry
 from services.payment.ledger import Kind
 from services.payment.ledger import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
+from services.shared.contract.table import Contradiction
 from tests.unit.order import examples
 from tests.unit.order.examples import AT, CREATED_AT, ORDER_ID, TOTAL
 
@@ -67,6 +68,7 @@ def told(*kinds: str) -> list[Notification]:
     ]
 
 
+ODD: Final = (Contradiction(AT, "PAYMENT_FAILED", "e", "declined after"),)
 CAPTURE: Final = entry(Kind.CAPTURE, GatewayStatus.CAPTURED)
 DECLINE: Final = entry(Kind.CAPTURE, GatewayStatus.DECLINED)
 REFUND: Final = entry(Kind.REFUND, GatewayStatus.REFUNDED)
@@ -236,15 +238,15 @@ BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
     ),
     "marked by the order service": (
         Invariant.EXPLAINED,
-        lambda: order(PAID, attention=(Contradiction(AT, "PAYMENT_FAILED", "e", "declined after"),)),
+        lambda: order(PAID, attention=ODD),
     ),
     "marked by inventory": (
         Invariant.EXPLAINED,
-        lambda: PAID._replace(reservation=structs.replace(reservation(LineState.SOLD), attention=("odd",))),
+        lambda: PAID._replace(reservation=structs.replace(reservation(LineState.SOLD), attention=ODD)),
     ),
     "marked by payment": (
         Invariant.EXPLAINED,
-        lambda: PAID._replace(payment=structs.replace(payment(PaymentState.CAPTURED), attention=("odd",))),
+        lambda: PAID._replace(payment=structs.replace(payment(PaymentState.CAPTURED), attention=ODD)),
     ),
 }
 

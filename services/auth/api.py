@@ -8,7 +8,6 @@ from typing import Annotated, Final, NamedTuple
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -16,7 +15,6 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from services.auth import domain
 from services.auth.accounts import Accounts
@@ -28,6 +26,7 @@ from services.shared import emails
 from services.shared.database.clock import Clock
 from services.shared.http.app import Caller
 from services.shared.http.auth import Unauthenticated
+from services.shared.http.bodies import Body, View
 
 SECRET_BYTES: Final = 32
 # A copy in a cache is not what anybody wants.
@@ -55,12 +54,8 @@ async def _desk(request: Request) -> Desk:
 TheDesk = Annotated[Desk, Depends(_desk)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
-
-
-class _View(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+class _Strict(Body):
+    model_config = ConfigDict(strict=True)
 
 
 Email = Annotated[str, Field(max_length=320), AfterValidator(emails.parse)]
@@ -68,7 +63,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Registration(_Body):
+class Registration(_Strict):
     email: Email
     password: SecretStr
     name: Name
@@ -80,23 +75,23 @@ class Registration(_Body):
         return password
 
 
-class Credentials(_Body):
+class Credentials(_Strict):
     email: Email
     password: Annotated[SecretStr, Field(max_length=1024)]
 
 
-class RefreshToken(_Body):
+class RefreshToken(_Strict):
     refresh_token: Text
 
 
-class Account(_View):
+class Account(View):
     user_id: str
     email: str
     name: str
     roles: list[str]
 
 
-class Session(_View):
+class Session(View):
     access_token: str
     refresh_token: str
     expires_in: Annotated[int, Field(description="Seconds until the access token expires")]

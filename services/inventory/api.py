@@ -4,9 +4,8 @@ import uuid
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter
+from pydantic import Field
 
 from services.inventory.products import Restock
 from services.inventory.stock import Stock
@@ -14,22 +13,18 @@ from services.shared.contract.decisions import NotFound
 from services.shared.contract.idempotency import key_id
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
+from services.shared.http.bodies import Body, Id, View
 
 MOST_AT_ONCE = 1_000_000
-ProductId = Annotated[str, Path(min_length=1, max_length=64)]
 
 router = APIRouter(prefix="/api/inventory", tags=["inventory"])
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class Delivery(_Body):
+class Delivery(Body):
     quantity: Annotated[int, Field(ge=1, le=MOST_AT_ONCE, strict=True)]
 
 
-class StockBody(_Body):
+class StockBody(View):
     product_id: str
     available: int
     reserved: int
@@ -48,13 +43,13 @@ class StockBody(_Body):
 
 
 @router.get("/{product_id}")
-async def get_stock(product_id: ProductId, engine: TheEngine) -> StockBody:
+async def get_stock(product_id: Id, engine: TheEngine) -> StockBody:
     return StockBody.of(await _stock(engine, product_id))
 
 
 @router.post("/{product_id}/restock", status_code=HTTPStatus.OK, openapi_extra=IDEMPOTENT)
 async def restock(
-    product_id: ProductId,
+    product_id: Id,
     delivery: Delivery,
     admin: Admin,
     engine: TheEngine,

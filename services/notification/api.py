@@ -4,18 +4,15 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
 from services.notification.domain import Notification
 from services.shared.database.store import from_document
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Admin
+from services.shared.http.bodies import Id, View
 
 
-class NotificationView(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, from_attributes=True, populate_by_name=True)
-
+class NotificationView(View):
     id: str
     kind: str
     order_id: str
@@ -24,7 +21,7 @@ class NotificationView(BaseModel):
     at: datetime
 
 
-class NotificationList(BaseModel):
+class NotificationList(View):
     items: list[NotificationView]
 
 
@@ -33,7 +30,7 @@ router = APIRouter(prefix="/internal/notifications", tags=["notifications"])
 
 @router.get("")
 async def list_notifications(
-    order_id: Annotated[str, Query(alias="orderId", min_length=1, max_length=64)],
+    order_id: Annotated[Id, Query(alias="orderId")],
     _: Admin,
     engine: TheEngine,
 ) -> NotificationList:

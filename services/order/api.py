@@ -19,6 +19,7 @@ from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, Caller, IdempotencyKeyHeader
 from services.shared.http.auth import User
+from services.shared.http.bodies import Id
 from services.shared.http.problems import problem
 
 router = APIRouter(prefix="/api/orders", tags=["orders"])
@@ -120,7 +121,7 @@ async def list_orders(
     return _answer({"items": [order_body(order) for order in orders], "nextCursor": following})
 
 
-async def _visible(order_id: str, caller: Caller, engine: TheEngine) -> Order:
+async def _visible(order_id: Id, caller: Caller, engine: TheEngine) -> Order:
     order = await queries.of(engine.store, order_id, _theirs(caller))
     if order is None:
         raise NotFound(NO_SUCH_ORDER)
@@ -142,7 +143,7 @@ async def get_timeline(order: Visible) -> Response:
 
 
 @router.post("/{order_id}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=OrderBody)
-async def cancel_order(order_id: str, caller: Caller, engine: TheEngine) -> Response:
+async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Response:
     """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid."""
     command = CancelOrder(order_id=order_id, customer_id=_theirs(caller))
     decision = await engine.execute(command, id_=str(uuid.uuid4()))
@@ -150,7 +151,7 @@ async def cancel_order(order_id: str, caller: Caller, engine: TheEngine) -> Resp
 
 
 @router.post("/{order_id}/refund", status_code=HTTPStatus.ACCEPTED, response_model=OrderBody)
-async def refund_order(order_id: str, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
+async def refund_order(order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
     """Gives the money back, then the stock. 409 unless the order is paid."""
     command = RequestRefund(order_id=order_id, customer_id=_theirs(caller), reason=refund.reason)
     decision = await engine.execute(command, id_=str(uuid.uuid4()))

@@ -1,11 +1,9 @@
 """The payment service's route: what became of an order's payment."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 
-from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter
 
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import money
@@ -13,14 +11,14 @@ from services.shared.contract.decisions import NotFound
 from services.shared.database.store import from_document
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Caller
+from services.shared.http.bodies import Id, View
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
 
 
-class PaymentBody(BaseModel):
+class PaymentBody(View):
     """What nobody asked for yet, or did not happen, is null."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
     order_id: str
     status: PaymentState
     amount: str | None
@@ -52,9 +50,7 @@ class PaymentBody(BaseModel):
 
 
 @router.get("/{order_id}")
-async def get_payment(
-    order_id: Annotated[str, Path(min_length=1, max_length=64)], caller: Caller, engine: TheEngine
-) -> PaymentBody:
+async def get_payment(order_id: Id, caller: Caller, engine: TheEngine) -> PaymentBody:
     """An administrator's, or the customer's own: another's is not found."""
     query = {"_id": order_id} if caller.is_admin else {"_id": order_id, "customerId": caller.id}
     document = await engine.store.collection(Payment).find_one(query)

@@ -9,18 +9,19 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Self
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
 from services.product.catalogue import Catalogue, Cursor
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
 from services.shared.contract import money
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
+from services.shared.contract.ids import checked
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
+from services.shared.http.bodies import Body, Id, View
 
 MOST_IDS: Final = 500
 
@@ -42,17 +43,13 @@ class _ExactRoute(APIRoute):
         return exactly
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
-
-
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Description = Annotated[str, Field(max_length=5000)]
 Amount = Annotated[Decimal, Field(ge=0, description="Decimal string, or a number", examples=["299.99"])]
 Currency = Annotated[str, Field(min_length=3, max_length=3, description="ISO 4217", examples=["USD"])]
 
 
-class NewProduct(_Body):
+class NewProduct(Body):
     name: Name
     description: Description = ""
     price: Amount
@@ -65,7 +62,7 @@ class NewProduct(_Body):
         return self
 
 
-class Changes(_Body):
+class Changes(Body):
     """What is left out stays."""
 
     name: Name | None = None
@@ -80,9 +77,7 @@ class Changes(_Body):
         return self
 
 
-class ProductView(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
+class ProductView(View):
     product_id: str
     name: str
     description: str
@@ -92,9 +87,7 @@ class ProductView(BaseModel):
     updated_at: datetime
 
 
-class ProductList(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
+class ProductList(View):
     items: list[ProductView]
     next_cursor: str | None = None
 
@@ -105,7 +98,6 @@ async def _catalogue(request: Request) -> Catalogue:
 
 
 TheCatalogue = Annotated[Catalogue, Depends(_catalogue)]
-ProductId = Annotated[str, Path(min_length=1, max_length=64)]
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=_ExactRoute)
 
 
@@ -126,7 +118,7 @@ async def list_products(
 
 
 @router.get("/{product_id}")
-async def get_product(product_id: ProductId, catalogue: TheCatalogue) -> ProductView:
+async def get_product(product_id: Id, catalogue: TheCatalogue) -> ProductView:
     return _view(await _existing(catalogue, product_id))
 
 
@@ -157,7 +149,7 @@ async def create_product(
 
 @router.patch("/{product_id}")
 async def change_product(
-    product_id: ProductId, body: Changes, _: Admin, engine: TheEngine, catalogue: TheCatalogue
+    product_id: Id, body: Changes, _: Admin, engine: TheEngine, catalogue: TheCatalogue
 ) -> ProductView:
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
     command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
@@ -167,7 +159,7 @@ async def change_product(
 
 
 @router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
-async def delete_product(product_id: ProductId, _: Admin, engine: TheEngine, catalogue: TheCatalogue) -> None:
+async def delete_product(product_id: Id, _: Admin, engine: TheEngine, catalogue: TheCatalogue) -> None:
     await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()))
     await catalogue.forget(product_id)
 
@@ -190,7 +182,8 @@ def _ids(text: str) -> list[str]:
     ids = [id_ for id_ in text.split(",") if id_]
     if len(ids) > MOST_IDS:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"at most {MOST_IDS} ids, not {len(ids)}")
-    return ids
+    with _unprocessable():
+        return [checked(id_) for id_ in ids]
 
 
 def _cursor(text: str) -> Cursor:

@@ -211,7 +211,15 @@ async def test_pages_show_every_product_once(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"cursor": "%%%"}, {"cursor": "bm9wZQ"}, {"limit": 0}, {"limit": 101}, {"ids": "x," * 501}]
+    "params",
+    [
+        {"cursor": "%%%"},
+        {"cursor": "bm9wZQ"},
+        {"limit": 0},
+        {"limit": 101},
+        {"ids": "x," * 501},
+        {"ids": "lamp,a b"},
+    ],
 )
 async def test_a_bad_query_is_refused(client: httpx.AsyncClient, params: dict[str, Any]) -> None:
     answer = await client.get("/api/products", params=params)

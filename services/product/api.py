@@ -13,15 +13,16 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import Field, model_validator
 
-from services.product.catalogue import Catalogue, Cursor
+from services.product.catalogue import Catalogue
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
 from services.shared.contract import money
-from services.shared.contract.decisions import Decision, NotFound
-from services.shared.contract.idempotency import key_id, request_hash
+from services.shared.contract.decisions import NotFound, Unavailable
+from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.contract.ids import checked
-from services.shared.engine.life import TheEngine
+from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
 from services.shared.http.bodies import Body, Id, View
+from services.shared.http.cursors import LONGEST, cursor_of
 
 MOST_IDS: Final = 500
 
@@ -106,12 +107,14 @@ async def list_products(
     catalogue: TheCatalogue,
     ids: Annotated[str | None, Query(description=f"Up to {MOST_IDS}, separated by commas")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(description="`nextCursor` of the page before")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=LONGEST, description="`nextCursor` of the page before")
+    ] = None,
 ) -> ProductList:
     """A page of the catalogue; or, with `ids`, those of them that exist, without pages."""
     if ids is not None:
         return ProductList(items=[_view(product) for product in await catalogue.several(_ids(ids))])
-    page = await catalogue.page(limit, None if cursor is None else _cursor(cursor))
+    page = await catalogue.page(limit, cursor_of(cursor))
     return ProductList(
         items=[_view(product) for product in page.products], next_cursor=page.next and page.next.encode()
     )
@@ -142,7 +145,8 @@ async def create_product(
         price=Price(money.to_minor(body.price, body.currency), body.currency),
         initial_stock=body.initial_stock,
     )
-    product = _product(await engine.execute(command, id_=command.product_id))
+    decision = await engine.execute(command, id_=command.product_id)
+    product = await _after(engine, decision.reply, command)
     response.headers["Location"] = f"{router.prefix}/{product.id}"
     return _view(product)
 
@@ -153,7 +157,8 @@ async def change_product(
 ) -> ProductView:
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
     command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
-    product = _product(await engine.execute(command, id_=str(uuid.uuid4())))
+    decision = await engine.execute(command, id_=str(uuid.uuid4()))
+    product = await _after(engine, decision.reply, command)
     await catalogue.forget(product_id)
     return _view(product)
 
@@ -186,11 +191,6 @@ def _ids(text: str) -> list[str]:
         return [checked(id_) for id_ in ids]
 
 
-def _cursor(text: str) -> Cursor:
-    with _unprocessable():
-        return Cursor.decode(text)
-
-
 @contextmanager
 def _unprocessable() -> Iterator[None]:
     """What is wrong with a value becomes a problem for whoever sent it."""
@@ -200,8 +200,20 @@ def _unprocessable() -> Iterator[None]:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
 
 
-def _product(decision: Decision) -> Product:
-    product: Product = decision.reply  # type: ignore[assignment]  # every command of the catalogue answers so
+async def _after(engine: Engine, reply: object, command: CreateProduct | ChangeProduct) -> Product:
+    """The product as a command left it; read anew where its answer was lost on the way.
+
+    By its key first: the command may have been a replay. Raises Unavailable where there is no such product.
+    """
+    if isinstance(reply, Product):
+        return reply
+    product_id = command.product_id
+    if isinstance(command, CreateProduct) and command.key is not None:
+        used = await engine.store.get(IdempotencyKey, command.key.id)
+        product_id = earlier_subject(used, command.key.request, engine.clock.now()) or product_id
+    product = await engine.store.get(Product, product_id)
+    if product is None:
+        raise Unavailable("it is not known whether this was done: try again, with the same key")
     return product
 
 

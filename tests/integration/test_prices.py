@@ -3,48 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
+import pytest_asyncio
 
 from services.order.catalogue import ASKED_AT_ONCE, Catalogue
 from services.shared.contract.decisions import Unavailable
+from tests.integration.products import Products, selling
 
 LARGEST_URL = 8_190  # of aiohttp's server, nginx and others; uvicorn takes more
 WITHIN = 10.0
 
 
-@dataclass
-class Products:
-    """A product service that has every product but `none`, and will not hear of a `poison`."""
-
-    url: str = ""
-    status: int = 200
-    asked: list[list[str]] = field(default_factory=list)
-    longest_url: int = 0
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        ids = request.query["ids"].split(",")
-        self.asked.append(ids)
-        self.longest_url = max(self.longest_url, len(request.raw_path))
-        if self.status != 200:
-            return web.json_response({}, status=self.status)
-        if "poison" in ids:
-            return web.json_response({"detail": "that is no id"}, status=422)
-        items = [{"productId": id_, "price": "9.99", "currency": "EUR"} for id_ in ids if id_ != "none"]
-        return web.json_response({"items": items})
-
-
-@pytest.fixture
+@pytest_asyncio.fixture
 async def products() -> AsyncIterator[Products]:
-    service, app = Products(), web.Application()
-    app.router.add_get("/api/products", service.answer)
-    async with TestServer(app, skip_url_asserts=True) as server:
-        service.url = str(server.make_url("")).rstrip("/")
-        yield service
+    async with selling() as products:
+        yield products
 
 
 @asynccontextmanager

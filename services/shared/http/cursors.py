@@ -11,7 +11,7 @@ from fastapi import HTTPException
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 LONGEST: Final = 200
-_CONTENT: Final = re.compile(r"(-?[0-9]{1,16})/(.+)", re.ASCII | re.DOTALL)
+_CONTENT: Final = re.compile(r"\A(-?[0-9]{1,16})/(.+)\Z", re.DOTALL)
 
 
 class Cursor(NamedTuple):
@@ -29,10 +29,8 @@ class Cursor(NamedTuple):
         """Raises ValueError for what `encode` did not make."""
         try:
             padded = text + "=" * (-len(text) % 4)
-            content = _CONTENT.fullmatch(base64.b64decode(padded, b"-_", validate=True).decode())
-            if content is None:
-                raise ValueError(text)
-            return cls(EPOCH + int(content[1]) * MILLISECOND, content[2])
+            [(milliseconds, id_)] = _CONTENT.findall(base64.b64decode(padded, b"-_", validate=True).decode())
+            return cls(EPOCH + int(milliseconds) * MILLISECOND, id_)
         except (ValueError, OverflowError) as error:
             raise ValueError("take the cursor from nextCursor of the page before") from error
 

@@ -14,11 +14,13 @@ from services.order.commands import CancelOrder, CreateOrder, RequestRefund
 from services.order.domain import NO_SUCH_ORDER
 from services.order.model import Line, Order, Status
 from services.shared.contract import money
-from services.shared.contract.decisions import NotFound
+from services.shared.contract.decisions import NotFound, Unavailable
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, Caller, IdempotencyKeyHeader
 from services.shared.http.auth import User
+from services.shared.http.bodies import Id
+from services.shared.http.cursors import LONGEST, cursor_of
 from services.shared.http.problems import problem
 
 router = APIRouter(prefix="/api/orders", tags=["orders"])
@@ -80,7 +82,24 @@ async def create_order(
         request_hash=request,
     )
     decision = await engine.execute(command, id_=order_id)
-    return _created(await _after(engine, decision.reply, order_id))
+    return _created(await _placed(engine, decision.reply, command))
+
+
+async def _placed(engine: Engine, reply: object, command: CreateOrder) -> Order:
+    """The order that a command placed; read anew where its answer was lost on the way.
+
+    By its key first: the command may have been a replay. Raises Unavailable where there is no such order.
+    """
+    if isinstance(reply, Order):
+        return reply
+    if command.key is not None:
+        earlier = await _earlier(engine, command.customer_id, command.key, command.request_hash)
+        if earlier is not None:
+            return earlier
+    placed = await engine.store.get(Order, command.order_id)
+    if placed is None:
+        raise Unavailable("it is not known whether the order was placed: try again, with the same key")
+    return placed
 
 
 async def _earlier(engine: Engine, customer_id: str, key: str, asked: str) -> Order | None:
@@ -110,17 +129,17 @@ async def list_orders(
     engine: TheEngine,
     status: Status | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Annotated[str | None, Query(max_length=LONGEST)] = None,
 ) -> Response:
     """The newest first."""
-    try:
-        orders, following = await queries.page(engine.store, _theirs(caller), status, limit, cursor)
-    except queries.BadCursor as error:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-    return _answer({"items": [order_body(order) for order in orders], "nextCursor": following})
+    after = cursor_of(cursor)
+    orders, following = await queries.page(engine.store, _theirs(caller), status, limit, after)
+    return _answer(
+        {"items": [order_body(order) for order in orders], "nextCursor": following and following.encode()}
+    )
 
 
-async def _visible(order_id: str, caller: Caller, engine: TheEngine) -> Order:
+async def _visible(order_id: Id, caller: Caller, engine: TheEngine) -> Order:
     order = await queries.of(engine.store, order_id, _theirs(caller))
     if order is None:
         raise NotFound(NO_SUCH_ORDER)
@@ -142,7 +161,7 @@ async def get_timeline(order: Visible) -> Response:
 
 
 @router.post("/{order_id}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=OrderBody)
-async def cancel_order(order_id: str, caller: Caller, engine: TheEngine) -> Response:
+async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Response:
     """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid."""
     command = CancelOrder(order_id=order_id, customer_id=_theirs(caller))
     decision = await engine.execute(command, id_=str(uuid.uuid4()))
@@ -150,7 +169,7 @@ async def cancel_order(order_id: str, caller: Caller, engine: TheEngine) -> Resp
 
 
 @router.post("/{order_id}/refund", status_code=HTTPStatus.ACCEPTED, response_model=OrderBody)
-async def refund_order(order_id: str, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
+async def refund_order(order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
     """Gives the money back, then the stock. 409 unless the order is paid."""
     command = RequestRefund(order_id=order_id, customer_id=_theirs(caller), reason=refund.reason)
     decision = await engine.execute(command, id_=str(uuid.uuid4()))

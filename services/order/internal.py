@@ -23,6 +23,7 @@ from services.order.operators import TokenReviewer
 from services.shared.contract.decisions import NotFound
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import Forbidden, Tokens
+from services.shared.http.bodies import Id
 
 
 async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
@@ -57,7 +58,7 @@ async def stale_orders(
 
 
 @router.post("/{order_id}/compensate")
-async def compensate(order_id: str, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
+async def compensate(order_id: Id, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
     """Cancels the order if it still is as stale as asked for: harmless to repeat, from several callers."""
     command = TimeOut(
         order_id=order_id, status=asked.status, older_than=asked.older_than, reason=asked.reason

@@ -11,9 +11,8 @@ from services.order import queries
 from services.order.bodies import NewOrder, OrderBody, OrderPage, RefundReason, Timeline, order_body
 from services.order.catalogue import Catalogue
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund
-from services.order.domain import NO_SUCH_ORDER
-from services.order.model import Line, Order, Status
-from services.shared.contract import money
+from services.order.domain import NO_SUCH_ORDER, Unpriceable, price
+from services.order.model import Order, Status
 from services.shared.contract.decisions import NotFound
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.engine.life import Engine, TheEngine
@@ -51,29 +50,19 @@ async def create_order(
     request = request_hash(order.model_dump()) if idempotency_key else ""
     if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, request)):
         return _created(earlier)
-    products = await catalogue.products(order.ids)
-    asked = zip(order.ids, order.quantities, strict=True)
-    unknown = [id_ for id_, product in products.items() if product is None]
-    if unknown:
-        return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"unknown products: {', '.join(unknown)}", unknown=unknown
-        )
-    priced = [(product, quantity) for id_, quantity in asked if (product := products[id_]) is not None]
-    currencies = sorted({product.currency for product, _ in priced})
-    if len(currencies) > 1:
-        return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"an order is in one currency, not {' and '.join(currencies)}: place one order for each",
-        )
-    if sum(product.minor_price * quantity for product, quantity in priced) > money.LARGEST:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the order's total is too large")
+    asked = dict(zip(order.ids, order.quantities, strict=True))
+    try:
+        priced = price(asked, await catalogue.products(order.ids))
+    except Unpriceable as error:
+        members = {"unknown": error.unknown} if error.unknown else {}
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), None, **members)
     order_id = str(uuid.uuid4())
     command = CreateOrder(
         order_id=order_id,
         customer_id=caller.id,
         email=caller.email,
-        lines=tuple(Line(product.product_id, quantity, product.minor_price) for product, quantity in priced),
-        currency=currencies[0],
+        lines=priced.lines,
+        currency=priced.currency,
         fulfilment=order.fulfilment,
         payment_token=order.payment_token,
         key=idempotency_key,

@@ -20,12 +20,13 @@ cluster-check: ; @cd k8s/local && export CGO_ENABLED=0 GOFLAGS=-trimpath && test
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 
-.PHONY: lint format test unit bench chart-test e2e
+.PHONY: lint format test unit bench survive chart-test e2e
 
 lint: setup ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
 test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
+survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render, validate and lint every chart
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

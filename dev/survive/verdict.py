@@ -125,7 +125,7 @@ def _recovery(evidence: Evidence) -> float | None:
     orders = [order for order in evidence.orders if order.id in meant]
     if len(orders) < len(meant) or not all(order.settled for order in orders):
         return None
-    return max((_after(evidence, order) for order in orders), default=0.0) if orders else 0.0
+    return max(0.0, *(_after(evidence, order) for order in orders)) if orders else 0.0
 
 
 def without_rubbish(findings: Sequence[Finding], ours: Collection[str], mark: str) -> list[Finding]:

@@ -61,13 +61,10 @@ async def run(
 
 
 async def _play(scenario: Scenario, site: Site) -> Verdict:
-    if scenario.rate:
-        site.traffic.start(scenario.rate)
+    async with site.traffic.flowing(scenario.rate):
         await asyncio.sleep(WARM_UP_SECONDS)
-    await scenario.hurt(site)
-    fault_ended_at = datetime.now(UTC)
-    if scenario.rate:
+        await scenario.hurt(site)
+        fault_ended_at = datetime.now(UTC)
         await asyncio.sleep(AFTERWARDS_SECONDS)
-        await site.traffic.stop()
     site.say("the fault is over; waiting for what was accepted")
     return judge(await look(site, fault_ended_at))

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
@@ -21,7 +21,7 @@ ANSWER_LIMIT: Final = 200
 
 
 class Traffic:
-    """All attempts of one scenario. Customers start with `start` and go home with `stop`."""
+    """All attempts of one scenario."""
 
     def __init__(
         self,
@@ -35,25 +35,29 @@ class Traffic:
         self.attempts: list[Attempt] = []
         self._session, self._tokens, self._products, self._chance = session, tokens, products, chance
         self._numbers: Iterator[int] = count()
-        self._customers: list[asyncio.Task[None]] = []
         self._closed = asyncio.Event()
 
     @property
     def accepted(self) -> list[Attempt]:
         return [attempt for attempt in self.attempts if attempt.outcome is Outcome.ACCEPTED]
 
-    def start(self, orders_per_second: float) -> None:
-        """One customer for each order a second: one who waits for an answer orders nothing meanwhile."""
-        customers = max(4, round(orders_per_second))
-        pause = customers / orders_per_second
-        self._closed.clear()
-        self._customers = [asyncio.create_task(self._shop(number, pause)) for number in range(customers)]
+    @asynccontextmanager
+    async def flowing(self, orders_per_second: float) -> AsyncIterator[None]:
+        """One customer for each order a second: one who waits for an answer orders nothing meanwhile.
 
-    async def stop(self) -> None:
-        """Returns when each customer has had the answer that he waits for."""
-        self._closed.set()
-        await asyncio.gather(*self._customers)
-        self._customers = []
+        It ends when each customer has had the answer that he waits for.
+        """
+        customers = round(orders_per_second)
+        self._closed.clear()
+        tasks = [
+            asyncio.create_task(self._shop(number, customers / orders_per_second))
+            for number in range(customers)
+        ]
+        try:
+            yield
+        finally:
+            self._closed.set()
+            await asyncio.gather(*tasks)
 
     async def burst(self, orders: int, customers: int) -> None:
         """So many orders as fast as so many customers can place them."""

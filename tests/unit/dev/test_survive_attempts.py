@@ -109,11 +109,9 @@ async def test_who_is_refused_tries_again_with_a_new_order(shop: tuple[Shop, Tra
 
 async def test_customers_order_until_they_are_sent_home(shop: tuple[Shop, Traffic]) -> None:
     kept, traffic = shop
-    traffic.start(40)
-    async with asyncio.timeout(10):
+    async with traffic.flowing(40), asyncio.timeout(10):
         while len(kept.asked) < 20:
             await asyncio.sleep(0.01)
-    await traffic.stop()
     assert {token for token, _ in kept.asked} == {"Bearer a", "Bearer b"}
     assert len(traffic.attempts) == len(kept.asked)
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from dev.demo.shop import RefusedError
 from dev.survive.attempts import number_of
-from dev.survive.rubbish import MARK
 from dev.survive.site import Site
 from dev.survive.verdict import SETTLED_WITHIN_SECONDS, Evidence, Seen, without_rubbish
 from sagactl.check import Access, Expected, check
@@ -16,23 +15,29 @@ from sagactl.invariants import Finding, Invariant
 OPEN: Final = ("PENDING", "CONFIRMED", "REFUNDING")
 PAGE: Final = 100
 POLL_SECONDS: Final = 0.5
-# Everything is settled by then: what is not at rest soon will not come to rest.
-REST_SECONDS: Final = 20.0
-CHECKED_WITHIN_SECONDS: Final = 90.0
+# What is not at rest so long after the time that is granted will not come to rest.
+REST_SECONDS: Final = 10.0
+# Reading all books.
+CHECKED_WITHIN_SECONDS: Final = 60.0
 LAST_WORDS: Final = 300
 
 
 async def look(site: Site, fault_ended_at: datetime) -> Evidence:
     """Waits until all orders are settled, or until they have had all the time that is granted."""
-    await _until_settled(site, fault_ended_at + timedelta(seconds=SETTLED_WITHIN_SECONDS))
+    deadline = fault_ended_at + timedelta(seconds=SETTLED_WITHIN_SECONDS)
+    await _until_settled(site, deadline)
     orders = await _orders(site)
-    findings = await _findings(site)
-    ours = {*(order.id for order in orders), *site.products}
+    findings = await _findings(site, max(REST_SECONDS, (deadline - datetime.now(UTC)).total_seconds()))
+    ours = {
+        *site.products,
+        *(order.id for order in orders),
+        *(attempt.order_id for attempt in site.traffic.accepted),
+    }
     return Evidence(
         site.traffic.attempts,
         orders,
         fault_ended_at,
-        without_rubbish(findings, ours, MARK) if site.threw_rubbish else findings,
+        without_rubbish(findings, ours) if site.threw_rubbish else findings,
         dict(_ended(site)),
         site.remarks,
     )
@@ -76,12 +81,12 @@ def _seen(order: Mapping[str, Any]) -> Seen:
     return Seen(order["orderId"], number_of(lines), order["status"], order["settled"], changed_at)
 
 
-async def _findings(site: Site) -> list[Finding]:
+async def _findings(site: Site, rest_seconds: float) -> list[Finding]:
     accepted: Collection[str] = [attempt.order_id for attempt in site.traffic.accepted]
     access = Access.of_stack(site.stack.directory)
     try:
-        async with asyncio.timeout(CHECKED_WITHIN_SECONDS):
-            report = await check(access, Expected(accepted=accepted), wait_seconds=REST_SECONDS)
+        async with asyncio.timeout(rest_seconds + CHECKED_WITHIN_SECONDS):
+            report = await check(access, Expected(accepted=accepted), wait_seconds=rest_seconds)
     except Exception as error:  # noqa: BLE001  # whatever it trips over is a finding of its own
         return [Finding(Invariant.DRAINED, "the checker broke off", f"{type(error).__name__}: {error}")]
     return list(report.findings)

@@ -128,14 +128,6 @@ def _recovery(evidence: Evidence) -> float | None:
     return max(0.0, *(_after(evidence, order) for order in orders)) if orders else 0.0
 
 
-def without_rubbish(findings: Sequence[Finding], ours: Collection[str], mark: str) -> list[Finding]:
-    """Leaves out what thrown rubbish explains: dead letters about nothing of ours, and what names `mark`."""
-    return [
-        finding
-        for finding in findings
-        if not (
-            mark in finding.subject
-            or mark in finding.what
-            or (finding.invariant is Invariant.I5 and finding.subject not in ours)
-        )
-    ]
+def without_rubbish(findings: Sequence[Finding], ours: Collection[str]) -> list[Finding]:
+    """Leaves out what is about nothing of ours: rubbish makes dead letters, orders and stock of its own."""
+    return [each for each in findings if each.subject in ours or each.invariant is Invariant.DRAINED]

@@ -12,8 +12,8 @@ BURST: Final = 60
 BURST_CUSTOMERS: Final = 30
 # The broker lists a connection about a second after it was made.
 LISTED_SECONDS: Final = 1.5
-# Within the short silence a heartbeat of so many seconds finds out.
-HEARTBEAT_SECONDS: Final = 5
+# Of the short form. A silence is found out after three of them and some seconds.
+HEARTBEAT_SECONDS: Final = 2
 MEMORY_ALARM: Final = (
     ("set_vm_memory_high_watermark", "absolute", "1MB"),
     ("set_vm_memory_high_watermark", "0.4"),
@@ -60,7 +60,7 @@ async def silent(site: Site) -> None:
     """It answers nothing and closes nothing, longer than heartbeats are waited for."""
     site.stack.pause("rabbitmq")
     taken = len(site.traffic.accepted)
-    await asyncio.sleep(site.length(40, 240))
+    await asyncio.sleep(site.length(20, 240))
     more = len(site.traffic.accepted) - taken
     site.stack.resume("rabbitmq")
     site.expect(holds=more > 0, otherwise="no order was accepted while the broker was silent")

@@ -31,7 +31,7 @@ async def cut_off(site: Site) -> None:
     for name, begin in WAYS.items():
         since = datetime.now(UTC)
         begin(proxy)
-        await asyncio.sleep(GOES_OUT_WITHIN + site.length(10, 30))
+        await asyncio.sleep(GOES_OUT_WITHIN + site.length(6, 30))
         await _others_published(site, since, name)
     proxy.heal()
 

@@ -43,11 +43,11 @@ async def _throw(site: Site, queue: str, thrown_here: Sequence[Piece]) -> list[s
     refused: list[str] = []
     left = list(thrown_here)
     while left:
-        async with raw_channel(site.stack.rabbitmq.url) as channel:
-            try:
+        try:
+            async with raw_channel(site.stack.rabbitmq.url) as channel:
                 while left:
-                    piece = left.pop()
-                    await channel.publish("", queue, piece.body, piece.properties)
-            except (Closed, asyncio.IncompleteReadError, ConnectionError):
-                refused.append(piece.what)
+                    await channel.publish("", queue, left[-1].body, left[-1].properties)
+                    left.pop()
+        except (Closed, asyncio.IncompleteReadError, ConnectionError):
+            refused += [left.pop().what] if left else []
     return refused

@@ -25,7 +25,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 lint: setup ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
-test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
+test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/engine tests/integration tests/charts ## every test but the cluster's
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render, validate and lint every chart
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

@@ -6,7 +6,7 @@ import os
 import sys
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ from tests.integration.room import Room, make_room
 REPOSITORY = Path(__file__).parents[2]
 RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 READY_WITHIN = 20.0
+# A lease of the outbox, and a little.
+SOON = 15.0
 STOPPED_WITHIN = 45.0
 POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
@@ -50,6 +52,13 @@ async def until(what: str, look: Callable[[], Seen | Awaitable[Seen]], expected:
         late = asyncio.get_running_loop().time() > deadline
         assert not late, f"not within {within:.0f} s: {what}. Expected {expected!r}, seen {seen!r}"
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def all_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Side by side, each in a lab of its own: most of their time they wait."""
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
 
 
 class Spy:
@@ -197,14 +206,18 @@ class Lab:
             answer.raise_for_status()
             return await answer.json() if answer.content_type == "application/json" else None
 
-    async def close_connections(self) -> int:
-        """As an operator does, of all replicas. Returns how many."""
+    async def connections(self) -> list[str]:
+        """The names of the replicas' connections, as far as the management API knows of them yet."""
         connections = await self.management("GET", f"vhosts/{quote(self.room.name, safe='')}/connections")
-        names = [
+        return [
             each["name"]
             for each in connections
             if each.get("client_properties", {}).get("connection_name", "").startswith("sagashop")
         ]
+
+    async def close_connections(self) -> int:
+        """As an operator does, of all replicas. Returns how many."""
+        names = await self.connections()
         for name in names:
             await self.management("DELETE", f"connections/{quote(name, safe='')}")
         return len(names)

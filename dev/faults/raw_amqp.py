@@ -130,7 +130,7 @@ async def raw_channel(amqp_url: str) -> AsyncIterator[RawChannel]:
         await channel.answer()  # Connection.Start
         login = f"\0{unquote(parts.username or '')}\0{unquote(parts.password or '')}"
         await channel.call(commands.Connection.StartOk({}, "PLAIN", login, "en_US"), 0)  # answered by Tune
-        channel.write(frame.marshal(commands.Connection.TuneOk(0, FRAME_BYTES, 0), 0))
+        channel.write(frame.marshal(commands.Connection.TuneOk(CHANNEL, FRAME_BYTES, 0), 0))
         await channel.call(commands.Connection.Open(unquote(parts.path[1:]) or "/"), 0)
         await channel.call(commands.Channel.Open())
         await channel.call(commands.Confirm.Select())

@@ -50,8 +50,17 @@ async def until(what: str, look: Callable[[], Seen | Awaitable[Seen]], expected:
         if seen == expected:
             return
         late = asyncio.get_running_loop().time() > deadline
-        assert not late, f"not within {within:.0f} s: {what}. Expected {expected!r}, seen {seen!r}"
+        assert not late, f"not within {within:.0f} s: {what}. {_difference(expected, seen)}"
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _difference(expected: object, seen: object) -> str:
+    """Of long tables only some of what differs."""
+    if isinstance(expected, dict) and isinstance(seen, dict):
+        keys = [key for key in {**expected, **seen} if expected.get(key) != seen.get(key)]
+        expected, seen = ({key: each.get(key) for key in keys[:5]} for each in (expected, seen))
+        return f"{len(keys)} differ. Expected {expected!r}, seen {seen!r}"
+    return f"Expected {expected!r}, seen {seen!r}"
 
 
 async def all_of(*works: Coroutine[Any, Any, None]) -> None:

@@ -21,6 +21,11 @@ def headers(**values: bytes) -> Properties:
     return {"headers": table({name.replace("_", "-").encode(): value for name, value in values.items()})}
 
 
+# The broker obeys these: it sends a copy to the queue that they name.
+TO_QUEUE: Final = (
+    headers(CC=array(long_string(QUEUE.encode()))),
+    headers(BCC=array(long_string(QUEUE.encode()))),
+)
 ODD: Final[dict[str, Properties]] = {
     "a header that is not UTF-8": headers(note=long_string(NOT_UTF8)),
     "a header's name that is not UTF-8": {"headers": table({NOT_UTF8: long_string(b"x")})},
@@ -37,8 +42,8 @@ ODD: Final[dict[str, Properties]] = {
     "a timestamp among the headers": headers(at=b"T" + b"\xff" * 8),
     "priority and expiration": {"priority": b"\xff", "expiration": short(b"3600000")},
     "persistence of another kind": {"delivery_mode": b"\x07"},
-    "header CC": headers(CC=array(long_string(QUEUE.encode()))),
-    "header BCC": headers(BCC=array(long_string(QUEUE.encode()))),
+    "header CC": TO_QUEUE[0],
+    "header BCC": TO_QUEUE[1],
     "headers of ours that say something else": headers(
         x_attempts=long_string(b"many"),
         x_deferrals=b"l" + b"\xff" * 8,
@@ -76,7 +81,7 @@ async def test_an_odd_message_is_served_or_dead_once_and_its_neighbours_are_serv
         await raw.publish("", QUEUE, NOT_OURS, odd)
         await lab.send(QUEUE, map(reserve, neighbours[10:20]))
         await raw.publish("", QUEUE, wire.encode(reserve("odd")), odd)
-        await raw.publish("", EFFECTS_QUEUE, wire.encode(pay("odd")), odd)
+        await raw.publish("", EFFECTS_QUEUE, wire.encode(pay("odd")), {} if odd in TO_QUEUE else odd)
         await lab.send(QUEUE, map(reserve, neighbours[20:]))
         await lab.send(EFFECTS_QUEUE, map(pay, neighbours))
         async with lab.replica():

@@ -13,7 +13,7 @@ from dev.demo.shop import Shopper
 from dev.demo.stage import Stage
 from dev.interrupts import run
 from dev.stack import Stack
-from sagactl.check import Expected, check_stack
+from sagactl.oncall.check import Expected, check_stack
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run")) / "demo"
 # A second for the card makes it possible to see an order between its states.

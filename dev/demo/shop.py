@@ -18,7 +18,7 @@ class RefusedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Shopper:
-    """Someone at the shop's door; known to it once logged in."""
+    """A person at the shop's door, whom the shop knows once they have logged in."""
 
     session: aiohttp.ClientSession
     door: str

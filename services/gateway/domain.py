@@ -65,5 +65,5 @@ def _decoded(segment: bytes) -> str:
     except UnicodeDecodeError:
         raise PathRefused("the path is not UTF-8") from None
     if not _SEGMENT.fullmatch(text) or text in (".", ".."):
-        raise PathRefused("the path has an empty segment, a dot segment or a character that has to stay out")
+        raise PathRefused("the path has an empty segment, a dot segment or a forbidden character")
     return text

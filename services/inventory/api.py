@@ -1,13 +1,11 @@
 """The inventory service's routes: what there is of a product, and more of it."""
 
 import uuid
-from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
 
+from services.inventory.bodies import Delivery, StockBody
 from services.inventory.products import Restock
 from services.inventory.stock import Stock
 from services.shared.contract.decisions import NotFound
@@ -15,36 +13,9 @@ from services.shared.contract.idempotency import key_id
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
 
-MOST_AT_ONCE = 1_000_000
 ProductId = Annotated[str, Path(min_length=1, max_length=64)]
 
 router = APIRouter(prefix="/api/inventory", tags=["inventory"])
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class Delivery(_Body):
-    quantity: Annotated[int, Field(ge=1, le=MOST_AT_ONCE, strict=True)]
-
-
-class StockBody(_Body):
-    product_id: str
-    available: int
-    reserved: int
-    sold: int
-    discontinued: bool
-
-    @classmethod
-    def of(cls, stock: Stock) -> Self:
-        return cls(
-            product_id=stock.id,
-            available=stock.available,
-            reserved=stock.reserved,
-            sold=stock.sold,
-            discontinued=stock.discontinued,
-        )
 
 
 @router.get("/{product_id}")
@@ -52,7 +23,7 @@ async def get_stock(product_id: ProductId, engine: TheEngine) -> StockBody:
     return StockBody.of(await _stock(engine, product_id))
 
 
-@router.post("/{product_id}/restock", status_code=HTTPStatus.OK, openapi_extra=IDEMPOTENT)
+@router.post("/{product_id}/restock", openapi_extra=IDEMPOTENT)
 async def restock(
     product_id: ProductId,
     delivery: Delivery,

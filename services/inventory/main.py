@@ -1,25 +1,14 @@
 """The inventory service: `python -m services.inventory.main`."""
 
-from typing import Final
-
 from fastapi import FastAPI
-from pymongo import IndexModel
 
 from services.inventory.api import router
 from services.inventory.domain import domain
-from services.inventory.reservation import Reservation
+from services.inventory.queries import INDEXES
 from services.inventory.settings import InventorySettings
-from services.inventory.stock import Stock
-from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import create_app, serve
-
-INDEXES: Final = {
-    Stock.collection: (),
-    Reservation.collection: (),
-    IdempotencyKey.collection: (IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),),
-}
 
 
 def make_app(settings: InventorySettings) -> FastAPI:

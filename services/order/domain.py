@@ -1,15 +1,15 @@
 """Messages to decisions: which aggregates they need, what becomes of them. The saga itself is the table."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from services.order import saga
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Entry, Order, Status
+from services.order.model import Order, Status
 from services.shared.contract import events
 from services.shared.contract.decisions import (
     Decision,
@@ -99,27 +99,25 @@ def _create(loaded: Loaded, message: Message, command: CreateOrder) -> Decision:
 
 
 def _created(message: Message, command: CreateOrder, *beside: IdempotencyKey) -> Decision:
-    order = Order(
+    decision = saga.create(_as_asked(command, message.at), message)
+    return structs.replace(decision, changed=(*decision.changed, *beside))
+
+
+def _as_asked(command: CreateOrder, at: datetime) -> Order:
+    return Order(
         id=command.order_id,
         customer_id=command.customer_id,
         email=command.email,
         status=Status.PENDING,
-        state_since=message.at,
+        state_since=at,
         lines=command.lines,
         currency=command.currency,
         total=sum(line.price * line.quantity for line in command.lines),
         fulfilment=command.fulfilment,
         payment_token=command.payment_token,
-        history=(Entry(message.at, command.type, None, Status.PENDING, message.id, message.trace_id),),
-        created_at=message.at,
-        updated_at=message.at,
+        created_at=at,
+        updated_at=at,
     )
-    request = events.ReserveStock(
-        order_id=order.id,
-        products=tuple(events.Line(line.product_id, line.quantity) for line in order.lines),
-        fulfilment=order.fulfilment,
-    )
-    return Decision(changed=(order, *beside), events=(request,), reply=order)
 
 
 def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
@@ -132,9 +130,7 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     decision = saga.advance(order, message)
     (after,) = decision.changed
     assert isinstance(after, Order)  # noqa: S101  # what the saga changes
-    return Decision(
-        changed=(after,), events=decision.events, reply=Compensated(after, Compensation.COMPENSATED)
-    )
+    return structs.replace(decision, reply=Compensated(after, Compensation.COMPENSATED))
 
 
 DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)

@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -77,11 +76,9 @@ async def compensate(order_id: str, asked: Compensate, engine: TheEngine) -> Com
             return CompensationAnswer(order_id=order_id, status=found.status, outcome=outcome)
 
 
-@router.get("", status_code=HTTPStatus.OK)
+@router.get("/attention")
 async def orders_needing_attention(
-    engine: TheEngine,
-    attention: Literal["true"],  # noqa: ARG001  # the only list there is
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    engine: TheEngine, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> AttentionOrders:
     """Orders with events that contradict what happened: for a human to look at."""
     orders = await queries.needing_attention(engine.store, limit)

@@ -1,54 +1,16 @@
 """The payment service's route: what became of an order's payment."""
 
-from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
-from services.payment.payment import Payment, PaymentState
-from services.shared.contract import money
+from services.payment import queries
+from services.payment.bodies import PaymentBody
 from services.shared.contract.decisions import NotFound
-from services.shared.database.store import from_document
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Caller
 
 router = APIRouter(prefix="/api/payments", tags=["payments"])
-
-
-class PaymentBody(BaseModel):
-    """What nobody asked for yet, or did not happen, is null."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-    order_id: str
-    status: PaymentState
-    amount: str | None
-    currency: str | None
-    transaction_id: str | None
-    refund_id: str | None
-    reason: str | None
-    cancel_requested: bool
-    attention: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, payment: Payment) -> Self:
-        currency = payment.currency or None
-        return cls(
-            order_id=payment.id,
-            status=payment.state,
-            amount=str(money.to_decimal(payment.amount, currency)) if currency else None,
-            currency=currency,
-            transaction_id=payment.transaction_id or None,
-            refund_id=payment.refund_id or None,
-            reason=payment.reason or None,
-            cancel_requested=payment.cancel_requested,
-            attention=payment.attention,
-            created_at=payment.created_at,
-            updated_at=payment.updated_at,
-        )
 
 
 @router.get("/{order_id}")
@@ -56,8 +18,7 @@ async def get_payment(
     order_id: Annotated[str, Path(min_length=1, max_length=64)], caller: Caller, engine: TheEngine
 ) -> PaymentBody:
     """An administrator's, or the customer's own: another's is not found."""
-    query = {"_id": order_id} if caller.is_admin else {"_id": order_id, "customerId": caller.id}
-    document = await engine.store.collection(Payment).find_one(query)
-    if document is None:
+    payment = await queries.of(engine.store, order_id, None if caller.is_admin else caller.id)
+    if payment is None:
         raise NotFound("there is no payment of this order")
-    return PaymentBody.of(from_document(Payment, document))
+    return PaymentBody.of(payment)

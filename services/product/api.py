@@ -4,18 +4,16 @@ import json
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
 
-from services.product.catalogue import Catalogue, Cursor
+from services.product.bodies import Changes, NewProduct, ProductList, ProductView
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
+from services.product.queries import Catalogue, Cursor
 from services.shared.contract import money
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
@@ -42,63 +40,6 @@ class _ExactRoute(APIRoute):
         return exactly
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
-
-
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Description = Annotated[str, Field(max_length=5000)]
-Amount = Annotated[Decimal, Field(ge=0, description="Decimal string, or a number", examples=["299.99"])]
-Currency = Annotated[str, Field(min_length=3, max_length=3, description="ISO 4217", examples=["USD"])]
-
-
-class NewProduct(_Body):
-    name: Name
-    description: Description = ""
-    price: Amount
-    currency: Currency
-    initial_stock: Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)] = 0
-
-    @model_validator(mode="after")
-    def _is_an_amount(self) -> Self:
-        money.to_minor(self.price, self.currency)
-        return self
-
-
-class Changes(_Body):
-    """What is left out stays."""
-
-    name: Name | None = None
-    description: Description | None = None
-    price: Amount | None = None
-    currency: Currency | None = None
-
-    @model_validator(mode="after")
-    def _currency_with_price(self) -> Self:
-        if self.currency is not None and self.price is None:
-            raise ValueError("a new currency needs a new price")
-        return self
-
-
-class ProductView(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-    product_id: str
-    name: str
-    description: str
-    price: Annotated[str, Field(description="In the currency's major unit", examples=["299.99"])]
-    currency: str
-    created_at: datetime
-    updated_at: datetime
-
-
-class ProductList(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-    items: list[ProductView]
-    next_cursor: str | None = None
-
-
 async def _catalogue(request: Request) -> Catalogue:
     catalogue: Catalogue = request.app.state.catalogue
     return catalogue
@@ -116,18 +57,19 @@ async def list_products(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(description="`nextCursor` of the page before")] = None,
 ) -> ProductList:
-    """A page of the catalogue; or, with `ids`, those of them that exist, without pages."""
+    """List a page of the catalogue; with `ids`, those of them that exist, without pages."""
     if ids is not None:
-        return ProductList(items=[_view(product) for product in await catalogue.several(_ids(ids))])
+        return ProductList(items=[ProductView.of(product) for product in await catalogue.several(_ids(ids))])
     page = await catalogue.page(limit, None if cursor is None else _cursor(cursor))
     return ProductList(
-        items=[_view(product) for product in page.products], next_cursor=page.next and page.next.encode()
+        items=[ProductView.of(product) for product in page.products],
+        next_cursor=page.next and page.next.encode(),
     )
 
 
 @router.get("/{product_id}")
 async def get_product(product_id: ProductId, catalogue: TheCatalogue) -> ProductView:
-    return _view(await _existing(catalogue, product_id))
+    return ProductView.of(await _existing(catalogue, product_id))
 
 
 @router.post("", status_code=HTTPStatus.CREATED, openapi_extra=IDEMPOTENT)
@@ -138,7 +80,7 @@ async def create_product(
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
-    """With the same Idempotency-Key, the same product."""
+    """Create a product. The same Idempotency-Key gives the same product."""
     key = idempotency_key and Key(
         key_id(f"create-product/{admin.id}", idempotency_key), request_hash(body.model_dump(mode="json"))
     )
@@ -152,7 +94,7 @@ async def create_product(
     )
     product = _product(await engine.execute(command, id_=command.product_id))
     response.headers["Location"] = f"{router.prefix}/{product.id}"
-    return _view(product)
+    return ProductView.of(product)
 
 
 @router.patch("/{product_id}")
@@ -163,7 +105,7 @@ async def change_product(
     command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
     product = _product(await engine.execute(command, id_=str(uuid.uuid4())))
     await catalogue.forget(product_id)
-    return _view(product)
+    return ProductView.of(product)
 
 
 @router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -180,7 +122,7 @@ async def _existing(catalogue: Catalogue, product_id: str) -> Product:
 
 
 async def _price(catalogue: Catalogue, product_id: str, amount: Decimal, currency: str | None) -> Price:
-    """In the currency that the product has, unless told otherwise."""
+    """The price in `currency`, by default in the currency that the product has."""
     currency = currency or (await _existing(catalogue, product_id)).currency
     with _unprocessable():
         return Price(money.to_minor(amount, currency), currency)
@@ -200,7 +142,7 @@ def _cursor(text: str) -> Cursor:
 
 @contextmanager
 def _unprocessable() -> Iterator[None]:
-    """What is wrong with a value becomes a problem for whoever sent it."""
+    """A ValueError becomes a 422 that says what is wrong with the value."""
     try:
         yield
     except ValueError as error:
@@ -210,15 +152,3 @@ def _unprocessable() -> Iterator[None]:
 def _product(decision: Decision) -> Product:
     product: Product = decision.reply  # type: ignore[assignment]  # every command of the catalogue answers so
     return product
-
-
-def _view(product: Product) -> ProductView:
-    return ProductView(
-        product_id=product.id,
-        name=product.name,
-        description=product.description,
-        price=product.decimal_price,
-        currency=product.currency,
-        created_at=product.created_at,
-        updated_at=product.updated_at,
-    )

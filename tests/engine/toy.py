@@ -31,7 +31,6 @@ from services.shared.contract.events import (
     StockReserved,
     StockUnavailable,
 )
-from services.shared.database.store import Store
 from services.shared.engine.effects import Effects
 from services.shared.engine.life import Engine
 from services.shared.settings import EngineSettings
@@ -159,10 +158,9 @@ async def perform(toy: Toy, message: Message) -> Paid:
     return Paid(toy.id, int(events))
 
 
-def effects(_store: Store) -> Mapping[str, Effects]:
-    return {EFFECTS_QUEUE: Effects(Toy, intend, perform)}
+EFFECTS: Final = {EFFECTS_QUEUE: Effects(Toy, intend, perform)}
 
 
 def make_engine(settings: Mapping[str, Any]) -> Engine:
     domain = Domain(home, reads, decide)
-    return Engine(EngineSettings(**settings), domain, indexes={Toy.collection: ()}, effects=effects)
+    return Engine(EngineSettings(**settings), domain, indexes={Toy.collection: ()}, effects=EFFECTS)

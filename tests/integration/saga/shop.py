@@ -21,7 +21,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from dev.stack import Stack
-from sagactl.check import Access, Expected, check
+from sagactl.oncall.check import Access, Expected, Known, check
+from sagactl.oncall.invariants import Invariant
 from tests.integration.room import eventually
 from tests.integration.saga.traces import Traces
 
@@ -50,7 +51,7 @@ class House:
     # Orders that were answered 201, and by which test they were placed.
     accepted: dict[str, str] = field(default_factory=dict)
     # Orders of other systems, and those that a test made contradictory: the checker is told of them.
-    known: set[str] = field(default_factory=set)
+    known: set[Known] = field(default_factory=set)
 
 
 class Shop:
@@ -120,7 +121,9 @@ class Shop:
     def foreign_order(self) -> str:
         """The id of an order that only another system knows."""
         order_id = new_id()
-        self.house.known.add(order_id)
+        # Inventory may hold stock for it and payment charge it, and no order of ours says why.
+        for invariant in (Invariant.STOCK_OWNED, Invariant.MONEY_AGREES, Invariant.EXPLAINED):
+            self.house.known.add(Known(order_id, invariant))
         return order_id
 
     async def cancel(self, order_id: str, *, who: str = "alice") -> httpx.Response:
@@ -367,7 +370,7 @@ class Shop:
             for found in report.findings
         ]
         # The next test is not to be blamed for it.
-        self.house.known.update(found.subject for found in report.findings)
+        self.house.known.update(Known(found.subject, found.invariant) for found in report.findings)
         assert not broken, "\n".join(broken)
 
     async def heal(self) -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.product.catalogue import Cursor
 from services.product.domain import (
     PRODUCTS,
     ChangeProduct,
@@ -18,6 +17,7 @@ from services.product.domain import (
     Price,
     Product,
 )
+from services.product.queries import Cursor
 from services.shared.contract import money
 from services.shared.contract.decisions import KeyReused, NotFound, Verdict
 from services.shared.contract.events import Event, ProductCreated, ProductDeleted

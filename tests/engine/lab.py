@@ -23,6 +23,7 @@ from dev.stack import Stack
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision
 from services.shared.contract.events import EXCHANGE, Event
+from services.shared.engine.declaring import declare
 from services.shared.engine.life import Engine
 from tests.engine.commands import Point
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, SERVICE, Add, make_engine
@@ -157,7 +158,7 @@ class Lab:
         """The service's queues, before any replica runs."""
         async with self.room.broker() as channel:
             queues = topology.subscriptions(SERVICE, auto_compensation=True)
-            await topology.declare(await channel.get_underlay_channel(), SERVICE, queues)
+            await declare(await channel.get_underlay_channel(), SERVICE, queues)
 
     async def send(self, queue: str, events: Iterable[Event], ids: Iterable[str] | None = None) -> None:
         """As our services do, to this queue alone. Confirmed by the broker."""

@@ -7,7 +7,7 @@ is written in its free text.
 import asyncio
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Struct, structs
 
@@ -161,6 +161,10 @@ async def perform(toy: Toy, message: Message) -> Paid:
 EFFECTS: Final = {EFFECTS_QUEUE: Effects(Toy, intend, perform)}
 
 
+class ToySettings(EngineSettings):
+    service: ClassVar[str] = SERVICE
+
+
 def make_engine(settings: Mapping[str, Any]) -> Engine:
     domain = Domain(home, reads, decide)
-    return Engine(EngineSettings(**settings), domain, indexes={Toy.collection: ()}, effects=EFFECTS)
+    return Engine(ToySettings(**settings), domain, indexes={Toy.collection: ()}, effects=EFFECTS)

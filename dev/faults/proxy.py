@@ -71,6 +71,14 @@ class _Link:
     async def run(self) -> None:
         """Until both ends are through, or one of them is reset."""
         try:
+            await self._until_through()
+        finally:
+            for _, writer in (self._client, self._target):
+                writer.close()
+
+    async def _until_through(self) -> None:
+        reset = False
+        try:
             async with asyncio.TaskGroup() as group:
                 for (reader, _), (_, writer), way in (
                     (self._client, self._target, self._up),
@@ -80,10 +88,12 @@ class _Link:
                     group.create_task(self._take(reader, way, held))
                     group.create_task(self._pass_on(held, way, writer))
         except* OSError:  # also the end of a link that `drop_after` dropped
+            reset = True
+        if reset and (self._up.silent or self._down.silent):
+            self.broken = True
+            await asyncio.Event().wait()  # one end is gone, and the other does not hear of it: see `heal`
+        if reset:
             self.reset()
-        finally:
-            for _, writer in (self._client, self._target):
-                writer.close()
 
     def reset(self) -> None:
         for _, writer in (self._client, self._target):

@@ -1,11 +1,7 @@
-"""Real servers for the whole run, and room on them for each test."""
+"""Room on real servers for each test."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from dev.stack import Stack
@@ -13,22 +9,6 @@ from services.shared.contract.decisions import Decision, Verdict
 from services.shared.engine.life import Engine
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.room import Room, make_room
-
-
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("servers"), services=())
-    try:
-        _run(stack.up())
-        yield stack
-    finally:
-        _run(stack.down())
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """In a thread of its own: this one has the event loop that pytest-asyncio keeps for the tests."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
 
 
 @pytest_asyncio.fixture

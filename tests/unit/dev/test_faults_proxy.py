@@ -1,6 +1,7 @@
 """The proxy of faults, on real sockets: each fault as its client sees it."""
 
 import asyncio
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,6 +12,7 @@ import pytest_asyncio
 
 from dev.faults import Proxy
 from dev.faults.__main__ import obey
+from dev.faults.proxy import LINGER_ZERO
 
 SOON = 2.0
 NEVER = 0.2
@@ -22,8 +24,16 @@ class Echo:
     def __init__(self) -> None:
         self.got = b""
         self.ends: list[str] = []
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def reset(self) -> None:
+        for writer in self._writers:
+            socket_ = writer.get_extra_info("socket")
+            socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+            writer.transport.abort()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         try:
             while data := await reader.read(65536):
                 self.got += data
@@ -167,6 +177,18 @@ async def test_an_end_is_not_heard_of_during_silence(proxy: Proxy, echo: Echo) -
     assert echo.ends == []
     proxy.heal()
     await until(lambda: echo.ends == ["reset"])
+
+
+async def test_a_reset_of_the_target_is_not_heard_of_during_silence(proxy: Proxy, echo: Echo) -> None:
+    async with client_of(proxy) as client:
+        await client.says(b"a")
+        await client.hears(1)
+        proxy.silence()
+        echo.reset()
+        await client.hears_nothing()
+        await client.says(b"lost")
+        proxy.heal()
+        await is_reset(client.hears(1))
 
 
 async def test_what_was_frozen_arrives_later(proxy: Proxy, echo: Echo) -> None:

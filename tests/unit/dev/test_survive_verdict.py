@@ -82,7 +82,7 @@ def test_a_shop_that_is_well_survived_and_had_nothing_to_recover() -> None:
             Failure("payment ended by itself: died: TypeError"),
         ),
         (
-            WELL._replace(findings=[Finding(Invariant.I5, "order-1", "dead")]),
+            WELL._replace(findings=[Finding(Invariant.EXPLAINED, "order-1", "dead")]),
             Failure("the checker's I5: 1", ["order-1: dead"]),
         ),
         (WELL._replace(remarks=[Failure("nobody listened")]), Failure("nobody listened")),
@@ -111,10 +111,10 @@ def test_there_is_no_recovery_while_an_order_is_open_or_lost(left: list[Seen]) -
 
 def test_rubbish_excuses_its_own_dead_letters_and_nothing_of_ours() -> None:
     findings = [
-        Finding(Invariant.I5, "3f2c", "NOPE in inventory.dlq: invalid"),
-        Finding(Invariant.I5, "order-1", "ORDER_PAID in notifications.dlq: failed"),
-        Finding(Invariant.I3, "rubbish", "the gateway knows a payment that we do not"),
-        Finding(Invariant.I1, "lamp", "5 pieces were lost"),
+        Finding(Invariant.EXPLAINED, "3f2c", "NOPE in inventory.dlq: invalid"),
+        Finding(Invariant.EXPLAINED, "order-1", "ORDER_PAID in notifications.dlq: failed"),
+        Finding(Invariant.MONEY_AGREES, "rubbish", "the gateway knows a payment that we do not"),
+        Finding(Invariant.STOCK_CONSERVED, "lamp", "5 pieces were lost"),
         Finding(Invariant.DRAINED, "outbox of order", "3 left"),
     ]
     assert without_rubbish(findings, {"order-1", "lamp"}) == [findings[1], *findings[3:]]

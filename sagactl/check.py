@@ -4,19 +4,19 @@ Also a library: tests, the demo and the benchmark call `check`, or `check_stack`
 """
 
 import asyncio
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
 from sagactl import broker, invariants
+from sagactl.access import Access
 from sagactl.books import Books
 from sagactl.invariants import TITLES, Finding, Held, Invariant
 from sagactl.screen import printable
@@ -28,20 +28,6 @@ POLL_SECONDS: Final = 0.5
 QUIET_SECONDS: Final = 1.5
 NAMED_AT_MOST: Final = 20
 LETTERS_AT_MOST: Final = 1000
-
-
-class Access(NamedTuple):
-    """The checker's own users: they read, and change nothing."""
-
-    mongodb_url: str
-    amqp_url: str
-    management_url: str
-
-    @classmethod
-    def of_stack(cls, directory: Path) -> Self:
-        """Of a local stack: what its stack.json says."""
-        stack = json.loads((directory / "stack.json").read_text())["checker"]
-        return cls(stack["mongodbUrl"], stack["amqpUrl"], stack["managementUrl"])
 
 
 class Expected(NamedTuple):

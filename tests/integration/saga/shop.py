@@ -21,7 +21,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from dev.stack import Stack
-from sagactl.check import Access, Expected, check
+from sagactl.access import Access
+from sagactl.check import Expected, check
 from tests.integration.room import eventually
 from tests.integration.saga.traces import Traces
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import pytest
 
 from sagactl import broker
-from sagactl.check import Access, Expected, Report, check
+from sagactl.access import Access
+from sagactl.check import Expected, Report, check
 from sagactl.invariants import Invariant
 from tests.integration.saga.shop import REPOSITORY, Json, Shop, new_id
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.05
 Found = TypeVar("Found")
 
 

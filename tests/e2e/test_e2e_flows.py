@@ -62,7 +62,7 @@ async def test_a_refund_gives_money_and_goods_back(customer: Client, admin: Clie
     tea = await admin.add_product(5)
     order = await customer.place({tea: 2})
     await customer.settled(order["orderId"])
-    await customer.call("POST", f"/api/orders/{order['orderId']}/refund", {"reason": "too green"})
+    await customer.refund(order["orderId"], "too green")
     assert (await customer.at(order["orderId"], "REFUNDED"))["settled"]
     payment = await customer.payment(order["orderId"])
     assert payment is not None
@@ -76,7 +76,7 @@ async def test_an_order_cancelled_while_the_card_is_slow_is_paid_back_or_never_c
     tea = await admin.add_product(5)
     order = await customer.place({tea: 1}, "tok_slow")
     await customer.at(order["orderId"], "CONFIRMED")
-    await customer.call("POST", f"/api/orders/{order['orderId']}/cancel")
+    await customer.cancel(order["orderId"])
     await asyncio.sleep(6)  # the card takes five
     assert (await customer.settled(order["orderId"]))["status"] == "CANCELLED"
     payment = await customer.payment(order["orderId"])

@@ -32,8 +32,7 @@ class Shop(Customers, Probe, Chaos):
 
     async def holds(self) -> None:
         """Everything that any test did so far, held against the invariants."""
-        checker = self.stack.checker
-        access = Access(checker["mongodbUrl"], checker["amqpUrl"], checker["managementUrl"])
+        access = Access.of_stack(self.stack.directory)
         expected = Expected(accepted=self.house.accepted, known=self.house.known)
         report = await check(access, expected, wait_seconds=PATIENCE)
         broken = [

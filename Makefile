@@ -1,4 +1,4 @@
-# One line a target; what it does is in the folder that it names.
+# One line per target; what it does is in the folder that it names.
 .DEFAULT_GOAL := help
 PYTHON_OF := .venv/bin/python
 
@@ -13,19 +13,22 @@ demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on
 
 .PHONY: cluster-build cluster-up cluster-down cluster-check images kind-up
 
-cluster-build: ; @k8s/local/packages.sh && k8s/local/build.sh ## build the local cluster's programs into the cache (minutes, once)
-cluster-up: ; @k8s/local/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
-cluster-down: ; @k8s/local/down.sh ## stop it
-cluster-check: ; @cd k8s/local && export CGO_ENABLED=0 GOFLAGS=-trimpath && test -z "$$(gofmt -l .)" && go vet ./policies && go test ./policies ## check and test the cluster's own Go code
+cluster-build: ; @dev/cluster/packages.sh && dev/cluster/build.sh ## build the local cluster's programs into the cache (minutes, once)
+cluster-up: ; @dev/cluster/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
+cluster-down: ; @dev/cluster/down.sh ## stop it
+cluster-check: ; @cd dev/cluster && export CGO_ENABLED=0 GOFLAGS=-trimpath && test -z "$$(gofmt -l .)" && go vet ./policies && go test ./policies ## check and test the cluster's own Go code
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 
-.PHONY: lint format test unit bench chart-test e2e
+.PHONY: lint chart-lint format docs test unit bench survive chart-test e2e
 
-lint: setup ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck
+lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, chart-lint
+chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
+docs: setup ; @$(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) charts/document.py ## draw the tables, describe the charts
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
-test: setup ; @.venv/bin/pytest --cov --cov-report=term:skip-covered tests/unit tests/operator tests/integration tests/charts ## every test but the cluster's
+test: setup ; @.venv/bin/pytest --durations=10 --cov --cov-report=term:skip-covered tests/unit tests/operator tests/engine tests/integration tests/charts ## every test but the cluster's
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
-chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render, validate and lint every chart
+survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
+chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render and validate every chart
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

@@ -21,7 +21,7 @@ from bench.load import Load, drive
 from bench.report import Measured
 from bench.traces import collector
 from dev.stack import Stack
-from sagactl.check import check_stack
+from sagactl.oncall.check import check_stack
 from sagactl.shop import Client
 
 CUSTOMERS: Final = 8
@@ -30,6 +30,7 @@ PLENTY: Final = 10_000_000
 SETTINGS: Final = {
     "PAYMENT_SUCCESS_RATE": "1",
     "RATE_LIMIT_ENABLED": "false",
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
     "OTEL_TRACES_SAMPLER_ARG": "0.05",
     "LOG_LEVEL": "warning",
 }
@@ -97,7 +98,7 @@ async def bench(directory: Path, orders: int, clients: int, result: Path) -> boo
     report.show(console, phases)
     by_name = {phase.name: phase for phase in phases}
     ratio = by_name["direct"].settled_per_second / by_name["ungrouped"].settled_per_second
-    console.print(f"group commit: {ratio:.1f} times the orders of a transaction a message")
+    console.print(f"group commit: {ratio:.1f} times the orders of one transaction per message")
     document = {
         "machine": report.machine(),
         **{name: by_name[name].to_json() for name in ("gateway", "direct", "ungrouped")},

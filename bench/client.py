@@ -1,4 +1,4 @@
-"""The smallest HTTP client that will do: what the load generator costs, the services do not get."""
+"""The smallest HTTP client that will do: CPU time that the load generator takes, the services lack."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Orders from so many clients, until all of them are settled."""
+"""Places orders from a number of clients, and waits until all orders are settled."""
 
 import asyncio
 import itertools
@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 from pymongo.asynchronous.collection import AsyncCollection
 
 from bench.client import Connection
+from services.order.model import Status
 
 POLL_SECONDS: Final = 0.1
 STUCK_SECONDS: Final = 60.0
 LINES: Final = 2
-OPEN: Final = ("PENDING", "CONFIRMED", "REFUNDING")
+OPEN: Final = (Status.PENDING, Status.CONFIRMED, Status.REFUNDING)
 
 
 class Load(NamedTuple):
@@ -23,7 +24,7 @@ class Load(NamedTuple):
 
     orders: int
     clients: int
-    # Orders a second offered; 0 is as many as the clients manage.
+    # Orders offered per second; 0 is as many as the clients manage.
     rate: float = 0
 
 

@@ -63,7 +63,7 @@ def read(file: Path) -> Value:
     return _value((), yaml.compose(text), yaml.safe_load(text), text.splitlines())
 
 
-def _value(path: tuple[str, ...], node: yaml.Node | None, default: Any, lines: list[str]) -> Value:  # noqa: ANN401
+def _value(path: tuple[str, ...], node: yaml.Node | None, default: Any, lines: list[str]) -> Value:  # noqa: ANN401 - any YAML
     if not isinstance(node, yaml.MappingNode):
         return Value(path, {} if node is None else default, children=() if node is None else None)
     children = []
@@ -86,8 +86,9 @@ def _comment(key: yaml.Node, lines: list[str]) -> tuple[str, dict[str, Any]]:
         above.insert(0, found[1])
         line -= 1
     hints = [text.removeprefix("@schema ") for text in above if text.startswith("@schema ")]
-    said = " ".join(text for text in above if not text.startswith("@schema "))
-    meaning = said.rpartition("-- ")[2].strip() if "-- " in said else ""
+    said = [text for text in above if not text.startswith("@schema ")]
+    starts = [number for number, text in enumerate(said) if text.startswith("-- ")]
+    meaning = " ".join(said[starts[-1] :]).removeprefix("-- ").strip() if starts else ""
     return meaning, json.loads(hints[0]) if hints else {}
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dev.files import write_private
-from sagactl.provision import DATABASE_USERS
+from sagactl.provision.accounts import DATABASE_USERS
 
 
 def _password() -> str:

@@ -10,5 +10,6 @@ check "ruff" "$bin/ruff" check -q .
 check "format" "$bin/ruff" format -q --check .
 check "types" "$bin/mypy" services sagactl operator/saga_operator dev bench tests
 check "imports" "$bin/lint-imports"
-check "shell" "$bin/shellcheck" -x --severity=warning dev/*.sh k8s/*.sh k8s/local/*.sh .ci/run
+check "shell" "$bin/shellcheck" -x --severity=warning dev/*.sh k8s/*.sh dev/cluster/*.sh .ci/run
+check "dockerfiles" "$bin/hadolint" Dockerfile dev/cluster/images/Dockerfile
 exit $status

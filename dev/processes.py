@@ -51,6 +51,7 @@ class Processes:
         return self._logs / f"{name}.log"
 
     def start(self, program: Program) -> None:
+        """Start the program in the background. Raise ValueError if one of its name runs already."""
         if program.name in self:
             raise ValueError(f"{program.name} is already running")
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ def _alive(process: psutil.Process) -> bool:
     if isinstance(process, psutil.Popen):
         return process.poll() is None  # reaps it
     try:
-        # A stranger's child may wait long to be reaped, in a container whose first process is no init.
+        # In a container without an init process, another program's child may wait long to be reaped.
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -13,7 +13,7 @@ from pathlib import Path
 from dev.credentials import Credentials
 from dev.files import write_private
 from dev.servers import Given, MongoDB, RabbitMQ
-from sagactl import provision
+from sagactl.provision import accounts
 from services.shared.contract import events
 
 
@@ -38,14 +38,14 @@ class Provision:
 def provisions(
     mongodb: MongoDB | Given, rabbitmq: RabbitMQ | Given, credentials: Credentials
 ) -> Sequence[Provision]:
-    """None for servers of the user's own: those have the users that their URLs name."""
+    """Servers that the user brings need none: they have the users that their URLs name."""
     contents, needed = _contents(credentials), []
     if isinstance(mongodb, MongoDB):
-        make = partial(provision.provision_mongodb, mongodb.url, credentials.of(provision.DATABASE_USERS))
+        make = partial(accounts.provision_mongodb, mongodb.url, credentials.of(accounts.DATABASE_USERS))
         needed.append(Provision(mongodb.directory / "provisioned", contents, make))
     if isinstance(rabbitmq, RabbitMQ):
-        users = credentials.of(provision.BROKER_USERS)
-        make = partial(provision.provision_rabbitmq, rabbitmq.management_url, users)
+        users = credentials.of(accounts.BROKER_USERS)
+        make = partial(accounts.provision_rabbitmq, rabbitmq.management_url, users)
         needed.append(Provision(rabbitmq.directory / "provisioned", contents, make))
     return needed
 
@@ -53,6 +53,6 @@ def provisions(
 def _contents(credentials: Credentials) -> str:
     """Changes with everything that users and rights are made from."""
     source = hashlib.sha256(json.dumps(dict(credentials.users), sort_keys=True).encode())
-    for module in (provision, events):
+    for module in (accounts, events):
         source.update(Path(str(module.__file__)).read_bytes())
     return source.hexdigest()

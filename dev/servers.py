@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 from dev.files import write_private
 from dev.processes import Program
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
-from sagactl import replica_set
 from sagactl.polling import until
+from sagactl.provision import replica_set
 
 # Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
 RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -56,6 +56,8 @@ class MongoDB:
             ),
             *("--dbpath", str(data), "--replSet", "rs0", "--keyFile", str(key_file), "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # What a service that was killed held is free after this.
+            *("--setParameter", "transactionLifetimeLimitSeconds=5"),
         ]
         return [Program("mongodb", command, os.environ, self.directory, own_session=True)]
 
@@ -194,7 +196,7 @@ class Redis:
 
 @dataclass(frozen=True)
 class Given:
-    """A server of the user's own: taken as it is, with the credentials in its URL for everyone."""
+    """A server that the user brings: used as it is, by all services with the credentials of its URL."""
 
     url: str
     management_url: str = ""

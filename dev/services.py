@@ -31,7 +31,7 @@ class Replica:
     def program(self, environment: Mapping[str, str]) -> Program:
         command = [sys.executable, "-m", f"services.{self.service}.main"]
         own = {
-            "HOST": os.environ.get("HOST", "127.0.0.1"),
+            "HOST": os.environ.get("STACK_HOST", "127.0.0.1"),
             "PORT": str(self.port),
             "MONGODB_DATABASE": self.service,
         }

@@ -28,7 +28,7 @@ SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
 
 
 class NotReadyError(RuntimeError):
-    """A process runs and does not get ready."""
+    """A process runs and does not become ready."""
 
 
 class Stack:
@@ -99,6 +99,7 @@ class Stack:
         }
 
     def description(self) -> dict[str, Any]:
+        """The content of stack.json: addresses and credentials, for tools and for people."""
         return {
             **({"gateway": self.gateway} if "gateway" in self.services else {}),
             "services": self.services,

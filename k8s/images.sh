@@ -2,9 +2,9 @@
 # usage: images.sh [SERVICE...]
 # Builds the images of the named services (default: all seven, operator and sagactl), prints the size of each and how long
 # it takes from `docker run` until its code is imported, and loads them into the cluster that runs here: the local one
-# (k8s/local), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
+# (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
 set -euo pipefail
-. "$(dirname "$0")/local/environment.sh"
+. "$(dirname "$0")/../dev/cluster/environment.sh"
 help_if_asked "$@"
 cd "$root"
 

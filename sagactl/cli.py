@@ -12,12 +12,16 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
-from sagactl import broker, provision, smoke, sweep
 from sagactl.access import URLS, Access, NoAccessError
-from sagactl.broker import BrokerError
-from sagactl.check import QUIET_SECONDS, Expected, check, show
-from sagactl.redrive import redrive
-from sagactl.screen import masked, printable
+from sagactl.oncall import broker, sweep
+from sagactl.oncall.broker import BrokerError
+from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check, show
+from sagactl.oncall.invariants import Invariant
+from sagactl.oncall.look import STILL_SECONDS
+from sagactl.oncall.redrive import redrive
+from sagactl.oncall.screen import masked, printable
+from sagactl.provision import accounts
+from sagactl.smoke import purchase
 
 Answer = TypeVar("Answer")
 
@@ -26,11 +30,11 @@ app = typer.Typer(
 )
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters.")
 app.add_typer(dlq, name="dlq")
-app.add_typer(provision.app, name="provision")
+app.add_typer(accounts.app, name="provision")
 app.command("sweep")(sweep.sweep)
-app.command("smoke")(smoke.smoke)
+app.command("smoke")(purchase.smoke)
 console = Console()
-# What is said while waiting must not get into what is piped on.
+# Progress goes to standard error, so that it does not get into a pipe.
 aside = Console(stderr=True)
 
 Stack = Annotated[
@@ -49,19 +53,26 @@ def access(stack: Path | None) -> Access:
 
 
 @app.command("check")
-def check_command(  # one for each option
+def check_command(  # noqa: PLR0917 - a command's options
     stack: Stack = None,
     accepted: Annotated[
         Path | None, typer.Option(help="File of order ids, a line each, that were answered 201.")
     ] = None,
     expect: Annotated[
         list[str] | None,
-        typer.Option(help="Order or message whose findings are known. May be given several times."),
+        typer.Option(
+            help="A known finding: ORDER (its contradictions and dead letters) or INVARIANT:ORDER, such as "
+            "MONEY_AGREES:ORDER. May be given several times."
+        ),
     ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for everything to come to rest.")] = 30,
     quiet: Annotated[
-        float, typer.Option(help="Rest has to last so long: more than the broker's statistics interval.")
+        float, typer.Option(help="Seconds that rest has to last: more than the broker's statistics interval.")
     ] = QUIET_SECONDS,
+    still: Annotated[
+        float,
+        typer.Option(help="Under traffic, what has stood still for this many seconds is judged."),
+    ] = STILL_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,  # noqa: FBT002  # an option
 ) -> None:
     """Hold every order against stock, payments and the gateway's ledger; exit 1 if anything is off."""
@@ -70,11 +81,12 @@ def check_command(  # one for each option
     with aside.status("checking") as status:
 
         def tell(unrest: Mapping[str, int]) -> None:
-            left = ", ".join(f"{name}: {count}" for name, count in unrest.items())
+            left = ", ".join(f"{place}: {count}" for place, count in unrest.items())
             status.update(f"waiting for {left}" if left else "checking")
 
-        expected = Expected(promised, expect or ())
-        report = _run(check(where, expected, wait_seconds=wait, quiet_seconds=quiet, progress=tell))
+        expected = Expected(promised, [_expected(text) for text in expect or ()])
+        waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": still}
+        report = _run(check(where, expected, **waits, progress=tell))
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -86,7 +98,7 @@ def check_command(  # one for each option
 def list_dead_letters(
     stack: Stack = None,
     queue: Annotated[str | None, typer.Option(help="Only this queue's.")] = None,
-    limit: Annotated[int, typer.Option(help="As many of each queue at the most.")] = 100,
+    limit: Annotated[int, typer.Option(help="At most this many per queue.")] = 100,
 ) -> None:
     """Every dead letter with its reason."""
     where = access(stack)
@@ -119,16 +131,18 @@ def redrive_command(
     message: Annotated[
         list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")
     ] = None,
-    force: Annotated[  # noqa: FBT002  # an option
-        bool, typer.Option("--force", help="Also those older than the inbox remembers (14 days).")
-    ] = False,
 ) -> None:
     """Give dead letters another chance. What was handled already is known, and not done twice."""
-    result = _run(redrive(access(stack).amqp_url, _known(queue), frozenset(message or ()), force=force))
-    console.print(f"{len(result.sent)} redriven to {queue}")
-    if result.too_old:
-        console.print(f"{len(result.too_old)} are older than the inbox remembers: --force if you mean it")
-        raise typer.Exit(1)
+    sent = _run(redrive(access(stack).amqp_url, _known(queue), frozenset(message or ())))
+    console.print(f"{len(sent)} redriven to {queue}")
+
+
+def _expected(text: str) -> Known:
+    try:
+        return Known.parse(text)
+    except ValueError as error:
+        names = ", ".join(invariant.name for invariant in Invariant)
+        raise typer.BadParameter(f"{text}: before the colon stands one of {names}") from error
 
 
 def _known(queue: str) -> str:

@@ -1,6 +1,30 @@
 """For all tests."""
 
 import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from dev.stack import Stack
 
 # Without this pytest-asyncio makes a loop to go back to after each of its own, and never closes it.
 asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Real servers, for the whole run: whoever asks makes room of its own on them."""
+    stack = Stack(tmp_path_factory.mktemp("servers"), services=())
+    try:
+        _run(stack.up())
+        yield stack
+    finally:
+        _run(stack.down())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """In a thread of its own: this one has the event loop that pytest-asyncio keeps for the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

@@ -12,7 +12,7 @@ from dev.demo.flows import FLOWS, Scene
 from dev.demo.stage import Stage
 from dev.interrupts import run
 from dev.stack import Stack
-from sagactl.check import Expected, check_stack
+from sagactl.oncall.check import Expected, check_stack
 from sagactl.shop import Client
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run")) / "demo"

@@ -47,7 +47,8 @@ async def happy_path(scene: Scene) -> None:
 
 async def out_of_stock(scene: Scene) -> None:
     scene.stage.headline(
-        "2. Out of stock", "One line cannot be had, so the other is not held either, and no card is touched."
+        "2. Out of stock",
+        "One line is out of stock, so the other is not held either, and no card is charged.",
     )
     teapots, cups = await scene.stock(scene.teapot), await scene.stock(scene.cup)
     order = await _play(scene, scene.bob, {scene.cup: 2, scene.teapot: teapots[0] + 1}, "tok_success")

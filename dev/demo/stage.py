@@ -51,13 +51,13 @@ class Stage:
 
     @contextmanager
     def _live(self, title: str) -> Iterator[Show]:
-        """A table that grows."""
+        """Show a table that grows by one row per event."""
         with Live(console=self.console, refresh_per_second=10) as live:
             yield lambda order, timeline: live.update(_table(title, order, timeline))
 
     @contextmanager
     def _plain(self, title: str) -> Iterator[Show]:
-        """A line an event."""
+        """Print one line per event."""
         if title not in self._told:
             self.console.print(f"  {title}", highlight=False, soft_wrap=True)
 

@@ -13,11 +13,11 @@ from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api, CustomObj
 from kubernetes.aio.client.exceptions import ApiException
 
 from saga_operator.endpoint import ClusterUnavailable
-from saga_operator.orders import OrderServiceError
+from saga_operator.policy.orders import OrderServiceError
 from saga_operator.resource import GROUP, PLURAL, VERSION
 
 TOKEN_LABEL = ("sagashop.io/use", "order-token")
-"""A Secret is sent as a bearer token only if its owner says so: else whoever may write a SagaMonitor could
+"""A Secret is sent as a bearer token only if its owner says so: else each writer of a SagaMonitor could
 have any Secret of the namespace sent to an address of their own."""
 
 T = TypeVar("T")
@@ -36,9 +36,9 @@ class Cluster:
         """By the pod's service account, or by KUBECONFIG outside of a cluster."""
         configuration = Configuration()
         try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes has no types
         except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes has no types
         return cls(await stack.enter_async_context(ApiClient(configuration)))
 
     async def serves_sagamonitors(self) -> bool:
@@ -46,7 +46,7 @@ class Cluster:
         return listed is not None and any(resource.name == PLURAL for resource in listed.resources)
 
     async def service_port(self, namespace: str, name: str, port: str) -> int:
-        """Return the number of a Service's named port. An ExternalName leads out of the cluster: refused."""
+        """Return the number of a Service's named port. Refuse an ExternalName, which leads elsewhere."""
         service = await _found(self._core.read_namespaced_service(name, namespace, _request_timeout=_TIMEOUT))
         if service is None:
             raise OrderServiceError("ServiceNotFound", f"Service {name} does not exist")
@@ -58,6 +58,7 @@ class Cluster:
         return int(numbers[0])
 
     async def secret_token(self, namespace: str, name: str, key: str) -> str:
+        """Read a token from a labelled Secret. Raise OrderServiceError where there is none for us."""
         secret = await _found(self._core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT))
         if secret is None:
             raise OrderServiceError("TokenUnavailable", f"Secret {name} does not exist")
@@ -71,7 +72,7 @@ class Cluster:
             raise OrderServiceError("TokenUnavailable", f"Secret {name} has no token under {key}") from error
 
     async def write_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> bool:
-        """Return whether the resource is still there."""
+        """Return whether the resource still exists."""
         patched = self._custom.patch_namespaced_custom_object_status(
             GROUP,
             VERSION,
@@ -86,7 +87,7 @@ class Cluster:
 
 
 async def _found(answer: Awaitable[T]) -> T | None:
-    """None where the object does not exist. Raise ClusterUnavailable where it could not be told."""
+    """Return None where the object does not exist. Raise ClusterUnavailable where that is unknown."""
     try:
         return await answer
     except ApiException as error:

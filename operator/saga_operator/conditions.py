@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from saga_operator.policy.summary import timestamp
+
 Status = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 1024
 
@@ -24,11 +26,6 @@ class Event:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
-
-
-def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds, as metav1.Time has it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def find(conditions: Iterable[Mapping[str, Any]], type_: str) -> Mapping[str, Any] | None:

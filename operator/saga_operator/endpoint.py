@@ -1,7 +1,7 @@
 """From `spec.orderService` to an address and a token; and who may be sent the operator's own token.
 
 The operator's token opens the order service's admin API, so it goes only to a Service in a namespace that
-the operator's owner trusts. Everything else brings a token of its own, or whoever may write a SagaMonitor
+the operator's owner trusts. Everything else brings a token of its own, or each writer of a SagaMonitor
 could collect the operator's.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from saga_operator.orders import Endpoint, OrderServiceError
+from saga_operator.policy.orders import Endpoint, OrderServiceError
 from saga_operator.spec import OrderServiceRef
 
 
@@ -33,6 +33,7 @@ class OwnToken:
     namespaces: frozenset[str]
 
     def read_for(self, namespace: str) -> str:
+        """Read the token for a Service of `namespace`. Raise OrderServiceError where it is not trusted."""
         if namespace not in self.namespaces:
             message = (
                 f"the operator's token is not for namespace {namespace}: set orderService.tokenSecretRef"

@@ -19,15 +19,16 @@ from kubernetes.client.exceptions import ApiException
 
 from saga_operator.resource import FINALIZER, GROUP, PLURAL, VERSION
 
-PATIENCE: Final = 60.0
+PATIENCE_SECONDS: Final = 60.0
 """Seconds to wait for one thing to happen."""
 
 
 class StillThereError(RuntimeError):
-    """What should have gone, or come, has not."""
+    """An object that should have gone, or come, has not."""
 
 
 def apply_crd(file: Path) -> None:
+    """Apply the definition, and wait until the API server serves it. Raise StillThereError."""
     body = yaml.safe_load(file.read_text())
     api = client.ApiextensionsV1Api()
     name = body["metadata"]["name"]
@@ -48,13 +49,13 @@ def apply_crd(file: Path) -> None:
 
 
 def release(namespace: str, deployment: str, own: str, *, everywhere: bool) -> None:
-    """Leave no SagaMonitor that waits for an operator. `own` selects those to delete, by label."""
+    """Leave no SagaMonitor that waits for an operator. `own` is the label selector of those to delete."""
     for monitor in _monitors(namespace, own):
         _ignore_missing(_custom().delete_namespaced_custom_object, *_address(monitor))
     try:
         _await("the release's SagaMonitors to go", lambda: not list(_monitors(namespace, own)))
     except StillThereError as error:
-        print(f"{error}: the operator did not let go of them, so this does")  # noqa: T201 - a job's log
+        print(f"{error}: the operator did not remove its finalizer, so this job does")  # noqa: T201 - a job's log
     _stop(namespace, deployment)
     for monitor in _monitors(None if everywhere else namespace):
         kept = [entry for entry in monitor["metadata"].get("finalizers", ()) if entry != FINALIZER]
@@ -107,10 +108,10 @@ def _ignore_missing(call: Callable[..., Any], *arguments: Any, **options: Any) -
 
 
 def _await(what: str, happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE_SECONDS
     while not happened():
         if time.monotonic() > end:
-            raise StillThereError(f"waited {PATIENCE:g} s for {what}")
+            raise StillThereError(f"waited {PATIENCE_SECONDS:g} s for {what}")
         time.sleep(0.5)
 
 

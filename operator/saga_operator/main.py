@@ -29,20 +29,20 @@ REGISTRY = kopf.OperatorRegistry()
 
 @kopf.on.startup(registry=REGISTRY)
 def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
-    """Names of our own, so that another kopf operator on the same objects shares nothing with us."""
+    """Use names of our own, so that another kopf operator on the same objects shares nothing with us."""
     settings.persistence.finalizer = FINALIZER
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=ANNOTATIONS)
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=ANNOTATIONS)
     settings.posting.reporting_component = "saga-operator"
     settings.posting.reporting_instance = os.environ.get("HOSTNAME", "saga-operator")
     settings.posting.event_name_prefix = "sagamonitor-"
-    # Without them a connection that died silently is watched for ever (the first) or too long (the second).
+    # Without them a connection that died silently is watched forever (the first) or too long (the second).
     settings.watching.server_timeout = 240
     settings.watching.client_timeout = 300
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = None  # the kubelet does that, and sooner
-    # A sweep in progress stops after the order in hand; it is given that long before it is polled for.
+    # A sweep in progress stops after the current order; it gets this long before kopf begins to poll for it.
     settings.background.instant_exit_timeout = 5
     settings.background.cancellation_polling = 2
 
@@ -53,7 +53,7 @@ async def await_the_resource(memo: Runtime, **_: Any) -> None:  # noqa: ANN401 -
     try:
         served = await memo.cluster.serves_sagamonitors()
     except ClusterUnavailable as error:
-        raise kopf.TemporaryError(f"the Kubernetes API is away: {error}", delay=TICK) from error
+        raise kopf.TemporaryError(f"the Kubernetes API is unavailable: {error}", delay=TICK) from error
     if not served:
         raise kopf.TemporaryError(f"{PLURAL}.{GROUP} is not served: is the CRD installed?", delay=TICK)
 
@@ -74,6 +74,7 @@ def be_alive(memo: Runtime, **_: Any) -> int:  # noqa: ANN401 - kopf's protocol
 
 @kopf.on.event(GROUP, VERSION, PLURAL, registry=REGISTRY)
 def know(event: kopf.RawEvent, meta: kopf.Meta, memo: Runtime, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
+    """Expect ticks of every monitor that exists, and forget those that are deleted."""
     namespace, name, uid = str(meta.namespace), str(meta.name), str(meta.uid)
     if event["type"] == "DELETED":
         ticking.forget(memo, namespace, name, uid)
@@ -88,8 +89,10 @@ async def watch_over(
     body: kopf.Body,
     memo: Runtime,
     stopped: kopf.DaemonStopped | None = None,
-    **_: Any,  # noqa: ANN401
+    **_: Any,  # noqa: ANN401 - kopf's protocol
 ) -> None:
+    """Tick, and post the Events that came of it."""
+
     def keep_on() -> bool:
         return not stopped and not body.spec.get("suspend")  # the body is live
 
@@ -117,7 +120,7 @@ async def run(settings: Settings) -> None:
         runtime = Runtime(
             cluster=await Cluster.connect(stack),
             session=await stack.enter_async_context(aiohttp.ClientSession()),
-            own_token=OwnToken(settings.order_token_file, settings.token_namespaces),
+            own_token=OwnToken(settings.order_token_file, settings.trusted_namespaces),
             metrics=Metrics(registry),
             heartbeat=Heartbeat(),
             book=StatusBook(),
@@ -132,15 +135,16 @@ async def serve(
     ready: asyncio.Event | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
+    """Run kopf until `stop` is set or a signal comes; `ready` is set when its watches have begun."""
     kopf_settings = kopf.OperatorSettings()
-    kopf_settings.scanning.disabled = bool(settings.namespaces)
+    kopf_settings.scanning.disabled = bool(settings.watch_namespace)
     await kopf.operator(
         registry=REGISTRY,
         settings=kopf_settings,
         memo=runtime,
         standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        clusterwide=not settings.watch_namespace,
+        namespaces=settings.watch_namespace,
         liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
         ready_flag=ready,
         stop_flag=stop,
@@ -159,7 +163,7 @@ def _serve_metrics(port: int, registry: CollectorRegistry) -> Callable[[], None]
 
 
 def main() -> None:
-    settings = Settings.read(os.environ)
+    settings = Settings()
     kopf.configure(
         debug=settings.log_level == "debug",
         quiet=settings.log_level in {"warning", "error"},

@@ -11,7 +11,7 @@ SILENCE = 90.0
 
 @dataclass
 class Heartbeat:
-    """Per monitor, since a timer that died ends one monitor's ticks and nothing else."""
+    """Beats per monitor: a timer that dies ends the ticks of one monitor and nothing else."""
 
     clock: Callable[[], float] = monotonic
     _beats: dict[str, float] = field(default_factory=dict)
@@ -62,5 +62,5 @@ class StatusBook:
 
 
 def _age(status: Mapping[str, Any]) -> tuple[str, int]:
-    """Timestamps of one format order as text."""
+    """Order statuses by time: timestamps of one format compare as text."""
     return status.get("lastSweepTime") or "", status.get("observedGeneration") or 0

@@ -5,8 +5,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from saga_operator.policy.policy import Outcome, Sweep
 from saga_operator.report import Report
-from saga_operator.sweep import Outcome, Sweep
 
 _MONITOR = ("namespace", "name")
 _CONDITION = {"True": 1, "False": 0, "Unknown": -1}
@@ -48,6 +48,7 @@ class Metrics:
         )
 
     def swept(self, namespace: str, name: str, sweep: Sweep) -> None:
+        """Count a sweep, and what it found and compensated."""
         monitor = (namespace, name)
         ended = sweep.finished.timestamp()
         self._sweeps.labels(*monitor, "succeeded" if sweep.succeeded else "failed").inc()
@@ -70,7 +71,7 @@ class Metrics:
         self._set_stale(monitor, report.status)
 
     def forget(self, namespace: str, name: str) -> None:
-        """Drop a deleted monitor's series, which would look alive for ever."""
+        """Drop a deleted monitor's series, which would look alive forever."""
         for metric in vars(self).values():
             metric.remove_by_labels({"namespace": namespace, "name": name})
 

@@ -16,7 +16,7 @@ _NEWS = {
 
 
 def news(old: list[Mapping[str, Any]], new: list[dict[str, Any]]) -> Iterable[Event]:
-    """Only transitions, so that an outage of a day is two Events and not a thousand."""
+    """Yield transitions only: an outage of a day makes two Events and not a thousand."""
     turned = {c["type"] for c in new if _turned(find(old, c["type"]), c)}
     for condition in new:
         if condition["type"] in turned and condition["type"] in _NEWS:

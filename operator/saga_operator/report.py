@@ -7,18 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from saga_operator import conditions
-from saga_operator.conditions import Condition, Event, Status, timestamp
+from saga_operator.conditions import Condition, Event, Status
 from saga_operator.news import SUSPENDED, news
-from saga_operator.spec import Spec
-from saga_operator.sweep import (
+from saga_operator.policy.policy import (
     KUBERNETES_UNAVAILABLE,
     LISTED_AT_MOST,
     Action,
     Outcome,
     StaleOrder,
     Sweep,
-    delay_until_next,
+    pause_after,
 )
+from saga_operator.policy.summary import summary, timestamp
+from saga_operator.spec import Spec
 
 RECENT = 10
 _RESULTS = {
@@ -54,6 +55,7 @@ class Report:
 
 
 def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
+    """Report a sweep: conditions, counters, the time of the next sweep, and the Events worth posting."""
     failures = 0 if sweep.succeeded else (seen.status.get("consecutiveFailures") or 0) + 1
     now = sweep.finished
     judged = (
@@ -70,7 +72,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
         now,
         {
             "lastSweepTime": timestamp(now),
-            "nextSweepTime": timestamp(now + delay_until_next(spec.interval, failures)),
+            "nextSweepTime": timestamp(now + pause_after(sweep, spec.interval, failures)),
             "lastHandledSweepRequest": seen.sweep_request,
             "consecutiveFailures": failures,
             "compensatedTotal": (seen.status.get("compensatedTotal") or 0) + sweep.count(Outcome.COMPENSATED),
@@ -84,7 +86,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
 
 
 def suspended(seen: Seen, now: datetime) -> Report:
-    """Ready, as asked for; of the rest nothing is known, and so nothing has recovered either."""
+    """Report Ready, as asked for. Nothing is known about the rest, so nothing has recovered either."""
     message = "sweeps are suspended by spec.suspend"
     judged = _all(SUSPENDED, message, ready="True", degraded="Unknown")
     return _report(seen, judged, now, {"nextSweepTime": None, "consecutiveFailures": 0})
@@ -133,7 +135,7 @@ def _reachable(sweep: Sweep) -> Condition:
 
 
 def _stale(seen: Seen, sweep: Sweep) -> Condition:
-    """Where nothing could be listed, what was last known stays."""
+    """Judge what was listed; where nothing could be listed, the last known state stays."""
     if sweep.found is None:
         known = conditions.find(seen.conditions, "StaleOrdersDetected")
         if known is None or known["status"] == "Unknown":
@@ -155,19 +157,8 @@ def _degraded(failures: int, threshold: int, sweep: Sweep) -> Condition:
     return Condition("Degraded", "True", "SweepsFailing", f"{failures} failed sweeps in a row: {why}")
 
 
-def summary(sweep: Sweep) -> str:
-    if not sweep.found:
-        return "no order is stale"
-    by_status = Counter(order.status for order in sweep.found)
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
-    oldest = timestamp(min(order.state_since for order in sweep.found))
-    compensated = sweep.count(Outcome.COMPENSATED)
-    listed = f"{len(sweep.found)} stale ({counts}), the oldest since {oldest}"
-    return f"{listed}; {compensated} compensated, {sweep.deferred} deferred"
-
-
 def _counts(found: tuple[StaleOrder, ...], spec: Spec) -> dict[str, Any]:
-    """`LISTED_AT_MOST` of a status means at least so many."""
+    """`LISTED_AT_MOST` of a status means at least that many."""
     by_status = Counter(order.status for order in found)
     pending = None if spec.policy.pending_stale_after is None else min(by_status["PENDING"], LISTED_AT_MOST)
     oldest = timestamp(min(order.state_since for order in found)) if found else None
@@ -189,7 +180,7 @@ def _last_sweep(sweep: Sweep) -> dict[str, int]:
 
 
 def _recent(seen: Seen, sweep: Sweep) -> list[dict[str, str]]:
-    """Newest first, one entry an order, this sweep's failures ahead: the next plan puts those last."""
+    """Newest first, one entry per order, this sweep's failures ahead: the next plan puts those last."""
     attempted = sorted(
         (a for a in reversed(sweep.attempts) if a.outcome in _RESULTS),
         key=lambda a: a.outcome is not Outcome.FAILED,

@@ -1,36 +1,39 @@
-"""What the operator is told by its environment."""
+"""What the environment tells the operator."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-ORDER_TOKEN_FILE = "/var/run/secrets/sagashop.io/order/token"  # noqa: S105 - a path
-
-
-@dataclass(frozen=True)
-class Settings:
-    namespaces: tuple[str, ...]
-    """Those served; none means all of them."""
-    token_namespaces: frozenset[str]
-    """Those whose Services may be sent the operator's own token."""
-    order_token_file: Path
-    metrics_port: int
-    liveness_port: int
-    log_level: str
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> "Settings":
-        served = _names(environment.get("WATCH_NAMESPACE", ""))
-        own = _names(environment.get("POD_NAMESPACE", ""))
-        return cls(
-            namespaces=served,
-            token_namespaces=frozenset(_names(environment.get("TOKEN_NAMESPACES", "")) or served or own),
-            order_token_file=Path(environment.get("ORDER_TOKEN_FILE", ORDER_TOKEN_FILE)),
-            metrics_port=int(environment.get("METRICS_PORT", "8081")),
-            liveness_port=int(environment.get("LIVENESS_PORT", "8080")),
-            log_level=environment.get("LOG_LEVEL", "info").lower(),
-        )
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _names(text: object) -> object:
+    if not isinstance(text, str):
+        return text
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _lower(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+# 0 lets the system choose: for tests.
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    # The namespaces that are served, separated by commas; none means all of them.
+    watch_namespace: Names = ()
+    pod_namespace: Names = ()
+    # Those whose Services may be sent the operator's own token.
+    token_namespaces: Names = ()
+    order_token_file: Path = Path("/var/run/secrets/sagashop.io/order/token")
+    metrics_port: Port = 8081
+    liveness_port: Port = 8080
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+
+    @property
+    def trusted_namespaces(self) -> frozenset[str]:
+        """The namespaces whose Services may be sent the token, by default those it serves, or its own."""
+        return frozenset(self.token_namespaces or self.watch_namespace or self.pod_namespace)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from saga_operator.durations import parse_duration
-from saga_operator.sweep import Action, Policy
+from saga_operator.policy.durations import parse_duration
+from saga_operator.policy.policy import Action, Policy
 
 LONGEST_TIMEOUT = timedelta(seconds=30)
 """One request may not hold up a sweep for longer, whatever the spec says: the heartbeat depends on it."""
@@ -56,7 +56,7 @@ def _policy(spec: Mapping[str, Any]) -> Policy:
         stale_after=parse_duration(spec.get("staleAfter", "5m")),
         pending_stale_after=None if pending is None else parse_duration(pending),
         action=Action(spec.get("action", Action.COMPENSATE)),
-        max_per_sweep=int(spec.get("maxPerSweep", 50)),
+        max_per_sweep=int(spec.get("maxPerSweep", 200)),
         dry_run=bool(spec.get("dryRun", False)),
     )
 

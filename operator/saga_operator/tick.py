@@ -1,7 +1,7 @@
 """One tick of one monitor: beat the heart, sweep when it is time, and show what happened.
 
 A tick raises nothing that is expected to happen. An error that left a kopf timer would put it off or, as
-PermanentError, end it for ever; the conditions tell instead.
+PermanentError, end it forever; the conditions tell instead.
 """
 
 import logging
@@ -17,11 +17,12 @@ from saga_operator.conditions import Event
 from saga_operator.endpoint import ClusterUnavailable, OwnToken
 from saga_operator.memory import Heartbeat, StatusBook
 from saga_operator.metrics import Metrics
-from saga_operator.orders import OrderService, OrderServiceError
+from saga_operator.policy.orders import OrderService, OrderServiceError
+from saga_operator.policy.policy import KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
+from saga_operator.policy.summary import summary
+from saga_operator.policy.sweep import carry_out
 from saga_operator.report import Report, Seen
 from saga_operator.spec import Spec, parse_spec
-from saga_operator.sweep import KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
-from saga_operator.sweeping import carry_out
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Cluster(endpoint.Cluster, Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What the handlers work with; one an operator."""
+    """What the handlers work with; one per operator."""
 
     cluster: Cluster
     session: aiohttp.ClientSession
@@ -114,7 +115,7 @@ async def _sweep(
 
 
 async def _save(runtime: Runtime, monitor: Monitor) -> None:
-    """Write what is not written yet; while the Kubernetes API is away the next tick tries again."""
+    """Write what is not written yet; while the Kubernetes API is unavailable the next tick tries again."""
     status = runtime.book.unsaved(monitor.uid)
     if status is None:
         return
@@ -147,6 +148,6 @@ def _log(monitor: Monitor, sweep: Sweep) -> None:
     if sweep.failure is not None:
         LOG.warning("%s: sweep failed: %s: %s", monitor, sweep.failure.reason, sweep.failure.message)
     elif sweep.found:
-        LOG.info("%s: %s", monitor, report.summary(sweep))
+        LOG.info("%s: %s", monitor, summary(sweep))
     else:
         LOG.debug("%s: no order is stale", monitor)

@@ -6,32 +6,22 @@ from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
 
 from services.auth import domain
-from services.auth.accounts import Accounts
+from services.auth.bodies import Account, Credentials, RefreshToken, Registration, Session
 from services.auth.domain import ACCESS_TTL, Family, Use, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
+from services.auth.queries import Accounts
 from services.auth.settings import AuthSettings
-from services.shared import emails
 from services.shared.database.clock import Clock
 from services.shared.http.app import Caller
 from services.shared.http.auth import Unauthenticated
-from services.shared.http.bodies import Body, View
 
 SECRET_BYTES: Final = 32
-# A copy in a cache is not what anybody wants.
+# Tokens must not stay in a cache.
 NO_STORE: Final = {"Cache-Control": "no-store"}
-# Shorter than verifiers remember them themselves.
+# Shorter than the time for which verifiers remember the keys.
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
 WRONG: Final = "the e-mail address or the password is wrong"
 
@@ -52,50 +42,6 @@ async def _desk(request: Request) -> Desk:
 
 
 TheDesk = Annotated[Desk, Depends(_desk)]
-
-
-class _Strict(Body):
-    model_config = ConfigDict(strict=True)
-
-
-Email = Annotated[str, Field(max_length=320), AfterValidator(emails.parse)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Text = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-class Registration(_Strict):
-    email: Email
-    password: SecretStr
-    name: Name
-
-    @field_validator("password")
-    @classmethod
-    def _is_good(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        domain.check_password(password.get_secret_value(), info.data.get("email", ""))
-        return password
-
-
-class Credentials(_Strict):
-    email: Email
-    password: Annotated[SecretStr, Field(max_length=1024)]
-
-
-class RefreshToken(_Strict):
-    refresh_token: Text
-
-
-class Account(View):
-    user_id: str
-    email: str
-    name: str
-    roles: list[str]
-
-
-class Session(View):
-    access_token: str
-    refresh_token: str
-    expires_in: Annotated[int, Field(description="Seconds until the access token expires")]
-    token_type: str = "Bearer"  # noqa: S105  # the name of a scheme
 
 
 router = APIRouter(tags=["auth"])
@@ -133,7 +79,7 @@ async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Sessio
 
 @router.post("/auth/refresh")
 async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Session:
-    """A new pair of tokens for a refresh token. Each works once: using one again ends the whole login."""
+    """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login."""
     family_id, _, secret = body.refresh_token.partition(".")
     successor = secrets.token_urlsafe(SECRET_BYTES)
 
@@ -148,14 +94,14 @@ async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Sess
         raise Unauthenticated(f"the refresh token is {outcome}: log in")
     user = await desk.accounts.user(family.user_id)
     if user is None:
-        raise Unauthenticated("the account is gone")
+        raise Unauthenticated("the account does not exist any more")
     response.headers.update(NO_STORE)
     return _session(desk, user, f"{family_id}.{successor}")
 
 
 @router.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT)
 async def log_out(body: RefreshToken, desk: TheDesk) -> None:
-    """Ends a login, whichever of its refresh tokens is sent. The access token lasts until it expires."""
+    """End a login by any of its refresh tokens. The access token stays valid until it expires."""
     family_id, _, _ = body.refresh_token.partition(".")
     await desk.accounts.use(family_id, lambda family: (domain.revoke(family), Use.REVOKED))
 
@@ -164,7 +110,7 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
 async def me(caller: Caller, desk: TheDesk) -> Account:
     user = await desk.accounts.user(caller.id)
     if user is None:
-        raise Unauthenticated("the account is gone")
+        raise Unauthenticated("the account does not exist any more")
     return _account(user)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from services.shared.contract.decisions import Aggregate
 
 ACCESS_TTL: Final = timedelta(minutes=15)
-# A refresh token that is not used for so long ends; and so does its whole family, used or not, at last.
+# An unused refresh token expires after REFRESH_IDLE; its family expires after REFRESH_LONGEST, used or not.
 REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
 # NIST SP 800-63B asks for 8 characters at least, room for 64, and no rules about which.
@@ -30,7 +30,7 @@ class User(Aggregate, frozen=True, rename="camel", kw_only=True):
 
 
 class Family(Aggregate, frozen=True, rename="camel", kw_only=True):
-    """The refresh tokens that follow from one login. One of them counts: the latest."""
+    """The refresh tokens that follow from one login. Only the latest is valid."""
 
     collection: ClassVar[str] = "refreshFamilies"
 
@@ -47,21 +47,21 @@ class Use(StrEnum):
     ROTATED = "rotated"
     EXPIRED = "expired"
     REVOKED = "revoked"
-    # Somebody else has used it before, or will: thief and owner cannot be told apart, both have to log in.
+    # A second holder used it, or will. Thief and owner cannot be told apart: both have to log in again.
     REUSED = "reused"
 
 
 def check_password(password: str, email: str) -> None:
-    """Raise ValueError when `password` is not good enough for the account of `email`."""
+    """Raise ValueError when `password` is too weak for the account of `email`."""
     shortest, longest = PASSWORD_LENGTHS[0], PASSWORD_LENGTHS[-1]
     if len(password) not in PASSWORD_LENGTHS:
         raise ValueError(f"a password has {shortest} to {longest} characters, this one has {len(password)}")
     if password.casefold() == email.casefold():
-        raise ValueError("the e-mail address is no password")
+        raise ValueError("the password must not be the e-mail address")
 
 
 def claims(user: User, now: datetime, issuer: str, audience: str) -> dict[str, Any]:
-    """What an access token says."""
+    """The claims of an access token."""
     issued = int(now.timestamp())
     return {
         "iss": issuer,
@@ -75,7 +75,7 @@ def claims(user: User, now: datetime, issuer: str, audience: str) -> dict[str, A
 
 
 def digest(secret: str) -> str:
-    """What is stored of a refresh token. It is random and long: a slow hash would protect nothing more."""
+    """The stored form of a refresh token. A slow hash would add nothing: the token is random and long."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -86,9 +86,9 @@ def begin(id_: str, user_id: str, secret: str, now: datetime) -> Family:
 
 
 def use(family: Family, secret: str, successor: str, now: datetime) -> tuple[Family, Use]:
-    """Take `secret` for `successor`, if it is the one that counts.
+    """Exchange `secret` for `successor`, if it is the latest.
 
-    Whoever knows the family but not its latest secret holds an older token: it revokes them all.
+    A caller who knows the family but not its latest secret holds an older token: all are revoked.
     """
     if family.revoked:
         return family, Use.REVOKED

@@ -10,11 +10,11 @@ from typing import Final
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth.accounts import INDEXES, Accounts, EmailTaken
 from services.auth.api import Desk, router
 from services.auth.domain import ADMIN, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
+from services.auth.queries import INDEXES, Accounts, EmailTaken, SigningKeys
 from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
 from services.shared.database.store import UNAVAILABLE, Store, connect
@@ -32,10 +32,10 @@ def make_app(settings: AuthSettings) -> FastAPI:
         client = connect(settings.mongodb_url)
         store = Store(client, settings.database)
         clock = Clock(client)
-        keys = KeyRing(store, clock, settings.signing_key_age)
+        keys = KeyRing(SigningKeys(store), clock, settings.signing_key_age)
         desk = Desk(settings, Accounts(store), Passwords(settings.hash_concurrency), keys, clock)
         app.state.desk = desk
-        # Its own tokens it checks by the keys it holds.
+        # The service checks its own tokens by the keys that it holds.
         app.state.tokens = Tokens(keys.published, settings.jwt_issuer, settings.jwt_audience)
         begun = asyncio.Event()
 
@@ -45,7 +45,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
             try:
                 await client.admin.command("ping")
             except PyMongoError as error:
-                return Readiness(ready=False, detail=f"the database is away: {type(error).__name__}")
+                return Readiness(ready=False, detail=f"the database is unavailable: {type(error).__name__}")
             return Readiness(ready=True, detail="ok")
 
         try:
@@ -58,7 +58,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
 
 
 async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
-    """In the background: the process answers its probes while the database comes up."""
+    """Runs in the background: the process answers its probes while the database starts."""
     while not begun.is_set():
         try:
             await store.prepare(INDEXES)
@@ -73,7 +73,7 @@ async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
 
 
 async def seed_admin(desk: Desk) -> None:
-    """Make the administrator of the settings, or give the account that has the address role and password."""
+    """Make the administrator of the settings; an account of that address gets the role and the password."""
     email, secret = desk.settings.admin_email, desk.settings.admin_password
     if email is None or secret is None:
         return
@@ -99,11 +99,11 @@ async def seed_admin(desk: Desk) -> None:
     await desk.accounts.set_password(
         existing, await desk.passwords.hash(password), tuple({*existing.roles, ADMIN})
     )
-    # Whoever got in with the old password is out.
+    # Sessions that began with the old password end.
     await desk.accounts.revoke_all(existing.id)
     log.info("the administrator's account follows the settings now")
 
 
 if __name__ == "__main__":
-    _settings = AuthSettings()
-    serve(make_app(_settings), _settings)
+    settings = AuthSettings()
+    serve(make_app(settings), settings)

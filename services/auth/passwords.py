@@ -1,4 +1,4 @@
-"""Hashes passwords, slowly on purpose, and never more of them at a time than the machine can bear."""
+"""Hashes passwords: slowly on purpose, and only as many at a time as the machine can bear."""
 
 import asyncio
 import secrets
@@ -12,14 +12,14 @@ from services.shared.contract.decisions import Unavailable
 
 # OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, two passes, one lane.
 _ARGON2ID: Final = PasswordHash((Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1),))
-# Who would have to wait for longer than some seconds is told so instead.
+# A caller who would wait for more than some seconds is refused at once instead.
 MOST_WAITING: Final = 100
 T = TypeVar("T")
 
 
 class Check(NamedTuple):
     is_right: bool
-    # To be stored instead: the parameters have changed since.
+    # Replaces the stored hash, whose parameters are outdated.
     newer_hash: str | None
 
 
@@ -33,7 +33,7 @@ class Passwords:
         return await self._run(lambda: _ARGON2ID.hash(password))
 
     async def check(self, password: str, hash_: str | None) -> Check:
-        """Whether the password is that of the hash. No account, no hash; but it takes as long."""
+        """Check the password against the hash. Without an account there is no hash, and it takes as long."""
         check = await self._run(lambda: _ARGON2ID.verify_and_update(password, hash_ or self._nobodys_hash))
         return Check(*check) if hash_ else Check(is_right=False, newer_hash=None)
 

@@ -1,4 +1,4 @@
-"""When signing keys are made, sign, and are taken back: pure rules over the keys' ages.
+"""When signing keys are made, sign, and are removed: pure rules over the keys' ages.
 
 A key is published first, long enough for every verifier to know it, then signs, and stays published until
 the last token that it signed has expired.
@@ -19,7 +19,7 @@ GRACE: Final = timedelta(minutes=5)
 
 
 class SigningKey(Aggregate, frozen=True, rename="camel", kw_only=True):
-    """Its id is its number, so that of two replicas that make the next one, the database turns one away."""
+    """Its id is its number: when two replicas make the next key, the database refuses the second."""
 
     collection: ClassVar[str] = "signingKeys"
 
@@ -38,16 +38,16 @@ class Rotation(NamedTuple):
         return min(LEAD, self.age / 4)
 
     def signing(self, keys: Sequence[SigningKey], now: datetime) -> SigningKey:
-        """The newest key that everybody knows by now; the very first one at once, there being no other."""
+        """The newest key that every verifier knows by now; the first key of all signs at once."""
         known = [key for key in keys if key.created_at + self.lead <= now]
         return known[-1] if known else keys[0]
 
     def is_due(self, keys: Sequence[SigningKey], now: datetime) -> bool:
-        """Whether the next key has to be made, so that it is known when the newest reaches its age."""
+        """Return whether to make the next key now, so that it is known when the newest reaches its age."""
         return not keys or now >= keys[-1].created_at + self.age - self.lead
 
     def outdated(self, keys: Sequence[SigningKey], now: datetime) -> list[SigningKey]:
-        """The keys whose last token has expired."""
+        """Return the keys whose last token has expired."""
         return [
             key
             for key, successor in pairwise(keys)

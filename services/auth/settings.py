@@ -1,7 +1,7 @@
 """Settings of the auth service."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -11,9 +11,9 @@ from services.shared.settings import DatabaseSettings, Port
 
 
 class AuthSettings(DatabaseSettings):
-    service: str = "auth"
+    service: ClassVar[str] = "auth"
     port: Port = 3001
-    # The first administrator. Changed here, the password changes at the next start.
+    # The first administrator. A password that is changed here takes effect at the next start.
     admin_email: str | None = None
     admin_password: SecretStr | None = None
     # How long a key signs. Fractions are for tests.

@@ -21,7 +21,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get(DESCRIPTION)
 async def description(request: Request) -> Document:
-    """The services that do not answer are left out, and not listed as there."""
+    """The description of all services that answer; the others are left out."""
     gate: Gate = request.app.state.gate
     upstreams = gate.upstreams.values()
     found = await asyncio.gather(*(_of(upstream) for upstream in upstreams))

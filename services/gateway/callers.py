@@ -1,11 +1,11 @@
-"""Where a request comes from, and how much of that may be believed."""
+"""Where a request comes from, and which claims about it are believed."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
-# What one household or machine has of IPv6: who is limited has 2^64 addresses.
+# One household or machine has a whole /64 of IPv6: 2^64 addresses, so they are limited together.
 IPV6_PREFIX = 64
 
 
@@ -28,7 +28,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
 
 @lru_cache(4096)
 def limited_as(address: str) -> str:
-    """What is counted: an IPv4 address, or the IPv6 network that one caller has."""
+    """The unit that is counted: an IPv4 address, or the IPv6 network that one caller has."""
     found = _parse(address)
     if isinstance(found, IPv6Address):
         return str(ip_network((found, IPV6_PREFIX), strict=False))

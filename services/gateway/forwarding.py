@@ -21,7 +21,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-# Framing is made anew. What tells of the caller is ours to say: a stranger's word for it is dropped.
+# Framing is made anew. Only the gateway says who the caller is: what strangers say about it is dropped.
 _OURS: Final = frozenset(
     {
         b"host",
@@ -44,13 +44,13 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 def request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The caller's id of the request, if it is one, or a new one."""
+    """Return the caller's request id if it is well-formed, else a new one."""
     given = headers.get(b"x-request-id", b"")
     return given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def onward(headers: Headers, own: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What a service gets to see: the caller's headers, except those of the connection, and ours."""
+    """Return the headers for a service: the caller's without those of the connection, and ours."""
     headers = list(headers)
     dropped = _NOT_ON | _named_by_connection(headers)
     # Header bytes beyond ASCII have no meaning in HTTP; this keeps them from being an error.
@@ -62,7 +62,7 @@ def onward(headers: Headers, own: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def back(headers: Headers, own: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """What the caller gets to see of a service's headers, and ours."""
+    """Return the headers for the caller: the service's without those of the connection, and ours."""
     lowered = [(name.lower(), value) for name, value in headers]
     dropped = _NOT_BACK | _named_by_connection(lowered)
     kept = [(name, value) for name, value in lowered if name not in dropped]

@@ -1,4 +1,4 @@
-"""What a request counts against, and how long one that was refused has to wait: pure."""
+"""Which budgets a request counts against, and how long a refused one has to wait: pure."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ _DIGEST_BYTES: Final = 12
 
 
 class Budget(NamedTuple):
-    """So many requests a window for whoever the key stands for."""
+    """How many requests per window the holder of the key may make."""
 
     key: str
     limit: int
@@ -24,7 +24,7 @@ class Budget(NamedTuple):
 def budgets(
     settings: GatewaySettings, rule: Rule, user: User | None, address: str, body: bytes
 ) -> tuple[Budget, ...]:
-    """All of them have to have room."""
+    """The budgets of a request: it goes on if all of them have room."""
     place = limited_as(address)
     general = Budget(f"user:{user.id}" if user else f"address:{place}", settings.rate_limit_requests)
     if not rule.guesses:
@@ -37,7 +37,7 @@ def budgets(
 
 
 def _account(body: bytes) -> str:
-    """Stands for the account that a password is tried for; the service says what is wrong with a bad body."""
+    """The key of the account that a password is tried for; the service judges the body itself."""
     try:
         email = json.loads(body)["email"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -47,7 +47,7 @@ def _account(body: bytes) -> str:
 
 
 class Count(NamedTuple):
-    """Requests of the fixed window before, and of this one, and the part of this one that is over."""
+    """The requests of the previous and of the current window, and the elapsed part of the current one."""
 
     before: int
     current: int
@@ -55,7 +55,7 @@ class Count(NamedTuple):
 
 
 def seconds_to_wait(count: Count, limit: int, window: float) -> int:
-    """Whole seconds until there is room for one more, if nobody else comes first. At least 1."""
+    """Return the whole seconds until there is room for one more request, at least 1."""
     if count.current + 1 <= limit:
         # This window has room once enough of the one before has slid out.
         share = 1 - (limit - 1 - count.current) / count.before

@@ -21,7 +21,7 @@ from services.shared.http.app import ReadinessCheck, create_app, serve
 from services.shared.http.auth import KeysUnavailable, Tokens
 
 RETRY_SECONDS: Final = 1.0
-# Keys that are about to get stale are asked for again here, so that no request has to wait for them.
+# Keys that are about to become stale are fetched again here, so that no request waits for them.
 REFRESH_SECONDS: Final = 60.0
 PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=1)
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                     await gate.limiter.close()
 
     app = create_app(settings, router, life, own_openapi=False)
-    # Innermost: traced and measured like any request, and in front of the router.
+    # Innermost: forwarded requests are traced and measured like any other, and never reach the router.
     app.user_middleware.append(Middleware(Proxy))
     return app
 
@@ -69,15 +69,15 @@ async def _keep_keys(tokens: Tokens) -> None:
 
 
 async def readiness(gate: Gate) -> Readiness:
-    """Without keys nobody can be let in. Anything else that is away leaves something that works."""
+    """Without keys no caller can be let in. Whatever else is unavailable, something still works."""
     if not gate.tokens.ready:
-        return Readiness(ready=False, detail="the signing keys are not known yet")
+        return Readiness(ready=False, detail="the signing keys are not loaded yet")
     upstreams = gate.upstreams.values()
     alive = await asyncio.gather(*(_is_alive(upstream) for upstream in upstreams))
-    away = [upstream.service for upstream, is_alive in zip(upstreams, alive, strict=True) if not is_alive]
+    missing = [upstream.service for upstream, is_alive in zip(upstreams, alive, strict=True) if not is_alive]
     if gate.limiter is not None and not gate.limiter.works:
-        away.append("redis (requests are not limited)")
-    return Readiness(ready=True, detail=f"degraded: away: {', '.join(away)}" if away else "ok")
+        missing.append("redis (requests are not limited)")
+    return Readiness(ready=True, detail=f"degraded: unavailable: {', '.join(missing)}" if missing else "ok")
 
 
 async def _is_alive(upstream: Upstream) -> bool:
@@ -89,5 +89,5 @@ async def _is_alive(upstream: Upstream) -> bool:
 
 
 if __name__ == "__main__":
-    _settings = GatewaySettings()
-    serve(make_app(_settings), _settings)
+    settings = GatewaySettings()
+    serve(make_app(settings), settings)

@@ -36,12 +36,12 @@ class Gate(NamedTuple):
     upstreams: Mapping[str, Upstream]
 
 
-class Gone(Exception):  # a state of affairs
+class Gone(Exception):
     """The caller has hung up."""
 
 
-class BodyTooLarge(Exception):  # see Gone
-    pass
+class BodyTooLarge(Exception):
+    """The request's body is longer than the gateway takes."""
 
 
 class Proxy:
@@ -76,7 +76,7 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
     """Answer by the rule's service; or return the refusal that is the answer."""
     method: str = scope["method"]
     if method not in METHODS:
-        return problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not for here")
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not allowed on this path")
     headers: dict[bytes, bytes] = dict(scope["headers"])
     peer = scope["client"][0] if scope["client"] else ""
     address = client_address(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -14,7 +14,7 @@ Requests = Annotated[int, Field(ge=1)]
 
 
 class GatewaySettings(Settings):
-    service: str = "gateway"
+    service: ClassVar[str] = "gateway"
     port: Port = 3003
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
@@ -23,14 +23,14 @@ class GatewaySettings(Settings):
     payment_url: str = "http://127.0.0.1:3006"
     rate_limit_enabled: bool = True
     rate_limit_window_seconds: Annotated[float, Field(gt=0, le=24 * 3600)] = 60
-    # Of a user, or of an address without one.
+    # Per user, or per address where there is no user.
     rate_limit_requests: Requests = 600
-    # Logins and registrations: of an address for one account, and for all.
+    # Logins and registrations per address: for one account, and for all accounts.
     rate_limit_account_guesses: Requests = 10
     rate_limit_address_guesses: Requests = 120
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
-    # Until an answer begins; how long a stream then lasts is its own business.
+    # Until an answer begins. A stream may then last as long as it likes.
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = 15
 
     @field_validator("trusted_proxies", mode="before")

@@ -14,10 +14,10 @@ from yarl import URL
 from services.gateway.forwarding import back, onward
 from services.shared.http.problems import RETRY_AFTER, problem
 
-# Shorter than the services keep idle connections (shared/app.py): none is used while it is being closed.
+# Shorter than the services keep idle connections (shared/http/app.py): none is used while it is being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 2.0
-# Left as the caller sent them, or did not.
+# Passed on as the caller sent them; not added where they are missing.
 _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _EVENTS: Final = "text/event-stream"
@@ -46,19 +46,23 @@ class Upstream(NamedTuple):
     service: str
     url: str
     session: aiohttp.ClientSession
-    # Until an answer is there, or begins where it is a stream.
+    # Until the answer has arrived or, for a stream, has begun.
     timeout_seconds: float
-    # Streams end then.
+    # When it is set, streams end.
     stopping: asyncio.Event
 
     async def answer(self, call: Call, receive: Receive, send: Send) -> Response | None:
-        """Let the service answer; or return the problem that is the answer instead."""
+        """Let the service answer, or return the problem to answer with instead."""
         try:
             await self._answer(call, receive, send)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.service} is away", RETRY_AFTER)
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the {self.service} service is unavailable", RETRY_AFTER
+            )
         except TimeoutError:
-            return problem(HTTPStatus.GATEWAY_TIMEOUT, f"{self.service} takes too long", RETRY_AFTER)
+            return problem(
+                HTTPStatus.GATEWAY_TIMEOUT, f"the {self.service} service takes too long", RETRY_AFTER
+            )
         except aiohttp.ClientError as error:
             log.warning("%s broke off: %r", self.service, error)
             detail = f"{self.service} broke off, and may have done what was asked"
@@ -95,14 +99,14 @@ def _is_stream(method: str, answer: aiohttp.ClientResponse) -> bool:
 async def _relay(
     answer: aiohttp.ClientResponse, stopping: asyncio.Event, receive: Receive, send: Send
 ) -> None:
-    """Pass on what comes, until either side has enough."""
+    """Pass on the body until either side ends it."""
     over = asyncio.create_task(_over(stopping, receive))
     over.add_done_callback(lambda _: answer.close())
     try:
         async for chunk in answer.content.iter_any():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except aiohttp.ClientError as error:
-        # Whoever reads events connects again. Any other body would look whole: the connection has to break.
+        # A reader of events connects again. Any other body would look complete: the connection has to break.
         if not over.done() and answer.content_type != _EVENTS:
             raise Truncated(f"{answer.url.path}: {error!r}") from error
     finally:

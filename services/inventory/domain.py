@@ -5,7 +5,6 @@ id, changes nothing and gets the answer it got.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -13,8 +12,10 @@ from msgspec import structs
 
 from services.inventory import products
 from services.inventory.products import Restock
-from services.inventory.reservation import Ask, LineState, Reservation, ReservedLine, Step, step
+from services.inventory.reservation import LineState, Reservation, ReservedLine
+from services.inventory.steps import Ask
 from services.inventory.stock import Stock
+from services.inventory.table import LineStep, step
 from services.shared.contract.decisions import (
     Decision,
     Domain,
@@ -40,12 +41,11 @@ from services.shared.contract.events import (
     StockUnavailable,
 )
 from services.shared.contract.idempotency import IdempotencyKey
+from services.shared.contract.table import marked
 
 PAYMENT_FAILED: Final = "PAYMENT_FAILED"
 # Why a line is given back that was held when the rest of its order was refused.
 REFUSED_WITH_THE_ORDER: Final = "REFUSED_WITH_THE_ORDER"
-# Whoever sends nonsense for ever does not fill the document.
-ATTENTION_LIMIT: Final = 50
 
 
 def home(message: Message) -> Ref:
@@ -77,17 +77,21 @@ class _Change(NamedTuple):
 
     before: Reservation
     after: Reservation
-    steps: tuple[Step, ...]
+    steps: tuple[LineStep, ...]
 
     @property
     def lines(self) -> tuple[ReservedLine, ...]:
         return tuple(step.line for step in self.steps)
 
+    @property
+    def is_odd(self) -> bool:
+        return any(step.contradictions for step in self.steps)
+
 
 def _reserve(loaded: Loaded, message: Message, event: ReserveStock) -> Decision:
     before = _reservation(loaded, event)
-    change = _apply(before, _asks(loaded, message, event, before), message.at)
-    return _decision(loaded, change, _reserve_answer(event, change.lines))
+    change = _change(before, before, _asks(loaded, message, event, before), message)
+    return _decision(loaded, change, message, _reserve_answer(event, change.lines))
 
 
 def _asks(loaded: Loaded, message: Message, event: ReserveStock, before: Reservation) -> Iterable[Ask]:
@@ -166,50 +170,48 @@ def _give_back(
     released = before if product_id else structs.replace(before, tombstone=before.tombstone or reason)
     products = [product_id] if product_id else [line.product_id for line in before.lines]
     asks = [Ask(type(event), each, reason=reason) for each in products]
-    change = _apply(released, asks, message.at)._replace(before=before)
+    change = _change(before, released, asks, message)
     given_back = tuple(Line(line.product_id, line.quantity) for line in change.lines if line.is_given_back)
-    if not given_back and any(each.attention for each in change.steps):
-        return _decision(loaded, change)  # nothing that was asked for was done
-    return _decision(loaded, change, StockReleased(order_id=event.order_id, products=given_back))
+    if not given_back and change.is_odd:
+        return _decision(loaded, change, message)  # nothing that was asked for was done
+    return _decision(loaded, change, message, StockReleased(order_id=event.order_id, products=given_back))
 
 
 def _sell(loaded: Loaded, message: Message, event: OrderPaid) -> Decision:
+    before = _reservation(loaded, event)
     asks = [Ask(OrderPaid, line.product_id, line.quantity) for line in event.products]
-    return _decision(loaded, _apply(_reservation(loaded, event), asks, message.at))
+    return _decision(loaded, _change(before, before, asks, message), message)
 
 
 def _reservation(loaded: Loaded, event: OrderEvent) -> Reservation:
     return loaded.get(Reservation, event.order_id) or Reservation(id=event.order_id)
 
 
-def _apply(before: Reservation, asks: Iterable[Ask], at: datetime) -> _Change:
-    steps = tuple(step(before.line(ask.product_id), ask) for ask in asks)
-    lines = {line.product_id: line for line in before.lines}
+def _change(before: Reservation, now: Reservation, asks: Iterable[Ask], message: Message) -> _Change:
+    """What the asks make of the lines of `now`, which is `before`, or already has the tombstone."""
+    steps = tuple(step(now.line(ask.product_id), ask) for ask in asks)
+    lines = {line.product_id: line for line in now.lines}
     lines.update((each.line.product_id, each.line) for each in steps)
-    oddities = dict.fromkeys((*before.attention, *(oddity for each in steps for oddity in each.attention)))
-    after = structs.replace(
-        before,
-        lines=tuple(lines.values()),
-        attention=tuple(oddities)[:ATTENTION_LIMIT],
-        updated_at=at,
-    )
-    return _Change(before, after, steps)
+    after = structs.replace(now, lines=tuple(lines.values()))
+    event: str = message.body.type  # type: ignore[attr-defined]  # an event
+    reasons = [reason for each in steps for reason in each.contradictions]
+    return _Change(before, marked(after, message, event, reasons), steps)
 
 
-def _decision(loaded: Loaded, change: _Change, answer: Event | None = None) -> Decision:
+def _decision(loaded: Loaded, change: _Change, message: Message, answer: Event | None = None) -> Decision:
     events = () if answer is None else (answer,)
-    if any(each.attention for each in change.steps):
-        verdict = Verdict.ATTENTION
-    elif structs.replace(change.after, updated_at=change.before.updated_at) == change.before:
+    if change.after == change.before:
         return Decision(events=events, verdict=Verdict.DUPLICATE)
-    else:
-        verdict = Verdict.APPLIED
+    after = structs.replace(change.after, updated_at=message.at)
     stocks = (_moved(loaded, each) for each in change.steps)
-    changed = (change.after, *(stock for stock in stocks if stock is not None))
-    return Decision(changed=changed, events=events, verdict=verdict)
+    return Decision(
+        changed=(after, *(stock for stock in stocks if stock is not None)),
+        events=events,
+        verdict=Verdict.ATTENTION if change.is_odd else Verdict.APPLIED,
+    )
 
 
-def _moved(loaded: Loaded, step: Step) -> Stock | None:
+def _moved(loaded: Loaded, step: LineStep) -> Stock | None:
     if step.move is None:
         return None
     stock = loaded.get(Stock, step.line.product_id)

@@ -1,24 +1,14 @@
 """The inventory service: `python -m services.inventory.main`."""
 
-from typing import Final
-
 from fastapi import FastAPI
 
 from services.inventory.api import router
 from services.inventory.domain import domain
-from services.inventory.reservation import Reservation
+from services.inventory.queries import INDEXES
 from services.inventory.settings import InventorySettings
-from services.inventory.stock import Stock
-from services.shared.database import idempotency
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import create_app, serve
-
-INDEXES: Final = {
-    Stock.collection: (),
-    Reservation.collection: (),
-    **idempotency.INDEXES,
-}
 
 
 def make_app(settings: InventorySettings) -> FastAPI:

@@ -1,29 +1,14 @@
 """For administrators: what was sent about an order."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.notification.domain import Notification
-from services.shared.database.store import from_document
+from services.notification import queries
+from services.notification.bodies import NotificationList, NotificationView
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Admin
-from services.shared.http.bodies import Id, View
-
-
-class NotificationView(View):
-    id: str
-    kind: str
-    order_id: str
-    recipient: str | None
-    subject: str
-    at: datetime
-
-
-class NotificationList(View):
-    items: list[NotificationView]
-
+from services.shared.http.bodies import Id
 
 router = APIRouter(prefix="/internal/notifications", tags=["notifications"])
 
@@ -34,8 +19,6 @@ async def list_notifications(
     _: Admin,
     engine: TheEngine,
 ) -> NotificationList:
-    """All of an order, the oldest first: an order has a handful."""
-    collection = engine.store.collection(Notification)
-    found: list[dict[str, Any]] = await collection.find({"orderId": order_id}).sort("at").to_list()
-    notifications = (from_document(Notification, document) for document in found)
+    """All notifications about an order, the oldest first. There are few per order, so there are no pages."""
+    notifications = await queries.of_order(engine.store, order_id)
     return NotificationList(items=[NotificationView.model_validate(each) for each in notifications])

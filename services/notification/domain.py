@@ -1,4 +1,4 @@
-"""What customers are told: one notification an event, recorded as it would be sent. Mail comes later."""
+"""What customers are told: one notification per event, recorded as it would be sent. Mail comes later."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -15,13 +15,13 @@ from services.shared.contract.events import (
 
 
 class Notification(Aggregate, frozen=True, kw_only=True):
-    """`_id` is the event's: the same event again is the same notification."""
+    """`_id` is the event's id: a repeated event is the same notification."""
 
     collection: ClassVar[str] = "notifications"
     # The event's type.
     kind: str
     order_id: str
-    # None where the event does not name a customer: for the shop's own people.
+    # None where the event names no customer: such a notification is for the shop's staff.
     recipient: str | None
     subject: str
     at: datetime

@@ -1,29 +1,17 @@
-"""Runs the notification service."""
-
-from typing import Annotated, Final
+"""The notification service: `python -m services.notification.main`."""
 
 from fastapi import FastAPI
-from pydantic import Field
-from pymongo import ASCENDING, IndexModel
 
 from services.notification.api import router
-from services.notification.domain import NOTIFICATIONS, Notification
+from services.notification.domain import NOTIFICATIONS
+from services.notification.queries import INDEXES
+from services.notification.settings import NotificationSettings
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import create_app, serve
-from services.shared.settings import EngineSettings, Port
-
-INDEXES: Final = {Notification.collection: (IndexModel([("orderId", ASCENDING), ("at", ASCENDING)]),)}
 
 
-class NotificationSettings(EngineSettings):
-    service: str = "notification"
-    port: Port = 3007
-    # Nobody waits for a notification within milliseconds: few large transactions.
-    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 50
-
-
-def make_app(settings: EngineSettings) -> FastAPI:
+def make_app(settings: NotificationSettings) -> FastAPI:
     life = engine_life(lambda: Engine(settings, NOTIFICATIONS, indexes=INDEXES))
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 

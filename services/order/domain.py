@@ -1,16 +1,16 @@
 """Messages to decisions: which aggregates they need, what becomes of them. The saga itself is the table."""
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from services.order import saga
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Entry, Order, Status
-from services.shared.contract import events
+from services.order.model import Line, Order, Status
+from services.shared.contract import events, money
 from services.shared.contract.decisions import (
     Decision,
     Domain,
@@ -18,6 +18,7 @@ from services.shared.contract.decisions import (
     Message,
     NotFound,
     Ref,
+    Refused,
     Rejected,
     Verdict,
 )
@@ -39,6 +40,51 @@ class Compensated(Struct, frozen=True):
 
     order: Order
     outcome: Compensation
+
+
+class Product(Protocol):
+    """What the catalogue says of a product."""
+
+    @property
+    def product_id(self) -> str: ...
+
+    @property
+    def minor_price(self) -> int: ...
+
+    @property
+    def currency(self) -> str: ...
+
+
+class Priced(NamedTuple):
+    lines: tuple[Line, ...]
+    currency: str
+
+
+class Unpriceable(Refused):
+    """An order that cannot be placed as it was asked for."""
+
+    def __init__(self, what: str, unknown: Sequence[str] = ()) -> None:
+        super().__init__(what)
+        self.unknown = unknown
+
+
+def price(asked: Mapping[str, int], products: Mapping[str, Product | None]) -> Priced:
+    """The lines of an order: `asked` is pieces per product, `products` has each, or None for an unknown one.
+
+    Raises Unpriceable.
+    """
+    known = [(product, pieces) for id_, pieces in asked.items() if (product := products[id_]) is not None]
+    if len(known) < len(asked):
+        unknown = [id_ for id_ in asked if products[id_] is None]
+        raise Unpriceable(f"unknown products: {', '.join(unknown)}", unknown)
+    currencies = sorted({product.currency for product, _ in known})
+    if len(currencies) > 1:
+        several = " and ".join(currencies)
+        raise Unpriceable(f"an order is in one currency, not {several}: place one order for each")
+    lines = tuple(Line(product.product_id, pieces, product.minor_price) for product, pieces in known)
+    if sum(line.price * line.quantity for line in lines) > money.LARGEST:
+        raise Unpriceable("the order's total is too large")
+    return Priced(lines, currencies[0])
 
 
 def home(message: Message) -> Ref:
@@ -99,27 +145,25 @@ def _create(loaded: Loaded, message: Message, command: CreateOrder) -> Decision:
 
 
 def _created(message: Message, command: CreateOrder, *beside: IdempotencyKey) -> Decision:
-    order = Order(
+    decision = saga.create(_as_asked(command, message.at), message)
+    return structs.replace(decision, changed=(*decision.changed, *beside))
+
+
+def _as_asked(command: CreateOrder, at: datetime) -> Order:
+    return Order(
         id=command.order_id,
         customer_id=command.customer_id,
         email=command.email,
         status=Status.PENDING,
-        state_since=message.at,
+        state_since=at,
         lines=command.lines,
         currency=command.currency,
         total=sum(line.price * line.quantity for line in command.lines),
         fulfilment=command.fulfilment,
         payment_token=command.payment_token,
-        history=(Entry(message.at, command.type, None, Status.PENDING, message.id, message.trace_id),),
-        created_at=message.at,
-        updated_at=message.at,
+        created_at=at,
+        updated_at=at,
     )
-    request = events.ReserveStock(
-        order_id=order.id,
-        products=tuple(events.Line(line.product_id, line.quantity) for line in order.lines),
-        fulfilment=order.fulfilment,
-    )
-    return Decision(changed=(order, *beside), events=(request,), reply=order)
 
 
 def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
@@ -132,9 +176,7 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     decision = saga.advance(order, message)
     (after,) = decision.changed
     assert isinstance(after, Order)  # noqa: S101  # what the saga changes
-    return Decision(
-        changed=(after,), events=decision.events, reply=Compensated(after, Compensation.COMPENSATED)
-    )
+    return structs.replace(decision, reply=Compensated(after, Compensation.COMPENSATED))
 
 
 DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)

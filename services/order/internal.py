@@ -2,7 +2,6 @@
 
 import uuid
 from datetime import timedelta
-from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -18,10 +17,9 @@ from services.order.bodies import (
     StaleOrders,
 )
 from services.order.commands import TimeOut
-from services.order.domain import NO_SUCH_ORDER, Compensated, Compensation
+from services.order.domain import Compensated, Compensation
 from services.order.model import Order, Status
 from services.order.operators import TokenReviewer
-from services.shared.contract.decisions import NotFound
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import Forbidden, Tokens
 from services.shared.http.bodies import Id
@@ -68,21 +66,17 @@ async def compensate(order_id: Id, asked: Compensate, engine: TheEngine) -> Comp
     match decision.reply:
         case Compensated(order=order, outcome=outcome):
             return CompensationAnswer(order_id=order_id, status=order.status, outcome=outcome)
-        case _:  # committed, and the answer lost on the way
-            found = await engine.store.get(Order, order_id)
-            if found is None:
-                raise NotFound(NO_SUCH_ORDER)
-            outcome = (
-                Compensation.ALREADY if found.status is Status.CANCELLED else Compensation.NOT_APPLICABLE
+        case Order() as order:  # done, and its first answer lost on the way
+            return CompensationAnswer(
+                order_id=order_id, status=order.status, outcome=Compensation.COMPENSATED
             )
-            return CompensationAnswer(order_id=order_id, status=found.status, outcome=outcome)
+        case other:
+            raise TypeError(f"a timeout is not answered with {type(other).__name__}")
 
 
-@router.get("", status_code=HTTPStatus.OK)
+@router.get("/attention")
 async def orders_needing_attention(
-    engine: TheEngine,
-    attention: Literal["true"],  # noqa: ARG001  # the only list there is
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    engine: TheEngine, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> AttentionOrders:
     """Orders with events that contradict what happened: for a human to look at."""
     orders = await queries.needing_attention(engine.store, limit)

@@ -15,29 +15,34 @@ from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app, serve
 
-settings = OrderSettings()
-engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observe), count_orders)
 
-
-@asynccontextmanager
-async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
-    app.state.catalogue = Catalogue(app.state.http, settings.product_url)
-    in_cluster = settings.internal_auth == "kubernetes"
-    app.state.reviewer = (
-        await TokenReviewer.connect(settings.operator_audience, settings.operators) if in_cluster else None
+def make_app(settings: OrderSettings) -> FastAPI:
+    engine = engine_life(
+        lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observe), count_orders
     )
-    try:
-        async with engine(app) as readiness:
-            yield readiness
-    finally:
-        if app.state.reviewer is not None:
-            await app.state.reviewer.close()
 
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        app.state.catalogue = Catalogue(app.state.http, settings.product_url)
+        in_cluster = settings.internal_auth == "kubernetes"
+        app.state.reviewer = (
+            await TokenReviewer.connect(settings.operator_audience, settings.operators)
+            if in_cluster
+            else None
+        )
+        try:
+            async with engine(app) as readiness:
+                yield readiness
+        finally:
+            if app.state.reviewer is not None:
+                await app.state.reviewer.close()
 
-router = APIRouter()
-router.include_router(api.router)
-router.include_router(internal.router)
-app = create_app(settings, router, life, unavailable=UNAVAILABLE)
+    router = APIRouter()
+    router.include_router(api.router)
+    router.include_router(internal.router)
+    return create_app(settings, router, life, unavailable=UNAVAILABLE)
+
 
 if __name__ == "__main__":
-    serve(app, settings)
+    settings = OrderSettings()
+    serve(make_app(settings), settings)

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 from pymongo.errors import PyMongoError
 
-from services.order.model import Order, Progress, Status
+from services.order.model import ENDS, Order, Progress, Status
 from services.shared.contract.decisions import Decision, Message
 from services.shared.engine.life import Engine
 
@@ -23,7 +23,6 @@ SAGA_DURATION: Final = Histogram(
 COMPENSATIONS: Final = Counter("sagashop_compensations_total", "Orders cancelled, by reason", ["reason"])
 REFUNDS: Final = Counter("sagashop_refunds_total", "Refunds", ["progress"])
 COUNT_EVERY_SECONDS: Final = 15.0
-ENDS: Final = frozenset({Status.PAID, Status.CANCELLED, Status.REFUNDED})
 log = logging.getLogger(__name__)
 
 

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct, field
 
-from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import Fulfilment
+from services.shared.contract.table import Watched
 
 
 class Status(StrEnum):
@@ -16,6 +17,12 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
     REFUNDING = "REFUNDING"
     REFUNDED = "REFUNDED"
+
+
+# Something is still to come.
+OPEN: Final = (Status.PENDING, Status.CONFIRMED, Status.REFUNDING)
+# Nothing happens by itself any more, once its compensation is through.
+ENDS: Final = (Status.PAID, Status.CANCELLED, Status.REFUNDED)
 
 
 class LineState(StrEnum):
@@ -52,16 +59,24 @@ class Entry(Struct, frozen=True, rename="camel"):
     trace_id: str | None = None
 
 
-class Contradiction(Struct, frozen=True, rename="camel"):
-    """An event that contradicts what happened: for a human to look at."""
+class Release(Struct, frozen=True, rename="camel"):
+    """Stock that inventory was asked to give back, known by the ids of the messages around it: the one that
+    made the order ask, and the one that answered. What comes again under its id counts once.
+    """
 
-    at: datetime
-    event: str
-    event_id: str
-    reason: str
+    asked_by: str
+    answered_by: str | None = None
 
 
-class Order(Aggregate, frozen=True, kw_only=True):
+class Capture(Struct, frozen=True, rename="camel"):
+    """What the payment service took, whether or not it was what the order asked for."""
+
+    transaction_id: str
+    amount: int
+    currency: str
+
+
+class Order(Watched, frozen=True, kw_only=True):
     collection = "orders"
 
     customer_id: str
@@ -76,19 +91,27 @@ class Order(Aggregate, frozen=True, kw_only=True):
     payment_token: str | None = None
     cancellation_reason: str | None = None
     cancellation_detail: str | None = None
-    transaction_id: str | None = None
-    stock_compensation: Progress = Progress.NONE
-    # Release requests that inventory has not answered yet.
-    releases_open: int = 0
+    capture: Capture | None = None
+    releases: tuple[Release, ...] = ()
     refund: Progress = Progress.NONE
-    attention: tuple[Contradiction, ...] = ()
     history: tuple[Entry, ...] = ()
     created_at: datetime
     updated_at: datetime
 
     @property
+    def releases_open(self) -> int:
+        return sum(release.answered_by is None for release in self.releases)
+
+    @property
+    def stock_compensation(self) -> Progress:
+        if self.releases_open:
+            return Progress.PENDING
+        given_back = any(line.state is LineState.RELEASED for line in self.lines)
+        return Progress.DONE if self.releases or given_back else Progress.NONE
+
+    @property
     def settled(self) -> bool:
         """Nothing more will happen by itself."""
         if self.status is Status.CANCELLED:
-            return Progress.PENDING not in (self.stock_compensation, self.refund)
+            return not self.releases_open and self.refund is not Progress.PENDING
         return self.status in {Status.PAID, Status.REFUNDED}

@@ -42,18 +42,18 @@ class TokenReviewer:
     async def connect(cls, audience: str, subjects: Collection[str]) -> Self:
         """By the pod's service account, or by KUBECONFIG outside of a cluster."""
         # Imported late: the client costs two seconds and 25 MiB, and only a cluster has a use for it.
-        from kubernetes.aio import config  # noqa: PLC0415
-        from kubernetes.aio.client import ApiClient, Configuration  # noqa: PLC0415
+        from kubernetes.aio import config  # noqa: PLC0415 - see above
+        from kubernetes.aio.client import ApiClient, Configuration  # noqa: PLC0415 - see above
 
         configuration = Configuration()
         try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes has no types
         except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # kubernetes has no types
         return cls(ApiClient(configuration), audience, frozenset(subjects))
 
     async def close(self) -> None:
-        await self.client.close()  # type: ignore[no-untyped-call]
+        await self.client.close()  # type: ignore[no-untyped-call]  # kubernetes has no types
 
     async def authenticate(self, token: str) -> str:
         """Return the subject's name. Raise Unauthenticated, Forbidden or ReviewUnavailable."""

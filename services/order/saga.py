@@ -3,50 +3,53 @@
 The table runs the service, draws the README's diagram, and is what the tests go through cell by cell.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, cast
 
 from msgspec import structs
 
-from services.order.commands import CancelOrder, RequestRefund, TimeOut
-from services.order.model import Contradiction, Entry, Order, Status
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.compensation import accounted
+from services.order.model import Entry, Order, Status
 from services.order.steps import (
     Trigger,
     all_lines_answered,
-    always,
     cancelled_by_customer,
-    captured_late,
+    captured,
+    captured_oddly,
     lines_held,
+    lines_held_late,
     lines_refused,
-    lines_refused_and_release,
     lines_released,
     lines_sold,
+    may_be_held_now,
     money_back,
-    money_back_and_release,
     names_our_lines,
+    names_strange_products,
     no_capture_yet,
-    not_kept_anyway,
     order_cancelled,
     order_confirmed,
     order_paid,
     order_refunded,
     paid_as_asked,
     payment_declined,
-    refund_asked,
+    refund_capture,
     refund_done,
     refund_late_capture,
     refund_open,
     refund_payment,
     refund_requested,
     refused_beside_held,
-    release_again,
-    release_answered,
-    release_because,
-    release_open,
+    refuses_what_is_not_kept,
+    release_late,
+    release_refunded,
+    release_stock,
+    reserve_stock,
     same_capture,
     timed_out,
 )
-from services.shared.contract.decisions import Decision, Message, Premature, Refused, Verdict
+from services.shared.contract.decisions import Decision, Message, Verdict
 from services.shared.contract.events import (
     Event,
     PaymentFailed,
@@ -56,239 +59,184 @@ from services.shared.contract.events import (
     StockReserved,
     StockUnavailable,
 )
+from services.shared.contract.table import (
+    NEW,
+    STAYS,
+    Attention,
+    Duplicate,
+    Forbid,
+    Step,
+    Table,
+    TooEarly,
+    concluded,
+    marked,
+)
 
 PENDING, CONFIRMED, PAID = Status.PENDING, Status.CONFIRMED, Status.PAID
 CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFUNDED
 
-# Whoever sends nonsense for ever does not fill the document.
-ATTENTION_LIMIT: Final = 50
-
-Guard: TypeAlias = Callable[[Order, Any], bool]
-Record: TypeAlias = Callable[[Order, Any], Order]
-Emit: TypeAlias = Callable[[Order, Any], Event]
-
-
-class Step(NamedTuple):
-    """The order moves on (or stays, having learnt something), and says so."""
-
-    to: Status
-    record: Record
-    emit: tuple[Emit, ...] = ()
-    when: Guard = always
-
-
-class Duplicate(NamedTuple):
-    """Known already: ignored, and counted."""
-
-    when: Guard = always
-
-
-class TooEarly(NamedTuple):
-    """Ahead of its cause: to be tried again."""
-
-    when: Guard = always
-
-
-class Attention(NamedTuple):
-    """Contradicts what happened: recorded on the order, for a human to look at."""
-
-    reason: str
-    when: Guard = always
-
-
-class Forbid(NamedTuple):
-    """A command that the state does not allow."""
-
-    reason: str
-    when: Guard = always
-
-
-Row: TypeAlias = Step | Duplicate | TooEarly | Attention | Forbid
-
-_STOCK_TWICE: Final = (
-    Duplicate(when=names_our_lines),
-    Attention("a reservation that is not the order's lines"),
+_CANCEL: Final = Step(CANCELLED, cancelled_by_customer, (release_stock, order_cancelled))
+_TIME_OUT: Final = Step(CANCELLED, timed_out, (release_stock, order_cancelled))
+# Something was captured that was not asked for: it goes back with the order.
+_CANCEL_AND_REFUND: Final = _CANCEL._replace(
+    emit=(release_stock, order_cancelled, refund_capture), when=captured_oddly
 )
-_REFUSED_TWICE: Final = (Duplicate(when=not_kept_anyway), Attention("refused after it was reserved"))
+_TIME_OUT_AND_REFUND: Final = _TIME_OUT._replace(
+    emit=(release_stock, order_cancelled, refund_capture), when=captured_oddly
+)
+_NOT_OUR_LINES: Final = Attention("a reservation that is not the order's lines")
+_NOT_CONFIRMED_YET: Final = TooEarly("the order is not confirmed yet")
+_NOT_PAID_YET: Final = Forbid("the order is not paid yet: cancel it instead")
+_DECLINED_LATE: Final = Attention("declined after it was captured")
+_BEING_REFUNDED: Final = Forbid("the order is being refunded")
+_REFUNDED: Final = Forbid("the order is refunded")
+_STOCK_TWICE: Final = (Duplicate(when=names_our_lines), _NOT_OUR_LINES)
+_REFUSED_TWICE: Final = (
+    Duplicate(when=refuses_what_is_not_kept),
+    Attention("refused after it was reserved"),
+)
 _CAPTURE_TWICE: Final = (Duplicate(when=same_capture), Attention("captured a second time"))
 
 # The rows of a cell are tried in turn; the last one always holds.
-SAGA: Final[
-    dict[tuple[Status, type[Event] | type[CancelOrder | RequestRefund | TimeOut]], tuple[Row, ...]]
-] = {
-    (PENDING, StockReserved): (
-        Step(CONFIRMED, lines_held, (order_confirmed,), when=all_lines_answered),
-        Step(PENDING, lines_held, when=names_our_lines),
-        Attention("a reservation that is not the order's lines"),
-    ),
-    (PENDING, StockUnavailable): (
-        Step(
-            CANCELLED,
-            lines_refused_and_release,
-            (release_because("LATE_RESERVATION"), order_cancelled),
-            when=refused_beside_held,
+SAGA: Final = Table[Order, Trigger, Event](
+    {
+        (NEW, CreateOrder): (Step(PENDING, emit=(reserve_stock,)),),
+        # ---
+        (PENDING, StockReserved): (
+            Step(CONFIRMED, lines_held, (order_confirmed,), when=all_lines_answered),
+            Step(STAYS, lines_held, when=names_our_lines),
+            _NOT_OUR_LINES,
         ),
-        Step(CANCELLED, lines_refused, (order_cancelled,)),
-    ),
-    (PENDING, StockReleased): (Attention("released before anything was confirmed"),),
-    (PENDING, PaymentSucceeded): (TooEarly(),),
-    (PENDING, PaymentFailed): (TooEarly(),),
-    (PENDING, PaymentRefunded): (TooEarly(),),
-    (PENDING, CancelOrder): (
-        Step(CANCELLED, cancelled_by_customer, (release_because("CUSTOMER_CANCELLED"), order_cancelled)),
-    ),
-    (PENDING, TimeOut): (Step(CANCELLED, timed_out, (release_because("SAGA_TIMEOUT"), order_cancelled)),),
-    (PENDING, RequestRefund): (Forbid("the order is not paid yet: cancel it instead"),),
-    # ---
-    (CONFIRMED, StockReserved): _STOCK_TWICE,
-    (CONFIRMED, StockUnavailable): _REFUSED_TWICE,
-    (CONFIRMED, StockReleased): (Step(CONFIRMED, lines_released),),
-    (CONFIRMED, PaymentSucceeded): (
-        Step(PAID, lines_sold, (order_paid,), when=paid_as_asked),
-        Attention("paid another amount, or for lines that were given back"),
-    ),
-    (CONFIRMED, PaymentFailed): (
-        Step(CANCELLED, payment_declined, (release_because("PAYMENT_FAILED"), order_cancelled)),
-    ),
-    (CONFIRMED, PaymentRefunded): (Attention("refunded before it was paid"),),
-    (CONFIRMED, CancelOrder): (
-        Step(CANCELLED, cancelled_by_customer, (release_because("CUSTOMER_CANCELLED"), order_cancelled)),
-    ),
-    (CONFIRMED, TimeOut): (Step(CANCELLED, timed_out, (release_because("SAGA_TIMEOUT"), order_cancelled)),),
-    (CONFIRMED, RequestRefund): (Forbid("the order is not paid yet: cancel it instead"),),
-    # ---
-    (PAID, StockReserved): _STOCK_TWICE,
-    (PAID, StockUnavailable): _REFUSED_TWICE,
-    (PAID, StockReleased): (Attention("given back after it was sold"),),
-    (PAID, PaymentSucceeded): _CAPTURE_TWICE,
-    (PAID, PaymentFailed): (Attention("declined after it was captured"),),
-    (PAID, PaymentRefunded): (Attention("refunded without being asked"),),
-    (PAID, CancelOrder): (Forbid("the order is paid: ask for a refund instead"),),
-    (PAID, TimeOut): (Forbid("the order is paid"),),
-    (PAID, RequestRefund): (Step(REFUNDING, refund_asked, (refund_requested, refund_payment)),),
-    # ---
-    (CANCELLED, StockReserved): (Step(CANCELLED, release_again, (release_because("LATE_RESERVATION"),)),),
-    (CANCELLED, StockUnavailable): (Duplicate(),),
-    (CANCELLED, StockReleased): (
-        Step(CANCELLED, release_answered, when=release_open),
-        Duplicate(),
-    ),
-    (CANCELLED, PaymentSucceeded): (
-        # The one and only trigger of a late refund.
-        Step(CANCELLED, captured_late, (refund_late_capture,), when=no_capture_yet),
-        *_CAPTURE_TWICE,
-    ),
-    (CANCELLED, PaymentFailed): (Duplicate(),),
-    (CANCELLED, PaymentRefunded): (
-        Step(CANCELLED, money_back, when=refund_open),
-        Duplicate(when=refund_done),
-        Attention("refunded before it was paid"),
-    ),
-    (CANCELLED, CancelOrder): (Duplicate(),),
-    (CANCELLED, TimeOut): (Duplicate(),),
-    (CANCELLED, RequestRefund): (Forbid("the order is cancelled: what was paid comes back by itself"),),
-    # ---
-    (REFUNDING, StockReserved): _STOCK_TWICE,
-    (REFUNDING, StockUnavailable): (
-        # Its stock is on its way back: who asks for it again is refused.
-        Duplicate(when=refund_done),
-        *_REFUSED_TWICE,
-    ),
-    (REFUNDING, StockReleased): (
-        Step(REFUNDED, release_answered, (order_refunded,), when=refund_done),
-        Attention("given back before the money was"),
-    ),
-    (REFUNDING, PaymentSucceeded): _CAPTURE_TWICE,
-    (REFUNDING, PaymentFailed): (Attention("declined after it was captured"),),
-    (REFUNDING, PaymentRefunded): (
-        Step(REFUNDING, money_back_and_release, (release_because("REFUND"),), when=refund_open),
-        Duplicate(),
-    ),
-    (REFUNDING, CancelOrder): (Forbid("the order is being refunded"),),
-    (REFUNDING, TimeOut): (Forbid("the order is being refunded"),),
-    (REFUNDING, RequestRefund): (Duplicate(),),
-    # ---
-    (REFUNDED, StockReserved): _STOCK_TWICE,
-    (REFUNDED, StockUnavailable): (Duplicate(),),
-    (REFUNDED, StockReleased): (Duplicate(),),
-    (REFUNDED, PaymentSucceeded): _CAPTURE_TWICE,
-    (REFUNDED, PaymentFailed): (Attention("declined after it was captured"),),
-    (REFUNDED, PaymentRefunded): (Duplicate(),),
-    (REFUNDED, CancelOrder): (Forbid("the order is refunded"),),
-    (REFUNDED, TimeOut): (Forbid("the order is refunded"),),
-    (REFUNDED, RequestRefund): (Duplicate(),),
-}
+        (PENDING, StockUnavailable): (
+            Attention("refused what is no line of the order", when=names_strange_products),
+            Step(CANCELLED, lines_refused, (release_late, order_cancelled), when=refused_beside_held),
+            Step(CANCELLED, lines_refused, (order_cancelled,)),
+        ),
+        (PENDING, StockReleased): (Attention("released before anything was confirmed"),),
+        (PENDING, PaymentSucceeded): (_NOT_CONFIRMED_YET,),
+        (PENDING, PaymentFailed): (_NOT_CONFIRMED_YET,),
+        (PENDING, PaymentRefunded): (_NOT_CONFIRMED_YET,),
+        (PENDING, CancelOrder): (_CANCEL,),
+        (PENDING, TimeOut): (_TIME_OUT,),
+        (PENDING, RequestRefund): (_NOT_PAID_YET,),
+        # ---
+        (CONFIRMED, StockReserved): _STOCK_TWICE,
+        (CONFIRMED, StockUnavailable): _REFUSED_TWICE,
+        # Auto compensation was faster than the payment's message.
+        (CONFIRMED, StockReleased): (Step(STAYS, lines_released),),
+        (CONFIRMED, PaymentSucceeded): (
+            Step(PAID, lines_sold, (order_paid,), when=paid_as_asked),
+            # Never PAID by itself; and never forgotten: what was taken goes back if the order is cancelled.
+            Attention(
+                "paid another amount, or for lines that were given back", captured, when=no_capture_yet
+            ),
+            *_CAPTURE_TWICE,
+        ),
+        (CONFIRMED, PaymentFailed): (
+            _DECLINED_LATE._replace(when=captured_oddly),
+            Step(CANCELLED, payment_declined, (release_stock, order_cancelled)),
+        ),
+        (CONFIRMED, PaymentRefunded): (Attention("refunded before it was paid"),),
+        (CONFIRMED, CancelOrder): (_CANCEL_AND_REFUND, _CANCEL),
+        (CONFIRMED, TimeOut): (_TIME_OUT_AND_REFUND, _TIME_OUT),
+        (CONFIRMED, RequestRefund): (_NOT_PAID_YET,),
+        # ---
+        (PAID, StockReserved): _STOCK_TWICE,
+        (PAID, StockUnavailable): _REFUSED_TWICE,
+        (PAID, StockReleased): (Attention("given back after it was sold"),),
+        (PAID, PaymentSucceeded): _CAPTURE_TWICE,
+        (PAID, PaymentFailed): (_DECLINED_LATE,),
+        (PAID, PaymentRefunded): (Attention("refunded without being asked"),),
+        (PAID, CancelOrder): (Forbid("the order is paid: ask for a refund instead"),),
+        (PAID, TimeOut): (Forbid("the order is paid"),),
+        (PAID, RequestRefund): (Step(REFUNDING, emit=(refund_requested, refund_payment)),),
+        # ---
+        (CANCELLED, StockReserved): (
+            Step(STAYS, lines_held_late, (release_late,), when=may_be_held_now),
+            Duplicate(),
+        ),
+        (CANCELLED, StockUnavailable): (Duplicate(),),
+        (CANCELLED, StockReleased): (Step(STAYS, lines_released),),
+        (CANCELLED, PaymentSucceeded): (
+            # The one and only trigger of a late refund.
+            Step(STAYS, captured, (refund_late_capture,), when=no_capture_yet),
+            *_CAPTURE_TWICE,
+        ),
+        (CANCELLED, PaymentFailed): (Duplicate(),),
+        (CANCELLED, PaymentRefunded): (
+            Step(STAYS, money_back, when=refund_open),
+            Duplicate(when=refund_done),
+            Attention("refunded before it was paid"),
+        ),
+        (CANCELLED, CancelOrder): (Duplicate(),),
+        (CANCELLED, TimeOut): (Duplicate(),),
+        (CANCELLED, RequestRefund): (Forbid("the order is cancelled: what was paid comes back by itself"),),
+        # ---
+        (REFUNDING, StockReserved): _STOCK_TWICE,
+        (REFUNDING, StockUnavailable): (
+            # Its stock is on its way back: asked for again, it is refused.
+            Duplicate(when=refund_done),
+            *_REFUSED_TWICE,
+        ),
+        (REFUNDING, StockReleased): (
+            Step(REFUNDED, lines_released, (order_refunded,), when=refund_done),
+            Attention("given back before the money was"),
+        ),
+        (REFUNDING, PaymentSucceeded): _CAPTURE_TWICE,
+        (REFUNDING, PaymentFailed): (_DECLINED_LATE,),
+        (REFUNDING, PaymentRefunded): (
+            Step(STAYS, money_back, (release_refunded,), when=refund_open),
+            Duplicate(),
+        ),
+        (REFUNDING, CancelOrder): (_BEING_REFUNDED,),
+        (REFUNDING, TimeOut): (_BEING_REFUNDED,),
+        (REFUNDING, RequestRefund): (Duplicate(),),
+        # ---
+        (REFUNDED, StockReserved): _STOCK_TWICE,
+        (REFUNDED, StockUnavailable): (Duplicate(),),
+        (REFUNDED, StockReleased): (Duplicate(),),
+        (REFUNDED, PaymentSucceeded): _CAPTURE_TWICE,
+        (REFUNDED, PaymentFailed): (_DECLINED_LATE,),
+        (REFUNDED, PaymentRefunded): (Duplicate(),),
+        (REFUNDED, CancelOrder): (_REFUNDED,),
+        (REFUNDED, TimeOut): (_REFUNDED,),
+        (REFUNDED, RequestRefund): (Duplicate(),),
+    },
+    state="status",
+)
+
+
+def create(order: Order, message: Message) -> Decision:
+    """`order` as it was asked for."""
+    return _advance(NEW, order, message)
 
 
 def advance(order: Order, message: Message) -> Decision:
     """What the order does about `message`. Raises Premature, or Refused for a command the state forbids."""
-    trigger: Trigger = message.body
-    row = next(row for row in SAGA[order.status, type(trigger)] if row.when(order, trigger))
-    match row:
-        case Step():
-            return _step(order, message, row)
-        case Duplicate():
-            return Decision(reply=order, verdict=Verdict.DUPLICATE)
-        case TooEarly():
-            raise Premature(f"{trigger.type} for an order that is {order.status}")
-        case Forbid():
-            raise Refused(row.reason)
-        case Attention():  # pragma: no branch  # there is no other kind
-            return _contradiction(order, message, row.reason)
+    return _advance(order.status, order, message)
 
 
-def _step(order: Order, message: Message, step: Step) -> Decision:
-    trigger: Trigger = message.body
-    entry = Entry(message.at, trigger.type, order.status, step.to, message.id, message.trace_id)
-    after = step.record(order, trigger)
-    after = structs.replace(
-        after,
-        status=step.to,
-        state_since=order.state_since if step.to is order.status else message.at,
-        updated_at=message.at,
-        history=(*order.history, entry),
-    )
-    emitted = tuple(emit(after, trigger) for emit in step.emit)
-    return Decision(changed=(after,), events=emitted, reply=after)
+def _advance(state: StrEnum, order: Order, message: Message) -> Decision:
+    trigger = cast("Trigger", message.body)
+    outcome = SAGA.advance(state, order, trigger)
+    before = None if state is NEW else order
+    after = outcome.after
+    if outcome.verdict is Verdict.APPLIED:
+        after = accounted(after, message, outcome.emitted)
+        if after != before:
+            after = _with_entry(after, before, message, trigger.type)
+    after = marked(after, message, trigger.type, [outcome.contradiction])
+    return concluded(before, after, outcome, message)
 
 
-def _contradiction(order: Order, message: Message, reason: str) -> Decision:
-    trigger: Trigger = message.body
-    if any(each.event_id == message.id for each in order.attention):
-        return Decision(reply=order, verdict=Verdict.DUPLICATE)
-    seen = Contradiction(message.at, trigger.type, message.id, reason)
-    latest = (*order.attention, seen)[-ATTENTION_LIMIT:]
-    after = structs.replace(order, attention=latest, updated_at=message.at)
-    return Decision(changed=(after,), reply=after, verdict=Verdict.ATTENTION)
+def _with_entry(order: Order, before: Order | None, message: Message, event: str) -> Order:
+    """The step in the history; a new state counts from now."""
+    was = before.status if before else None
+    entry = Entry(message.at, event, was, order.status, message.id, message.trace_id)
+    since = order.state_since if order.status is was else message.at
+    return structs.replace(order, state_since=since, history=(*order.history, entry))
 
 
-# --- reading a history ------------------------------------------------------------------------------------
-
-CREATED: Final = "ORDER_CREATED"
-
-
-def replay(history: Iterable[Entry]) -> Status:
-    """Follows a history through the table and returns where it ends. Raises ValueError where it cannot have
-    happened.
-    """
-    steps = {
-        (status, trigger.type, row.to)
-        for (status, trigger), rows in SAGA.items()
-        for row in rows
-        if isinstance(row, Step)
-    }
-    status: Status | None = None
-    for number, entry in enumerate(history):
-        if entry.from_ != status:
-            raise ValueError(f"entry {number} starts from {entry.from_}, but the order was {status}")
-        allowed = (
-            (entry.event, entry.to) == (CREATED, PENDING)
-            if status is None
-            else (status, entry.event, entry.to) in steps
-        )
-        if not allowed:
-            raise ValueError(f"entry {number}: {entry.event} does not lead from {status} to {entry.to}")
-        status = entry.to
-    if status is None:
-        raise ValueError("an order has a history")
-    return status
+def replay(history: Iterable[Entry]) -> StrEnum:
+    """The state in which a history ends. Raises ValueError where it cannot have happened."""
+    return SAGA.replay((entry.from_, entry.event, entry.to) for entry in history)

@@ -1,12 +1,12 @@
 """Settings of the order service."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from services.shared.settings import EngineSettings, Port
 
 
 class OrderSettings(EngineSettings):
-    service: str = "order"
+    service: ClassVar[str] = "order"
     port: Port = 3002
     product_url: str = "http://127.0.0.1:3004"
     # Who may use /internal: an administrator's token, or in a cluster the operator's service account.

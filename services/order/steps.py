@@ -1,12 +1,12 @@
 """The words that the saga's table is written in: when a row holds, what it records, what it publishes."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from services.order.commands import CancelOrder, RequestRefund, TimeOut
-from services.order.model import Line, LineState, Order, Progress
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.model import Capture, Line, LineState, Order, Progress
 from services.shared.contract import events, money
 from services.shared.contract.events import (
     Event,
@@ -19,13 +19,29 @@ from services.shared.contract.events import (
 )
 
 # What came: an event or a command, always about one order.
-Trigger: TypeAlias = Any
+Trigger: TypeAlias = (
+    CreateOrder
+    | CancelOrder
+    | RequestRefund
+    | TimeOut
+    | PaymentFailed
+    | PaymentRefunded
+    | PaymentSucceeded
+    | StockReleased
+    | StockReserved
+    | StockUnavailable
+)
+
+OUT_OF_STOCK: Final = "OUT_OF_STOCK"
+PAYMENT_FAILED: Final = "PAYMENT_FAILED"
+CUSTOMER_CANCELLED: Final = "CUSTOMER_CANCELLED"
+SAGA_TIMEOUT: Final = "SAGA_TIMEOUT"
+# Reasons of releases and refunds that are not the order's cancellation.
+LATE_RESERVATION: Final = "LATE_RESERVATION"
+LATE_PAYMENT: Final = "LATE_PAYMENT"
+REFUND: Final = "REFUND"
 
 # --- guards -----------------------------------------------------------------------------------------------
-
-
-def always(_: Order, __: Trigger) -> bool:
-    return True
 
 
 def names_our_lines(order: Order, event: StockReserved) -> bool:
@@ -38,49 +54,62 @@ def names_our_lines(order: Order, event: StockReserved) -> bool:
 
 
 def all_lines_answered(order: Order, event: StockReserved) -> bool:
+    """By this event, or by earlier ones."""
+    answered = {line.product_id for line in event.products} | {line.product_id for line in event.missing}
     return names_our_lines(order, event) and all(
-        line.state is not LineState.REQUESTED for line in lines_held(order, event).lines
+        line.state is not LineState.REQUESTED or line.product_id in answered for line in order.lines
     )
 
 
-def one_product_refused(_: Order, event: StockUnavailable) -> bool:
-    """The older, per-product form: other lines are held, or may become so."""
-    return event.product_id is not None
+def may_be_held_now(order: Order, event: StockReserved) -> bool:
+    """It tells of stock that no release was asked for since: of a line that was not held, or, where it is not
+    about our lines, while none was asked for at all.
+    """
+    if not names_our_lines(order, event):
+        return not order.releases
+    not_held = {
+        line.product_id for line in order.lines if line.state in {LineState.REQUESTED, LineState.REFUSED}
+    }
+    return any(line.product_id in not_held for line in event.products)
 
 
-def some_line_held(order: Order, _: Trigger) -> bool:
-    return any(line.state is LineState.HELD for line in order.lines)
+def names_strange_products(order: Order, event: StockUnavailable) -> bool:
+    return not _named(event) <= {line.product_id for line in order.lines}
 
 
 def refused_beside_held(order: Order, event: StockUnavailable) -> bool:
-    return one_product_refused(order, event) or some_line_held(order, event)
+    """Of some lines only: others are held or, in the older, per-product form, may become so."""
+    some_line_held = any(line.state is LineState.HELD for line in order.lines)
+    return event.product_id is not None or some_line_held
 
 
-def not_kept_anyway(order: Order, event: StockUnavailable) -> bool:
-    """Asked for again, by itself perhaps, what was refused or given back before is refused."""
+def refuses_what_is_not_kept(order: Order, event: StockUnavailable) -> bool:
+    """Everything that it names was refused or given back before: asked for again, it is refused."""
     gone = {line.product_id for line in order.lines if line.state in {LineState.REFUSED, LineState.RELEASED}}
-    named = {event.product_id} if event.product_id else {line.product_id for line in event.missing}
+    named = _named(event)
     return bool(named) and named <= gone
 
 
+def _named(event: StockUnavailable) -> set[str]:
+    return {event.product_id} if event.product_id else {line.product_id for line in event.missing}
+
+
 def paid_as_asked(order: Order, event: PaymentSucceeded) -> bool:
-    return event.currency == order.currency and _minor(event) == order.total and _nothing_released(order)
-
-
-def _nothing_released(order: Order) -> bool:
-    return all(line.state is not LineState.RELEASED for line in order.lines)
+    asked = (order.total, order.currency) == (_minor(event), event.currency)
+    return asked and all(line.state is not LineState.RELEASED for line in order.lines)
 
 
 def same_capture(order: Order, event: PaymentSucceeded) -> bool:
-    return order.transaction_id == event.transaction_id
+    return order.capture is not None and order.capture.transaction_id == event.transaction_id
 
 
 def no_capture_yet(order: Order, _: Trigger) -> bool:
-    return order.transaction_id is None
+    return order.capture is None
 
 
-def release_open(order: Order, _: Trigger) -> bool:
-    return order.releases_open > 0
+def captured_oddly(order: Order, _: Trigger) -> bool:
+    """While an order is CONFIRMED, what was captured is not what it asked for."""
+    return order.capture is not None
 
 
 def refund_open(order: Order, _: Trigger) -> bool:
@@ -103,6 +132,11 @@ def lines_held(order: Order, event: StockReserved) -> Order:
     return structs.replace(order, total=sum(line.price * line.quantity for line in served))
 
 
+def lines_held_late(order: Order, event: StockReserved) -> Order:
+    """What is not about our lines is given back without being believed."""
+    return lines_held(order, event) if names_our_lines(order, event) else order
+
+
 def lines_refused(order: Order, event: StockUnavailable) -> Order:
     """All that were asked for together, or the one product of the older form."""
 
@@ -110,16 +144,12 @@ def lines_refused(order: Order, event: StockUnavailable) -> Order:
         return line.state is LineState.REQUESTED and event.product_id in {None, line.product_id}
 
     order = _lines(order, lambda line: LineState.REFUSED if refused(line) else line.state)
-    return _cancelled(order, "OUT_OF_STOCK", event.reason)
-
-
-def lines_refused_and_release(order: Order, event: StockUnavailable) -> Order:
-    return _release_asked(lines_refused(order, event))
+    return _cancelled(order, OUT_OF_STOCK, event.reason)
 
 
 def lines_sold(order: Order, event: PaymentSucceeded) -> Order:
     order = _lines(order, lambda line: LineState.SOLD if line.state is LineState.HELD else line.state)
-    return structs.replace(order, transaction_id=event.transaction_id)
+    return captured(order, event)
 
 
 def lines_released(order: Order, event: StockReleased) -> Order:
@@ -129,46 +159,28 @@ def lines_released(order: Order, event: StockReleased) -> Order:
     def given_back(line: Line) -> bool:
         return line.product_id in named and line.state is not LineState.REFUSED
 
-    order = _lines(order, lambda line: LineState.RELEASED if given_back(line) else line.state)
-    return structs.replace(order, stock_compensation=Progress.DONE)
+    return _lines(order, lambda line: LineState.RELEASED if given_back(line) else line.state)
 
 
-def release_answered(order: Order, event: StockReleased) -> Order:
-    still_open = order.releases_open - 1
-    order = structs.replace(lines_released(order, event), releases_open=still_open)
-    return structs.replace(order, stock_compensation=Progress.PENDING) if still_open else order
+def captured(order: Order, event: PaymentSucceeded) -> Order:
+    """What was taken, to the cent: a refund gives back no more and no less."""
+    return structs.replace(order, capture=Capture(event.transaction_id, _minor(event), event.currency))
 
 
 def payment_declined(order: Order, event: PaymentFailed) -> Order:
-    return _release_asked(_cancelled(order, "PAYMENT_FAILED", event.reason))
+    return _cancelled(order, PAYMENT_FAILED, event.reason)
 
 
 def cancelled_by_customer(order: Order, _: CancelOrder) -> Order:
-    return _release_asked(_cancelled(order, "CUSTOMER_CANCELLED", None))
+    return _cancelled(order, CUSTOMER_CANCELLED, None)
 
 
 def timed_out(order: Order, command: TimeOut) -> Order:
-    return _release_asked(_cancelled(order, "SAGA_TIMEOUT", command.reason))
-
-
-def release_again(order: Order, event: StockReserved) -> Order:
-    return _release_asked(lines_held(order, event) if names_our_lines(order, event) else order)
-
-
-def captured_late(order: Order, event: PaymentSucceeded) -> Order:
-    return structs.replace(order, transaction_id=event.transaction_id, refund=Progress.PENDING)
-
-
-def refund_asked(order: Order, _: RequestRefund) -> Order:
-    return structs.replace(order, refund=Progress.PENDING)
+    return _cancelled(order, SAGA_TIMEOUT, command.reason)
 
 
 def money_back(order: Order, _: PaymentRefunded) -> Order:
     return structs.replace(order, refund=Progress.DONE)
-
-
-def money_back_and_release(order: Order, event: PaymentRefunded) -> Order:
-    return _release_asked(money_back(order, event))
 
 
 def _lines(order: Order, state_of: Callable[[Line], LineState]) -> Order:
@@ -180,14 +192,18 @@ def _cancelled(order: Order, reason: str, detail: str | None) -> Order:
     return structs.replace(order, cancellation_reason=reason, cancellation_detail=detail)
 
 
-def _release_asked(order: Order) -> Order:
-    return structs.replace(order, stock_compensation=Progress.PENDING, releases_open=order.releases_open + 1)
-
-
 # --- what is published ------------------------------------------------------------------------------------
 
 
-def order_confirmed(order: Order, _: Trigger) -> Event:
+def reserve_stock(order: Order, _: CreateOrder) -> Event:
+    return events.ReserveStock(
+        order_id=order.id,
+        products=tuple(events.Line(line.product_id, line.quantity) for line in order.lines),
+        fulfilment=order.fulfilment,
+    )
+
+
+def order_confirmed(order: Order, _: StockReserved) -> Event:
     priced = (
         events.PricedLine(line.product_id, line.quantity, money.to_decimal(line.price, order.currency))
         for line in order.lines
@@ -203,7 +219,7 @@ def order_confirmed(order: Order, _: Trigger) -> Event:
     )
 
 
-def order_paid(order: Order, _: Trigger) -> Event:
+def order_paid(order: Order, _: PaymentSucceeded) -> Event:
     return events.OrderPaid(
         order_id=order.id,
         total_price=money.to_decimal(order.total, order.currency),
@@ -221,7 +237,7 @@ def order_cancelled(order: Order, _: Trigger) -> Event:
     return events.OrderCancelled(order_id=order.id, reason=order.cancellation_reason or "", email=order.email)
 
 
-def order_refunded(order: Order, _: Trigger) -> Event:
+def order_refunded(order: Order, _: StockReleased) -> Event:
     return events.OrderRefunded(
         order_id=order.id,
         total_price=money.to_decimal(order.total, order.currency),
@@ -230,30 +246,43 @@ def order_refunded(order: Order, _: Trigger) -> Event:
     )
 
 
+def release_stock(order: Order, _: Trigger) -> Event:
+    return events.ReleaseStock(order_id=order.id, reason=order.cancellation_reason or "")
+
+
+def release_late(order: Order, _: StockReserved | StockUnavailable) -> Event:
+    return events.ReleaseStock(order_id=order.id, reason=LATE_RESERVATION)
+
+
+def release_refunded(order: Order, _: PaymentRefunded) -> Event:
+    return events.ReleaseStock(order_id=order.id, reason=REFUND)
+
+
 def refund_requested(order: Order, command: RequestRefund) -> Event:
     return events.RefundRequested(order_id=order.id, reason=command.reason)
 
 
-def refund_late_capture(order: Order, event: PaymentSucceeded) -> Event:
-    return events.RefundPayment(
-        order_id=order.id, amount=event.amount, currency=event.currency, reason="LATE_PAYMENT"
-    )
-
-
 def refund_payment(order: Order, command: RequestRefund) -> Event:
+    return _refund(order, command.reason)
+
+
+def refund_capture(order: Order, _: CancelOrder | TimeOut) -> Event:
+    return _refund(order, order.cancellation_reason or "")
+
+
+def refund_late_capture(order: Order, _: PaymentSucceeded) -> Event:
+    return _refund(order, LATE_PAYMENT)
+
+
+def _refund(order: Order, reason: str) -> Event:
+    capture = order.capture
+    assert capture is not None  # noqa: S101  # of the table: what is given back was captured
     return events.RefundPayment(
         order_id=order.id,
-        amount=money.to_decimal(order.total, order.currency),
-        currency=order.currency,
-        reason=command.reason,
+        amount=money.to_decimal(capture.amount, capture.currency),
+        currency=capture.currency,
+        reason=reason,
     )
-
-
-def release_because(reason: str) -> Callable[[Order, Trigger], Event]:
-    def release_stock(order: Order, _: Trigger) -> Event:
-        return events.ReleaseStock(order_id=order.id, reason=reason)
-
-    return release_stock
 
 
 def _minor(event: PaymentSucceeded) -> int:

@@ -23,7 +23,7 @@ from services.payment.gateway import (
 )
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract.decisions import Deferred, Message, Rejected
-from services.shared.contract.events import OrderConfirmed, RefundPayment
+from services.shared.contract.events import PAYMENT_EVENTS, STOCK_RESERVED, OrderConfirmed, RefundPayment
 from services.shared.engine.effects import Effects
 
 # Longer than the slowest test token, and shorter than an order waits for its payment.
@@ -41,8 +41,8 @@ GATEWAY_DURATION: Final = Histogram(
 def effects(gateway: Gateway) -> Mapping[str, Effects]:
     """What the engine performs before it decides, by queue."""
     return {
-        "STOCK_RESERVED": Effects(Payment, intend, partial(charge, gateway)),
-        "payment-events": Effects(Payment, intend, partial(refund, gateway)),
+        STOCK_RESERVED: Effects(Payment, intend, partial(charge, gateway)),
+        PAYMENT_EVENTS: Effects(Payment, intend, partial(refund, gateway)),
     }
 
 

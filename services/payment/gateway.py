@@ -4,7 +4,7 @@ Every call carries an idempotency key. Whoever asks again with a key gets what t
 charged again.
 """
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
@@ -30,15 +30,18 @@ class Refund(Struct, frozen=True, kw_only=True):
 
 
 class Captured(Struct, frozen=True):
+    type: ClassVar[str] = "GATEWAY_CAPTURED"
     transaction_id: str
 
 
 class Declined(Struct, frozen=True):
+    type: ClassVar[str] = "GATEWAY_DECLINED"
     transaction_id: str
     reason: str
 
 
 class Refunded(Struct, frozen=True):
+    type: ClassVar[str] = "GATEWAY_REFUNDED"
     refund_id: str
 
 

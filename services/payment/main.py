@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 from fastapi import FastAPI
-from pymongo import IndexModel
 
 from services.payment import ledger
 from services.payment.api import router
@@ -13,13 +11,11 @@ from services.payment.domain import DOMAIN
 from services.payment.effects import effects
 from services.payment.ledger import Ledger
 from services.payment.mock import MockGateway
-from services.payment.payment import Payment
+from services.payment.queries import INDEXES
 from services.payment.settings import PaymentSettings
 from services.shared.database.store import UNAVAILABLE, Store, connect
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app, serve
-
-INDEXES: Final = {Payment.collection: (), ledger.COLLECTION: (IndexModel("orderId"),)}
 
 
 def make_app(settings: PaymentSettings) -> FastAPI:
@@ -32,9 +28,7 @@ def make_app(settings: PaymentSettings) -> FastAPI:
             success_rate=settings.payment_success_rate,
             delay_seconds=settings.payment_delay_seconds,
         )
-        engine = engine_life(
-            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=lambda _: effects(gateway))
-        )
+        engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway)))
         try:
             async with engine(app) as readiness:
                 yield readiness

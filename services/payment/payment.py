@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec import Struct
 
 from services.payment.gateway import Captured, Declined, Refunded
-from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import OrderConfirmed, RefundPayment
+from services.shared.contract.table import Watched
 
 
 class PaymentState(StrEnum):
@@ -22,7 +22,16 @@ class PaymentState(StrEnum):
     REFUNDED = "REFUNDED"
 
 
-class Payment(Aggregate, frozen=True, kw_only=True):
+# Nothing happens by itself any more.
+ENDS: Final = (
+    PaymentState.CAPTURED,
+    PaymentState.DECLINED,
+    PaymentState.VOIDED,
+    PaymentState.REFUNDED,
+)
+
+
+class Payment(Watched, frozen=True, kw_only=True):
     """`_id` is the order's. The amount is in minor units; there is none while nobody asked for any."""
 
     collection: ClassVar[str] = "payments"
@@ -38,8 +47,6 @@ class Payment(Aggregate, frozen=True, kw_only=True):
     cancel_requested: bool = False
     # Since when the gateway is being asked for what it is being asked for.
     intended_at: datetime | None = None
-    # What contradicts the payment: for a human to look at.
-    attention: tuple[str, ...] = ()
     created_at: datetime
     updated_at: datetime
 

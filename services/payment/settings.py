@@ -1,6 +1,6 @@
 """The payment service's settings."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from services.shared.settings import EngineSettings, Port
 
 
 class PaymentSettings(EngineSettings):
-    service: str = "payment"
+    service: ClassVar[str] = "payment"
     port: Port = 3006
     # Of the mock gateway: the ratio of charges without a test token that succeed, and how long it takes.
     payment_success_rate: Annotated[float, Field(ge=0, le=1)] = 0.9

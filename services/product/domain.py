@@ -25,7 +25,7 @@ from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
 
 
 class Price(NamedTuple):
-    """Minor units never go without the currency that says what they are."""
+    """Minor units and the currency that gives them a meaning."""
 
     minor: int
     currency: str
@@ -56,7 +56,7 @@ class Key(NamedTuple):
 
 
 class CreateProduct(Struct, frozen=True, kw_only=True):
-    # Made by the caller, so that nothing here is left to chance.
+    # Made by the caller: nothing here is random.
     product_id: str
     key: Key | None = None
     name: str
@@ -66,7 +66,7 @@ class CreateProduct(Struct, frozen=True, kw_only=True):
 
 
 class ChangeProduct(Struct, frozen=True, kw_only=True):
-    """None leaves a thing as it is."""
+    """None leaves a field as it is."""
 
     product_id: str
     name: str | None = None
@@ -82,7 +82,7 @@ Command = CreateProduct | ChangeProduct | DeleteProduct
 
 
 def create(loaded: Loaded, command: CreateProduct, at: datetime) -> Decision:
-    """With a key that was used before: the product of that time, as it is now."""
+    """Create a product. A key that was used before gives the product of that time, as it is now."""
     earlier = _earlier(loaded, command.key, at)
     if earlier is not None:
         return Decision(reply=loaded.get(Product, earlier), verdict=Verdict.DUPLICATE)
@@ -110,6 +110,7 @@ def _used(command: CreateProduct, at: datetime) -> Iterable[IdempotencyKey]:
 
 
 def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
+    """Change what the command names. Publishes nothing: other services ask for names and prices."""
     current = _existing(loaded, command.product_id)
     price = command.price or Price(current.price, current.currency)
     wanted = {

@@ -1,4 +1,4 @@
-"""Runs the product service."""
+"""The product service: `python -m services.product.main`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,20 +6,15 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from services.product.api import router
-from services.product.catalogue import INDEXES, Catalogue
 from services.product.domain import PRODUCTS
+from services.product.queries import INDEXES, Catalogue
+from services.product.settings import ProductSettings
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app, serve
-from services.shared.settings import EngineSettings, Port
 
 
-class ProductSettings(EngineSettings):
-    service: str = "product"
-    port: Port = 3004
-
-
-def make_app(settings: EngineSettings) -> FastAPI:
+def make_app(settings: ProductSettings) -> FastAPI:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
         async with engine_life(lambda: Engine(settings, PRODUCTS, indexes=INDEXES))(app) as readiness:

@@ -1,7 +1,7 @@
 """Settings that every service has, read from the environment and from files in SECRETS_DIR."""
 
 import os
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +14,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", secrets_dir=os.environ.get("SECRETS_DIR") or None)
 
-    service: str
+    # The service's own name: a constant of its class, whatever SERVICE says in somebody's shell.
+    service: ClassVar[str]
     host: str = "0.0.0.0"  # noqa: S104  # a service in a container is there to be reached
     port: Port
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -22,8 +23,6 @@ class Settings(BaseSettings):
     jwks_url: str = "http://127.0.0.1:3001/.well-known/jwks.json"
     jwt_issuer: str = "sagashop"
     jwt_audience: str = "sagashop"
-    # Ratio of traces that are recorded; the exporter itself reads the standard OTEL_* variables.
-    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 class DatabaseSettings(Settings):
@@ -41,7 +40,7 @@ class EngineSettings(DatabaseSettings):
 
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
     commit_max_batch: Annotated[int, Field(ge=1, le=1000)] = 100
-    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 3
+    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 10
     commit_queue_size: Annotated[int, Field(ge=1)] = 2000
 
 

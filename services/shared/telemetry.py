@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -34,7 +34,7 @@ COMMIT_DURATION: Final = Histogram(
     "sagashop_commit_duration_seconds", "From batch to commit, retries included", buckets=LATENCY_BUCKETS
 )
 TRANSACTIONS: Final = Counter("sagashop_transactions_total", "Transactions by how they ended", ["result"])
-DUPLICATES: Final = Counter("sagashop_inbox_duplicates_total", "Messages handled before", ["source"])
+DUPLICATES: Final = Counter("sagashop_duplicates_total", "Messages handled before", ["source"])
 ATTENTION: Final = Counter("sagashop_attention_total", "Messages that contradict what happened", ["source"])
 CONSUMED: Final = Counter("sagashop_consumed_total", "Messages settled", ["queue", "type", "result"])
 RETRIES: Final = Counter(
@@ -45,9 +45,10 @@ PUBLISHED: Final = Counter("sagashop_published_total", "Events confirmed by the 
 PUBLISH_FAILURES: Final = Counter(
     "sagashop_publish_failures_total", "Events not confirmed, or without a queue", ["type", "reason"]
 )
-OUTBOX_EVENTS: Final = Gauge("sagashop_outbox_events", "Events committed and not yet confirmed")
+OUTBOX_ROWS: Final = Gauge("sagashop_outbox_rows", "Batches whose events are not all published yet")
+OUTBOX_CLAIMED: Final = Counter("sagashop_outbox_claimed_total", "Batches published after their lease ended")
 OUTBOX_AGE: Final = Gauge("sagashop_outbox_oldest_seconds", "Age of the oldest unpublished event")
-BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected and consuming")
+BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected for publishing and consuming")
 
 # Of later versions of the standard, too: they may add parts, the first ones stay.
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
@@ -56,13 +57,17 @@ _NOT_RECORDING: Final = trace.INVALID_SPAN
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
-def setup(service: str, *, level: str, sample_ratio: float) -> None:
-    """Configures logs and traces of this process. OTEL_EXPORTER_OTLP_ENDPOINT says where traces go."""
+def setup(service: str, *, level: str) -> None:
+    """Configures logs and traces of this process.
+
+    The SDK reads the standard variables: OTEL_EXPORTER_OTLP_ENDPOINT says where traces go,
+    OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say which.
+    """
     _setup_logs(service, level)
     exported = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
     # Without an exporter nothing is recorded, but requests get trace ids all the same: logs show them.
-    sampler = ParentBasedTraceIdRatio(sample_ratio) if exported else ALWAYS_OFF
+    sampler = None if exported else ALWAYS_OFF
     provider = TracerProvider(resource=resource, sampler=sampler)
     if exported:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

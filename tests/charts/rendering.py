@@ -1,16 +1,14 @@
 """Renders charts with the real helm, and finds things in what comes out."""
 
 import functools
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from dev.helm import ROOT, run_helm
+
 CHARTS = ROOT / "charts"
 UMBRELLA = CHARTS / "sagashop"
 RELEASE, NAMESPACE = "shop", "market"
@@ -22,30 +20,6 @@ ALONE = sorted(
 )
 CASES = [*((UMBRELLA, file) for file in VALUES), *((chart, None) for chart in ALONE)]
 NAMES = [file.stem if file else chart.name for chart, file in CASES]
-
-
-class RenderingError(Exception):
-    """What helm said."""
-
-
-@functools.cache
-def helm() -> str:
-    """Find helm: on the path, else in the cache, where the project's own cluster keeps it."""
-    cache = Path(os.environ.get("SAGASHOP_CACHE", Path.home() / ".cache/sagashop"))
-    kept = cache / "tools/helm"
-    if found := shutil.which("helm"):
-        return found
-    if not kept.exists():
-        subprocess.run([ROOT / "k8s/local/build.sh", "tools"], check=True)  # noqa: S603 - our own script
-    return str(kept)
-
-
-def run_helm(*arguments: str | Path) -> str:
-    command = [helm(), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own charts
-    if done.returncode:
-        raise RenderingError(f"{done.stdout}\n{done.stderr}")
-    return done.stdout
 
 
 @functools.cache

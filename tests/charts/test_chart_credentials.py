@@ -8,20 +8,10 @@ from typing import Any
 import pytest
 import typer
 
-from sagactl import provision
+from dev.helm import ROOT
+from sagactl.provision import accounts
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
-from tests.charts.rendering import (
-    CASES,
-    CHARTS,
-    NAMES,
-    ROOT,
-    SERVICES,
-    UMBRELLA,
-    named,
-    of_kind,
-    pods,
-    render,
-)
+from tests.charts.rendering import CASES, CHARTS, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render
 
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
@@ -57,7 +47,7 @@ def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | N
 
 
 @pytest.mark.parametrize(
-    ("server", "users"), [("mongodb", provision.DATABASE_USERS), ("rabbitmq", provision.BROKER_USERS)]
+    ("server", "users"), [("mongodb", accounts.DATABASE_USERS), ("rabbitmq", accounts.BROKER_USERS)]
 )
 def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(
     server: str, users: tuple[str, ...]
@@ -152,7 +142,7 @@ def names_of(service: str) -> list[str]:
 @pytest.mark.parametrize("service", sorted(PUBLISHES.keys() | CONSUMES.keys()))
 def test_a_service_may_touch_its_own_queues_and_the_shared_exchange_only(service: str) -> None:
     others = chain.from_iterable(names_of(other) for other in CONSUMES if other != service)
-    for pattern in provision.permissions(service).values():
+    for pattern in accounts.permissions(service).values():
         assert all(re.search(pattern, name) for name in [EXCHANGE, *names_of(service)])
         assert not any(re.search(pattern, name) for name in others)
         assert not re.search(pattern, "")  # the default exchange, which would reach every queue
@@ -160,13 +150,13 @@ def test_a_service_may_touch_its_own_queues_and_the_shared_exchange_only(service
 
 @pytest.mark.parametrize("service", sorted(PUBLISHES.keys() | CONSUMES.keys()))
 def test_a_service_may_publish_the_events_that_are_its_own_only(service: str) -> None:
-    pattern = provision.topic_permissions(service)["write"]
+    pattern = accounts.topic_permissions(service)["write"]
     for owner, events in PUBLISHES.items():
         assert all(bool(re.search(pattern, event.type)) == (owner == service) for event in events)
 
 
 def test_the_tool_may_take_dead_letters_and_hand_them_back_but_not_publish_events() -> None:
-    rights = provision.permissions("sagactl")
+    rights = accounts.permissions("sagactl")
     assert re.search(rights["read"], "orders.dlq")
     assert not re.search(rights["read"], "orders")
     assert re.search(rights["write"], "order.retry")
@@ -178,6 +168,6 @@ def test_a_url_that_names_another_user_is_refused(tmp_path: Path) -> None:
     for user, name in (("order", "order"), ("payment", "order")):
         (tmp_path / user).mkdir()
         (tmp_path / user / "AMQP_URL").write_text(f"amqp://{name}:p%2Fw@host/\n")
-    assert provision.read_passwords(tmp_path, "AMQP_URL", ("order",)) == {"order": "p/w"}
+    assert accounts.read_passwords(tmp_path, "AMQP_URL", ("order",)) == {"order": "p/w"}
     with pytest.raises(typer.BadParameter, match="of payment names the user 'order'"):
-        provision.read_passwords(tmp_path, "AMQP_URL", ("order", "payment"))
+        accounts.read_passwords(tmp_path, "AMQP_URL", ("order", "payment"))

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from charts import document
-from tests.charts.rendering import ALONE, CHARTS, ROOT, UMBRELLA
+from dev.helm import ROOT
+from tests.charts.rendering import ALONE, CHARTS, UMBRELLA
 
 everything = pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda chart: chart.name)
 
@@ -50,3 +51,10 @@ def test_all_charts_have_the_same_version_and_our_images_that_of_the_project() -
     servers = {"jaeger", "mongodb", "rabbitmq", "redis", "service"}
     assert {chart["appVersion"] for name, chart in charts.items() if name not in servers} == {version}
     assert all(chart["kubeVersion"] == ">=1.30.0-0" for chart in charts.values())
+
+
+def test_the_meaning_of_a_value_may_hold_dashes(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("# -- Run\n# `exec pod -- check`.\nenabled: false\n")
+    [enabled] = document.read(file).leaves()
+    assert enabled.meaning == "Run `exec pod -- check`."

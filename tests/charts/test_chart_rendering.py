@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dev.helm import RenderingError, run_helm
 from tests.charts.rendering import (
     ALONE,
     CASES,
@@ -13,11 +14,9 @@ from tests.charts.rendering import (
     NAMESPACE,
     SERVICES,
     UMBRELLA,
-    RenderingError,
     named,
     of_kind,
     render,
-    run_helm,
 )
 
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)

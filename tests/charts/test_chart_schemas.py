@@ -13,7 +13,8 @@ import pytest
 import yaml
 from celpy.adapter import json_to_cel
 
-from tests.charts.rendering import CASES, CHARTS, NAMES, ROOT, UMBRELLA, of_kind, render
+from dev.helm import ROOT
+from tests.charts.rendering import CASES, CHARTS, NAMES, UMBRELLA, of_kind, render
 
 CRD = yaml.safe_load((CHARTS / "saga-operator/crds/sagamonitors.yaml").read_text())
 SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

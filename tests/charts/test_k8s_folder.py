@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.charts.rendering import ROOT
+from dev.helm import ROOT
 
 
 def test_the_namespace_admits_hardened_pods_only() -> None:

@@ -7,7 +7,8 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.charts.rendering import NAMESPACE, ROOT, SERVICES, UMBRELLA, named, pods, render, run_helm
+from dev.helm import ROOT, run_helm
+from tests.charts.rendering import NAMESPACE, SERVICES, UMBRELLA, named, pods, render
 
 CONFIG = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
 [RELEASE] = CONFIG["deploy"]["helm"]["releases"]

@@ -33,7 +33,7 @@ async def run(*command: str | Path, stdin: str = "") -> str:
     surroundings = environment()
     program = shutil.which(command[0], path=surroundings["PATH"])
     if program is None:
-        raise CommandError(f"{command[0]} is not here: k8s/local/build.sh tools")
+        raise CommandError(f"{command[0]} is not here: dev/cluster/build.sh tools")
     process = await asyncio.create_subprocess_exec(
         program,
         *map(str, command[1:]),

@@ -1,8 +1,6 @@
-"""Real servers for the whole run, and room on them for each test."""
+"""Room on real servers for each test."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,22 +11,6 @@ from services.shared.contract.decisions import Decision, Verdict
 from services.shared.engine.life import Engine
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.room import Room, make_room
-
-
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("servers"), services=())
-    try:
-        _run(stack.up())
-        yield stack
-    finally:
-        _run(stack.down())
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """In a thread of its own: this one has the event loop that pytest-asyncio keeps for the tests."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, work).result()
 
 
 @pytest_asyncio.fixture

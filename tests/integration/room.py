@@ -39,7 +39,6 @@ class Room:
     def settings(self, service: str) -> dict[str, Any]:
         """For a service's settings class."""
         return {
-            "service": service,
             "port": 3000,
             "mongodb_url": self.mongodb_url,
             "mongodb_database": self.database_name(service),

@@ -389,5 +389,5 @@ async def test_without_its_database_it_lives_is_not_ready_and_says_why(room: Roo
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/.well-known/jwks.json")).status_code == 503
         answer = await client.post("/auth/login", json=LOGIN)
-        assert (answer.status_code, answer.json()["detail"]) == (503, "the database is away")
+        assert (answer.status_code, answer.json()["detail"]) == (503, "the database is unavailable")
         assert answer.headers["retry-after"] == "1"

@@ -221,9 +221,9 @@ async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
     async with gateway(room, issuer, echo, order_url=NOWHERE) as client:
         answer = await client.get("/api/orders", headers=issuer.headers("ada"))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert answer.json()["detail"] == "order is away"
+        assert answer.json()["detail"] == "the order service is unavailable"
         readiness = await client.get("/readyz")
-        assert (readiness.status_code, readiness.text) == (200, "degraded: away: order")
+        assert (readiness.status_code, readiness.text) == (200, "degraded: unavailable: order")
 
 
 async def test_a_service_that_takes_too_long_is_504(room: Room, issuer: Issuer, echo: Echo) -> None:
@@ -380,7 +380,7 @@ async def test_without_redis_requests_go_on_unlimited_and_it_says_so(
         try:
             assert [(await client.get("/api/products")).status_code for _ in range(5)] == [201] * 5
             readiness = await client.get("/readyz")
-            assert readiness.text == "degraded: away: redis (requests are not limited)"
+            assert readiness.text == "degraded: unavailable: redis (requests are not limited)"
             assert "sagashop_rate_limit_unchecked_total" in (await client.get("/metrics")).text
         finally:
             await servers.start("redis")

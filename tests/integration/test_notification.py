@@ -1,7 +1,8 @@
 """The notification service on real servers: what comes by its queue can be asked for."""
 
 from sagactl.polling import until
-from services.notification.main import NotificationSettings, make_app
+from services.notification.main import make_app
+from services.notification.settings import NotificationSettings
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room, running
 

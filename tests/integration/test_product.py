@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from sagactl.polling import until
 from services.product.main import make_app
-from services.shared.settings import EngineSettings
+from services.product.settings import ProductSettings
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room, running
 
@@ -20,7 +20,7 @@ LAMP = {"name": "Lamp", "description": "Warm", "price": "299.99", "currency": "U
 
 @pytest_asyncio.fixture
 async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
-    settings = EngineSettings(**room.settings("product"), jwks_url=issuer.jwks_url)
+    settings = ProductSettings(**room.settings("product"), jwks_url=issuer.jwks_url)
     async with running(make_app(settings)) as client:
         client.headers.update(issuer.headers("boss", admin=True))
         yield client
@@ -152,7 +152,7 @@ async def test_reads_come_from_the_cache(client: httpx.AsyncClient, room: Room) 
 
 async def test_without_redis_everything_works(room: Room, issuer: Issuer) -> None:
     away = room.settings("product") | {"redis_url": "redis://127.0.0.1:1/0", "jwks_url": issuer.jwks_url}
-    async with running(make_app(EngineSettings(**away))) as client:
+    async with running(make_app(ProductSettings(**away))) as client:
         client.headers.update(issuer.headers("boss", admin=True))
         url = f"/api/products/{await created(client)}"
         assert (await client.patch(url, json={"name": "Torch"})).status_code == 200

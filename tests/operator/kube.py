@@ -188,7 +188,7 @@ class Kube:
             book=StatusBook(),
             clock=lambda: START + timedelta(seconds=loop.time()),
         )
-        settings = Settings(namespaces, frozenset(), Path("/nowhere"), 0, next(LIVENESS_PORTS), "info")
+        settings = Settings(watch_namespace=namespaces, metrics_port=0, liveness_port=next(LIVENESS_PORTS))
         stop, ready = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(serve(runtime, settings, ready, stop))
         try:

@@ -7,7 +7,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from saga_operator.cluster import Cluster
 from saga_operator.endpoint import ClusterUnavailable
-from saga_operator.orders import OrderServiceError
+from saga_operator.policy.orders import OrderServiceError
 from tests.operator.kube import NAME, NAMESPACE, Kube
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from saga_operator.endpoint import OwnToken, resolve
-from saga_operator.orders import Endpoint, OrderServiceError
+from saga_operator.policy.orders import Endpoint, OrderServiceError
 from saga_operator.settings import Settings
 from saga_operator.spec import parse_spec
 
@@ -92,9 +92,14 @@ def test_a_spec_that_passed_by_validation_is_a_value_error(spec: dict[str, objec
         parse_spec(spec)
 
 
-def test_the_operators_token_is_for_the_namespaces_it_serves_or_else_its_own() -> None:
+def test_the_operators_token_is_for_the_namespaces_it_serves_or_else_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def trusted(**environment: str) -> set[str]:
-        return set(Settings.read(environment).token_namespaces)
+        with monkeypatch.context() as patched:
+            for name, value in environment.items():
+                patched.setenv(name, value)
+            return set(Settings().trusted_namespaces)
 
     assert trusted(WATCH_NAMESPACE="a, b", POD_NAMESPACE="ops") == {"a", "b"}
     assert trusted(POD_NAMESPACE="ops") == {"ops"}

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saga_operator.durations import format_duration, parse_duration
-from saga_operator.sweep import (
+from saga_operator.policy.durations import parse_duration
+from saga_operator.policy.policy import (
+    CATCH_UP,
     FAILURES_IN_A_ROW,
+    LISTED_AT_MOST,
     LONGEST_BACK_OFF,
     Action,
     Attempt,
@@ -19,10 +21,12 @@ from saga_operator.sweep import (
     Plan,
     Policy,
     StaleOrder,
+    Sweep,
     delay_until_next,
     gives_up,
     is_due,
     longest_delay,
+    pause_after,
     plan,
 )
 
@@ -144,6 +148,28 @@ def test_the_next_sweep_is_never_sooner_than_the_interval_nor_later_than_the_lon
     assert interval <= delay <= max(interval, LONGEST_BACK_OFF)
 
 
+def swept(deferred: int, *attempts: Attempt) -> Sweep:
+    planned = Plan(tuple(each.order for each in attempts), deferred=(order("late"),) * deferred)
+    return Sweep(NOW, NOW, found=planned.compensate + planned.deferred, plan=planned, attempts=attempts)
+
+
+def test_a_sweep_that_left_orders_is_followed_at_once_and_one_that_left_none_after_the_interval() -> None:
+    done = Attempt(order("x"), Outcome.COMPENSATED, NOW)
+    interval = timedelta(seconds=60)
+    assert pause_after(swept(1, done), interval, 0) == CATCH_UP
+    assert pause_after(swept(0, done), interval, 0) == interval
+    assert pause_after(swept(1, done), timedelta(milliseconds=50), 0) == timedelta(milliseconds=50)
+    # A full list has left the rest with the order service.
+    assert pause_after(swept(0, *[done] * LISTED_AT_MOST), interval, 0) == CATCH_UP
+
+
+def test_a_sweep_that_failed_or_did_nothing_is_not_hurried() -> None:
+    done, interval = Attempt(order("x"), Outcome.COMPENSATED, NOW), timedelta(seconds=60)
+    assert pause_after(swept(1, done, failed()), interval, 1) == interval
+    assert pause_after(swept(1, done, failed()), interval, 2) == timedelta(seconds=120)
+    assert pause_after(swept(1), interval, 0) == interval
+
+
 @given(intervals, st.integers(0, 100))
 def test_more_failures_never_mean_a_shorter_wait(interval: timedelta, consecutive_failures: int) -> None:
     assert delay_until_next(interval, consecutive_failures) <= delay_until_next(
@@ -188,14 +214,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
-@given(st.integers(0, 10**7))
-def test_a_written_duration_reads_back(seconds: int) -> None:
-    assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
-
-
 def test_the_policy_can_be_used_where_there_is_no_kubernetes() -> None:
     """As sagactl does, whose image has neither kopf nor the client."""
-    code = "import saga_operator.sweeping, saga_operator.report, sys; print('kopf' in sys.modules)"
+    code = "import saga_operator.policy.sweep, sys; print('kopf' in sys.modules)"
     printed = subprocess.run(  # noqa: S603 - our own interpreter and code
         [sys.executable, "-c", code], env={"PYTHONPATH": "operator"}, capture_output=True, check=True
     )

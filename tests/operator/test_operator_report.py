@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saga_operator.conditions import Event, find
+from saga_operator.policy.policy import Attempt, Failure, Outcome, Plan, StaleOrder, Sweep, plan
 from saga_operator.report import Report, Seen, conclude, invalid, suspended
 from saga_operator.spec import Spec, parse_spec
-from saga_operator.sweep import Attempt, Failure, Outcome, Plan, StaleOrder, Sweep, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CRD = Path("charts/saga-operator/crds/sagamonitors.yaml")

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from saga_operator.orders import Endpoint, OrderService, OrderServiceError
-from saga_operator.sweep import Outcome, Policy, StaleOrder, Sweep
-from saga_operator.sweeping import carry_out
+from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceError
+from saga_operator.policy.policy import Outcome, Policy, StaleOrder, Sweep
+from saga_operator.policy.sweep import carry_out
 from tests.operator.order_service import TOKEN, FakeOrderService, Order
 
 POLICY = Policy(stale_after=timedelta(minutes=5), pending_stale_after=timedelta(minutes=15))

@@ -1,6 +1,7 @@
 """`sagactl sweep`: the same policy from the command line, against a gateway and an order service."""
 
 import asyncio
+import inspect
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from io import StringIO
@@ -8,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from aiohttp import web
 from rich.console import Console
 from typer.testing import CliRunner
 
-from saga_operator.sweep import Policy
+from saga_operator.policy.policy import Policy
 from sagactl.access import OrderAccess
-from sagactl.sweep import admin, sweep, sweep_and_tell, sweep_forever, sweep_once
+from sagactl.oncall.sweep import admin, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
 from tests.operator.order_service import TOKEN, FakeOrderService
 
+ROOT = Path(__file__).parents[2]
 POLICY = Policy(stale_after=timedelta(minutes=5))
 app = typer.Typer()
 app.command()(sweep)
@@ -111,6 +114,39 @@ async def test_it_goes_on_through_failures_until_it_is_stopped(order_service: Fa
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(order_service.compensated) == 2
+
+
+async def test_a_long_list_is_worked_off_without_waiting_for_the_next_time(
+    order_service: FakeOrderService,
+) -> None:
+    order_service.add_stale(6)
+    few, hourly = Policy(stale_after=timedelta(minutes=5), max_per_sweep=2), timedelta(hours=1)
+    task = asyncio.create_task(
+        sweep_forever(OrderAccess(order_service.url, TOKEN), few, hourly, Console(file=StringIO()))
+    )
+    async with asyncio.timeout(30):
+        while len(order_service.compensated) < 6:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_pending_orders_are_swept_as_the_operators_chart_does() -> None:
+    """An order whose request to reserve was dead-lettered is PENDING: nobody else ends it."""
+    chart = yaml.safe_load((ROOT / "charts/saga-operator/values.yaml").read_text())["monitor"]["spec"]
+    command = inspect.signature(sweep).parameters
+    assert command["stale_after"].default == chart["staleAfter"]
+    assert command["pending_stale_after"].default == chart["pendingStaleAfter"]
+    assert command["max_per_sweep"].default == chart["maxPerSweep"]
+
+
+def test_pending_orders_can_be_left_alone() -> None:
+    assert policy_of("5m", "15m").limits == {
+        "CONFIRMED": timedelta(minutes=5),
+        "PENDING": timedelta(minutes=15),
+    }
+    assert policy_of("5m", "never").limits == {"CONFIRMED": timedelta(minutes=5)}
 
 
 @pytest.mark.parametrize(

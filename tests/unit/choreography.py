@@ -5,6 +5,7 @@ decision, outbox. Whoever drives it decides what is delivered when, what comes t
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -22,7 +23,7 @@ from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected
 from services.shared.contract.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
-from services.shared.engine.outbox import entries_of
+from services.shared.engine.rows import events_of
 from tests.unit.memory import NOW, Memory
 
 SERVICES: Final = ("order", "inventory", "payment", "notification")
@@ -75,9 +76,13 @@ class Asked(NamedTuple):
 
 
 class Bus:
-    """Queues without any order, a retry queue for all, dead letters, an inbox that may be switched off."""
+    """Queues without any order, a retry queue for all, dead letters, an inbox that may be switched off, for
+    all services or for the `forgetful` ones.
+    """
 
-    def __init__(self, *, inbox: bool, auto_compensation: bool) -> None:
+    def __init__(
+        self, *, inbox: bool, auto_compensation: bool, forgetful: Collection[str] = frozenset()
+    ) -> None:
         self.memories = {
             "order": Memory(ORDER),
             "inventory": Memory(inventory_domain(auto_compensation=auto_compensation)),
@@ -99,7 +104,8 @@ class Bus:
         # Orders that payment heard to be cancelled before it heard of anything to charge.
         self.not_to_be_charged: set[str] = set()
         self.now: datetime = NOW
-        self._inbox: set[str] | None = set() if inbox else None
+        self._remember = frozenset(SERVICES).difference(forgetful) if inbox else frozenset[str]()
+        self._inbox: set[str] = set()
         self._commands = 0
 
     # --- in ---------------------------------------------------------------------------------------------
@@ -199,9 +205,10 @@ class Bus:
         if fate is Fate.CRASH_BEFORE_COMMIT:
             self.queued.append(envelope)
             return
-        if self._inbox is not None and envelope.key in self._inbox:
+        service = SERVICE_OF[envelope.queue]
+        if envelope.key in self._inbox:
             return
-        memory = self.memories[SERVICE_OF[envelope.queue]]
+        memory = self.memories[service]
         if message.source == "payment-events" and isinstance(message.body, OrderCancelled):
             self._note_what_is_void(message.body.order_id)
         try:
@@ -212,7 +219,7 @@ class Bus:
         except Rejected as error:
             self.dead.append((envelope, str(error)))
             return
-        if self._inbox is not None:
+        if service in self._remember:
             self._inbox.add(envelope.key)
         self._emit(message, decision)
         if fate is Fate.PUBLISHED_TWICE:
@@ -225,7 +232,7 @@ class Bus:
             self.not_to_be_charged.add(order_id)
 
     def _emit(self, message: Message, decision: Decision) -> None:
-        for entry in entries_of(message, decision):
+        for entry in events_of(message, decision):
             self.publish(entry.type, entry.id, entry.body.encode())
 
     def retry(self, envelope: Envelope) -> None:

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import msgspec
 import pytest
 
 from services.inventory.reservation import Reservation
@@ -161,6 +162,22 @@ def test_a_timeout_and_a_payment_at_the_same_instant_have_one_winner(*, timeout_
         story.time_out(Status.CONFIRMED)
         story.bus.drain()
         assert (story.order.status, story.entries(Entered.REFUNDED)) == (Status.PAID, 0)
+
+
+def test_money_captured_for_lines_that_were_given_back_is_refunded_when_the_order_times_out() -> None:
+    story = Story()
+    story.hear("inventory", "orders")
+    data = {"orderId": ORDER, "productId": "lamp", "quantity": 2, "reason": "PAYMENT_FAILED"}
+    story.bus.send("inventory", msgspec.json.encode({"type": "RELEASE", "data": data}))
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CLEAR)
+    story.hear("order-events")
+    assert (story.order.status, len(story.order.attention)) == (Status.CONFIRMED, 1)
+    story.time_out(Status.CONFIRMED)
+    assert not story.order.settled
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.CAPTURED), story.entries(Entered.REFUNDED)) == (1, 1)
 
 
 def test_an_order_cancelled_before_payment_heard_of_it_is_never_charged() -> None:

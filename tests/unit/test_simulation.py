@@ -5,7 +5,7 @@ gateway answers late, or is not heard; the inbox is on, or off.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 from typing import Final
 
@@ -15,8 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sagactl.invariants import Case, Finding, check_case, check_stock, contradictions, tally
-from sagactl.invariants import Held as HeldStock
+from sagactl.oncall.invariants import Case, Finding, check_case, check_stock, contradictions, tally
+from sagactl.oncall.invariants import Held as HeldStock
 from services.inventory.products import Restock
 from services.inventory.reservation import LineState as Held
 from services.inventory.reservation import Reservation
@@ -28,7 +28,7 @@ from services.payment.ledger import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import wire
 from services.shared.contract.events import Fulfilment, ProductCreated, ProductDeleted
-from tests.unit.choreography import Answer, Bus, Fate
+from tests.unit.choreography import SERVICES, Answer, Bus, Fate
 
 PRODUCTS: Final = {"lamp": 10000, "desk": 25000, "sofa": 99900}
 
@@ -97,8 +97,15 @@ def check_all_stock(bus: Bus) -> Iterator[object]:
 class Shop:
     """A bus with products, and customers who order them."""
 
-    def __init__(self, stock: dict[str, int], *, inbox: bool, auto_compensation: bool) -> None:
-        self.bus = Bus(inbox=inbox, auto_compensation=auto_compensation)
+    def __init__(
+        self,
+        stock: dict[str, int],
+        *,
+        inbox: bool,
+        auto_compensation: bool,
+        forgetful: Collection[str] = frozenset(),
+    ) -> None:
+        self.bus = Bus(inbox=inbox, auto_compensation=auto_compensation, forgetful=forgetful)
         self.created: list[str] = []
         for product, quantity in stock.items():
             self.announce(ProductCreated(product_id=product, initial_stock=quantity))
@@ -176,9 +183,12 @@ class Sagas(RuleBasedStateMachine):
         stock=st.fixed_dictionaries({product: st.integers(0, 5) for product in PRODUCTS}),
         inbox=st.booleans(),
         auto_compensation=st.booleans(),
+        forgetful=st.frozensets(st.sampled_from(SERVICES)),
     )
-    def open(self, stock: dict[str, int], *, inbox: bool, auto_compensation: bool) -> None:
-        self.shop = Shop(stock, inbox=inbox, auto_compensation=auto_compensation)
+    def open(
+        self, stock: dict[str, int], *, inbox: bool, auto_compensation: bool, forgetful: frozenset[str]
+    ) -> None:
+        self.shop = Shop(stock, inbox=inbox, auto_compensation=auto_compensation, forgetful=forgetful)
 
     @property
     def bus(self) -> Bus:
@@ -252,10 +262,12 @@ TestSagas.settings = settings(max_examples=150, stateful_step_count=60, deadline
 class Dice:
     """Does at random what Hypothesis does on purpose, in the proportions of a bad day."""
 
-    def __init__(self, seed: int, *, inbox: bool, auto_compensation: bool) -> None:
+    def __init__(
+        self, seed: int, *, inbox: bool, auto_compensation: bool, forgetful: Collection[str] = frozenset()
+    ) -> None:
         self.dice = Random(seed)
         stock = {product: self.dice.randint(0, 40) for product in PRODUCTS}
-        self.shop = Shop(stock, inbox=inbox, auto_compensation=auto_compensation)
+        self.shop = Shop(stock, inbox=inbox, auto_compensation=auto_compensation, forgetful=forgetful)
 
     def run(self, orders: int) -> None:
         while len(self.shop.created) < orders or self.dice.random() < 0.99:
@@ -309,6 +321,15 @@ def test_a_bad_day_ends_well(seed: int, *, inbox: bool, auto_compensation: bool)
     Dice(seed, inbox=inbox, auto_compensation=auto_compensation).run(orders=60)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("auto_compensation", [False, True], ids=["", "auto compensation"])
+@pytest.mark.parametrize("forgetful", SERVICES)
+def test_one_service_that_forgets_what_the_others_remember_does_no_harm(
+    seed: int, *, forgetful: str, auto_compensation: bool
+) -> None:
+    Dice(seed, inbox=True, auto_compensation=auto_compensation, forgetful={forgetful}).run(orders=60)
+
+
 def test_bad_days_have_every_end() -> None:
     """The test above would prove little if all its orders ended alike."""
     days = [Dice(seed, inbox=True, auto_compensation=True) for seed in range(5)]
@@ -318,7 +339,7 @@ def test_bad_days_have_every_end() -> None:
     assert {order.status for order in orders} == {Status.PAID, Status.CANCELLED, Status.REFUNDED}
     reasons = {order.cancellation_reason for order in orders} - {None}
     assert reasons == {"OUT_OF_STOCK", "PAYMENT_FAILED", "CUSTOMER_CANCELLED", "SAGA_TIMEOUT"}
-    late_captures = [order for order in orders if order.status is Status.CANCELLED and order.transaction_id]
+    late_captures = [order for order in orders if order.status is Status.CANCELLED and order.capture]
     in_part = [order for order in orders if order.status is Status.PAID and in_parts(order)]
     assert late_captures
     assert in_part

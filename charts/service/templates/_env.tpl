@@ -11,6 +11,7 @@
 {{- end -}}
 {{- if dig "tracing" "enabled" false $global -}}
 {{- $_ := set $env "OTEL_EXPORTER_OTLP_ENDPOINT" (dig "tracing" "endpoint" "" $global | default (printf "http://%s:4318" (include "sagashop.sibling" (list . "jaeger")))) -}}
+{{- $_ := set $env "OTEL_TRACES_SAMPLER" "parentbased_traceidratio" -}}
 {{- $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (dig "tracing" "sampleRatio" 1.0 $global | toString) -}}
 {{- end -}}
 {{- range $name, $value := .Values.env -}}

@@ -62,7 +62,7 @@ podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kuberne
 {{- $root := index . 0 -}}{{- $server := index . 1 -}}{{- $user := index . 2 -}}
 {{- $given := dig $server "existingSecrets" $user "" ($root.Values.global | default dict) -}}
 {{- $made := printf "%s-%s" $server $user -}}
-{{- if eq $server "redis" -}}{{/* one for all: nothing in it is anybody's own */}}
+{{- if eq $server "redis" -}}{{/* one for all: nothing in it belongs to one service */}}
 {{- $given = dig "redis" "existingSecret" "" ($root.Values.global | default dict) -}}
 {{- $made = "redis" -}}
 {{- end -}}

@@ -47,6 +47,8 @@ class Message(Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     # No retry follows: who can decide without waiting any longer has to.
     last_try: bool = False
+    # It was delivered before, retried, redriven, or sent by a publisher who may repeat itself.
+    may_repeat: bool = False
 
     @property
     def trace_id(self) -> str | None:
@@ -94,7 +96,7 @@ class AtHand:
 
     def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
         # A ref's kind is its aggregate's type.
-        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]
+        return self._loaded.get(Ref(kind, id_))  # type: ignore[return-value]  # a Ref names its kind
 
 
 def still_needed(
@@ -131,7 +133,11 @@ class KeyReused(Refused):
 
 
 class Unavailable(Exception):
-    """The command was not carried out, or it is not known yet whether it was: try again."""
+    """The command was not carried out; with `unknown`, it is not known whether it was. Try again."""
+
+    def __init__(self, detail: str, *, unknown: bool = False) -> None:
+        super().__init__(detail)
+        self.unknown = unknown
 
 
 class Deferred(Exception):

@@ -1,4 +1,7 @@
-"""Money: a decimal string on the wire, integer minor units inside, never a binary float."""
+"""Money: a decimal string on the wire, integer minor units inside, never a binary float.
+
+Others compute in binary floats, and send what comes of it: 299.96999999999997. That noise is rounded away.
+"""
 
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 from typing import Final
@@ -10,6 +13,8 @@ EXPONENTS: Final = {c.code: c.exponent for c in Currency if c.exponent is not No
 
 # The largest amount, in minor units: what a 64-bit BSON integer holds, with room to add several up.
 LARGEST: Final = 10**15
+# In minor units. Far above the noise of a sum of doubles, far below any amount that is meant.
+NOISE: Final = Decimal("1e-6")
 # Python rounds silently to 28 digits unless told to complain.
 _EXACTLY: Final = Context(traps=[Inexact, InvalidOperation, Overflow])
 
@@ -25,19 +30,21 @@ def exponent(currency: str) -> int:
 def to_minor(amount: Decimal, currency: str) -> int:
     """`amount` in minor units (cents of USD, yen of JPY).
 
-    Raises ValueError when it is negative, not a number, too large or finer than the currency allows.
+    Less than 1e-6 of a minor unit beside it is the noise of a binary float. Raises ValueError when it is
+    negative, not a number, too large or finer than the currency allows.
     """
     decimals = exponent(currency)
     try:
         minor = amount.scaleb(decimals, _EXACTLY)
-        whole = minor == minor.to_integral_value()
+        nearest = minor.to_integral_value()
+        whole = amount.is_finite() and abs(minor - nearest) < NOISE
     except DecimalException:
         whole = False
-    if not (amount.is_finite() and whole):
+    if not whole:
         raise ValueError(f"{amount} is not an amount of {currency}: at most {decimals} decimals")
-    if not 0 <= minor <= LARGEST:
+    if not 0 <= nearest <= LARGEST:
         raise ValueError(f"{amount} {currency} is out of range")
-    return int(minor)
+    return int(nearest)
 
 
 def to_decimal(minor: int, currency: str) -> Decimal:

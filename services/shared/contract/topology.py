@@ -5,13 +5,14 @@ short ones wait behind the long ones), and `Q.dlq`. A service's own direct excha
 name, so that retries need no permission on the default exchange, through which one reaches every queue.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Final
 
-from aiormq.abc import AbstractChannel
-from pamqp.common import FieldValue
-
-from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, EXCHANGE, Event
+from services.shared.contract.events import (
+    AUTO_COMPENSATION,
+    CONSUMES,
+    INVENTORY_EVENTS,
+    Event,
+)
 
 RETRY_DELAYS_MS: Final = (1_000, 10_000, 60_000)
 # After so many returns to the queue (its consumer died over it each time) the broker itself dead-letters it.
@@ -19,11 +20,6 @@ DELIVERY_LIMIT: Final = 50
 # Looking at a dead letter counts as a return, too. RabbitMQ 4 drops a message after 20 of them unless told
 # otherwise, and RabbitMQ 3 knows no "never".
 LOOKS_LIMIT: Final = 1_000_000
-# Seconds. A broker may stand still for a while; one that is gone the heartbeats find before this. Giving up
-# earlier would drop a connection that is good, and with it every confirm that is still to come.
-PATIENCE: Final = 240.0
-# Of what has to be quick: taking part, and leaving.
-TIMEOUT: Final = 20.0
 
 
 def retry_exchange(service: str) -> str:
@@ -53,10 +49,23 @@ def subscriptions(service: str, *, auto_compensation: bool) -> dict[str, tuple[t
 
 
 def _optional(queue: str, event: type[Event]) -> bool:
-    return queue == "inventory-events" and event is AUTO_COMPENSATION
+    return queue == INVENTORY_EVENTS and event is AUTO_COMPENSATION
 
 
-def _dead_lettering_to(service: str, queue: str) -> dict[str, FieldValue]:
+def queue_arguments(service: str, queue: str) -> dict[str, dict[str, str | int]]:
+    """All queues that belong to `queue`, and the arguments that each is declared with."""
+    main = _dead_lettering_to(service, dead_letter_queue(queue)) | {"x-delivery-limit": DELIVERY_LIMIT}
+    arguments: dict[str, dict[str, str | int]] = {
+        queue: main,
+        dead_letter_queue(queue): {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT},
+    }
+    for step, delay in enumerate(RETRY_DELAYS_MS, start=1):
+        back = _dead_lettering_to(service, queue)
+        arguments[retry_queue(queue, step)] = back | {"x-message-ttl": delay}
+    return arguments
+
+
+def _dead_lettering_to(service: str, queue: str) -> dict[str, str | int]:
     """At least once: the broker keeps a message until its new queue has it."""
     return {
         "x-queue-type": "quorum",
@@ -65,40 +74,3 @@ def _dead_lettering_to(service: str, queue: str) -> dict[str, FieldValue]:
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-
-
-async def declare_exchange(channel: AbstractChannel) -> None:
-    await channel.exchange_declare(EXCHANGE, exchange_type="topic", durable=True, timeout=PATIENCE)
-
-
-async def declare(
-    channel: AbstractChannel, service: str, queues: Mapping[str, Iterable[type[Event]]]
-) -> None:
-    """Makes everything that is missing; changes nothing that is there."""
-    await declare_exchange(channel)
-    if not queues:
-        return
-    exchange = retry_exchange(service)
-    await channel.exchange_declare(exchange, exchange_type="direct", durable=True, timeout=PATIENCE)
-    for queue, events in queues.items():
-        main = _dead_lettering_to(service, dead_letter_queue(queue)) | {"x-delivery-limit": DELIVERY_LIMIT}
-        arguments: dict[str, dict[str, FieldValue]] = {
-            queue: main,
-            dead_letter_queue(queue): {"x-queue-type": "quorum", "x-delivery-limit": LOOKS_LIMIT},
-        }
-        for step, delay in enumerate(RETRY_DELAYS_MS, start=1):
-            arguments[retry_queue(queue, step)] = _dead_lettering_to(service, queue) | {
-                "x-message-ttl": delay
-            }
-        for name, how in arguments.items():
-            await channel.queue_declare(name, durable=True, arguments=how, timeout=PATIENCE)
-            await channel.queue_bind(name, exchange, name, timeout=PATIENCE)
-        await _bind(channel, queue, CONSUMES[service][queue], set(events))
-
-
-async def _bind(
-    channel: AbstractChannel, queue: str, possible: Iterable[type[Event]], wanted: set[type[Event]]
-) -> None:
-    for event in possible:
-        change = channel.queue_bind if event in wanted else channel.queue_unbind
-        await change(queue, EXCHANGE, event.type, timeout=PATIENCE)

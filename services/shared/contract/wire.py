@@ -1,9 +1,10 @@
 """Bodies of messages to events and back, the older per-product forms included.
 
 Older publishers send no message id, one message a product, and on STOCK_RESERVED no envelope at all.
-Their messages are accepted on their queues exactly as they send them; we publish only `events.py`.
+Their messages are accepted on their queues exactly as they send them; we publish only what `events` names.
 """
 
+import codecs
 import hashlib
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -13,6 +14,9 @@ from msgspec import Struct
 
 from services.shared.contract.events import (
     CONSUMES,
+    INVENTORY,
+    ORDERS,
+    STOCK_RESERVED,
     Event,
     Line,
     OrderConfirmed,
@@ -83,13 +87,13 @@ def _older(form: type[Form], translate: Callable[[Form], Event]) -> Callable[[by
 
 # (queue, type in the body) -> how the older form is read.
 OLDER_FORMS: Final[dict[tuple[str, str], Callable[[bytes], Event]]] = {
-    ("inventory", "RESERVE"): _older(_OneProduct, _reserve),
-    ("inventory", "RELEASE"): _older(_OneProductReleased, _release),
-    ("orders", "INVENTORY_RESERVED"): _older(_OneProduct, _reserved),
-    ("orders", "INVENTORY_RESERVE_FAILED"): _older(_OneProductRefused, _refused),
+    (INVENTORY, "RESERVE"): _older(_OneProduct, _reserve),
+    (INVENTORY, "RELEASE"): _older(_OneProductReleased, _release),
+    (ORDERS, StockReserved.type): _older(_OneProduct, _reserved),
+    (ORDERS, StockUnavailable.type): _older(_OneProductRefused, _refused),
 }
 # Queues whose older messages have no envelope: the whole body is the data.
-BARE: Final = {"STOCK_RESERVED": OrderConfirmed}
+BARE: Final = {STOCK_RESERVED: OrderConfirmed}
 
 _DECODERS: Final[dict[tuple[str, str], Callable[[bytes], Event]]] = {
     (queue, event.type): msgspec.json.Decoder(event).decode
@@ -112,7 +116,7 @@ def encode(event: Event) -> bytes:
 def decode(queue: str, body: bytes) -> Event:
     """The event that a message on `queue` carries. Raises InvalidMessage with what is wrong with it."""
     try:
-        return _decode(queue, body)
+        return _decode(queue, body.removeprefix(codecs.BOM_UTF8))
     except msgspec.DecodeError as error:  # ValidationError is one of these
         raise InvalidMessage(str(error)) from error
     except UnicodeDecodeError as error:

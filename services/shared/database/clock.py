@@ -1,7 +1,8 @@
-"""The database's clock: one time for all replicas, whatever the clocks of their machines say."""
+"""The database's clock: one time for all replicas, whatever the clocks of their machines say or do."""
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,29 +15,31 @@ log = logging.getLogger(__name__)
 
 
 class Clock:
-    """Local time corrected by the offset to the database, which is measured now and then."""
+    """The database's time when it was last asked, and what has passed since. No step of a clock shows."""
 
     def __init__(self, client: AsyncMongoClient[dict[str, Any]]) -> None:
         self._client = client
-        self._offset = timedelta()
+        self._zero = datetime.now(UTC) - timedelta(seconds=time.monotonic())
 
     def now(self) -> datetime:
         """UTC, in milliseconds: what a BSON date can hold."""
-        now = datetime.now(UTC) + self._offset
+        now = self._zero + timedelta(seconds=time.monotonic())
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     async def sync(self) -> None:
-        """Measures the offset by the quickest of a few round trips; half of that one is the error."""
-        quickest, offset = min([await self._measure() for _ in range(SAMPLES)])
-        # Less than the error is noise: most machines keep the time.
-        self._offset = offset if abs(offset) > quickest / 2 else timedelta()
+        """Asks the database; the quickest of a few round trips is the nearest. Raises PyMongoError."""
+        took, zero = min([await self._measure() for _ in range(SAMPLES)])
+        # Less than half of the round trip is noise.
+        if abs(zero - self._zero) > took / 2:
+            self._zero = zero
 
-    async def _measure(self) -> tuple[timedelta, timedelta]:
-        """How long the round trip took, and the offset that it showed."""
-        before = datetime.now(UTC)
+    async def _measure(self) -> tuple[timedelta, datetime]:
+        """How long the round trip took, and when by the database's clock the monotonic one was at zero."""
+        before = time.monotonic()
         hello = await self._client.admin.command("hello")
-        took = datetime.now(UTC) - before
-        return took, hello["localTime"].replace(tzinfo=UTC) - (before + took / 2)
+        took = timedelta(seconds=time.monotonic() - before)
+        there: datetime = hello["localTime"].replace(tzinfo=UTC)
+        return took, there - timedelta(seconds=before) - took / 2
 
     async def run(self) -> None:
         while True:
@@ -44,4 +47,4 @@ class Clock:
             try:
                 await self.sync()
             except PyMongoError as error:
-                log.warning("the clock keeps its offset of %s: %s", self._offset, error)
+                log.warning("the clock goes on without the database: %s", error)

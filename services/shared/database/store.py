@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 from bson.codec_options import CodecOptions
-from pymongo import AsyncMongoClient, IndexModel, InsertOne, ReplaceOne
+from pymongo import AsyncMongoClient, IndexModel, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -19,10 +19,10 @@ from pymongo.write_concern import WriteConcern
 from services.shared.contract.decisions import Aggregate, AnyAggregate, Ref
 
 Document: TypeAlias = dict[str, Any]
-# Acknowledged means: on the disks of a majority.
-WRITE_CONCERN: Final = WriteConcern(w="majority", j=True)
-SNAPSHOT: Final = ReadConcern("snapshot")
 TIMEOUT_MS: Final = 5000
+# Acknowledged means: on the disks of a majority.
+WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=TIMEOUT_MS)
+SNAPSHOT: Final = ReadConcern("snapshot")
 # What a service answers 503: a later attempt may go through.
 UNAVAILABLE: Final = (ConnectionFailure,)
 
@@ -34,8 +34,8 @@ def connect(url: str) -> AsyncMongoClient[Document]:
         tz_aware=True,
         serverSelectionTimeoutMS=TIMEOUT_MS,
         connectTimeoutMS=TIMEOUT_MS,
-        # Writes wait for the majority; a primary that lost it must not hold us for ever.
-        socketTimeoutMS=4 * TIMEOUT_MS,
+        # Writes wait for the majority no longer than `wtimeout`; a server that stands still must not hold us.
+        socketTimeoutMS=2 * TIMEOUT_MS,
         appname="sagashop",
     )
 
@@ -81,25 +81,42 @@ class Store:
     async def load(
         self, refs: Iterable[Ref], session: AsyncClientSession | None = None
     ) -> dict[Ref, Aggregate | None]:
-        """Each ref's aggregate, or None where there is none: one query a collection."""
+        """Each ref's aggregate, or None where there is none: one query per collection."""
         wanted: defaultdict[type[Aggregate], list[str]] = defaultdict(list)
         found: dict[Ref, Aggregate | None] = {}
         for ref in refs:
             wanted[ref.kind].append(ref.id)
             found[ref] = None
         for kind, ids in wanted.items():
-            async for document in self.collection(kind).find({"_id": {"$in": ids}}, session=session):
+            # One batch, however many: a second trip for the rest would cost as much as the first.
+            cursor = self.collection(kind).find(
+                {"_id": {"$in": ids}}, session=session, batch_size=len(ids) + 1
+            )
+            for document in await cursor.to_list():
                 found[Ref(kind, document["_id"])] = from_document(kind, document)
         return found
 
     async def write(
         self, changed: Iterable[tuple[Aggregate, bool]], session: AsyncClientSession | None
     ) -> None:
-        """Inserts the aggregates marked new and replaces the others, one command a collection."""
-        operations: defaultdict[str, list[InsertOne[Document] | ReplaceOne[Document]]] = defaultdict(list)
-        for aggregate, is_new in changed:
+        """Inserts the aggregates marked new and replaces the others, one command per collection and kind.
+
+        In one order for all writers: two batches with the same documents never abort each other in turn.
+        """
+        inserts: defaultdict[str, list[Document]] = defaultdict(list)
+        replaces: defaultdict[str, list[ReplaceOne[Document]]] = defaultdict(list)
+        for aggregate, is_new in sorted(changed, key=_order_of_writing):
             document = to_document(aggregate)
-            operation = InsertOne(document) if is_new else ReplaceOne({"_id": aggregate.id}, document)
-            operations[aggregate.collection].append(operation)
-        for name, batch in operations.items():
-            await self.database[name].bulk_write(batch, ordered=False, session=session)
+            if is_new:
+                inserts[aggregate.collection].append(document)
+            else:
+                replaces[aggregate.collection].append(ReplaceOne({"_id": aggregate.id}, document))
+        for name, replaced in replaces.items():
+            await self.database[name].bulk_write(replaced, session=session)
+        for name, inserted in inserts.items():
+            await self.database[name].insert_many(inserted, session=session)
+
+
+def _order_of_writing(change: tuple[Aggregate, bool]) -> tuple[str, str]:
+    aggregate, _ = change
+    return aggregate.collection, aggregate.id

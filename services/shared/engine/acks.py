@@ -6,7 +6,7 @@ must never name a tag that is settled already: the broker closes the channel ove
 
 from typing import Final, NamedTuple
 
-# So many done behind an open one are acknowledged one by one, lest the prefetch window fills up.
+# So many done behind an open one are acknowledged one by one, so that the prefetch window does not fill up.
 STRAGGLERS: Final = 32
 
 
@@ -18,7 +18,9 @@ class Ack(NamedTuple):
 class AckWindow:
     """The unacknowledged deliveries of one channel, in the order of their tags."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefetch: int) -> None:
+        # Of a small window a few stragglers are a large part.
+        self._stragglers = min(STRAGGLERS, prefetch // 4 or 1)
         # In the order of delivery, which is the order of tags.
         self._done: dict[int, bool] = {}
         self._done_count = 0
@@ -44,7 +46,7 @@ class AckWindow:
             self._done_count -= 1
         if last is not None:
             acks.append(Ack(last, multiple=True))
-        if self._done_count >= STRAGGLERS:
+        if self._done_count >= self._stragglers:
             stragglers = [tag for tag, done in self._done.items() if done]
             for tag in stragglers:
                 del self._done[tag]

@@ -1,213 +1,325 @@
-"""The connection to RabbitMQ: publishing with confirms, consuming, and coming back after it went away.
+"""The connections to RabbitMQ: one for publishing, one for consuming, each made again whenever it is lost.
 
-Each connection is a generation of its own: channels, delivery tags and outstanding confirms die with it.
-What was not confirmed stays in the outbox, what was not acknowledged is delivered again.
+Two, since the broker stops reading from a connection that publishes while it has too little memory or disk:
+acknowledgements on another connection still go through, and end that shortage. Each connection is a
+generation of its own: channels, delivery tags and outstanding confirms die with it. What was not confirmed
+stays in the outbox, what was not acknowledged is delivered again.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, cast
 
 import aio_pika
+from aio_pika.abc import AbstractConnection
 from aiormq import Channel
-from aiormq.exceptions import AMQPError, DeliveryError
+from aiormq.abc import ChannelFrame
+from aiormq.exceptions import AMQPError
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+from yarl import URL
 
-from services.shared import telemetry
-from services.shared.contract import topology
 from services.shared.contract.decisions import Decision, Message
 from services.shared.contract.events import EXCHANGE, SCHEMA_VERSION, Event
 from services.shared.database.clock import Clock
-from services.shared.engine.confirms import Outgoing, publish_all
+from services.shared.engine import declaring, frames, lenient
+from services.shared.engine.confirms import ConfirmedChannel, Outcome, Outgoing, Sent
+from services.shared.engine.deliveries import SCHEMA_VERSION as SCHEMA_VERSION_HEADER
 from services.shared.engine.deliveries import TRACEPARENT, Consumer
-from services.shared.engine.outbox import Entry
+from services.shared.engine.rows import OutboxEvent
+from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
 
-CONNECT_TIMEOUT: Final = 10.0
+# A broker may stand still for a while without losing its connections; after three heartbeats it is gone.
+HEARTBEAT_SECONDS: Final = 20
+CONNECT_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 REDECLARE_SECONDS: Final = 30.0
-DRAIN_SECONDS: Final = 15.0
-GONE: Final = (AMQPError, OSError, TimeoutError, asyncio.CancelledError, RuntimeError)
+DRAIN_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 2.0
+# Work that waits, and of which nothing has moved for so long, is not done here any more.
+STUCK_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 Submit = Callable[[Message], "asyncio.Future[Decision]"]
 
 
-class Broker:
-    """Keeps a service connected. `publish` and `copy` wait while it is not."""
+class Link(ABC):
+    """A connection that is made again whenever it is lost."""
 
-    def __init__(  # an engine has parts
+    def __init__(self, url: str, name: str) -> None:
+        self._url = URL(url)
+        if "heartbeat" not in self._url.query:
+            self._url = self._url.update_query(heartbeat=HEARTBEAT_SECONDS)
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        # Set while the connection is good, and never before its set-up is complete.
+        self._up = asyncio.Event()
+        # Since when it is up, or down (monotonic seconds).
+        self.since = time.monotonic()
+        self.connected_once = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._up.is_set()
+
+    async def wait_connected(self) -> None:
+        await self._up.wait()
+
+    async def run(self) -> None:
+        """Connects and serves, again and again."""
+        failures = 0
+        while True:
+            lost = asyncio.Event()
+            try:
+                await self._connect(lost)
+                failures = 0
+                await self._serve(lost)
+                log.warning("%s: the connection or a channel of it is gone", self._name)
+            except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+                log.warning("%s: the broker is unavailable: %s: %s", self._name, type(error).__name__, error)
+            except asyncio.CancelledError:
+                # The client library cancels what waits for a connection that it gives up.
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                log.warning("%s: the client library gave the connection up", self._name)
+            finally:
+                self._mark(up=False)
+                await self.close()
+            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
+            failures += 1
+
+    async def close(self) -> None:
+        """Closes the connection; a broker that does not answer is not waited for."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            closing = asyncio.ensure_future(connection.close())
+            closing.add_done_callback(_retrieved)
+            await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+
+    async def _connect(self, lost: asyncio.Event) -> None:
+        connection = self._connection = await aio_pika.connect(
+            str(self._url),
+            timeout=CONNECT_SECONDS,
+            client_properties={"connection_name": f"sagashop {self._name}"},
+        )
+
+        def on_lost(*_: object) -> None:
+            self._mark(up=False)
+            lost.set()
+
+        connection.close_callbacks.add(on_lost)
+        await self._set_up(connection, on_lost)
+        if not lost.is_set():
+            self._mark(up=True)
+
+    def _mark(self, *, up: bool) -> None:
+        if up != self.connected:
+            self.since = time.monotonic()
+        if up:
+            self._up.set()
+            self.connected_once.set()
+        else:
+            self._up.clear()
+
+    @abstractmethod
+    async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
+        """Opens the channels; `on_lost` is to be called when one of them is gone."""
+
+    async def _serve(self, lost: asyncio.Event) -> None:
+        await lost.wait()
+
+
+async def _channel(
+    connection: AbstractConnection, on_lost: Callable[..., None], *, confirms: bool
+) -> Channel:
+    channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await channel.initialize(timeout=CONNECT_SECONDS)
+    # Publishing in batches and multiple acknowledgements are one layer below.
+    underlay = cast("Channel", await channel.get_underlay_channel())
+    underlay.closing.add_done_callback(on_lost)
+    return underlay
+
+
+class Publishing(Link):
+    """Publishes events, and copies of deliveries to retry queues and dead letters."""
+
+    def __init__(
+        self, url: str, service: str, clock: Clock, *, on_declared: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(url, f"{service}, publishing")
+        self._clock, self._on_declared = clock, on_declared
+        self._events: ConfirmedChannel[OutboxEvent] | None = None
+        self._copies: ConfirmedChannel[asyncio.Future[Outcome]] | None = None
+
+    async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
+        declaring_channel = await _channel(connection, on_lost, confirms=False)
+        await until_closed(declaring_channel, declaring.declare_exchange(declaring_channel))
+        self._events = ConfirmedChannel(await _channel(connection, on_lost, confirms=True))
+        self._copies = ConfirmedChannel(await _channel(connection, on_lost, confirms=True))
+
+    async def _serve(self, lost: asyncio.Event) -> None:
+        log.info("connected for publishing")
+        await self._on_declared()
+        await super()._serve(lost)
+
+    async def send(self, events: Sequence[OutboxEvent], sent: Sent[OutboxEvent]) -> None:
+        """Puts events on the wire. `sent` is called once with what became of each."""
+        channel = self._events
+        if channel is None or channel.is_closed:
+            for event in events:
+                sent(event, Outcome.LOST)
+            return
+        now = self._clock.now()
+        outgoing: list[Outgoing[OutboxEvent]] = []
+        for event in events:
+            try:
+                outgoing.append(Outgoing(event, event.id, _frames(channel, event, now)))
+            except (ValueError, TypeError, OverflowError):
+                log.exception("%s cannot be encoded and is set aside", event.id)
+                sent(event, Outcome.UNSENDABLE)
+        await channel.send(outgoing, sent)
+
+    async def copy(self, exchange: str, key: str, body: bytes, properties: Basic.Properties) -> None:
+        """Publishes and awaits the confirm. Raises ConnectionError when there is none."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self.wait_connected()
+        except TimeoutError as error:
+            raise ConnectionError("the broker is unavailable") from error
+        channel = self._copies
+        if channel is None or channel.is_closed:
+            raise ConnectionError("the connection was lost")
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        message = Outgoing(
+            outcome, str(properties.message_id), _copy_frames(channel, exchange, key, body, properties)
+        )
+        await channel.send([message], _resolve)
+        result = await outcome
+        if result is not Outcome.CONFIRMED:
+            raise ConnectionError(result)
+
+
+def _resolve(future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+    if not future.done():
+        future.set_result(outcome)
+
+
+class Consuming(Link):
+    """Consumes the service's queues, and declares them again now and then."""
+
+    def __init__(
         self,
         url: str,
         service: str,
         clock: Clock,
         *,
         subscriptions: Mapping[str, Iterable[type[Event]]],
+        submit: Mapping[str, Submit],
+        copier: Publishing,
         prefetch: int,
     ) -> None:
-        self._url, self._service, self._clock = url, service, clock
-        self._subscriptions, self._prefetch = subscriptions, prefetch
-        self._submit: Mapping[str, Submit] = {}
-        self._publishing: Channel | None = None
-        self._connected = asyncio.Event()
-        self._consumers: list[Consumer] = []
-        self._connection: aio_pika.abc.AbstractConnection | None = None
-        self.consumed_once = asyncio.Event()
+        super().__init__(url, f"{service}, consuming")
+        self._service, self._clock, self._copier = service, clock, copier
+        self._subscriptions, self._submit, self._prefetch = subscriptions, submit, prefetch
+        self._declaring: Channel | None = None
+        self._consumers: dict[str, Consumer] = {}
+        # Queues of which messages wait that are not delivered.
+        self._untouched: set[str] = set()
+
+    async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
+        self._consumers, self._untouched = {}, set()
+        self._declaring = await _channel(connection, on_lost, confirms=False)
+        await self._declare()
+        for queue in self._subscriptions:
+            channel = await _channel(connection, on_lost, confirms=False)
+            # A consumer without a queue is no consumer.
+            channel.on_consumer_cancel_callbacks.add(on_lost)
+            consumer = Consumer(
+                self._service,
+                queue,
+                channel,
+                self._submit[queue],
+                self._copier,
+                self._clock,
+                prefetch=self._prefetch,
+            )
+            self._consumers[queue] = consumer
+            await consumer.start()
+
+    async def _serve(self, lost: asyncio.Event) -> None:
+        log.info("connected, consuming %s", ", ".join(self._subscriptions))
+        while not lost.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(lost.wait(), REDECLARE_SECONDS)
+            if not lost.is_set():
+                # One binding of two may have been deleted: publishing does not notice.
+                waiting = await self._declare()
+                self._untouched = {queue for queue, count in waiting.items() if self._stands(queue, count)}
+
+    async def _declare(self) -> dict[str, int]:
+        channel = self._declaring
+        assert channel is not None  # noqa: S101  # it is opened first
+        return await until_closed(
+            channel, declaring.declare(channel, self._service, self._subscriptions), 2 * PATIENCE_SECONDS
+        )
+
+    def _stands(self, queue: str, waiting: int) -> bool:
+        consumer = self._consumers[queue]
+        return (waiting > 0 or consumer.has_work) and time.monotonic() - consumer.progressed > STUCK_SECONDS
 
     @property
-    def connected(self) -> bool:
-        return self._connected.is_set()
-
-    async def run(self, submit: Mapping[str, Submit]) -> None:
-        """Connects, consumes each queue into its `submit`, and again whenever the connection is lost."""
-        self._submit = submit
-        failures = 0
-        while True:
-            try:
-                await self._serve_one_connection()
-                failures = 0
-            except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
-                log.warning("the broker is away: %s: %s", type(error).__name__, error)
-            if self.consumed_once.is_set() and self._connected.is_set():
-                failures = 0
-            self._disconnected()
-            await asyncio.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
-            failures += 1
+    def stuck(self) -> set[str]:
+        """Queues whose messages wait, and have done so for a minute, though the connection is good."""
+        held = {queue for queue in self._consumers if self._stands(queue, 0)}
+        return held | self._untouched if self.connected else set()
 
     async def drain(self) -> None:
         """Takes no more deliveries; those at hand are finished."""
-        stops = [consumer.stop(DRAIN_SECONDS) for consumer in self._consumers]
+        consumers, self._consumers = self._consumers, {}
+        stops = [consumer.stop(DRAIN_SECONDS) for consumer in consumers.values()]
         for result in await asyncio.gather(*stops, return_exceptions=True):
             if isinstance(result, BaseException):
                 log.warning("while draining: %r", result)
-        self._consumers = []
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-
-    # --- one connection ---------------------------------------------------------------------------------
-
-    async def _serve_one_connection(self) -> None:
-        connection = await aio_pika.connect(
-            self._url,
-            timeout=CONNECT_TIMEOUT,
-            client_properties={"connection_name": f"sagashop {self._service}"},
-        )
-        async with connection:
-            self._connection = connection
-            lost = asyncio.Event()
-
-            def on_lost(*_: object) -> None:
-                lost.set()
-
-            connection.close_callbacks.add(on_lost)
-            declaring = await self._channel(connection, confirms=False)
-            await topology.declare(declaring, self._service, self._subscriptions)
-            self._publishing = await self._channel(connection, confirms=True)
-            self._connected.set()
-            for queue in self._subscriptions:
-                channel = await self._channel(connection, confirms=False)
-                # A consumer without a queue, or a channel that the broker closed, is no consumer.
-                channel.on_consumer_cancel_callbacks.add(on_lost)
-                channel.closing.add_done_callback(on_lost)
-                consumer = Consumer(self._service, queue, channel, self._submit[queue], self, self._clock)
-                await consumer.start(self._prefetch)
-                self._consumers.append(consumer)
-            self._publishing.closing.add_done_callback(on_lost)
-            telemetry.BROKER_UP.set(1)
-            self.consumed_once.set()
-            log.info("connected, consuming %s", ", ".join(self._subscriptions) or "nothing")
-            while not lost.is_set():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), REDECLARE_SECONDS)
-                if not lost.is_set():
-                    # One binding of two may have been deleted: publishing does not notice.
-                    await topology.declare(declaring, self._service, self._subscriptions)
-            log.warning("the connection or a channel of it is gone")
-
-    async def _channel(self, connection: aio_pika.abc.AbstractConnection, *, confirms: bool) -> Channel:
-        channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-        await channel.initialize(timeout=CONNECT_TIMEOUT)
-        # Batches of publishes and multiple acknowledgements are to be had one layer below.
-        return cast("Channel", await channel.get_underlay_channel())
-
-    def _disconnected(self) -> None:
-        self._connected.clear()
-        self._publishing = None
-        self._consumers = []
-        telemetry.BROKER_UP.set(0)
-
-    # --- publishing -------------------------------------------------------------------------------------
-
-    async def publish(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Publishes all at once and returns those that were confirmed and had a queue to go to."""
-        channel = await self._ready()
-        now = self._clock.now()
-        outgoing = (Outgoing(e.type, e.body.encode(), _properties(e, now)) for e in entries)
-        results = await publish_all(channel, EXCHANGE, outgoing, topology.PATIENCE)
-        confirmed: list[Entry] = []
-        lost: BaseException | None = None
-        for entry, result in zip(entries, results, strict=True):
-            if result is None:
-                telemetry.PUBLISHED.labels(entry.type).inc()
-                confirmed.append(entry)
-            elif isinstance(result, DeliveryError):
-                telemetry.PUBLISH_FAILURES.labels(entry.type, "no queue").inc()
-                log.error(
-                    "%s has no queue to go to and stays in the outbox: is its consumer's binding there?",
-                    entry.type,
-                    extra={"correlation_id": entry.subject, "event_id": entry.id},
-                )
-            else:
-                telemetry.PUBLISH_FAILURES.labels(entry.type, "connection lost").inc()
-                lost = result
-        if lost is not None and not confirmed:
-            raise ConnectionError(f"{type(lost).__name__}: {lost}") from lost
-        return confirmed
-
-    async def copy(self, exchange: str, key: str, body: bytes, properties: Basic.Properties) -> None:
-        channel = await self._ready()
-        try:
-            await self._send(channel, exchange, key, body, properties)
-        except DeliveryError as error:
-            raise ConnectionError(f"{key} does not take it: {error}") from error
-        except GONE as error:
-            raise ConnectionError(str(error)) from error
-
-    async def _ready(self) -> Channel:
-        while self._publishing is None or self._publishing.is_closed:
-            await self._connected.wait()
-            if self._publishing is None or self._publishing.is_closed:
-                await asyncio.sleep(RECONNECT_SECONDS[0])
-        return self._publishing
-
-    async def _send(
-        self, channel: Channel, exchange: str, key: str, body: bytes, properties: Basic.Properties
-    ) -> None:
-        await channel.basic_publish(
-            body,
-            exchange=exchange,
-            routing_key=key,
-            properties=properties,
-            mandatory=True,
-            timeout=topology.PATIENCE,
-            wait=False,
-        )
 
 
-def _properties(entry: Entry, now: datetime) -> Basic.Properties:
-    headers: dict[str, Any] = {"x-schema-version": SCHEMA_VERSION}
-    if entry.traceparent:
-        headers[TRACEPARENT] = entry.traceparent
-    return Basic.Properties(
-        content_type="application/json",
-        delivery_mode=2,
-        message_id=entry.id,
-        correlation_id=entry.subject,
-        message_type=entry.type,
+def _frames(channel: ConfirmedChannel[OutboxEvent], event: OutboxEvent, now: datetime) -> bytes:
+    headers: dict[str, str | int] = {SCHEMA_VERSION_HEADER: SCHEMA_VERSION}
+    if event.traceparent:
+        headers[TRACEPARENT] = event.traceparent
+    return frames.publish(
+        channel.number,
+        EXCHANGE,
+        event.type,
+        event.body.encode(),
+        message_id=event.id,
+        correlation_id=event.subject,
         timestamp=now,
         headers=headers,
+        largest=channel.largest_body,
     )
+
+
+def _copy_frames(
+    channel: ConfirmedChannel[Any], exchange: str, key: str, body: bytes, properties: Basic.Properties
+) -> bytes:
+    most = channel.largest_body
+    content = [ContentBody(body[at : at + most]) for at in range(0, len(body), most)]
+    publish = Basic.Publish(exchange=exchange, routing_key=key, mandatory=True)
+    header = ContentHeader(properties=properties, body_size=len(body))
+    frame = ChannelFrame.marshall(channel_number=channel.number, frames=[publish, header, *content])
+    return frame.payload
+
+
+def _retrieved(task: "asyncio.Future[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.debug("while closing: %s", error)
+
+
+lenient.install()

@@ -1,74 +1,133 @@
 """Publishing many messages at once, each with its own confirm.
 
-`basic_publish` takes a lock, a timer and a task for every message, which costs as much again as publishing.
-Here all go through the writer in one pass, and one wait is for all confirms. The channel's own bookkeeping
-is used, so that confirms, returned messages and a lost connection reach each message as ever.
+All messages of a batch go out in one write, and nothing is waited for: what became of each is told as the
+broker says it. The channel's own bookkeeping of confirms and returns is used, one object per message standing
+where the client library puts a future; a channel that closes tells what was still open that it is lost.
 """
 
 import asyncio
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from aiormq import Channel
-from aiormq.abc import ChannelFrame
-from pamqp.body import ContentBody
-from pamqp.commands import Basic
-from pamqp.header import ContentHeader
+from aiormq.exceptions import PublishError
+
+from services.shared.engine.writing import write
+
+Item = TypeVar("Item")
 
 
-class Outgoing(NamedTuple):
-    routing_key: str
-    body: bytes
-    # With a message id: by it the broker's returns are told apart.
-    properties: Basic.Properties
+class Outcome(StrEnum):
+    CONFIRMED = "confirmed"
+    RETURNED = "it has no queue to go to: is its consumer's binding there?"
+    REFUSED = "its queue does not take it"
+    LOST = "connection lost"
+    UNSENDABLE = "it cannot be encoded"
+
+    @property
+    def is_refusal(self) -> bool:
+        """Trying again at once is of no use."""
+        return self in {Outcome.RETURNED, Outcome.REFUSED, Outcome.UNSENDABLE}
 
 
-async def publish_all(
-    channel: Channel, exchange: str, messages: Iterable[Outgoing], patience: float
-) -> list[BaseException | None]:
-    """What became of each message: None where it was confirmed, otherwise why it was not.
-
-    `patience` is in seconds; a message without an answer until then has a TimeoutError.
-    """
-    confirmations: list[asyncio.Future[object]] = []
-    async with channel.lock:
-        for message in messages:
-            confirmations.append(_register(channel, str(message.properties.message_id)))
-            await channel.write_queue.put(_frames(channel, exchange, message))
-    if confirmations:
-        await asyncio.wait(confirmations, timeout=patience)
-    return [_outcome(confirmation) for confirmation in confirmations]
+Sent = Callable[[Item, Outcome], None]
 
 
-def _register(channel: Channel, message_id: str) -> "asyncio.Future[object]":
-    channel.delivery_tag += 1
-    tag = channel.delivery_tag
-    confirmation: asyncio.Future[object] = channel.create_future()
-    channel.confirmations[tag] = confirmation
-    channel.message_id_delivery_tag[message_id] = tag
-
-    def forget(_: "asyncio.Future[object]") -> None:
-        if channel.message_id_delivery_tag.get(message_id) == tag:
-            del channel.message_id_delivery_tag[message_id]
-
-    confirmation.add_done_callback(forget)
-    return confirmation
+class Outgoing(NamedTuple, Generic[Item]):
+    item: Item
+    message_id: str
+    # All frames of the message.
+    frames: bytes
 
 
-def _frames(channel: Channel, exchange: str, message: Outgoing) -> ChannelFrame:
-    publish = Basic.Publish(exchange=exchange, routing_key=message.routing_key, mandatory=True)
-    header = ContentHeader(properties=message.properties, body_size=len(message.body))
-    most = channel.max_content_size
-    parts = (message.body[start : start + most] for start in range(0, len(message.body), most))
-    return ChannelFrame.marshall(
-        channel_number=channel.number, frames=[publish, header, *(ContentBody(part) for part in parts)]
-    )
+class ConfirmedChannel(Generic[Item]):
+    """A channel in confirm mode. A message is on it once at a time: returns name nothing but its id."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._open: dict[int, _Confirmation[Item]] = {}
+        self._writing = asyncio.Lock()
+        channel.closing.add_done_callback(self._on_closed)
+
+    @property
+    def number(self) -> int:
+        return self._channel.number
+
+    @property
+    def largest_body(self) -> int:
+        """How many bytes of a body go into one frame."""
+        return self._channel.max_content_size
+
+    @property
+    def is_closed(self) -> bool:
+        return self._channel.is_closed
+
+    async def send(self, messages: Iterable[Outgoing[Item]], sent: Sent[Item]) -> None:
+        """Puts all on the wire. `sent` is called once for each, when its outcome is known."""
+        async with self._writing:
+            frames = bytearray()
+            for message in messages:
+                self._expect(message, sent)
+                frames += message.frames
+            if self._channel.is_closed:
+                self._lose_all()
+                return
+            try:
+                await write(self._channel, bytes(frames))
+            except ConnectionError:
+                self._lose_all()
+
+    def _expect(self, message: Outgoing[Item], sent: Sent[Item]) -> None:
+        channel = self._channel
+        channel.delivery_tag += 1
+        confirmation = _Confirmation(self._open, channel, message, channel.delivery_tag, sent)
+        self._open[channel.delivery_tag] = confirmation
+        # It is asked and told what a future is.
+        channel.confirmations[channel.delivery_tag] = cast("asyncio.Future[object]", confirmation)
+        channel.message_id_delivery_tag[message.message_id] = channel.delivery_tag
+
+    def _on_closed(self, _: object) -> None:
+        self._lose_all()
+
+    def _lose_all(self) -> None:
+        for confirmation in list(self._open.values()):
+            confirmation.settle(Outcome.LOST)
 
 
-def _outcome(confirmation: "asyncio.Future[object]") -> BaseException | None:
-    if not confirmation.done():
-        confirmation.cancel()
-        return TimeoutError("the broker neither confirmed nor refused it")
-    if confirmation.cancelled():
-        return ConnectionError("the channel closed")
-    return confirmation.exception()
+class _Confirmation(Generic[Item]):
+    """Stands for a future in the channel's `confirmations`."""
+
+    __slots__ = ("_channel", "_message", "_open", "_sent", "_tag")
+
+    def __init__(
+        self,
+        open_: "dict[int, _Confirmation[Item]]",
+        channel: Channel,
+        message: Outgoing[Item],
+        tag: int,
+        sent: Sent[Item],
+    ) -> None:
+        self._open, self._channel, self._message, self._tag, self._sent = open_, channel, message, tag, sent
+
+    def settle(self, outcome: Outcome) -> None:
+        if self._open.pop(self._tag, None) is None:
+            return
+        ids = self._channel.message_id_delivery_tag
+        if ids.get(self._message.message_id) == self._tag:
+            del ids[self._message.message_id]
+        self._sent(self._message.item, outcome)
+
+    # --- as aiormq asks a future ------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        return self._tag not in self._open
+
+    def cancelled(self) -> bool:
+        return self.done()
+
+    def set_result(self, _: object) -> None:
+        self.settle(Outcome.CONFIRMED)
+
+    def set_exception(self, error: BaseException) -> None:
+        self.settle(Outcome.RETURNED if isinstance(error, PublishError) else Outcome.REFUSED)

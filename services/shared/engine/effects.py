@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 from pymongo import InsertOne, ReplaceOne
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 
 from services.shared.contract.decisions import Aggregate, Decision, Message, Ref
 from services.shared.database.store import Store, to_document
-from services.shared.engine.commit import BACKOFF_SECONDS, DUPLICATE_KEY
+from services.shared.engine.batching import Batching, Pace
+from services.shared.engine.commit import BACKOFF_SECONDS
+from services.shared.engine.faults import DUPLICATE_KEY, Fault, fault_of
 
 CONCURRENCY: Final = 256
 log = logging.getLogger(__name__)
@@ -49,12 +51,10 @@ class EffectStage:
         store: Store,
         effects: Effects,
         submit: Callable[[Message], asyncio.Future[Decision]],
-        *,
-        max_batch: int,
-        linger_seconds: float,
+        batching: Batching,
     ) -> None:
         self._store, self._effects, self._commit = store, effects, submit
-        self._max_batch, self._linger = max_batch, linger_seconds
+        self._max_batch, self._pace = batching.max_batch, Pace(batching)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,31 +65,50 @@ class EffectStage:
         return future
 
     async def run(self) -> None:
+        """Stores the intents of what is submitted, batch after batch, and performs them beside that."""
         while True:
-            batch = [await self._queue.get()]
-            if self._max_batch > 1 and self._queue.empty():
-                await asyncio.sleep(self._linger)
-            while len(batch) < self._max_batch and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            for waiting, intent in await self._store_intents(batch):
+            for waiting, intent in await self._store_intents(await self._collect()):
                 task = asyncio.create_task(self._perform(waiting, intent))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
+    async def _collect(self) -> list[_Waiting]:
+        batch = [await self._queue.get()]
+        await self._pace.linger(1 + self._queue.qsize())
+        while len(batch) < self._max_batch and not self._queue.empty():
+            batch.append(self._queue.get_nowait())
+        self._pace.took(len(batch))
+        return batch
+
     async def _store_intents(self, batch: Sequence[_Waiting]) -> list[tuple[_Waiting, Aggregate | None]]:
-        """Loads, intends, stores: one query and one write a batch, again for those whom another overtook."""
+        """Loads, intends, stores: one query and one write per batch, again for those whom another overtook.
+
+        What cannot be loaded or stored fails its own message alone, found by halving the batch.
+        """
         ready: list[tuple[_Waiting, Aggregate | None]] = []
         failures = 0
         while batch:
             try:
-                decided, batch = await self._store_once(batch)
-                ready += decided
-            except PyMongoError as error:
+                stored, batch = await self._store_once(batch)
+                ready += stored
+            except Exception as error:  # noqa: BLE001  # told apart here
+                if fault_of(error) is Fault.MESSAGE:
+                    return ready + await self._isolate(batch, error)
                 delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
                 failures += 1
                 log.warning("%d intents wait %.1f s for the database: %s", len(batch), delay, error)
                 await asyncio.sleep(delay)
         return ready
+
+    async def _isolate(
+        self, batch: Sequence[_Waiting], error: Exception
+    ) -> list[tuple[_Waiting, Aggregate | None]]:
+        if len(batch) == 1:
+            _fail(batch[0].future, error)
+            return []
+        middle = len(batch) // 2
+        first = await self._store_intents(batch[:middle])
+        return first + await self._store_intents(batch[middle:])
 
     async def _store_once(
         self, batch: Sequence[_Waiting]
@@ -129,13 +148,14 @@ class EffectStage:
             errors = (error.details or {}).get("writeErrors", [])
             if any(each["code"] != DUPLICATE_KEY for each in errors):
                 raise
-            return {ids[each["index"]] for each in errors}
-        replaces = sum(isinstance(operation, ReplaceOne) for operation in operations.values())
-        if result.matched_count == replaces:
-            return set()
-        # Which of the replacements missed is not told: look at them all again. Those that did not miss
-        # find their intent stored.
-        return {id_ for id_, operation in operations.items() if isinstance(operation, ReplaceOne)}
+            taken = {ids[each["index"]] for each in errors}
+            matched = (error.details or {}).get("nMatched", 0)
+        else:
+            taken, matched = set(), result.matched_count
+        replaced = {id_ for id_, operation in operations.items() if isinstance(operation, ReplaceOne)}
+        # Which of the replacements missed is not told: all are looked at again. Those that did not miss find
+        # their intent stored.
+        return taken if matched == len(replaced) else taken | replaced
 
     async def _perform(self, waiting: _Waiting, intent: Aggregate | None) -> None:
         message = waiting.message

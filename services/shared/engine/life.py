@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Annotated, Any, Final
@@ -10,32 +11,32 @@ from fastapi import Depends, FastAPI, Request
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
+from services.shared import telemetry
 from services.shared.cache import connect_redis
 from services.shared.contract import topology
 from services.shared.contract.decisions import Decision, Domain, Message
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store, connect
-from services.shared.engine.broker import Broker, Submit
-from services.shared.engine.commit import INBOX, Committer
+from services.shared.engine import edition
+from services.shared.engine.batching import Batching
+from services.shared.engine.broker import Consuming, Link, Publishing, Submit
+from services.shared.engine.commit import Committer
 from services.shared.engine.effects import Effects, EffectStage
 from services.shared.engine.hints import Hints
-from services.shared.engine.outbox import OUTBOX, REPLICAS, Outbox
+from services.shared.engine.leases import OUTBOX, Leases
+from services.shared.engine.outbox import Outbox
 from services.shared.health import Background, Readiness
 from services.shared.settings import EngineSettings
 
-INBOX_DAYS: Final = 14
-DRAIN_SECONDS: Final = 10.0
+DRAIN_SECONDS: Final = 5.0
+RETIRE_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 1.0
-ENGINE_INDEXES: Final[dict[str, Sequence[IndexModel]]] = {
-    # An id is handled once per queue: whoever commits second is turned away by this index.
-    INBOX: (
-        IndexModel("ids", unique=True),
-        IndexModel("at", expireAfterSeconds=INBOX_DAYS * 24 * 3600),
-    ),
-    OUTBOX: (IndexModel([("at", ASCENDING)]),),
-    REPLICAS: (),
-}
+# A connection to the broker that is made anew meanwhile does not make a replica unready.
+CUT_OFF_SECONDS: Final = 15.0
+STUCK_SECONDS: Final = 60.0
+# What is written at once, and looked for by the sweep: the rows that are due.
+ENGINE_INDEXES: Final[dict[str, Sequence[IndexModel]]] = {OUTBOX: (IndexModel([("due", ASCENDING)]),)}
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +49,7 @@ class Engine:
         domain: Domain,
         *,
         indexes: Mapping[str, Sequence[IndexModel]],
-        effects: Callable[[Store], Mapping[str, Effects]] = lambda _: {},
+        effects: Mapping[str, Effects] | None = None,
         observe: Callable[[Message, Decision], None] = lambda *_: None,
         auto_compensation: bool = True,
     ) -> None:
@@ -58,44 +59,60 @@ class Engine:
         self.clock = Clock(self._client)
         self.redis = connect_redis(settings.redis_url)
         self._indexes = {**ENGINE_INDEXES, **indexes}
-        subscriptions = (
-            topology.subscriptions(settings.service, auto_compensation=auto_compensation)
-            if settings.service in CONSUMES
-            else {}
+        batching = Batching(settings.commit_max_batch, settings.commit_linger_ms / 1000)
+        self._publishing = Publishing(
+            settings.amqp_url, settings.service, self.clock, on_declared=self._on_declared
         )
-        self.broker = Broker(
-            settings.amqp_url,
-            settings.service,
-            self.clock,
-            subscriptions=subscriptions,
-            prefetch=2 * settings.commit_max_batch,
-        )
-        self._outbox = Outbox(self.store, self.broker, self.clock)
-        batching = {
-            "max_batch": settings.commit_max_batch,
-            "linger_seconds": settings.commit_linger_ms / 1000,
-        }
+        self._outbox = Outbox(Leases(self.store), self._publishing, self.clock)
+        self._hints = Hints(self.redis)
         self._committer = Committer(
             self.store,
             domain,
             self._outbox,
-            Hints(self.redis),
+            self._hints,
             self.clock,
+            batching=batching,
             queue_size=settings.commit_queue_size,
             observe=observe,
-            **batching,  # type: ignore[arg-type]  # two of its keywords
         )
         self._stages = {
-            queue: EffectStage(self.store, effect, self._committer.submit, **batching)  # type: ignore[arg-type]
-            for queue, effect in effects(self.store).items()
+            queue: EffectStage(self.store, effect, self._committer.submit, batching)
+            for queue, effect in (effects or {}).items()
         }
-        self._submit: Mapping[str, Submit] = {
+        self._consuming = self._make_consuming(auto_compensation=auto_compensation)
+        self.background = Background()
+        telemetry.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
+
+    def _make_consuming(self, *, auto_compensation: bool) -> Consuming | None:
+        """None for a service that only publishes."""
+        service = self.settings.service
+        if service not in CONSUMES:
+            return None
+        subscriptions = topology.subscriptions(service, auto_compensation=auto_compensation)
+        submit: Mapping[str, Submit] = {
             queue: self._stages[queue].submit if queue in self._stages else self._committer.submit
             for queue in subscriptions
         }
-        self.background = Background()
+        return Consuming(
+            self.settings.amqp_url,
+            service,
+            self.clock,
+            subscriptions=subscriptions,
+            submit=submit,
+            copier=self._publishing,
+            prefetch=2 * self.settings.commit_max_batch,
+        )
+
+    @property
+    def _links(self) -> tuple[Link, ...]:
+        return (self._publishing,) if self._consuming is None else (self._publishing, self._consuming)
 
     async def execute(self, command: object, *, id_: str) -> Decision:
+        """What becomes of a command over HTTP, once committed.
+
+        Where it turns out to have been carried out already, as after a commit whose answer was lost, the
+        reply is its home as it is now. Raises what the decision raises, or Unavailable.
+        """
         return await self._committer.execute(command, id_=id_)
 
     # --- life -------------------------------------------------------------------------------------------
@@ -106,49 +123,82 @@ class Engine:
 
     async def stop(self) -> None:
         """Takes nothing more in, finishes what is at hand, and leaves nothing to wait for."""
-        await self.broker.drain()
-        with suppress(TimeoutError):  # what is left over, others sweep
+        if self._consuming is not None:
+            await self._consuming.drain()
+        with suppress(TimeoutError):  # what is left over, others publish
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._committer.drain()
                 await self._outbox.drain()
         await self.background.stop()
         try:
-            await self._outbox.retire()
-        except PyMongoError as error:
-            log.warning("others will notice by the heartbeat that this replica is gone: %s", error)
-        await self.broker.close()
+            async with asyncio.timeout(RETIRE_SECONDS):
+                await self._outbox.retire()
+        except (PyMongoError, TimeoutError) as error:
+            log.warning("others publish the rest when its lease has ended: %s", error)
+        for link in self._links:
+            await link.close()
         await self.redis.aclose()
         await self._client.close()
 
     async def readiness(self) -> Readiness:
-        if not self.broker.consumed_once.is_set():
-            return Readiness(ready=False, detail="not consuming yet")
+        """Not ready: without the database; cut off while others publish; or with work that nobody does."""
+        if not all(link.connected_once.is_set() for link in self._links):
+            return Readiness(ready=False, detail="not connected to the broker yet")
         try:
             await self._client.admin.command("ping")
+            cut_off = await self._is_cut_off()
         except PyMongoError as error:
-            return Readiness(ready=False, detail=f"the database is away: {type(error).__name__}")
-        # The outbox takes orders while the broker is away.
-        return Readiness(ready=True, detail="ok" if self.broker.connected else "degraded: the broker is away")
+            return Readiness(ready=False, detail=f"the database is unavailable: {type(error).__name__}")
+        if cut_off:
+            return Readiness(ready=False, detail="cut off from the broker, which others reach")
+        if stuck := self._stuck():
+            return Readiness(ready=False, detail=f"for a minute nothing has moved in {', '.join(stuck)}")
+        # The outbox takes orders while the broker is unavailable.
+        connected = all(link.connected for link in self._links)
+        return Readiness(ready=True, detail="ok" if connected else "degraded: the broker is unavailable")
+
+    async def _is_cut_off(self) -> bool:
+        down = [link for link in self._links if not link.connected]
+        if not any(time.monotonic() - link.since > CUT_OFF_SECONDS for link in down):
+            return False
+        return await self._outbox.taken_over()
+
+    def _stuck(self) -> list[str]:
+        stuck = sorted(self._consuming.stuck) if self._consuming is not None else []
+        if self._committer.has_work and time.monotonic() - self._committer.progressed > STUCK_SECONDS:
+            stuck.append("the committer")
+        if self._publishing.connected and self._outbox.waiting_seconds > STUCK_SECONDS:
+            stuck.append("the outbox")
+        return stuck
 
     async def _begin(self, background: Sequence[Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
+                await edition.check(self.store)
                 await self.store.prepare(self._indexes)
                 await self.clock.sync()
+                await edition.check_transaction_lifetime(self._client)
                 break
             except PyMongoError as error:
                 log.warning("waiting for the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
-        self.background.run(self.clock.run(), "clock")
-        self.background.run(self._committer.run(), "committer")
-        self.background.run(self._outbox.run_relay(), "relay")
-        self.background.run(self._outbox.run_clearing(), "clearing")
-        self.background.run(self._outbox.run_sweep(), "sweep")
+        run = self.background.run
+        run(self.clock.run(), "clock")
+        run(self._committer.run(), "committer")
+        run(self._hints.run(), "hints")
+        run(self._outbox.run_relay(), "relay")
+        run(self._outbox.run_clearing(), "clearing")
+        run(self._outbox.run_sweep(), "sweep")
         for queue, stage in self._stages.items():
-            self.background.run(stage.run(), f"effects of {queue}")
-        self.background.run(self.broker.run(self._submit), "broker")
+            run(stage.run(), f"effects of {queue}")
+        run(self._publishing.run(), "publishing")
+        if self._consuming is not None:
+            run(self._consuming.run(), "consuming")
         for number, work in enumerate(background):
-            self.background.run(work, f"background {number}")
+            run(work, f"background {number}")
+
+    async def _on_declared(self) -> None:
+        await self._outbox.wake()
 
 
 ReadinessCheck = Callable[[], Awaitable[Readiness]]

@@ -1,248 +1,302 @@
 """Transactional outbox: events are committed with what caused them, then published, then deleted.
 
-The collection is the truth. The replica that wrote a row publishes it from memory; rows that no living
-replica has in memory are claimed and published by whoever finds them. N replicas publish each event once.
+The collection is the truth. The replica that wrote a row publishes it from memory; what it has not published
+when its lease ends, any replica publishes (`leases.py`).
 """
 
 import asyncio
 import logging
-import uuid
+from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
 from services.shared import telemetry
-from services.shared.contract import wire
-from services.shared.contract.decisions import Decision, Message
+from services.shared.contract.decisions import Decision
 from services.shared.database.clock import Clock
-from services.shared.database.store import Document, Store
+from services.shared.engine import leases
+from services.shared.engine.batch import Undecided
+from services.shared.engine.confirms import Outcome, Sent
+from services.shared.engine.leases import Leases
+from services.shared.engine.rows import OutboxEvent, Row, events_of
 
-OUTBOX: Final = "outbox"
-REPLICAS: Final = "replicas"
-HEARTBEAT_SECONDS: Final = 1.0
-# A replica that has not been heard of for so long is taken for dead.
-DEAD_AFTER_SECONDS: Final = 6.0
 SWEEP_SECONDS: Final = 2.0
-# How many events may wait in memory; what is over stays for the sweep.
+# A replica whose own events wait so long for their confirms takes over nobody else's ...
+BEHIND_SECONDS: Final = 5.0
+# ... unless they are so old that nobody else seems to be there.
+ABANDONED: Final = timedelta(seconds=60)
+# Confirmed rows are deleted many at once, no later than this.
+CLEAR_SECONDS: Final = 0.5
+CLEAR_AT_ONCE: Final = 500
+CLAIM_AT_ONCE: Final = 200
+# How many events may be in memory; what is over stays for the sweep.
 MEMORY_EVENTS: Final = 20_000
 PUBLISH_AT_ONCE: Final = 500
+LET_GO_REMEMBERED: Final = 20
 log = logging.getLogger(__name__)
 
 
-class Entry(NamedTuple):
-    """An event as it lies in the outbox, ready to be published."""
-
-    id: str
-    type: str
-    subject: str
-    body: str
-    traceparent: str | None
-
-    def to_document(self) -> Document:
-        """As `_asdict`, in a third of its time."""
-        return {
-            "id": self.id,
-            "type": self.type,
-            "subject": self.subject,
-            "body": self.body,
-            "traceparent": self.traceparent,
-        }
-
-
-class Row(NamedTuple):
-    id: ObjectId
-    at: datetime
-    entries: tuple[Entry, ...]
-
-
 class Publisher(Protocol):
-    async def publish(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Publishes all and returns those that the broker confirmed.
+    @property
+    def connected(self) -> bool:
+        """Whether what is sent now goes out."""
+        ...
 
-        Waits for a broker that is away; raises ConnectionError when it goes away in the middle.
-        """
+    async def wait_connected(self) -> None: ...
+
+    async def send(self, events: Sequence[OutboxEvent], sent: Sent[OutboxEvent]) -> None:
+        """Puts events on the wire; `sent` is called once with what became of each."""
         ...
 
 
-def event_id(cause: str, type_: str, index: int) -> str:
-    """UUIDv5 of the causing message: handling it again gives the same id, which the inboxes know."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cause}/{type_}/{index}"))
+@dataclass(slots=True, eq=False)
+class Sending:
+    """A row on its way."""
+
+    row: Row
+    since: float
+    # Not confirmed yet.
+    open: dict[str, OutboxEvent]
+    confirmed: list[OutboxEvent] = field(default_factory=list)
+    on_wire: int = 0
+    refused: bool = False
 
 
-def rows_of(decided: Iterable[tuple[Any, Decision]]) -> tuple[Entry, ...]:
-    """The outbox entries of a batch."""
-    return tuple(
-        entry for undecided, decision in decided for entry in entries_of(undecided.message, decision)
+def row_of(decided: Iterable[tuple[Undecided, Decision]], now: datetime) -> Row | None:
+    """The outbox row of a batch; None where it publishes nothing."""
+    events = tuple(
+        event for undecided, decision in decided for event in events_of(undecided.message, decision)
     )
-
-
-def entries_of(message: Message, decision: Decision) -> Iterable[Entry]:
-    cause = f"{message.source}/{message.id}"
-    for index, event in enumerate(decision.events):
-        yield Entry(
-            event_id(cause, event.type, index),
-            event.type,
-            event.subject,
-            wire.encode(event).decode(),
-            message.traceparent,
-        )
+    return Row(ObjectId(), events, now, leases.lease_of_writer(now)) if events else None
 
 
 class Outbox:
-    """The rows of one replica: written with its transactions, relayed, swept."""
+    """What one replica publishes: the rows that it wrote, and those that it claimed."""
 
-    def __init__(self, store: Store, publisher: Publisher, clock: Clock) -> None:
-        self._rows = store.database[OUTBOX]
-        self._replicas = store.database[REPLICAS]
-        self._publisher, self._clock = publisher, clock
-        self._owner = uuid.uuid4().hex
-        self._queue: asyncio.Queue[Row] = asyncio.Queue()
-        # With the ids of the events that the broker confirmed.
-        self._published: asyncio.Queue[tuple[Row, set[str]]] = asyncio.Queue()
-        # Rows that this replica is going to publish, and how many events they hold.
-        self._in_memory: set[ObjectId] = set()
+    def __init__(self, rows: Leases, publisher: Publisher, clock: Clock) -> None:
+        self._rows, self._publisher, self._clock = rows, publisher, clock
+        self._queue: deque[Sending] = deque()
+        self._came = asyncio.Event()
+        self._in_memory: dict[ObjectId, Sending] = {}
         self._events_in_memory = 0
+        # An event is on the wire once: a row that brings it again waits for the same confirm.
+        self._on_wire: dict[str, list[Sending]] = {}
+        self._confirmed: deque[ObjectId] = deque()
+        self._partly: deque[Sending] = deque()
+        self._to_clear = asyncio.Event()
+        # The latest rows that were left to others, and so show whether there are others who can publish.
+        self._let_go: deque[ObjectId] = deque(maxlen=LET_GO_REMEMBERED)
 
     # --- written ----------------------------------------------------------------------------------------
 
-    def row(self, entries: tuple[Entry, ...], at: datetime) -> Row | None:
-        return Row(ObjectId(), at, entries) if entries else None
-
     async def insert(self, row: Row, session: AsyncClientSession) -> None:
-        # Ours from now on: a sweep that sees it between its commit and `hand` must let it be.
-        self._in_memory.add(row.id)
-        document = {
-            "_id": row.id,
-            "owner": self._owner,
-            "at": row.at,
-            "events": [entry.to_document() for entry in row.entries],
-        }
-        await self._rows.insert_one(document, session=session)
+        await self._rows.insert(row, session)
 
-    def disown(self, row: Row) -> None:
-        """Its transaction did not end well: should it turn out to be committed, the sweep finds it."""
-        self._in_memory.discard(row.id)
-
-    def hand(self, row: Row) -> None:
-        """To be published now that it is committed."""
-        if self._events_in_memory + len(row.entries) > MEMORY_EVENTS:
-            self.disown(row)
+    def enqueue(self, row: Row) -> None:
+        """To be published from memory, now that it is committed."""
+        if row.id in self._in_memory or self._events_in_memory + len(row.events) > MEMORY_EVENTS:
             return
-        self._in_memory.add(row.id)
-        self._events_in_memory += len(row.entries)
-        self._queue.put_nowait(row)
+        sending = Sending(row, _now(), {event.id: event for event in row.events})
+        self._in_memory[row.id] = sending
+        self._events_in_memory += len(row.events)
+        self._queue.append(sending)
+        self._came.set()
+
+    async def adopt(self, row: Row) -> None:
+        """Publishes a row whose commit ended without an answer, if it took place."""
+        try:
+            if await self._rows.exists(row):
+                self.enqueue(row)
+        except PyMongoError as error:
+            log.debug("a row in doubt is left to the sweep: %s", error)
 
     # --- published --------------------------------------------------------------------------------------
 
+    @property
+    def waiting_seconds(self) -> float:
+        """How long the oldest event in memory has waited for its confirm."""
+        oldest = next(iter(self._in_memory.values()), None)
+        return 0.0 if oldest is None else _now() - oldest.since
+
     async def run_relay(self) -> None:
-        """Publishes what was handed over. Deleting goes on beside it: the next events do not wait."""
+        """Publishes what was enqueued; confirms come in beside it."""
         while True:
-            rows = [await self._queue.get()]
-            count = len(rows[0].entries)
-            while count < PUBLISH_AT_ONCE and not self._queue.empty():
-                rows.append(self._queue.get_nowait())
-                count += len(rows[-1].entries)
-            try:
-                entries = [entry for row in rows for entry in row.entries]
-                confirmed = {entry.id for entry in await self._publisher.publish(entries)}
-            except ConnectionError as error:
-                # The rows are safe; the sweep brings them again.
-                log.warning("%d events stay in the outbox for now: %s", count, error)
-                self._forget(rows)
-            else:
-                for row in rows:
-                    self._published.put_nowait((row, confirmed))
+            while not self._queue:
+                self._came.clear()
+                await self._came.wait()
+            if not self._publisher.connected:
+                self._queue = deque(sending for sending in self._queue if self._keeps(sending))
+                with suppress(TimeoutError):  # meanwhile leases come to their end
+                    async with asyncio.timeout(1.0):
+                        await self._publisher.wait_connected()
+                continue
+            events = self._take()
+            if events:
+                await self._publisher.send(events, self._on_sent)
+
+    def _take(self) -> list[OutboxEvent]:
+        """The next events that are not on the wire yet."""
+        events: list[OutboxEvent] = []
+        while self._queue and len(events) < PUBLISH_AT_ONCE:
+            sending = self._queue.popleft()
+            if not self._keeps(sending):
+                continue
+            for event in sending.open.values():
+                waiting = self._on_wire.setdefault(event.id, [])
+                if not waiting:
+                    events.append(event)
+                waiting.append(sending)
+                sending.on_wire += 1
+            if not sending.open:
+                self._settle(sending)
+        return events
+
+    def _keeps(self, sending: Sending) -> bool:
+        """Whether there is time left to publish it; if not, it is left to others."""
+        if not leases.lets_go(sending.row.due, self._clock.now()):
+            return True
+        self._let_go.append(sending.row.id)
+        self._leave(sending)
+        return False
+
+    def _on_sent(self, event: OutboxEvent, outcome: Outcome) -> None:
+        if outcome is Outcome.CONFIRMED:
+            telemetry.PUBLISHED.labels(event.type).inc()
+        else:
+            telemetry.PUBLISH_FAILURES.labels(event.type, outcome).inc()
+        if outcome.is_refusal:
+            log.error(
+                "%s stays in the outbox: %s",
+                event.type,
+                outcome,
+                extra={"correlation_id": event.subject, "event_id": event.id},
+            )
+        for sending in self._on_wire.pop(event.id, ()):
+            sending.on_wire -= 1
+            if outcome is Outcome.CONFIRMED and sending.open.pop(event.id, None) is not None:
+                sending.confirmed.append(event)
+            sending.refused |= outcome.is_refusal
+            if not sending.on_wire:
+                self._settle(sending)
+
+    def _settle(self, sending: Sending) -> None:
+        """Nothing of it is on the wire any more."""
+        if not sending.open:
+            self._confirmed.append(sending.row.id)
+            self._to_clear.set()
+        elif sending.refused:
+            self._leave(sending)
+        elif self._keeps(sending):
+            self._queue.append(sending)
+            self._came.set()
+
+    def _leave(self, sending: Sending) -> None:
+        """Not this replica's any more, but for what is to be written down about it."""
+        self._forget(sending)
+        if sending.confirmed or sending.refused:
+            self._partly.append(sending)
+            self._to_clear.set()
+
+    def _forget(self, sending: Sending) -> None:
+        if self._in_memory.pop(sending.row.id, None) is not None:
+            self._events_in_memory -= len(sending.row.events)
 
     async def run_clearing(self) -> None:
-        """Deletes what the broker has confirmed, as much at once as has come together."""
+        """Deletes what the broker has confirmed, as much at once as comes together within half a second."""
         while True:
-            published = [await self._published.get()]
-            while not self._published.empty():
-                published.append(self._published.get_nowait())
-            try:
-                await self._clear(published)
-            except PyMongoError as error:
-                # Published and not deleted: the sweep publishes them again, and the inboxes know them.
-                log.warning("%d rows stay in the outbox for now: %s", len(published), error)
-            finally:
-                self._forget(row for row, _ in published)
+            await self._to_clear.wait()
+            if len(self._confirmed) < CLEAR_AT_ONCE:
+                await asyncio.sleep(CLEAR_SECONDS)
+            self._to_clear.clear()
+            await self._clear()
+
+    async def _clear(self) -> None:
+        confirmed, self._confirmed = self._confirmed, deque()
+        partly, self._partly = self._partly, deque()
+        try:
+            if confirmed:
+                await self._rows.delete(confirmed)
+            while partly:
+                sending = partly[0]
+                rest = leases.rest_until(sending.row.at, self._clock.now()) if sending.refused else None
+                await self._rows.shorten(sending.row, sending.confirmed, rest)
+                partly.popleft()
+        except PyMongoError as error:
+            # They stay in memory meanwhile: this replica's own sweep does not publish them again.
+            log.warning("%d published rows are not deleted yet: %s", len(confirmed), error)
+            self._confirmed.extendleft(reversed(confirmed))
+            self._partly.extendleft(reversed(partly))
+            self._to_clear.set()
+            return
+        for id_ in confirmed:
+            if (sending_ := self._in_memory.get(id_)) is not None:
+                self._forget(sending_)
+
+    # --- at the end -------------------------------------------------------------------------------------
 
     async def drain(self) -> None:
-        """Waits until what is in memory has been published, or left to the sweep."""
-        while self._in_memory:
+        """Waits until what is in memory has been published and deleted, or left to others."""
+        while self._in_memory or self._partly:
             await asyncio.sleep(0.01)
 
-    def _forget(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            self._in_memory.discard(row.id)
-            self._events_in_memory -= len(row.entries)
-
-    async def _clear(self, published: Iterable[tuple[Row, set[str]]]) -> None:
-        whole: list[ObjectId] = []
-        for row, confirmed in published:
-            done = [entry.id for entry in row.entries if entry.id in confirmed]
-            if len(done) == len(row.entries):
-                whole.append(row.id)
-            elif done:
-                await self._rows.update_one({"_id": row.id}, {"$pull": {"events": {"id": {"$in": done}}}})
-        if whole:
-            await self._rows.delete_many({"_id": {"$in": whole}})
+    async def retire(self) -> None:
+        """Others may publish at once what this replica did not. Raises PyMongoError."""
+        left = [id_ for id_ in self._in_memory if id_ not in self._confirmed]
+        if left:
+            await self._rows.give_up(left, self._clock.now())
+        if self._confirmed:
+            await self._rows.delete(self._confirmed)
 
     # --- swept ------------------------------------------------------------------------------------------
 
     async def run_sweep(self) -> None:
-        """Keeps the replica known as alive, and brings back rows that nobody has in memory."""
-        last_sweep = float("-inf")
-        loop = asyncio.get_running_loop()
+        """Brings in the rows whose lease has ended, whoever wrote them."""
         while True:
             try:
-                await self._heartbeat()
-                if loop.time() - last_sweep >= SWEEP_SECONDS:
-                    last_sweep = loop.time()
+                if self._publisher.connected:
                     await self._sweep()
-                    await self._measure()
+                rows, age = await self._rows.measure(self._clock.now())
+                telemetry.OUTBOX_ROWS.set(rows)
+                telemetry.OUTBOX_AGE.set(age)
             except PyMongoError as error:
                 log.warning("the outbox is not swept: %s", error)
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(SWEEP_SECONDS)
 
-    async def retire(self) -> None:
-        """Others may take over at once what this replica could not publish."""
-        await self._replicas.delete_one({"_id": self._owner})
+    async def wake(self) -> None:
+        """Rows that the broker refused are tried again at once: topology was declared anew."""
+        try:
+            await self._rows.wake(self._clock.now())
+        except PyMongoError as error:
+            log.warning("rows that rest go on resting: %s", error)
 
-    async def _heartbeat(self) -> None:
-        await self._replicas.update_one(
-            {"_id": self._owner}, {"$set": {"at": self._clock.now()}}, upsert=True
-        )
+    async def taken_over(self) -> bool:
+        """Whether others published what this replica let go of. Raises PyMongoError."""
+        return bool(self._let_go) and await self._rows.gone(self._let_go)
 
     async def _sweep(self) -> None:
-        now = self._clock.now()
-        # Fresh rows are on their way from commit to memory.
-        settled = {"at": {"$lt": now - timedelta(seconds=SWEEP_SECONDS)}}
-        alive = await self._replicas.distinct(
-            "_id", {"at": {"$gte": now - timedelta(seconds=DEAD_AFTER_SECONDS)}}
-        )
-        async for document in self._rows.find(settled).sort("at", 1).limit(1000):
-            owner, id_ = document["owner"], document["_id"]
-            if id_ in self._in_memory or (owner in alive and owner != self._owner):
-                continue
-            # Whoever changes the owner publishes: two sweepers cannot both.
-            claimed = await self._rows.update_one(
-                {"_id": id_, "owner": owner}, {"$set": {"owner": self._owner}}
+        while self._events_in_memory < MEMORY_EVENTS:
+            now = self._clock.now()
+            behind = self.waiting_seconds > BEHIND_SECONDS
+            claimed = await self._rows.claim(
+                now,
+                limit=CLAIM_AT_ONCE,
+                but=[each.row.id for each in self._in_memory.values() if leases.is_due(each.row.due, now)],
+                committed_before=now - ABANDONED if behind else now,
             )
-            if claimed.matched_count:
-                entries = tuple(Entry(**event) for event in document["events"])
-                self.hand(Row(id_, document["at"], entries))
-        await self._replicas.delete_many({"at": {"$lt": now - timedelta(hours=1)}})
+            for row in claimed:
+                self.enqueue(row)
+            if claimed:
+                telemetry.OUTBOX_CLAIMED.inc(len(claimed))
+                log.info("publishing %d rows whose lease had ended", len(claimed))
+            if len(claimed) < CLAIM_AT_ONCE:
+                return
 
-    async def _measure(self) -> None:
-        pipeline = [
-            {"$group": {"_id": None, "events": {"$sum": {"$size": "$events"}}, "at": {"$min": "$at"}}}
-        ]
-        rows = await (await self._rows.aggregate(pipeline)).to_list()
-        telemetry.OUTBOX_EVENTS.set(rows[0]["events"] if rows else 0)
-        age = (self._clock.now() - rows[0]["at"]).total_seconds() if rows else 0
-        telemetry.OUTBOX_AGE.set(max(0.0, age))
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -46,9 +46,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        telemetry.setup(
-            settings.service, level=settings.log_level, sample_ratio=settings.otel_traces_sampler_arg
-        )
+        telemetry.setup(settings.service, level=settings.log_level)
         async with aiohttp.ClientSession() as session:
             app.state.http = session
             app.state.tokens = Tokens(

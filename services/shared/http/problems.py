@@ -70,7 +70,9 @@ def of(error: Exception) -> Response:
     status, headers = next(
         (status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind)
     )
-    return problem(status, str(error), headers)
+    # Without this member it is certain that nothing was done.
+    members = {"outcome": "unknown"} if isinstance(error, Unavailable) and error.unknown else {}
+    return problem(status, str(error), headers, **members)
 
 
 async def _known(_: Request, error: Exception) -> Response:

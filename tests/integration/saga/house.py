@@ -11,6 +11,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from dev.stack import Stack
+from sagactl.oncall.check import Known
 from tests.integration.saga.traces import Traces
 
 # Seconds. For a machine that is busy with other things; longer than a dead replica takes to be missed.
@@ -28,7 +29,7 @@ class House:
     # Orders that were answered 201, and by which test they were placed.
     accepted: dict[str, str] = field(default_factory=dict)
     # Orders of other systems, and those that a test made contradictory: the checker is told of them.
-    known: set[str] = field(default_factory=set)
+    known: set[Known] = field(default_factory=set)
 
 
 @dataclass

@@ -11,7 +11,8 @@ import httpx
 from pymongo import AsyncMongoClient
 
 from sagactl.access import Access
-from sagactl.check import Expected, check
+from sagactl.oncall.check import Expected, Known, check
+from sagactl.oncall.invariants import Invariant
 from tests.integration.saga.chaos import Chaos
 from tests.integration.saga.customers import Customers
 from tests.integration.saga.house import PATIENCE, House
@@ -27,7 +28,9 @@ class Shop(Customers, Probe, Chaos):
     def foreign_order(self) -> str:
         """The id of an order that only another system knows."""
         order_id = new_id()
-        self.house.known.add(order_id)
+        # Inventory may hold stock for it and payment charge it, and no order of ours says why.
+        for invariant in (Invariant.STOCK_OWNED, Invariant.MONEY_AGREES, Invariant.EXPLAINED):
+            self.house.known.add(Known(order_id, invariant))
         return order_id
 
     async def holds(self) -> None:
@@ -40,7 +43,7 @@ class Shop(Customers, Probe, Chaos):
             for found in report.findings
         ]
         # The next test is not to be blamed for it.
-        self.house.known.update(found.subject for found in report.findings)
+        self.house.known.update(Known(found.subject, found.invariant) for found in report.findings)
         assert not broken, "\n".join(broken)
 
 

@@ -63,7 +63,7 @@ def is_problem(answer: httpx.Response, status: int, says: str) -> None:
 
 async def stored(shop: Shop) -> tuple[int, ...]:
     """How much there is of everything that an order leaves behind."""
-    names = {"order": ["orders", "inbox", "outbox", "idempotency"], "inventory": ["reservations"]}
+    names = {"order": ["orders", "outbox", "idempotency"], "inventory": ["reservations"]}
     return tuple(
         [
             await shop.database(service)[name].count_documents({})

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+from sagactl.oncall.check import Known
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import ids
@@ -156,7 +157,7 @@ async def test_a_payment_of_another_amount_never_makes_an_order_paid(shop: Shop)
     async with shop.frozen("payment"):
         order_id = await shop.place({lamp: 1})
         await shop.is_at(order_id, "CONFIRMED")
-        shop.house.known.add(order_id)
+        shop.house.known.add(Known(order_id))
         await shop.publish_older("order-events", of(older.PAYMENT_SUCCEEDED, order_id))
 
         async def marked() -> bool:
@@ -169,7 +170,7 @@ async def test_a_payment_of_another_amount_never_makes_an_order_paid(shop: Shop)
 
 async def attention(shop: Shop) -> list[str]:
     """The orders that a human should look at."""
-    url = f"{shop.stack.services['order']}/internal/orders?attention=true&limit=1000"
+    url = f"{shop.stack.services['order']}/internal/orders/attention?limit=1000"
     answer = await shop.http.get(url, headers=await shop.headers("admin"))
     return [each["orderId"] for each in answer.json()["orders"]]
 

@@ -210,7 +210,7 @@ async def test_without_redis_everything_is_served_and_an_old_redis_changes_nothi
 
 
 async def pretend_all_was_handled(shop: Shop) -> None:
-    """As a Redis from another time would: it claims to know ids that the inbox does not."""
+    """As a Redis from another time would: it claims to know ids that no home has seen."""
     lamp = await shop.product(stock=1)
     async with shop.listening() as heard, shop.frozen("inventory"):
         order_id = await shop.place({lamp: 1})

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from sagactl.smoke import app, buy
+from sagactl.smoke.purchase import app, buy
 from tests.integration.saga.shop import Shop
 
 

@@ -88,7 +88,7 @@ def test_a_password_that_is_too_short_or_too_long_is_refused_with_the_lengths(pa
 
 
 def test_the_address_is_no_password() -> None:
-    with pytest.raises(ValueError, match="no password"):
+    with pytest.raises(ValueError, match="must not be the e-mail address"):
         domain.check_password("ADA@x.example", ADA.email)
 
 

@@ -7,7 +7,7 @@ from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
 from services.gateway.openapi import merge
 from services.product.main import make_app as make_product
-from services.shared.settings import EngineSettings
+from services.product.settings import ProductSettings
 
 
 def document(path: str, schemas: dict[str, Any], **operation: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_a_token_is_a_matter_of_security_and_not_a_parameter() -> None:
 def test_the_services_descriptions_merge_without_loose_ends() -> None:
     documents = {
         "auth": make_auth(AuthSettings()).openapi(),
-        "product": make_product(EngineSettings(service="product", port=3004)).openapi(),
+        "product": make_product(ProductSettings()).openapi(),
     }
     merged = merge(documents, "1")
     assert {"/auth/login", "/auth/me", "/api/products", "/api/products/{product_id}"} <= set(merged["paths"])

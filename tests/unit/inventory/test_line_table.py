@@ -6,8 +6,9 @@ from itertools import product
 import pytest
 
 from services.inventory.domain import domain
-from services.inventory.reservation import LINES, LineState, Reservation, ReservedLine
+from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
+from services.inventory.table import LINES
 from services.shared.contract.decisions import Premature, Verdict
 from services.shared.contract.events import (
     Event,
@@ -21,6 +22,7 @@ from services.shared.contract.events import (
     StockReserved,
     StockUnavailable,
 )
+from services.shared.contract.table import NEW
 from tests.unit.memory import Memory
 
 ORDER, LAMP = "order_1", "lamp"
@@ -159,7 +161,7 @@ def test_every_pair_is_expected_to_do_something() -> None:
 
 
 def test_the_table_knows_every_pair() -> None:
-    assert set(LINES) == set(product([None, *LineState], {type(each) for each in MESSAGES.values()}))
+    assert set(LINES.cells) == set(product([NEW, *LineState], {type(each) for each in MESSAGES.values()}))
 
 
 @pytest.mark.parametrize(("state", "message"), EXPECTED)
@@ -196,7 +198,9 @@ def test_the_same_again_gets_the_same_answer_and_does_nothing(state: str, messag
 )
 def test_a_contradiction_is_recorded_on_the_reservation_once(state: str, message: str) -> None:
     memory = inventory(state)
-    memory.handle(MESSAGES[message])
-    memory.handle(MESSAGES[message])
-    (text,) = memory.one(Reservation, ORDER).attention
-    assert text.startswith(LAMP)
+    odd = memory.message(MESSAGES[message])
+    memory.decide(odd)
+    assert memory.decide(odd).verdict is DUPLICATE
+    (contradiction,) = memory.one(Reservation, ORDER).attention
+    assert (contradiction.event, contradiction.event_id) == (MESSAGES[message].type, odd.id)
+    assert contradiction.reason.startswith(LAMP)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inventory.domain import ATTENTION_LIMIT, domain
+from services.inventory.domain import domain
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.shared.contract.decisions import Decision, Premature, Verdict
@@ -22,6 +22,7 @@ from services.shared.contract.events import (
     StockReserved,
     StockUnavailable,
 )
+from services.shared.contract.table import ATTENTION_LIMIT
 from tests.unit.memory import NOW, Memory
 
 ORDER = "order_1"
@@ -222,15 +223,18 @@ def test_another_quantity_sold_than_held_is_odd() -> None:
     memory.handle(reserve(lamp=2))
     assert memory.handle(paid(lamp=3)).verdict is Verdict.ATTENTION
     assert memory.one(Stock, "lamp").sold == 2
-    assert memory.one(Reservation, ORDER).attention == ("lamp is 2 here, and 3 in ORDER_PAID",)
+    (odd,) = memory.one(Reservation, ORDER).attention
+    assert (odd.event, odd.reason) == ("ORDER_PAID", "lamp is 2 here, and 3 in ORDER_PAID")
 
 
-def test_nonsense_for_ever_does_not_fill_the_document() -> None:
+def test_nonsense_forever_does_not_fill_the_document_and_the_latest_is_kept() -> None:
     memory = inventory(lamp=500)
     memory.handle(reserve(lamp=1))
     for quantity in range(2, ATTENTION_LIMIT + 10):
         memory.handle(reserve(lamp=quantity))
-    assert len(memory.one(Reservation, ORDER).attention) == ATTENTION_LIMIT
+    attention = memory.one(Reservation, ORDER).attention
+    assert len(attention) == ATTENTION_LIMIT
+    assert attention[-1].reason == f"lamp is 1 here, and {ATTENTION_LIMIT + 9} in INVENTORY_RESERVE_REQUEST"
 
 
 def test_an_unknown_product_is_waited_for() -> None:

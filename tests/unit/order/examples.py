@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Entry, Line, LineState, Order, Progress, Status
+from services.order.model import Capture, Entry, Line, LineState, Order, Progress, Release, Status
 from services.shared.contract import events
 from services.shared.contract.decisions import Message
 from services.shared.contract.events import Missing
@@ -45,40 +45,61 @@ def order(status: Status, lamp: LineState, desk: LineState, **changes: Any) -> O
 
 _REQUESTED, _HELD, _REFUSED = LineState.REQUESTED, LineState.HELD, LineState.REFUSED
 _SOLD, _RELEASED = LineState.SOLD, LineState.RELEASED
-_PAID_BY: Final[dict[str, Any]] = {"transaction_id": "txn_1"}
+_PAID_BY: Final[dict[str, Any]] = {"capture": Capture("txn_1", TOTAL, "USD")}
 
 PENDING: Final = order(Status.PENDING, _REQUESTED, _REQUESTED)
 PENDING_LAMP_HELD: Final = order(Status.PENDING, _HELD, _REQUESTED)
 PENDING_PARTIAL: Final = order(Status.PENDING, _REQUESTED, _REQUESTED, fulfilment="partial")
 CONFIRMED: Final = order(Status.CONFIRMED, _HELD, _HELD)
 CONFIRMED_PARTIAL: Final = order(Status.CONFIRMED, _HELD, _REFUSED, fulfilment="partial", total=20000)
-CONFIRMED_GIVEN_BACK: Final = order(Status.CONFIRMED, _RELEASED, _RELEASED, stock_compensation=Progress.DONE)
+# Captured, but not as asked: 449.99, of which the customer has nothing yet.
+CONFIRMED_CAPTURED: Final = order(Status.CONFIRMED, _HELD, _HELD, capture=Capture("txn_1", 44999, "USD"))
+CONFIRMED_GIVEN_BACK: Final = order(Status.CONFIRMED, _RELEASED, _RELEASED)
 PAID: Final = order(Status.PAID, _SOLD, _SOLD, **_PAID_BY)
-PAID_PARTIAL: Final = order(Status.PAID, _SOLD, _REFUSED, fulfilment="partial", total=20000, **_PAID_BY)
+PAID_PARTIAL: Final = order(
+    Status.PAID,
+    _SOLD,
+    _REFUSED,
+    fulfilment="partial",
+    total=20000,
+    capture=Capture("txn_1", 20000, "USD"),
+)
 REFUSED: Final = order(Status.CANCELLED, _REFUSED, _REFUSED, cancellation_reason="OUT_OF_STOCK")
 CANCELLED: Final = order(
     Status.CANCELLED,
     _HELD,
     _HELD,
     cancellation_reason="SAGA_TIMEOUT",
-    stock_compensation=Progress.PENDING,
-    releases_open=1,
+    releases=(Release("timeout"),),
 )
-CANCELLED_TWO_RELEASES: Final = structs.replace(CANCELLED, releases_open=2)
-CANCELLED_GIVEN_BACK: Final = order(Status.CANCELLED, _RELEASED, _RELEASED, stock_compensation=Progress.DONE)
+# Before inventory was heard.
+CANCELLED_UNANSWERED: Final = order(
+    Status.CANCELLED,
+    _REQUESTED,
+    _REQUESTED,
+    cancellation_reason="CUSTOMER_CANCELLED",
+    releases=(Release("cancel"),),
+)
+CANCELLED_GIVEN_BACK: Final = order(
+    Status.CANCELLED,
+    _RELEASED,
+    _RELEASED,
+    cancellation_reason="SAGA_TIMEOUT",
+    releases=(Release("timeout", "answer"),),
+)
 CANCELLED_CAPTURED: Final = structs.replace(CANCELLED_GIVEN_BACK, refund=Progress.PENDING, **_PAID_BY)
 CANCELLED_MONEY_BACK: Final = structs.replace(CANCELLED_GIVEN_BACK, refund=Progress.DONE, **_PAID_BY)
 REFUNDING: Final = order(Status.REFUNDING, _SOLD, _SOLD, refund=Progress.PENDING, **_PAID_BY)
 REFUNDING_PARTIAL: Final = structs.replace(PAID_PARTIAL, status=Status.REFUNDING, refund=Progress.PENDING)
 REFUNDING_MONEY_BACK: Final = structs.replace(
-    REFUNDING, refund=Progress.DONE, stock_compensation=Progress.PENDING, releases_open=1
+    REFUNDING, refund=Progress.DONE, releases=(Release("money back"),)
 )
 REFUNDED: Final = order(
     Status.REFUNDED,
     _RELEASED,
     _RELEASED,
     refund=Progress.DONE,
-    stock_compensation=Progress.DONE,
+    releases=(Release("money back", "answer"),),
     **_PAID_BY,
 )
 
@@ -126,6 +147,7 @@ CAPTURED: Final = captured()
 CAPTURED_ANOTHER_AMOUNT: Final = captured("449.99")
 CAPTURED_ANOTHER_CURRENCY: Final = captured(currency="EUR")
 CAPTURED_AGAIN: Final = captured(transaction="txn_2")
+SOFA_UNAVAILABLE: Final = structs.replace(DESK_UNAVAILABLE, product_id="sofa")
 DECLINED: Final = events.PaymentFailed(
     order_id=ORDER_ID,
     transaction_id="txn_1",

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.order.domain import DOMAIN
 from services.order.model import LineState, Order, Progress, Status
 from services.order.saga import replay
-from services.shared.contract import events
+from services.shared.contract import events, money
 from services.shared.contract.decisions import Premature, Refused
 from services.shared.contract.events import Event
 from tests.unit.memory import Memory
@@ -34,6 +34,7 @@ ANYTHING = st.sampled_from(
         eg.WRONG_QUANTITY,
         eg.UNAVAILABLE,
         eg.DESK_UNAVAILABLE,
+        eg.SOFA_UNAVAILABLE,
         eg.BOTH_RELEASED,
         eg.NOTHING_RELEASED,
         eg.CAPTURED,
@@ -97,7 +98,17 @@ class AnOrder(RuleBasedStateMachine):
     def the_card_is_charged_once_and_refunded_once(self) -> None:
         assert self.count(events.OrderConfirmed) <= 1
         assert self.count(events.RefundPayment) <= 1
+        for refund in self.published:
+            if isinstance(refund, events.RefundPayment):
+                assert self.order.capture is not None
+                taken = self.order.capture.amount, self.order.capture.currency
+                assert (money.to_minor(refund.amount, refund.currency), refund.currency) == taken
         assert (self.order.refund is not Progress.NONE) == (self.count(events.RefundPayment) == 1)
+
+    @invariant()
+    def nobody_keeps_money_of_an_order_that_is_over(self) -> None:
+        if self.order.status is Status.CANCELLED and self.order.capture is not None:
+            assert self.order.refund is not Progress.NONE
 
     @invariant()
     def what_is_cancelled_after_it_may_be_held_is_released(self) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.order.model import LineState, Order, Progress, Status
-from services.order.saga import ATTENTION_LIMIT, advance
+from services.order.model import Capture, LineState, Order, Progress, Release, Status
+from services.order.saga import advance
 from services.shared.contract import events
 from services.shared.contract.decisions import Verdict
 from services.shared.contract.events import Event, Missing
+from services.shared.contract.table import ATTENTION_LIMIT
 from tests.unit.order import examples as eg
 
 HELD, REFUSED, REQUESTED = LineState.HELD, LineState.REFUSED, LineState.REQUESTED
@@ -27,6 +28,14 @@ def run(order: Order, *triggers: Any) -> tuple[Order, list[Event]]:
             assert isinstance(changed, Order)
             order = changed
     return order, published
+
+
+def hear(order: Order, trigger: Any, id_: str) -> Order:
+    """The order after a message of this id."""
+    for changed in advance(order, eg.message(trigger, id_=id_)).changed:
+        assert isinstance(changed, Order)
+        order = changed
+    return order
 
 
 def states(order: Order) -> list[LineState]:
@@ -155,12 +164,45 @@ def test_auto_compensation_ahead_of_the_payments_message_is_harmless() -> None:
 
 
 def test_a_release_asked_for_twice_is_settled_by_the_second_answer() -> None:
-    order, _ = run(eg.CANCELLED, eg.BOTH_RESERVED)
+    order, _ = run(eg.CANCELLED_UNANSWERED, eg.BOTH_RESERVED)
     assert order.releases_open == 2
-    order, _ = run(order, eg.NOTHING_RELEASED)
+    order = hear(order, eg.NOTHING_RELEASED, "answer-1")
     assert (order.stock_compensation, order.settled) == (Progress.PENDING, False)
-    order, _ = run(order, eg.BOTH_RELEASED)
+    order = hear(order, eg.NOTHING_RELEASED, "answer-1")
+    assert (order.stock_compensation, order.settled) == (Progress.PENDING, False)
+    order = hear(order, eg.BOTH_RELEASED, "answer-2")
     assert (order.stock_compensation, order.settled) == (Progress.DONE, True)
+
+
+def test_what_asks_for_a_release_again_asks_once() -> None:
+    """Inventory, which remembers the release, answers it once: more would be waited for forever."""
+    order = hear(eg.REFUSED, eg.WRONG_QUANTITY, "late")
+    order = hear(order, eg.WRONG_QUANTITY, "late")
+    assert order.releases == (Release("late"),)
+    order = hear(order, eg.NOTHING_RELEASED, "answer")
+    assert order.settled
+
+
+def test_an_answer_more_than_asked_for_is_not_a_credit() -> None:
+    order, _ = run(eg.CANCELLED_UNANSWERED, eg.NOTHING_RELEASED, eg.NOTHING_RELEASED, eg.NOTHING_RELEASED)
+    assert order.settled
+    order = hear(order, eg.BOTH_RESERVED, "late")
+    assert (order.releases_open, order.settled) == (1, False)
+    order = hear(order, eg.BOTH_RELEASED, "answer to the late one")
+    assert (order.releases_open, order.settled) == (0, True)
+
+
+def test_what_teaches_nothing_leaves_no_trace_however_often_it_comes() -> None:
+    for order, trigger in (
+        (eg.PENDING, eg.LAMP_RESERVED),
+        (eg.CONFIRMED, eg.BOTH_RELEASED),
+        (eg.CANCELLED_UNANSWERED, eg.BOTH_RESERVED),
+        (eg.REFUSED, eg.WRONG_QUANTITY),
+        (eg.CANCELLED, eg.BOTH_RELEASED),
+    ):
+        once, _ = run(order, trigger)
+        again, published = run(once, *[trigger] * 5)
+        assert (again, published) == (once, [])
 
 
 def test_a_late_reservation_that_is_not_ours_is_given_back_without_being_believed() -> None:
@@ -174,12 +216,47 @@ def test_a_late_reservation_that_is_not_ours_is_given_back_without_being_believe
 
 def test_a_paid_order_remembers_its_transaction_and_is_settled() -> None:
     order, _ = run(eg.CONFIRMED, eg.CAPTURED)
-    assert (order.transaction_id, order.settled) == ("txn_1", True)
+    assert (order.capture, order.settled) == (Capture("txn_1", eg.TOTAL, "USD"), True)
 
 
 def test_an_order_paid_with_another_amount_is_not_paid() -> None:
     order, published = run(eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT)
-    assert (order.status, order.transaction_id, published) == (Status.CONFIRMED, None, [])
+    assert (order.status, published, len(order.attention)) == (Status.CONFIRMED, [], 1)
+    assert order.capture == Capture("txn_1", 44999, "USD")
+    assert order.history == eg.CONFIRMED.history
+
+
+@pytest.mark.parametrize("ends", [eg.CANCEL, eg.time_out()], ids=lambda command: command.type)
+@pytest.mark.parametrize(
+    ("order", "capture"),
+    [
+        (eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT),
+        (eg.CONFIRMED, eg.CAPTURED_ANOTHER_CURRENCY),
+        (eg.CONFIRMED_GIVEN_BACK, eg.CAPTURED),
+    ],
+    ids=["another amount", "another currency", "for lines given back"],
+)
+def test_money_that_was_taken_for_nothing_is_given_back_when_the_order_ends(
+    order: Order, capture: events.PaymentSucceeded, ends: Any
+) -> None:
+    order, (_, _, refund) = run(order, capture, ends)
+    assert order.cancellation_reason is not None
+    assert refund == events.RefundPayment(
+        order_id=eg.ORDER_ID,
+        amount=capture.amount,
+        currency=capture.currency,
+        reason=order.cancellation_reason,
+    )
+    order = hear(order, eg.BOTH_RELEASED, "stock is back")
+    assert (order.status, order.refund, order.settled) == (Status.CANCELLED, Progress.PENDING, False)
+    order = hear(order, eg.MONEY_BACK, "money is back")
+    assert (order.refund, order.settled) == (Progress.DONE, True)
+
+
+def test_a_capture_that_is_odd_and_comes_again_is_taken_once() -> None:
+    order, _ = run(eg.CONFIRMED, eg.CAPTURED_ANOTHER_AMOUNT, eg.CAPTURED_ANOTHER_AMOUNT, eg.CAPTURED_AGAIN)
+    assert order.status is Status.PAID
+    assert order.capture == Capture("txn_2", eg.TOTAL, "USD")
 
 
 def test_an_amount_with_trailing_zeros_is_the_same_amount() -> None:

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec import structs
 
-from services.order import saga
-from services.order.commands import CancelOrder, RequestRefund, TimeOut
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Order, Status
-from services.order.saga import SAGA, advance
-from services.order.steps import always
+from services.order.saga import SAGA, advance, create
 from services.shared.contract.decisions import Premature, Refused, Verdict
 from services.shared.contract.events import CONSUMES, Missing
+from services.shared.contract.table import NEW, always, ways
 from tests.unit.order import examples as eg
 
 
@@ -35,9 +34,10 @@ PENDING, CONFIRMED, PAID = Status.PENDING, Status.CONFIRMED, Status.PAID
 CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFUNDED
 
 
-def cancelled(*, release: str | None) -> Step:
+def cancelled(*, release: str | None, refund: bool = False) -> Step:
     first = () if release is None else (f"INVENTORY_RELEASE_REQUEST {release}",)
-    return Step(CANCELLED, (*first, "ORDER_CANCELLED"))
+    last = ("PAYMENT_REFUND",) if refund else ()
+    return Step(CANCELLED, (*first, "ORDER_CANCELLED", *last))
 
 
 LATE_RESERVATION = Step(CANCELLED, ("INVENTORY_RELEASE_REQUEST LATE_RESERVATION",))
@@ -47,7 +47,7 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     # --- PENDING: waits for its stock
     (eg.PENDING, eg.BOTH_RESERVED, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
     (eg.PENDING, eg.LAMP_RESERVED, Step(PENDING)),
-    (eg.PENDING_LAMP_HELD, eg.LAMP_RESERVED, Step(PENDING)),
+    (eg.PENDING_LAMP_HELD, eg.LAMP_RESERVED, DUPLICATE),
     (eg.PENDING_LAMP_HELD, eg.DESK_RESERVED, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
     (eg.PENDING_PARTIAL, eg.LAMP_WITHOUT_DESK, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
     (eg.PENDING, eg.LAMP_WITHOUT_DESK, ATTENTION),  # nobody asked for a part of it
@@ -59,6 +59,8 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PENDING, eg.DESK_UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
     (eg.PENDING_LAMP_HELD, eg.DESK_UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
     (eg.PENDING_LAMP_HELD, eg.UNAVAILABLE, cancelled(release="LATE_RESERVATION")),
+    (eg.PENDING, eg.SOFA_UNAVAILABLE, ATTENTION),  # as a reservation of a sofa is
+    (eg.PENDING, structs.replace(eg.UNAVAILABLE, missing=(Missing("sofa", 1, 0),)), ATTENTION),
     (eg.PENDING, eg.BOTH_RELEASED, ATTENTION),
     (eg.PENDING, eg.CAPTURED, PREMATURE),
     (eg.PENDING, eg.DECLINED, PREMATURE),
@@ -86,11 +88,17 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.CONFIRMED, eg.CAPTURED_ANOTHER_CURRENCY, ATTENTION),
     (eg.CONFIRMED_PARTIAL, eg.CAPTURED, ATTENTION),  # for what was not there
     (eg.CONFIRMED_GIVEN_BACK, eg.CAPTURED, ATTENTION),  # nothing is left to be sold
+    (eg.CONFIRMED_CAPTURED, eg.CAPTURED_ANOTHER_AMOUNT, DUPLICATE),
+    (eg.CONFIRMED_CAPTURED, structs.replace(eg.CAPTURED_ANOTHER_AMOUNT, transaction_id="txn_2"), ATTENTION),
+    (eg.CONFIRMED_CAPTURED, eg.CAPTURED, Step(PAID, ("ORDER_PAID",))),
+    (eg.CONFIRMED_CAPTURED, eg.DECLINED, ATTENTION),
     (eg.CONFIRMED, eg.DECLINED, cancelled(release="PAYMENT_FAILED")),
     (eg.CONFIRMED_GIVEN_BACK, eg.DECLINED, cancelled(release="PAYMENT_FAILED")),
     (eg.CONFIRMED, eg.MONEY_BACK, ATTENTION),
     (eg.CONFIRMED, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED")),
     (eg.CONFIRMED, eg.time_out(), cancelled(release="SAGA_TIMEOUT")),
+    (eg.CONFIRMED_CAPTURED, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED", refund=True)),
+    (eg.CONFIRMED_CAPTURED, eg.time_out(), cancelled(release="SAGA_TIMEOUT", refund=True)),
     (eg.CONFIRMED, eg.REFUND, Forbidden("cancel it instead")),
     # --- PAID: the end, unless the customer wants it back
     (eg.PAID, eg.BOTH_RESERVED, DUPLICATE),
@@ -106,9 +114,12 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PAID, eg.time_out(PAID), Forbidden("paid")),
     (eg.PAID, eg.REFUND, Step(REFUNDING, ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND"))),
     # --- CANCELLED: gives back whatever still turns up
-    (eg.CANCELLED, eg.BOTH_RESERVED, LATE_RESERVATION),
+    (eg.CANCELLED_UNANSWERED, eg.BOTH_RESERVED, LATE_RESERVATION),
     (eg.REFUSED, eg.LAMP_RESERVED, LATE_RESERVATION),
-    (eg.CANCELLED_GIVEN_BACK, eg.WRONG_QUANTITY, LATE_RESERVATION),
+    (eg.REFUSED, eg.WRONG_QUANTITY, LATE_RESERVATION),
+    (eg.CANCELLED, eg.BOTH_RESERVED, DUPLICATE),  # released already, present and future
+    (eg.CANCELLED_GIVEN_BACK, eg.BOTH_RESERVED, DUPLICATE),
+    (eg.CANCELLED_GIVEN_BACK, eg.WRONG_QUANTITY, DUPLICATE),
     (eg.CANCELLED, eg.UNAVAILABLE, DUPLICATE),
     (eg.REFUSED, eg.UNAVAILABLE, DUPLICATE),
     (eg.CANCELLED, eg.BOTH_RELEASED, Step(CANCELLED)),
@@ -211,12 +222,20 @@ TRIGGERS = {event for consumed in CONSUMES["order"].values() for event in consum
 
 
 def test_every_state_has_an_answer_to_everything_that_may_come() -> None:
-    assert set(SAGA) == {(status, trigger) for status in Status for trigger in TRIGGERS}
+    every = {(status, trigger) for status in Status for trigger in TRIGGERS}
+    assert set(SAGA.cells) == {(NEW, CreateOrder)} | every
 
 
-@pytest.mark.parametrize("cell", SAGA, ids=lambda cell: f"{cell[0]}-{cell[1].type}")
+def test_an_order_begins_with_its_row() -> None:
+    decision = create(eg.PENDING, eg.message(eg.create()))
+    assert [event.type for event in decision.events] == ["INVENTORY_RESERVE_REQUEST"]
+    (row,) = SAGA.cells[NEW, CreateOrder]
+    assert row.when is always
+
+
+@pytest.mark.parametrize("cell", SAGA.cells, ids=lambda cell: f"{cell[0]}-{cell[1].type}")
 def test_the_last_row_of_a_cell_always_holds_and_no_other_does(cell: tuple[Status, Any]) -> None:
-    *others, last = SAGA[cell]
+    *others, last = SAGA.cells[cell]
     assert last.when is always
     assert all(row.when is not always for row in others)
 
@@ -225,21 +244,16 @@ def test_the_expectations_leave_no_cell_and_no_row_out() -> None:
     met = {
         (order.status, type(trigger), position)
         for order, trigger, _ in EXPECTED
-        for position, row in enumerate(SAGA[order.status, type(trigger)])
-        if row.when(order, trigger)
-        and not any(earlier.when(order, trigger) for earlier in SAGA[order.status, type(trigger)][:position])
+        for position, row in enumerate(SAGA.cells[order.status, type(trigger)])
+        if SAGA.row(order.status, order, trigger) is row
     }
-    assert met == {(*cell, position) for cell, rows in SAGA.items() for position, _ in enumerate(rows)}
+    rows = {(*cell, position) for cell, rows in SAGA.cells.items() for position, _ in enumerate(rows)}
+    assert met == rows - {(NEW, CreateOrder, 0)}
 
 
 def test_nothing_leads_out_of_the_ends() -> None:
-    ways = {
-        (cell[0], row.to)
-        for cell, rows in SAGA.items()
-        for row in rows
-        if isinstance(row, saga.Step) and row.to is not cell[0]
-    }
-    assert ways == {
+    assert {(way.from_, way.to) for way in ways(SAGA.cells) if way.to is not way.from_} == {
+        (NEW, PENDING),
         (PENDING, CONFIRMED),
         (PENDING, CANCELLED),
         (CONFIRMED, PAID),

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.payment.domain import DOMAIN, PAYMENTS, intend
+from services.payment.domain import DOMAIN, intend
 from services.payment.gateway import Captured, Declined, Refunded
 from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.payment.table import PAYMENTS
+from services.shared.contract import wire
 from services.shared.contract.decisions import Premature, Verdict
 from services.shared.contract.events import (
     Event,
@@ -21,6 +23,7 @@ from services.shared.contract.events import (
     PricedLine,
     RefundPayment,
 )
+from services.shared.contract.table import ATTENTION_LIMIT, NEW
 from tests.unit.memory import NOW, Memory
 
 ORDER = "order_1"
@@ -211,7 +214,7 @@ def test_every_pair_is_expected_to_do_something() -> None:
 
 def test_the_table_knows_every_pair() -> None:
     kinds = (OrderConfirmed, OrderCancelled, RefundPayment, Captured, Declined, Refunded)
-    assert set(PAYMENTS) == set(product([None, *PaymentState], kinds))
+    assert set(PAYMENTS.cells) == set(product([NEW, *PaymentState], kinds))
 
 
 @pytest.mark.parametrize(("state", "message"), EXPECTED)
@@ -244,6 +247,27 @@ def test_the_gateway_is_asked_where_the_table_says_and_nowhere_else(state: str, 
 @pytest.mark.parametrize(("state", "message"), pairs(ODD))
 def test_a_contradiction_is_recorded_on_the_payment_once(state: str, message: str) -> None:
     memory = service(state)
-    memory.handle(MESSAGES[message])
-    memory.handle(MESSAGES[message])
-    assert len(memory.one(Payment, ORDER).attention) == 1
+    odd = memory.message(MESSAGES[message])
+    memory.decide(odd)
+    assert memory.decide(odd).verdict is DUPLICATE
+    (contradiction,) = memory.one(Payment, ORDER).attention
+    assert (contradiction.event_id, contradiction.at) == (odd.id, NOW)
+    assert contradiction.reason
+
+
+def test_nonsense_forever_does_not_fill_the_document_and_the_latest_is_kept() -> None:
+    memory = service("captured")
+    for _ in range(ATTENTION_LIMIT + 5):
+        latest = memory.message(MESSAGES["declined"])
+        memory.decide(latest)
+    attention = memory.one(Payment, ORDER).attention
+    assert (len(attention), attention[-1].event_id) == (ATTENTION_LIMIT, latest.id)
+    assert attention[-1].event == "GATEWAY_DECLINED"
+
+
+def test_a_long_reason_of_the_gateway_is_cut_to_what_an_event_can_say() -> None:
+    memory = service("capturing")
+    (event,) = memory.handle(ChargeOutcome(CONFIRMED, Declined("txn_1", "no" * 1000))).events
+    heard = wire.decode("order-events", wire.encode(event))
+    assert heard == event
+    assert memory.one(Payment, ORDER).reason == "no" * 256

@@ -9,16 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from sagactl import invariants
-from sagactl.invariants import Case, Held, Invariant
+from sagactl.oncall import invariants
+from sagactl.oncall.invariants import Case, Held, Invariant
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
-from services.order.model import Contradiction, Entry, Order, Status
+from services.order.model import Entry, Order, Status
 from services.payment.ledger import Entry as LedgerEntry
 from services.payment.ledger import Kind
 from services.payment.ledger import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
+from services.shared.contract.table import Contradiction
 from tests.unit.order import examples
 from tests.unit.order.examples import AT, CREATED_AT, ORDER_ID, TOTAL
 
@@ -67,6 +68,7 @@ def told(*kinds: str) -> list[Notification]:
     ]
 
 
+ODD: Final = (Contradiction(AT, "PAYMENT_FAILED", "e", "declined after"),)
 CAPTURE: Final = entry(Kind.CAPTURE, GatewayStatus.CAPTURED)
 DECLINE: Final = entry(Kind.CAPTURE, GatewayStatus.DECLINED)
 REFUND: Final = entry(Kind.REFUND, GatewayStatus.REFUNDED)
@@ -150,85 +152,101 @@ def order(case: Case, **changes: object) -> Case:
 
 BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
     "paid, and the goods are only held": (
-        Invariant.I2,
+        Invariant.STOCK_OWNED,
         lambda: PAID._replace(reservation=reservation(LineState.HELD)),
     ),
-    "paid, and nothing is reserved": (Invariant.I2, lambda: PAID._replace(reservation=None)),
+    "paid, and nothing is reserved": (Invariant.STOCK_OWNED, lambda: PAID._replace(reservation=None)),
     "cancelled, and the goods are held": (
-        Invariant.I2,
+        Invariant.STOCK_OWNED,
         lambda: DECLINED._replace(reservation=reservation(LineState.HELD)),
     ),
     "refunded, and the goods are sold": (
-        Invariant.I2,
+        Invariant.STOCK_OWNED,
         lambda: REFUNDED._replace(reservation=reservation(LineState.SOLD)),
     ),
     "held for nobody": (
-        Invariant.I2,
+        Invariant.STOCK_OWNED,
         lambda: OTHER_SYSTEMS._replace(reservation=reservation(LineState.HELD)),
     ),
-    "paid, and never captured": (Invariant.I3, lambda: PAID._replace(ledger=[])),
+    "paid, and never captured": (Invariant.MONEY_AGREES, lambda: PAID._replace(ledger=[])),
     "captured twice": (
-        Invariant.I3,
+        Invariant.MONEY_AGREES,
         lambda: PAID._replace(ledger=[CAPTURE, structs.replace(CAPTURE, id="again")]),
     ),
     "captured another amount": (
-        Invariant.I3,
+        Invariant.MONEY_AGREES,
         lambda: PAID._replace(ledger=[structs.replace(CAPTURE, amount=TOTAL - 1)]),
     ),
     "captured in another currency": (
-        Invariant.I3,
+        Invariant.MONEY_AGREES,
         lambda: PAID._replace(ledger=[structs.replace(CAPTURE, currency="EUR")]),
     ),
-    "paid, and refunded": (Invariant.I3, lambda: PAID._replace(ledger=[CAPTURE, REFUND])),
-    "cancelled, and the money is kept": (Invariant.I3, lambda: CAPTURED_LATE._replace(ledger=[CAPTURE])),
+    "paid, and refunded": (Invariant.MONEY_AGREES, lambda: PAID._replace(ledger=[CAPTURE, REFUND])),
+    "cancelled, and the money is kept": (
+        Invariant.MONEY_AGREES,
+        lambda: CAPTURED_LATE._replace(ledger=[CAPTURE]),
+    ),
     "refunded twice": (
-        Invariant.I3,
+        Invariant.MONEY_AGREES,
         lambda: REFUNDED._replace(ledger=[CAPTURE, REFUND, structs.replace(REFUND, id="again")]),
     ),
-    "charged without our knowledge": (Invariant.I3, lambda: DECLINED._replace(payment=None)),
+    "charged without our knowledge": (Invariant.MONEY_AGREES, lambda: DECLINED._replace(payment=None)),
     "a capture that never ended": (
-        Invariant.I3,
+        Invariant.MONEY_AGREES,
         lambda: DECLINED._replace(payment=payment(PaymentState.CAPTURING)),
     ),
     "declined there, captured here": (
-        Invariant.I3,
+        Invariant.MONEY_AGREES,
         lambda: PAID._replace(ledger=[DECLINE]),
     ),
-    "not settled": (Invariant.I4, lambda: order(PAID, status=Status.CONFIRMED)),
+    "a total that its lines do not add up to": (
+        Invariant.MONEY_AGREES,
+        lambda: order(
+            PAID._replace(
+                payment=structs.replace(payment(PaymentState.CAPTURED), amount=TOTAL + 1),
+                ledger=[structs.replace(CAPTURE, amount=TOTAL + 1)],
+            ),
+            total=TOTAL + 1,
+        ),
+    ),
+    "not settled": (Invariant.SAGA_ENDED, lambda: order(PAID, status=Status.CONFIRMED)),
     "a history that does not end where the order is": (
-        Invariant.I4,
+        Invariant.SAGA_ENDED,
         lambda: order(PAID, history=with_history(examples.PAID, RESERVED).history),
     ),
     "a history that cannot have happened": (
-        Invariant.I4,
+        Invariant.SAGA_ENDED,
         lambda: order(PAID, history=with_history(examples.PAID, CAPTURED).history),
     ),
-    "no history": (Invariant.I4, lambda: order(PAID, history=())),
-    "paid, and nobody was told": (Invariant.I4, lambda: PAID._replace(notifications=[])),
-    "told twice": (Invariant.I4, lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_PAID"))),
+    "no history": (Invariant.SAGA_ENDED, lambda: order(PAID, history=())),
+    "paid, and nobody was told": (Invariant.SAGA_ENDED, lambda: PAID._replace(notifications=[])),
+    "told twice": (
+        Invariant.SAGA_ENDED,
+        lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_PAID")),
+    ),
     "told both": (
-        Invariant.I4,
+        Invariant.SAGA_ENDED,
         lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_CANCELLED")),
     ),
     "refunded without having been paid": (
-        Invariant.I4,
+        Invariant.SAGA_ENDED,
         lambda: REFUNDED._replace(notifications=told("ORDER_REFUNDED")),
     ),
     "a refund of a paid order": (
-        Invariant.I4,
+        Invariant.SAGA_ENDED,
         lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_REFUNDED")),
     ),
     "marked by the order service": (
-        Invariant.I5,
-        lambda: order(PAID, attention=(Contradiction(AT, "PAYMENT_FAILED", "e", "declined after"),)),
+        Invariant.EXPLAINED,
+        lambda: order(PAID, attention=ODD),
     ),
     "marked by inventory": (
-        Invariant.I5,
-        lambda: PAID._replace(reservation=structs.replace(reservation(LineState.SOLD), attention=("odd",))),
+        Invariant.EXPLAINED,
+        lambda: PAID._replace(reservation=structs.replace(reservation(LineState.SOLD), attention=ODD)),
     ),
     "marked by payment": (
-        Invariant.I5,
-        lambda: PAID._replace(payment=structs.replace(payment(PaymentState.CAPTURED), attention=("odd",))),
+        Invariant.EXPLAINED,
+        lambda: PAID._replace(payment=structs.replace(payment(PaymentState.CAPTURED), attention=ODD)),
     ),
 }
 
@@ -277,7 +295,7 @@ def test_a_piece_too_many_or_too_few_is_found(
     )
     broken = structs.replace(sound, **{counter: getattr(sound, counter) + off})
     findings = invariants.check_stock(broken, Held(Counter(lamp=reserved), Counter(lamp=sold)))
-    assert Invariant.I1 in {finding.invariant for finding in findings}
+    assert Invariant.STOCK_CONSERVED in {finding.invariant for finding in findings}
 
 
 @pytest.mark.parametrize("state", [LineState.HELD, LineState.SOLD])
@@ -286,9 +304,20 @@ def test_stock_that_moved_without_a_reservation_is_found(state: LineState) -> No
     held = Held(Counter(lamp=2, desk=1), Counter(lamp=2))
     invariants.tally([reservation(state)], held)
     findings = list(invariants.check_stock(stock, held))
-    assert [(finding.invariant, finding.subject) for finding in findings] == [(Invariant.I2, "lamp")]
+    assert [(finding.invariant, finding.subject) for finding in findings] == [(Invariant.STOCK_OWNED, "lamp")]
 
 
 def test_a_reservation_of_a_product_without_stock_is_found() -> None:
     held = Held(Counter(desk=1, lamp=0), Counter())
     assert [finding.subject for finding in invariants.without_stock(held)] == ["desk"]
+
+
+def test_a_product_of_the_catalogue_without_a_stock_row_is_found() -> None:
+    findings = list(invariants.unstocked(["lamp", "desk"], {"lamp", "gone"}))
+    assert [(each.invariant, each.subject) for each in findings] == [(Invariant.STOCK_CONSERVED, "desk")]
+
+
+def test_an_invariant_is_named_by_its_name_or_its_number() -> None:
+    assert Invariant.named("MONEY_AGREES") is Invariant.named("I3") is Invariant.MONEY_AGREES
+    with pytest.raises(ValueError, match="I9"):
+        Invariant.named("I9")

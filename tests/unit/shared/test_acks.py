@@ -8,7 +8,7 @@ from services.shared.engine.acks import STRAGGLERS, Ack, AckWindow
 
 
 def window(*tags: int) -> AckWindow:
-    made = AckWindow()
+    made = AckWindow(prefetch=200)
     for tag in tags:
         made.delivered(tag)
     return made
@@ -57,7 +57,7 @@ class Channel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.window = AckWindow()
+        self.window = AckWindow(prefetch=200)
         self.next_tag = 1
         self.outstanding: set[int] = set()
         self.done: set[int] = set()

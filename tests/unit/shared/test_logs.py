@@ -13,7 +13,7 @@ def logged(script: str) -> list[dict[str, Any]]:
     program = (
         "import logging\n"
         "from services.shared import telemetry\n"
-        "telemetry.setup('order', level='info', sample_ratio=1.0)\n"
+        "telemetry.setup('order', level='info')\n"
         f"log = logging.getLogger('services.order')\n{script}"
     )
     done = subprocess.run(  # noqa: S603  # our own program

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.shared.contract import events, wire
 from services.shared.contract.decisions import Decision, Message
-from services.shared.engine.outbox import entries_of, event_id
+from services.shared.engine.rows import event_id, events_of
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 DECISION = Decision(
@@ -36,20 +36,20 @@ def test_an_id_never_changes_between_releases() -> None:
 
 
 def test_events_of_one_decision_have_ids_of_their_own() -> None:
-    ids = [entry.id for entry in entries_of(message("1"), DECISION)]
+    ids = [entry.id for entry in events_of(message("1"), DECISION)]
     assert len(set(ids)) == 3
-    assert ids == [entry.id for entry in entries_of(message("1"), DECISION)]
+    assert ids == [entry.id for entry in events_of(message("1"), DECISION)]
 
 
 def test_one_id_on_two_queues_has_two_effects() -> None:
     """PAYMENT_FAILED goes to order and inventory; http ids are anybody's."""
-    here = {entry.id for entry in entries_of(message("1", "order-events"), DECISION)}
-    there = {entry.id for entry in entries_of(message("1", "inventory-events"), DECISION)}
+    here = {entry.id for entry in events_of(message("1", "order-events"), DECISION)}
+    there = {entry.id for entry in events_of(message("1", "inventory-events"), DECISION)}
     assert not here & there
 
 
 def test_an_entry_is_ready_to_be_published() -> None:
-    entry = next(iter(entries_of(message("1"), DECISION)))
+    entry = next(iter(events_of(message("1"), DECISION)))
     assert (entry.type, entry.subject) == ("INVENTORY_RELEASE_REQUEST", "order-1")
     assert entry.traceparent == "00-aa-bb-01"
     assert wire.decode("inventory", entry.body.encode()) == DECISION.events[0]

@@ -316,6 +316,22 @@ def test_an_amount_that_is_none_is_told_so(amount: str) -> None:
 
 # --- what is wrong with the rest --------------------------------------------------------------------------
 
+
+def reserved_for(order_id: str) -> bytes:
+    return wire.encode(events.StockReserved(order_id=order_id, products=(Line("p", 1),)))
+
+
+def confirmed_for(order_id: str) -> bytes:
+    """Without an envelope, as an older publisher sends it."""
+    products = [{"productId": "p", "quantity": 1, "price": 10}]
+    data = {"orderId": order_id, "totalPrice": 10, "currency": "USD", "products": products}
+    return msgspec.json.encode(data)
+
+
+def created(product_id: str) -> bytes:
+    return wire.encode(events.ProductCreated(product_id=product_id))
+
+
 INVALID = [
     ("orders", b"", "truncated"),
     ("orders", b"not json", "malformed"),
@@ -374,6 +390,10 @@ INVALID = [
     ("orders", b'{"type":"INVENTORY_RESERVED","data":' + b"[" * 100_000, "nested too deeply"),
     ("orders", b'{"type":"INVENTORY_RESERVED","data":{"orderId":"' + b"o" * 65 + b'"}}', "length <= 64"),
     ("orders", b'{"type":"INVENTORY_RESERVED","data":{"orderId":""}}', "length >= 1"),
+    # As UTF-8 it would be 256 bytes: one more than an AMQP property holds.
+    ("orders", reserved_for("🛒" * 64), r"Expected `str` matching regex .* at `\$.orderId`"),
+    ("STOCK_RESERVED", confirmed_for("🛒" * 64), r"at `\$.orderId`"),
+    ("inventory-events", created("🛒" * 64), r"at `\$.productId`"),
 ]
 
 
@@ -383,6 +403,37 @@ def test_a_message_that_does_not_fit_is_refused_with_what_is_wrong_with_it(
 ) -> None:
     with pytest.raises(wire.InvalidMessage, match=reason):
         wire.decode(queue, body)
+
+
+@given(st.text(min_size=1, max_size=64))
+def test_an_id_that_is_accepted_fits_into_an_amqp_property(id_: str) -> None:
+    try:
+        body = reserved_for(id_)
+    except UnicodeEncodeError:
+        return  # half a character
+    try:
+        event = wire.decode("orders", body)
+    except wire.InvalidMessage:
+        assert len(id_.encode()) > 255
+    else:
+        assert len(event.subject.encode()) <= 255
+
+
+def test_the_longest_ids_are_accepted() -> None:
+    for id_ in ("🛒" * 63 + "é", "o" * 64, "🛒" * 63, "\n" * 64):
+        assert wire.decode("orders", reserved_for(id_)).subject == id_
+
+
+@pytest.mark.parametrize(
+    ("queue", "body"),
+    [("order-events", succeeded("1")), ("STOCK_RESERVED", confirmed_for("o"))],
+    ids=["with an envelope", "without"],
+)
+def test_a_byte_order_mark_before_the_body_is_read_over(queue: str, body: bytes) -> None:
+    marked = b"\xef\xbb\xbf" + body
+    assert wire.decode(queue, marked) == wire.decode(queue, body)
+    with pytest.raises(wire.InvalidMessage, match="malformed"):
+        wire.decode(queue, b"\xef\xbb\xbf" + marked)
 
 
 ANY_JSON = st.recursive(

@@ -15,7 +15,7 @@ from typing import Any
 DIRECTORY = Path(os.environ["CRASH_DIR"])
 SERVICE = os.environ["MONGODB_DATABASE"]
 # Long enough for Redis to have heard of a batch.
-MARKED_AFTER = 0.3
+MARKED_AFTER = 1.0
 
 
 def _take(point: str) -> bool:
@@ -58,15 +58,28 @@ def _die_before_the_ack(consumer: type) -> None:
     consumer._flush = flush  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+def _die_before_the_mark(hints: type) -> None:
+    original: Callable[..., None] = hints.remember  # type: ignore[attr-defined]  # of Hints
+
+    def remember(self: Any, messages: Any) -> None:
+        _die_at("after the commit, before the Redis mark")
+        original(self, messages)
+
+    hints.remember = remember  # type: ignore[attr-defined]
+
+
 def _engine() -> None:
-    from services.shared.engine.broker import Broker  # noqa: PLC0415  # only where it runs anyway
+    from services.shared.engine.broker import Publishing  # noqa: PLC0415  # only where it runs anyway
     from services.shared.engine.commit import Committer  # noqa: PLC0415
     from services.shared.engine.deliveries import Consumer  # noqa: PLC0415
     from services.shared.engine.hints import Hints  # noqa: PLC0415
+    from services.shared.engine.leases import Leases  # noqa: PLC0415
 
     _wrap(Committer, "_transact", before="before the transaction")
-    _wrap(Hints, "remember", before="after the commit, before the Redis mark")
-    _wrap(Broker, "publish", before="before publishing", after="between publish and delete")
+    _wrap(Committer, "_commit_transaction", before="between write and commit")
+    _die_before_the_mark(Hints)
+    _wrap(Publishing, "send", before="before publishing")
+    _wrap(Leases, "delete", before="between publish and delete")
     _die_before_the_ack(Consumer)
 
 

@@ -1,0 +1,159 @@
+"""The services' databases, read side by side: what each knows about the same orders. Reads only."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final, TypeVar
+
+import msgspec
+from pymongo import ASCENDING, AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+
+from sagactl.oncall.invariants import Case, Held, tally
+from sagactl.oncall.unrest import Waiting
+from services.inventory.reservation import Reservation
+from services.inventory.stock import Stock
+from services.notification.domain import Notification
+from services.order.model import Order
+from services.payment.ledger import COLLECTION as LEDGER
+from services.payment.ledger import Entry
+from services.payment.payment import Payment, PaymentState
+from services.product.domain import Product
+from services.shared.contract.decisions import Aggregate
+from services.shared.contract.events import PUBLISHES
+from services.shared.database.store import Document, from_document
+from services.shared.engine.leases import OUTBOX
+
+CHUNK: Final = 500
+IN_FLIGHT: Final = (PaymentState.CAPTURING, PaymentState.REFUNDING)
+# The ids of this many that wait are remembered, to see later whether they are the same.
+MARKED_AT_MOST: Final = 1000
+
+Kind = TypeVar("Kind", bound=Aggregate)
+
+
+class Books:
+    """All databases, by a user who may read them."""
+
+    def __init__(self, client: AsyncMongoClient[Document]) -> None:
+        self._client = client
+
+    def _of(self, service: str) -> AsyncDatabase[Document]:
+        return self._client.get_database(service)
+
+    async def unrest(self) -> Mapping[str, Waiting]:
+        """What has not come to rest: events in outboxes, calls to the payment gateway."""
+        places: list[tuple[str, str, str, Document]] = [
+            (f"outbox of {service}", service, OUTBOX, {}) for service in PUBLISHES
+        ]
+        in_flight = {"state": {"$in": IN_FLIGHT}}
+        places.append(("payments in flight", "payment", Payment.collection, in_flight))
+        found = {
+            name: await self._waiting(self._of(service)[collection], query)
+            for name, service, collection, query in places
+        }
+        return {name: waiting for name, waiting in found.items() if waiting.number}
+
+    async def _waiting(self, collection: AsyncCollection[Document], query: Document) -> Waiting:
+        count = await collection.count_documents(query)
+        oldest = collection.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(MARKED_AT_MOST)
+        return Waiting(count, frozenset([str(document["_id"]) async for document in oldest]))
+
+    async def stock(self) -> AsyncIterator[Stock]:
+        async for document in self._of("inventory")[Stock.collection].find():
+            yield from_document(Stock, document)
+
+    async def catalogue(self) -> list[str]:
+        """The products that are for sale."""
+        found = self._of("product")[Product.collection].find({"deleted": False}, {"_id": 1})
+        return [document["_id"] async for document in found]
+
+    async def stock_and_reservations(self, ids: Sequence[str]) -> tuple[Sequence[Stock], Held]:
+        """The stock of these products and what reservations say of it, both at the same instant.
+
+        Inventory changes the two in one transaction: at one instant they agree, whatever moves.
+        """
+        held = Held(Counter(), Counter())
+        inventory = self._of("inventory")
+        async with self._client.start_session(snapshot=True) as session:
+            found = inventory[Stock.collection].find({"_id": {"$in": list(ids)}}, session=session)
+            stock = [from_document(Stock, document) async for document in found]
+            reservations = inventory[Reservation.collection].find(
+                {"lines.productId": {"$in": list(ids)}}, session=session
+            )
+            async for document in reservations:
+                tally([from_document(Reservation, document)], held)
+        wanted = set(ids)
+        for counter in held:
+            for product_id in counter.keys() - wanted:
+                del counter[product_id]
+        return stock, held
+
+    async def cases(self) -> AsyncIterator[Case]:
+        """Every order that any service knows of, in the order of ids."""
+        last = ""
+        while ids := await self._ids_after(last):
+            for case in await self._chunk(ids):
+                yield case
+            last = ids[-1]
+
+    async def _ids_after(self, last: str) -> list[str]:
+        """The next ids over all services. Beyond the end of the shortest full page nothing is known yet."""
+        pages = [
+            await self._page("order", Order.collection, "_id", last),
+            await self._page("inventory", Reservation.collection, "_id", last),
+            await self._page("payment", Payment.collection, "_id", last),
+            await self._page("payment", LEDGER, "orderId", last),
+        ]
+        full = [page[-1] for page in pages if len(page) == CHUNK]
+        horizon = min(full) if full else None
+        return sorted({id_ for page in pages for id_ in page if horizon is None or id_ <= horizon})
+
+    async def _page(self, service: str, collection: str, field: str, last: str) -> list[str]:
+        """By the field's index; an order that has several entries is in it several times."""
+        found = self._of(service)[collection].find({field: {"$gt": last}}, {"_id": 0, field: 1})
+        return [document[field] async for document in found.sort(field, ASCENDING).limit(CHUNK)]
+
+    async def these(self, ids: Sequence[str]) -> list[Case]:
+        """The orders of these ids, whatever any service knows of each."""
+        return [
+            case
+            for start in range(0, len(ids), CHUNK)
+            for case in await self._chunk(ids[start : start + CHUNK])
+        ]
+
+    async def _chunk(self, ids: Sequence[str]) -> list[Case]:
+        orders = await self._by_id("order", Order, ids)
+        reservations = await self._by_id("inventory", Reservation, ids)
+        payments = await self._by_id("payment", Payment, ids)
+        ledger = await self._by_order("payment", LEDGER, ids)
+        told = await self._by_order("notification", Notification.collection, ids)
+        return [
+            Case(
+                id_,
+                orders.get(id_),
+                reservations.get(id_),
+                payments.get(id_),
+                [_entry(document) for document in ledger.get(id_, ())],
+                [from_document(Notification, document) for document in told.get(id_, ())],
+            )
+            for id_ in ids
+        ]
+
+    async def _by_id(self, service: str, kind: type[Kind], ids: Sequence[str]) -> dict[str, Kind]:
+        found = self._of(service)[kind.collection].find({"_id": {"$in": list(ids)}})
+        return {document["_id"]: from_document(kind, document) async for document in found}
+
+    async def _by_order(
+        self, service: str, collection: str, ids: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        found = self._of(service)[collection].find({"orderId": {"$in": list(ids)}})
+        documents = await found.sort([("orderId", ASCENDING), ("_id", ASCENDING)]).to_list()
+        return {
+            order_id: list(group) for order_id, group in groupby(documents, lambda each: str(each["orderId"]))
+        }
+
+
+def _entry(document: Document) -> Entry:
+    return msgspec.convert(document, Entry)

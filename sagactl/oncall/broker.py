@@ -1,0 +1,183 @@
+"""RabbitMQ, seen from outside: how many messages wait where, and the dead letters one by one."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from http import HTTPStatus
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import aio_pika
+import aiohttp
+from yarl import URL
+
+from sagactl.oncall.unrest import Unrest, Waiting
+from services.shared.contract import topology, wire
+from services.shared.contract.events import CONSUMES
+from services.shared.engine import lenient
+from services.shared.engine.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
+
+# A dead letter whose properties cannot be read is listed like any other.
+lenient.install()
+TIMEOUT: Final = 20.0
+QUEUES: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
+# Those in which something is under way: all but the dead letters.
+LIVE: Final = frozenset(
+    name
+    for queue in QUEUES
+    for name in topology.all_queues(queue)
+    if name != topology.dead_letter_queue(queue)
+)
+
+
+class BrokerError(RuntimeError):
+    """The broker does not answer what it was asked."""
+
+
+class DeadLetter(NamedTuple):
+    queue: str
+    id: str
+    subject: str
+    type: str
+    kind: str
+    reason: str
+    attempts: int
+    first_failed_at: str
+    trace: str
+    body: bytes
+
+    @classmethod
+    def of(cls, queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> "DeadLetter":
+        cause = _explain(message.headers)
+        return cls(
+            queue=queue,
+            id=identity(queue, message),
+            subject=message.correlation_id or "",
+            type=message.type or "",
+            kind=cause.kind,
+            reason=cause.reason,
+            attempts=cause.attempts,
+            first_failed_at=cause.first_failed_at,
+            trace=str(message.headers.get(TRACEPARENT) or ""),
+            body=message.body,
+        )
+
+    @property
+    def summary(self) -> str:
+        what = self.type or "a message"
+        return f"{what} in {topology.dead_letter_queue(self.queue)}: {self.kind}: {self.reason}"
+
+
+def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:
+    """Return the id by which the consumer of `queue` knows the message."""
+    return message.message_id or wire.content_id(queue, message.body)
+
+
+class _Cause(NamedTuple):
+    """Why a message is a dead letter."""
+
+    kind: str
+    reason: str
+    attempts: int
+    first_failed_at: str
+
+
+def _explain(headers: Mapping[str, Any]) -> _Cause:
+    """Ours carry their reason in headers. The broker's own dead letters have only an x-death."""
+    if ERROR in headers:
+        return _Cause(
+            kind=str(headers.get(ERROR_KIND, "failed")),
+            reason=str(headers[ERROR]),
+            attempts=int(headers.get(ATTEMPTS, 0)),
+            first_failed_at=str(headers.get(FIRST_FAILED_AT, "")),
+        )
+    deaths = headers.get("x-death") or [{}]
+    latest: Mapping[str, Any] = deaths[0]
+    why, at = str(latest.get("reason", "unknown")), latest.get("time")
+    reason = {
+        "delivery_limit": f"returned to the queue {topology.DELIVERY_LIMIT} times: its consumer dies over it",
+        "maxlen": "the queue was full",
+    }.get(why, f"dead-lettered by the broker: {why}")
+    since = at.isoformat() if isinstance(at, datetime) else ""
+    return _Cause("broker", reason, int(latest.get("count", 0)), since)
+
+
+class Queues(NamedTuple):
+    """What the management API tells of our queues, the dead letters left out."""
+
+    vhost: str
+    seen: frozenset[str]
+    waiting: Unrest
+
+
+def vhost_of(amqp_url: str) -> str:
+    """`/` unless the URL's path names another."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+async def queues(management_url: str, vhost: str) -> Queues:
+    """Messages, unacknowledged ones included, in our queues and retry queues.
+
+    Raises BrokerError where the management API does not answer.
+    """
+    parts = urlsplit(management_url)
+    login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    url = URL(f"{place}/api/queues/{quote(vhost, safe='')}", encoded=True)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
+            session.get(url, headers={"Authorization": login}) as response,
+        ):
+            if response.status == HTTPStatus.NOT_FOUND:
+                raise BrokerError(f"the broker has no vhost {vhost}, or does not show it to this user")
+            if response.status != HTTPStatus.OK:
+                raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
+            listed = await response.json()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise BrokerError(
+            f"the management API does not answer: {str(error) or type(error).__name__}"
+        ) from error
+    ours = [queue for queue in listed if queue["name"] in LIVE]
+    found = {queue["name"]: _waiting(queue) for queue in sorted(ours, key=itemgetter("name"))}
+    return Queues(
+        vhost, frozenset(found), {name: waiting for name, waiting in found.items() if waiting.number}
+    )
+
+
+def _waiting(queue: Mapping[str, Any]) -> Waiting:
+    """A queue moves when its consumer acknowledges; a retry queue has none, and moves when it is fed."""
+    # A queue whose statistics have not been gathered yet is not known to be empty.
+    count = queue.get("messages", 1)
+    moves = "ack" if queue["name"] in QUEUES else "publish"
+    return Waiting(count, frozenset({f"{moves} {(queue.get('message_stats') or {}).get(moves, 0)}"}))
+
+
+@asynccontextmanager
+async def channel(amqp_url: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+    """Open a channel. Messages that are taken and not acknowledged go back when it closes."""
+    connection = await aio_pika.connect(amqp_url, timeout=TIMEOUT)
+    async with connection:
+        yield await connection.channel(publisher_confirms=True, on_return_raises=True)
+
+
+async def dead_letters(amqp_url: str, queues: Iterable[str], limit: int) -> list[DeadLetter]:
+    """Looks at up to `limit` dead letters of each of our `queues`, and leaves them there."""
+    letters: list[DeadLetter] = []
+    async with channel(amqp_url) as opened:
+        for queue in queues:
+            letters += [DeadLetter.of(queue, each) async for each in take(opened, queue, limit)]
+    return letters
+
+
+async def take(
+    opened: aio_pika.abc.AbstractChannel, queue: str, limit: int
+) -> AsyncIterator[aio_pika.abc.AbstractIncomingMessage]:
+    """Dead letters of `queue`, the oldest first; they go back where they were unless acknowledged."""
+    source = await opened.get_queue(topology.dead_letter_queue(queue), ensure=False)
+    for _ in range(limit):
+        message = await source.get(fail=False, no_ack=False, timeout=TIMEOUT)
+        if message is None:
+            return
+        yield message

@@ -1,0 +1,172 @@
+"""`sagactl check`: holds every order against stock, payments and the gateway's ledger. Reads only.
+
+Also a library: tests, the demo and the benchmark call `check`, or `check_stack` with a stack's directory.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+from pymongo import AsyncMongoClient
+from rich.console import Console
+from rich.table import Table
+
+from sagactl.access import Access
+from sagactl.oncall import broker
+from sagactl.oncall.books import Books
+from sagactl.oncall.invariants import TITLES, Finding, Invariant
+from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
+from sagactl.oncall.screen import printable
+from services.shared.contract.events import PUBLISHES
+
+# The broker's statistics lag behind: empty is what was so for longer than the second between two of them
+# (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it).
+QUIET_SECONDS: Final = 1.5
+NAMED_AT_MOST: Final = 20
+LETTERS_AT_MOST: Final = 1000
+
+
+class Known(NamedTuple):
+    """A finding that is expected: what the invariant says of the subject, and nothing else."""
+
+    subject: str
+    invariant: Invariant = Invariant.EXPLAINED
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`ORDER`, for its contradictions and dead letters, or `MONEY_AGREES:ORDER`. Raises ValueError."""
+        name, colon, subject = text.partition(":")
+        return cls(subject, Invariant.named(name)) if colon else cls(text)
+
+
+class Expected(NamedTuple):
+    """What the checker is told beforehand."""
+
+    # Orders that were answered 201: they have to exist.
+    accepted: Collection[str] = ()
+    known: Collection[Known] = ()
+
+
+class Report(NamedTuple):
+    counted: Mapping[Invariant, str]
+    findings: Sequence[Finding]
+    # Findings about those that were expected to have some.
+    known: Sequence[Finding]
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
+
+    def of(self, invariant: Invariant) -> list[Finding]:
+        return [finding for finding in self.findings if finding.invariant is invariant]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sound": self.sound,
+            "counted": dict(self.counted),
+            "findings": [finding.to_json() for finding in self.findings],
+            "known": [finding.to_json() for finding in self.known],
+        }
+
+
+async def check(
+    access: Access,
+    expected: Expected | None = None,
+    *,
+    wait_seconds: float = 30,
+    quiet_seconds: float = QUIET_SECONDS,
+    still_seconds: float = STILL_SECONDS,
+    progress: Callable[[Mapping[str, int]], None] = lambda _: None,
+) -> Report:
+    """Waits up to `wait_seconds` for everything to come to rest, then checks all of it.
+
+    Under traffic nothing comes to rest. What looks wrong then is looked at again, and reported if it has
+    stood still for `still_seconds` and is as wrong as before. `progress` is told what still moves.
+    """
+    expected = expected or Expected()
+    async with _books(access) as books:
+        shop = Shop(books, access.management_url, broker.vhost_of(access.amqp_url))
+        before = await rest(shop, wait_seconds, quiet_seconds, progress)
+        looked = await examine(books)
+        settled = await look_again(shop, looked, before, still_seconds, progress)
+    missing = sorted(set(expected.accepted) - looked.orders)
+    letters = await _letters(access)
+    findings = [*_unseen(settled.queues), *settled.findings, *looked.contradictions]
+    findings += [Finding(Invariant.SAGA_ENDED, id_, "was answered 201 and does not exist") for id_ in missing]
+    findings += letters
+    seen, counts = settled.queues.seen, looked.counts
+    counted = {
+        Invariant.DRAINED: f"{len(seen)} of {len(broker.LIVE)} queues in vhost {settled.queues.vhost}, "
+        f"{len(PUBLISHES)} outboxes",
+        Invariant.STOCK_CONSERVED: f"{counts[Invariant.STOCK_CONSERVED]} products",
+        Invariant.STOCK_OWNED: f"{counts[Invariant.STOCK_OWNED]} reservations",
+        Invariant.MONEY_AGREES: f"{counts[Invariant.MONEY_AGREES]} payments",
+        Invariant.SAGA_ENDED: f"{len(looked.orders)} orders, {len(expected.accepted)} of them promised, "
+        f"{settled.moving} under way",
+        Invariant.EXPLAINED: f"{len(letters)} dead letters",
+    }
+    known = {(each.subject, each.invariant) for each in expected.known}
+    return Report(
+        counted,
+        [each for each in findings if (each.subject, each.invariant) not in known],
+        [each for each in findings if (each.subject, each.invariant) in known],
+    )
+
+
+def _unseen(queues: broker.Queues) -> list[Finding]:
+    """Without any queue nothing can be said of them: another vhost, or a user who may not see them."""
+    if queues.seen:
+        return []
+    return [Finding(Invariant.DRAINED, f"vhost {queues.vhost}", "no queue of ours is to be seen in it")]
+
+
+@asynccontextmanager
+async def _books(access: Access) -> AsyncIterator[Books]:
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        access.mongodb_url, tz_aware=True, readConcernLevel="majority"
+    )
+    try:
+        yield Books(client)
+    finally:
+        await client.close()
+
+
+async def _letters(access: Access) -> list[Finding]:
+    letters = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+    return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in letters]
+
+
+def show(console: Console, report: Report) -> None:
+    """Print the invariants in a table, then the findings."""
+    table = Table(title="The invariants")
+    for heading in ("", "what must hold", "counted", ""):
+        table.add_column(heading)
+    for invariant, title in TITLES.items():
+        found = len(report.of(invariant))
+        verdict = f"[bold red]{found} broken[/]" if found else "[green]holds[/]"
+        table.add_row(f"{invariant} {invariant.name}", title, report.counted[invariant], verdict)
+    console.print(table)
+    grouped: defaultdict[Invariant, list[Finding]] = defaultdict(list)
+    for finding in report.findings:
+        grouped[finding.invariant].append(finding)
+    for invariant, findings in grouped.items():
+        for finding in findings[:NAMED_AT_MOST]:
+            console.print(
+                f"[red]{invariant} {invariant.name}[/] {printable(f'{finding.subject}: {finding.what}')}",
+                highlight=False,
+            )
+        if len(findings) > NAMED_AT_MOST:
+            console.print(f"[red]{invariant} {invariant.name}[/] and {len(findings) - NAMED_AT_MOST} more")
+    for finding in report.known:
+        console.print(f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]", highlight=False)
+
+
+async def check_stack(
+    directory: Path, console: Console, expected: Expected | None = None, *, wait_seconds: float = 60
+) -> bool:
+    """Checks a local stack, prints the table, and returns whether all holds."""
+    report = await check(Access.of_stack(directory), expected, wait_seconds=wait_seconds)
+    show(console, report)
+    return report.sound

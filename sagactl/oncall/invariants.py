@@ -1,0 +1,240 @@
+"""What must hold once everything has come to rest, order by order: sums hide errors that offset each other.
+
+Pure: documents in, findings out. A finding names an invariant, whom it is about, and what is wrong.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from services.inventory.reservation import LineState, Reservation
+from services.inventory.stock import Stock
+from services.notification.domain import Notification
+from services.order.model import LineState as OrderLineState
+from services.order.model import Order, Status
+from services.order.saga import replay
+from services.payment.ledger import Entry, Kind
+from services.payment.ledger import Status as GatewayStatus
+from services.payment.payment import Payment, PaymentState
+
+
+class Invariant(StrEnum):
+    DRAINED = "drained"
+    STOCK_CONSERVED = "I1"
+    STOCK_OWNED = "I2"
+    MONEY_AGREES = "I3"
+    SAGA_ENDED = "I4"
+    EXPLAINED = "I5"
+
+    @classmethod
+    def named(cls, text: str) -> "Invariant":
+        """By name or number. Raises ValueError for neither."""
+        return cls[text] if text in cls.__members__ else cls(text)
+
+
+TITLES: Final = {
+    Invariant.DRAINED: "queues, outboxes and captures have come to rest",
+    Invariant.STOCK_CONSERVED: "no piece of stock was made or lost",
+    Invariant.STOCK_OWNED: "what is reserved or sold is some order's",
+    Invariant.MONEY_AGREES: "our payments are the gateway's, and no money is kept for nothing",
+    Invariant.SAGA_ENDED: "every order exists, is settled, and got there by the table",
+    Invariant.EXPLAINED: "every dead letter and every contradiction is an expected one",
+}
+NOT_KEPT: Final = frozenset({Status.CANCELLED, Status.REFUNDED})
+# Their lines have all been answered, and the total is what was to be paid for those that were not refused.
+PRICED: Final = frozenset({Status.CONFIRMED, Status.PAID, Status.REFUNDING, Status.REFUNDED})
+
+
+class Finding(NamedTuple):
+    invariant: Invariant
+    subject: str
+    what: str
+
+    def to_json(self) -> dict[str, str]:
+        return {**self._asdict(), "name": self.invariant.name}
+
+
+class Case(NamedTuple):
+    """All that the services know about one order."""
+
+    id: str
+    order: Order | None
+    reservation: Reservation | None
+    payment: Payment | None
+    ledger: Sequence[Entry]
+    notifications: Sequence[Notification]
+
+
+class Held(NamedTuple):
+    """What reservations hold of each product, and have sold."""
+
+    held: Counter[str]
+    sold: Counter[str]
+
+
+def check_case(case: Case) -> Iterator[Finding]:
+    """STOCK_OWNED, MONEY_AGREES and SAGA_ENDED of one order."""
+    yield from _reservation(case)
+    yield from _money(case)
+    yield from _saga(case)
+
+
+def check_stock(stock: Stock, held: Held) -> Iterator[Finding]:
+    """STOCK_CONSERVED, and the product's side of STOCK_OWNED."""
+    there = stock.available + stock.reserved + stock.sold
+    came = stock.initial + stock.restocked
+    if there != came:
+        yield Finding(Invariant.STOCK_CONSERVED, stock.id, f"{there} pieces are there, but {came} came")
+    if min(stock.available, stock.reserved, stock.sold) < 0:
+        yield Finding(Invariant.STOCK_CONSERVED, stock.id, "a counter is negative")
+    for name, counted, lines in (
+        ("reserved", stock.reserved, held.held[stock.id]),
+        ("sold", stock.sold, held.sold[stock.id]),
+    ):
+        if counted != lines:
+            yield Finding(
+                Invariant.STOCK_OWNED, stock.id, f"{counted} {name}, but the reservations say {lines}"
+            )
+
+
+def without_stock(held: Held) -> Iterator[Finding]:
+    """STOCK_OWNED of the products that are left over, because they have no stock of their own."""
+    for product_id in sorted((held.held + held.sold).keys()):
+        yield Finding(Invariant.STOCK_OWNED, product_id, "reservations keep some of it, and it has no stock")
+
+
+def unstocked(products: Iterable[str], stocked: Collection[str]) -> Iterator[Finding]:
+    """STOCK_CONSERVED of the catalogue: each product's first pieces are in a stock row of its own."""
+    for product_id in products:
+        if product_id not in stocked:
+            yield Finding(Invariant.STOCK_CONSERVED, product_id, "is in the catalogue, and has no stock row")
+
+
+def tally(reservations: Iterable[Reservation], into: Held) -> None:
+    """Adds up what they hold and have sold."""
+    for reservation in reservations:
+        for line in reservation.lines:
+            if line.state is LineState.HELD:
+                into.held[line.product_id] += line.quantity
+            elif line.state is LineState.SOLD:
+                into.sold[line.product_id] += line.quantity
+
+
+def _kept(reservation: Reservation | None, state: LineState) -> dict[str, int]:
+    lines = reservation.lines if reservation else ()
+    return {line.product_id: line.quantity for line in lines if line.state is state}
+
+
+def _reservation(case: Case) -> Iterator[Finding]:
+    held, sold = _kept(case.reservation, LineState.HELD), _kept(case.reservation, LineState.SOLD)
+    if case.order is None:
+        if held or sold:
+            yield Finding(Invariant.STOCK_OWNED, case.id, "stock is kept for an order that does not exist")
+        return
+    if case.order.status is Status.PAID:
+        ours = {
+            line.product_id: line.quantity
+            for line in case.order.lines
+            if line.state is not OrderLineState.REFUSED
+        }
+        if sold != ours or held:
+            yield Finding(Invariant.STOCK_OWNED, case.id, f"paid for {ours}, but sold {sold} and held {held}")
+    elif case.order.status in NOT_KEPT and (held or sold):
+        kept = held | sold
+        yield Finding(Invariant.STOCK_OWNED, case.id, f"{case.order.status}, but stock is kept: {kept}")
+
+
+def _money(case: Case) -> Iterator[Finding]:
+    captures = [entry for entry in case.ledger if entry.status is GatewayStatus.CAPTURED]
+    refunds = [entry for entry in case.ledger if entry.kind is Kind.REFUND]
+    for name, entries in (("captures", captures), ("refunds", refunds)):
+        if len(entries) > 1:
+            yield Finding(Invariant.MONEY_AGREES, case.id, f"{len(entries)} {name}")
+    if case.payment is None and case.ledger:
+        yield Finding(Invariant.MONEY_AGREES, case.id, "the gateway knows a payment that we do not")
+    if case.payment is not None:
+        yield from _books_agree(case.payment, captures, refunds)
+    if case.order is not None:
+        yield from _money_of_order(case.order, captures, refunds)
+
+
+def _books_agree(payment: Payment, captures: Sequence[Entry], refunds: Sequence[Entry]) -> Iterator[Finding]:
+    expected = {
+        PaymentState.CAPTURED: (1, 0),
+        PaymentState.REFUNDED: (1, 1),
+        PaymentState.DECLINED: (0, 0),
+        PaymentState.VOIDED: (0, 0),
+    }.get(payment.state)
+    if expected is None:
+        yield Finding(Invariant.MONEY_AGREES, payment.id, f"still {payment.state}")
+    elif expected != (len(captures), len(refunds)):
+        found = f"{len(captures)} captures and {len(refunds)} refunds"
+        yield Finding(Invariant.MONEY_AGREES, payment.id, f"{payment.state}, but the gateway has {found}")
+    for entry in (*captures, *refunds):
+        if (entry.amount, entry.currency) != (payment.amount, payment.currency):
+            theirs, ours = f"{entry.amount} {entry.currency}", f"{payment.amount} {payment.currency}"
+            yield Finding(
+                Invariant.MONEY_AGREES,
+                payment.id,
+                f"{entry.kind} of {theirs} there, {ours} here (minor units)",
+            )
+
+
+def _money_of_order(order: Order, captures: Sequence[Entry], refunds: Sequence[Entry]) -> Iterator[Finding]:
+    served = sum(
+        line.price * line.quantity for line in order.lines if line.state is not OrderLineState.REFUSED
+    )
+    if order.status in PRICED and order.total != served:
+        what = f"the total is {order.total}, but its served lines cost {served} (minor units)"
+        yield Finding(Invariant.MONEY_AGREES, order.id, what)
+    taken = sum(entry.amount for entry in captures)
+    returned = sum(entry.amount for entry in refunds)
+    if order.status is Status.PAID:
+        currencies = {entry.currency for entry in captures}
+        if (taken, returned, currencies) != (order.total, 0, {order.currency}):
+            what = f"PAID {order.total} {order.currency}, but {taken} was taken and {returned} given back"
+            yield Finding(Invariant.MONEY_AGREES, order.id, f"{what} (minor units)")
+    elif order.status in NOT_KEPT and taken != returned:
+        what = f"{order.status}, but {taken - returned} of the customer's money is kept (minor units)"
+        yield Finding(Invariant.MONEY_AGREES, order.id, what)
+
+
+def _saga(case: Case) -> Iterator[Finding]:
+    order = case.order
+    if order is None:
+        return
+    if not order.settled:
+        since = f"{order.state_since:%Y-%m-%d %H:%M:%S}"
+        yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status} since {since}, and not settled")
+    try:
+        end = replay(order.history)
+    except ValueError as error:
+        yield Finding(Invariant.SAGA_ENDED, case.id, f"its history cannot have happened: {error}")
+    else:
+        if end is not order.status:
+            yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status}, but its history ends {end}")
+    yield from _told(case, order)
+
+
+def _told(case: Case, order: Order) -> Iterator[Finding]:
+    """Exactly one end was published; a refund only of what was paid."""
+    if not order.settled:
+        return
+    told = Counter(notification.kind for notification in case.notifications)
+    ends = {"ORDER_PAID": told["ORDER_PAID"], "ORDER_CANCELLED": told["ORDER_CANCELLED"]}
+    wanted = "ORDER_CANCELLED" if order.status is Status.CANCELLED else "ORDER_PAID"
+    if ends != {"ORDER_PAID": 0, "ORDER_CANCELLED": 0} | {wanted: 1}:
+        yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status}, but published were {ends}")
+    refunded = int(order.status is Status.REFUNDED)
+    if told["ORDER_REFUNDED"] != refunded:
+        yield Finding(
+            Invariant.SAGA_ENDED, case.id, f"{order.status}, but ORDER_REFUNDED x {told['ORDER_REFUNDED']}"
+        )
+
+
+def contradictions(case: Case) -> Iterator[Finding]:
+    """EXPLAINED: what services marked for a human to look at."""
+    for watched in (case.order, case.reservation, case.payment):
+        for each in watched.attention if watched else ():
+            yield Finding(Invariant.EXPLAINED, case.id, f"{each.event}: {each.reason}")

@@ -1,0 +1,18 @@
+"""Text that is safe on a terminal: without control characters and secrets."""
+
+import re
+from typing import Final
+
+from rich.markup import escape
+
+# A body may hold it, and a screen should not show it.
+SECRET: Final = re.compile(r'("paymentToken"\s*:\s*)"(?:[^"\\]|\\.)*"')
+
+
+def printable(text: str) -> str:
+    """Make text that others wrote safe for rich's `print`."""
+    return escape("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def masked(body: bytes) -> str:
+    return SECRET.sub(r'\1"***"', body.decode(errors="replace"))

@@ -1,0 +1,5 @@
+"""`python -m sagactl.provision`: what the charts' jobs run."""
+
+from sagactl.provision.accounts import app
+
+app()

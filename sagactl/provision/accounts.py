@@ -1,0 +1,184 @@
+"""Gives every service its own user on the shared servers, with rights on its own things only.
+
+Idempotent, so that a job may run it at every release: users that exist get their password and rights set
+again. What a service may publish and consume is read from the contract in `services.shared.contract.events`.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+import typer
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, PyMongoError
+from yarl import URL
+
+from sagactl.provision import replica_set
+from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
+
+CONTROL: Final = "sagactl"
+DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")
+BROKER_USERS: Final = (*sorted(PUBLISHES.keys() | CONSUMES.keys()), CONTROL)
+DATABASE_USERS: Final = (*DATABASES, CONTROL)
+NOTHING: Final = "^$"
+USER_EXISTS: Final = 51003
+RETRY_SECONDS: Final = 2
+
+
+def permissions(user: str) -> dict[str, str]:
+    """RabbitMQ's three patterns of object names for a user."""
+    if user == CONTROL:  # redrive: takes dead letters, hands them back to their service's own exchange
+        queues = sorted(queue for owned in CONSUMES.values() for queue in owned)
+        return {
+            "configure": NOTHING,
+            "write": rf"^({'|'.join(sorted(CONSUMES))})\.retry$",
+            "read": rf"^({'|'.join(map(re.escape, queues))})\.dlq$",
+        }
+    queues = sorted(map(re.escape, CONSUMES.get(user, {})))
+    own = rf"|({'|'.join(queues)})(\.retry\.[123]|\.dlq)?" if queues else ""
+    pattern = rf"^({user}\.retry|{re.escape(EXCHANGE)}{own})$"
+    return {"configure": pattern, "write": pattern, "read": pattern}
+
+
+def topic_permissions(user: str) -> dict[str, str]:
+    """Name the event types a user may publish; who may bind is decided by the queue's permission."""
+    types = "|".join(event.type for event in PUBLISHES.get(user, ()))
+    return {"exchange": EXCHANGE, "write": f"^({types})$" if types else NOTHING, "read": ".*"}
+
+
+async def provision_rabbitmq(management_url: str, passwords: Mapping[str, str], vhost: str = "/") -> None:
+    """Make the users of `passwords` (user name -> password) on the broker.
+
+    `management_url` carries an administrator's credentials: http://admin:pw@host:15672.
+    """
+    login, base = _login(management_url)
+    room = quote(vhost, safe="")
+    timeout = aiohttp.ClientTimeout(total=10)
+    headers = {"Authorization": aiohttp.encode_basic_auth(*login)}
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+
+        async def put(path: str, body: Mapping[str, str]) -> None:
+            async with session.put(URL(f"{base}/api/{path}", encoded=True), json=body) as answer:
+                answer.raise_for_status()
+
+        await put(f"vhosts/{room}", {})
+        for user, password in passwords.items():
+            await put(
+                f"users/{user}", {"password": password, "tags": "monitoring" if user == CONTROL else ""}
+            )
+            await put(f"permissions/{room}/{user}", permissions(user))
+            await put(f"topic-permissions/{room}/{user}", topic_permissions(user))
+
+
+async def provision_mongodb(url: str, passwords: Mapping[str, str]) -> None:
+    """Make the users of `passwords` (user name -> password) in `admin`, through a root's `url`."""
+    async with AsyncMongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
+        for user, password in passwords.items():
+            roles = (
+                [{"role": "read", "db": name} for name in DATABASES]
+                if user == CONTROL
+                else [{"role": "readWrite", "db": user}]
+            )
+            await _set_user(client.admin, user, password, roles)
+
+
+async def _set_user(
+    admin: AsyncDatabase[dict[str, Any]], user: str, password: str, roles: list[dict[str, str]]
+) -> None:
+    try:
+        await admin.command("createUser", user, pwd=password, roles=roles)
+    except OperationFailure as error:
+        if error.code != USER_EXISTS:
+            raise
+        await admin.command("updateUser", user, pwd=password, roles=roles)
+
+
+def _login(url: str) -> tuple[tuple[str, str], str]:
+    """((user, password), URL without them)."""
+    parts = urlsplit(url)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+    return (unquote(user), unquote(password)), bare
+
+
+def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str, str]:
+    """Take the passwords from the URLs that the services themselves are given: <users>/<user>/<key>."""
+    passwords = {}
+    for user in expected:
+        (name, password), _ = _login((users / user / key).read_text().strip())
+        if name != user:
+            raise typer.BadParameter(f"the {key} of {user} names the user {name!r}; it must name {user!r}")
+        passwords[user] = password
+    return passwords
+
+
+async def _persist(step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Try until it works: the servers start at the same time as this does."""
+    retried = (aiohttp.ClientError, PyMongoError, OSError, TimeoutError)
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                return await step()
+            except retried as error:
+                if isinstance(error, aiohttp.ClientResponseError) and error.status == HTTPStatus.BAD_REQUEST:
+                    raise
+                typer.echo(f"not yet: {error}", err=True)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+app = typer.Typer(help="Make the services' users on RabbitMQ and MongoDB.", no_args_is_help=True)
+Users = Annotated[Path, typer.Option(help="Folder with a folder per user, holding its connection URL.")]
+Admin = Annotated[Path, typer.Option(help="File with the URL that holds an administrator's credentials.")]
+Patience = Annotated[float, typer.Option(help="Seconds to wait for the servers.")]
+
+
+@app.command()
+def rabbitmq(
+    users: Users,
+    management_url: Annotated[str, typer.Option(help="The management API, without credentials.")],
+    admin: Annotated[Path, typer.Option(help="Folder with an administrator's `username` and `password`.")],
+    vhost: str = "/",
+    patience: Patience = 300,
+) -> None:
+    """Make vhost, users, permissions and topic permissions."""
+    passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
+    login = ":".join(quote((admin / part).read_text().strip(), safe="") for part in ("username", "password"))
+    url = management_url.replace("://", f"://{login}@", 1)
+    asyncio.run(_persist(lambda: provision_rabbitmq(url, passwords, vhost), patience))
+    typer.echo(f"RabbitMQ users are as they should be: {', '.join(passwords)}")
+
+
+@app.command()
+def mongodb(users: Users, admin: Admin, patience: Patience = 300) -> None:
+    """Make the users of a MongoDB that is already a replica set."""
+    passwords = read_passwords(users, "MONGODB_URL", DATABASE_USERS)
+    url = admin.read_text().strip()
+    asyncio.run(_persist(lambda: provision_mongodb(url, passwords), patience))
+    typer.echo(f"MongoDB users are as they should be: {', '.join(passwords)}")
+
+
+@app.command(name="replica-set")
+def initiate(
+    hosts: Annotated[str, typer.Option(help="host:port,... of the members; the first one initiates.")],
+    key: Annotated[Path, typer.Option(help="The members' key file.")],
+    admin: Admin,
+    name: str = "rs0",
+    patience: Patience = 300,
+) -> None:
+    """Initiate a replica set, or add new members to it, and make its root user."""
+    secret, members = key.read_text(), hosts.split(",")
+    (user, password), _ = _login(admin.read_text().strip())
+
+    async def root() -> None:
+        async with replica_set.as_member(secret, members, name) as client:
+            await _set_user(client.admin, user, password, [{"role": "root", "db": "admin"}])
+
+    asyncio.run(_persist(lambda: replica_set.initiate(name, members, secret), patience))
+    asyncio.run(_persist(root, patience))
+    typer.echo(f"replica set {name}: {hosts}")

@@ -1,0 +1,1 @@
+"""`helm test`: one purchase, through the front door."""

@@ -1,0 +1,53 @@
+"""Buys one thing from a shop, through its front door, as a customer would: shows that it works."""
+
+import asyncio
+from typing import Annotated
+
+import aiohttp
+import typer
+
+from sagactl.access import NoAccessError, required
+from sagactl.shop import Client, Json, ShopError
+
+
+class SmokeError(RuntimeError):
+    """The shop answered, but not as a working shop does."""
+
+
+async def buy(gateway: str, email: str, password: str, within: float) -> Json:
+    """Sell one piece of a new product to a new customer, within so many seconds; return the order."""
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.timeout(within):
+        visitor = Client(session, gateway)
+        seller = await visitor.log_in(email, password)
+        product = await seller.add_product(stock=1, price="1.00", name="Smoke test", within=within)
+        customer = await visitor.register("Smoke test")
+        order = await customer.place({product: 1})
+        order = await customer.settled(order["orderId"], within=within)
+        await seller.remove_product(product)
+        stock = await visitor.stock(product)
+    if order["status"] != "PAID" or (stock.sold, stock.reserved) != (1, 0):
+        raise SmokeError(
+            f"the order ended {order['status']} ({order.get('cancellationReason')}), stock {stock}"
+        )
+    return order
+
+
+app = typer.Typer()
+
+
+@app.command()
+def smoke(
+    gateway: Annotated[str, typer.Option(help="The shop's address.", envvar="GATEWAY_URL")],
+    patience: Annotated[float, typer.Option(help="Seconds for all of it.")] = 60,
+) -> None:
+    """Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD."""
+    try:
+        email, password = required("ADMIN_EMAIL"), required("ADMIN_PASSWORD")
+        order = asyncio.run(buy(gateway, email, password, patience))
+    except NoAccessError as error:
+        raise typer.BadParameter(str(error)) from error
+    except (ShopError, SmokeError, aiohttp.ClientError, TimeoutError) as error:
+        typer.echo(str(error) or f"not paid and sold within {patience:g} s", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"order {order['orderId']} is {order['status']}, {order['totalPrice']} {order['currency']}")

@@ -1,0 +1,61 @@
+"""What goes in and out of the auth service over HTTP."""
+
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from services.auth import domain
+from services.shared import emails
+from services.shared.http.bodies import Body, View
+
+
+class _Strict(Body):
+    model_config = ConfigDict(strict=True)
+
+
+Email = Annotated[str, Field(max_length=320), AfterValidator(emails.parse)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Text = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Registration(_Strict):
+    email: Email
+    password: SecretStr
+    name: Name
+
+    @field_validator("password")
+    @classmethod
+    def _is_good(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        domain.check_password(password.get_secret_value(), info.data.get("email", ""))
+        return password
+
+
+class Credentials(_Strict):
+    email: Email
+    password: Annotated[SecretStr, Field(max_length=1024)]
+
+
+class RefreshToken(_Strict):
+    refresh_token: Text
+
+
+class Account(View):
+    user_id: str
+    email: str
+    name: str
+    roles: list[str]
+
+
+class Session(View):
+    access_token: str
+    refresh_token: str
+    expires_in: Annotated[int, Field(description="Seconds until the access token expires")]
+    token_type: str = "Bearer"  # noqa: S105  # the name of a scheme

@@ -1,0 +1,97 @@
+"""Every query of the auth service: users, the families of their refresh tokens, signing keys."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from services.auth.domain import Family, Use, User
+from services.auth.rotation import SigningKey
+from services.shared.contract.decisions import Aggregate, Refused
+from services.shared.database.store import Store, from_document, to_document
+
+INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
+    User.collection: (IndexModel("email", unique=True),),
+    Family.collection: (
+        IndexModel("expiresAt", expireAfterSeconds=0),
+        IndexModel([("userId", ASCENDING)]),
+    ),
+    SigningKey.collection: (),
+}
+Stored = TypeVar("Stored", bound=Aggregate)
+
+
+class EmailTaken(Refused):
+    """An account has this address already."""
+
+
+class Accounts:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def user(self, id_: str) -> User | None:
+        return await self._store.get(User, id_)
+
+    async def user_of(self, email: str) -> User | None:
+        document = await self._store.collection(User).find_one({"email": email})
+        return None if document is None else from_document(User, document)
+
+    async def add(self, user: User) -> None:
+        """Raise EmailTaken when an account has the address already."""
+        try:
+            await self._store.collection(User).insert_one(to_document(user))
+        except DuplicateKeyError:
+            raise EmailTaken("an account with this e-mail address exists already: log in") from None
+
+    async def set_password(self, user: User, password_hash: str, roles: Sequence[str]) -> None:
+        change = {"$set": {"passwordHash": password_hash, "roles": list(roles)}, "$inc": {"version": 1}}
+        await self._store.collection(User).update_one({"_id": user.id}, change)
+
+    async def begin(self, family: Family) -> None:
+        await self._store.collection(Family).insert_one(to_document(family))
+
+    async def use(
+        self, family_id: str, decide: Callable[[Family], tuple[Family, Use]]
+    ) -> tuple[Family, Use] | None:
+        """Apply a rule to a family, whatever other replicas do. Return None for an unknown family."""
+        while (family := await self._store.get(Family, family_id)) is not None:
+            changed, outcome = decide(family)
+            if changed == family or await self._replace(family, changed):
+                return changed, outcome
+        return None
+
+    async def revoke_all(self, user_id: str) -> None:
+        await self._store.collection(Family).update_many(
+            {"userId": user_id}, {"$set": {"revoked": True}, "$inc": {"version": 1}}
+        )
+
+    async def _replace(self, old: Stored, new: Stored) -> bool:
+        """Return whether the stored version was still `old`."""
+        document = to_document(msgspec.structs.replace(new, version=old.version + 1))
+        replaced = await self._store.collection(type(old)).replace_one(
+            {"_id": old.id, "version": old.version}, document
+        )
+        return replaced.matched_count == 1
+
+
+class SigningKeys:
+    def __init__(self, store: Store) -> None:
+        self._keys = store.collection(SigningKey)
+
+    async def all(self) -> list[SigningKey]:
+        """The oldest first: ids count up."""
+        keys = [from_document(SigningKey, document) async for document in self._keys.find()]
+        return sorted(keys, key=lambda key: int(key.id))
+
+    async def add(self, key: SigningKey) -> bool:
+        """Return whether the key was added; if not, another replica has made the one of this id."""
+        try:
+            await self._keys.insert_one(to_document(key))
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def remove(self, keys: Sequence[SigningKey]) -> None:
+        await self._keys.delete_many({"_id": {"$in": [key.id for key in keys]}})

@@ -1,0 +1,67 @@
+"""What every event is made of: ids, quantities, lines, and that it is about something."""
+
+from decimal import Decimal
+from typing import Annotated, ClassVar, Final, Literal
+
+from msgspec import Meta, Struct
+
+# An id becomes an AMQP property (the correlation id), which holds 255 bytes. 64 characters are more only if
+# each of them is 4 bytes of UTF-8; so one of them must not be, or there must be fewer.
+_FITS: Final = r"(?s)[^\U00010000-\U0010ffff]|^.{1,63}\Z"
+OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
+ProductId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+LONGEST_TEXT: Final = 512
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Fulfilment = Literal["all", "partial"]
+
+
+class Line(Struct, frozen=True, rename="camel"):
+    """A quantity of a product."""
+
+    product_id: ProductId
+    quantity: Quantity
+
+
+class PricedLine(Struct, frozen=True, rename="camel"):
+    """A line with the price of one piece, in the order's currency."""
+
+    product_id: ProductId
+    quantity: Quantity
+    price: Decimal
+
+
+class Missing(Struct, frozen=True, rename="camel"):
+    """A line that cannot be served, and what there was."""
+
+    product_id: ProductId
+    requested: Quantity
+    available: Count
+
+
+class Event(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """Something that happened, or (imperative names) something asked of another service."""
+
+    type: ClassVar[str]
+
+    @property
+    def subject(self) -> str:
+        """What the event is about: the correlation id, by which traces and logs find it."""
+        raise NotImplementedError
+
+
+class OrderEvent(Event, frozen=True, kw_only=True):
+    """An event in the life of one order."""
+
+    order_id: OrderId
+
+    @property
+    def subject(self) -> str:
+        return self.order_id
+
+
+def lines_differ(lines: tuple[Line | PricedLine | Missing, ...]) -> None:
+    """Raises ValueError for a product that is named twice."""
+    if len({line.product_id for line in lines}) != len(lines):
+        raise ValueError("a product is named twice")

@@ -1,0 +1,39 @@
+"""What the inventory service publishes."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from services.shared.contract.events.event import (
+    Event,
+    Line,
+    Missing,
+    OrderEvent,
+    ProductId,
+    Text,
+    lines_differ,
+)
+
+
+class StockReserved(OrderEvent, frozen=True, kw_only=True):
+    type = "INVENTORY_RESERVED"
+    products: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    missing: tuple[Missing, ...] = ()
+
+    def __post_init__(self) -> None:
+        lines_differ((*self.products, *self.missing))
+
+
+class StockUnavailable(OrderEvent, frozen=True, kw_only=True):
+    type = "INVENTORY_RESERVE_FAILED"
+    missing: tuple[Missing, ...]
+    reason: Text
+    product_id: ProductId | None = None
+
+
+class StockReleased(OrderEvent, frozen=True, kw_only=True):
+    type = "INVENTORY_RELEASED"
+    products: tuple[Line, ...]
+
+
+PUBLISHES: Final[tuple[type[Event], ...]] = (StockReserved, StockUnavailable, StockReleased)

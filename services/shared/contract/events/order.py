@@ -1,0 +1,99 @@
+"""What the order service publishes."""
+
+from decimal import Decimal
+from typing import Annotated, Final
+
+from msgspec import Meta, field
+
+from services.shared.contract import money
+from services.shared.contract.events.event import (
+    Event,
+    Fulfilment,
+    Line,
+    OrderEvent,
+    PricedLine,
+    ProductId,
+    Text,
+    lines_differ,
+)
+
+
+class ReserveStock(OrderEvent, frozen=True, kw_only=True):
+    type = "INVENTORY_RESERVE_REQUEST"
+    products: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    # A factory, so that it is written even when it is the default: consumers may want to read it.
+    fulfilment: Fulfilment = field(default_factory=lambda: "all")
+    # Asked for product by product (the older form): a refusal speaks for this product alone.
+    product_id: ProductId | None = None
+
+    def __post_init__(self) -> None:
+        lines_differ(self.products)
+
+
+class ReleaseStock(OrderEvent, frozen=True, kw_only=True):
+    type = "INVENTORY_RELEASE_REQUEST"
+    reason: Text
+    # One line; without it all lines, present and future.
+    product_id: ProductId | None = None
+
+
+class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
+    type = "ORDER_CONFIRMED"
+    total_price: Decimal
+    currency: str
+    products: Annotated[tuple[PricedLine, ...], Meta(min_length=1)]
+    payment_token: Text | None = None
+    # Whose payment it will be. Older publishers do not say.
+    customer_id: Text | None = None
+
+    def __post_init__(self) -> None:
+        money.to_minor(self.total_price, self.currency)
+        lines_differ(self.products)
+
+
+class OrderPaid(OrderEvent, frozen=True, kw_only=True):
+    type = "ORDER_PAID"
+    total_price: Decimal
+    currency: str
+    products: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    email: Text
+
+
+class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
+    type = "ORDER_CANCELLED"
+    reason: Text
+    email: Text
+
+
+class RefundPayment(OrderEvent, frozen=True, kw_only=True):
+    type = "PAYMENT_REFUND"
+    amount: Decimal
+    currency: str
+    reason: Text
+
+    def __post_init__(self) -> None:
+        money.to_minor(self.amount, self.currency)
+
+
+class RefundRequested(OrderEvent, frozen=True, kw_only=True):
+    type = "ORDER_REFUND_REQUEST"
+    reason: Text
+
+
+class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
+    type = "ORDER_REFUNDED"
+    total_price: Decimal
+    currency: str
+    email: Text
+
+
+PUBLISHES: Final[tuple[type[Event], ...]] = (
+    ReserveStock,
+    ReleaseStock,
+    OrderConfirmed,
+    OrderPaid,
+    OrderCancelled,
+    RefundPayment,
+    RefundRequested,
+    OrderRefunded,
+)

@@ -1,0 +1,27 @@
+"""What the product service publishes."""
+
+from typing import Final
+
+from services.shared.contract.events.event import Count, Event, ProductId
+
+
+class ProductCreated(Event, frozen=True, kw_only=True):
+    type = "PRODUCT_CREATED"
+    product_id: ProductId
+    initial_stock: Count = 0
+
+    @property
+    def subject(self) -> str:
+        return self.product_id
+
+
+class ProductDeleted(Event, frozen=True, kw_only=True):
+    type = "PRODUCT_DELETED"
+    product_id: ProductId
+
+    @property
+    def subject(self) -> str:
+        return self.product_id
+
+
+PUBLISHES: Final[tuple[type[Event], ...]] = (ProductCreated, ProductDeleted)

@@ -1,0 +1,56 @@
+"""Which engine a database is written by, and whether its server suits one.
+
+The engine's rows and documents are its own: another edition would not find in them what it relies on. A
+database belongs to the edition that wrote to it first, and is refused by others.
+"""
+
+import logging
+from typing import Any, Final
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure
+
+from services.shared.database.store import Store
+
+EDITION: Final = 2
+COLLECTION: Final = "engine"
+# What the first edition had, which did not say its number.
+FIRST_EDITIONS: Final = "inbox"
+# A replica that is killed within a transaction blocks its documents for everybody until the server ends it.
+LIFETIME_SECONDS: Final = 5
+log = logging.getLogger(__name__)
+
+
+class OtherEdition(RuntimeError):
+    """The database belongs to another edition of the engine."""
+
+
+async def check(store: Store) -> None:
+    """Claims an empty database for this edition. Raises OtherEdition for another's, and PyMongoError."""
+    found = await store.database[COLLECTION].find_one_and_update(
+        {"_id": "edition"}, {"$setOnInsert": {"edition": EDITION}}, upsert=True, return_document=True
+    )
+    edition = found["edition"] if found else EDITION
+    if FIRST_EDITIONS in await store.database.list_collection_names(filter={"name": FIRST_EDITIONS}):
+        edition = 1
+    if edition != EDITION:
+        raise OtherEdition(
+            f"database {store.database.name} was written by edition {edition} of the engine, this is edition"
+            f" {EDITION}: run the release that wrote it, or start with an empty database (MONGODB_DATABASE)"
+        )
+
+
+async def check_transaction_lifetime(client: AsyncMongoClient[dict[str, Any]]) -> None:
+    """Warns about a server that lets an abandoned transaction block its documents for long."""
+    name = "transactionLifetimeLimitSeconds"
+    try:
+        seconds = (await client.admin.command({"getParameter": 1, name: 1}))[name]
+    except OperationFailure:
+        return  # a user of one database may not ask; the chart and the local stack set it
+    if seconds > LIFETIME_SECONDS:
+        log.warning(
+            "%s is %s on this server: a replica that is killed may block orders for so long; set it to %s",
+            name,
+            seconds,
+            LIFETIME_SECONDS,
+        )

@@ -1,0 +1,73 @@
+"""Outbox rows: the events of one committed batch, as they are stored and published."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from services.shared.contract import wire
+from services.shared.contract.decisions import Decision, Message
+
+Document = dict[str, Any]
+
+
+class OutboxEvent(NamedTuple):
+    """An event as it lies in the outbox, ready to be published."""
+
+    id: str
+    type: str
+    # What it is about: its correlation id.
+    subject: str
+    body: str
+    traceparent: str | None
+
+    def to_document(self) -> Document:
+        """As `_asdict`, in a third of its time."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "subject": self.subject,
+            "body": self.body,
+            "traceparent": self.traceparent,
+        }
+
+
+class Row(NamedTuple):
+    id: ObjectId
+    events: tuple[OutboxEvent, ...]
+    # When it was committed.
+    at: datetime
+    # Until then it is one replica's to publish; then anybody's (`leases.py`).
+    due: datetime
+
+    def to_document(self) -> Document:
+        return {
+            "_id": self.id,
+            "due": self.due,
+            "at": self.at,
+            "events": [event.to_document() for event in self.events],
+        }
+
+    @classmethod
+    def of(cls, document: Document) -> "Row":
+        events = tuple(OutboxEvent(**event) for event in document["events"])
+        return cls(document["_id"], events, document["at"], document["due"])
+
+
+def event_id(cause: str, type_: str, index: int) -> str:
+    """UUIDv5 of the causing message: handling it again gives the same id, which its consumers have seen."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cause}/{type_}/{index}"))
+
+
+def events_of(message: Message, decision: Decision) -> Iterable[OutboxEvent]:
+    cause = f"{message.source}/{message.id}"
+    for index, event in enumerate(decision.events):
+        yield OutboxEvent(
+            event_id(cause, event.type, index),
+            event.type,
+            event.subject,
+            wire.encode(event).decode(),
+            message.traceparent,
+        )

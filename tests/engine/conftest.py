@@ -1,0 +1,44 @@
+"""A lab for each test. A part of an engine that dies must not take the test run along."""
+
+import gc
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from dev.stack import Stack
+from tests.engine.commands import nothing_left
+from tests.engine.lab import Lab, make_lab
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Client libraries leave sockets that were reset under them to the garbage collector, which complains."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _garbage() -> Iterator[None]:
+    """What a test left is not to be the next one's."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _signals() -> Iterator[None]:
+    """An engine ends its process by SIGTERM; here replicas are asked how they are instead."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest_asyncio.fixture
+async def lab(servers: Stack) -> AsyncIterator[Lab]:
+    async with make_lab(servers) as lab:
+        with nothing_left():
+            yield lab

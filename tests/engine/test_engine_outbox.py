@@ -1,0 +1,87 @@
+"""Events leave once without a stall, and leave whatever becomes of the replica that wrote them."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from services.shared.contract.events import StockReserved, StockUnavailable
+from tests.engine.lab import SOON, Lab, add, named, until
+from tests.engine.toy import QUEUE, SERVICE, reserve
+
+
+def row(event: dict[str, Any], age: timedelta = timedelta(minutes=5)) -> dict[str, Any]:
+    """Of a replica that is no more: whoever comes by may have it."""
+    at = datetime.now(UTC) - age
+    complete = {"id": str(uuid.uuid4()), "body": "{}", "traceparent": None, **event}
+    return {"_id": ObjectId(), "owner": "dead", "at": at, "due": at, "events": [complete]}
+
+
+async def test_two_replicas_publish_each_event_once(lab: Lab) -> None:
+    async with lab.spy() as spy, lab.replica() as one, lab.replica(direct=True) as another:
+        subjects = named("order", 300)
+        messages = named("message", 300)
+        sending = asyncio.create_task(lab.send(QUEUE, map(reserve, messages)))
+        for start in range(0, 300, 30):
+            here = subjects[start : start + 30]
+            await asyncio.gather(*(add(each, subject) for subject in here for each in (one, another)))
+        await sending
+        await until("all is counted", lab.toys, dict.fromkeys(subjects, 2) | dict.fromkeys(messages, 1), SOON)
+        await until("all is published", spy.distinct, 900, SOON)
+        await until("the outbox is empty", lab.rows, 0, 3)
+        assert not spy.repeated()
+
+
+async def test_a_replica_that_alone_is_cut_off_from_the_broker_has_its_events_published_by_others(
+    lab: Lab,
+) -> None:
+    async with lab.spy() as spy, lab.replica() as cut_off, lab.replica(direct=True):
+        lab.broker.refuse()
+        lab.broker.cut()
+        await asyncio.gather(*(add(cut_off, subject) for subject in named("order", 50)))
+        await until("the others publish them", spy.distinct, 50, SOON)
+        lab.broker.heal()
+
+
+async def test_thousands_of_rows_without_a_queue_hold_up_no_fresh_one(lab: Lab) -> None:
+    outbox = lab.room.database(SERVICE)["outbox"]
+    unroutable = {"type": StockUnavailable.type, "subject": "nobody"}
+    fresh = {"type": StockReserved.type, "subject": "fresh", "id": "fresh"}
+    await outbox.insert_many([row(unroutable, timedelta(hours=1)) for _ in range(2000)])
+    async with lab.spy(StockReserved.type) as spy, lab.replica() as engine:
+        await outbox.insert_one(row(fresh, timedelta(seconds=15)))
+        await until("the fresh row is published", lambda: spy.about("fresh"), 1, SOON)
+        await add(engine, "live")
+        await until("what is committed now is published now", lambda: spy.about("live"), 1, 3)
+        assert await outbox.count_documents({"events.type": StockUnavailable.type}) == 2000
+
+
+async def test_a_row_that_cannot_be_sent_is_set_aside_and_its_neighbours_go_out(lab: Lab) -> None:
+    outbox = lab.room.database(SERVICE)["outbox"]
+    async with lab.spy() as spy, lab.replica() as engine:
+        # 64 characters, 256 bytes: one more than a short string holds.
+        answers = await asyncio.gather(*(add(engine, subject) for subject in ("a", "\U0001f6d2" * 64, "b")))
+        assert len(answers) == 3
+        left = [
+            {"type": StockReserved.type, "subject": "c"},
+            {"type": StockReserved.type, "subject": "x" * 300},
+            {"type": "T" * 300, "subject": "long type"},
+            {"type": StockReserved.type, "subject": "d"},
+        ]
+        await outbox.insert_many(map(row, left))
+        await until("its neighbours are published", lambda: spy.heard_of("abcd"), 4, SOON)
+        await add(engine, "e")
+        await until("and what comes later", lambda: spy.about("e"), 1, 3)
+        assert engine.background.failure is None
+        assert await outbox.count_documents({}) == 3
+
+
+async def test_a_row_whose_queue_appears_later_is_published_then(lab: Lab) -> None:
+    async with lab.replica() as engine:
+        await add(engine, "early")
+        await asyncio.sleep(1)
+        async with lab.spy() as spy:
+            await until("it is published", lambda: spy.about("early"), 1, 2 * SOON)
+            await until("the outbox is empty", lab.rows, 0, SOON)

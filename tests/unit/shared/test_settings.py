@@ -1,0 +1,62 @@
+"""What a stray variable of somebody's shell must not change."""
+
+import subprocess
+import sys
+
+import pytest
+
+from services.auth.settings import AuthSettings
+from services.gateway.settings import GatewaySettings
+from services.inventory.settings import InventorySettings
+from services.notification.settings import NotificationSettings
+from services.order.settings import OrderSettings
+from services.payment.settings import PaymentSettings
+from services.product.settings import ProductSettings
+from services.shared.settings import Settings
+
+SETTINGS = [
+    AuthSettings,
+    GatewaySettings,
+    InventorySettings,
+    NotificationSettings,
+    OrderSettings,
+    PaymentSettings,
+    ProductSettings,
+]
+# Prints the sampler that a service has with the variables given.
+SAMPLER = """
+from opentelemetry import trace
+from services.order.settings import OrderSettings
+from services.shared import telemetry
+settings = OrderSettings()
+telemetry.setup(settings.service, level=settings.log_level)
+print(trace.get_tracer_provider().sampler.get_description())
+"""
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.service)
+def test_the_name_of_a_service_is_no_setting(
+    settings: type[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE", "web")
+    assert settings().service == settings.__name__.removesuffix("Settings").lower()
+
+
+@pytest.mark.parametrize(
+    ("variables", "sampler"),
+    [
+        ({"OTEL_TRACES_SAMPLER_ARG": "endpoint=http://somewhere"}, "ParentBased{root:AlwaysOnSampler"),
+        (
+            {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.05"},
+            "ParentBased{root:TraceIdRatioBased{0.05}",
+        ),
+        ({"OTEL_TRACES_SAMPLER": "always_on", "OTEL_TRACES_SAMPLER_ARG": "7"}, "AlwaysOnSampler"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_the_sampler_is_the_one_of_the_standard_variables(variables: dict[str, str], sampler: str) -> None:
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    ran = subprocess.run(  # noqa: S603  # ourselves
+        [sys.executable, "-c", SAMPLER], env=endpoint | variables, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith(sampler)

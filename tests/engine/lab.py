@@ -34,7 +34,7 @@ RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 READY_WITHIN = 20.0
 # A lease of the outbox, and a little.
 SOON = 15.0
-STOPPED_WITHIN = 45.0
+STOPPED_WITHIN = 30.0
 POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
 TOLD_WITHIN = 5.0
@@ -133,11 +133,7 @@ class Lab:
             yield engine
             assert engine.background.failure is None
         finally:
-            try:
-                async with asyncio.timeout(STOPPED_WITHIN):
-                    await engine.stop()
-            finally:
-                await engine.background.stop()
+            await _stop(engine)
 
     async def killed_at(self, point: Point) -> asyncio.subprocess.Process:
         """A replica as a process of its own, that kills itself there. It has no proxies."""
@@ -243,6 +239,17 @@ class Lab:
             stdout=asyncio.subprocess.DEVNULL,
         )
         assert await process.wait() == 0
+
+
+async def _stop(engine: Engine) -> None:
+    stopping = asyncio.create_task(engine.stop(), name="stopping")
+    _, late = await asyncio.wait({stopping}, timeout=STOPPED_WITHIN)
+    if late:
+        running = sorted(task.get_name() for task in asyncio.all_tasks())
+        stopping.cancel()
+        await engine.background.stop()
+        raise AssertionError(f"not stopped within {STOPPED_WITHIN:.0f} s; there are still: {running}")
+    await stopping
 
 
 async def add(engine: Engine, subject: str, **how: Any) -> Decision:

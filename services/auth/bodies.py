@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -12,18 +11,14 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from services.auth import domain
 from services.shared import emails
+from services.shared.http.bodies import Body, View
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
-
-
-class _View(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+class _Strict(Body):
+    model_config = ConfigDict(strict=True)
 
 
 Email = Annotated[str, Field(max_length=320), AfterValidator(emails.parse)]
@@ -31,7 +26,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Registration(_Body):
+class Registration(_Strict):
     email: Email
     password: SecretStr
     name: Name
@@ -43,23 +38,23 @@ class Registration(_Body):
         return password
 
 
-class Credentials(_Body):
+class Credentials(_Strict):
     email: Email
     password: Annotated[SecretStr, Field(max_length=1024)]
 
 
-class RefreshToken(_Body):
+class RefreshToken(_Strict):
     refresh_token: Text
 
 
-class Account(_View):
+class Account(View):
     user_id: str
     email: str
     name: str
     roles: list[str]
 
 
-class Session(_View):
+class Session(View):
     access_token: str
     refresh_token: str
     expires_in: Annotated[int, Field(description="Seconds until the access token expires")]

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from services.shared.contract import ids
+
 _READ: Final = frozenset({"GET", "HEAD"})
 _NONE: Final[frozenset[str]] = frozenset()
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # A segment as its service will see it: nothing that splits or ends a path, nothing encoded twice.
+_DOTS: Final = ("", ".", "..")
 _SEGMENT: Final = re.compile(r"[^/\\%?#;\x00-\x20\x7f]+")
 
 
@@ -21,6 +24,8 @@ class Rule(NamedTuple):
     open_to: frozenset[str]
     # Guessing passwords is limited more strictly than anything else.
     guesses: bool = False
+    # Every segment below `path` is an id, or a word that could be one.
+    names_ids: bool = False
 
     def needs_token(self, method: str) -> bool:
         return method not in self.open_to
@@ -32,10 +37,10 @@ RULES: Final = (
     Rule("/auth/register", "auth", METHODS, guesses=True),
     Rule("/auth/me", "auth", _NONE),
     Rule("/.well-known/jwks.json", "auth", METHODS),
-    Rule("/api/products", "product", _READ),
-    Rule("/api/inventory", "inventory", _READ),
-    Rule("/api/orders", "order", _NONE),
-    Rule("/api/payments", "payment", _NONE),
+    Rule("/api/products", "product", _READ, names_ids=True),
+    Rule("/api/inventory", "inventory", _READ, names_ids=True),
+    Rule("/api/orders", "order", _NONE, names_ids=True),
+    Rule("/api/payments", "payment", _NONE, names_ids=True),
 )
 _BY_SEGMENTS: Final[Mapping[tuple[str, ...], Rule]] = {
     tuple(rule.path[1:].split("/")): rule for rule in RULES
@@ -46,24 +51,53 @@ class PathRefused(ValueError):
     """The path could mean one thing here and another behind us."""
 
 
+class NotAnId(PathRefused):
+    """The path names what is no id. The services say the same of it."""
+
+
 def rule_for(raw_path: bytes) -> Rule | None:
-    """The rule for a path as it came over the wire, or None where nothing is. Raise PathRefused."""
-    path = segments(raw_path)
-    return _BY_SEGMENTS.get(path[:2]) or _BY_SEGMENTS.get(path[:1])
+    """The rule for a path as it came over the wire, or None where nothing is. Raises PathRefused, NotAnId."""
+    path = _decoded(raw_path)
+    rule = _rule_of(path)
+    if rule is not None and rule.names_ids:
+        below = path[rule.path.count("/") :]
+        if any(segment not in _DOTS and not ids.is_id(segment) for segment in below):
+            raise NotAnId(f"path: {ids.LOOKS_LIKE}")
+    _check(path)
+    return rule
+
+
+def rule_of(template: str) -> Rule | None:
+    """The rule for a path as a service describes it: `/api/orders/{order_id}`."""
+    return _rule_of(tuple(template[1:].split("/")))
 
 
 def segments(raw_path: bytes) -> tuple[str, ...]:
-    """The decoded segments. Raise PathRefused for empty ones, dots, and separators in disguise."""
+    """The decoded segments. Raises PathRefused for empty ones, dots, and separators in disguise."""
+    path = _decoded(raw_path)
+    _check(path)
+    return path
+
+
+def _rule_of(path: tuple[str, ...]) -> Rule | None:
+    return _BY_SEGMENTS.get(path[:2]) or _BY_SEGMENTS.get(path[:1])
+
+
+def _check(path: tuple[str, ...]) -> None:
+    for segment in path:
+        if segment in _DOTS or not _SEGMENT.fullmatch(segment):
+            raise PathRefused(
+                "the path has an empty segment, a dot segment or a character that has to stay out"
+            )
+
+
+def _decoded(raw_path: bytes) -> tuple[str, ...]:
     if not raw_path.startswith(b"/") or not raw_path.isascii():
         raise PathRefused("a path is made of ASCII characters and starts with /")
-    return tuple(_decoded(segment) for segment in raw_path[1:].split(b"/"))
-
-
-def _decoded(segment: bytes) -> str:
     try:
-        text = (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
+        return tuple(
+            (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
+            for segment in raw_path[1:].split(b"/")
+        )
     except UnicodeDecodeError:
         raise PathRefused("the path is not UTF-8") from None
-    if not _SEGMENT.fullmatch(text) or text in (".", ".."):
-        raise PathRefused("the path has an empty segment, a dot segment or a forbidden character")
-    return text

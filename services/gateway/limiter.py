@@ -4,17 +4,18 @@ The window slides over two fixed ones, of which the older counts by the share th
 requests do not count. Without Redis everything is let through; log, metric and readiness say so.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from contextlib import suppress
+from typing import Final
 
 from prometheus_client import Counter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.gateway.limits import Budget, Count, seconds_to_wait
+from services.shared.coalesce import Coalescer
 
 # For each request: how many budgets it has, then key and limit of each. It counts against all or none.
 # Answers, for each request: 1 and three zeros; or 0, the counts of both windows, and the index of its budget.
@@ -58,10 +59,8 @@ REFUSED: Final = Counter("sagashop_rate_limit_refused_total", "Requests answered
 log = logging.getLogger(__name__)
 
 
-class _Waiting(NamedTuple):
-    budgets: Sequence[Budget]
-    # Seconds to wait, or None to go on.
-    answer: asyncio.Future[int | None]
+class _RedisUnavailable(Exception):
+    """The requests cannot be counted."""
 
 
 class Limiter:
@@ -69,8 +68,7 @@ class Limiter:
         self._redis = redis
         self._script = redis.register_script(_SCRIPT)
         self._window = window_seconds
-        self._waiting: list[_Waiting] = []
-        self._asking: asyncio.Task[None] | None = None
+        self._coalescer = Coalescer(self._count, most_at_once=MOST_AT_ONCE, unavailable=_RedisUnavailable)
         self._paused_until = float("-inf")
 
     @property
@@ -79,39 +77,31 @@ class Limiter:
 
     async def wait_for(self, budgets: Sequence[Budget]) -> int | None:
         """Count a request. Answer None when there is room, else the seconds until there may be."""
-        if not self.works:
-            UNCHECKED.inc()
-            return None
-        waiting = _Waiting(budgets, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-        return await waiting.answer
+        if self.works:
+            with suppress(_RedisUnavailable):
+                return await self._coalescer.ask(budgets)
+        UNCHECKED.inc()
+        return None
 
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def _ask(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
-            for waiting, answer in zip(batch, await self._answers(batch), strict=True):
-                if not waiting.answer.done():  # whoever asked may have gone
-                    waiting.answer.set_result(answer)
-        self._asking = None
-
-    async def _answers(self, batch: Sequence[_Waiting]) -> list[int | None]:
-        arguments: list[str | int] = [int(self._window * 1000), len(batch)]
-        for budgets, _ in batch:
+    async def _count(self, requests: Sequence[Sequence[Budget]]) -> Sequence[int | None]:
+        """Each request's answer. Raises _RedisUnavailable."""
+        arguments: list[str | int] = [int(self._window * 1000), len(requests)]
+        for budgets in requests:
             arguments.append(len(budgets))
             for budget in budgets:
                 arguments += budget
         try:
             elapsed, *numbers = await self._script(args=arguments)
         except (RedisError, OSError) as error:
-            return self._pause(error, len(batch))
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            log.warning("Redis is unavailable, requests are not limited: %s", error)
+            raise _RedisUnavailable from error
         return [
             self._answer(budgets, float(elapsed), *numbers[4 * i : 4 * i + 4])
-            for i, (budgets, _) in enumerate(batch)
+            for i, budgets in enumerate(requests)
         ]
 
     def _answer(
@@ -121,9 +111,3 @@ class Limiter:
             return None
         REFUSED.inc()
         return seconds_to_wait(Count(before, current, elapsed), budgets[which].limit, self._window)
-
-    def _pause(self, error: Exception, requests: int) -> list[int | None]:
-        self._paused_until = time.monotonic() + PAUSE_SECONDS
-        UNCHECKED.inc(requests)
-        log.warning("Redis is away, requests are not limited: %s", error)
-        return [None] * requests

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from services.gateway.domain import PathRefused, rule_for
+from services.gateway.domain import rule_of
 
 Document: TypeAlias = dict[str, Any]
 _SCHEMAS: Final = "#/components/schemas/"
@@ -47,15 +47,12 @@ def _schemas(document: Document) -> Document:
 
 
 def _leads_to(service: str, path: str) -> bool:
-    try:
-        rule = rule_for(path.encode())
-    except PathRefused:
-        return False
+    rule = rule_of(path)
     return rule is not None and rule.service == service
 
 
 def _operations(path: str, item: Document) -> Document:
-    rule = rule_for(path.encode())
+    rule = rule_of(path)
     return {
         method: _operation(operation, locked=rule is not None and rule.needs_token(method.upper()))
         for method, operation in item.items()

@@ -13,7 +13,7 @@ from fastapi import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.callers import client_address
-from services.gateway.domain import METHODS, PathRefused, Rule, rule_for
+from services.gateway.domain import METHODS, NotAnId, PathRefused, Rule, rule_for
 from services.gateway.forwarding import request_id
 from services.gateway.limiter import Limiter
 from services.gateway.limits import budgets
@@ -56,6 +56,9 @@ class Proxy:
             return
         try:
             rule = rule_for(scope["raw_path"])
+        except NotAnId as error:
+            await problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))(scope, receive, send)
+            return
         except PathRefused as error:
             await problem(HTTPStatus.BAD_REQUEST, str(error))(scope, receive, send)
             return

@@ -2,23 +2,19 @@
 
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from services.inventory.stock import Stock
+from services.shared.http.bodies import Body, View
 
 MOST_AT_ONCE: Final = 1_000_000
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class Delivery(_Body):
+class Delivery(Body):
     quantity: Annotated[int, Field(ge=1, le=MOST_AT_ONCE, strict=True)]
 
 
-class StockBody(_Body):
+class StockBody(View):
     product_id: str
     available: int
     reserved: int

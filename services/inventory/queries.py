@@ -7,10 +7,10 @@ from pymongo import IndexModel
 
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
-from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.database import idempotency
 
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Stock.collection: (),
     Reservation.collection: (),
-    IdempotencyKey.collection: (IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),),
+    **idempotency.INDEXES,
 }

@@ -8,13 +8,14 @@ from services.notification import queries
 from services.notification.bodies import NotificationList, NotificationView
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Admin
+from services.shared.http.bodies import Id
 
 router = APIRouter(prefix="/internal/notifications", tags=["notifications"])
 
 
 @router.get("")
 async def list_notifications(
-    order_id: Annotated[str, Query(alias="orderId", min_length=1, max_length=64)],
+    order_id: Annotated[Id, Query(alias="orderId")],
     _: Admin,
     engine: TheEngine,
 ) -> NotificationList:

@@ -2,13 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from services.shared.http.bodies import View
 
 
-class NotificationView(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, from_attributes=True, populate_by_name=True)
-
+class NotificationView(View):
     id: str
     kind: str
     order_id: str
@@ -17,5 +14,5 @@ class NotificationView(BaseModel):
     at: datetime
 
 
-class NotificationList(BaseModel):
+class NotificationList(View):
     items: list[NotificationView]

@@ -3,30 +3,25 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StringConstraints, model_validator
 
 from services.order.domain import Compensation
 from services.order.model import LineState, Order, Progress, Status
 from services.shared.contract import money
 from services.shared.contract.events import Fulfilment
+from services.shared.http.bodies import Body, Id, View
 
 MOST_LINES: Final = 50
 MOST_PIECES: Final = 100_000
 
-ProductId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Quantity = Annotated[int, Field(ge=1, le=MOST_PIECES, strict=True)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
 class NewOrder(Body):
     """`quantities` go with `ids`, one for one. Prices are ours."""
 
-    ids: Annotated[list[ProductId], Field(min_length=1, max_length=MOST_LINES)]
+    ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_LINES)]
     quantities: Annotated[list[Quantity], Field(min_length=1, max_length=MOST_LINES)]
     fulfilment: Fulfilment = "all"
     payment_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
@@ -53,19 +48,19 @@ class Compensate(Body):
     older_than: Annotated[float, Field(ge=0, le=10**9)] = 0
 
 
-class LineBody(Body):
+class LineBody(View):
     product_id: str
     quantity: int
     price: str
     state: LineState
 
 
-class CompensationBody(Body):
+class CompensationBody(View):
     stock: Progress
     refund: Progress
 
 
-class OrderBody(Body):
+class OrderBody(View):
     order_id: str
     status: Status
     settled: bool
@@ -80,12 +75,12 @@ class OrderBody(Body):
     updated_at: datetime
 
 
-class OrderPage(Body):
+class OrderPage(View):
     items: list[OrderBody]
     next_cursor: str | None
 
 
-class EntryBody(Body):
+class EntryBody(View):
     at: datetime
     event: str
     from_: Annotated[Status | None, Field(alias="from")]
@@ -94,40 +89,40 @@ class EntryBody(Body):
     trace_id: str | None
 
 
-class Timeline(Body):
+class Timeline(View):
     items: list[EntryBody]
 
 
-class StaleOrder(Body):
+class StaleOrder(View):
     order_id: str
     status: Status
     state_since: datetime
 
 
-class StaleOrders(Body):
+class StaleOrders(View):
     orders: list[StaleOrder]
 
 
-class CompensationAnswer(Body):
+class CompensationAnswer(View):
     order_id: str
     status: Status
     outcome: Compensation
 
 
-class AttentionEntry(Body):
+class AttentionEntry(View):
     at: datetime
     event: str
     event_id: str
     reason: str
 
 
-class AttentionOrder(Body):
+class AttentionOrder(View):
     order_id: str
     status: Status
     attention: list[AttentionEntry]
 
 
-class AttentionOrders(Body):
+class AttentionOrders(View):
     orders: list[AttentionOrder]
 
 

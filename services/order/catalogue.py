@@ -1,10 +1,10 @@
 """What products cost, from the product service: one question for all requests that wait, a short memory."""
 
-import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -12,13 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from services.shared import telemetry
+from services.shared.coalesce import Coalescer
 from services.shared.contract import money
 from services.shared.contract.decisions import Unavailable
 
 REMEMBERED_SECONDS: Final = 3.0
 REMEMBERED_PRODUCTS: Final = 10_000
-ASKED_AT_ONCE: Final = 200
+# Ids have 64 characters at most: a hundred make a URL of 6.5 KB, and the usual limit of servers is 8 KB.
+ASKED_AT_ONCE: Final = 100
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
+# Of a 4xx answer: these are about the moment, and about none of the ids.
+OF_THE_MOMENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +40,10 @@ class _Page(Struct):
     items: list[Product]
 
 
+class _QuestionRefused(Exception):
+    """The product service will not answer for these ids, or for one of them."""
+
+
 _DECODE: Final = msgspec.json.Decoder(_Page).decode
 
 
@@ -44,55 +52,26 @@ class Catalogue:
 
     def __init__(self, session: aiohttp.ClientSession, product_url: str) -> None:
         self._session, self._url = session, f"{product_url}/api/products"
-        self._known: dict[str, tuple[Product | None, float]] = {}
-        self._wanted: dict[str, asyncio.Future[Product | None]] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._known: dict[str, tuple[Product, float]] = {}
+        self._coalescer = Coalescer(
+            self._fetch, most_at_once=ASKED_AT_ONCE, unavailable=Unavailable, share=True
+        )
 
     async def products(self, ids: Collection[str]) -> Mapping[str, Product | None]:
         """Each id's product, or None where there is none. Raises Unavailable."""
         now = time.monotonic()
-        found: dict[str, Product | None] = {}
-        waiting: dict[str, asyncio.Future[Product | None]] = {}
-        for id_ in ids:
-            product, until = self._known.get(id_, (None, 0.0))
-            if now < until:
-                found[id_] = product
-            else:
-                waiting[id_] = self._want(id_)
-        for id_, future in waiting.items():
-            found[id_] = await asyncio.shield(future)
-        return found
+        found: dict[str, Product | None] = {
+            id_: known[0] for id_ in ids if (known := self._known.get(id_)) is not None and now < known[1]
+        }
+        missing = [id_ for id_ in ids if id_ not in found]
+        try:
+            answers = await self._coalescer.ask_all(missing)
+        except _QuestionRefused as error:
+            raise Unavailable("prices are unavailable at the moment: try again") from error
+        return found | dict(zip(missing, answers, strict=True))
 
-    def _want(self, id_: str) -> asyncio.Future[Product | None]:
-        future = self._wanted.get(id_)
-        if future is None:
-            future = self._wanted[id_] = asyncio.get_running_loop().create_future()
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
-        return future
-
-    async def _ask(self) -> None:
-        while self._wanted:
-            batch = dict(list(self._wanted.items())[:ASKED_AT_ONCE])
-            for id_ in batch:
-                del self._wanted[id_]
-            try:
-                products = await self._fetch(batch)
-            except Unavailable as error:
-                for future in batch.values():
-                    future.set_exception(error)
-                    future.exception()  # whoever waited may have gone
-                continue
-            until = time.monotonic() + REMEMBERED_SECONDS
-            if len(self._known) > REMEMBERED_PRODUCTS:
-                self._known.clear()
-            for id_, future in batch.items():
-                # What is not there may be created any moment: only what exists is remembered.
-                if (product := products.get(id_)) is not None:
-                    self._known[id_] = (product, until)
-                future.set_result(product)
-
-    async def _fetch(self, ids: Collection[str]) -> Mapping[str, Product]:
+    async def _fetch(self, ids: Sequence[str]) -> Sequence[Product | None]:
+        """Asks the product service. Raises Unavailable, or _QuestionRefused where the ids may be why."""
         headers = {"traceparent": trace} if (trace := telemetry.current_traceparent()) else {}
         try:
             async with self._session.get(
@@ -101,6 +80,26 @@ class Catalogue:
                 response.raise_for_status()
                 page = _DECODE(await response.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-            log.warning("the product service does not answer: %s", str(error) or type(error).__name__)
-            raise Unavailable("prices cannot be had at the moment") from error
-        return {product.product_id: product for product in page.items}
+            if _may_be_the_ids(error):
+                log.warning("the product service refuses to answer for %d products: %s", len(ids), error)
+                raise _QuestionRefused from error
+            log.warning("no prices from the product service: %s", str(error) or type(error).__name__)
+            raise Unavailable("prices are unavailable at the moment: try again") from error
+        products = {product.product_id: product for product in page.items}
+        self._remember(products)
+        return [products.get(id_) for id_ in ids]
+
+    def _remember(self, products: Mapping[str, Product]) -> None:
+        """What does not exist may be created any moment: only what exists is remembered."""
+        until = time.monotonic() + REMEMBERED_SECONDS
+        if len(self._known) > REMEMBERED_PRODUCTS:
+            self._known.clear()
+        self._known.update((id_, (product, until)) for id_, product in products.items())
+
+
+def _may_be_the_ids(error: Exception) -> bool:
+    return (
+        isinstance(error, aiohttp.ClientResponseError)
+        and HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        and error.status not in OF_THE_MOMENT
+    )

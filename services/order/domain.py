@@ -1,16 +1,16 @@
 """Messages to decisions: which aggregates they need, what becomes of them. The saga itself is the table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
 from services.order import saga
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Order, Status
-from services.shared.contract import events
+from services.order.model import Line, Order, Status
+from services.shared.contract import events, money
 from services.shared.contract.decisions import (
     Decision,
     Domain,
@@ -18,6 +18,7 @@ from services.shared.contract.decisions import (
     Message,
     NotFound,
     Ref,
+    Refused,
     Rejected,
     Verdict,
 )
@@ -39,6 +40,51 @@ class Compensated(Struct, frozen=True):
 
     order: Order
     outcome: Compensation
+
+
+class Product(Protocol):
+    """What the catalogue says of a product."""
+
+    @property
+    def product_id(self) -> str: ...
+
+    @property
+    def minor_price(self) -> int: ...
+
+    @property
+    def currency(self) -> str: ...
+
+
+class Priced(NamedTuple):
+    lines: tuple[Line, ...]
+    currency: str
+
+
+class Unpriceable(Refused):
+    """An order that cannot be placed as it was asked for."""
+
+    def __init__(self, what: str, unknown: Sequence[str] = ()) -> None:
+        super().__init__(what)
+        self.unknown = unknown
+
+
+def price(asked: Mapping[str, int], products: Mapping[str, Product | None]) -> Priced:
+    """The lines of an order: `asked` is pieces per product, `products` has each, or None for an unknown one.
+
+    Raises Unpriceable.
+    """
+    known = [(product, pieces) for id_, pieces in asked.items() if (product := products[id_]) is not None]
+    if len(known) < len(asked):
+        unknown = [id_ for id_ in asked if products[id_] is None]
+        raise Unpriceable(f"unknown products: {', '.join(unknown)}", unknown)
+    currencies = sorted({product.currency for product, _ in known})
+    if len(currencies) > 1:
+        several = " and ".join(currencies)
+        raise Unpriceable(f"an order is in one currency, not {several}: place one order for each")
+    lines = tuple(Line(product.product_id, pieces, product.minor_price) for product, pieces in known)
+    if sum(line.price * line.quantity for line in lines) > money.LARGEST:
+        raise Unpriceable("the order's total is too large")
+    return Priced(lines, currencies[0])
 
 
 def home(message: Message) -> Ref:

@@ -17,12 +17,12 @@ from services.order.bodies import (
     StaleOrders,
 )
 from services.order.commands import TimeOut
-from services.order.domain import NO_SUCH_ORDER, Compensated, Compensation
+from services.order.domain import Compensated, Compensation
 from services.order.model import Order, Status
 from services.order.operators import TokenReviewer
-from services.shared.contract.decisions import NotFound
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import Forbidden, Tokens
+from services.shared.http.bodies import Id
 
 
 async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
@@ -57,7 +57,7 @@ async def stale_orders(
 
 
 @router.post("/{order_id}/compensate")
-async def compensate(order_id: str, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
+async def compensate(order_id: Id, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
     """Cancels the order if it still is as stale as asked for: harmless to repeat, from several callers."""
     command = TimeOut(
         order_id=order_id, status=asked.status, older_than=asked.older_than, reason=asked.reason
@@ -66,14 +66,12 @@ async def compensate(order_id: str, asked: Compensate, engine: TheEngine) -> Com
     match decision.reply:
         case Compensated(order=order, outcome=outcome):
             return CompensationAnswer(order_id=order_id, status=order.status, outcome=outcome)
-        case _:  # committed, and the answer lost on the way
-            found = await engine.store.get(Order, order_id)
-            if found is None:
-                raise NotFound(NO_SUCH_ORDER)
-            outcome = (
-                Compensation.ALREADY if found.status is Status.CANCELLED else Compensation.NOT_APPLICABLE
+        case Order() as order:  # done, and its first answer lost on the way
+            return CompensationAnswer(
+                order_id=order_id, status=order.status, outcome=Compensation.COMPENSATED
             )
-            return CompensationAnswer(order_id=order_id, status=found.status, outcome=outcome)
+        case other:
+            raise TypeError(f"a timeout is not answered with {type(other).__name__}")
 
 
 @router.get("/attention")

@@ -1,16 +1,15 @@
 """Every query about orders in one place, and the index that serves it."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from services.order.model import Order, Status
-from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.database import idempotency
 from services.shared.database.store import Store, from_document
+from services.shared.http.cursors import Cursor
 
 NEEDS_ATTENTION: Final = {"attention.0": {"$exists": True}}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
@@ -20,12 +19,8 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
         IndexModel([("updatedAt", DESCENDING)], name="attention", partialFilterExpression=NEEDS_ATTENTION),
     ),
-    IdempotencyKey.collection: (IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),),
+    **idempotency.INDEXES,
 }
-
-
-class BadCursor(ValueError):
-    """The cursor is not one that we gave out."""
 
 
 async def of(store: Store, order_id: str, customer_id: str | None) -> Order | None:
@@ -38,21 +33,24 @@ async def of(store: Store, order_id: str, customer_id: str | None) -> Order | No
 
 
 async def page(
-    store: Store, customer_id: str | None, status: Status | None, limit: int, cursor: str | None
-) -> tuple[list[Order], str | None]:
-    """The newest orders first, and the cursor of the next page. Raises BadCursor."""
+    store: Store, customer_id: str | None, status: Status | None, limit: int, after: Cursor | None
+) -> tuple[list[Order], Cursor | None]:
+    """The newest orders first, and the cursor of the next page."""
     query: dict[str, Any] = {}
     if customer_id is not None:
         query["customerId"] = customer_id
     if status is not None:
         query["status"] = status
-    if cursor is not None:
-        at, id_ = _read(cursor)
-        query["$or"] = [{"createdAt": {"$lt": at}}, {"createdAt": at, "_id": {"$lt": id_}}]
+    if after is not None:
+        query["$or"] = [
+            {"createdAt": {"$lt": after.at}},
+            {"createdAt": after.at, "_id": {"$lt": after.id}},
+        ]
     newest_first = [("createdAt", DESCENDING), ("_id", DESCENDING)]
     documents = await store.collection(Order).find(query).sort(newest_first).limit(limit + 1).to_list()
     orders = [from_document(Order, document) for document in documents[:limit]]
-    return orders, _cursor(orders[-1]) if len(documents) > limit else None
+    last = orders[-1] if len(documents) > limit else None
+    return orders, None if last is None else Cursor(last.created_at, last.id)
 
 
 async def stale(store: Store, status: Status, before: datetime, limit: int) -> list[Order]:
@@ -65,19 +63,3 @@ async def stale(store: Store, status: Status, before: datetime, limit: int) -> l
 async def needing_attention(store: Store, limit: int) -> list[Order]:
     found = store.collection(Order).find(NEEDS_ATTENTION).sort("updatedAt", DESCENDING).limit(limit)
     return [from_document(Order, document) async for document in found]
-
-
-def _cursor(order: Order) -> str:
-    milliseconds = round(order.created_at.timestamp() * 1000)
-    return base64.urlsafe_b64encode(f"{milliseconds}|{order.id}".encode()).decode().rstrip("=")
-
-
-def _read(cursor: str) -> tuple[datetime, str]:
-    try:
-        milliseconds, _, id_ = (
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition("|")
-        )
-        at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(milliseconds))
-    except (ValueError, binascii.Error, OverflowError) as error:
-        raise BadCursor("the cursor is not one that a list gave out") from error
-    return at, id_

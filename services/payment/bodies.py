@@ -3,17 +3,14 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import money
+from services.shared.http.bodies import View
 
 
-class PaymentBody(BaseModel):
+class PaymentBody(View):
     """What nobody asked for yet, or did not happen, is null."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
     order_id: str
     status: PaymentState
     amount: str | None

@@ -1,6 +1,6 @@
-"""The mock gateway's ledger: one entry a key, for ever. What comes at the same time is written together."""
+"""The mock gateway's ledger: one entry per key, forever. What comes at the same time is written together."""
 
-import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -8,9 +8,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field, structs
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from services.payment.gateway import GatewayUnavailable
+from services.shared.coalesce import Coalescer
 
 COLLECTION: Final = "gateway_ledger"
 DUPLICATE_KEY: Final = 11000
@@ -50,8 +51,7 @@ class Ledger:
 
     def __init__(self, collection: AsyncCollection[dict[str, Any]]) -> None:
         self._collection = collection
-        self._waiting: list[tuple[Entry, asyncio.Future[Entry]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._coalescer = Coalescer(self._insert, most_at_once=WRITE_AT_ONCE, unavailable=GatewayUnavailable)
 
     async def find(self, key: str) -> Entry | None:
         try:
@@ -62,30 +62,16 @@ class Ledger:
 
     async def enter(self, entry: Entry) -> Entry:
         """Makes the entry, unless its key has one. Returns the one that is there then."""
-        future: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
-        self._waiting.append((entry, future))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await future
+        try:
+            return await self._coalescer.ask(entry)
+        except PyMongoError as error:
+            raise GatewayUnavailable(str(error)) from error
 
-    async def _write(self) -> None:
-        """One command for all that came while the last was under way."""
-        while self._waiting:
-            batch, self._waiting = self._waiting[:WRITE_AT_ONCE], self._waiting[WRITE_AT_ONCE:]
-            try:
-                there = await self._insert([entry for entry, _ in batch])
-            except PyMongoError as error:
-                unknown = GatewayUnavailable(str(error))
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(unknown)
-                continue
-            for entry, future in batch:
-                if not future.done():
-                    future.set_result(there[entry.id])
+    async def _insert(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries under the keys of `entries`, afterwards: one command for all.
 
-    async def _insert(self, entries: list[Entry]) -> dict[str, Entry]:
-        """The entries under the keys of `entries`, afterwards."""
+        Raises GatewayUnavailable where the database is why, and else what may be one entry's fault.
+        """
         there = {entry.id: entry for entry in entries}
         documents = [msgspec.to_builtins(entry, builtin_types=(datetime,)) for entry in entries]
         try:
@@ -97,4 +83,6 @@ class Ledger:
             replayed = [documents[each["index"]]["_id"] for each in errors]
             async for document in self._collection.find({"_id": {"$in": replayed}}):
                 there[document["_id"]] = msgspec.convert(document, Entry)
-        return there
+        except ConnectionFailure as error:
+            raise GatewayUnavailable(str(error)) from error
+        return [there[entry.id] for entry in entries]

@@ -8,17 +8,20 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from services.product.bodies import Changes, NewProduct, ProductList, ProductView
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
-from services.product.queries import Catalogue, Cursor
+from services.product.queries import Catalogue
 from services.shared.contract import money
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
+from services.shared.contract.ids import checked
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
+from services.shared.http.bodies import Id
+from services.shared.http.cursors import LONGEST, cursor_of
 
 MOST_IDS: Final = 500
 
@@ -46,7 +49,6 @@ async def _catalogue(request: Request) -> Catalogue:
 
 
 TheCatalogue = Annotated[Catalogue, Depends(_catalogue)]
-ProductId = Annotated[str, Path(min_length=1, max_length=64)]
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=_ExactRoute)
 
 
@@ -55,12 +57,14 @@ async def list_products(
     catalogue: TheCatalogue,
     ids: Annotated[str | None, Query(description=f"Up to {MOST_IDS}, separated by commas")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(description="`nextCursor` of the page before")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=LONGEST, description="`nextCursor` of the page before")
+    ] = None,
 ) -> ProductList:
-    """List a page of the catalogue; with `ids`, those of them that exist, without pages."""
+    """A page of the catalogue; or, with `ids`, those of them that exist, without pages."""
     if ids is not None:
         return ProductList(items=[ProductView.of(product) for product in await catalogue.several(_ids(ids))])
-    page = await catalogue.page(limit, None if cursor is None else _cursor(cursor))
+    page = await catalogue.page(limit, cursor_of(cursor))
     return ProductList(
         items=[ProductView.of(product) for product in page.products],
         next_cursor=page.next and page.next.encode(),
@@ -68,7 +72,7 @@ async def list_products(
 
 
 @router.get("/{product_id}")
-async def get_product(product_id: ProductId, catalogue: TheCatalogue) -> ProductView:
+async def get_product(product_id: Id, catalogue: TheCatalogue) -> ProductView:
     return ProductView.of(await _existing(catalogue, product_id))
 
 
@@ -80,7 +84,7 @@ async def create_product(
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
-    """Create a product. The same Idempotency-Key gives the same product."""
+    """With the same Idempotency-Key, the same product."""
     key = idempotency_key and Key(
         key_id(f"create-product/{admin.id}", idempotency_key), request_hash(body.model_dump(mode="json"))
     )
@@ -99,7 +103,7 @@ async def create_product(
 
 @router.patch("/{product_id}")
 async def change_product(
-    product_id: ProductId, body: Changes, _: Admin, engine: TheEngine, catalogue: TheCatalogue
+    product_id: Id, body: Changes, _: Admin, engine: TheEngine, catalogue: TheCatalogue
 ) -> ProductView:
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
     command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
@@ -109,7 +113,7 @@ async def change_product(
 
 
 @router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
-async def delete_product(product_id: ProductId, _: Admin, engine: TheEngine, catalogue: TheCatalogue) -> None:
+async def delete_product(product_id: Id, _: Admin, engine: TheEngine, catalogue: TheCatalogue) -> None:
     await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()))
     await catalogue.forget(product_id)
 
@@ -122,7 +126,7 @@ async def _existing(catalogue: Catalogue, product_id: str) -> Product:
 
 
 async def _price(catalogue: Catalogue, product_id: str, amount: Decimal, currency: str | None) -> Price:
-    """The price in `currency`, by default in the currency that the product has."""
+    """In the currency that the product has, unless told otherwise."""
     currency = currency or (await _existing(catalogue, product_id)).currency
     with _unprocessable():
         return Price(money.to_minor(amount, currency), currency)
@@ -132,17 +136,13 @@ def _ids(text: str) -> list[str]:
     ids = [id_ for id_ in text.split(",") if id_]
     if len(ids) > MOST_IDS:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"at most {MOST_IDS} ids, not {len(ids)}")
-    return ids
-
-
-def _cursor(text: str) -> Cursor:
     with _unprocessable():
-        return Cursor.decode(text)
+        return [checked(id_) for id_ in ids]
 
 
 @contextmanager
 def _unprocessable() -> Iterator[None]:
-    """A ValueError becomes a 422 that says what is wrong with the value."""
+    """What is wrong with a value becomes a problem for whoever sent it."""
     try:
         yield
     except ValueError as error:

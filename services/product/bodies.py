@@ -4,16 +4,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
 from services.product.domain import Product
 from services.shared.contract import money
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
-
+from services.shared.http.bodies import Body, View
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Description = Annotated[str, Field(max_length=5000)]
@@ -21,7 +16,7 @@ Amount = Annotated[Decimal, Field(ge=0, description="Decimal string, or a number
 Currency = Annotated[str, Field(min_length=3, max_length=3, description="ISO 4217", examples=["USD"])]
 
 
-class NewProduct(_Body):
+class NewProduct(Body):
     name: Name
     description: Description = ""
     price: Amount
@@ -34,7 +29,7 @@ class NewProduct(_Body):
         return self
 
 
-class Changes(_Body):
+class Changes(Body):
     """Fields that are left out stay as they are."""
 
     name: Name | None = None
@@ -49,9 +44,7 @@ class Changes(_Body):
         return self
 
 
-class ProductView(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
+class ProductView(View):
     product_id: str
     name: str
     description: str
@@ -73,8 +66,6 @@ class ProductView(BaseModel):
         )
 
 
-class ProductList(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
+class ProductList(View):
     items: list[ProductView]
     next_cursor: str | None = None

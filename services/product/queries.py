@@ -4,11 +4,9 @@ Redis may be unavailable (reads are slower then) and stale for up to `FRESH_SECO
 overtaken by a change can put back what the change removed.
 """
 
-import base64
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,43 +15,21 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.product.domain import Product
-from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.database import idempotency
 from services.shared.database.store import Store, from_document
+from services.shared.http.cursors import Cursor
 
 FRESH_SECONDS: Final = 10
 # After an error Redis is not asked for a while, so that not every read waits for it.
 PAUSE_SECONDS: Final = 5.0
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND: Final = timedelta(milliseconds=1)
 # The oldest first: products that are added while a client pages appear at the end.
 ORDER: Final = (("createdAt", ASCENDING), ("_id", ASCENDING))
 INDEXES: Final = {
     Product.collection: (IndexModel([("deleted", ASCENDING), *ORDER]),),
-    IdempotencyKey.collection: (IndexModel("at", expireAfterSeconds=int(LIFETIME.total_seconds())),),
+    **idempotency.INDEXES,
 }
 _DECODER: Final = msgspec.json.Decoder(Product)
 log = logging.getLogger(__name__)
-
-
-class Cursor(NamedTuple):
-    """The last product of a page."""
-
-    created_at: datetime
-    id: str
-
-    def encode(self) -> str:
-        text = f"{(self.created_at - EPOCH) // MILLISECOND}/{self.id}"
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str) -> "Cursor":
-        """Raises ValueError for what `encode` did not make."""
-        try:
-            padded = text + "=" * (-len(text) % 4)
-            milliseconds, _, id_ = base64.b64decode(padded, b"-_", validate=True).decode().partition("/")
-            return cls(EPOCH + int(milliseconds) * MILLISECOND, id_)
-        except (ValueError, OverflowError) as error:
-            raise ValueError("take the cursor from nextCursor of the page before") from error
 
 
 class Page(NamedTuple):
@@ -71,8 +47,8 @@ class Catalogue:
         query: dict[str, Any] = {"deleted": False}
         if after is not None:
             query["$or"] = [
-                {"createdAt": {"$gt": after.created_at}},
-                {"createdAt": after.created_at, "_id": {"$gt": after.id}},
+                {"createdAt": {"$gt": after.at}},
+                {"createdAt": after.at, "_id": {"$gt": after.id}},
             ]
         found = await self._products.find(query).sort(ORDER).limit(limit + 1).to_list()
         products = [from_document(Product, document) for document in found[:limit]]

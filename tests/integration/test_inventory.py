@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -70,6 +71,26 @@ async def test_a_product_that_is_unknown_or_never_was_is_not_found(
         answer = await client.get(f"/api/inventory/{product_id}")
         assert answer.status_code == 404
         assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("segment", ["SKU%2012%2F40%20W", "a%20b", "a;b", "a,b", "p" * 65, "lamp%0A"])
+async def test_what_is_no_id_is_refused_with_what_an_id_looks_like(
+    client: httpx.AsyncClient, wires: Wires, segment: str
+) -> None:
+    await wires.send(ProductCreated(product_id=unquote(segment)[:64], initial_stock=7))
+    answer = await client.get(f"/api/inventory/{segment}")
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "an id has 1 to 64 characters" in answer.json()["detail"]
+
+
+async def test_a_product_of_another_system_has_its_stock_whatever_its_id(room: Room, wires: Wires) -> None:
+    await wires.send(ProductCreated(product_id="SKU 12/40 W", initial_stock=7))
+    await wires.send(ReserveStock(order_id="Order Nr. 5", products=(Line("SKU 12/40 W", 2),)))
+    await wires.hear("INVENTORY_RESERVED")
+    stock = await room.database("inventory")["stock"].find_one({"_id": "SKU 12/40 W"})
+    assert stock is not None
+    assert (stock["available"], stock["reserved"]) == (5, 2)
 
 
 async def test_only_administrators_restock(client: httpx.AsyncClient, issuer: Issuer, wires: Wires) -> None:

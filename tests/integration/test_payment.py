@@ -305,20 +305,36 @@ async def test_a_ledger_that_is_away_leaves_the_outcome_unknown() -> None:
     assert [type(result) for result in results] == [GatewayUnavailable] * 3
 
 
+ENTRY = Entry(
+    id="1:capture",
+    order_id="1",
+    kind=Kind.CAPTURE,
+    amount=1,
+    currency="USD",
+    status=Status.CAPTURED,
+    transaction_id="txn_1",
+)
+
+
 async def test_whoever_gives_up_waiting_does_not_disturb_the_others(room: Room) -> None:
     shared = Ledger(database(room)[ledger.COLLECTION])
-    one = Entry(
-        id="1:capture",
-        order_id="1",
-        kind=Kind.CAPTURE,
-        amount=1,
-        currency="USD",
-        status=Status.CAPTURED,
-        transaction_id="txn_1",
-    )
-    impatient = asyncio.create_task(shared.enter(one))
-    patient = asyncio.create_task(shared.enter(structs.replace(one, id="2:capture")))
+    impatient = asyncio.create_task(shared.enter(ENTRY))
+    patient = asyncio.create_task(shared.enter(structs.replace(ENTRY, id="2:capture")))
     await asyncio.sleep(0)
     impatient.cancel()
     assert (await patient).id == "2:capture"
-    assert set(await entries(room)) == {"1:capture", "2:capture"}
+    assert "2:capture" in await entries(room)
+
+
+async def test_an_entry_that_cannot_be_written_holds_up_no_other(room: Room) -> None:
+    shared = Ledger(database(room)[ledger.COLLECTION])
+    too_large = structs.replace(ENTRY, amount=2**64)
+    async with asyncio.timeout(10):
+        refused, entered = await asyncio.gather(
+            shared.enter(too_large),
+            shared.enter(structs.replace(ENTRY, id="2:capture")),
+            return_exceptions=True,
+        )
+    assert isinstance(refused, OverflowError)
+    assert isinstance(entered, Entry)
+    assert set(await entries(room)) == {"2:capture"}

@@ -211,7 +211,15 @@ async def test_pages_show_every_product_once(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"cursor": "%%%"}, {"cursor": "bm9wZQ"}, {"limit": 0}, {"limit": 101}, {"ids": "x," * 501}]
+    "params",
+    [
+        {"cursor": "%%%"},
+        {"cursor": "bm9wZQ"},
+        {"limit": 0},
+        {"limit": 101},
+        {"ids": "x," * 501},
+        {"ids": "lamp,a b"},
+    ],
 )
 async def test_a_bad_query_is_refused(client: httpx.AsyncClient, params: dict[str, Any]) -> None:
     answer = await client.get("/api/products", params=params)
@@ -237,6 +245,18 @@ async def test_an_idempotency_key_makes_one_product(client: httpx.AsyncClient, r
     assert len({answer.json()["productId"] for answer in answers}) == 1
     assert other.status_code == 422
     assert await room.database("product")["products"].count_documents({}) == 1
+
+
+@pytest.mark.usefixtures("answers_lost")
+async def test_a_command_whose_answer_was_lost_is_answered_all_the_same(client: httpx.AsyncClient) -> None:
+    url = f"/api/products/{await created(client)}"
+    changed = await client.patch(url, json={"name": "Torch"})
+    assert (changed.status_code, changed.json()["name"]) == (200, "Torch")
+    assert (await client.delete(url)).status_code == 204
+    headers = {"Idempotency-Key": "once"}
+    first, second = [await client.post("/api/products", json=LAMP, headers=headers) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
 
 
 async def test_only_administrators_write(client: httpx.AsyncClient, issuer: Issuer) -> None:

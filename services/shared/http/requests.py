@@ -1,4 +1,4 @@
-"""What happens around every HTTP request: its trace, how long it took, and a limit to its size."""
+"""What happens around every HTTP request: its trace, how long it took, and what is refused unseen."""
 
 import time
 from http import HTTPStatus
@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared import telemetry
+from services.shared.contract.ids import LOOKS_LIKE
 from services.shared.http.problems import problem
 from services.shared.settings import BODY_LIMIT_BYTES
 
@@ -56,8 +57,13 @@ class RequestScope:
                 span.end()
 
     async def _limited(self, length: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
-        """FastAPI's own limit would answer in plain text."""
+        """Refuses what is too large, and ids with a slash: routes would take that for two segments.
+
+        FastAPI's own limit would answer in plain text.
+        """
         try:
+            if b"%2f" in scope["raw_path"].lower():
+                raise _slash_in_an_id()
             if length is not None and int(length) > BODY_LIMIT_BYTES:
                 raise _too_large()
             await self._app(scope, _counting(receive) if length is None else receive, send)
@@ -78,6 +84,10 @@ def _counting(receive: Receive) -> Receive:
         return message
 
     return counted
+
+
+def _slash_in_an_id() -> HTTPException:
+    return HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"path: {LOOKS_LIKE}")
 
 
 def _too_large() -> HTTPException:

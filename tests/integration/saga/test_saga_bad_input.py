@@ -1,5 +1,6 @@
 """What is wrong is refused with a problem document that says what to fix, and nothing of it is stored."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -42,7 +43,9 @@ BAD_ORDERS: dict[str, tuple[str | Json, int, str]] = {
     "an unknown product": (order(ids=["LAMP", MISSING], quantities=[1, 1]), 422, MISSING),
     "two currencies": (order(ids=["LAMP", "EURO"], quantities=[1, 1]), 422, "EUR and USD"),
     "too many lines": (order(ids=[f"p{n}" for n in range(51)], quantities=[1] * 51), 422, "body.ids"),
-    "an id too long": (order(ids=["p" * 65]), 422, "body.ids.0"),
+    "an id too long": (order(ids=["p" * 65]), 422, "body.ids.0: an id has 1 to 64 characters"),
+    "an id that is many": (order(ids=["a," * 31 + "07"]), 422, "body.ids.0: an id has 1 to 64 characters"),
+    "an id of signs": (order(ids=["\U0001f375" * 64]), 422, "body.ids.0: an id has 1 to 64 characters"),
     "an unknown fulfilment": (order(fulfilment="some"), 422, "body.fulfilment"),
     "an empty payment token": (order(paymentToken=""), 422, "body.paymentToken"),
     "an oversized body": (order(paymentToken="x" * 70_000), 413, "65536 bytes"),
@@ -88,6 +91,30 @@ async def test_every_bad_order_is_refused_with_what_to_fix_and_leaves_nothing_be
         unsaid = await shop.http.post(f"{door}/api/orders", content=endless(), headers=headers)
         is_problem(unsaid, 413, "65536 bytes")
     assert await stored(shop) == before
+
+
+@pytest.mark.parametrize("segment", ["SKU%2012%2F40%20W", "a%20b", "a;b", "a,b", "%F0%9F%8D%B5", "p" * 65])
+@pytest.mark.parametrize("service", ["product", "inventory", "order", "payment"])
+async def test_gateway_and_service_say_the_same_of_what_is_no_id(
+    shop: Shop, service: str, segment: str
+) -> None:
+    noun = {"product": "products", "inventory": "inventory", "order": "orders", "payment": "payments"}
+    headers = await shop.headers("alice")
+    for door in (shop.stack.gateway, shop.stack.services[service]):
+        answer = await shop.http.get(f"{door}/api/{noun[service]}/{segment}", headers=headers)
+        is_problem(answer, 422, "an id has 1 to 64 characters")
+
+
+async def test_nobodys_odd_order_spoils_those_of_others(shop: Shop) -> None:
+    lamp = await shop.product()
+    odd = [",".join(["a"] * 31) + f",{number:02}" for number in range(50)]
+    answers = await asyncio.gather(
+        *(shop.try_to_place(dict.fromkeys(odd, 1), who="mallory") for _ in range(5)),
+        *(shop.try_to_place({lamp: 1}, who="alice") for _ in range(5)),
+    )
+    assert [answer.status_code for answer in answers] == [422] * 5 + [201] * 5
+    for answer in answers[5:]:
+        await shop.settles(answer.json()["orderId"], "PAID")
 
 
 async def endless() -> AsyncIterator[bytes]:

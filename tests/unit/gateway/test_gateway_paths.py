@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.gateway.domain import METHODS, RULES, PathRefused, Rule, rule_for, segments
+from services.gateway.domain import METHODS, RULES, NotAnId, PathRefused, Rule, rule_for, rule_of, segments
 
 PREFIXES = st.sampled_from([rule.path for rule in RULES])
 PIECES = st.sampled_from(
@@ -76,10 +76,13 @@ def test_no_bytes_at_all_do_more_than_be_refused(raw: bytes) -> None:
     rule=st.sampled_from(RULES),
     id_=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1),
 )
-def test_an_id_goes_through_unless_it_has_a_separator(rule: Rule, id_: str) -> None:
+def test_a_segment_goes_through_unless_it_has_a_separator_or_should_be_an_id(rule: Rule, id_: str) -> None:
     path = f"{rule.path}/{quote(id_, safe='')}".encode()
     if id_ in (".", "..") or re.search(r"[/\\%?#;]", id_):
         with pytest.raises(PathRefused):
+            rule_for(path)
+    elif rule.names_ids and not re.fullmatch("[A-Za-z0-9_-]{1,64}", id_):
+        with pytest.raises(NotAnId, match="an id has 1 to 64 characters"):
             rule_for(path)
     else:
         assert segments(path)[-1] == id_
@@ -111,6 +114,21 @@ def test_an_id_goes_through_unless_it_has_a_separator(rule: Rule, id_: str) -> N
 def test_a_path_that_two_could_read_in_two_ways_is_refused(path: str) -> None:
     with pytest.raises(PathRefused):
         rule_for(path.encode())
+
+
+@pytest.mark.parametrize("segment", ["SKU%2012%2F40%20W", "a%20b", "a;b", "a,b", "%F0%9F%8D%B5", "p" * 65])
+def test_what_is_no_id_is_told_from_a_path_that_could_mean_two_things(segment: str) -> None:
+    with pytest.raises(NotAnId, match="an id has 1 to 64 characters"):
+        rule_for(f"/api/inventory/{segment}".encode())
+    with pytest.raises(NotAnId):
+        rule_for(f"/api/inventory/{segment}/restock".encode())
+
+
+def test_a_path_of_a_description_has_its_rule() -> None:
+    rule = rule_of("/api/orders/{order_id}/cancel")
+    assert rule is not None
+    assert rule.service == "order"
+    assert rule_of("/internal/orders/{order_id}") is None
 
 
 @pytest.mark.parametrize(

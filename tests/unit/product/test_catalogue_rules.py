@@ -1,6 +1,6 @@
 """What creating, changing and deleting products does, and what inventory hears of it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,7 +17,6 @@ from services.product.domain import (
     Price,
     Product,
 )
-from services.product.queries import Cursor
 from services.shared.contract import money
 from services.shared.contract.decisions import KeyReused, NotFound, Verdict
 from services.shared.contract.events import Event, ProductCreated, ProductDeleted
@@ -122,18 +121,3 @@ def test_a_change_changes_what_it_names_and_nothing_else(
     assert (after.price, after.currency) == price
     assert (after.created_at, after.updated_at) == (NOW, NOW + timedelta(seconds=1))
     assert money.to_minor(Decimal(after.decimal_price), after.currency) == price.minor
-
-
-@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)), st.text(max_size=64))  # noqa: DTZ001  # Hypothesis wants naive bounds
-def test_a_cursor_is_read_as_it_was_written(at: datetime, id_: str) -> None:
-    cursor = Cursor(at.replace(microsecond=at.microsecond // 1000 * 1000), id_)
-    assert Cursor.decode(cursor.encode()) == cursor
-
-
-@given(st.text())
-def test_any_other_cursor_is_a_value_error_or_harmless(text: str) -> None:
-    try:
-        cursor = Cursor.decode(text)
-    except ValueError:
-        return
-    assert isinstance(cursor.created_at, datetime)

@@ -18,7 +18,7 @@ Fulfilment = Literal["all", "partial"]
 
 
 class Line(Struct, frozen=True, rename="camel"):
-    """So many of a product."""
+    """A quantity of a product."""
 
     product_id: ProductId
     quantity: Quantity

@@ -1,0 +1,92 @@
+"""A cache that is slow, a start onto all that has waited, and what other systems send by mistake."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import aio_pika
+
+from dev.services import NAMES
+from dev.survive.attempts import Outcome
+from dev.survive.site import Site
+
+REDIS_DELAY_SECONDS: Final = 2.0
+# Of what customers order when all is well, at least this much while Redis is slow.
+STILL_TAKEN: Final = 0.5
+ANSWERED_WITHIN: Final = 2.0
+BACKLOG: Final = 20_000
+SHORT_BACKLOG: Final = 2_000
+# One in so many messages of the backlog is an order's, the others are news of products.
+ORDERS_EACH: Final = 5
+CUSTOMERS: Final = 32
+AT_ONCE: Final = 500
+
+
+async def redis_behind_a_proxy(site: Site) -> None:
+    url = await site.proxied("redis", site.stack.redis.url)
+    await asyncio.gather(
+        *(site.stack.restart(replica.name, {"REDIS_URL": url}) for replica in site.stack.replicas)
+    )
+
+
+async def redis_slow(site: Site) -> None:
+    """Each answer of it takes two seconds; nobody has to wait for them."""
+    seconds = site.length(15, 40)
+    before = len(site.traffic.attempts)
+    began = time.monotonic()
+    site.proxies["redis"].delay(REDIS_DELAY_SECONDS, "down")
+    await asyncio.sleep(seconds)
+    meanwhile = site.traffic.attempts[before:]
+    taken = [attempt for attempt in meanwhile if attempt.outcome is Outcome.ACCEPTED]
+    per_second = len(taken) / (time.monotonic() - began)
+    slow = sorted(f"{each.order_id} {each.seconds:.1f} s" for each in taken if each.seconds > ANSWERED_WITHIN)
+    site.proxies["redis"].heal()
+    site.say(f"{per_second:.0f} orders/s were taken")
+    site.expect(
+        holds=per_second >= STILL_TAKEN * site.rate,
+        otherwise=f"{per_second:.1f} orders/s were taken of {site.rate:.0f} that were wanted",
+    )
+    site.expect(holds=not slow, otherwise=f"{len(slow)} answers took over {ANSWERED_WITHIN:.0f} s", ids=slow)
+
+
+async def restart_onto_backlog(site: Site) -> None:
+    """All services are started at once onto messages that have waited for them."""
+    messages = int(site.length(SHORT_BACKLOG, BACKLOG))
+    orders = messages // ORDERS_EACH
+    products = [f"backlog-{number}" for number in range(messages - orders)]
+    await asyncio.gather(*(site.stack.stop(name) for name in site.replicas("inventory")))
+    await site.traffic.burst(orders, CUSTOMERS)
+    await _announce(site, products)
+
+    async def all_wait() -> bool:
+        waiting = [await site.queue_length(queue) for queue in ("inventory", "inventory-events")]
+        return waiting == [len(site.traffic.accepted), len(products)]
+
+    await site.until(all_wait, 30, "not all messages came to wait")
+    names = [
+        replica.name for service in NAMES for replica in site.stack.replicas if replica.service == service
+    ]
+    await asyncio.gather(*(site.stack.stop(name) for name in names if name in site.stack.processes))
+    began = time.monotonic()
+    await asyncio.gather(*(site.stack.start(name) for name in names))
+    site.say(f"{messages} messages waited; all were ready after {time.monotonic() - began:.1f} s")
+
+
+async def _announce(site: Site, products: Sequence[str]) -> None:
+    """As another system would that has new products: PRODUCT_CREATED, straight to the queue."""
+    async with await aio_pika.connect(site.stack.rabbitmq.url) as connection:
+        channel = await connection.channel()
+        for start in range(0, len(products), AT_ONCE):
+            await asyncio.gather(
+                *(
+                    channel.default_exchange.publish(_created(product), "inventory-events", mandatory=True)
+                    for product in products[start : start + AT_ONCE]
+                )
+            )
+
+
+def _created(product: str) -> aio_pika.Message:
+    body = {"type": "PRODUCT_CREATED", "data": {"productId": product, "initialStock": 1}}
+    return aio_pika.Message(json.dumps(body).encode(), message_id=product, delivery_mode=2)

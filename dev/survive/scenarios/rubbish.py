@@ -1,0 +1,53 @@
+"""Rubbish of every kind on every queue, in between the messages of orders."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from dev.faults.raw_amqp import Closed, raw_channel
+from dev.survive.rubbish import QUEUES, Piece, dead_at_once, pieces
+from dev.survive.site import Site
+from services.shared.contract import topology
+
+# Each of them was confirmed before: it only has to be looked at.
+DEAD_WITHIN: Final = 20.0
+
+
+async def thrown(site: Site) -> None:
+    """What nobody can read is among the dead letters, once, and nothing else of it comes back for ever."""
+    site.threw_rubbish = True
+    for queue in QUEUES:
+        thrown_here = list(pieces(queue))
+        site.chance.shuffle(thrown_here)
+        refused = await _throw(site, queue, thrown_here)
+        site.say(
+            f"{queue}: {len(thrown_here)} pieces; the broker did not take: {', '.join(refused) or 'none'}"
+        )
+        dead = len({piece.what for piece in dead_at_once(queue)} - set(refused))
+
+        async def are_dead(queue: str = queue, dead: int = dead) -> bool:
+            return await site.queue_length(topology.dead_letter_queue(queue)) >= dead
+
+        await site.until(
+            are_dead, DEAD_WITHIN, f"{queue}: {dead} unreadable messages were not all dead letters"
+        )
+    for queue in QUEUES:
+        letters, most = await site.queue_length(topology.dead_letter_queue(queue)), len(list(pieces(queue)))
+        site.expect(
+            holds=letters <= most, otherwise=f"{queue}: {letters} dead letters of {most} pieces of rubbish"
+        )
+
+
+async def _throw(site: Site, queue: str, thrown_here: Sequence[Piece]) -> list[str]:
+    """What the broker did not take; each of it costs a connection."""
+    refused: list[str] = []
+    left = list(thrown_here)
+    while left:
+        try:
+            async with raw_channel(site.stack.rabbitmq.url) as channel:
+                while left:
+                    await channel.publish("", queue, left[-1].body, left[-1].properties)
+                    left.pop()
+        except (Closed, asyncio.IncompleteReadError, ConnectionError):
+            refused += [left.pop().what] if left else []
+    return refused

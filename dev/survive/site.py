@@ -1,0 +1,178 @@
+"""A stack of one scenario's own, with customers and goods, and the ways to hurt it and to look at it."""
+
+import asyncio
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from dev.demo.shop import Shopper
+from dev.faults import Proxy
+from dev.servers import Given
+from dev.services import REPOSITORY
+from dev.stack import Stack
+from dev.survive.traffic import Traffic
+from dev.survive.verdict import Failure
+
+RABBITMQCTL: Final = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+CRASHING: Final = Path(__file__).parent / "crashing"
+CUSTOMERS: Final = 4
+PRODUCTS: Final = 8
+PLENTY: Final = 100_000_000
+POLL_SECONDS: Final = 0.2
+SETTINGS: Final = {"PAYMENT_SUCCESS_RATE": "1", "RATE_LIMIT_ENABLED": "false"}
+ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
+
+
+class CommandFailedError(RuntimeError):
+    """A tool of the broker's could not do what it was asked."""
+
+
+@dataclass
+class Site:
+    """What a scenario works with."""
+
+    stack: Stack
+    session: aiohttp.ClientSession
+    mongodb: AsyncMongoClient[dict[str, Any]]
+    traffic: Traffic
+    admin: Shopper
+    products: Sequence[str]
+    # Seeded: pauses and choices are the same in each run with the same seed.
+    chance: random.Random
+    # Orders a second that customers place while all is well.
+    rate: float
+    short: bool
+    say: Callable[[str], None]
+    # A file that is named after a service here kills a replica of it (crashing/sitecustomize.py).
+    crashes: Path
+    closing: AsyncExitStack
+    proxies: dict[str, Proxy] = field(default_factory=dict)
+    # Dead letters about nothing of ours are expected then.
+    threw_rubbish: bool = False
+    # What the scenario itself saw go wrong.
+    remarks: list[Failure] = field(default_factory=list)
+
+    def expect(self, *, holds: bool, otherwise: str, ids: Sequence[str] = ()) -> None:
+        if not holds:
+            self.remarks.append(Failure(otherwise, ids))
+
+    def length(self, short: float, usual: float) -> float:
+        """Seconds, or how many."""
+        return short if self.short else usual
+
+    def replicas(self, service: str) -> list[str]:
+        return [replica.name for replica in self.stack.replicas if replica.service == service]
+
+    def database(self, service: str) -> AsyncDatabase[dict[str, Any]]:
+        return self.mongodb[service]
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], within: float, otherwise: str) -> bool:
+        """Whether it came true in time (seconds); a remark says if not."""
+        deadline = time.monotonic() + within
+        while not (holds := await condition()) and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+        self.expect(holds=holds, otherwise=f"{otherwise} within {within:.0f} s")
+        return holds
+
+    def amqp_url(self, service: str) -> str:
+        """As the service itself logs in."""
+        return self.stack.rabbitmq.url_of(service, self.stack.credentials.users[service])
+
+    async def proxied(self, name: str, url: str) -> str:
+        """The same URL, by way of a proxy that `proxies` has under `name`."""
+        parts = urlsplit(url)
+        proxy = Proxy(parts.hostname or "", parts.port or 0)
+        self.proxies[name] = await self.closing.enter_async_context(proxy)
+        login = parts.netloc.rpartition("@")[0]
+        return parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}").geturl()
+
+    # --- the broker, as its operators use it --------------------------------------------------------------
+
+    async def management(self, method: str, path: str) -> Any:  # noqa: ANN401  # JSON
+        url = f"{self.stack.rabbitmq.management_url}/api/{path}"
+        async with self.session.request(method, url) as answer:
+            answer.raise_for_status()
+            return await answer.json() if answer.content_length else None
+
+    async def queue_length(self, queue: str) -> int:
+        """What waits in it and what is taken and not acknowledged, as of the last second."""
+        return int((await self.management("GET", f"queues/%2F/{queue}")).get("messages", 0))
+
+    async def close_connections(self) -> int:
+        """Closes all connections of clients, as an operator does; returns how many there were."""
+        connections = await self.management("GET", "connections")
+        closing = [self._close_connection(connection["name"]) for connection in connections]
+        return sum(await asyncio.gather(*closing))
+
+    async def _close_connection(self, name: str) -> bool:
+        url = f"{self.stack.rabbitmq.management_url}/api/connections/{name}"
+        async with self.session.delete(url) as answer:
+            return answer.ok  # one that has gone meanwhile is not found
+
+    async def rabbitmqctl(self, *arguments: str) -> str:
+        """Raises CommandFailedError."""
+        if isinstance(self.stack.rabbitmq, Given):
+            raise CommandFailedError("rabbitmqctl is for a broker of the stack's own")
+        broker = self.stack.rabbitmq.programs()[-1]
+        process = await asyncio.create_subprocess_exec(
+            RABBITMQCTL,
+            *arguments,
+            env=dict(broker.environment),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await process.communicate())[0].decode(errors="replace")
+        if process.returncode:
+            raise CommandFailedError(f"rabbitmqctl {' '.join(arguments)}: {output}")
+        return output
+
+
+@asynccontextmanager
+async def opened(  # a site has parts
+    directory: Path,
+    settings: Mapping[str, str],
+    *,
+    products: int,
+    rate: float,
+    seed: str,
+    short: bool,
+    say: Callable[[str], None],
+) -> AsyncIterator[Site]:
+    """The site, ready for its first order. What an earlier run left in `directory` is removed before."""
+    await Stack(directory).down()  # a run that was killed left it running
+    shutil.rmtree(directory)
+    crashes = directory / "crashes"
+    crashes.mkdir(parents=True)
+    crashing = {"PYTHONPATH": f"{CRASHING}:{REPOSITORY}", "CRASH_DIR": str(crashes)}
+    async with AsyncExitStack() as closing:
+        stack = Stack(directory, settings={**SETTINGS, **crashing, **settings})
+        await closing.enter_async_context(stack)
+        session = await closing.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        )
+        mongodb = AsyncMongoClient[dict[str, Any]](stack.mongodb.url, tz_aware=True)
+        closing.push_async_callback(mongodb.close)
+        visitor = Shopper(session, stack.gateway)
+        admin = await visitor.login("admin", stack.admin["email"], stack.admin["password"])
+        goods = await asyncio.gather(
+            *(admin.add_product(f"Product {number}", "0.01", PLENTY) for number in range(products))
+        )
+        tokens = [await _token(visitor, number) for number in range(CUSTOMERS)]
+        chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
+        traffic = Traffic(session, [stack.gateway], tokens, goods, chance)
+        yield Site(stack, session, mongodb, traffic, admin, goods, chance, rate, short, say, crashes, closing)
+
+
+async def _token(visitor: Shopper, number: int) -> str:
+    email = f"customer-{number}@shop.example"
+    return (await visitor.register(f"Customer {number}", email, "correct horse battery")).token

@@ -1,0 +1,81 @@
+"""The order service's routes on real servers, with a product service that has everything."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from services.order import api, queries
+from services.order.catalogue import Catalogue
+from services.order.domain import DOMAIN
+from services.order.settings import OrderSettings
+from services.shared.engine.life import Engine, engine_life
+from services.shared.http.app import ReadinessCheck, create_app
+from tests.integration.issuer import Issuer
+from tests.integration.products import selling
+from tests.integration.room import Room, running
+
+TEA = {"ids": ["tea"], "quantities": [2]}
+
+
+def make_app(settings: OrderSettings) -> FastAPI:
+    engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES))
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        app.state.catalogue = Catalogue(app.state.http, settings.product_url)
+        async with engine(app) as readiness:
+            yield readiness
+
+    return create_app(settings, api.router, life)
+
+
+@pytest_asyncio.fixture
+async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
+    async with selling() as products:
+        given = room.settings("order") | {"jwks_url": issuer.jwks_url, "product_url": products.url}
+        async with running(make_app(OrderSettings(**given))) as client:
+            client.headers.update(issuer.headers("alice"))
+            yield client
+
+
+@pytest.mark.usefixtures("answers_lost")
+async def test_an_order_whose_answer_was_lost_is_answered_all_the_same(client: httpx.AsyncClient) -> None:
+    placed = await client.post("/api/orders", json=TEA)
+    assert (placed.status_code, placed.json()["totalPrice"]) == (201, "19.98")
+    cancelled = await client.post(f"{placed.headers['Location']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (202, "CANCELLED")
+
+
+@pytest.mark.usefixtures("answers_lost")
+async def test_a_key_replayed_at_once_gives_the_first_order_even_where_answers_are_lost(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(*(client.post("/api/orders", json=TEA, headers=headers) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [201] * 5
+    assert len({answer.json()["orderId"] for answer in answers}) == 1
+
+
+async def test_a_list_gives_the_newest_first_and_every_order_once(client: httpx.AsyncClient) -> None:
+    placed = [(await client.post("/api/orders", json=TEA)).json()["orderId"] for _ in range(5)]
+    seen: list[str] = []
+    params: dict[str, str | int] = {"limit": 2}
+    while True:
+        page = (await client.get("/api/orders", params=params)).json()
+        seen += [order["orderId"] for order in page["items"]]
+        if page["nextCursor"] is None:
+            break
+        params["cursor"] = page["nextCursor"]
+    assert seen == placed[::-1]
+
+
+@pytest.mark.parametrize("cursor", ["%%%", "bm9wZQ", "\u0661", "MTIz"])
+async def test_a_cursor_that_no_list_gave_out_is_refused(client: httpx.AsyncClient, cursor: str) -> None:
+    answer = await client.get("/api/orders", params={"cursor": cursor})
+    assert answer.status_code == 422
+    assert "cursor" in answer.json()["detail"]

@@ -204,6 +204,13 @@ class Lab:
         ours = [queue for queue in queues if queue["name"] in {QUEUE, EFFECTS_QUEUE}]
         return sum(queue.get("messages_unacknowledged", 0) for queue in ours)
 
+    async def holds(self) -> None:
+        """What is true at any time, whatever happened."""
+        database = self.room.database(SERVICE)
+        async for toy in database["toys"].find():
+            assert len(set(toy.get("seen", ()))) == len(toy.get("seen", ())), f"seen twice: {toy['_id']}"
+        assert not await database["outbox"].count_documents({"due": {"$exists": False}})
+
     # --- the broker's operator --------------------------------------------------------------------------
 
     async def management(self, method: str, path: str) -> Any:
@@ -268,7 +275,9 @@ async def make_lab(servers: Stack) -> AsyncIterator[Lab]:
         _before(room.mongodb_url) as database,
         _before(room.redis_url) as redis,
     ):
-        yield Lab(servers, room, broker, database, redis)
+        lab = Lab(servers, room, broker, database, redis)
+        yield lab
+        await lab.holds()
 
 
 def _before(url: str) -> Proxy:

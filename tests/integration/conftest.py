@@ -1,7 +1,9 @@
 """Room on real servers for each test."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from dev.stack import Stack

@@ -17,7 +17,7 @@ from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.model import Order
 from services.payment.ledger import COLLECTION as LEDGER
-from services.payment.ledger import Entry
+from services.payment.ledger import LedgerEntry
 from services.payment.payment import Payment, PaymentState
 from services.product.domain import Product
 from services.shared.contract.decisions import Aggregate
@@ -155,5 +155,5 @@ class Books:
         }
 
 
-def _entry(document: Document) -> Entry:
-    return msgspec.convert(document, Entry)
+def _entry(document: Document) -> LedgerEntry:
+    return msgspec.convert(document, LedgerEntry)

@@ -14,7 +14,7 @@ from services.notification.domain import Notification
 from services.order.model import LineState as OrderLineState
 from services.order.model import Order, Status
 from services.order.saga import replay
-from services.payment.ledger import Entry, Kind
+from services.payment.ledger import Kind, LedgerEntry
 from services.payment.ledger import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
 
@@ -62,7 +62,7 @@ class Case(NamedTuple):
     order: Order | None
     reservation: Reservation | None
     payment: Payment | None
-    ledger: Sequence[Entry]
+    ledger: Sequence[LedgerEntry]
     notifications: Sequence[Notification]
 
 
@@ -159,7 +159,9 @@ def _money(case: Case) -> Iterator[Finding]:
         yield from _money_of_order(case.order, captures, refunds)
 
 
-def _books_agree(payment: Payment, captures: Sequence[Entry], refunds: Sequence[Entry]) -> Iterator[Finding]:
+def _books_agree(
+    payment: Payment, captures: Sequence[LedgerEntry], refunds: Sequence[LedgerEntry]
+) -> Iterator[Finding]:
     expected = {
         PaymentState.CAPTURED: (1, 0),
         PaymentState.REFUNDED: (1, 1),
@@ -181,7 +183,9 @@ def _books_agree(payment: Payment, captures: Sequence[Entry], refunds: Sequence[
             )
 
 
-def _money_of_order(order: Order, captures: Sequence[Entry], refunds: Sequence[Entry]) -> Iterator[Finding]:
+def _money_of_order(
+    order: Order, captures: Sequence[LedgerEntry], refunds: Sequence[LedgerEntry]
+) -> Iterator[Finding]:
     served = sum(
         line.price * line.quantity for line in order.lines if line.state is not OrderLineState.REFUSED
     )

@@ -13,6 +13,7 @@ from services.order.catalogue import Catalogue
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund
 from services.order.domain import NO_SUCH_ORDER, Unpriceable, price
 from services.order.model import Order, Status
+from services.order.pressure import Pressure
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.engine.life import Engine, TheEngine
@@ -31,6 +32,11 @@ async def _catalogue(request: Request) -> Catalogue:
     return catalogue
 
 
+async def _pressure(request: Request) -> Pressure:
+    pressure: Pressure = request.app.state.pressure
+    return pressure
+
+
 def _answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
     return Response(_encode(body), status, headers, "application/json")
 
@@ -41,17 +47,19 @@ def _theirs(caller: User) -> str | None:
 
 
 @router.post("", status_code=HTTPStatus.CREATED, response_model=OrderBody, openapi_extra=IDEMPOTENT)
-async def create_order(
+async def create_order(  # FastAPI passes them by name
     order: NewOrder,
     caller: Caller,
     engine: TheEngine,
     catalogue: Annotated[Catalogue, Depends(_catalogue)],
+    pressure: Annotated[Pressure, Depends(_pressure)],
     idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
     """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
     request = request_hash(order.model_dump()) if idempotency_key else ""
     if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, request)):
         return _created(earlier)
+    pressure.check()
     asked = dict(zip(order.ids, order.quantities, strict=True))
     try:
         priced = price(asked, await catalogue.products(order.ids))

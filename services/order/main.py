@@ -10,19 +10,29 @@ from services.order.catalogue import Catalogue
 from services.order.domain import DOMAIN
 from services.order.metrics import count_orders, observe
 from services.order.operators import TokenReviewer
+from services.order.pressure import Pressure
 from services.order.settings import OrderSettings
+from services.shared.contract.decisions import Decision, Message
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app, serve
 
 
 def make_app(settings: OrderSettings) -> FastAPI:
+    pressure = Pressure()
+
+    def observed(message: Message, decision: Decision) -> None:
+        observe(message, decision)
+        pressure.observe(message, decision)
+
     engine = engine_life(
-        lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observe), count_orders
+        lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observed),
+        count_orders,
     )
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        app.state.pressure = pressure
         app.state.catalogue = Catalogue(app.state.http, settings.product_url)
         in_cluster = settings.internal_auth == "kubernetes"
         app.state.reviewer = (

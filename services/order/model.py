@@ -48,7 +48,7 @@ class Line(Struct, frozen=True, rename="camel"):
     state: LineState = LineState.REQUESTED
 
 
-class Entry(Struct, frozen=True, rename="camel"):
+class HistoryEntry(Struct, frozen=True, rename="camel"):
     """One step of the order's history."""
 
     at: datetime
@@ -94,7 +94,7 @@ class Order(Watched, frozen=True, kw_only=True):
     capture: Capture | None = None
     releases: tuple[Release, ...] = ()
     refund: Progress = Progress.NONE
-    history: tuple[Entry, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()
     created_at: datetime
     updated_at: datetime
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.compensation import accounted
-from services.order.model import Entry, Order, Status
+from services.order.model import HistoryEntry, Order, Status
 from services.order.steps import (
     Trigger,
     all_lines_answered,
@@ -234,11 +234,11 @@ def _advance(state: StrEnum, order: Order, message: Message) -> Decision:
 def _with_entry(order: Order, before: Order | None, message: Message, event: str) -> Order:
     """The step in the history; a new state counts from now."""
     was = before.status if before else None
-    entry = Entry(message.at, event, was, order.status, message.id, message.trace_id)
+    entry = HistoryEntry(message.at, event, was, order.status, message.id, message.trace_id)
     since = order.state_since if order.status is was else message.at
     return structs.replace(order, state_since=since, history=(*order.history, entry))
 
 
-def replay(history: Iterable[Entry]) -> StrEnum:
+def replay(history: Iterable[HistoryEntry]) -> StrEnum:
     """The state in which a history ends. Raises ValueError where it cannot have happened."""
     return SAGA.replay((entry.from_, entry.event, entry.to) for entry in history)

@@ -29,7 +29,7 @@ class Status(StrEnum):
     REFUNDED = "refunded"
 
 
-class Entry(Struct, frozen=True, rename="camel", kw_only=True):
+class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
     """What happened under a key. `amount` is in minor units; `at` is the gateway's own time."""
 
     id: str = field(name="_id")
@@ -41,7 +41,7 @@ class Entry(Struct, frozen=True, rename="camel", kw_only=True):
     transaction_id: str
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def is_same_request(self, other: "Entry") -> bool:
+    def is_same_request(self, other: "LedgerEntry") -> bool:
         """Whether it was the same that was asked for, whatever came of it."""
         return structs.replace(other, status=self.status, at=self.at) == self
 
@@ -53,14 +53,14 @@ class Ledger:
         self._collection = collection
         self._coalescer = Coalescer(self._insert, most_at_once=WRITE_AT_ONCE, unavailable=GatewayUnavailable)
 
-    async def find(self, key: str) -> Entry | None:
+    async def find(self, key: str) -> LedgerEntry | None:
         try:
             document = await self._collection.find_one({"_id": key})
         except PyMongoError as error:
             raise GatewayUnavailable(str(error)) from error
-        return None if document is None else msgspec.convert(document, Entry)
+        return None if document is None else msgspec.convert(document, LedgerEntry)
 
-    async def enter(self, entry: Entry) -> Entry:
+    async def enter(self, entry: LedgerEntry) -> LedgerEntry:
         """Makes the entry, unless its key has one. Returns the one that is there then.
 
         Raises GatewayUnavailable, or what is wrong with the entry itself.
@@ -70,7 +70,7 @@ class Ledger:
         except PyMongoError as error:
             raise GatewayUnavailable(str(error)) from error
 
-    async def _insert(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+    async def _insert(self, entries: Sequence[LedgerEntry]) -> Sequence[LedgerEntry]:
         """The entries under the keys of `entries`, afterwards: one command for all.
 
         Raises GatewayUnavailable where the database is why, and else what may be one entry's fault.
@@ -85,7 +85,7 @@ class Ledger:
                 raise
             replayed = [documents[each["index"]]["_id"] for each in errors]
             async for document in self._collection.find({"_id": {"$in": replayed}}):
-                there[document["_id"]] = msgspec.convert(document, Entry)
+                there[document["_id"]] = msgspec.convert(document, LedgerEntry)
         except ConnectionFailure as error:
             raise GatewayUnavailable(str(error)) from error
         return [there[entry.id] for entry in entries]

@@ -18,7 +18,7 @@ from services.payment.gateway import (
     Refund,
     Refunded,
 )
-from services.payment.ledger import Entry, Kind, Ledger, Status
+from services.payment.ledger import Kind, Ledger, LedgerEntry, Status
 
 # What a payment token makes the gateway do, as test cards do.
 SUCCESS: Final = "tok_success"
@@ -43,7 +43,7 @@ class MockGateway:
     async def capture(self, charge: Charge) -> Captured | Declined:
         await self._behave(charge)
         entry = await self._enter(
-            Entry(
+            LedgerEntry(
                 id=charge.key,
                 order_id=charge.order_id,
                 kind=Kind.CAPTURE,
@@ -61,7 +61,7 @@ class MockGateway:
         if charge is None or charge.status is not Status.CAPTURED or charge.amount != refund.amount:
             raise GatewayRefused(f"there is no capture of {refund.amount} {refund.currency} to be refunded")
         entry = await self._enter(
-            Entry(
+            LedgerEntry(
                 id=refund.key,
                 order_id=refund.order_id,
                 kind=Kind.REFUND,
@@ -95,7 +95,7 @@ class MockGateway:
             return True
         return charge.token != DECLINED and _fraction(charge.key) < self._success_rate
 
-    async def _enter(self, entry: Entry) -> Entry:
+    async def _enter(self, entry: LedgerEntry) -> LedgerEntry:
         """What the ledger says under the key: what was first entered."""
         known = await self._ledger.enter(entry)
         if not known.is_same_request(entry):
@@ -103,7 +103,7 @@ class MockGateway:
         return known
 
 
-def _capture_result(entry: Entry) -> Captured | Declined:
+def _capture_result(entry: LedgerEntry) -> Captured | Declined:
     if entry.status is Status.DECLINED:
         return Declined(entry.transaction_id, DECLINE_REASON)
     return Captured(entry.transaction_id)

@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from sagactl.polling import until
 from services.payment import ledger, mock
 from services.payment.gateway import Captured, Charge, Declined, GatewayRefused, GatewayUnavailable, Refund
-from services.payment.ledger import Entry, Kind, Ledger, Status
+from services.payment.ledger import Kind, Ledger, LedgerEntry, Status
 from services.payment.main import make_app
 from services.payment.mock import MockGateway
 from services.payment.settings import PaymentSettings
@@ -306,7 +306,7 @@ async def test_a_ledger_that_is_away_leaves_the_outcome_unknown() -> None:
     assert [type(result) for result in results] == [GatewayUnavailable] * 3
 
 
-ENTRY = Entry(
+ENTRY = LedgerEntry(
     id="1:capture",
     order_id="1",
     kind=Kind.CAPTURE,
@@ -337,5 +337,5 @@ async def test_an_entry_that_cannot_be_written_holds_up_no_other(room: Room) -> 
             return_exceptions=True,
         )
     assert isinstance(refused, OverflowError)
-    assert isinstance(entered, Entry)
+    assert isinstance(entered, LedgerEntry)
     assert set(await entries(room)) == {"2:capture"}

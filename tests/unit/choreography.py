@@ -18,7 +18,7 @@ from services.order.domain import DOMAIN as ORDER
 from services.payment.domain import DOMAIN as PAYMENT
 from services.payment.domain import intend
 from services.payment.gateway import Captured, Declined, Refunded
-from services.payment.ledger import Entry, Kind, Status
+from services.payment.ledger import Kind, LedgerEntry, Status
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected
@@ -100,7 +100,7 @@ class Bus:
         self.retrying: list[Envelope] = []
         self.asking: list[Asked] = []
         self.dead: list[tuple[Envelope, str]] = []
-        self.ledger: dict[str, Entry] = {}
+        self.ledger: dict[str, LedgerEntry] = {}
         # Orders that payment heard to be cancelled before it heard of anything to charge.
         self.not_to_be_charged: set[str] = set()
         self.now: datetime = NOW
@@ -186,9 +186,9 @@ class Bus:
         entry = self._enter(payment, payment.refund_key, Kind.REFUND, Status.REFUNDED)
         return RefundOutcome(event, Refunded(entry.transaction_id))
 
-    def _enter(self, payment: Payment, key: str, kind: Kind, status: Status) -> Entry:
+    def _enter(self, payment: Payment, key: str, kind: Kind, status: Status) -> LedgerEntry:
         """What the gateway's own ledger says under the key: what was first entered."""
-        asked = Entry(
+        asked = LedgerEntry(
             id=key,
             order_id=payment.id,
             kind=kind,

@@ -42,6 +42,7 @@ RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 REDECLARE_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
+ANSWER_SECONDS: Final = 2.0
 # Work that waits, and of which nothing has moved for so long, is not done here any more.
 STUCK_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
@@ -155,12 +156,14 @@ class Publishing(Link):
     ) -> None:
         super().__init__(url, f"{service}, publishing")
         self._clock, self._on_declared = clock, on_declared
+        self._asking: Channel | None = None
+        self._question: asyncio.Task[None] | None = None
         self._events: ConfirmedChannel[OutboxEvent] | None = None
         self._copies: ConfirmedChannel[asyncio.Future[Outcome]] | None = None
 
     async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
-        declaring_channel = await _channel(connection, on_lost, confirms=False)
-        await until_closed(declaring_channel, declaring.declare_exchange(declaring_channel))
+        self._asking = await _channel(connection, on_lost, confirms=False)
+        await until_closed(self._asking, declaring.declare_exchange(self._asking))
         self._events = ConfirmedChannel(await _channel(connection, on_lost, confirms=True))
         self._copies = ConfirmedChannel(await _channel(connection, on_lost, confirms=True))
 
@@ -168,6 +171,20 @@ class Publishing(Link):
         log.info("connected for publishing")
         await self._on_declared()
         await super()._serve(lost)
+
+    async def answers(self) -> bool:
+        """Whether the broker answers within ANSWER_SECONDS: a connection to one that stands still looks good."""
+        channel = self._asking
+        if channel is None or channel.is_closed:
+            return False
+        question = self._question
+        if question is None or question.done():
+            question = asyncio.create_task(until_closed(channel, declaring.declare_exchange(channel)))
+            question.add_done_callback(_retrieved)
+            self._question = question
+        # Not cancelled when it takes longer: the library would close the channel over it.
+        await asyncio.wait({question}, timeout=ANSWER_SECONDS)
+        return question.done() and not question.cancelled() and question.exception() is None
 
     async def send(self, events: Sequence[OutboxEvent], sent: Sent[OutboxEvent]) -> None:
         """Puts events on the wire. `sent` is called once with what became of each."""

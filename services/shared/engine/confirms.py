@@ -20,10 +20,11 @@ Item = TypeVar("Item")
 
 class Outcome(StrEnum):
     CONFIRMED = "confirmed"
-    RETURNED = "it has no queue to go to: is its consumer's binding there?"
-    REFUSED = "its queue does not take it"
+    # It has no queue to go to: its consumer's binding is missing.
+    RETURNED = "no queue"
+    REFUSED = "refused by its queue"
     LOST = "connection lost"
-    UNSENDABLE = "it cannot be encoded"
+    UNSENDABLE = "cannot be encoded"
 
     @property
     def is_refusal(self) -> bool:

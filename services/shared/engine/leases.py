@@ -14,9 +14,9 @@ Times are the database's. `tests/engine/test_due_model.py` walks through every i
 """
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -61,6 +61,13 @@ def _due(now: datetime) -> dict[str, Any]:
     return {"$or": [{"due": {"$lte": now}}, {"due": {"$gt": now + TOO_FAR}}]}
 
 
+class Due(NamedTuple):
+    """A row that may be claimed, by the `due` that it has."""
+
+    id: ObjectId
+    due: datetime
+
+
 class Leases:
     """The outbox collection of a service."""
 
@@ -73,26 +80,28 @@ class Leases:
     async def exists(self, row: Row) -> bool:
         return await self._rows.find_one({"_id": row.id}, {"_id": 1}) is not None
 
-    async def claim(
+    async def due(
         self, now: datetime, *, limit: int, but: Collection[ObjectId], committed_before: datetime
-    ) -> list[Row]:
-        """Rows that are this caller's to publish until `now` + CLAIM: of those that are due, the first ones.
+    ) -> list[Due]:
+        """The first rows that are due.
 
         `but`: rows that the caller has in hand already. `committed_before`: younger ones are left to others.
         """
         query = _due(now) | {"at": {"$lt": committed_before}}
         if but:
             query["_id"] = {"$nin": list(but)}
-        found = await self._rows.find(query, {"due": 1}).sort("due", 1).limit(limit).to_list()
-        if not found:
-            return []
+        found = self._rows.find(query, {"due": 1}).sort("due", 1).limit(limit)
+        return [Due(row["_id"], row["due"]) for row in await found.to_list()]
+
+    async def claim(self, rows: Sequence[Due], now: datetime) -> list[Row]:
+        """Those of `rows` that nobody else was quicker to claim: the caller's until `now` + CLAIM."""
         token, until = uuid.uuid4().hex, now + CLAIM
         claim = {"$set": {"due": until, "token": token}}
         await self._rows.bulk_write(
-            [UpdateOne({"_id": row["_id"], "due": row["due"]}, claim) for row in found], ordered=False
+            [UpdateOne({"_id": row.id, "due": row.due}, claim) for row in rows], ordered=False
         )
         # A majority has it: no fail-over gives to another what is found here.
-        won = self._rows.find({"_id": {"$in": [row["_id"] for row in found]}, "token": token})
+        won = self._rows.find({"_id": {"$in": [row.id for row in rows]}, "token": token})
         return [Row.of(document) for document in await won.to_list()]
 
     async def delete(self, ids: Collection[ObjectId]) -> None:

@@ -50,6 +50,10 @@ class Publisher(Protocol):
 
     async def wait_connected(self) -> None: ...
 
+    async def answers(self) -> bool:
+        """Whether the broker does not stand still."""
+        ...
+
     async def send(self, events: Sequence[OutboxEvent], sent: Sent[OutboxEvent]) -> None:
         """Puts events on the wire; `sent` is called once with what became of each."""
         ...
@@ -283,18 +287,21 @@ class Outbox:
         while self._events_in_memory < MEMORY_EVENTS:
             now = self._clock.now()
             behind = self.waiting_seconds > BEHIND_SECONDS
-            claimed = await self._rows.claim(
+            due = await self._rows.due(
                 now,
                 limit=CLAIM_AT_ONCE,
                 but=[each.row.id for each in self._in_memory.values() if leases.is_due(each.row.due, now)],
                 committed_before=now - ABANDONED if behind else now,
             )
+            # Claimed from a broker that stands still, it would go out twice when that goes on.
+            if not due or not await self._publisher.answers():
+                return
+            claimed = await self._rows.claim(due, self._clock.now())
             for row in claimed:
                 self.enqueue(row)
-            if claimed:
-                telemetry.OUTBOX_CLAIMED.inc(len(claimed))
-                log.info("publishing %d rows whose lease had ended", len(claimed))
-            if len(claimed) < CLAIM_AT_ONCE:
+            telemetry.OUTBOX_CLAIMED.inc(len(claimed))
+            log.info("publishing %d rows whose lease had ended", len(claimed))
+            if len(due) < CLAIM_AT_ONCE:
                 return
 
 

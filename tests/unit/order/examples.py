@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Capture, Entry, Line, LineState, Order, Progress, Release, Status
+from services.order.model import Capture, HistoryEntry, Line, LineState, Order, Progress, Release, Status
 from services.shared.contract import events
 from services.shared.contract.decisions import Message
 from services.shared.contract.events import Missing
@@ -35,7 +35,7 @@ def order(status: Status, lamp: LineState, desk: LineState, **changes: Any) -> O
             total=TOTAL,
             fulfilment="all",
             payment_token="tok_success",
-            history=(Entry(CREATED_AT, "ORDER_CREATED", None, Status.PENDING, ORDER_ID),),
+            history=(HistoryEntry(CREATED_AT, "ORDER_CREATED", None, Status.PENDING, ORDER_ID),),
             created_at=CREATED_AT,
             updated_at=CREATED_AT,
         ),

@@ -3,18 +3,18 @@
 import pytest
 from msgspec import structs
 
-from services.order.model import Entry, Status
+from services.order.model import HistoryEntry, Status
 from services.order.saga import replay
 from tests.unit.order import examples as eg
 
-CREATED = Entry(eg.AT, "ORDER_CREATED", None, Status.PENDING, "1")
-RESERVED = Entry(eg.AT, "INVENTORY_RESERVED", Status.PENDING, Status.CONFIRMED, "2")
-PAID = Entry(eg.AT, "PAYMENT_SUCCEEDED", Status.CONFIRMED, Status.PAID, "3")
-REFUND = Entry(eg.AT, "REFUND_REQUESTED", Status.PAID, Status.REFUNDING, "4")
-MONEY_BACK = Entry(eg.AT, "PAYMENT_REFUNDED", Status.REFUNDING, Status.REFUNDING, "5")
-STOCK_BACK = Entry(eg.AT, "INVENTORY_RELEASED", Status.REFUNDING, Status.REFUNDED, "6")
-TIMED_OUT = Entry(eg.AT, "SAGA_TIMEOUT", Status.CONFIRMED, Status.CANCELLED, "7")
-LATE = Entry(eg.AT, "PAYMENT_SUCCEEDED", Status.CANCELLED, Status.CANCELLED, "8")
+CREATED = HistoryEntry(eg.AT, "ORDER_CREATED", None, Status.PENDING, "1")
+RESERVED = HistoryEntry(eg.AT, "INVENTORY_RESERVED", Status.PENDING, Status.CONFIRMED, "2")
+PAID = HistoryEntry(eg.AT, "PAYMENT_SUCCEEDED", Status.CONFIRMED, Status.PAID, "3")
+REFUND = HistoryEntry(eg.AT, "REFUND_REQUESTED", Status.PAID, Status.REFUNDING, "4")
+MONEY_BACK = HistoryEntry(eg.AT, "PAYMENT_REFUNDED", Status.REFUNDING, Status.REFUNDING, "5")
+STOCK_BACK = HistoryEntry(eg.AT, "INVENTORY_RELEASED", Status.REFUNDING, Status.REFUNDED, "6")
+TIMED_OUT = HistoryEntry(eg.AT, "SAGA_TIMEOUT", Status.CONFIRMED, Status.CANCELLED, "7")
+LATE = HistoryEntry(eg.AT, "PAYMENT_SUCCEEDED", Status.CANCELLED, Status.CANCELLED, "8")
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ LATE = Entry(eg.AT, "PAYMENT_SUCCEEDED", Status.CANCELLED, Status.CANCELLED, "8"
         ([CREATED, RESERVED, TIMED_OUT, LATE], Status.CANCELLED),
     ],
 )
-def test_a_history_that_can_have_happened_leads_to_its_end(history: list[Entry], end: Status) -> None:
+def test_a_history_that_can_have_happened_leads_to_its_end(history: list[HistoryEntry], end: Status) -> None:
     assert replay(history) is end
 
 
@@ -47,6 +47,8 @@ def test_a_history_that_can_have_happened_leads_to_its_end(history: list[Entry],
         ),
     ],
 )
-def test_a_history_that_cannot_have_happened_is_not_believed(history: list[Entry], reason: str) -> None:
+def test_a_history_that_cannot_have_happened_is_not_believed(
+    history: list[HistoryEntry], reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         replay(history)

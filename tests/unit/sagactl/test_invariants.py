@@ -14,9 +14,8 @@ from sagactl.oncall.invariants import Case, Held, Invariant
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
-from services.order.model import Entry, Order, Status
-from services.payment.ledger import Entry as LedgerEntry
-from services.payment.ledger import Kind
+from services.order.model import HistoryEntry, Order, Status
+from services.payment.ledger import Kind, LedgerEntry
 from services.payment.ledger import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.table import Contradiction
@@ -28,9 +27,9 @@ CAPTURED: Final = ("PAYMENT_SUCCEEDED", Status.PAID)
 
 
 def with_history(order: Order, *steps: tuple[str, Status]) -> Order:
-    entries = [Entry(CREATED_AT, "ORDER_CREATED", None, Status.PENDING, ORDER_ID)]
+    entries = [HistoryEntry(CREATED_AT, "ORDER_CREATED", None, Status.PENDING, ORDER_ID)]
     for event, to in steps:
-        entries.append(Entry(AT, event, entries[-1].to, to, f"event-{len(entries)}"))
+        entries.append(HistoryEntry(AT, event, entries[-1].to, to, f"event-{len(entries)}"))
     return structs.replace(order, history=tuple(entries))
 
 

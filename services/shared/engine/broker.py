@@ -173,7 +173,7 @@ class Publishing(Link):
         await super()._serve(lost)
 
     async def answers(self) -> bool:
-        """Whether the broker answers within ANSWER_SECONDS: a connection to one that stands still looks good."""
+        """Whether the broker answers within ANSWER_SECONDS: a connection to one that stands looks good."""
         channel = self._asking
         if channel is None or channel.is_closed:
             return False

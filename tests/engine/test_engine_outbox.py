@@ -10,6 +10,7 @@ from bson import ObjectId
 from pamqp.common import FieldTable
 
 from services.shared.contract.events import EXCHANGE, StockReserved, StockUnavailable
+from services.shared.engine.life import Engine
 from tests.engine.lab import SOON, Lab, add, named, until
 from tests.engine.toy import QUEUE, SERVICE, reserve
 
@@ -39,12 +40,18 @@ async def test_two_replicas_publish_each_event_once(lab: Lab) -> None:
 async def test_a_replica_that_alone_is_cut_off_from_the_broker_has_its_events_published_by_others(
     lab: Lab,
 ) -> None:
-    async with lab.spy() as spy, lab.replica() as cut_off, lab.replica(direct=True):
+    async def ready(engine: Engine) -> bool:
+        return (await engine.readiness()).ready
+
+    async with lab.spy() as spy, lab.replica() as cut_off, lab.replica(direct=True) as well:
         lab.broker.refuse()
         lab.broker.cut()
         await asyncio.gather(*(add(cut_off, subject) for subject in named("order", 50)))
         await until("the others publish them", spy.distinct, 50, SOON)
+        await until("it says that it is not ready", lambda: ready(cut_off), False, SOON)  # noqa: FBT003
+        assert await ready(well)
         lab.broker.heal()
+        await until("it is ready again", lambda: ready(cut_off), True, SOON)  # noqa: FBT003
 
 
 async def test_thousands_of_rows_without_a_queue_hold_up_no_fresh_one(lab: Lab) -> None:

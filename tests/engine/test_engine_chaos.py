@@ -10,7 +10,7 @@ from dev.faults import Direction, Proxy
 from services.shared.contract.decisions import Unavailable
 from services.shared.contract.events import Event
 from services.shared.engine.life import Engine
-from tests.engine.lab import TOLD_WITHIN, Lab, add, named, until
+from tests.engine.lab import Lab, add, named, until
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, pay, reserve
 
 LASTS = 15.0
@@ -95,7 +95,7 @@ async def test_whatever_fails_nothing_is_lost_and_nothing_is_done_twice(lab: Lab
         await until("all messages are counted, once", messages, dict.fromkeys(reserved, 1), AT_REST_WITHIN)
         once = dict.fromkeys(paid, 1)
         await until("all payments are made, once", lambda: lab.toys("paid"), once, AT_REST_WITHIN)
-        await until("all is acknowledged", lab.unacknowledged, 0, TOLD_WITHIN)
+        await until("all is acknowledged", lab.unacknowledged, 0, AT_REST_WITHIN)
         await until("the outbox is empty", lab.rows, 0, AT_REST_WITHIN)
         counted = await lab.toys()
         assert set(counted.values()) == {1}

@@ -197,3 +197,21 @@ async def test_a_replica_stops_in_time_while_the_broker_is_silent(lab: Lab) -> N
         async with lab.replica(direct=True):
             await until("another publishes what was left", lambda: spy.heard_of(["meanwhile"]), 1, SOON)
             await until("the outbox is empty", lab.rows, 0, SOON)
+
+
+async def test_a_replica_that_starts_before_its_servers_begins_when_they_answer(lab: Lab) -> None:
+    await lab.declare()
+    await lab.send(QUEUE, [reserve("early")])
+    lab.database.silence()
+    lab.broker.refuse()
+    lab.redis.refuse()
+    async with lab.spy() as spy, lab.replica(ready=False) as engine:
+        await asyncio.sleep(3)
+        assert not (await engine.readiness()).ready
+        lab.database.heal()
+        await asyncio.sleep(3)
+        assert not (await engine.readiness()).ready
+        lab.broker.heal()
+        await until("what waited is served", lab.toys, {"early": 1}, SOON)
+        await until("and told of", spy.distinct, 1, SOON)
+        assert (await engine.readiness()).ready

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +10,10 @@ from aio_pika.abc import AbstractChannel
 from bson import ObjectId
 from pamqp.common import FieldTable
 
+from dev.stack import Stack
 from services.shared.contract.events import EXCHANGE, StockReserved, StockUnavailable
-from tests.engine.lab import SOON, Lab, add, named, until
+from services.shared.engine.life import Engine
+from tests.engine.lab import SOON, Lab, add, all_of, make_lab, named, until
 from tests.engine.toy import QUEUE, SERVICE, reserve
 
 
@@ -39,12 +42,18 @@ async def test_two_replicas_publish_each_event_once(lab: Lab) -> None:
 async def test_a_replica_that_alone_is_cut_off_from_the_broker_has_its_events_published_by_others(
     lab: Lab,
 ) -> None:
-    async with lab.spy() as spy, lab.replica() as cut_off, lab.replica(direct=True):
+    async def ready(engine: Engine) -> bool:
+        return (await engine.readiness()).ready
+
+    async with lab.spy() as spy, lab.replica() as cut_off, lab.replica(direct=True) as well:
         lab.broker.refuse()
         lab.broker.cut()
         await asyncio.gather(*(add(cut_off, subject) for subject in named("order", 50)))
         await until("the others publish them", spy.distinct, 50, SOON)
+        await until("it says that it is not ready", lambda: ready(cut_off), False, SOON)  # noqa: FBT003
+        assert await ready(well)
         lab.broker.heal()
+        await until("it is ready again", lambda: ready(cut_off), True, SOON)  # noqa: FBT003
 
 
 async def test_thousands_of_rows_without_a_queue_hold_up_no_fresh_one(lab: Lab) -> None:
@@ -79,7 +88,16 @@ async def test_a_row_that_cannot_be_sent_is_set_aside_and_its_neighbours_go_out(
         await until("the bad rows alone are left", lab.rows, 3, 5)
 
 
-async def test_a_row_whose_queue_appears_later_is_published_then(lab: Lab) -> None:
+async def test_an_event_that_the_broker_does_not_take_is_published_when_it_does(servers: Stack) -> None:
+    async def in_a_lab(work: Callable[[Lab], Coroutine[Any, Any, None]]) -> None:
+        async with make_lab(servers) as lab:
+            await work(lab)
+
+    await all_of(in_a_lab(_returned), in_a_lab(_refused))
+
+
+async def _returned(lab: Lab) -> None:
+    """It has no queue to go to, until somebody declares one."""
     async with lab.replica() as engine:
         await add(engine, "early")
         await asyncio.sleep(1)
@@ -88,7 +106,7 @@ async def test_a_row_whose_queue_appears_later_is_published_then(lab: Lab) -> No
             await until("the outbox is empty", lab.rows, 0, SOON)
 
 
-async def test_an_event_that_its_queue_refuses_is_published_when_there_is_room(lab: Lab) -> None:
+async def _refused(lab: Lab) -> None:
     """Refused, not returned: the one place of a queue that rejects what is over its length is taken."""
     full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
     async with lab.replica() as engine, lab.room.broker() as channel:

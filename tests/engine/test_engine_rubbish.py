@@ -7,12 +7,13 @@ from typing import Final
 
 import pytest
 
-from dev.faults.raw_amqp import array, long_string, raw_channel, short, table
+from dev.faults.raw_amqp import Closed, array, long_string, raw_channel, short, table
 from services.shared.contract import wire
 from tests.engine.lab import SOON, TOLD_WITHIN, Lab, named, until
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, pay, reserve
 
 Properties = Mapping[str, bytes]
+PRECONDITION_FAILED: Final = 406
 NOT_UTF8: Final = b"caf\xe9"
 NOT_OURS: Final = b'{"type":"NOPE","data":{}}'
 
@@ -86,7 +87,7 @@ async def test_an_odd_message_is_served_or_dead_once_and_its_neighbours_are_serv
         await lab.send(EFFECTS_QUEUE, map(pay, neighbours))
         async with lab.replica():
             await _all_at_rest(lab, neighbours)
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.5)
             await _all_at_rest(lab, neighbours)
             served, paid = (await lab.toys()).get("odd", 0), (await lab.toys("paid")).get("odd", 0)
             assert (await lab.waiting(QUEUE))["dead"] == 2 - served
@@ -143,3 +144,15 @@ async def test_more_rubbish_than_a_consumer_takes_at_once_stops_nothing(lab: Lab
             await until("what is behind it is served", lab.toys, {"last": 1}, SOON)
             await until("all is dead", lab.waiting, {"ready": 0, "retry": 0, "dead": 300}, SOON)
             await until("nothing is unacknowledged", lab.unacknowledged, 0, TOLD_WITHIN)
+
+
+async def test_a_publisher_that_declares_our_queue_its_own_way_is_refused_and_disturbs_nobody(
+    lab: Lab,
+) -> None:
+    """Our queues have arguments, and a publisher has no business declaring them: it is told at once."""
+    async with lab.replica(), raw_channel(lab.room.amqp_url) as raw:
+        with pytest.raises(Closed) as refused:
+            await raw.declare(QUEUE)
+        assert refused.value.code == PRECONDITION_FAILED
+        await lab.send(QUEUE, [reserve("neighbour")])
+        await until("the queue is consumed as before", lab.toys, {"neighbour": 1}, 5)

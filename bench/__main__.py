@@ -3,27 +3,26 @@
 Timings on a shared machine vary: compare the phases of one run, not runs of different hours.
 """
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
+import aiohttp
 import typer
 import uvloop
 from pymongo import AsyncMongoClient
 from rich.console import Console
 
 from bench import meter, report
-from bench.client import Connection
 from bench.load import Load, drive
 from bench.report import Measured
 from bench.traces import collector
 from dev.stack import Stack
 from sagactl.oncall.check import check_stack
+from sagactl.shop import Client
 
 CUSTOMERS: Final = 8
 PRODUCTS: Final = 20
@@ -62,52 +61,19 @@ class Shop(NamedTuple):
 
 @asynccontextmanager
 async def shop(directory: Path, settings: Mapping[str, str], warm_up: int) -> AsyncIterator[Shop]:
-    async with Stack(directory, settings={**SETTINGS, **settings}) as stack:
-        gateway = await Connection.open(stack.gateway)
-        admin = await _log_in(gateway, stack.admin["email"], stack.admin["password"])
-        products = [await _product(gateway, admin, number) for number in range(PRODUCTS)]
-        tokens = [await _customer(gateway, number) for number in range(CUSTOMERS)]
-        gateway.close()
-        await asyncio.sleep(1)  # the stock rows follow by message
+    async with (
+        Stack(directory, settings={**SETTINGS, **settings}) as stack,
+        aiohttp.ClientSession() as session,
+    ):
+        visitor = Client(session, stack.gateway)
+        admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
+        products = [
+            await admin.add_product(PLENTY, "19.99", "USD", f"Product {number}") for number in range(PRODUCTS)
+        ]
+        tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
         opened = Shop(stack, tokens, products)
         await opened.measure("warm-up", stack.gateway, Load(warm_up, 16))
         yield opened
-
-
-async def _call(
-    connection: Connection, wanted: HTTPStatus, path: str, token: str | None, body: object
-) -> Mapping[str, Any]:
-    status, answer = await connection.request("POST", path, token, body)
-    if status != wanted:
-        raise RuntimeError(f"{path} was answered {status}: {answer}")
-    return dict(answer)
-
-
-async def _log_in(gateway: Connection, email: str, password: str) -> str:
-    body = {"email": email, "password": password}
-    answer = await _call(gateway, HTTPStatus.OK, "/auth/login", None, body)
-    return str(answer["accessToken"])
-
-
-async def _customer(gateway: Connection, number: int) -> str:
-    email, password = f"bench-{number}@example.com", "a long enough password"
-    body = {"email": email, "password": password, "name": f"Customer {number}"}
-    status, _ = await gateway.request("POST", "/auth/register", None, body)
-    if status not in {HTTPStatus.CREATED, HTTPStatus.CONFLICT}:
-        raise RuntimeError(f"a customer could not register: {status}")
-    return await _log_in(gateway, email, password)
-
-
-async def _product(gateway: Connection, admin: str, number: int) -> str:
-    body = {
-        "name": f"Product {number}",
-        "description": "for the benchmark",
-        "price": "19.99",
-        "currency": "USD",
-        "initialStock": PLENTY,
-    }
-    answer = await _call(gateway, HTTPStatus.CREATED, "/api/products", admin, body)
-    return str(answer["productId"])
 
 
 async def bench(directory: Path, orders: int, clients: int, result: Path) -> bool:

@@ -1,24 +1,19 @@
 """Waiting for other processes, which send no event when they are ready."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import aiohttp
 
-PROBE_SECONDS = 0.1
+from sagactl.polling import until
 
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait without limit: the caller knows how long is too long."""
-    while not await condition():  # there is no event to wait for in another process
-        await asyncio.sleep(PROBE_SECONDS)
+# For servers that recover what a crash left behind.
+READY_WITHIN_SECONDS = 90.0
 
 
 async def until_ok(url: str) -> None:
-    """Wait until a GET of `url` is answered with success."""
+    """Wait until a GET of `url` is answered with success. Raises NotInTimeError."""
     async with aiohttp.ClientSession() as session:
-        await until(partial(_ok, session, url))
+        await until(partial(_ok, session, url), within=READY_WITHIN_SECONDS, what=f"success at {url}")
 
 
 async def _ok(session: aiohttp.ClientSession, url: str) -> bool:

@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 
 from dev.files import write_private
 from dev.processes import Program
-from dev.readiness import until, until_ok
+from dev.readiness import READY_WITHIN_SECONDS, until_ok
+from sagactl.polling import until
 from sagactl.provision import replica_set
 
 # Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
@@ -62,9 +63,9 @@ class MongoDB:
 
     async def ready(self) -> None:
         async with replica_set.as_member(self.key, [self._host]) as client:
-            await until(partial(_is_up, client.admin))
+            await until(partial(_is_up, client.admin), within=READY_WITHIN_SECONDS, what="mongod to answer")
             await self._make_set(client.admin)
-            await until(partial(_is_primary, client.admin))
+            await until(partial(_is_primary, client.admin), within=READY_WITHIN_SECONDS, what="a primary")
             if not (await client.admin.command("usersInfo", "root"))["users"]:
                 await client.admin.command("createUser", "root", pwd=self.password, roles=["root"])
 
@@ -190,7 +191,7 @@ class Redis:
 
     async def ready(self) -> None:
         async with RedisClient.from_url(self.url) as client:
-            await until(partial(_pongs, client))
+            await until(partial(_pongs, client), within=READY_WITHIN_SECONDS, what="Redis to answer")
 
 
 @dataclass(frozen=True)

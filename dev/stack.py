@@ -19,11 +19,10 @@ from dev.files import write_private
 from dev.ports import Ports
 from dev.processes import Processes, Program
 from dev.provisioning import provisions
-from dev.readiness import until_ok
+from dev.readiness import READY_WITHIN_SECONDS, until_ok
 from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
 from dev.services import NAMES, Replica, addresses
 
-READY_WITHIN_SECONDS = 90.0
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
 

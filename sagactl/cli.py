@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from aio_pika.exceptions import AMQPError
@@ -13,19 +12,16 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
+from sagactl.access import URLS, Access, NoAccessError
 from sagactl.oncall import broker, sweep
 from sagactl.oncall.broker import BrokerError
-from sagactl.oncall.check import QUIET_SECONDS, Access, Expected, Known, check, show
+from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check, show
 from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.screen import masked, printable
 from sagactl.provision import accounts
 from sagactl.smoke import purchase
-
-SECRETS_DIR: Final = "SECRETS_DIR"
-URLS: Final = ("MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL")
-LOCAL_STACK: Final = Path(".run")
 
 Answer = TypeVar("Answer")
 
@@ -50,20 +46,10 @@ Queue = Annotated[str, typer.Argument(help=f"One of {', '.join(broker.QUEUES)}."
 
 def access(stack: Path | None) -> Access:
     """Of the stack that is named, by the environment or the files of SECRETS_DIR, or of the stack here."""
-    found = {name: os.environ.get(name) or _secret(name) for name in URLS}
-    if stack is None and all(found.values()):
-        return Access(*(str(found[name]) for name in URLS))
-    directory = stack or LOCAL_STACK
-    if (directory / "stack.json").exists():
-        return Access.of_stack(directory)
-    missing = ", ".join(name for name, value in found.items() if not value)
-    raise typer.BadParameter(f"no stack runs in {directory} (make up), and {missing or 'nothing'} is not set")
-
-
-def _secret(name: str) -> str | None:
-    directory = os.environ.get(SECRETS_DIR)
-    path = Path(directory, name) if directory else None
-    return path.read_text().strip() if path is not None and path.exists() else None
+    try:
+        return Access.found(stack)
+    except NoAccessError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command("check")

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from dev.demo.shop import Body, Shopper
 from dev.demo.stage import Stage
 from dev.stack import Stack
+from sagactl.polling import NotInTimeError
+from sagactl.shop import Client, Json, Stock
 
 STALE_AFTER_SECONDS = 1.0
 
@@ -15,16 +17,15 @@ STALE_AFTER_SECONDS = 1.0
 class Scene:
     stack: Stack
     stage: Stage
-    admin: Shopper
-    alice: Shopper
-    bob: Shopper
+    admin: Client
+    alice: Client
+    bob: Client
     teapot: str  # product ids
     cup: str
     accepted: list[str]  # ids of the orders that were answered 201
 
-    async def stock(self, product_id: str) -> tuple[int, int, int]:
-        row = await self.admin.stock(product_id)
-        return row["available"], row["reserved"], row["sold"]
+    async def stock(self, product_id: str) -> Stock:
+        return await self.admin.stock(product_id)
 
 
 async def happy_path(scene: Scene) -> None:
@@ -37,10 +38,10 @@ async def happy_path(scene: Scene) -> None:
     scene.stage.expect("the order is PAID", holds=order["status"] == "PAID")
     await _stock_becomes(scene, scene.teapot, (teapots - 1, 0, sold + 1))
     await _stock_becomes(scene, scene.cup, (cups - 4, 0, cups_sold + 4))
-    payment = await scene.alice.payment(order["orderId"])
+    payment = await scene.alice.payment(order["orderId"]) or {}
     scene.stage.expect(
-        f"the card was charged {payment['amount']} {payment['currency']}",
-        holds=(payment["status"], payment["amount"]) == ("CAPTURED", order["totalPrice"]),
+        f"the card was charged {payment.get('amount')} {payment.get('currency')}",
+        holds=(payment.get("status"), payment.get("amount")) == ("CAPTURED", order["totalPrice"]),
     )
 
 
@@ -103,14 +104,14 @@ async def late_payment(scene: Scene) -> None:
     order_id = await _place(scene, scene.bob, {scene.teapot: 1}, "tok_slow")
     title = _title(scene.bob, order_id)
     await scene.stage.follow(scene.bob, order_id, title, _confirmed)
-    operator = replace(scene.admin, door=scene.stack.services["order"])  # /internal is not for the gateway
+    operator = replace(scene.admin, url=scene.stack.services["order"])  # /internal is not for the gateway
     await _sweep(scene, operator, order_id)
     order = await scene.stage.follow(scene.bob, order_id, title, _refunded)
     scene.stage.expect(
         f"the order stays CANCELLED: {order['cancellationReason']}", holds=order["status"] == "CANCELLED"
     )
-    payment = await scene.bob.payment(order_id)
-    scene.stage.expect("the payment is REFUNDED", holds=payment["status"] == "REFUNDED")
+    payment = await scene.bob.payment(order_id) or {}
+    scene.stage.expect("the payment is REFUNDED", holds=payment.get("status") == "REFUNDED")
     events = [entry["event"] for entry in await scene.bob.timeline(order_id)]
     scene.stage.expect("there was one refund", holds=events.count("PAYMENT_REFUNDED") == 1)
     await _stock_becomes(scene, scene.teapot, teapots)
@@ -119,7 +120,7 @@ async def late_payment(scene: Scene) -> None:
 FLOWS = (happy_path, out_of_stock, payment_declined, auto_compensation, late_payment)
 
 
-async def _sweep(scene: Scene, operator: Shopper, order_id: str) -> None:
+async def _sweep(scene: Scene, operator: Client, order_id: str) -> None:
     """Do by hand what the operator does: list the stale orders, and have this one compensated, twice."""
     await asyncio.sleep(STALE_AFTER_SECONDS)
     query = f"status=CONFIRMED&olderThan={STALE_AFTER_SECONDS}"
@@ -133,13 +134,13 @@ async def _sweep(scene: Scene, operator: Shopper, order_id: str) -> None:
     )
 
 
-async def _play(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], payment_token: str) -> Body:
+async def _play(scene: Scene, shopper: Client, quantities: Mapping[str, int], payment_token: str) -> Json:
     """Place an order and show it to its end."""
     order_id = await _place(scene, shopper, quantities, payment_token)
     return await scene.stage.follow(shopper, order_id, _title(shopper, order_id), _settled)
 
 
-async def _place(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], payment_token: str) -> str:
+async def _place(scene: Scene, shopper: Client, quantities: Mapping[str, int], payment_token: str) -> str:
     names = {scene.teapot: "teapot(s)", scene.cup: "cup(s)"}
     order = await shopper.place(quantities, payment_token)
     scene.accepted.append(order["orderId"])
@@ -152,30 +153,27 @@ async def _place(scene: Scene, shopper: Shopper, quantities: Mapping[str, int], 
 
 async def _stock_becomes(scene: Scene, product_id: str, wanted: tuple[int, int, int]) -> None:
     """The order settles a moment before inventory has heard of it, so this waits a little."""
+    with suppress(NotInTimeError):
+        await scene.admin.stock_becomes(product_id, wanted, within=10)
     found = await scene.stock(product_id)
-    for _ in range(100):
-        if found == wanted:
-            break
-        await asyncio.sleep(0.1)
-        found = await scene.stock(product_id)
     name = "teapots" if product_id == scene.teapot else "cups"
-    available, reserved, sold = found
     scene.stage.expect(
-        f"{name}: {available} available, {reserved} reserved, {sold} sold", holds=found == wanted
+        f"{name}: {found.available} available, {found.reserved} reserved, {found.sold} sold",
+        holds=found == wanted,
     )
 
 
-def _title(shopper: Shopper, order_id: str) -> str:
+def _title(shopper: Client, order_id: str) -> str:
     return f"{shopper.name}'s order {order_id}"
 
 
-def _confirmed(order: Body) -> bool:
+def _confirmed(order: Json) -> bool:
     return bool(order["status"] == "CONFIRMED")
 
 
-def _settled(order: Body) -> bool:
+def _settled(order: Json) -> bool:
     return bool(order["settled"])
 
 
-def _refunded(order: Body) -> bool:
+def _refunded(order: Json) -> bool:
     return bool(order["settled"] and order["compensation"]["refund"] == "done")

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dev.demo.shop import Body, Shopper
+from sagactl.shop import Client, Json
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 60
-Show: TypeAlias = Callable[[Body, list[Body]], None]
+Show: TypeAlias = Callable[[Json, list[Json]], None]
 STYLES = {"PAID": "bold green", "CANCELLED": "bold yellow", "REFUNDED": "bold yellow"}
 
 
@@ -38,9 +38,7 @@ class Stage:
         if not holds:
             self.failures.append(what)
 
-    async def follow(
-        self, shopper: Shopper, order_id: str, title: str, until: Callable[[Body], bool]
-    ) -> Body:
+    async def follow(self, shopper: Client, order_id: str, title: str, until: Callable[[Json], bool]) -> Json:
         """Show the order's events as they happen, until `until` holds for it. Raises TimeoutError."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             with self._live(title) if self.console.is_terminal else self._plain(title) as show:
@@ -63,7 +61,7 @@ class Stage:
         if title not in self._told:
             self.console.print(f"  {title}", highlight=False, soft_wrap=True)
 
-        def show(_order: Body, timeline: list[Body]) -> None:
+        def show(_order: Json, timeline: list[Json]) -> None:
             for entry in timeline[self._told.get(title, 0) :]:
                 self.console.print("   ", *_cells(entry, timeline[0]), highlight=False, soft_wrap=True)
             self._told[title] = len(timeline)
@@ -71,7 +69,7 @@ class Stage:
         yield show
 
 
-def _table(title: str, order: Body, timeline: list[Body]) -> RenderableType:
+def _table(title: str, order: Json, timeline: list[Json]) -> RenderableType:
     table = Table(
         title=title, caption=_state(order), title_justify="left", caption_justify="left", min_width=60
     )
@@ -83,7 +81,7 @@ def _table(title: str, order: Body, timeline: list[Body]) -> RenderableType:
     return table
 
 
-def _cells(entry: Body, first: Body) -> tuple[str, str, Text]:
+def _cells(entry: Json, first: Json) -> tuple[str, str, Text]:
     milliseconds = (_time(entry) - _time(first)).total_seconds() * 1000
     before, after = entry["from"], entry["to"]
     status = f"{before} -> {after}" if before and before != after else after
@@ -91,11 +89,11 @@ def _cells(entry: Body, first: Body) -> tuple[str, str, Text]:
     return f"{milliseconds:6.0f} ms", entry["event"], Text(status, style=style)
 
 
-def _time(entry: Body) -> datetime:
+def _time(entry: Json) -> datetime:
     return datetime.fromisoformat(entry["at"])
 
 
-def _state(order: Body) -> str:
+def _state(order: Json) -> str:
     given_back = ", ".join(
         f"{what} {progress}" for what, progress in order["compensation"].items() if progress != "none"
     )

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from dev.demo.shop import RefusedError
 from dev.survive.attempts import number_of
 from dev.survive.site import Site
 from dev.survive.verdict import SETTLED_WITHIN_SECONDS, Evidence, Seen, without_rubbish
-from sagactl.oncall.check import Access, Expected, check
+from sagactl.access import Access
+from sagactl.oncall.check import Expected, check
 from sagactl.oncall.invariants import Finding, Invariant
+from sagactl.shop import ShopError
 
 OPEN: Final = ("PENDING", "CONFIRMED", "REFUNDING")
 PAGE: Final = 100
@@ -53,7 +54,7 @@ async def _all_are_settled(site: Site) -> bool:
     try:
         pages = await asyncio.gather(*(_page(site, {"status": status, "limit": 1}) for status in OPEN))
         cancelled = await _page(site, {"status": "CANCELLED", "limit": PAGE})
-    except RefusedError:
+    except ShopError:
         return False
     return not any(page["items"] for page in pages) and all(each["settled"] for each in cancelled["items"])
 

@@ -11,7 +11,6 @@ from typing import Final
 import aiohttp
 from pymongo.errors import PyMongoError
 
-from dev.demo.shop import RefusedError
 from dev.processes import ProcessEndedError
 from dev.stack import NotReadyError
 from dev.survive.looking import look
@@ -19,6 +18,7 @@ from dev.survive.report import Result
 from dev.survive.scenario import Scenario
 from dev.survive.site import CommandFailedError, Site, opened
 from dev.survive.verdict import Failure, Verdict, judge
+from sagactl.shop import ShopError
 
 WARM_UP_SECONDS: Final = 3.0
 # Customers go on for so long: what the fault left behind must not hold up those who come later.
@@ -30,7 +30,7 @@ BROKEN: Final = (
     OSError,
     ProcessEndedError,
     PyMongoError,
-    RefusedError,
+    ShopError,
     TimeoutError,
     aiohttp.ClientError,
 )

@@ -15,13 +15,13 @@ import aiohttp
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
-from dev.demo.shop import Shopper
 from dev.faults import Proxy
 from dev.servers import Given
 from dev.services import REPOSITORY
 from dev.stack import Stack
 from dev.survive.traffic import Traffic
 from dev.survive.verdict import Failure
+from sagactl.shop import Client
 
 RABBITMQCTL: Final = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 CRASHING: Final = Path(__file__).parent / "crashing"
@@ -45,7 +45,7 @@ class Site:
     session: aiohttp.ClientSession
     mongodb: AsyncMongoClient[dict[str, Any]]
     traffic: Traffic
-    admin: Shopper
+    admin: Client
     products: Sequence[str]
     # Seeded: pauses and choices are the same in each run with the same seed.
     chance: random.Random
@@ -162,17 +162,12 @@ async def opened(  # a site has parts
         )
         mongodb = AsyncMongoClient[dict[str, Any]](stack.mongodb.url, tz_aware=True)
         closing.push_async_callback(mongodb.close)
-        visitor = Shopper(session, stack.gateway)
-        admin = await visitor.login("admin", stack.admin["email"], stack.admin["password"])
+        visitor = Client(session, stack.gateway)
+        admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
         goods = await asyncio.gather(
-            *(admin.add_product(f"Product {number}", "0.01", PLENTY) for number in range(products))
+            *(admin.add_product(PLENTY, "0.01", "USD", f"Product {number}") for number in range(products))
         )
-        tokens = [await _token(visitor, number) for number in range(CUSTOMERS)]
+        tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
         chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
         traffic = Traffic(session, [stack.gateway], tokens, goods, chance)
         yield Site(stack, session, mongodb, traffic, admin, goods, chance, rate, short, say, crashes, closing)
-
-
-async def _token(visitor: Shopper, number: int) -> str:
-    email = f"customer-{number}@shop.example"
-    return (await visitor.register(f"Customer {number}", email, "correct horse battery")).token

@@ -3,7 +3,6 @@
 Also a library: tests, the demo and the benchmark call `check`, or `check_stack` with a stack's directory.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
+from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
@@ -26,20 +26,6 @@ from services.shared.contract.events import PUBLISHES
 QUIET_SECONDS: Final = 1.5
 NAMED_AT_MOST: Final = 20
 LETTERS_AT_MOST: Final = 1000
-
-
-class Access(NamedTuple):
-    """The checker's own users: they read, and change nothing."""
-
-    mongodb_url: str
-    amqp_url: str
-    management_url: str
-
-    @classmethod
-    def of_stack(cls, directory: Path) -> Self:
-        """Of a local stack: what its stack.json says."""
-        stack = json.loads((directory / "stack.json").read_text())["checker"]
-        return cls(stack["mongodbUrl"], stack["amqpUrl"], stack["managementUrl"])
 
 
 class Known(NamedTuple):

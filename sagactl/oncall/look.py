@@ -93,7 +93,7 @@ class Suspects:
         return sorted(self._cases)
 
     def still(self, seconds: float) -> list[Case]:
-        """Those that have stood still for so many seconds."""
+        """Those that have stood still for this many seconds."""
         now = time.monotonic()
         return [case for id_, case in self._cases.items() if now - self._since[id_] >= seconds]
 

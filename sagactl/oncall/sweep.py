@@ -4,15 +4,12 @@ It calls the order service as an administrator: with a token given, or by loggin
 """
 
 import asyncio
-import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated
 
 import aiohttp
 import typer
@@ -23,36 +20,20 @@ from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceErro
 from saga_operator.policy.policy import Outcome, Policy, Sweep, pause_after
 from saga_operator.policy.summary import summary
 from saga_operator.policy.sweep import carry_out
+from sagactl.access import LOCAL_STACK, NoAccessError, OrderAccess, setting
+from sagactl.shop import Client, ShopError
 
-STACK = Path(".run")
 NEVER = "never"
-LOGIN_TIMEOUT = aiohttp.ClientTimeout(total=10)
+LOGIN_SECONDS = 10.0
 _MARGIN = timedelta(seconds=60)
 """A token is renewed this long before it expires: a sweep must not outlive it."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """Where the order service is, and the credentials for it."""
-
-    order_url: str
-    token: str | None = field(default=None, repr=False)
-    gateway: str | None = None
-    email: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def of_stack(cls, directory: Path) -> Self:
-        stack = json.loads((directory / "stack.json").read_text())
-        admin = stack["admin"]
-        return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])
 
 
 @dataclass
 class Admin:
     """A token that is still good for a sweep, or a new one."""
 
-    access: Access
+    access: OrderAccess
     session: aiohttp.ClientSession
     _token: str = ""
     _until: datetime | None = None
@@ -62,27 +43,24 @@ class Admin:
         if self.access.token is not None:
             return Endpoint(self.access.order_url, self.access.token)
         if self._until is None or now >= self._until:
-            answer = await self._log_in()
-            self._token = answer["accessToken"]
-            self._until = now + timedelta(seconds=answer["expiresIn"]) - _MARGIN
+            logged_in = await self._log_in()
+            self._token = logged_in.token
+            self._until = now + timedelta(seconds=logged_in.expires_in) - _MARGIN
         return Endpoint(self.access.order_url, self._token)
 
-    async def _log_in(self) -> dict[str, Any]:
-        credentials = {"email": self.access.email, "password": self.access.password}
+    async def _log_in(self) -> Client:
+        visitor = Client(self.session, self.access.gateway)
         try:
-            async with self.session.post(
-                f"{self.access.gateway}/auth/login", json=credentials, timeout=LOGIN_TIMEOUT
-            ) as response:
-                if response.status != HTTPStatus.OK:
-                    raise OrderServiceError("LoginFailed", f"the login answered {response.status}")
-                answer: dict[str, Any] = await response.json()
-                return answer
+            async with asyncio.timeout(LOGIN_SECONDS):
+                return await visitor.log_in(self.access.email, self.access.password)
+        except ShopError as error:
+            raise OrderServiceError("LoginFailed", f"the login answered {error.status}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise OrderServiceError("LoginFailed", f"the gateway does not answer: {error!r}") from error
 
 
 @asynccontextmanager
-async def admin(access: Access) -> AsyncIterator[Admin]:
+async def admin(access: OrderAccess) -> AsyncIterator[Admin]:
     async with aiohttp.ClientSession() as session:
         yield Admin(access, session)
 
@@ -96,7 +74,7 @@ async def sweep_once(admin: Admin, policy: Policy, failed_before: frozenset[str]
     return await carry_out(OrderService(admin.session, at), policy, _now, failed_before=failed_before)
 
 
-async def sweep_forever(access: Access, policy: Policy, every: timedelta, console: Console) -> None:
+async def sweep_forever(access: OrderAccess, policy: Policy, every: timedelta, console: Console) -> None:
     """Sweep until cancelled; after failures wait longer, as the operator does."""
     failures, failed = 0, frozenset[str]()
     async with admin(access) as who:
@@ -108,7 +86,7 @@ async def sweep_forever(access: Access, policy: Policy, every: timedelta, consol
             await asyncio.sleep(pause_after(result, every, failures).total_seconds())
 
 
-async def sweep_and_tell(access: Access, policy: Policy, console: Console) -> bool:
+async def sweep_and_tell(access: OrderAccess, policy: Policy, console: Console) -> bool:
     async with admin(access) as who:
         result = await sweep_once(who, policy)
     show(result, console)
@@ -174,23 +152,16 @@ def _access(
     gateway: str | None,
     login: tuple[str | None, str | None],
     stack: Path | None,
-) -> Access:
+) -> OrderAccess:
     if stack is not None or order_url is None:
-        directory = stack or STACK
-        if not (directory / "stack.json").exists():
-            raise typer.BadParameter(f"no stack runs in {directory} (make up), and ORDER_URL is not set")
-        return Access.of_stack(directory)
-    email, password = login[0] or _secret("ADMIN_EMAIL"), login[1] or _secret("ADMIN_PASSWORD")
+        try:
+            return OrderAccess.of_stack(stack or LOCAL_STACK)
+        except NoAccessError as error:
+            raise typer.BadParameter(f"{error}, and ORDER_URL is not set") from error
+    email, password = login[0] or setting("ADMIN_EMAIL"), login[1] or setting("ADMIN_PASSWORD")
     if token is None and not (gateway and email and password):
         raise typer.BadParameter("give --token, or --gateway, --email and --password")
-    return Access(order_url, token, gateway, email, password)
-
-
-def _secret(name: str) -> str | None:
-    """Read what a mounted Secret holds, as the services do."""
-    directory = os.environ.get("SECRETS_DIR")
-    path = Path(directory, name) if directory else None
-    return path.read_text().strip() if path is not None and path.exists() else None
+    return OrderAccess(order_url, token, gateway or "", email or "", password or "")
 
 
 def policy_of(stale_after: str, pending_stale_after: str) -> Policy:

@@ -11,4 +11,4 @@ class NotificationSettings(EngineSettings):
     service: ClassVar[str] = "notification"
     port: Port = 3007
     # Nobody waits for a notification within milliseconds: few large transactions.
-    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 50
+    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 200

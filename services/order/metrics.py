@@ -7,11 +7,13 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 from pymongo.errors import PyMongoError
 
-from services.order.model import ENDS, Order, Progress, Status
+from services.order import queries
+from services.order.model import ENDS, OPEN, Order, Status
 from services.shared.contract.decisions import Decision, Message
+from services.shared.contract.events import PaymentRefunded, RefundPayment
 from services.shared.engine.life import Engine
 
-ORDERS: Final = Gauge("sagashop_orders", "Orders by state", ["status"])
+ORDERS: Final = Gauge("sagashop_orders", "Orders to which something is still to come, by state", ["status"])
 NEEDING_ATTENTION: Final = Gauge("sagashop_orders_attention", "Orders marked for a human to look at")
 TRANSITIONS: Final = Counter("sagashop_order_transitions_total", "Steps of orders", ["from", "to"])
 SAGA_DURATION: Final = Histogram(
@@ -33,9 +35,9 @@ def observe(message: Message, decision: Decision) -> None:
             continue
         step = order.history[-1]
         TRANSITIONS.labels(step.from_ or "none", step.to).inc()
-        if step.event in {"PAYMENT_SUCCEEDED", "REFUND_REQUESTED"} and order.refund is Progress.PENDING:
+        if any(isinstance(event, RefundPayment) for event in decision.events):
             REFUNDS.labels("requested").inc()
-        if step.event == "PAYMENT_REFUNDED":
+        if step.event == PaymentRefunded.type:
             REFUNDS.labels("done").inc()
         if step.from_ is step.to:
             continue
@@ -46,13 +48,12 @@ def observe(message: Message, decision: Decision) -> None:
 
 
 async def count_orders(engine: Engine) -> None:
-    """Keeps the gauges up to date, by index."""
-    orders = engine.store.collection(Order)
+    """Keeps the gauges up to date. Of those that are over there are ever more: they are in TRANSITIONS."""
     while True:
         try:
-            for status in Status:
-                ORDERS.labels(status).set(await orders.count_documents({"status": status}))
-            NEEDING_ATTENTION.set(await orders.count_documents({"attention.0": {"$exists": True}}))
+            for status in OPEN:
+                ORDERS.labels(status).set(await queries.count(engine.store, status))
+            NEEDING_ATTENTION.set(await queries.count_attention(engine.store))
         except PyMongoError as error:
             log.warning("orders are not counted: %s", error)
         await asyncio.sleep(COUNT_EVERY_SECONDS)

@@ -12,12 +12,13 @@ from services.shared.database.store import Store, from_document
 from services.shared.http.cursors import Cursor
 
 NEEDS_ATTENTION: Final = {"attention.0": {"$exists": True}}
+ATTENTION: Final = "attention"
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Order.collection: (
         IndexModel([("status", ASCENDING), ("stateSince", ASCENDING)]),
         IndexModel([("customerId", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)]),
         IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
-        IndexModel([("updatedAt", DESCENDING)], name="attention", partialFilterExpression=NEEDS_ATTENTION),
+        IndexModel([("updatedAt", DESCENDING)], name=ATTENTION, partialFilterExpression=NEEDS_ATTENTION),
     ),
     **idempotency.INDEXES,
 }
@@ -63,3 +64,13 @@ async def stale(store: Store, status: Status, before: datetime, limit: int) -> l
 async def needing_attention(store: Store, limit: int) -> list[Order]:
     found = store.collection(Order).find(NEEDS_ATTENTION).sort("updatedAt", DESCENDING).limit(limit)
     return [from_document(Order, document) async for document in found]
+
+
+async def count(store: Store, status: Status) -> int:
+    """How many orders are in a state. It reads as many keys: not for a state that orders end in."""
+    return await store.collection(Order).count_documents({"status": status})
+
+
+async def count_attention(store: Store) -> int:
+    """By the index of those alone: unasked, the planner would read every order there is."""
+    return await store.collection(Order).count_documents(NEEDS_ATTENTION, hint=ATTENTION)

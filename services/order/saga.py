@@ -15,6 +15,7 @@ from services.order.model import Entry, Order, Status
 from services.order.steps import (
     Trigger,
     all_lines_answered,
+    answers_otherwise,
     cancelled_by_customer,
     captured,
     captured_oddly,
@@ -103,6 +104,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (NEW, CreateOrder): (Step(PENDING, emit=(reserve_stock,)),),
         # ---
         (PENDING, StockReserved): (
+            Attention("a line is answered otherwise than before", when=answers_otherwise),
             Step(CONFIRMED, lines_held, (order_confirmed,), when=all_lines_answered),
             Step(STAYS, lines_held, when=names_our_lines),
             _NOT_OUR_LINES,

@@ -61,20 +61,30 @@ def all_lines_answered(order: Order, event: StockReserved) -> bool:
     )
 
 
+def answers_otherwise(order: Order, event: StockReserved) -> bool:
+    """A line that was held is missing now, or one that was missing is held."""
+    states = {line.product_id: line.state for line in order.lines}
+    return any(states.get(line.product_id) is LineState.REFUSED for line in event.products) or any(
+        states.get(line.product_id) is LineState.HELD for line in event.missing
+    )
+
+
 def may_be_held_now(order: Order, event: StockReserved) -> bool:
     """It tells of stock that no release was asked for since: of a line that was not held, or, where it is not
     about our lines, while none was asked for at all.
     """
     if not names_our_lines(order, event):
         return not order.releases
-    not_held = {
-        line.product_id for line in order.lines if line.state in {LineState.REQUESTED, LineState.REFUSED}
-    }
-    return any(line.product_id in not_held for line in event.products)
+    named = {line.product_id for line in event.products}
+    return any(line.product_id in named and _not_held_yet(line) for line in order.lines)
 
 
 def names_strange_products(order: Order, event: StockUnavailable) -> bool:
     return not _named(event) <= {line.product_id for line in order.lines}
+
+
+def _not_held_yet(line: Line) -> bool:
+    return line.state in {LineState.REQUESTED, LineState.REFUSED}
 
 
 def refused_beside_held(order: Order, event: StockUnavailable) -> bool:
@@ -133,8 +143,16 @@ def lines_held(order: Order, event: StockReserved) -> Order:
 
 
 def lines_held_late(order: Order, event: StockReserved) -> Order:
-    """What is not about our lines is given back without being believed."""
-    return lines_held(order, event) if names_our_lines(order, event) else order
+    """Of lines that were not held yet: what was given back does not come back. What is not about our lines is
+    given back without being believed.
+    """
+    if not names_our_lines(order, event):
+        return order
+    named = {line.product_id for line in event.products}
+    return _lines(
+        order,
+        lambda line: LineState.HELD if line.product_id in named and _not_held_yet(line) else line.state,
+    )
 
 
 def lines_refused(order: Order, event: StockUnavailable) -> Order:

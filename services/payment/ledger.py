@@ -61,7 +61,10 @@ class Ledger:
         return None if document is None else msgspec.convert(document, Entry)
 
     async def enter(self, entry: Entry) -> Entry:
-        """Makes the entry, unless its key has one. Returns the one that is there then."""
+        """Makes the entry, unless its key has one. Returns the one that is there then.
+
+        Raises GatewayUnavailable, or what is wrong with the entry itself.
+        """
         try:
             return await self._coalescer.ask(entry)
         except PyMongoError as error:

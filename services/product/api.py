@@ -142,7 +142,7 @@ def _ids(text: str) -> list[str]:
 
 @contextmanager
 def _unprocessable() -> Iterator[None]:
-    """What is wrong with a value becomes a problem for whoever sent it."""
+    """A ValueError becomes a 422 that says what is wrong with the value."""
     try:
         yield
     except ValueError as error:

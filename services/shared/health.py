@@ -10,8 +10,10 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+# Longer than a part takes to end in good order.
+AGAIN_SECONDS: Final = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -41,11 +43,17 @@ class Background:
         self._tasks.append(task)
 
     async def stop(self) -> None:
-        """Cancels all parts and waits until they have ended."""
+        """Cancels all parts, and again those that have not ended after a while.
+
+        Client libraries may swallow a cancellation, as `asyncio.wait_for` of Python 3.11 does when what it
+        waits for is done in the same moment.
+        """
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        running = {task for task in self._tasks if not task.done()}
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=AGAIN_SECONDS)
 
     def _on_done(self, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or task.exception() is not None:

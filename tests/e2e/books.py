@@ -4,20 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from tests.e2e.customers import Body, Customer
+from sagactl.shop import Client, Json
 from tests.e2e.release import Release
 
 KEPT = {"CAPTURED"}
 NOT_KEPT = {"DECLINED", "VOIDED", "REFUNDED", None}
 
 
-async def balance(admin: Customer, orders: Mapping[str, Body], initial: Mapping[str, int]) -> Counter[str]:
+async def balance(admin: Client, orders: Mapping[str, Json], initial: Mapping[str, int]) -> Counter[str]:
     """Wait until all orders have settled, compare them with stock and payments; count them by status."""
     limit = asyncio.Semaphore(16)
 
-    async def settle(name: str) -> tuple[Body, Body | None]:
+    async def settle(name: str) -> tuple[Json, Json | None]:
         async with limit:
-            return await admin.settled(name, seconds=240), await admin.payment(name)
+            return await admin.settled(name, within=240), await admin.payment(name)
 
     ended = await asyncio.gather(*map(settle, orders))
     sold: Counter[str] = Counter()
@@ -31,11 +31,7 @@ async def balance(admin: Customer, orders: Mapping[str, Body], initial: Mapping[
             for line in order["products"]:
                 sold[line["productId"]] += line["quantity"] if line["state"] == "SOLD" else 0
     for product, stock in initial.items():
-        assert await admin.stock(product) == {
-            "available": stock - sold[product],
-            "reserved": 0,
-            "sold": sold[product],
-        }
+        assert await admin.stock(product) == (stock - sold[product], 0, sold[product])
     return Counter(order["status"] for order, _ in ended)
 
 

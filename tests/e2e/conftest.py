@@ -11,10 +11,12 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.e2e.customers import Customer
+from sagactl.shop import Client
 from tests.e2e.release import ROOT, Release, run
 
 REPORT: list[str] = []
+# Seconds in which a shop that lost a pod or a server answers again.
+PATIENCE = 90.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,21 +72,21 @@ def release(report: list[str]) -> Iterator[Release]:
 
 
 @pytest.fixture
-async def visitor(release: Release) -> AsyncIterator[Customer]:
+async def visitor(release: Release) -> AsyncIterator[Client]:
     """Somebody at the door."""
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(await release.door(), timeout=timeout) as session:
-        yield Customer(session)
+        yield Client(session, patience=PATIENCE)
 
 
 @pytest.fixture
-async def admin(release: Release, visitor: Customer) -> Customer:
+async def admin(release: Release, visitor: Client) -> Client:
     secret = await release.secret(f"{release.name}-auth-admin")
-    return await visitor.log_in({"email": secret["ADMIN_EMAIL"], "password": secret["ADMIN_PASSWORD"]})
+    return await visitor.log_in(secret["ADMIN_EMAIL"], secret["ADMIN_PASSWORD"])
 
 
 @pytest.fixture
-async def customer(visitor: Customer) -> Customer:
+async def customer(visitor: Client) -> Client:
     return await visitor.register()
 
 

@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from sagactl.polling import until
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/sagashop"
@@ -47,23 +48,6 @@ async def run(*command: str | Path, stdin: str = "") -> str:
             f"{' '.join(map(str, command))}: {complained.decode()[-4000:]}{said.decode()[-4000:]}"
         )
     return said.decode()
-
-
-Found = TypeVar("Found")
-
-
-async def until(
-    look: Callable[[], Awaitable[Found]], good: Callable[[Found], object] = bool, *, seconds: float, what: str
-) -> Found:
-    """Look until what is found is good. Raise TimeoutError with what was found last."""
-    end = time.monotonic() + seconds
-    while True:
-        found = await look()
-        if good(found):
-            return found
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds:g} s; last seen: {found}")
-        await asyncio.sleep(0.5)
 
 
 @dataclass(frozen=True)
@@ -123,7 +107,7 @@ class Release:
         async def present() -> int:
             return len(await self.pods(service, going=True))
 
-        await until(present, lambda count: count == replicas, seconds=90, what=f"{service} at {replicas}")
+        await until(present, lambda count: count == replicas, within=90, what=f"{service} at {replicas}")
 
     async def ready(self, workload: str) -> None:
         await self.kubectl("rollout", "status", workload, "--timeout=240s")

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
+from sagactl.polling import until
+from sagactl.shop import Client
 from tests.e2e import books
-from tests.e2e.customers import Customer, Load
-from tests.e2e.release import SERVICES, Release, until
+from tests.e2e.load import Load
+from tests.e2e.release import SERVICES, Release
 
 STOCK = 5_000
 SOME = 20
@@ -34,7 +36,7 @@ Kill = Callable[[Release, str], Awaitable[str]]
 
 
 async def kill_under_load(
-    targets: Mapping[str, Kill], release: Release, customer: Customer, admin: Customer, report: list[str]
+    targets: Mapping[str, Kill], release: Release, customer: Client, admin: Client, report: list[str]
 ) -> None:
     """Kill one after the other while customers buy, each when all else is well; then look at the books."""
     initial = {await admin.add_product(STOCK): STOCK for _ in range(3)}
@@ -43,11 +45,11 @@ async def kill_under_load(
         async def bought() -> int:
             return len(load.orders)
 
-        await until(bought, lambda count: count > SOME, seconds=60, what="the first orders")
+        await until(bought, lambda count: count > SOME, within=60, what="the first orders")
         for name, kill in targets.items():
             dead, before = await kill(release, name), len(load.orders)
             await release.all_ready()
-            await until(bought, lambda count: count > before + SOME, seconds=120, what=f"orders after {dead}")  # noqa: B023 - used at once
+            await until(bought, lambda count: count > before + SOME, within=120, what=f"orders after {dead}")  # noqa: B023 - used at once
             report.append(f"          killed {dead} under load")
     assert load.failures == []
     counted = await books.balance(admin, load.orders, initial)
@@ -56,7 +58,7 @@ async def kill_under_load(
 
 
 async def test_orders_survive_the_death_of_every_service(
-    release: Release, customer: Customer, admin: Customer, report: list[str]
+    release: Release, customer: Client, admin: Client, report: list[str]
 ) -> None:
     await kill_under_load(dict.fromkeys(SERVICES, one_pod), release, customer, admin, report)
 
@@ -65,6 +67,6 @@ async def test_orders_survive_the_death_of_every_service(
     ("server", "kill"), [("rabbitmq", one_pod), ("redis", one_pod), ("mongodb", the_primary)]
 )
 async def test_orders_survive_the_death_of(
-    server: str, kill: Kill, release: Release, customer: Customer, admin: Customer, report: list[str]
+    server: str, kill: Kill, release: Release, customer: Client, admin: Client, report: list[str]
 ) -> None:
     await kill_under_load({server: kill}, release, customer, admin, report)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.customers import Customer
-from tests.e2e.release import CommandError, Release, until
+from sagactl.polling import until
+from sagactl.shop import Client
+from tests.e2e.release import CommandError, Release
 
 STUCK = 4
 IMPATIENT = {"staleAfter": "30s", "pendingStaleAfter": "30s", "interval": "5s"}
@@ -44,12 +45,12 @@ class Watcher:
         found = conditions.get(kind, {"status": "Unknown", "reason": ""})
         return found["status"], found["reason"]
 
-    async def shows(self, kind: str, status: str, seconds: float = 90) -> str:
+    async def shows(self, kind: str, status: str, within: float = 90) -> str:
         """Wait for a condition; return its reason."""
         found = await until(
             lambda: self.condition(kind),
             lambda one: one[0] == status,
-            seconds=seconds,
+            within=within,
             what=f"{kind} to be {status}",
         )
         return found[1]
@@ -75,20 +76,18 @@ async def watcher(release: Release) -> AsyncIterator[Watcher]:
 
 
 @pytest.fixture
-async def stuck(
-    release: Release, watcher: Watcher, customer: Customer, admin: Customer
-) -> tuple[str, list[str]]:
+async def stuck(release: Release, watcher: Watcher, customer: Client, admin: Client) -> tuple[str, list[str]]:
     """A product, and orders for it that are confirmed and never will be charged: payment is down."""
     await watcher.change(**IMPATIENT, action="Alert")
     await release.scale("payment", 0)
     tea = await admin.add_product(10)
-    orders = [(await customer.buy({tea: 1}))["orderId"] for _ in range(STUCK)]
+    orders = [(await customer.place({tea: 1}))["orderId"] for _ in range(STUCK)]
     for order in orders:
-        await customer.becomes(order, "CONFIRMED")
+        await customer.at(order, "CONFIRMED")
     return tea, orders
 
 
-async def ended_once(customer: Customer, order: str) -> None:
+async def ended_once(customer: Client, order: str) -> None:
     """Hold an order that was compensated to its promises, once payment works again."""
     ended = await customer.settled(order)
     assert ended["status"] == "CANCELLED"
@@ -96,7 +95,7 @@ async def ended_once(customer: Customer, order: str) -> None:
     payment = await until(
         lambda: customer.payment(order),
         lambda found: found and found["status"] in {"VOIDED", "REFUNDED", "DECLINED"},
-        seconds=90,
+        within=90,
         what="never charged, or charged and refunded",
     )
     assert payment is not None
@@ -107,25 +106,25 @@ async def ended_once(customer: Customer, order: str) -> None:
 
 
 async def test_stale_orders_are_counted_then_compensated_and_nobody_keeps_money(
-    release: Release, watcher: Watcher, customer: Customer, stuck: tuple[str, list[str]]
+    release: Release, watcher: Watcher, customer: Client, stuck: tuple[str, list[str]]
 ) -> None:
     tea, orders = stuck
 
     # Alert: seen and told, not touched.
     await until(
-        watcher.status, lambda status: status.get("staleOrders") == STUCK, seconds=90, what="the stale orders"
+        watcher.status, lambda status: status.get("staleOrders") == STUCK, within=90, what="the stale orders"
     )
     assert await watcher.shows("StaleOrdersDetected", "True")
     header, row = (await watcher.table()).splitlines()
     assert header.split()[:5] == ["NAME", "READY", "ACTION", "STALE", "COMPENSATED"]
     assert row.split()[1:4] == ["True", "Alert", str(STUCK)]
     assert {(await customer.order(order))["status"] for order in orders} == {"CONFIRMED"}
-    assert await customer.stock(tea) == {"available": 10 - STUCK, "reserved": STUCK, "sold": 0}
+    assert await customer.stock(tea) == (10 - STUCK, STUCK, 0)
 
     # Dry run: says which.
     await watcher.change(action="Compensate", dryRun=True)
     status = await until(
-        watcher.status, lambda one: one.get("recentCompensations"), seconds=30, what="what would be done"
+        watcher.status, lambda one: one.get("recentCompensations"), within=30, what="what would be done"
     )
     assert {one["orderID"] for one in status["recentCompensations"]} <= {*orders}
     assert {one["result"] for one in status["recentCompensations"]} == {"DryRun"}
@@ -136,11 +135,11 @@ async def test_stale_orders_are_counted_then_compensated_and_nobody_keeps_money(
     await asyncio.sleep(1)
     await release.kill((await release.pods("saga-operator"))[0])
     for order in orders:
-        await customer.becomes(order, "CANCELLED", seconds=120)
+        await customer.at(order, "CANCELLED", within=120)
     await release.scale("saga-operator", 1)
-    await until(watcher.status, lambda one: one.get("staleOrders") == 0, seconds=90, what="no stale orders")
+    await until(watcher.status, lambda one: one.get("staleOrders") == 0, within=90, what="no stale orders")
     await until(
-        lambda: customer.stock(tea), lambda stock: stock["available"] == 10, seconds=60, what="the stock back"
+        lambda: customer.stock(tea), lambda stock: stock.available == 10, within=60, what="the stock back"
     )
     assert {"StaleOrdersDetected", "OrderCompensated", "Compensated"} & await watcher.events()
 
@@ -148,7 +147,7 @@ async def test_stale_orders_are_counted_then_compensated_and_nobody_keeps_money(
     await release.scale("payment", 1)
     for order in orders:
         await ended_once(customer, order)
-    assert await customer.stock(tea) == {"available": 10, "reserved": 0, "sold": 0}
+    assert await customer.stock(tea) == (10, 0, 0)
 
 
 async def test_an_order_service_that_is_down_is_told_of_and_forgiven(
@@ -156,10 +155,10 @@ async def test_an_order_service_that_is_down_is_told_of_and_forgiven(
 ) -> None:
     await release.scale("order", 0)
     await watcher.shows("OrderServiceReachable", "False")
-    await watcher.shows("Degraded", "True", seconds=180)
+    await watcher.shows("Degraded", "True", within=180)
     assert (await watcher.condition("Ready"))[0] == "False"
     await release.scale("order", 1)
-    await watcher.shows("OrderServiceReachable", "True", seconds=180)
+    await watcher.shows("OrderServiceReachable", "True", within=180)
     await watcher.shows("Degraded", "False")
     await watcher.shows("Ready", "True")
 
@@ -169,7 +168,7 @@ async def test_a_suspended_monitor_is_ready_and_sweeps_nothing(watcher: Watcher)
     await until(
         lambda: watcher.condition("Ready"),
         lambda one: one == ("True", "Suspended"),
-        seconds=30,
+        within=30,
         what="suspension",
     )
     last = (await watcher.status())["lastSweepTime"]
@@ -184,7 +183,7 @@ async def test_an_annotation_asks_for_a_sweep_now(release: Release, watcher: Wat
     await release.kubectl(
         "annotate", "sagamonitor", release.name, "sagashop.io/sweep-requested-at=now", "--overwrite"
     )
-    await until(watcher.status, lambda status: status["lastSweepTime"] != last, seconds=20, what="a sweep")
+    await until(watcher.status, lambda status: status["lastSweepTime"] != last, within=20, what="a sweep")
 
 
 async def test_a_monitor_deleted_while_it_sweeps_is_gone_at_once(release: Release) -> None:

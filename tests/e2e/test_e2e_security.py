@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import pytest
 
-from tests.e2e.customers import Customer, RefusedError
+from sagactl.shop import Client, ShopError
 from tests.e2e.release import CommandError, Release
 
 SECRETS = (
@@ -88,9 +88,9 @@ async def test_a_service_publishes_and_consumes_what_is_its_own_only(release: Re
     ]
 
 
-async def test_the_internal_routes_are_not_behind_the_door(visitor: Customer, admin: Customer) -> None:
+async def test_the_internal_routes_are_not_behind_the_door(visitor: Client, admin: Client) -> None:
     for caller in (visitor, admin):
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(ShopError) as refused:
             await caller.call("GET", "/internal/orders/stale")
         assert refused.value.status in {HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED}
 

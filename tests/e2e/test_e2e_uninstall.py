@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.e2e.release import CommandError, Release, until
+from sagactl.polling import until
+from tests.e2e.release import CommandError, Release
 
 HOOK = "helm.sh/hook"
 
@@ -34,7 +35,7 @@ async def test_uninstall_leaves_nothing_that_hangs(release: Release, report: lis
         ours = [one for one in found["items"] if one["metadata"].get("annotations", {}).get(HOOK) != "test"]
         return [f"{one['kind']}/{one['metadata']['name']}" for one in ours]
 
-    await until(objects, lambda found: not found, seconds=120, what="everything to go")
+    await until(objects, lambda found: not found, within=120, what="everything to go")
     with pytest.raises(CommandError, match="NotFound"):
         await release.kubectl("get", "clusterrole", f"{release.namespace}-{release.name}-order-tokenreview")
 

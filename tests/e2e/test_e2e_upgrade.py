@@ -5,8 +5,9 @@ import json
 from collections import Counter
 from typing import Any
 
+from sagactl.shop import Client
 from tests.e2e import books
-from tests.e2e.customers import Customer, Load
+from tests.e2e.load import Load
 from tests.e2e.release import SERVICES, Release
 
 STOCK = 5_000
@@ -18,7 +19,7 @@ async def secrets(release: Release) -> dict[str, Any]:
 
 
 async def test_every_service_is_rolled_under_load_and_no_request_fails(
-    release: Release, customer: Customer, admin: Customer, report: list[str]
+    release: Release, customer: Client, admin: Client, report: list[str]
 ) -> None:
     initial = {await admin.add_product(STOCK): STOCK for _ in range(3)}
     kept = await secrets(release)
@@ -48,7 +49,7 @@ async def test_an_upgrade_brings_the_definition_up_to_date(release: Release) -> 
 
 
 async def test_a_password_is_rotated_by_its_secret_an_upgrade_and_a_restart(
-    release: Release, customer: Customer, admin: Customer
+    release: Release, customer: Client, admin: Client
 ) -> None:
     rotated = {"stringData": {"password": "a-new-one"}}
     for server in ("mongodb", "rabbitmq"):
@@ -59,5 +60,5 @@ async def test_a_password_is_rotated_by_its_secret_an_upgrade_and_a_restart(
     await release.ready(f"deployment/{release.name}-payment")
     assert ":a-new-one@" in (await release.secret(f"{release.name}-mongodb-payment"))["MONGODB_URL"]
     tea = await admin.add_product(5)
-    order = await customer.buy({tea: 1})
+    order = await customer.place({tea: 1})
     assert (await customer.settled(order["orderId"]))["status"] == "PAID"

@@ -34,7 +34,7 @@ RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 READY_WITHIN = 20.0
 # A lease of the outbox, and a little.
 SOON = 15.0
-STOPPED_WITHIN = 45.0
+STOPPED_WITHIN = 30.0
 POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
 TOLD_WITHIN = 5.0
@@ -133,11 +133,7 @@ class Lab:
             yield engine
             assert engine.background.failure is None
         finally:
-            try:
-                async with asyncio.timeout(STOPPED_WITHIN):
-                    await engine.stop()
-            finally:
-                await engine.background.stop()
+            await _stop(engine)
 
     async def killed_at(self, point: Point) -> asyncio.subprocess.Process:
         """A replica as a process of its own, that kills itself there. It has no proxies."""
@@ -208,6 +204,13 @@ class Lab:
         ours = [queue for queue in queues if queue["name"] in {QUEUE, EFFECTS_QUEUE}]
         return sum(queue.get("messages_unacknowledged", 0) for queue in ours)
 
+    async def holds(self) -> None:
+        """What is true at any time, whatever happened."""
+        database = self.room.database(SERVICE)
+        async for toy in database["toys"].find():
+            assert len(set(toy.get("seen", ()))) == len(toy.get("seen", ())), f"seen twice: {toy['_id']}"
+        assert not await database["outbox"].count_documents({"due": {"$exists": False}})
+
     # --- the broker's operator --------------------------------------------------------------------------
 
     async def management(self, method: str, path: str) -> Any:
@@ -245,6 +248,17 @@ class Lab:
         assert await process.wait() == 0
 
 
+async def _stop(engine: Engine) -> None:
+    stopping = asyncio.create_task(engine.stop(), name="stopping")
+    _, late = await asyncio.wait({stopping}, timeout=STOPPED_WITHIN)
+    if late:
+        running = sorted(task.get_name() for task in asyncio.all_tasks())
+        stopping.cancel()
+        await engine.background.stop()
+        raise AssertionError(f"not stopped within {STOPPED_WITHIN:.0f} s; there are still: {running}")
+    await stopping
+
+
 async def add(engine: Engine, subject: str, **how: Any) -> Decision:
     return await engine.execute(Add(subject=subject, **how), id_=str(uuid.uuid4()))
 
@@ -261,7 +275,9 @@ async def make_lab(servers: Stack) -> AsyncIterator[Lab]:
         _before(room.mongodb_url) as database,
         _before(room.redis_url) as redis,
     ):
-        yield Lab(servers, room, broker, database, redis)
+        lab = Lab(servers, room, broker, database, redis)
+        yield lab
+        await lab.holds()
 
 
 def _before(url: str) -> Proxy:

@@ -1,6 +1,7 @@
 """The broker's connection is cut, silent or blocked: all is published and consumed soon after."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -182,3 +183,17 @@ async def test_one_queue_that_does_not_confirm_holds_up_no_other(lab: Lab) -> No
             await lab.rabbitmqctl("eval", suspend.format(vhost=lab.room.name, verb="resume"))
         await until("the outbox is empty", lab.rows, 0, SOON)
         assert (await channel.declare_queue("deaf", passive=True)).declaration_result.message_count == 1
+
+
+async def test_a_replica_stops_in_time_while_the_broker_is_silent(lab: Lab) -> None:
+    """Within the 45 s that an orchestrator leaves it, and with nothing lost."""
+    async with lab.spy() as spy:
+        async with lab.replica() as engine:
+            await add(engine, "before")
+            lab.broker.silence()
+            await add(engine, "meanwhile")
+            started = time.monotonic()
+        assert time.monotonic() - started < 20
+        async with lab.replica(direct=True):
+            await until("another publishes what was left", lambda: spy.heard_of(["meanwhile"]), 1, SOON)
+            await until("the outbox is empty", lab.rows, 0, SOON)

@@ -175,3 +175,18 @@ async def test_an_event_that_cannot_be_written_fails_its_own_command_alone(lab: 
         assert not isinstance(answers[1], Unavailable)
         await until("the others are published", lambda: sorted(spy.subjects), ["good-0", "good-1"], 5)
         assert await lab.toys() == {"good-0": 1, "good-1": 1}
+
+
+async def test_commands_beyond_what_may_wait_are_turned_away_at_once(lab: Lab) -> None:
+    async with lab.replica() as engine:
+        lab.database.freeze()
+        many = [asyncio.create_task(add(engine, f"command-{n}")) for n in range(2500)]
+        await asyncio.sleep(1)
+        turned_away = [task for task in many if task.done()]
+        assert turned_away
+        assert all(isinstance(task.exception(), Unavailable) for task in turned_away)
+        lab.database.heal()
+        answers = await asyncio.gather(*many, return_exceptions=True)
+        done = {f"command-{n}" for n, answer in enumerate(answers) if not isinstance(answer, Exception)}
+        assert len(done) + len(turned_away) == 2500
+        await until("what was answered is counted, and no more", lab.toys, dict.fromkeys(done, 1), SOON)

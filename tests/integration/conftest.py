@@ -1,12 +1,14 @@
 """Room on real servers for each test."""
 
 from collections.abc import AsyncIterator
+from itertools import count
 
+import pytest
 import pytest_asyncio
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import AutoReconnect
 
 from dev.stack import Stack
-from services.shared.contract.decisions import Decision, Verdict
-from services.shared.engine.life import Engine
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.room import Room, make_room
 
@@ -19,14 +21,15 @@ async def room(servers: Stack) -> AsyncIterator[Room]:
 
 @pytest.fixture
 def answers_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands are carried out, and what they answer is lost: as after a commit of unknown outcome."""
-    execute = Engine.execute
+    """Every other commit takes place, and its answer is lost on the way."""
+    commit, number = AsyncClientSession.commit_transaction, count()
 
-    async def forgetful(self: Engine, *command: Any, **more: Any) -> Decision:
-        await execute(self, *command, **more)
-        return Decision(verdict=Verdict.DUPLICATE)
+    async def unheard(self: AsyncClientSession) -> None:
+        await commit(self)
+        if next(number) % 2 == 0:
+            raise AutoReconnect("the answer was lost")
 
-    monkeypatch.setattr(Engine, "execute", forgetful)
+    monkeypatch.setattr(AsyncClientSession, "commit_transaction", unheard)
 
 
 @pytest_asyncio.fixture

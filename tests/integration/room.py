@@ -1,8 +1,7 @@
 """A test's own databases, vhost and Redis keys on servers that all tests share."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
 from dev.stack import Stack
+from sagactl.polling import until
 
 READY_WITHIN = 15.0
 
@@ -97,12 +97,5 @@ async def running(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         async def ready() -> bool:
             return (await client.get("/readyz")).is_success
 
-        await eventually(ready, READY_WITHIN)
+        await until(ready, within=READY_WITHIN, what="the service to be ready")
         yield client
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 10.0) -> None:
-    """Fail when `condition` does not become true in time (seconds)."""
-    async with asyncio.timeout(within):
-        while not await condition():
-            await asyncio.sleep(0.02)

@@ -8,9 +8,9 @@ from typing import TypeVar
 from fastapi import FastAPI
 
 from dev.ports import Ports
+from sagactl.polling import until
 from services.shared.http.app import make_server
 from services.shared.settings import Settings
-from tests.integration.room import eventually
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -26,7 +26,7 @@ async def serving(make_app: Callable[[AnySettings], FastAPI], settings: AnySetti
         return server.started or task.done()
 
     try:
-        await eventually(started)
+        await until(started, within=10, what="the server to start")
         yield f"http://127.0.0.1:{here.port}"
     finally:
         server.should_exit = True

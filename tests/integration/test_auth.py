@@ -17,9 +17,10 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from pydantic import SecretStr
 
+from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
-from tests.integration.room import Room, eventually, running
+from tests.integration.room import Room, running
 from tests.integration.serving import serving
 
 ADA = {"email": "ada@x.example", "password": "correct horse", "name": "Ada"}
@@ -340,7 +341,7 @@ async def test_keys_turn_over_while_running_and_nobody_notices(room: Room) -> No
             signed_with.append(header_of((await session(client, LOGIN))["accessToken"])["kid"])
             return signed_with[-1] != signed_with[0]
 
-        await eventually(another_key_signs, within=30)
+        await until(another_key_signs, within=30, what="another key to sign")
         assert signed_with[-1] in published[-2], "verifiers knew the key before it signed"
         document = (await client.get("/.well-known/jwks.json")).json()
         assert jwt.decode(first, KeySet.import_key_set(document), ["RS256"]).claims["email"] == ADA["email"]

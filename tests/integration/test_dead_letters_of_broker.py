@@ -1,10 +1,11 @@
 """A message over which its consumer dies again and again: the broker itself puts it aside, and says why."""
 
 from sagactl.oncall import broker
+from sagactl.polling import until
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES
 from services.shared.engine.declaring import declare
-from tests.integration.room import Room, eventually
+from tests.integration.room import Room
 
 
 async def test_a_message_that_was_returned_too_often_is_explained(room: Room) -> None:
@@ -19,7 +20,7 @@ async def test_a_message_that_was_returned_too_often_is_explained(room: Room) ->
     async def dead() -> bool:
         return bool(await broker.dead_letters(room.amqp_url, ["notifications"], 1))
 
-    await eventually(dead)
+    await until(dead, within=10, what="the dead letter")
     (letter,) = await broker.dead_letters(room.amqp_url, ["notifications"], 10)
     assert (letter.id, letter.kind, letter.body) == ("m1", "broker", b"fatal")
     assert letter.reason == "returned to the queue 50 times: its consumer dies over it"

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from dev.stack import Stack
+from sagactl.polling import until
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
 from services.gateway import limiter
@@ -23,7 +24,7 @@ from services.gateway.settings import GatewaySettings
 from services.shared.cache import connect_redis
 from tests.integration.echo import Echo, echoing
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, eventually
+from tests.integration.room import Room
 from tests.integration.serving import free_port, serving
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -48,7 +49,7 @@ async def gateway(room: Room, issuer: Issuer, echo: Echo, **changes: Any) -> Asy
         async def ready() -> bool:
             return (await client.get("/readyz")).is_success
 
-        await eventually(ready)
+        await until(ready, within=10, what="the gateway to be ready")
         echo.asked.clear()
         yield client
 
@@ -387,7 +388,7 @@ async def test_without_redis_requests_go_on_unlimited_and_it_says_so(
         async def limited_again() -> bool:
             return (await client.get("/api/products")).status_code == 429
 
-        await eventually(limited_again)
+        await until(limited_again, within=10, what="a limit")
         assert (await client.get("/readyz")).text == "ok"
 
 
@@ -450,4 +451,4 @@ async def test_the_processes_work_together_and_end_streams_when_they_are_told_to
         async def ended() -> bool:
             return "gateway" not in shop.processes
 
-        await eventually(ended)
+        await until(ended, within=10, what="the end of the stream")

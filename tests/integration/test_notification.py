@@ -1,9 +1,10 @@
 """The notification service on real servers: what comes by its queue can be asked for."""
 
+from sagactl.polling import until
 from services.notification.main import make_app
 from services.notification.settings import NotificationSettings
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, eventually, running
+from tests.integration.room import Room, running
 
 PAID = (
     b'{"type": "ORDER_PAID", "data": {"orderId": "o1", "totalPrice": "299.99", "currency": "USD",'
@@ -23,7 +24,7 @@ async def test_an_event_that_comes_twice_is_one_notification(room: Room, issuer:
                 "notifications"
             )
 
-        await eventually(recorded)
+        await until(recorded, within=10, what="the notification")
         (only,) = (await client.get(url, headers=admin)).json()["items"]
         assert (await client.get(url, headers=issuer.headers("ada"))).status_code == 403
     assert {name: only[name] for name in ("id", "kind", "orderId", "recipient", "subject")} == {

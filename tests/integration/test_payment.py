@@ -11,6 +11,7 @@ import pytest_asyncio
 from msgspec import structs
 from pymongo.asynchronous.database import AsyncDatabase
 
+from sagactl.polling import until
 from services.payment import ledger, mock
 from services.payment.gateway import Captured, Charge, Declined, GatewayRefused, GatewayUnavailable, Refund
 from services.payment.ledger import Entry, Kind, Ledger, Status
@@ -20,7 +21,7 @@ from services.payment.settings import PaymentSettings
 from services.shared.contract.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
 from services.shared.database.store import connect
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, eventually, running
+from tests.integration.room import Room, running
 from tests.integration.wires import Wires, wired
 
 CONFIRMED = OrderConfirmed(
@@ -67,7 +68,7 @@ async def becomes(room: Room, state: str) -> None:
     async def so() -> bool:
         return await database(room)["payments"].count_documents({"_id": "order_1", "state": state}) == 1
 
-    await eventually(so)
+    await until(so, within=10, what=f"payment {state}")
 
 
 # --- the service --------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ async def test_a_cancellation_does_not_make_an_open_charge_forgotten(
     async def noted() -> bool:
         return await database(room)["payments"].count_documents({"cancelRequested": True}) == 1
 
-    await eventually(noted)
+    await until(noted, within=10, what="the contradiction on record")
     await wires.hear("PAYMENT_SUCCEEDED")
     await becomes(room, "CAPTURED")
 

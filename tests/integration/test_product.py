@@ -9,10 +9,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sagactl.polling import until
 from services.product.main import make_app
 from services.product.settings import ProductSettings
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, eventually, running
+from tests.integration.room import Room, running
 
 LAMP = {"name": "Lamp", "description": "Warm", "price": "299.99", "currency": "USD", "initialStock": 7}
 
@@ -62,7 +63,7 @@ async def test_products_are_made_known_by_the_outbox(client: httpx.AsyncClient, 
     async def published() -> bool:
         return await room.database("product")["outbox"].count_documents({}) == 0
 
-    await eventually(published)
+    await until(published, within=10, what="an empty outbox")
 
 
 async def _next(queue: Any) -> Any:

@@ -22,9 +22,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dev.ports import DEFAULTS, Ports, PortTakenError
 from dev.processes import ProcessEndedError, Processes, Program
-from dev.readiness import until
 from dev.services import NAMES
 from dev.stack import SERVERS, Stack
+from sagactl.polling import until
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -132,7 +132,7 @@ async def test_ctrl_c_leaves_nothing_behind_while_it_starts_or_runs(directory: P
         return file.exists()
 
     foreground = await dev("run --servers-only", directory)
-    await until(written)
+    await until(written, within=60, what=awaited)
     foreground.send_signal(signal.SIGINT)
     assert await foreground.wait() == 128 + signal.SIGINT
     await nothing_is_left_of(directory)
@@ -187,7 +187,7 @@ async def test_a_process_that_ends_while_it_is_waited_for_says_why(tmp_path: Pat
     async def ended() -> bool:
         return "short" not in processes
 
-    await until(ended)
+    await until(ended, within=10, what="the end of the process")
     with pytest.raises(ProcessEndedError, match="no such file"):
         processes.check("short")
 
@@ -202,7 +202,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_pa
         children[:] = psutil.Process(processes.pid("stubborn")).children()
         return [child.name() for child in children] == ["sleep", "sleep"]
 
-    await until(both_sleep)
+    await until(both_sleep, within=10, what="both children")
     await processes.stop(patience=0.2)
     psutil.wait_procs(children, timeout=5)
     assert not any(child.is_running() for child in children)

@@ -10,6 +10,7 @@ from typing import Any
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 
+from sagactl.polling import until
 from services.shared.contract import wire
 from services.shared.contract.events import EXCHANGE, Event
 from tests.integration.room import Room
@@ -36,16 +37,16 @@ class Wires:
 
     async def hear(self, type_: str) -> dict[str, Any]:
         """The data of the next event of this type; others are passed over."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                message = await self._heard.get(fail=False)
-                if message is None:
-                    await asyncio.sleep(0.02)
-                    continue
+
+        async def heard() -> list[dict[str, Any]]:
+            while (message := await self._heard.get(fail=False)) is not None:
                 await message.ack()
                 if message.type == type_:
-                    data: dict[str, Any] = json.loads(message.body)["data"]
-                    return data
+                    return [json.loads(message.body)["data"]]
+            return []
+
+        [data] = await until(heard, within=PATIENCE, what=f"an event {type_}")
+        return data
 
     async def hear_nothing(self, *types: str, during: float) -> None:
         """Fail when one of these is heard within `during` seconds."""

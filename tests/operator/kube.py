@@ -24,6 +24,7 @@ from saga_operator.metrics import Metrics
 from saga_operator.resource import GROUP, PLURAL, VERSION
 from saga_operator.settings import Settings
 from saga_operator.tick import Runtime
+from sagactl import polling
 from tests.operator.order_service import TOKEN, FakeOrderService
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,10 +68,13 @@ class ApiServer(KubernetesEmulator):
         return await super()._handle(request)
 
 
-async def until(condition: Callable[[], object], within: float = 60.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.1)
+async def until(condition: Callable[[], object], what: str, within: float = 60.0) -> None:
+    """Of what is seen in this process. Raises NotInTimeError."""
+
+    async def look() -> object:
+        return condition()
+
+    await polling.until(look, within=within, what=what)
 
 
 @dataclass

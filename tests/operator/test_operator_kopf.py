@@ -94,7 +94,7 @@ async def test_suspending_ends_a_sweep_that_is_under_way(kube: Kube) -> None:
     kube.order_service.delay = 1.0
     kube.monitor()
     async with kube.operator():
-        await until(lambda: len(kube.order_service.asked) >= 3)
+        await until(lambda: len(kube.order_service.asked) >= 3, "three orders asked for")
         await kube.respec(2, suspend=True)
         await asyncio.sleep(20)
         assert kube.conditions["Ready"] == ("True", "Suspended")
@@ -105,7 +105,7 @@ async def test_an_outage_of_the_order_service_is_backed_off_from_told_and_recove
     kube.order_service.failing = lambda _: True
     kube.monitor(interval="5s", failureThreshold=3)
     async with kube.operator() as operator:
-        await until(lambda: kube.status.get("consecutiveFailures") == 2)
+        await until(lambda: kube.status.get("consecutiveFailures") == 2, "two failures in a row")
         assert kube.conditions["OrderServiceReachable"] == ("False", "ServerError")
         assert kube.conditions["Degraded"][0] == "False"
         await asyncio.sleep(400)
@@ -160,10 +160,10 @@ async def test_a_monitor_deleted_in_mid_sweep_is_let_go_and_leaves_no_metrics(ku
     kube.order_service.delay = 1.0
     kube.monitor()
     async with kube.operator() as operator:
-        await until(lambda: len(kube.order_service.asked) >= 3)
+        await until(lambda: len(kube.order_service.asked) >= 3, "three orders asked for")
         assert kube.finalizers == [FINALIZER]
         await kube.delete()
-        await until(lambda: not kube.there, within=10)
+        await until(lambda: not kube.there, "the monitor to go", within=10)
         asked = len(kube.order_service.asked)
         await asyncio.sleep(SILENCE + 15)
         assert len(kube.order_service.asked) == asked < 10
@@ -177,7 +177,7 @@ async def test_a_monitor_whose_finalizer_was_stripped_in_mid_sweep_is_forgotten_
     kube.order_service.delay = 1.0
     kube.monitor()
     async with kube.operator() as operator:
-        await until(lambda: len(kube.order_service.asked) >= 3)
+        await until(lambda: len(kube.order_service.asked) >= 3, "three orders asked for")
         await kube.strip_and_delete()
         await asyncio.sleep(SILENCE + 15)
         assert len(kube.order_service.asked) < 10
@@ -191,7 +191,7 @@ async def test_an_operator_started_before_the_resource_is_defined_waits_for_it(k
         await asyncio.sleep(30)
         kube.define()
         kube.monitor()
-        await until(lambda: kube.order_service.listings, within=10)
+        await until(lambda: kube.order_service.listings, "a look at the stale orders", within=10)
 
 
 async def test_two_operators_by_mistake_compensate_each_order_once(kube: Kube) -> None:
@@ -212,7 +212,7 @@ async def test_an_operator_of_the_whole_cluster_serves_every_namespace(kube: Kub
     kube.order_service.add_stale(1)
     kube.monitor()
     async with kube.operator(namespaces=()):
-        await until(lambda: kube.order_service.compensated)
+        await until(lambda: kube.order_service.compensated, "a compensation")
 
 
 async def test_a_secret_that_was_not_meant_for_it_is_not_sent(kube: Kube) -> None:

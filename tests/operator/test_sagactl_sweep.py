@@ -15,7 +15,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from saga_operator.policy.policy import Policy
-from sagactl.oncall.sweep import Access, admin, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
+from sagactl.access import OrderAccess
+from sagactl.oncall.sweep import admin, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
 from tests.operator.order_service import TOKEN, FakeOrderService
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +48,8 @@ class Gateway:
         return web.json_response({"accessToken": TOKEN, "refreshToken": "r", "expiresIn": self.lifetime})
 
 
-def access(service: FakeOrderService, gateway: Gateway, *, password: str) -> Access:
-    return Access(service.url, None, gateway.url, "admin@shop", password)
+def access(service: FakeOrderService, gateway: Gateway, *, password: str) -> OrderAccess:
+    return OrderAccess(service.url, None, gateway.url, "admin@shop", password)
 
 
 async def test_it_logs_in_compensates_and_tells(
@@ -69,7 +70,7 @@ async def test_a_dry_run_names_what_it_would_do_and_a_failure_what_went_wrong(
 ) -> None:
     order_service.add_stale(2)
     order_service.failing = lambda path: "confirmed-0001/" in path
-    out, who = StringIO(), Access(order_service.url, TOKEN)
+    out, who = StringIO(), OrderAccess(order_service.url, TOKEN)
     dry = Policy(stale_after=timedelta(minutes=5), dry_run=True)
     assert await sweep_and_tell(who, dry, Console(file=out))
     assert "would compensate confirmed-0000 (CONFIRMED)" in out.getvalue()
@@ -104,7 +105,7 @@ async def test_it_goes_on_through_failures_until_it_is_stopped(order_service: Fa
     order_service.failing = lambda _: order_service.listings < 0
     every, out = timedelta(milliseconds=50), StringIO()
     task = asyncio.create_task(
-        sweep_forever(Access(order_service.url, TOKEN), POLICY, every, Console(file=out, width=200))
+        sweep_forever(OrderAccess(order_service.url, TOKEN), POLICY, every, Console(file=out, width=200))
     )
     async with asyncio.timeout(10):
         while order_service.listings < 3:
@@ -121,7 +122,7 @@ async def test_a_long_list_is_worked_off_without_waiting_for_the_next_time(
     order_service.add_stale(6)
     few, hourly = Policy(stale_after=timedelta(minutes=5), max_per_sweep=2), timedelta(hours=1)
     task = asyncio.create_task(
-        sweep_forever(Access(order_service.url, TOKEN), few, hourly, Console(file=StringIO()))
+        sweep_forever(OrderAccess(order_service.url, TOKEN), few, hourly, Console(file=StringIO()))
     )
     async with asyncio.timeout(30):
         while len(order_service.compensated) < 6:
@@ -172,7 +173,7 @@ def test_a_local_stack_says_where_everything_is(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(
         '{"gateway": "http://g", "services": {"order": "http://o"}, "admin": {"email": "e", "password": "p"}}'
     )
-    assert Access.of_stack(tmp_path) == Access("http://o", None, "http://g", "e", "p")
+    assert OrderAccess.of_stack(tmp_path) == OrderAccess("http://o", None, "http://g", "e", "p")
 
 
 def test_a_mounted_secret_says_who_logs_in(tmp_path: Path) -> None:

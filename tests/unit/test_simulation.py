@@ -134,6 +134,13 @@ class Shop:
             data = {"orderId": id_, "productId": line.product_id, "quantity": line.quantity}
             self.bus.send("inventory", msgspec.json.encode({"type": "RESERVE", "data": data}))
 
+    def give_back_a_line(self, id_: str) -> None:
+        """An older publisher, whom nobody asked, releases a line of the order."""
+        line = self.bus.memories["order"].one(Order, id_).lines[0]
+        data = {"orderId": id_, "productId": line.product_id, "quantity": line.quantity}
+        body = {"type": "RELEASE", "data": {**data, "reason": "PAYMENT_FAILED"}}
+        self.bus.send("inventory", msgspec.json.encode(body))
+
     def cancel(self, id_: str) -> None:
         self.bus.command("order", CancelOrder(order_id=id_, customer_id="ann"))
 
@@ -328,6 +335,27 @@ def test_one_service_that_forgets_what_the_others_remember_does_no_harm(
     seed: int, *, forgetful: str, auto_compensation: bool
 ) -> None:
     Dice(seed, inbox=True, auto_compensation=auto_compensation, forgetful={forgetful}).run(orders=60)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_captured_for_lines_that_somebody_gave_back_is_not_kept(seed: int) -> None:
+    """What contradicts is marked; an order that is cancelled in the end has its money and stock back."""
+    day = Dice(seed, inbox=True, auto_compensation=False)
+    shop = day.shop
+    while len(shop.created) < 60:
+        day.step()
+        if shop.created and day.dice.random() < 0.03:
+            shop.give_back_a_line(shop.created[-1])
+    shop.bus.drain()
+    for id_ in shop.created:
+        shop.time_out(id_, Status.CONFIRMED, 0)
+    shop.bus.drain()
+    assert not list(check_all_stock(shop.bus))
+    cases = [case_of(shop.bus, id_) for id_ in shop.created]
+    ended = [case for case in cases if case.order and case.order.status is Status.CANCELLED]
+    assert any(case.order.attention and case.order.capture for case in ended if case.order)
+    for case in ended:
+        assert not [*check_case(case), *charged_for_what_is_sold(case)]
 
 
 def test_bad_days_have_every_end() -> None:

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from dev.stack import Stack
-from tests.integration.saga.shop import CRASHING, REPOSITORY, House, Shop, visiting
+from tests.integration.saga.house import House
+from tests.integration.saga.shop import CRASHING, REPOSITORY, Shop, visiting
 from tests.integration.saga.traces import receiving
 
 

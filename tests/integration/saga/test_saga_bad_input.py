@@ -11,7 +11,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from tests.integration.saga.shop import Json, Shop
+from sagactl.shop import Json
+from tests.integration.saga.shop import Shop
 
 MISSING = "ffffffff-0000-0000-0000-000000000000"
 

@@ -10,10 +10,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sagactl.access import Access
 from sagactl.oncall import broker
-from sagactl.oncall.check import Access, Expected, Known, Report, check
+from sagactl.oncall.check import Expected, Known, Report, check
 from sagactl.oncall.invariants import Invariant
-from tests.integration.saga.shop import REPOSITORY, Json, Shop, new_id
+from sagactl.polling import until
+from sagactl.shop import Json
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.shop import REPOSITORY, Shop, new_id
 
 # What to break (database, collection, change), and who finds it. All of an order that was paid; `order` and
 # `product` stand for its id and its product's.
@@ -256,7 +260,7 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
         letters = await broker.dead_letters(access(shop).amqp_url, ["STOCK_RESERVED"], 100)
         return [letter.id for letter in letters].count(order) == 1
 
-    await shop.eventually(dead)
+    await until(dead, within=PATIENCE, what="dead")
     listed = await sagactl(shop, "dlq", "list")
     assert order in listed
     assert "invalid" in listed
@@ -268,7 +272,7 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
     assert [(each["name"], each["subject"]) for each in broken["findings"]] == [("EXPLAINED", order)]
     assert (await check(access(shop), Expected(known={*shop.house.known, Known(order)}))).sound
     assert "1 redriven" in await sagactl(shop, "redrive", "STOCK_RESERVED", "--id", order)
-    await shop.eventually(dead)  # it is as bad as before, and came back once
+    await until(dead, within=PATIENCE, what="dead")  # it is as bad as before, and came back once
     again = await shop.dead_letter("STOCK_RESERVED", order)
     assert again.message_id == order
     assert again.body == secret

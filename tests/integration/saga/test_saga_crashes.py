@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from sagactl.polling import until
 from services.shared.contract.decisions import Message
 from services.shared.engine.batch import digest
-from tests.integration.saga.shop import Shop, ids
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.probe import ids
+from tests.integration.saga.shop import Shop
 
 BEFORE_COMMIT = "before the transaction"
 AFTER_COMMIT = "after the commit, before the Redis mark"
@@ -83,7 +86,7 @@ async def test_what_was_published_before_its_row_was_deleted_comes_twice_and_cou
         async def again() -> bool:
             return len(ids(heard, type_, order_id)) == 2
 
-        await shop.eventually(again)
+        await until(again, within=PATIENCE, what="again")
         await shop.settles(order_id, "PAID")
         if service == "inventory":
             await shop.stack.start(died)

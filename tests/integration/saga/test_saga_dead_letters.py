@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
-from tests.integration.saga.shop import Shop, body, ids, new_id
+from sagactl.polling import until
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.probe import body, ids
+from tests.integration.saga.shop import Shop, new_id
 
 NEIGHBOURS = 100
 
@@ -32,7 +35,7 @@ async def test_messages_that_nobody_can_read_are_dead_at_once_and_hold_up_nobody
     }
     await shop.publish_older("inventory-events", *[message for message, _ in bad.values()])
     products = await told_of(shop, count=NEIGHBOURS)
-    await shop.eventually(lambda: all_known(shop, products), within=20)
+    await until(lambda: all_known(shop, products), within=20, what="all known")
     for mark, (message, reason) in bad.items():
         letter = await shop.dead_letter("inventory-events", mark)
         assert letter.body == message
@@ -51,9 +54,9 @@ async def test_an_event_ahead_of_its_cause_is_retried_and_served_once_that_came(
     async def is_retried() -> bool:
         return await shop.metric("inventory", "sagashop_consumer_retries_total", kind="premature") > 0
 
-    await shop.eventually(is_retried)
+    await until(is_retried, within=PATIENCE, what="is retried")
     await shop.publish_older("inventory-events", body("PRODUCT_CREATED", productId=product, initialStock=5))
-    await shop.eventually(lambda: all_known(shop, [product]))
+    await until(lambda: all_known(shop, [product]), within=PATIENCE, what="all known")
     await shop.stock_becomes(product, (3, 2, 0))
     await shop.publish_older(
         "inventory", body("RELEASE", orderId=order_id, productId=product, quantity=2, reason="X")
@@ -87,7 +90,7 @@ async def test_an_event_whose_cause_never_comes_is_dead_after_three_retries(shop
             "inventory-events", waiting.body, message_id=waiting.message_id, headers=waiting.headers
         )
     products = await told_of(shop, count=NEIGHBOURS)
-    await shop.eventually(lambda: all_known(shop, products), within=20)
+    await until(lambda: all_known(shop, products), within=20, what="all known")
     letter = await shop.dead_letter("inventory-events", order_id)
     assert letter.message_id == f"paid-{order_id}"
     assert letter.headers["x-attempts"] == 4
@@ -110,7 +113,7 @@ async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(shop:
     async def is_retried() -> bool:
         return await shop.metric("inventory", "sagashop_consumer_retries_total", kind="failed") > before
 
-    await shop.eventually(is_retried)
+    await until(is_retried, within=PATIENCE, what="is retried")
     assert (await shop.order(waits))["status"] == "PENDING"
     await stock.update_one({"_id": poisoned}, {"$set": {"available": 5}})
     await shop.settles(waits, "PAID")

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from tests.integration.saga.shop import Shop, ids
+from sagactl.polling import until
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.probe import ids
+from tests.integration.saga.shop import Shop
 
 
 async def test_a_paid_order_has_sold_its_stock_and_charged_its_total_once(shop: Shop) -> None:
@@ -83,7 +86,7 @@ async def test_auto_compensation_needs_no_order_service_and_gives_the_stock_back
         async def both_paths_answered() -> bool:
             return all(len(ids(heard, "INVENTORY_RELEASED", each)) == 2 for each in (*together, alone))
 
-        await shop.eventually(both_paths_answered)
+        await until(both_paths_answered, within=PATIENCE, what="both paths answered")
     await shop.stock_becomes(lamp, (5, 0, 0))
 
 
@@ -167,7 +170,7 @@ async def test_a_timeout_and_a_payment_at_the_same_instant_never_both_win(shop: 
                 kept = await shop.ledger(order_id)
                 return kept["captured"] == kept["refunded"] <= 1
 
-            await shop.eventually(money_is_back)
+            await until(money_is_back, within=PATIENCE, what="money is back")
     await shop.stock_becomes(lamp, (40 - paid, 0, paid))
 
 
@@ -230,5 +233,5 @@ async def test_a_payment_gateway_that_is_down_is_asked_until_it_answers(shop: Sh
         kept = await shop.ledger(cancelled)
         return kept["captured"] == kept["refunded"] <= 1
 
-    await shop.eventually(money_is_back)
+    await until(money_is_back, within=PATIENCE, what="money is back")
     await shop.stock_becomes(lamp, (4, 0, 1))

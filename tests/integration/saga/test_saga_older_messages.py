@@ -5,7 +5,10 @@ import json
 from typing import Any
 
 from sagactl.oncall.check import Known
-from tests.integration.saga.shop import Shop, ids
+from sagactl.polling import until
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.probe import ids
+from tests.integration.saga.shop import Shop
 from tests.unit.shared import older_messages as older
 
 ERROR = "x-error"
@@ -160,7 +163,7 @@ async def test_a_payment_of_another_amount_never_makes_an_order_paid(shop: Shop)
         async def marked() -> bool:
             return order_id in await attention(shop)
 
-        await shop.eventually(marked)
+        await until(marked, within=PATIENCE, what="marked")
         assert (await shop.order(order_id))["status"] == "CONFIRMED"
     await shop.settles(order_id, "PAID")
 

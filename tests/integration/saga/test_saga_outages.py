@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 import httpx
 import psutil
 
-from tests.integration.saga.shop import Shop, body, ids, new_id
+from sagactl.polling import until
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.probe import body, ids
+from tests.integration.saga.shop import Shop, new_id
 
 TYPES = {
     "INVENTORY_RESERVED",
@@ -58,7 +61,7 @@ async def all_are_paid(shop: Shop, accepted: list[str]) -> None:
     async def paid() -> bool:
         return await orders.count_documents({"_id": {"$in": accepted}, "status": "PAID"}) == len(accepted)
 
-    await shop.eventually(paid, within=60)
+    await until(paid, within=60, what="paid")
     charged = Counter([each["orderId"] async for each in captures.find({"orderId": {"$in": accepted}})])
     assert charged == dict.fromkeys(accepted, 1)
 
@@ -67,12 +70,12 @@ async def test_services_that_are_killed_under_load_lose_no_accepted_order(shop: 
     lamp = await shop.product(stock=5000)
     killed = ("order", "inventory-2", "payment")
     async with customers(shop, lamp) as accepted:
-        await shop.eventually(lambda: grown(accepted, CUSTOMERS))
+        await until(lambda: grown(accepted, CUSTOMERS), within=PATIENCE, what="grown")
         for name in killed:
             await shop.stack.kill(name)
         await asyncio.gather(*(shop.stack.start(name) for name in killed))
         wanted = len(accepted) + CUSTOMERS
-        await shop.eventually(lambda: grown(accepted, wanted))
+        await until(lambda: grown(accepted, wanted), within=PATIENCE, what="grown")
     await all_are_paid(shop, accepted)
 
 
@@ -105,7 +108,7 @@ async def test_a_broker_that_is_killed_and_started_again_loses_nothing(shop: Sho
         degraded = await shop.http.get(f"{shop.stack.services['order']}/readyz")
         assert (degraded.status_code, "degraded" in degraded.text) == (200, True)
         await shop.stack.start("rabbitmq")
-        await shop.eventually(lambda: all_consume(shop), within=15)
+        await until(lambda: all_consume(shop), within=15, what="all consume")
     await all_are_paid(shop, accepted)
     await shop.stock_becomes(lamp, (5000 - len(accepted), 0, len(accepted)))
 
@@ -128,13 +131,13 @@ async def test_an_event_without_a_binding_stays_in_the_outbox_until_the_binding_
         now = await shop.metric("order", "sagashop_publish_failures_total", type=type_, reason="no queue")
         return now > failures
 
-    await shop.eventually(noticed)
+    await until(noticed, within=PATIENCE, what="noticed")
     assert (await shop.order(order_id))["status"] == "PENDING"
     assert await shop.database("order")["outbox"].count_documents({"events.subject": order_id}) == 1
     for connection in await shop.management("GET", "connections"):
         await shop.management("DELETE", f"connections/{connection['name']}")
     await shop.settles(order_id, "PAID", within=15)
-    await shop.eventually(lambda: all_consume(shop), within=15)
+    await until(lambda: all_consume(shop), within=15, what="all consume")
 
 
 async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(shop: Shop) -> None:
@@ -155,7 +158,7 @@ async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(
     async def all_known() -> bool:
         return await stock.count_documents({"_id": {"$in": products}}) == WAITING
 
-    await shop.eventually(all_known)
+    await until(all_known, within=PATIENCE, what="all known")
     await all_are_paid(shop, accepted)
     # A few more were made than answered: their answers were lost with the database.
     made = await shop.database("order")["orders"].count_documents({"lines.productId": lamp})
@@ -171,7 +174,7 @@ async def test_a_primary_that_steps_down_under_load_loses_no_accepted_order(shop
         step_down = {"replSetStepDown": 3, "secondaryCatchUpPeriodSecs": 0, "force": True}
         await shop.database("admin").command(step_down)
         wanted = len(accepted) + CUSTOMERS
-        await shop.eventually(lambda: grown(accepted, wanted))
+        await until(lambda: grown(accepted, wanted), within=PATIENCE, what="grown")
     await all_are_paid(shop, accepted)
 
 
@@ -215,7 +218,7 @@ async def pretend_all_was_handled(shop: Shop) -> None:
         async def published() -> bool:
             return bool(ids(heard, "INVENTORY_RESERVE_REQUEST", order_id))
 
-        await shop.eventually(published)
+        await until(published, within=PATIENCE, what="published")
         (request,) = ids(heard, "INVENTORY_RESERVE_REQUEST", order_id)
         await shop.remember_in_redis(f"processed:inventory:{request}")
     await shop.settles(order_id, "PAID")

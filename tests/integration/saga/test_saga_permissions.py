@@ -6,8 +6,9 @@ from aiormq.exceptions import ChannelAccessRefused
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
+from sagactl.shop import Json
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
-from tests.integration.saga.shop import Json, Shop
+from tests.integration.saga.shop import Shop
 
 ENGINES = ("order", "product", "inventory", "payment", "notification")
 DATABASES = ("auth", *ENGINES)

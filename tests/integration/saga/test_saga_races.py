@@ -3,7 +3,8 @@
 import asyncio
 import random
 
-from tests.integration.saga.shop import Shop, body, ids
+from tests.integration.saga.probe import body, ids
+from tests.integration.saga.shop import Shop
 
 
 async def test_a_release_that_overtakes_its_reservation_leaves_nothing_reserved(shop: Shop) -> None:

@@ -2,7 +2,10 @@
 
 import json
 
-from tests.integration.saga.shop import Json, Shop
+from sagactl.polling import until
+from sagactl.shop import Json
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.shop import Shop
 
 HOPS = {
     ("gateway", "POST /api/orders"),
@@ -48,7 +51,7 @@ async def test_an_order_is_one_trace_from_the_gateway_to_the_last_service(shop: 
     async def complete() -> bool:
         return {(span.service, span.name) for span in shop.house.traces.of(trace_id)} >= HOPS
 
-    await shop.eventually(complete)
+    await until(complete, within=PATIENCE, what="complete")
     assert {span.trace_id for span in shop.house.traces.about(order_id)} == {trace_id}
     spans = {span.span_id: span for span in shop.house.traces.of(trace_id)}
     roots = [span for span in spans.values() if not span.parent_id]
@@ -99,7 +102,7 @@ async def test_logs_are_json_that_names_the_order_and_its_trace(shop: Shop) -> N
     async def is_logged() -> bool:
         return bool(logged(shop, broken))
 
-    await shop.eventually(is_logged)
+    await until(is_logged, within=PATIENCE, what="is logged")
     await stock.update_one({"_id": lamp}, {"$set": {"available": 10}})
     await shop.settles(broken, "PAID")
     line = logged(shop, broken)[0]

@@ -50,6 +50,10 @@ _PAID_BY: Final[dict[str, Any]] = {"capture": Capture("txn_1", TOTAL, "USD")}
 PENDING: Final = order(Status.PENDING, _REQUESTED, _REQUESTED)
 PENDING_LAMP_HELD: Final = order(Status.PENDING, _HELD, _REQUESTED)
 PENDING_PARTIAL: Final = order(Status.PENDING, _REQUESTED, _REQUESTED, fulfilment="partial")
+PENDING_PARTIAL_LAMP_HELD: Final = order(Status.PENDING, _HELD, _REQUESTED, fulfilment="partial")
+PENDING_PARTIAL_LAMP_MISSING: Final = order(
+    Status.PENDING, _REFUSED, _REQUESTED, fulfilment="partial", total=25000
+)
 CONFIRMED: Final = order(Status.CONFIRMED, _HELD, _HELD)
 CONFIRMED_PARTIAL: Final = order(Status.CONFIRMED, _HELD, _REFUSED, fulfilment="partial", total=20000)
 # Captured, but not as asked: 449.99, of which the customer has nothing yet.

@@ -10,7 +10,7 @@ from services.order.domain import DOMAIN
 from services.order.model import LineState, Order, Progress, Status
 from services.order.saga import replay
 from services.shared.contract import events, money
-from services.shared.contract.decisions import Premature, Refused
+from services.shared.contract.decisions import Premature, Refused, Verdict
 from services.shared.contract.events import Event
 from tests.unit.memory import Memory
 from tests.unit.order import examples as eg
@@ -80,6 +80,7 @@ class AnOrder(RuleBasedStateMachine):
         assert self.order.attention[: len(before.attention)] == before.attention
         if not decision.changed:
             assert decision.events == ()
+            assert decision.verdict is Verdict.DUPLICATE
 
     def count(self, kind: type[Event]) -> int:
         return sum(isinstance(event, kind) for event in self.published)
@@ -119,7 +120,8 @@ class AnOrder(RuleBasedStateMachine):
 
     @invariant()
     def every_release_awaits_its_answer(self) -> None:
-        assert 0 <= self.order.releases_open <= self.count(events.ReleaseStock)
+        assert 0 <= self.order.releases_open <= len(self.order.releases)
+        assert len(self.order.releases) == self.count(events.ReleaseStock)
         if self.order.releases_open:
             assert self.order.stock_compensation is Progress.PENDING
             assert not self.order.settled
@@ -133,6 +135,12 @@ class AnOrder(RuleBasedStateMachine):
             assert LineState.REQUESTED not in {line.state for line in served}
         if self.order.status is Status.PAID:
             assert {line.state for line in served} == {LineState.SOLD}
+
+    @invariant()
+    def no_publisher_makes_the_document_grow_forever(self) -> None:
+        """Each line is held once at most, and each release asked for by something that was news."""
+        assert self.count(events.ReleaseStock) <= 1 + len(self.order.lines)
+        assert len(self.order.history) <= 12
 
     @invariant()
     def the_history_leads_to_where_the_order_is(self) -> None:

@@ -51,6 +51,9 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PENDING_LAMP_HELD, eg.DESK_RESERVED, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
     (eg.PENDING_PARTIAL, eg.LAMP_WITHOUT_DESK, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
     (eg.PENDING, eg.LAMP_WITHOUT_DESK, ATTENTION),  # nobody asked for a part of it
+    (eg.PENDING_PARTIAL_LAMP_HELD, eg.reserved(Missing("lamp", 2, 0), desk=1), ATTENTION),
+    (eg.PENDING_PARTIAL_LAMP_MISSING, eg.LAMP_RESERVED, ATTENTION),
+    (eg.PENDING_PARTIAL_LAMP_MISSING, eg.DESK_RESERVED, Step(CONFIRMED, ("ORDER_CONFIRMED",))),
     (eg.PENDING, eg.STRANGE_RESERVED, ATTENTION),
     (eg.PENDING, eg.WRONG_QUANTITY, ATTENTION),
     (eg.PENDING_PARTIAL, eg.reserved(Missing("desk", 7, 0), lamp=2), ATTENTION),

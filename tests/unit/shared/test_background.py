@@ -3,9 +3,11 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from services.shared import health
 from services.shared.health import Background
 
 
@@ -75,4 +77,22 @@ async def test_stopping_is_no_failure(terminations: list[int]) -> None:
     background.run(forever(), "part")
     await a_moment()
     await background.stop()
+    assert (background.failure, terminations) == (None, [])
+
+
+async def test_a_part_that_swallows_a_cancellation_is_stopped_all_the_same(
+    terminations: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "AGAIN_SECONDS", 0.01)
+
+    async def deaf_once() -> None:
+        with suppress(asyncio.CancelledError):
+            await forever()
+        await forever()
+
+    background = Background()
+    background.run(deaf_once(), "part")
+    await a_moment()
+    async with asyncio.timeout(2):
+        await background.stop()
     assert (background.failure, terminations) == (None, [])

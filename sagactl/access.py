@@ -1,0 +1,89 @@
+"""Where a shop is and how the tools are let in.
+
+The environment, mounted Secrets or a local stack's `stack.json` say so.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+SECRETS_DIR: Final = "SECRETS_DIR"
+LOCAL_STACK: Final = Path(".run")
+URLS: Final = ("MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL")
+
+
+class NoAccessError(ValueError):
+    """Nobody said where the shop is, or how to be let in. The text says what to give."""
+
+
+def setting(name: str) -> str | None:
+    """From the environment, or from the file of that name in SECRETS_DIR, where a mounted Secret is."""
+    if os.environ.get(name):
+        return os.environ[name]
+    directory = os.environ.get(SECRETS_DIR)
+    path = Path(directory, name) if directory else None
+    return path.read_text().strip() if path is not None and path.exists() else None
+
+
+def required(name: str) -> str:
+    """A setting. Raises NoAccessError where there is none."""
+    found = setting(name)
+    if not found:
+        raise NoAccessError(f"set {name}, as a variable or as a file in SECRETS_DIR")
+    return found
+
+
+def _stack(directory: Path) -> Any:  # noqa: ANN401  # JSON
+    """What a local stack says of itself. Raises NoAccessError where none was started."""
+    file = directory / "stack.json"
+    if not file.exists():
+        raise NoAccessError(f"no stack runs in {directory} (make up)")
+    return json.loads(file.read_text())
+
+
+@dataclass(frozen=True)
+class Access:
+    """The servers behind the services, with a user of the tools'."""
+
+    mongodb_url: str = field(repr=False)
+    amqp_url: str = field(repr=False)
+    management_url: str = field(repr=False)
+
+    @classmethod
+    def of_stack(cls, directory: Path) -> Self:
+        """Raises NoAccessError where none was started."""
+        checker = _stack(directory)["checker"]
+        return cls(checker["mongodbUrl"], checker["amqpUrl"], checker["managementUrl"])
+
+    @classmethod
+    def found(cls, stack: Path | None = None) -> Self:
+        """Of the stack that is named, by the settings, or of the stack here. Raises NoAccessError."""
+        urls = {name: setting(name) for name in URLS}
+        mongodb, amqp, management = urls.values()
+        if stack is None and mongodb and amqp and management:
+            return cls(mongodb, amqp, management)
+        missing = ", ".join(name for name, url in urls.items() if not url)
+        try:
+            return cls.of_stack(stack or LOCAL_STACK)
+        except NoAccessError as error:
+            raise NoAccessError(f"{error}, and {missing} is not set" if missing else str(error)) from None
+
+
+@dataclass(frozen=True)
+class OrderAccess:
+    """The order service, with an administrator's token, or a login at the gateway that gives one."""
+
+    order_url: str
+    token: str | None = field(default=None, repr=False)
+    gateway: str = ""
+    email: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def of_stack(cls, directory: Path) -> Self:
+        """Raises NoAccessError where none was started."""
+        stack = _stack(directory)
+        admin = stack["admin"]
+        return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])

@@ -1,0 +1,70 @@
+"""What breaks in the shop, and how it is mended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sagactl.polling import until
+from tests.integration.saga.house import PATIENCE, Visit
+
+
+class Chaos(Visit):
+    def replicas(self, service: str) -> list[str]:
+        return [replica.name for replica in self.stack.replicas if replica.service == service]
+
+    def will_die(self, service: str, point: str) -> None:
+        """The first replica that gets there (see crashing/) kills itself."""
+        (self.house.crashes / f"{service} {point}").touch()
+
+    async def death_of(self, service: str) -> str:
+        """The name of the replica that died."""
+        dead: list[str] = []
+
+        async def one_is_gone() -> bool:
+            dead.extend(name for name in self.replicas(service) if name not in self.stack.processes)
+            return bool(dead)
+
+        await until(one_is_gone, within=PATIENCE, what=f"the death of a replica of {service}")
+        return dead[0]
+
+    async def heal(self) -> None:
+        """Whatever a test left dead or frozen works again for the next."""
+        for armed in self.house.crashes.iterdir():
+            armed.unlink()
+        names = ["mongodb", "rabbitmq", "redis", *(replica.name for replica in self.stack.replicas)]
+        for name in names:
+            if name in self.stack.processes:
+                self.stack.resume(name)
+            else:
+                await self.stack.start(name)
+
+    @asynccontextmanager
+    async def frozen(self, service: str) -> AsyncIterator[None]:
+        """All its replicas stand still meanwhile."""
+        for name in self.replicas(service):
+            self.stack.pause(name)
+        try:
+            yield
+        finally:
+            for name in self.replicas(service):
+                self.stack.resume(name)
+
+    @asynccontextmanager
+    async def away(self, service: str) -> AsyncIterator[None]:
+        """All its replicas are killed, and started again at the end."""
+        for name in self.replicas(service):
+            await self.stack.kill(name)
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(self.stack.start(name) for name in self.replicas(service)))
+
+    @asynccontextmanager
+    async def configured(self, service: str, **settings: str) -> AsyncIterator[None]:
+        """All its replicas run with these settings meanwhile, which are false otherwise."""
+        before = dict.fromkeys(settings, "false")
+        await asyncio.gather(*(self.stack.restart(name, settings) for name in self.replicas(service)))
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(self.stack.restart(name, before) for name in self.replicas(service)))

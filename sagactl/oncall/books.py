@@ -55,6 +55,14 @@ class Books:
         }
         return {name: waiting for name, waiting in found.items() if waiting.number}
 
+    async def rows_of_nobody(self) -> Mapping[str, int]:
+        """How many outbox rows no replica will ever find due, by service."""
+        counts = {
+            service: await self._of(service)[OUTBOX].count_documents({"due": {"$exists": False}})
+            for service in PUBLISHES
+        }
+        return {service: count for service, count in counts.items() if count}
+
     async def _waiting(self, collection: AsyncCollection[Document], query: Document) -> Waiting:
         count = await collection.count_documents(query)
         oldest = collection.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(MARKED_AT_MOST)

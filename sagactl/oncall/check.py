@@ -91,11 +91,16 @@ async def check(
         before = await rest(shop, wait_seconds, quiet_seconds, progress)
         looked = await examine(books)
         settled = await look_again(shop, looked, before, still_seconds, progress)
+        lost = await books.rows_of_nobody()
     missing = sorted(set(expected.accepted) - looked.orders)
     letters = await _letters(access)
     findings = [*_unseen(settled.queues), *settled.findings, *looked.contradictions]
     findings += [Finding(Invariant.SAGA_ENDED, id_, "was answered 201 and does not exist") for id_ in missing]
     findings += letters
+    findings += [
+        Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
+        for service, count in lost.items()
+    ]
     seen, counts = settled.queues.seen, looked.counts
     counted = {
         Invariant.DRAINED: f"{len(seen)} of {len(broker.LIVE)} queues in vhost {settled.queues.vhost}, "
@@ -106,6 +111,7 @@ async def check(
         Invariant.SAGA_ENDED: f"{len(looked.orders)} orders, {len(expected.accepted)} of them promised, "
         f"{settled.moving} under way",
         Invariant.EXPLAINED: f"{len(letters)} dead letters",
+        Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} memories",
     }
     known = {(each.subject, each.invariant) for each in expected.known}
     return Report(

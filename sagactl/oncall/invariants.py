@@ -26,6 +26,7 @@ class Invariant(StrEnum):
     MONEY_AGREES = "I3"
     SAGA_ENDED = "I4"
     EXPLAINED = "I5"
+    REMEMBERED = "I6"
 
     @classmethod
     def named(cls, text: str) -> "Invariant":
@@ -40,6 +41,7 @@ TITLES: Final = {
     Invariant.MONEY_AGREES: "our payments are the gateway's, and no money is kept for nothing",
     Invariant.SAGA_ENDED: "every order exists, is settled, and got there by the table",
     Invariant.EXPLAINED: "every dead letter and every contradiction is an expected one",
+    Invariant.REMEMBERED: "no message has had its effect twice, and no outbox row is nobody's",
 }
 NOT_KEPT: Final = frozenset({Status.CANCELLED, Status.REFUNDED})
 # Their lines have all been answered, and the total is what was to be paid for those that were not refused.
@@ -74,7 +76,8 @@ class Held(NamedTuple):
 
 
 def check_case(case: Case) -> Iterator[Finding]:
-    """STOCK_OWNED, MONEY_AGREES and SAGA_ENDED of one order."""
+    """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order."""
+    yield from _memory(case)
     yield from _reservation(case)
     yield from _money(case)
     yield from _saga(case)
@@ -235,6 +238,14 @@ def _told(case: Case, order: Order) -> Iterator[Finding]:
         yield Finding(
             Invariant.SAGA_ENDED, case.id, f"{order.status}, but ORDER_REFUNDED x {told['ORDER_REFUNDED']}"
         )
+
+
+def _memory(case: Case) -> Iterator[Finding]:
+    """Whoever handles a message twice remembers it twice."""
+    for home in (case.order, case.reservation, case.payment):
+        if home is not None and len(set(home.seen)) < len(home.seen):
+            name = type(home).__name__.lower()
+            yield Finding(Invariant.REMEMBERED, case.id, f"its {name} has handled a message twice")
 
 
 def contradictions(case: Case) -> Iterator[Finding]:

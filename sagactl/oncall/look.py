@@ -65,6 +65,8 @@ async def examine(books: Books) -> Looked:
         invariants.tally([case.reservation] if case.reservation else [], held)
         counts[Invariant.STOCK_OWNED] += case.reservation is not None
         counts[Invariant.MONEY_AGREES] += case.payment is not None
+        homes = (case.order, case.reservation, case.payment)
+        counts[Invariant.REMEMBERED] += sum(home is not None for home in homes)
         if case.order is not None:
             seen.add(case.id)
     stocked: set[str] = set()

@@ -235,6 +235,10 @@ BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
         Invariant.SAGA_ENDED,
         lambda: PAID._replace(notifications=told("ORDER_PAID", "ORDER_REFUNDED")),
     ),
+    "a message handled twice": (
+        Invariant.REMEMBERED,
+        lambda: PAID._replace(reservation=structs.replace(reservation(LineState.SOLD), seen=(b"a", b"a"))),
+    ),
     "marked by the order service": (
         Invariant.EXPLAINED,
         lambda: order(PAID, attention=ODD),

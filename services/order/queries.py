@@ -48,7 +48,8 @@ async def page(
     if customer_id is not None:
         query["customerId"] = customer_id
     if after is not None:
-        # The first bound is where the index is entered; the second is for orders of the same millisecond.
+        # The first bound is where the index is entered: without it the database may read the list from its
+        # start. The second is for orders of the same millisecond.
         query["createdAt"] = {"$lte": after.at}
         query["$or"] = [{"createdAt": {"$lt": after.at}}, {"_id": {"$lt": after.id}}]
     found = store.collection(Order).find(query).sort(NEWEST_FIRST).limit(limit + 1)

@@ -18,8 +18,9 @@ from tests.integration.saga.shop import Shop
 from tests.unit.indexes import Index
 
 MANY: Final = 3000
-# Copies belong to so many customers, the half of them to the customer of what was copied.
-OTHERS: Final = 50
+# Of ten orders one is of the customer whose order was copied, of 27 one is cancelled, of 270 one is both.
+CUSTOMERS: Final = 10
+CANCELLED: Final = 27
 PREFIX: Final = "growth-"
 PROFILE: Final = "system.profile"
 PROFILE_BYTES: Final = 64 * 1024 * 1024
@@ -33,8 +34,8 @@ def _order(order: Json, number: int) -> Json:
     """Nearly all are paid, few cancelled. None is being refunded or was: these are the rarest."""
     earlier = timedelta(seconds=1 + number)
     return {
-        "status": "PAID" if number % 25 else "CANCELLED",
-        "customerId": order["customerId"] if number % 2 else f"{PREFIX}{number % OTHERS}",
+        "status": "PAID" if number % CANCELLED else "CANCELLED",
+        "customerId": f"{PREFIX}{number % CUSTOMERS}" if number % CUSTOMERS else order["customerId"],
         **{at: order[at] - earlier for at in ("createdAt", "updatedAt", "stateSince")},
     }
 
@@ -153,8 +154,9 @@ def wasteful(operations: Iterable[Json]) -> list[str]:
 def used(operations: Iterable[Json]) -> set[Index]:
     """The indexes of the plans that the database chose."""
     return {
-        Index(*operation["ns"].split(".", 1), keys)
+        Index(service, collection, keys)
         for operation in operations
+        for service, _, collection in [operation["ns"].partition(".")]
         for keys in re.findall(r"\{[^}]+\}", operation.get("planSummary", ""))
     }
 

@@ -73,6 +73,8 @@ class Committer:
         self._busy = False
         # When a batch was last brought to its end (monotonic seconds).
         self.progressed = time.monotonic()
+        # Since when the database has failed every time it was asked; None where it has not.
+        self.database_lost_since: float | None = None
 
     # --- in ---------------------------------------------------------------------------------------------
 
@@ -247,6 +249,7 @@ class Committer:
         return loaded
 
     def _finish(self, batch: Batch, row: Row | None) -> None:
+        self.database_lost_since = None
         telemetry.TRANSACTIONS.labels("committed").inc()
         telemetry.BATCH_SIZE.observe(len(batch.decided))
         if row is not None:
@@ -280,6 +283,7 @@ class Committer:
     async def _pause(self, waiting: Sequence[Undecided], fault: Fault, tries: int, error: Exception) -> None:
         delay = BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)]
         if fault is Fault.DATABASE:
+            self.database_lost_since = self.database_lost_since or time.monotonic()
             log.warning("%d messages wait %.1f s for the database: %s", len(waiting), delay, error)
             await asyncio.sleep(delay)
         else:

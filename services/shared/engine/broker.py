@@ -31,12 +31,13 @@ from services.shared.database.clock import Clock
 from services.shared.engine import declaring, frames, lenient
 from services.shared.engine.confirms import ConfirmedChannel, Outcome, Outgoing, Sent
 from services.shared.engine.deliveries import SCHEMA_VERSION as SCHEMA_VERSION_HEADER
-from services.shared.engine.deliveries import TRACEPARENT, Consumer
+from services.shared.engine.deliveries import TRACEPARENT, TRACESTATE, Consumer
 from services.shared.engine.rows import OutboxEvent
 from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
 
-# A broker may stand still for a while without losing its connections; after three heartbeats it is gone.
-HEARTBEAT_SECONDS: Final = 20
+# A broker may stand still for half a minute and keeps its connections; after three heartbeats it is gone. It
+# notices as soon that a consumer is gone, and delivers to others what that one had.
+HEARTBEAT_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 REDECLARE_SECONDS: Final = 30.0
@@ -336,6 +337,8 @@ def _frames(channel: ConfirmedChannel[OutboxEvent], event: OutboxEvent, now: dat
     headers: dict[str, str | int] = {SCHEMA_VERSION_HEADER: SCHEMA_VERSION}
     if event.traceparent:
         headers[TRACEPARENT] = event.traceparent
+    if event.tracestate:
+        headers[TRACESTATE] = event.tracestate
     return frames.publish(
         channel.number,
         EXCHANGE,

@@ -95,6 +95,7 @@ class Committer:
             body=command,
             at=self._clock.now(),
             traceparent=telemetry.current_traceparent(),
+            tracestate=telemetry.current_tracestate(),
         )
         undecided = self._enqueue(self._commands, message, is_command=True)
         patience = asyncio.get_running_loop().call_later(COMMAND_PATIENCE_SECONDS, undecided.let_go)

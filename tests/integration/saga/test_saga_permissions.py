@@ -38,7 +38,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("order", "get", "/api/orders/{order_id}/events"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/cancel"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/refund"): (OWN, REFUND),
-    ("order", "get", "/internal/orders"): (HIDDEN, None),
+    ("order", "get", "/internal/orders/attention"): (HIDDEN, None),
     ("order", "get", "/internal/orders/stale"): (HIDDEN, None),
     ("order", "post", "/internal/orders/{order_id}/compensate"): (HIDDEN, {}),
     ("payment", "get", "/api/payments/{order_id}"): (OWN, None),
@@ -63,7 +63,9 @@ async def test_another_customers_things_look_as_if_they_were_not_there(shop: Sho
     for (_, method, path), (who, content) in ROUTES.items():
         for door in (shop.stack.gateway, shop.stack.services["order"]):
             url = door + path.format(order_id=order_id, product_id=lamp)
-            if door != shop.stack.gateway and not path.startswith(("/api/orders", "/internal/orders")):
+            if door != shop.stack.gateway and not path.startswith(
+                ("/api/orders", "/internal/orders/attention")
+            ):
                 continue
             answer = await shop.http.request(method, url, json=content, headers=bob)
             if who == OWN:

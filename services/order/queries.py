@@ -6,18 +6,21 @@ from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from services.order.model import Order, Status
+from services.order.model import OPEN, Order, Status
 from services.shared.database import idempotency
 from services.shared.database.store import Store, from_document
 from services.shared.http.cursors import Cursor
 
 NEEDS_ATTENTION: Final = {"attention.0": {"$exists": True}}
 ATTENTION: Final = "attention"
+# Of those that are over there are ever more, and nobody waits for them.
+IS_OPEN: Final = {"status": {"$in": list(OPEN)}}
+NEWEST_FIRST: Final = (("createdAt", DESCENDING), ("_id", DESCENDING))
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Order.collection: (
-        IndexModel([("status", ASCENDING), ("stateSince", ASCENDING)]),
-        IndexModel([("customerId", ASCENDING), ("createdAt", DESCENDING), ("_id", DESCENDING)]),
-        IndexModel([("createdAt", DESCENDING), ("_id", DESCENDING)]),
+        IndexModel([("status", ASCENDING), ("stateSince", ASCENDING)], partialFilterExpression=IS_OPEN),
+        IndexModel([("customerId", ASCENDING), ("status", ASCENDING), *NEWEST_FIRST]),
+        IndexModel([("status", ASCENDING), *NEWEST_FIRST]),
         IndexModel([("updatedAt", DESCENDING)], name=ATTENTION, partialFilterExpression=NEEDS_ATTENTION),
     ),
     **idempotency.INDEXES,
@@ -36,19 +39,20 @@ async def of(store: Store, order_id: str, customer_id: str | None) -> Order | No
 async def page(
     store: Store, customer_id: str | None, status: Status | None, limit: int, after: Cursor | None
 ) -> tuple[list[Order], Cursor | None]:
-    """The newest orders first, and the cursor of the next page."""
-    query: dict[str, Any] = {}
+    """The newest orders first, and the cursor of the next page.
+
+    Those of all states are those of each, merged: the database reads as many keys as it returns, and one more
+    per state, whichever states are rare.
+    """
+    query: dict[str, Any] = {"status": {"$in": list(Status)} if status is None else status}
     if customer_id is not None:
         query["customerId"] = customer_id
-    if status is not None:
-        query["status"] = status
     if after is not None:
-        query["$or"] = [
-            {"createdAt": {"$lt": after.at}},
-            {"createdAt": after.at, "_id": {"$lt": after.id}},
-        ]
-    newest_first = [("createdAt", DESCENDING), ("_id", DESCENDING)]
-    documents = await store.collection(Order).find(query).sort(newest_first).limit(limit + 1).to_list()
+        # The first bound is where the index is entered; the second is for orders of the same millisecond.
+        query["createdAt"] = {"$lte": after.at}
+        query["$or"] = [{"createdAt": {"$lt": after.at}}, {"_id": {"$lt": after.id}}]
+    found = store.collection(Order).find(query).sort(NEWEST_FIRST).limit(limit + 1)
+    documents = await found.to_list()
     orders = [from_document(Order, document) for document in documents[:limit]]
     last = orders[-1] if len(documents) > limit else None
     return orders, None if last is None else Cursor(last.created_at, last.id)

@@ -20,6 +20,8 @@ from services.shared.contract.decisions import Aggregate, AnyAggregate, Ref
 
 Document: TypeAlias = dict[str, Any]
 TIMEOUT_MS: Final = 5000
+# By which the database's own tools tell our operations from those of others.
+APP_NAME: Final = "sagashop"
 # Acknowledged means: on the disks of a majority.
 WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=TIMEOUT_MS)
 SNAPSHOT: Final = ReadConcern("snapshot")
@@ -36,7 +38,7 @@ def connect(url: str) -> AsyncMongoClient[Document]:
         connectTimeoutMS=TIMEOUT_MS,
         # Writes wait for the majority no longer than `wtimeout`; a server that stands still must not hold us.
         socketTimeoutMS=2 * TIMEOUT_MS,
-        appname="sagashop",
+        appname=APP_NAME,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE, Visit
@@ -68,3 +69,9 @@ class Chaos(Visit):
             yield
         finally:
             await asyncio.gather(*(self.stack.restart(name, before) for name in self.replicas(service)))
+
+    async def lose_broker(self) -> None:
+        """All connections to it are closed at once, by an operator; they are made anew."""
+        url = f"{self.stack.rabbitmq.management_url}/api/connections"
+        for connection in (await self.http.get(url)).json():
+            await self.http.delete(f"{url}/{quote(connection['name'], safe='')}")

@@ -1,0 +1,150 @@
+"""Nothing reads what grows: the whole shop at work on databases that hold years of orders."""
+
+import asyncio
+import time
+from typing import Any, Final
+from uuid import uuid4
+
+from sagactl.shop import Json
+from services.order.metrics import COUNT_EVERY_SECONDS
+from services.order.model import Status
+from services.shared.engine.leases import OUTBOX
+from tests.integration.saga.customers import PASSWORD
+from tests.integration.saga.growth import GROWS, grown, profiled, used, wasteful
+from tests.integration.saga.probe import ENGINES
+from tests.integration.saga.shop import Shop
+from tests.unit.indexes import Index, declared
+
+WHO: Final = "growth"
+# The page after these begins so far from the list's start that reading up to it shows.
+PAGE: Final = 50
+PAGES: Final = 4
+# The page whose reading is measured against what it holds.
+SMALL: Final = 2
+# By MongoDB itself, by the checker, and when the administrator's password was changed.
+UNUSED: Final = {
+    *(Index(service, "idempotency", "{ at: 1 }") for service in ("order", "product", "inventory")),
+    Index("auth", "refreshFamilies", "{ expiresAt: 1 }"),
+    Index("payment", "gateway_ledger", "{ orderId: 1 }"),
+    Index("auth", "refreshFamilies", "{ userId: 1 }"),
+}
+
+
+async def test_no_operation_reads_more_than_it_needs_however_much_was_sold(shop: Shop) -> None:
+    # One of everything there is, to be copied.
+    sold = await everyday(shop)
+    async with grown(shop, sold):
+        begun = time.monotonic()
+        async with profiled(shop) as operations:
+            await asyncio.gather(everyday(shop), accounts(shop), lists(shop), compensations(shop))
+            # What recurs has recurred: orders were counted, outboxes swept.
+            await asyncio.sleep(begun + COUNT_EVERY_SECONDS + 1 - time.monotonic())
+            # Rows that rest are due, once there is a broker again, and are swept.
+            await shop.lose_broker()
+            await shop.drained()
+    found = wasteful(operations)
+    assert not found, "\n".join(found)
+    touched = {operation["ns"] for operation in operations}
+    assert touched >= {f"{service}.{name}" for service, name in GROWS}
+    assert touched >= {f"{service}.{OUTBOX}" for service in ENGINES}
+    assert declared() - used(operations) == UNUSED
+
+
+async def everyday(shop: Shop) -> str:
+    """Something is offered, sold, looked at and refunded; something else is sold, and its order returned."""
+    admin = await shop.client("admin")
+    buyer = await shop.client(WHO)
+    lamp = await shop.product(stock=20)
+    keyed = {"Idempotency-Key": uuid4().hex}
+    product = {"name": "Cup", "description": "Cup", "price": "5.00", "currency": "USD", "initialStock": 1}
+    for _ in range(2):
+        await admin.call("POST", "/api/products", product, key=keyed["Idempotency-Key"])
+        await admin.call("POST", f"/api/inventory/{lamp}/restock", {"quantity": 5}, key=lamp)
+    await admin.call("PATCH", f"/api/products/{lamp}", {"price": "11.00"})
+    await buyer.call("GET", f"/api/products/{lamp}")
+    await buyer.call("GET", f"/api/products?ids={lamp},none")
+    key = uuid4().hex
+    order_id, again = [await shop.place({lamp: 1}, who=WHO, key=key) for _ in range(2)]
+    assert order_id == again
+    refunded, declined = await asyncio.gather(
+        shop.place({lamp: 2}, who=WHO), shop.place({lamp: 1}, who=WHO, card="tok_declined")
+    )
+    await asyncio.gather(
+        shop.settles(order_id, "PAID"), shop.settles(refunded, "PAID"), shop.settles(declined, "CANCELLED")
+    )
+    await buyer.refund(refunded, "too small")
+    await shop.settles(refunded, "REFUNDED")
+    for client in (buyer, admin):
+        await client.order(order_id)
+        await client.timeline(order_id)
+        assert await client.payment(order_id) is not None
+    assert (await internal(shop, "notification", f"/internal/notifications?orderId={order_id}"))["items"]
+    await shop.stock(lamp)
+    return order_id
+
+
+async def accounts(shop: Shop) -> None:
+    email = f"{uuid4().hex}@shop.example"
+    person = {"name": "Ada", "email": email, "password": PASSWORD}
+    assert [(await shop.http.post("/auth/register", json=person)).status_code for _ in range(2)] == [201, 409]
+    session = await _posted(shop, "/auth/login", email=email, password=PASSWORD)
+    session = await _posted(shop, "/auth/refresh", refreshToken=session["refreshToken"])
+    headers = {"Authorization": f"Bearer {session['accessToken']}"}
+    assert (await shop.http.get("/auth/me", headers=headers)).json()["email"] == email
+    gone = await shop.http.post("/auth/logout", json={"refreshToken": session["refreshToken"]})
+    assert gone.status_code == 204
+
+
+async def _posted(shop: Shop, path: str, **body: str) -> Json:
+    answer = await shop.http.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    content: Json = answer.json()
+    return content
+
+
+async def lists(shop: Shop) -> None:
+    """All, those of each status, and the products: the first pages, and a small one further on."""
+    for who in (WHO, "admin"):
+        everything = await pages(shop, who, "/api/orders")
+        assert len(everything) > PAGE * PAGES
+        for status in Status:
+            found = await pages(shop, who, "/api/orders", status=status)
+            assert {order["status"] for order in found} <= {status}
+            assert (len(found) > PAGE) == (status in {Status.PAID, Status.CANCELLED}), status
+    assert len(await pages(shop, WHO, "/api/products")) > PAGE * PAGES
+
+
+async def pages(shop: Shop, who: str, path: str, **parameters: Any) -> list[Json]:
+    """The entries of some pages of a list."""
+    found: list[Json] = []
+    asked: dict[str, Any] = dict(parameters)
+    for limit in (*[PAGE] * PAGES, SMALL):
+        answer = await shop.http.get(path, params=asked | {"limit": limit}, headers=await shop.headers(who))
+        page = answer.json()
+        found += page["items"]
+        if not page["nextCursor"]:
+            break
+        asked["cursor"] = page["nextCursor"]
+    return found
+
+
+async def compensations(shop: Shop) -> None:
+    """What operators ask, and orders that end before they are paid."""
+    lamp = await shop.product(stock=5)
+    slow, unwanted = [await shop.place({lamp: 1}, who=WHO, card="tok_slow") for _ in range(2)]
+    await asyncio.gather(shop.is_at(slow, "CONFIRMED"), shop.is_at(unwanted, "CONFIRMED"))
+    for status in ("PENDING", "CONFIRMED"):
+        await internal(shop, "order", f"/internal/orders/stale?status={status}&olderThan=0")
+    await internal(shop, "order", "/internal/orders/attention")
+    assert await shop.compensate(slow) == "compensated"
+    assert (await shop.cancel(unwanted, who=WHO)).status_code == 202
+    await asyncio.gather(shop.settles(slow, "CANCELLED"), shop.settles(unwanted, "CANCELLED"))
+    await (await shop.client("admin")).remove_product(lamp)
+
+
+async def internal(shop: Shop, service: str, path: str) -> Json:
+    url = next(replica.url for replica in shop.stack.replicas if replica.service == service)
+    answer = await shop.http.get(f"{url}{path}", headers=await shop.headers("admin"))
+    assert answer.status_code == 200, answer.text
+    content: Json = answer.json()
+    return content

@@ -153,8 +153,9 @@ def wasteful(operations: Iterable[Json]) -> list[str]:
 def used(operations: Iterable[Json]) -> set[Index]:
     """The indexes of the plans that the database chose."""
     return {
-        Index(*operation["ns"].split(".", 1), keys)
+        Index(service, collection, keys)
         for operation in operations
+        for service, _, collection in [operation["ns"].partition(".")]
         for keys in re.findall(r"\{[^}]+\}", operation.get("planSummary", ""))
     }
 

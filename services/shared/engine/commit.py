@@ -299,7 +299,7 @@ def _check_callers(waiting: Iterable[Undecided]) -> None:
 
 
 async def _abort(session: AsyncClientSession) -> None:
-    """Ends the transaction, so that its documents are free; when the database is away it ends by itself."""
+    """Ends the transaction, so that its documents are free. Without the database it ends by itself."""
     try:
         await session.abort_transaction()
     except PyMongoError as error:

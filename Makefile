@@ -20,7 +20,7 @@ cluster-check: ; @cd dev/cluster && export CGO_ENABLED=0 GOFLAGS=-trimpath && te
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 
-.PHONY: lint chart-lint format docs test unit bench survive chart-test e2e
+.PHONY: lint chart-lint format docs test unit bench soak survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -29,6 +29,7 @@ docs: setup ; @$(PYTHON_OF) -m services.order.diagram --write README.md docs/tab
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
 test: setup ; @.venv/bin/pytest --durations=10 --cov --cov-report=term:skip-covered tests/unit tests/operator tests/engine tests/integration tests/charts ## every test but the cluster's
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
+soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory stays flat over 100,000 orders (12 minutes); SOAK="--rate 100"
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render and validate every chart
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

@@ -5,110 +5,82 @@ Timings on a shared machine vary: compare the phases of one run, not runs of dif
 
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
-import aiohttp
 import typer
 import uvloop
-from pymongo import AsyncMongoClient
 from rich.console import Console
 
-from bench import meter, report
-from bench.load import Load, drive
-from bench.report import Measured
+from bench import report
+from bench.load import Load
+from bench.report import Idle, Measured, Overload
+from bench.shop import Shop, shop
+from bench.soak import soak
 from bench.traces import collector
-from dev.stack import Stack
 from sagactl.oncall.check import check_stack
-from sagactl.shop import Client
 
-CUSTOMERS: Final = 8
-PRODUCTS: Final = 20
-PLENTY: Final = 10_000_000
-SETTINGS: Final = {
-    "PAYMENT_SUCCESS_RATE": "1",
-    "RATE_LIMIT_ENABLED": "false",
-    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
-    "OTEL_TRACES_SAMPLER_ARG": "0.05",
-    "LOG_LEVEL": "warning",
-}
-console = Console(width=None if sys.stdout.isatty() else 140)
-
-
-class Shop(NamedTuple):
-    """A stack with customers and products in it."""
-
-    stack: Stack
-    tokens: Sequence[str]
-    products: Sequence[str]
-
-    async def measure(
-        self, name: str, url: str, load: Load, products: Sequence[str] | None = None
-    ) -> Measured:
-        console.print(f"[dim]{name}: {load.orders} orders, {load.clients} clients[/dim]")
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self.stack.mongodb.url)
-        try:
-            orders = client["order"]["orders"]
-            before = await meter.read(self.stack)
-            outcome = await drive(url, self.tokens, products or self.products, load, orders)
-            after = await meter.read(self.stack)
-        finally:
-            await client.close()
-        return Measured(name, load, outcome, before, after)
-
-
-@asynccontextmanager
-async def shop(directory: Path, settings: Mapping[str, str], warm_up: int) -> AsyncIterator[Shop]:
-    async with (
-        Stack(directory, settings={**SETTINGS, **settings}) as stack,
-        aiohttp.ClientSession() as session,
-    ):
-        visitor = Client(session, stack.gateway)
-        admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
-        products = [
-            await admin.add_product(PLENTY, "19.99", "USD", f"Product {number}") for number in range(PRODUCTS)
-        ]
-        tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
-        opened = Shop(stack, tokens, products)
-        await opened.measure("warm-up", stack.gateway, Load(warm_up, 16))
-        yield opened
+# Of what the shop settles at its best.
+OVERLOAD: Final = 3
+OVERLOAD_SECONDS: Final = 15
+WARM_UP_LEAST: Final = 500
+console = Console(width=None if sys.stdout.isatty() else 150)
 
 
 async def bench(directory: Path, orders: int, clients: int, result: Path) -> bool:
     """Runs all phases and returns whether the checker found everything in order."""
     async with collector() as endpoint:
         traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        async with shop(directory / "grouped", traced, orders // 4) as opened:
-            order, gateway = opened.stack.services["order"], opened.stack.gateway
-            phases = [
-                await opened.measure("direct", order, Load(orders, clients)),
-                await opened.measure("gateway", gateway, Load(orders, clients)),
-                await opened.measure(
-                    "one hot product", order, Load(orders // 2, clients), opened.products[:1]
-                ),
-                await opened.measure("40 orders/s", gateway, Load(min(orders, 400), 16, rate=40)),
-            ]
+        async with shop(directory / "grouped", traced, orders // 4, console) as opened:
+            phases = await _phases(opened, orders, clients)
+            idle = await opened.idle()
+            overload = await _overload(opened, phases[0])
+            phases.append(overload.overload)
             sound = await check_stack(opened.stack.directory, console)
-        async with shop(directory / "ungrouped", {**traced, "COMMIT_MAX_BATCH": "1"}, 50) as opened:
-            order = opened.stack.services["order"]
-            phases.append(await opened.measure("ungrouped", order, Load(max(100, orders // 10), clients)))
+        async with shop(directory / "ungrouped", {**traced, "COMMIT_MAX_BATCH": "1"}, 50, console) as opened:
+            load = Load(max(100, orders // 10), clients)
+            phases.append(await opened.measure("ungrouped", opened.order, load))
             sound = await check_stack(opened.stack.directory, console) and sound
-    report.show(console, phases)
-    by_name = {phase.name: phase for phase in phases}
-    ratio = by_name["direct"].settled_per_second / by_name["ungrouped"].settled_per_second
-    console.print(f"group commit: {ratio:.1f} times the orders of one transaction per message")
-    document = {
-        "machine": report.machine(),
-        **{name: by_name[name].to_json() for name in ("gateway", "direct", "ungrouped")},
-        "hotProduct": by_name["one hot product"].to_json(),
-        "rate40": by_name["40 orders/s"].to_json(),
-        "messagesPerOrder": round(by_name["direct"].per_order("published"), 3),
-        "transactionsPerOrder": round(by_name["direct"].per_order("transactions"), 3),
-    }
-    _write(result, document)
+    report.show(console, phases, idle)
+    console.print(str(overload))
+    _write(result, _document({phase.name: phase for phase in phases}, idle, overload))
     return sound
+
+
+async def _phases(opened: Shop, orders: int, clients: int) -> list[Measured]:
+    order, gateway, one = opened.order, opened.stack.gateway, opened.products[:1]
+    return [
+        await opened.measure("direct", order, Load(orders, clients)),
+        await opened.measure("gateway", gateway, Load(orders, clients)),
+        await opened.measure("one hot product", order, Load(orders // 2, clients), one),
+        await opened.measure("40 orders/s", gateway, Load(min(orders, 400), rate=40)),
+        await opened.measure("5 orders/s", gateway, Load(min(orders, 150), rate=5)),
+    ]
+
+
+async def _overload(opened: Shop, peak: Measured) -> Overload:
+    rate = OVERLOAD * peak.settled_per_second
+    load = Load(round(rate * OVERLOAD_SECONDS), rate=rate)
+    return Overload(peak, await opened.measure("overload", opened.order, load))
+
+
+def _document(phases: Mapping[str, Measured], idle: Idle, overload: Overload) -> dict[str, Any]:
+    direct = phases["direct"]
+    ratio = direct.settled_per_second / phases["ungrouped"].settled_per_second
+    console.print(f"group commit: {ratio:.1f} times the orders of one transaction per message")
+    return {
+        "machine": report.machine(),
+        **{name: phases[name].to_json() for name in ("gateway", "direct", "ungrouped")},
+        "hotProduct": phases["one hot product"].to_json(),
+        "rate40": phases["40 orders/s"].to_json(),
+        "rate5": phases["5 orders/s"].to_json(),
+        "overload": overload.to_json(),
+        "idle": idle.to_json(),
+        "messagesPerOrder": round(direct.per_order("published"), 3),
+        "transactionsPerOrder": round(direct.per_order("transactions"), 3),
+        "commitsPerOrder": round(direct.per_order("commits"), 3),
+    }
 
 
 def _write(result: Path, document: Mapping[str, Any]) -> None:
@@ -117,15 +89,34 @@ def _write(result: Path, document: Mapping[str, Any]) -> None:
     console.print(f"written: {result}")
 
 
+async def memory(directory: Path, orders: int, rate: float) -> bool:
+    """Returns whether memory stayed flat and the checker found everything in order."""
+    async with (
+        collector() as endpoint,
+        shop(
+            directory / "soak",
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint},
+            max(WARM_UP_LEAST, orders // 100),
+            console,
+        ) as opened,
+    ):
+        flat = await soak(opened, Load(orders, rate=rate))
+        return await check_stack(opened.stack.directory, console) and flat
+
+
 def main(
     orders: Annotated[int, typer.Option(help="Orders in each of the two great phases.", min=100)] = 3000,
     clients: Annotated[int, typer.Option(help="Clients that order at the same time.", min=1)] = 64,
+    soaked: Annotated[
+        int, typer.Option("--memory", help="Instead: whether memory stays flat over so many orders.", min=0)
+    ] = 0,
+    rate: Annotated[float, typer.Option(help="Orders per second for --memory.", min=1)] = 150,
     directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/bench"),
     result: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path(".run/bench.json"),
 ) -> None:
     """Measure orders per second through the gateway and direct, with group commit and without."""
-    sound = uvloop.run(bench(directory, orders, clients, result))
-    sys.exit(0 if sound else 1)
+    measuring = memory(directory, soaked, rate) if soaked else bench(directory, orders, clients, result)
+    sys.exit(0 if uvloop.run(measuring) else 1)
 
 
 if __name__ == "__main__":

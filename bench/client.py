@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
@@ -36,12 +38,16 @@ class Connection(asyncio.Protocol):
             f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{authorization}"
             f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
         )
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or not self.is_open:
             raise ConnectionError("closed")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(head.encode() + data)
         status, answer = await self._answer
         return status, json.loads(answer) if answer else None
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
         if self._transport is not None:
@@ -70,3 +76,33 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         if self._answer is not None and not self._answer.done():
             self._answer.set_result((status, body))
+
+
+class Pool:
+    """As many connections as are in use at the same time, each used again when it is free."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._free: list[Connection] = []
+        # How many were opened.
+        self.opened = 0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            self._free.append(connection)
+
+    def close(self) -> None:
+        for connection in self._free:
+            connection.close()
+
+    async def _take(self) -> Connection:
+        while self._free:
+            # The one used last: what is needed in a burst alone is closed by the other end in the meantime.
+            if (connection := self._free.pop()).is_open:
+                return connection
+        self.opened += 1
+        return await Connection.open(self._url)

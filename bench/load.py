@@ -1,91 +1,151 @@
-"""Places orders from a number of clients, and waits until all orders are settled."""
+"""Places orders: from clients that wait for their answers, or at a fixed rate whatever the answers are.
+
+At a fixed rate every order has a time at which it is due, and its latency counts from then: when the shop, or
+this program, is late, that is in the figures (there is no coordinated omission).
+"""
 
 import asyncio
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-from bench.client import Connection
-from services.order.model import Status
+from bench.client import Connection, Pool
+from services.order.model import OPEN
 
 POLL_SECONDS: Final = 0.1
 STUCK_SECONDS: Final = 60.0
 LINES: Final = 2
-OPEN: Final = (Status.PENDING, Status.CONFIRMED, Status.REFUNDING)
+# A client that waits for its answers comes back when a 503 says so: after a second (`Retry-After`).
+COME_BACK_SECONDS: Final = 1.0
+# The same arrivals in every run.
+SEED: Final = 1
 
 
 class Load(NamedTuple):
-    """What is asked of the stack."""
+    """What is asked of the stack: by so many clients that wait for answers, or else at a fixed rate."""
 
     orders: int
-    clients: int
-    # Orders offered per second; 0 is as many as the clients manage.
+    clients: int = 0
+    # Orders offered per second. Who is refused at a fixed rate gives up.
     rate: float = 0
 
-
-class Outcome(NamedTuple):
-    ids: list[str]
-    # Seconds each POST took.
-    posts: list[float]
-    # Seconds from creation to the end of each saga, by the order's own history.
-    sagas: list[float]
-    # From the first POST to the last order's end.
-    seconds: float
+    def __str__(self) -> str:
+        return f"{self.clients} clients" if self.clients else f"{self.rate:.0f}/s"
 
 
-async def offer(
-    url: str, tokens: Sequence[str], products: Sequence[str], load: Load
-) -> tuple[list[str], list[float]]:
-    """Places the orders and returns their ids and how long each POST took."""
+class Site(NamedTuple):
+    """Where orders are placed, by whom, and of what."""
+
+    url: str
+    tokens: Sequence[str]
+    products: Sequence[str]
+
+
+@dataclass
+class Offered:
+    """What the customers saw."""
+
+    ids: list[str] = field(default_factory=list)
+    # Seconds until each accepted order was answered.
+    posts: list[float] = field(default_factory=list)
+    # Seconds until each 503.
+    refusals: list[float] = field(default_factory=list)
+    # Seconds by which this program sent each order of a fixed rate too late.
+    lags: list[float] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def refused_share(self) -> float:
+        return len(self.refusals) / max(1, len(self.refusals) + len(self.ids))
+
+
+async def offer(site: Site, load: Load) -> Offered:
+    """Places the orders. Raises RuntimeError for an answer that is neither 201 nor 503."""
+    orders = _Orders(site, Offered(), itertools.cycle(site.tokens), random.Random(SEED))  # noqa: S311  # load
+    pool = Pool(site.url)
+    try:
+        if load.clients:
+            await _from_clients(orders, pool, load)
+        else:
+            await _at_rate(orders, pool, load)
+    finally:
+        pool.close()
+    orders.offered.connections = pool.opened
+    return orders.offered
+
+
+def arrivals(orders: int, rate: float, chance: random.Random) -> Iterator[float]:
+    """When each order is due, in seconds from the start: at a random point of a slot of its own."""
+    return ((number + chance.random()) / rate for number in range(orders))
+
+
+class _Orders(NamedTuple):
+    site: Site
+    offered: Offered
+    tokens: Iterator[str]
+    chance: random.Random
+
+    async def place(self, connection: Connection, token: str, since: float) -> bool:
+        """Whether the order was accepted; `since` is when it was due."""
+        products = self.site.products
+        chosen = self.chance.sample(products, min(LINES, len(products)))
+        body = {"ids": chosen, "quantities": [1] * len(chosen), "paymentToken": "tok_success"}
+        status, answer = await connection.request("POST", "/api/orders", token, body)
+        seconds = time.perf_counter() - since
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.offered.refusals.append(seconds)
+            return False
+        if status != HTTPStatus.CREATED:
+            raise RuntimeError(f"an order was answered {status}: {answer}")
+        self.offered.posts.append(seconds)
+        self.offered.ids.append(answer["orderId"])
+        return True
+
+
+async def _from_clients(orders: _Orders, pool: Pool, load: Load) -> None:
     numbers = iter(range(load.orders))
-    ids: list[str] = []
-    posts: list[float] = []
-    connections = [await Connection.open(url) for _ in range(load.clients)]
 
-    async def client(connection: Connection, token: str) -> None:
-        for _ in numbers:
-            if load.rate:
-                pause = load.clients / load.rate
-                await asyncio.sleep(random.uniform(0.8, 1.2) * pause)  # noqa: S311  # load, not secrets
-            chosen = random.sample(products, min(LINES, len(products)))
-            body = {"ids": chosen, "quantities": [1] * len(chosen), "paymentToken": "tok_success"}
-            started = time.perf_counter()
-            status, answer = await connection.request("POST", "/api/orders", token, body)
-            posts.append(time.perf_counter() - started)
-            if status != HTTPStatus.CREATED:
-                raise RuntimeError(f"an order was answered {status}: {answer}")
-            ids.append(answer["orderId"])
+    async def client(token: str) -> None:
+        async with pool.connection() as connection:
+            for _ in numbers:
+                since = time.perf_counter()
+                while not await orders.place(connection, token, since):
+                    await asyncio.sleep(COME_BACK_SECONDS)
 
-    pairs = zip(connections, itertools.cycle(tokens), strict=False)
-    await asyncio.gather(*(client(connection, token) for connection, token in pairs))
-    for connection in connections:
-        connection.close()
-    return ids, posts
+    async with asyncio.TaskGroup() as group:
+        for _ in range(load.clients):
+            group.create_task(client(next(orders.tokens)))
 
 
-async def drive(
-    url: str,
-    tokens: Sequence[str],
-    products: Sequence[str],
-    load: Load,
-    orders: AsyncCollection[dict[str, Any]],
-) -> Outcome:
-    """Offers the load and waits until no order is open. Raises RuntimeError when some get stuck."""
+async def _at_rate(orders: _Orders, pool: Pool, load: Load) -> None:
+    async def customer(due: float) -> None:
+        orders.offered.lags.append(time.perf_counter() - due)
+        async with pool.connection() as connection:
+            await orders.place(connection, next(orders.tokens), due)
+
     started = time.perf_counter()
-    ids, posts = await offer(url, tokens, products, load)
+    async with asyncio.TaskGroup() as group:
+        for seconds in arrivals(load.orders, load.rate, orders.chance):
+            await asyncio.sleep(max(0, started + seconds - time.perf_counter()))
+            group.create_task(customer(started + seconds))
+
+
+async def until_settled(orders: AsyncCollection[dict[str, Any]]) -> None:
+    """Waits until no order is open. Raises RuntimeError when some get stuck."""
     deadline = time.perf_counter() + STUCK_SECONDS
     while count := await orders.count_documents({"status": {"$in": OPEN}}):
         if time.perf_counter() > deadline:
             raise RuntimeError(f"{count} orders are stuck")
         await asyncio.sleep(POLL_SECONDS)
-    seconds = time.perf_counter() - started
-    sagas = [
-        (order["updatedAt"] - order["createdAt"]).total_seconds()
-        async for order in orders.find({"_id": {"$in": ids}}, {"createdAt": 1, "updatedAt": 1})
-    ]
-    return Outcome(ids, posts, sagas, seconds)
+
+
+async def saga_seconds(orders: AsyncCollection[dict[str, Any]], ids: Sequence[str]) -> list[float]:
+    """From the creation to the end of each saga, by the order's own history."""
+    found = orders.find({"_id": {"$in": ids}}, {"createdAt": 1, "updatedAt": 1})
+    return [(order["updatedAt"] - order["createdAt"]).total_seconds() async for order in found]

@@ -1,38 +1,72 @@
-"""What a stack has used: CPU and memory of each process, messages published, transactions committed."""
+"""What a stack has used: CPU and memory of each process, messages published, commits."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
+from pymongo import AsyncMongoClient
 
 from dev.stack import Stack
 
-PUBLISHED = "sagashop_published_total"
-TRANSACTIONS = "sagashop_transactions_total"
+PUBLISHED: Final = "sagashop_published_total"
+TRANSACTIONS: Final = "sagashop_transactions_total"
 
 
-class Reading(NamedTuple):
-    """Totals since the processes started."""
+class Usage(NamedTuple):
+    """Of each process and its children, since they started."""
 
     cpu_seconds: Mapping[str, float]
     resident_mib: Mapping[str, float]
+
+
+class Counts(NamedTuple):
+    """Totals since the processes started."""
+
     published: float
+    # Committed, as the services count them.
     transactions: float
+    # Committed, as mongod counts them.
+    mongod_transactions: float
+    # What waited for its write concern, as mongod counts it: transactions, and the writes beside the engine
+    # (published rows deleted, the payment gateway's ledger, intents of effects).
+    commits: float
 
 
-async def read(stack: Stack) -> Reading:
+class Reading(NamedTuple):
+    usage: Usage
+    counts: Counts
+
+
+def usage(stack: Stack) -> Usage:
+    cpu: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    for name in stack.processes:
+        parent = psutil.Process(stack.processes.pid(name))
+        family = [parent, *parent.children(recursive=True)]
+        times = [process.cpu_times() for process in family]
+        cpu[name] = sum(each.user + each.system for each in times)
+        memory[name] = sum(process.memory_info().rss for process in family) / 2**20
+    return Usage(cpu, memory)
+
+
+async def counts(stack: Stack, client: AsyncMongoClient[dict[str, Any]]) -> Counts:
     totals: defaultdict[str, float] = defaultdict(float)
     async with aiohttp.ClientSession() as session:
         urls = [replica.url for replica in stack.replicas]
-        for counts in await asyncio.gather(*(_counters(session, f"{url}/metrics") for url in urls)):
-            for name, count in counts.items():
+        for found in await asyncio.gather(*(_counters(session, f"{url}/metrics") for url in urls)):
+            for name, count in found.items():
                 totals[name] += count
-    cpu, memory = _processes(stack)
-    return Reading(cpu, memory, totals[PUBLISHED], totals[TRANSACTIONS])
+    status = await client.admin.command("serverStatus")
+    return Counts(
+        published=totals[PUBLISHED],
+        transactions=totals[TRANSACTIONS],
+        mongod_transactions=status["transactions"]["totalCommitted"],
+        commits=status["metrics"]["getLastError"]["wtime"]["num"],
+    )
 
 
 async def _counters(session: aiohttp.ClientSession, url: str) -> Mapping[str, float]:
@@ -47,15 +81,3 @@ async def _counters(session: aiohttp.ClientSession, url: str) -> Mapping[str, fl
             ):
                 found[sample.name] += sample.value
     return found
-
-
-def _processes(stack: Stack) -> tuple[dict[str, float], dict[str, float]]:
-    cpu: dict[str, float] = {}
-    memory: dict[str, float] = {}
-    for name in stack.processes:
-        parent = psutil.Process(stack.processes.pid(name))
-        family = [parent, *parent.children(recursive=True)]
-        times = [process.cpu_times() for process in family]
-        cpu[name] = sum(each.user + each.system for each in times)
-        memory[name] = sum(process.memory_info().rss for process in family) / 2**20
-    return cpu, memory

@@ -4,57 +4,139 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Load, Outcome
-from bench.meter import Reading
+from bench.load import Load, Offered
+from bench.meter import Reading, Usage
+
+# What is promised of three times the load that the shop can settle.
+GOODPUT_PROMISED: Final = 0.9
+SAGA_P99_PROMISED_SECONDS: Final = 5.0
 
 
 class Measured(NamedTuple):
-    """One phase: what was offered, what came of it, what it used."""
+    """One phase: what was offered, what came of it, what it used. Per order is per accepted order."""
 
     name: str
     load: Load
-    outcome: Outcome
+    offered: Offered
+    # Seconds from creation to the end of each saga.
+    sagas: Sequence[float]
+    # From the first POST to the last order's end.
+    seconds: float
     before: Reading
     after: Reading
 
     @property
+    def settled(self) -> int:
+        return len(self.offered.ids)
+
+    @property
     def settled_per_second(self) -> float:
-        return self.load.orders / self.outcome.seconds
+        return self.settled / self.seconds
 
     @property
     def cpu_ms_per_order(self) -> Mapping[str, float]:
-        used = self.after.cpu_seconds
-        return {
-            name: (used[name] - self.before.cpu_seconds.get(name, 0)) * 1000 / self.load.orders
-            for name in used
-        }
+        used = cpu_seconds(self.before.usage, self.after.usage)
+        return {name: seconds * 1000 / self.settled for name, seconds in used.items()}
 
-    def per_order(self, field: str) -> float:
-        used: float = getattr(self.after, field) - getattr(self.before, field)
-        return used / self.load.orders
+    def per_order(self, count: str) -> float:
+        used: float = getattr(self.after.counts, count) - getattr(self.before.counts, count)
+        return used / self.settled
 
     def to_json(self) -> dict[str, Any]:
         return {
             "settledPerSecond": round(self.settled_per_second, 1),
-            "postMs": quantiles_ms(self.outcome.posts),
-            "sagaMs": quantiles_ms(self.outcome.sagas),
+            "postMs": quantiles_ms(self.offered.posts),
+            "sagaMs": quantiles_ms(self.sagas),
             "cpuMsPerOrder": round(sum(self.cpu_ms_per_order.values()), 3),
             "cpuMsPerOrderByProcess": {name: round(ms, 3) for name, ms in self.cpu_ms_per_order.items()},
-            "residentMiB": {name: round(mib) for name, mib in self.after.resident_mib.items()},
+            "residentMiB": {name: round(mib) for name, mib in self.after.usage.resident_mib.items()},
             "messagesPerOrder": round(self.per_order("published"), 3),
             "transactionsPerOrder": round(self.per_order("transactions"), 3),
-            "orders": self.load.orders,
-            "clients": self.load.clients,
+            "mongodTransactionsPerOrder": round(self.per_order("mongod_transactions"), 3),
+            "commitsPerOrder": round(self.per_order("commits"), 3),
+            "orders": self.settled,
+            "clients": self.load.clients or self.offered.connections,
+            "refusedShare": round(self.offered.refused_share, 3),
+            **(self._fixed_rate_json() if self.load.rate else {}),
+        }
+
+    def _fixed_rate_json(self) -> dict[str, Any]:
+        return {
+            "offeredPerSecond": round(self.load.rate, 1),
+            "refusalMs": quantiles_ms(self.offered.refusals),
+            # Of the load generator: far from 0, the rate was not what it says.
+            "sentLateMs": quantiles_ms(self.offered.lags),
         }
 
 
+class Idle(NamedTuple):
+    """A shop with nothing to do."""
+
+    seconds: float
+    before: Usage
+    after: Usage
+
+    @property
+    def cpu_seconds_per_minute(self) -> Mapping[str, float]:
+        used = cpu_seconds(self.before, self.after)
+        return {name: seconds * 60 / self.seconds for name, seconds in used.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        used = self.cpu_seconds_per_minute
+        return {
+            "cpuSecondsPerMinute": round(sum(used.values()), 2),
+            "cpuSecondsPerMinuteByProcess": {name: round(seconds, 2) for name, seconds in used.items()},
+            "seconds": round(self.seconds, 1),
+        }
+
+
+class Overload(NamedTuple):
+    """What is left of the peak when far more is offered than can be settled."""
+
+    peak: Measured
+    overload: Measured
+
+    @property
+    def of_peak(self) -> float:
+        return self.overload.settled_per_second / self.peak.settled_per_second
+
+    @property
+    def is_as_promised(self) -> bool:
+        p99 = quantiles_ms(self.overload.sagas)["p99"] / 1000
+        return self.of_peak >= GOODPUT_PROMISED and p99 <= SAGA_P99_PROMISED_SECONDS
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self.overload.to_json(),
+            "ofPeak": round(self.of_peak, 3),
+            "asPromised": self.is_as_promised,
+        }
+
+    def __str__(self) -> str:
+        saga, phase = quantiles_ms(self.overload.sagas), self.overload
+        kept = "as promised" if self.is_as_promised else "NOT as promised"
+        return (
+            f"overload: {phase.load.rate:.0f} orders/s offered, {phase.settled_per_second:.0f} settled "
+            f"({self.of_peak:.0%} of the peak), {phase.offered.refused_share:.0%} answered 503 "
+            f"(p99 {quantiles_ms(phase.offered.refusals)['p99']:.0f} ms); sagas of the accepted "
+            f"p50 {saga['p50']:.0f} ms, p99 {saga['p99']:.0f} ms: {kept} "
+            f"(>= {GOODPUT_PROMISED:.0%}, p99 <= {SAGA_P99_PROMISED_SECONDS:.0f} s)"
+        )
+
+
+def cpu_seconds(before: Usage, after: Usage) -> Mapping[str, float]:
+    """What each process used in between."""
+    return {name: used - before.cpu_seconds.get(name, 0) for name, used in after.cpu_seconds.items()}
+
+
 def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(seconds)
+    """The p50, p95 and p99; zeros where there is nothing."""
+    ordered = sorted(seconds) or [0.0]
     return {
         f"p{percent}": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 1)
         for percent in (50, 95, 99)
@@ -74,39 +156,54 @@ def machine() -> dict[str, Any]:
     }
 
 
-def show(console: Console, phases: Sequence[Measured]) -> None:
+def show(console: Console, phases: Sequence[Measured], idle: Idle) -> None:
     facts = machine()
     console.print(f"{facts['cores']} x {facts['cpu']}, {facts['memoryGiB']} GiB, Python {facts['python']}")
-    table = Table(title="Orders, everything on this machine")
+    console.print(_of_orders(phases))
+    console.print(_of_processes(phases, idle))
+
+
+def _of_orders(phases: Sequence[Measured]) -> Table:
+    table = Table(title="Orders, everything on this machine; what the shop uses is per settled order")
     headings = (
         "",
         "orders/s settled",
+        "503 %",
         "POST ms p50/p95/p99",
         "saga ms p50/p95/p99",
-        "CPU ms/order",
-        "msg/order",
-        "txn/order",
+        "CPU ms",
+        "messages",
+        "transactions",
+        "commits",
     )
     for heading in headings:
-        table.add_column(heading, justify="left" if not heading else "right")
+        table.add_column(heading, justify="right" if heading else "left")
     for phase in phases:
-        post, saga = quantiles_ms(phase.outcome.posts), quantiles_ms(phase.outcome.sagas)
+        post, saga = quantiles_ms(phase.offered.posts), quantiles_ms(phase.sagas)
         table.add_row(
-            f"{phase.name} ({phase.load.clients} clients)",
+            f"{phase.name} ({phase.load})",
             f"{phase.settled_per_second:.0f}",
+            f"{100 * phase.offered.refused_share:.0f}",
             "/".join(f"{ms:.0f}" for ms in post.values()),
             "/".join(f"{ms:.0f}" for ms in saga.values()),
             f"{sum(phase.cpu_ms_per_order.values()):.2f}",
             f"{phase.per_order('published'):.2f}",
             f"{phase.per_order('transactions'):.2f}",
+            f"{phase.per_order('commits'):.2f}",
         )
-    console.print(table)
-    table = Table(title="CPU seconds for 1,000 orders, and memory, by process")
-    table.add_column("")
-    for phase in phases:
-        table.add_column(f"{phase.name}: s", justify="right")
-    table.add_column("MiB", justify="right")
-    for name in phases[0].cpu_ms_per_order:
-        cells = (f"{phase.cpu_ms_per_order.get(name, 0):.2f}" for phase in phases)
-        table.add_row(name, *cells, f"{phases[0].after.resident_mib[name]:.0f}")
-    console.print(table)
+    return table
+
+
+def _of_processes(phases: Sequence[Measured], idle: Idle) -> Table:
+    table = Table(title="CPU seconds for 1,000 orders, and for a minute of nothing to do; memory in the end")
+    for heading in ("", *(phase.name for phase in phases), "idle: s/min", "MiB"):
+        table.add_column(heading, justify="right" if heading else "left")
+    idly = idle.cpu_seconds_per_minute
+    rows = [phase.cpu_ms_per_order for phase in phases]
+    for name in rows[0]:
+        cells = (f"{used.get(name, 0):.2f}" for used in rows)
+        table.add_row(name, *cells, f"{idly[name]:.2f}", f"{idle.after.resident_mib[name]:.0f}")
+    cells = (f"{sum(used.values()):.2f}" for used in rows)
+    resident = sum(idle.after.resident_mib.values())
+    table.add_row("all", *cells, f"{sum(idly.values()):.2f}", f"{resident:.0f}", style="bold")
+    return table

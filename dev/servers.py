@@ -57,7 +57,7 @@ class MongoDB:
             *("--dbpath", str(data), "--replSet", "rs0", "--keyFile", str(key_file), "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
             # What a service that was killed held is free after this.
-            *("--setParameter", "transactionLifetimeLimitSeconds=5"),
+            *("--setParameter", "transactionLifetimeLimitSeconds=3"),
         ]
         return [Program("mongodb", command, os.environ, self.directory, own_session=True)]
 

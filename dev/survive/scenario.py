@@ -42,7 +42,12 @@ SCENARIOS: Final = {
             broker.short_heartbeats,
             rate=20,
         ),
-        Scenario("memory-alarm", "the broker has no memory left for publishers", broker.memory_alarm),
+        Scenario(
+            "memory-alarm",
+            "the broker has no memory left for publishers",
+            broker.memory_alarm,
+            in_short=False,
+        ),
         Scenario(
             "disk-alarm", "the broker has no disk left for publishers", broker.disk_alarm, in_short=False
         ),
@@ -59,6 +64,7 @@ SCENARIOS: Final = {
             replicas.cut_off,
             replicas.behind_a_proxy,
             settings={"REPLICAS_ORDER": "3"},
+            in_short=False,
         ),
         Scenario(
             "killed-before-commit",

@@ -55,6 +55,9 @@ _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16
 _tracer = trace.get_tracer("sagashop")
 _NOT_RECORDING: Final = trace.INVALID_SPAN
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+_state: ContextVar[str | None] = ContextVar("tracestate", default=None)
+# W3C: a longer one need not be passed on.
+TRACESTATE_LIMIT: Final = 512
 
 
 def setup(service: str, *, level: str) -> None:
@@ -152,13 +155,24 @@ def start_span(
 
 
 @contextmanager
-def within(traceparent: str | None) -> Iterator[None]:
+def within(traceparent: str | None, tracestate: str | None = None) -> Iterator[None]:
     """What is logged and asked of others in here belongs to that trace."""
-    token = _current.set(traceparent)
+    token, of_state = _current.set(traceparent), _state.set(state_of(tracestate))
     try:
         yield
     finally:
         _current.reset(token)
+        _state.reset(of_state)
+
+
+def state_of(text: str | None) -> str | None:
+    """A tracestate that may be passed on: printable ASCII, and not too long."""
+    passes = text is not None and len(text) <= TRACESTATE_LIMIT and text.isascii() and text.isprintable()
+    return text if passes else None
+
+
+def current_tracestate() -> str | None:
+    return _state.get()
 
 
 def current_traceparent() -> str | None:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from dev.stack import Stack
 from tests.engine.commands import nothing_left
-from tests.engine.lab import Lab, make_lab
+from tests.engine.lab import REPLICAS, Lab, make_lab
 
 HERE = Path(__file__).parent
 
@@ -32,7 +32,12 @@ def _garbage() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="package")
 def _signals() -> Iterator[None]:
     """An engine ends its process by SIGTERM; here replicas are asked how they are instead."""
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def terminated(*_: object) -> None:
+        if not any(replica.background.failure for replica in REPLICAS):
+            raise KeyboardInterrupt  # somebody else wants the tests to end
+
+    before = signal.signal(signal.SIGTERM, terminated)
     yield
     signal.signal(signal.SIGTERM, before)
 

@@ -39,6 +39,8 @@ POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
 TOLD_WITHIN = 5.0
 Seen = TypeVar("Seen")
+# Those that run in this process.
+REPLICAS: set[Engine] = set()
 
 
 async def until(what: str, look: Callable[[], Seen | Awaitable[Seen]], expected: Seen, within: float) -> None:
@@ -124,6 +126,7 @@ class Lab:
     async def replica(self, *, direct: bool = False, ready: bool = True) -> AsyncIterator[Engine]:
         """One of the service's replicas, here in this process. No part of it may die."""
         engine = make_engine(self.settings(direct=direct))
+        REPLICAS.add(engine)
         engine.start()
         try:
             if ready:
@@ -133,7 +136,10 @@ class Lab:
             yield engine
             assert engine.background.failure is None
         finally:
-            await _stop(engine)
+            try:
+                await _stop(engine)
+            finally:
+                REPLICAS.discard(engine)
 
     async def killed_at(self, point: Point) -> asyncio.subprocess.Process:
         """A replica as a process of its own, that kills itself there. It has no proxies."""

@@ -137,13 +137,13 @@ async def test_consumers_go_on_acknowledging_while_an_alarm_blocks_publishers(la
 
 async def test_no_channel_is_closed_over_acknowledgements_of_slow_and_fast_effects(lab: Lab) -> None:
     """Tags settled out of order, by the hundred, while bursts of events fill the way out."""
-    subjects = named("paid", 600)
+    subjects = named("paid", 400)
     async with lab.spy() as spy, lab.replica():
         connections = lab.broker.counts.accepted
-        payments = [pay(subject, 0.4 if n % 61 == 0 else 0.0, 20) for n, subject in enumerate(subjects)]
+        payments = [pay(subject, 0.4 if n % 61 == 0 else 0.0, 10) for n, subject in enumerate(subjects)]
         await lab.send(EFFECTS_QUEUE, payments)
         await until("all are paid, once", lambda: lab.toys("paid"), dict.fromkeys(subjects, 1), SOON)
-        await until("all events are published", spy.distinct, 600 * 20, SOON)
+        await until("all events are published", spy.distinct, 400 * 10, SOON)
         await until("all is acknowledged", lab.unacknowledged, 0, TOLD_WITHIN)
         assert lab.broker.counts.accepted == connections
         assert not spy.repeated()

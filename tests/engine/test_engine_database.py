@@ -190,3 +190,14 @@ async def test_commands_beyond_what_may_wait_are_turned_away_at_once(lab: Lab) -
         done = {f"command-{n}" for n, answer in enumerate(answers) if not isinstance(answer, Exception)}
         assert len(done) + len(turned_away) == 2500
         await until("what was answered is counted, and no more", lab.toys, dict.fromkeys(done, 1), SOON)
+
+
+async def test_a_replica_without_the_database_leaves_its_messages_to_the_others(lab: Lab) -> None:
+    async with lab.replica(), lab.replica(direct=True):
+        await lab.send(QUEUE, map(reserve, named("before", 20)))
+        await until("all is counted", lab.toys, dict.fromkeys(named("before", 20), 1), SOON)
+        lab.database.silence()
+        messages = [*named("before", 20), *named("during", 100)]
+        await lab.send(QUEUE, map(reserve, named("during", 100)))
+        await until("all is counted by the other", lab.toys, dict.fromkeys(messages, 1), 60)
+        lab.database.heal()

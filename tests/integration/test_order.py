@@ -2,36 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
 
-from services.order import api, queries
-from services.order.catalogue import Catalogue
-from services.order.domain import DOMAIN
+from services.order.main import make_app
 from services.order.settings import OrderSettings
-from services.shared.engine.life import Engine, engine_life
-from services.shared.http.app import ReadinessCheck, create_app
 from tests.integration.issuer import Issuer
 from tests.integration.products import selling
 from tests.integration.room import Room, running
 
 TEA = {"ids": ["tea"], "quantities": [2]}
-
-
-def make_app(settings: OrderSettings) -> FastAPI:
-    engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES))
-
-    @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
-        app.state.catalogue = Catalogue(app.state.http, settings.product_url)
-        async with engine(app) as readiness:
-            yield readiness
-
-    return create_app(settings, api.router, life)
 
 
 @pytest_asyncio.fixture

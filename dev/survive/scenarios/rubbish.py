@@ -11,6 +11,9 @@ from services.shared.contract import topology
 
 # Each of them was confirmed before: it only has to be looked at.
 DEAD_WITHIN: Final = 20.0
+# A payment for rubbish is told to the order service, which knows no such order: some letters have children.
+# What is copied forever makes thousands.
+MORE: Final = 2
 
 
 async def thrown(site: Site) -> None:
@@ -34,7 +37,8 @@ async def thrown(site: Site) -> None:
     for queue in QUEUES:
         letters, most = await site.queue_length(topology.dead_letter_queue(queue)), len(list(pieces(queue)))
         site.expect(
-            holds=letters <= most, otherwise=f"{queue}: {letters} dead letters of {most} pieces of rubbish"
+            holds=letters <= MORE * most,
+            otherwise=f"{queue}: {letters} dead letters of {most} pieces of rubbish",
         )
 
 

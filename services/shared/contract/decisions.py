@@ -45,6 +45,8 @@ class Message(Struct, frozen=True, kw_only=True):
     at: datetime
     # W3C trace context of the span that handles it: what it causes is traced under it.
     traceparent: str | None = None
+    # What other systems add to it, passed on as it came.
+    tracestate: str | None = None
     # No retry follows: who can decide without waiting any longer has to.
     last_try: bool = False
     # It was delivered before, retried, redriven, or sent by a publisher who may repeat itself.

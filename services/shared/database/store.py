@@ -30,7 +30,7 @@ UNAVAILABLE: Final = (ConnectionFailure,)
 
 
 def connect(url: str) -> AsyncMongoClient[Document]:
-    """A client whose calls end, with an error, within seconds when the database is away."""
+    """A client whose calls end, with an error, within seconds when the database is unavailable."""
     return AsyncMongoClient(
         url,
         tz_aware=True,
@@ -67,7 +67,7 @@ class Store:
         return self.database[kind.collection]
 
     async def prepare(self, indexes: Mapping[str, Sequence[IndexModel]]) -> None:
-        """Makes collections and their indexes; several replicas may do so at the same time."""
+        """Makes collections and their indexes; safe for several replicas at the same time."""
         existing = set(await self.database.list_collection_names())
         for name, models in indexes.items():
             if name not in existing:

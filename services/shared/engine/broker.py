@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -31,15 +31,19 @@ from services.shared.database.clock import Clock
 from services.shared.engine import declaring, frames, lenient
 from services.shared.engine.confirms import ConfirmedChannel, Outcome, Outgoing, Sent
 from services.shared.engine.deliveries import SCHEMA_VERSION as SCHEMA_VERSION_HEADER
-from services.shared.engine.deliveries import TRACEPARENT, Consumer
+from services.shared.engine.deliveries import TRACEPARENT, TRACESTATE, Consumer
 from services.shared.engine.rows import OutboxEvent
 from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
 
-# A broker may stand still for a while without losing its connections; after three heartbeats it is gone.
-HEARTBEAT_SECONDS: Final = 20
+# A broker may stand still for half a minute and keeps its connections; after three heartbeats it is gone. It
+# notices as soon that a consumer is gone, and delivers to others what that one had.
+HEARTBEAT_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 REDECLARE_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 5.0
+# Deliveries that cannot be handled here go back to the broker. Once per outage: it counts their returns.
+WITHOUT_DATABASE_SECONDS: Final = 20.0
 DRAIN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 2.0
@@ -48,6 +52,18 @@ STUCK_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 Submit = Callable[[Message], "asyncio.Future[Decision]"]
+
+
+class Database(Protocol):
+    """What is to be known of the database, to consume or not."""
+
+    def lost_for(self) -> float:
+        """For how many seconds nothing has been committed, though something was to be."""
+        ...
+
+    async def answers(self) -> None:
+        """Waits until the database answers."""
+        ...
 
 
 class Link(ABC):
@@ -241,8 +257,10 @@ class Consuming(Link):
         submit: Mapping[str, Submit],
         copier: Publishing,
         prefetch: int,
+        database: Database,
     ) -> None:
         super().__init__(url, f"{service}, consuming")
+        self._database = database
         self._service, self._clock, self._copier = service, clock, copier
         self._subscriptions, self._submit, self._prefetch = subscriptions, submit, prefetch
         self._declaring: Channel | None = None
@@ -272,13 +290,22 @@ class Consuming(Link):
 
     async def _serve(self, lost: asyncio.Event) -> None:
         log.info("connected, consuming %s", ", ".join(self._subscriptions))
+        declared = time.monotonic()
         while not lost.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(lost.wait(), REDECLARE_SECONDS)
-            if not lost.is_set():
+                await asyncio.wait_for(lost.wait(), LOOK_SECONDS)
+            if self._database.lost_for() > WITHOUT_DATABASE_SECONDS:
+                log.warning("without the database nothing is consumed here: the broker has others, perhaps")
+                return
+            if not lost.is_set() and time.monotonic() - declared > REDECLARE_SECONDS:
                 # One binding of two may have been deleted: publishing does not notice.
                 waiting = await self._declare()
                 self._untouched = {queue for queue, count in waiting.items() if self._stands(queue, count)}
+                declared = time.monotonic()
+
+    async def _connect(self, lost: asyncio.Event) -> None:
+        await self._database.answers()
+        await super()._connect(lost)
 
     async def _declare(self) -> dict[str, int]:
         channel = self._declaring
@@ -310,6 +337,8 @@ def _frames(channel: ConfirmedChannel[OutboxEvent], event: OutboxEvent, now: dat
     headers: dict[str, str | int] = {SCHEMA_VERSION_HEADER: SCHEMA_VERSION}
     if event.traceparent:
         headers[TRACEPARENT] = event.traceparent
+    if event.tracestate:
+        headers[TRACESTATE] = event.tracestate
     return frames.publish(
         channel.number,
         EXCHANGE,

@@ -73,6 +73,8 @@ class Committer:
         self._busy = False
         # When a batch was last brought to its end (monotonic seconds).
         self.progressed = time.monotonic()
+        # Since when the database has failed every time it was asked; None where it has not.
+        self.database_lost_since: float | None = None
 
     # --- in ---------------------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class Committer:
             body=command,
             at=self._clock.now(),
             traceparent=telemetry.current_traceparent(),
+            tracestate=telemetry.current_tracestate(),
         )
         undecided = self._enqueue(self._commands, message, is_command=True)
         patience = asyncio.get_running_loop().call_later(COMMAND_PATIENCE_SECONDS, undecided.let_go)
@@ -247,6 +250,7 @@ class Committer:
         return loaded
 
     def _finish(self, batch: Batch, row: Row | None) -> None:
+        self.database_lost_since = None
         telemetry.TRANSACTIONS.labels("committed").inc()
         telemetry.BATCH_SIZE.observe(len(batch.decided))
         if row is not None:
@@ -280,6 +284,7 @@ class Committer:
     async def _pause(self, waiting: Sequence[Undecided], fault: Fault, tries: int, error: Exception) -> None:
         delay = BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)]
         if fault is Fault.DATABASE:
+            self.database_lost_since = self.database_lost_since or time.monotonic()
             log.warning("%d messages wait %.1f s for the database: %s", len(waiting), delay, error)
             await asyncio.sleep(delay)
         else:
@@ -294,7 +299,7 @@ def _check_callers(waiting: Iterable[Undecided]) -> None:
 
 
 async def _abort(session: AsyncClientSession) -> None:
-    """Ends the transaction, so that its documents are free; when the database is away it ends by itself."""
+    """Ends the transaction, so that its documents are free. Without the database it ends by itself."""
     try:
         await session.abort_transaction()
     except PyMongoError as error:

@@ -36,13 +36,14 @@ ERROR: Final = "x-error"
 ERROR_KIND: Final = "x-error-kind"
 QUEUE: Final = "x-queue"
 TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
 SCHEMA_VERSION: Final = "x-schema-version"
 # What a publisher wrote into headers that are not ours, as text.
 ORIGINAL_HEADERS: Final = "x-original-headers"
 # When an operator gave it another chance.
 REDRIVEN: Final = "x-redriven"
 FAILURE: Final = frozenset({ATTEMPTS, DEFERRALS, FIRST_FAILED_AT, ERROR, ERROR_KIND, QUEUE})
-OURS: Final = FAILURE | {TRACEPARENT, SCHEMA_VERSION, ORIGINAL_HEADERS, REDRIVEN}
+OURS: Final = FAILURE | {TRACEPARENT, TRACESTATE, SCHEMA_VERSION, ORIGINAL_HEADERS, REDRIVEN}
 # The broker's notes of its own dead-lettering; on a copy they would count as the copy's.
 BROKERS: Final = ("x-death", "x-first-death", "x-last-death")
 LAST_STEP: Final = len(topology.RETRY_DELAYS_MS)
@@ -124,7 +125,7 @@ def kept(headers: Mapping[str, Any]) -> dict[str, Any]:
     Notes of earlier failures are left out.
     """
     copied: dict[str, Any] = {}
-    for name in (TRACEPARENT, ORIGINAL_HEADERS, REDRIVEN):
+    for name in (TRACEPARENT, TRACESTATE, ORIGINAL_HEADERS, REDRIVEN):
         if text := _text(headers.get(name)):
             copied[name] = text[:ORIGINAL_LIMIT]
     if isinstance(version := headers.get(SCHEMA_VERSION), int):
@@ -234,6 +235,7 @@ class Consumer:
                 body=event,
                 at=self._clock.now(),
                 traceparent=traceparent,
+                tracestate=telemetry.state_of(_text(delivery.headers.get(TRACESTATE))),
                 last_try=delivery.count(ATTEMPTS) >= LAST_STEP,
                 may_repeat=delivery.may_repeat,
             )

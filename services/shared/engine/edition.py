@@ -17,7 +17,7 @@ COLLECTION: Final = "engine"
 # What the first edition had, which did not say its number.
 FIRST_EDITIONS: Final = "inbox"
 # A replica that is killed within a transaction blocks its documents for everybody until the server ends it.
-LIFETIME_SECONDS: Final = 5
+LIFETIME_SECONDS: Final = 3
 log = logging.getLogger(__name__)
 
 

@@ -101,7 +101,25 @@ class Engine:
             submit=submit,
             copier=self._publishing,
             prefetch=2 * self.settings.commit_max_batch,
+            database=self,
         )
+
+    def lost_for(self) -> float:
+        """For how many seconds the database has failed every commit; 0 where it has not."""
+        since = self._committer.database_lost_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    async def answers(self) -> None:
+        """Waits until the database answers."""
+        while True:
+            try:
+                await self._client.admin.command("ping")
+            except PyMongoError as error:
+                log.warning("nothing is consumed without the database: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self._committer.database_lost_since = None
+                return
 
     @property
     def _links(self) -> tuple[Link, ...]:

@@ -22,6 +22,7 @@ class OutboxEvent(NamedTuple):
     subject: str
     body: str
     traceparent: str | None
+    tracestate: str | None = None
 
     def to_document(self) -> Document:
         """As `_asdict`, in a third of its time."""
@@ -31,6 +32,7 @@ class OutboxEvent(NamedTuple):
             "subject": self.subject,
             "body": self.body,
             "traceparent": self.traceparent,
+            "tracestate": self.tracestate,
         }
 
 
@@ -70,4 +72,5 @@ def events_of(message: Message, decision: Decision) -> Iterable[OutboxEvent]:
             event.subject,
             wire.encode(event).decode(),
             message.traceparent,
+            message.tracestate,
         )

@@ -12,7 +12,7 @@ from aiormq import Channel
 from aiormq.abc import ChannelFrame
 
 # Longer than the heartbeats need to find a connection that is gone.
-PATIENCE_SECONDS: Final = 75.0
+PATIENCE_SECONDS: Final = 45.0
 Result = TypeVar("Result")
 
 

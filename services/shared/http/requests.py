@@ -45,7 +45,8 @@ class RequestScope:
             else telemetry.start_span(f"{scope['method']}", parent, SpanKind.SERVER, {"url.path": path})
         )
         try:
-            with telemetry.within(traceparent):
+            state = headers.get(b"tracestate", b"").decode("latin-1") or None
+            with telemetry.within(traceparent, state if parent else None):
                 await self._limited(headers.get(b"content-length"), scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "none")

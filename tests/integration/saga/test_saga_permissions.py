@@ -38,7 +38,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("order", "get", "/api/orders/{order_id}/events"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/cancel"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/refund"): (OWN, REFUND),
-    ("order", "get", "/internal/orders"): (HIDDEN, None),
+    ("order", "get", "/internal/orders/attention"): (HIDDEN, None),
     ("order", "get", "/internal/orders/stale"): (HIDDEN, None),
     ("order", "post", "/internal/orders/{order_id}/compensate"): (HIDDEN, {}),
     ("payment", "get", "/api/payments/{order_id}"): (OWN, None),

@@ -70,12 +70,19 @@ async def trace_of(shop: Shop, order_id: str) -> str:
 async def test_a_clients_own_trace_goes_on_through_the_whole_order(shop: Shop) -> None:
     lamp = await shop.product()
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
-    headers = await shop.headers("alice") | {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+    headers = await shop.headers("alice") | {
+        "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01",
+        "tracestate": "vendor=opaque,other=1",
+    }
     wanted = {"ids": [lamp], "quantities": [1], "paymentToken": "tok_success"}
-    answer = await shop.http.post("/api/orders", json=wanted, headers=headers)
-    order_id = answer.json()["orderId"]
-    await shop.settles(order_id, "PAID")
+    async with shop.listening() as heard:
+        answer = await shop.http.post("/api/orders", json=wanted, headers=headers)
+        order_id = answer.json()["orderId"]
+        await shop.settles(order_id, "PAID")
+        await shop.stock_becomes(lamp, (9, 0, 1))
     assert await trace_of(shop, order_id) == trace_id
+    states = [message.headers.get("tracestate") for message in heard if message.correlation_id == order_id]
+    assert states == ["vendor=opaque,other=1"] * 5
 
 
 async def test_every_service_has_its_metrics(shop: Shop) -> None:

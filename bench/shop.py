@@ -1,0 +1,97 @@
+"""A stack with customers and products in it, on which phases are measured."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from rich.console import Console
+
+from bench import meter
+from bench.load import Load, Site, offer, saga_seconds, until_settled
+from bench.meter import Reading
+from bench.report import Idle, Measured
+from dev.stack import Stack
+from sagactl.shop import Client
+
+CUSTOMERS: Final = 8
+PRODUCTS: Final = 20
+PLENTY: Final = 10_000_000
+SETTINGS: Final = {
+    "PAYMENT_SUCCESS_RATE": "1",
+    "RATE_LIMIT_ENABLED": "false",
+    "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.05",
+    "LOG_LEVEL": "warning",
+}
+IDLE_SECONDS: Final = 15.0
+# After the last order: the servers' own tidying up is not idleness.
+REST_SECONDS: Final = 5.0
+
+
+class Shop(NamedTuple):
+    console: Console
+    stack: Stack
+    mongo: AsyncMongoClient[dict[str, Any]]
+    tokens: Sequence[str]
+    products: Sequence[str]
+
+    @property
+    def order(self) -> str:
+        """The order service, without the gateway before it."""
+        return self.stack.services["order"]
+
+    @property
+    def orders(self) -> AsyncCollection[dict[str, Any]]:
+        return self.mongo["order"]["orders"]
+
+    def site(self, url: str) -> Site:
+        return Site(url, self.tokens, self.products)
+
+    async def measure(
+        self, name: str, url: str, load: Load, products: Sequence[str] | None = None
+    ) -> Measured:
+        self.console.print(f"[dim]{name}: {load.orders} orders, {load}[/dim]")
+        # What the services have used is read last before the load and first after it: reading uses something.
+        counts = await meter.counts(self.stack, self.mongo)
+        before = Reading(meter.usage(self.stack), counts)
+        started = time.perf_counter()
+        offered = await offer(Site(url, self.tokens, products or self.products), load)
+        await until_settled(self.orders)
+        seconds = time.perf_counter() - started
+        used = meter.usage(self.stack)
+        after = Reading(used, await meter.counts(self.stack, self.mongo))
+        sagas = await saga_seconds(self.orders, offered.ids)
+        return Measured(name, load, offered, sagas, seconds, before, after)
+
+    async def idle(self) -> Idle:
+        self.console.print(f"[dim]idle: {IDLE_SECONDS:.0f} s[/dim]")
+        await asyncio.sleep(REST_SECONDS)
+        before, started = meter.usage(self.stack), time.perf_counter()
+        await asyncio.sleep(IDLE_SECONDS)
+        return Idle(time.perf_counter() - started, before, meter.usage(self.stack))
+
+
+@asynccontextmanager
+async def shop(
+    directory: Path, settings: Mapping[str, str], warm_up: int, console: Console
+) -> AsyncIterator[Shop]:
+    async with (
+        Stack(directory, settings={**SETTINGS, **settings}) as stack,
+        aiohttp.ClientSession() as session,
+        AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo,
+    ):
+        visitor = Client(session, stack.gateway)
+        admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
+        products = [
+            await admin.add_product(PLENTY, "19.99", "USD", f"Product {number}") for number in range(PRODUCTS)
+        ]
+        tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
+        opened = Shop(console, stack, mongo, tokens, products)
+        await opened.measure("warm-up", stack.gateway, Load(warm_up, 16))
+        yield opened

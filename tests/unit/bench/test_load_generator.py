@@ -1,0 +1,115 @@
+"""The load generator: what it counts, on a shop that is as slow as we like."""
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bench.load import Load, Site, arrivals, offer
+
+Answer = Callable[[int], Awaitable[int]]
+
+
+@asynccontextmanager
+async def a_shop(answer: Answer) -> AsyncIterator[Site]:
+    """Each request is answered with the status that `answer` gives for its number, when it gives it."""
+    numbers = itertools.count()
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                await reader.readexactly(length)
+                number = next(numbers)
+                status = await answer(number)
+                body = json.dumps({"orderId": str(number)}).encode()
+                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
+        except asyncio.IncompleteReadError:
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield Site(f"http://127.0.0.1:{port}", ["token"], ["product"])
+        if serving:
+            await asyncio.wait(serving)
+
+
+async def created(_number: int) -> int:
+    return 201
+
+
+def test_a_fixed_rate_has_one_order_in_each_slot() -> None:
+    due = list(arrivals(100, 50, random.Random(7)))
+    assert [int(seconds * 50) for seconds in due] == list(range(100))
+
+
+async def test_at_a_fixed_rate_orders_do_not_wait_for_each_others_answers() -> None:
+    release = asyncio.Event()
+    waiting = 0
+
+    async def when_all_have_come(_number: int) -> int:
+        nonlocal waiting
+        waiting += 1
+        if waiting == 30:
+            release.set()
+        await asyncio.wait_for(release.wait(), 5)
+        return 201
+
+    async with a_shop(when_all_have_come) as site:
+        offered = await offer(site, Load(30, rate=300))
+    assert len(offered.ids) == 30
+    assert offered.connections == 30
+
+
+async def test_at_a_fixed_rate_latency_counts_from_when_an_order_was_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All are due at once, as after a stall of the load generator: the last was not sent in time."""
+    monkeypatch.setattr("bench.load.arrivals", lambda *_: iter([-1.0] * 5))
+    async with a_shop(created) as site:
+        offered = await offer(site, Load(5, rate=5))
+    assert min(offered.posts) >= 1
+    assert min(offered.lags) >= 1
+
+
+async def test_at_a_fixed_rate_who_is_refused_gives_up() -> None:
+    async def every_other(number: int) -> int:
+        return 503 if number % 2 else 201
+
+    async with a_shop(every_other) as site:
+        offered = await offer(site, Load(20, rate=400))
+    assert (len(offered.ids), len(offered.refusals)) == (10, 10)
+    assert offered.refused_share == 0.5
+
+
+async def test_a_client_that_waits_for_answers_comes_back_after_a_503(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.load.COME_BACK_SECONDS", 0.01)
+
+    async def not_at_first(number: int) -> int:
+        return 201 if number > 3 else 503
+
+    async with a_shop(not_at_first) as site:
+        offered = await offer(site, Load(6, clients=2))
+    assert (len(offered.ids), len(offered.refusals)) == (6, 4)
+    assert max(offered.posts) >= 0.01  # from the first attempt
+
+
+async def test_any_other_answer_ends_the_run() -> None:
+    async def broken(_number: int) -> int:
+        return 500
+
+    async with a_shop(broken) as site:
+        with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="answered 500")):
+            await offer(site, Load(1, rate=100))

@@ -46,8 +46,8 @@ class Catalogue:
     async def page(self, limit: int, after: Cursor | None) -> Page:
         query: dict[str, Any] = {"deleted": False}
         if after is not None:
-            # The first bound is where the index is entered: without it the database may read the list from its
-            # start. The second is for products of the same millisecond.
+            # The first bound is where the index is entered: without it the database may read the list from
+            # its start. The second is for products of the same millisecond.
             query["createdAt"] = {"$gte": after.at}
             query["$or"] = [{"createdAt": {"$gt": after.at}}, {"_id": {"$gt": after.id}}]
         found = await self._products.find(query).sort(ORDER).limit(limit + 1).to_list()

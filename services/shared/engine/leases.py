@@ -90,7 +90,7 @@ class Leases:
         query = _due(now) | {"at": {"$lt": committed_before}}
         if but:
             query["_id"] = {"$nin": list(but)}
-        found = self._rows.find(query, {"due": 1}).sort("due", 1).limit(limit)
+        found = self._rows.find(query, {"due": 1}, batch_size=limit + 1).sort("due", 1).limit(limit)
         return [Due(row["_id"], row["due"]) for row in await found.to_list()]
 
     async def claim(self, rows: Sequence[Due], now: datetime) -> list[Row]:
@@ -101,7 +101,8 @@ class Leases:
             [UpdateOne({"_id": row.id, "due": row.due}, claim) for row in rows], ordered=False
         )
         # A majority has it: no fail-over gives to another what is found here.
-        won = self._rows.find({"_id": {"$in": [row.id for row in rows]}, "token": token})
+        mine = {"_id": {"$in": [row.id for row in rows]}, "token": token}
+        won = self._rows.find(mine, batch_size=len(rows) + 1)
         return [Row.of(document) for document in await won.to_list()]
 
     async def delete(self, ids: Collection[ObjectId]) -> None:

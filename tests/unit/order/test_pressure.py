@@ -1,11 +1,22 @@
 """New orders are refused while those under way wait too long, and for no other reason."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
+from services.order.entrance import Entrance
 from services.order.model import HistoryEntry, Status
-from services.order.pressure import BOUND_SECONDS, ENOUGH, WINDOW_SECONDS, Pressure
+from services.order.pressure import (
+    BOUND_SECONDS,
+    ENOUGH,
+    LINE_BOUND_SECONDS,
+    SHORT_SECONDS,
+    WINDOW_SECONDS,
+    Pressure,
+)
 from services.shared.contract.decisions import Unavailable
 from services.shared.contract.events import PaymentSucceeded, StockReserved
 
@@ -57,3 +68,83 @@ def test_a_slow_card_is_no_pressure() -> None:
     answers = Answers()
     answers.come(*[SLOW] * ENOUGH, event=PaymentSucceeded.type, state=Status.CONFIRMED)
     answers.pressure.check()
+
+
+def test_orders_are_refused_while_the_first_in_the_line_waits_too_long() -> None:
+    answers = Answers()
+    with answers.pressure.waiting():
+        answers.now += LINE_BOUND_SECONDS + 0.1
+        with pytest.raises(Unavailable, match="try again"):
+            answers.pressure.check()
+    answers.pressure.check()
+
+
+def test_orders_are_refused_once_the_next_would_wait_too_long() -> None:
+    """Ten a second are committed, and twenty are in the line: the next would wait two seconds."""
+    answers = Answers()
+    with ExitStack() as line:
+        for _ in range(20):
+            line.enter_context(answers.pressure.waiting())
+        answers.now += SHORT_SECONDS + 0.1
+        for _ in range(10):
+            with answers.pressure.waiting():
+                pass
+        with pytest.raises(Unavailable):
+            answers.pressure.check()
+
+
+def test_a_long_line_that_is_served_fast_is_no_pressure() -> None:
+    answers = Answers()
+    with ExitStack() as line:
+        for _ in range(20):
+            line.enter_context(answers.pressure.waiting())
+        answers.now += SHORT_SECONDS + 0.1
+        for _ in range(40):
+            with answers.pressure.waiting():
+                pass
+        answers.pressure.check()
+
+
+def test_a_burst_on_an_idle_shop_is_no_pressure() -> None:
+    answers = Answers()
+    with ExitStack() as line:
+        for _ in range(500):
+            line.enter_context(answers.pressure.waiting())
+        answers.now += SHORT_SECONDS
+        answers.pressure.check()
+
+
+def test_an_order_that_failed_has_left_the_line() -> None:
+    answers = Answers()
+    with pytest.raises(ZeroDivisionError), answers.pressure.waiting():
+        raise ZeroDivisionError
+    answers.now += LINE_BOUND_SECONDS + 0.1
+    answers.pressure.check()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/api/orders", {}, 503),
+        ("POST", "/api/orders", {"Idempotency-Key": "k"}, 200),
+        ("GET", "/api/orders", {}, 200),
+        ("POST", "/api/orders/1/cancel", {}, 200),
+    ],
+)
+async def test_only_new_orders_are_refused_at_the_entrance(
+    method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answers = Answers()
+    answers.come(*[SLOW] * ENOUGH)
+    app = Entrance(PlainTextResponse("in"), answers.pressure)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://order") as client:
+        answer = await client.request(method, path, headers=headers)
+    assert answer.status_code == status
+    assert ("Retry-After" in answer.headers) is (status == 503)
+
+
+async def test_an_order_passes_the_entrance_while_there_is_no_pressure() -> None:
+    transport = httpx.ASGITransport(Entrance(PlainTextResponse("in"), Answers().pressure))
+    async with httpx.AsyncClient(transport=transport, base_url="http://order") as client:
+        assert (await client.post("/api/orders")).text == "in"

@@ -19,7 +19,6 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq import Channel
 from aiormq.abc import ChannelFrame
-from aiormq.exceptions import AMQPError
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -98,7 +97,7 @@ class Link(ABC):
                 failures = 0
                 await self._serve(lost)
                 log.warning("%s: the connection or a channel of it is gone", self._name)
-            except (AMQPError, OSError, TimeoutError, RuntimeError) as error:
+            except Exception as error:  # noqa: BLE001  # a connection that dies raises whatever the library has
                 log.warning("%s: the broker is unavailable: %s: %s", self._name, type(error).__name__, error)
             except asyncio.CancelledError:
                 # The client library cancels what waits for a connection that it gives up.
@@ -127,8 +126,10 @@ class Link(ABC):
         )
 
         def on_lost(*_: object) -> None:
-            self._mark(up=False)
             lost.set()
+            # One that takes long to close must not speak of its successor.
+            if self._connection is connection:
+                self._mark(up=False)
 
         connection.close_callbacks.add(on_lost)
         await self._set_up(connection, on_lost)
@@ -173,9 +174,11 @@ class Publishing(Link):
         super().__init__(url, f"{service}, publishing")
         self._clock, self._on_declared = clock, on_declared
         self._asking: Channel | None = None
-        self._question: asyncio.Task[None] | None = None
+        self._question: asyncio.Task[Any] | None = None
         self._events: ConfirmedChannel[OutboxEvent] | None = None
         self._copies: ConfirmedChannel[asyncio.Future[Outcome]] | None = None
+        # Ids on the wire: the broker's returns name nothing else.
+        self._copying: set[str] = set()
 
     async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
         self._asking = await _channel(connection, on_lost, confirms=False)
@@ -188,6 +191,10 @@ class Publishing(Link):
         await self._on_declared()
         await super()._serve(lost)
 
+    @property
+    def connected(self) -> bool:
+        return super().connected and self._events is not None and not self._events.is_closed
+
     async def answers(self) -> bool:
         """Whether the broker answers within ANSWER_SECONDS: a connection to one that stands looks good."""
         channel = self._asking
@@ -195,7 +202,9 @@ class Publishing(Link):
             return False
         question = self._question
         if question is None or question.done():
-            question = asyncio.create_task(until_closed(channel, declaring.declare_exchange(channel)))
+            # Without a limit: the library closes the channel over it, and under an alarm it may take long.
+            asked = channel.exchange_declare(EXCHANGE, passive=True)
+            question = asyncio.create_task(until_closed(channel, asked, None))
             question.add_done_callback(_retrieved)
             self._question = question
         # Not cancelled when it takes longer: the library would close the channel over it.
@@ -226,15 +235,19 @@ class Publishing(Link):
                 await self.wait_connected()
         except TimeoutError as error:
             raise ConnectionError("the broker is unavailable") from error
-        channel = self._copies
+        channel, id_ = self._copies, str(properties.message_id)
         if channel is None or channel.is_closed:
             raise ConnectionError("the connection was lost")
+        if id_ in self._copying:
+            raise ConnectionError("another message of the same id is being copied")
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        message = Outgoing(
-            outcome, str(properties.message_id), _copy_frames(channel, exchange, key, body, properties)
-        )
-        await channel.send([message], _resolve)
-        result = await outcome
+        message = Outgoing(outcome, id_, _copy_frames(channel, exchange, key, body, properties))
+        self._copying.add(id_)
+        try:
+            await channel.send([message], _resolve)
+            result = await outcome
+        finally:
+            self._copying.discard(id_)
         if result is not Outcome.CONFIRMED:
             raise ConnectionError(result)
 
@@ -265,11 +278,13 @@ class Consuming(Link):
         self._subscriptions, self._submit, self._prefetch = subscriptions, submit, prefetch
         self._declaring: Channel | None = None
         self._consumers: dict[str, Consumer] = {}
-        # Queues of which messages wait that are not delivered.
+        # Queues of which messages wait that are not delivered: at the last look, and at that before it, too.
+        self._waiting: set[str] = set()
         self._untouched: set[str] = set()
+        self._draining = False
 
     async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
-        self._consumers, self._untouched = {}, set()
+        self._consumers, self._waiting, self._untouched = {}, set(), set()
         self._declaring = await _channel(connection, on_lost, confirms=False)
         await self._declare()
         for queue in self._subscriptions:
@@ -297,13 +312,17 @@ class Consuming(Link):
             if self._database.lost_for() > WITHOUT_DATABASE_SECONDS:
                 log.warning("without the database nothing is consumed here: the broker has others, perhaps")
                 return
-            if not lost.is_set() and time.monotonic() - declared > REDECLARE_SECONDS:
+            due = time.monotonic() - declared > REDECLARE_SECONDS
+            if due and not lost.is_set() and not self._draining:
                 # One binding of two may have been deleted: publishing does not notice.
-                waiting = await self._declare()
-                self._untouched = {queue for queue, count in waiting.items() if self._stands(queue, count)}
+                counts = await self._declare()
+                standing = {queue for queue, count in counts.items() if self._stands(queue, count)}
+                self._waiting, self._untouched = standing, standing & self._waiting
                 declared = time.monotonic()
 
     async def _connect(self, lost: asyncio.Event) -> None:
+        if self._draining:
+            await asyncio.Event().wait()  # until all parts are stopped
         await self._database.answers()
         await super()._connect(lost)
 
@@ -315,8 +334,10 @@ class Consuming(Link):
         )
 
     def _stands(self, queue: str, waiting: int) -> bool:
-        consumer = self._consumers[queue]
-        return (waiting > 0 or consumer.has_work) and time.monotonic() - consumer.progressed > STUCK_SECONDS
+        consumer = self._consumers.get(queue)
+        if consumer is None or not (waiting > 0 or consumer.has_work):
+            return False
+        return time.monotonic() - consumer.progressed > STUCK_SECONDS
 
     @property
     def stuck(self) -> set[str]:
@@ -326,6 +347,7 @@ class Consuming(Link):
 
     async def drain(self) -> None:
         """Takes no more deliveries; those at hand are finished."""
+        self._draining = True
         consumers, self._consumers = self._consumers, {}
         stops = [consumer.stop(DRAIN_SECONDS) for consumer in consumers.values()]
         for result in await asyncio.gather(*stops, return_exceptions=True):
@@ -363,7 +385,7 @@ def _copy_frames(
     return frame.payload
 
 
-def _retrieved(task: "asyncio.Future[None]") -> None:
+def _retrieved(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.debug("while closing: %s", error)
 

@@ -31,7 +31,7 @@ from services.shared.database.clock import Clock
 from services.shared.database.store import SNAPSHOT, TIMEOUT_MS, WRITE_CONCERN, Store
 from services.shared.engine.batch import Batch, Undecided, digest
 from services.shared.engine.batching import Batching, Pace
-from services.shared.engine.faults import Fault, fault_of, is_undone
+from services.shared.engine.faults import Fault, fault_of, is_outlived, is_undone
 from services.shared.engine.hints import Hints
 from services.shared.engine.outbox import Outbox, row_of
 from services.shared.engine.rows import Row
@@ -41,6 +41,8 @@ BACKOFF_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
 COMMAND_PATIENCE_SECONDS: Final = 8.0
 # A key that is taken so many times, with nothing else changed, is not another replica's doing.
 TAKEN_TRIES: Final = 3
+# A batch that so often takes longer than a transaction may is too large for this server, today.
+OUTLIVED_TRIES: Final = 3
 log = logging.getLogger(__name__)
 
 
@@ -133,7 +135,7 @@ class Committer:
         while not self._deliveries and not self._commands:
             self._came.clear()
             await self._came.wait()
-        self._busy = True
+        self._busy, self.progressed = True, time.monotonic()
         await self._pace.linger(len(self._deliveries) + len(self._commands))
         batch = self._take()
         self._pace.took(len(batch))
@@ -188,6 +190,9 @@ class Committer:
                 telemetry.TRANSACTIONS.labels(fault).inc()
                 taken = taken + 1 if fault is Fault.TAKEN else 0
                 if fault is Fault.MESSAGE or taken == TAKEN_TRIES:
+                    await self._isolate(waiting, error)
+                    break
+                if is_outlived(error) and len(waiting) > 1 and tries >= OUTLIVED_TRIES:
                     await self._isolate(waiting, error)
                     break
                 await self._pause(waiting, fault, tries, error)
@@ -273,7 +278,7 @@ class Committer:
     # --- when it does not go through at once ------------------------------------------------------------
 
     async def _isolate(self, waiting: Sequence[Undecided], error: Exception) -> None:
-        """One of them cannot be loaded or stored, and fails alone: found by halving the batch."""
+        """One of them cannot be loaded or stored, and fails alone; or they are too many: halves are tried."""
         if len(waiting) == 1:
             waiting[0].fail(error)
             return

@@ -183,12 +183,14 @@ class Consumer:
         self._window = AckWindow(prefetch)
         self._flushing = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._undecided: set[asyncio.Future[Decision]] = set()
         self._tag = ""
         # When a delivery last came in, or came to its end (monotonic seconds).
         self.progressed = time.monotonic()
 
     async def start(self) -> None:
         channel = self._channel
+        channel.closing.add_done_callback(self._on_closed)
         await until_closed(channel, channel.basic_qos(prefetch_count=self._prefetch))
         answer = await until_closed(channel, channel.basic_consume(self._queue, self._on_message))
         self._tag = str(answer.consumer_tag)
@@ -201,6 +203,11 @@ class Consumer:
             await asyncio.sleep(0.02)
         await self._flush()
 
+    def _on_closed(self, _: object) -> None:
+        """What is not decided yet is somebody else's now: nobody here need go on with it."""
+        for future in list(self._undecided):
+            future.cancel()
+
     @property
     def has_work(self) -> bool:
         return len(self._window) > 0
@@ -211,6 +218,12 @@ class Consumer:
         delivery = _delivery(self._queue, message)
         self._window.delivered(delivery.tag)
         self.progressed = time.monotonic()
+        try:
+            self._handle(delivery)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this message's alone
+            self._spawn(self._recover(delivery, error))
+
+    def _handle(self, delivery: Delivery) -> None:
         try:
             event = _event(self._queue, delivery)
         except wire.InvalidMessage as error:
@@ -240,6 +253,7 @@ class Consumer:
                 may_repeat=delivery.may_repeat,
             )
         )
+        self._undecided.add(future)
         future.add_done_callback(partial(self._on_decided, delivery, event, span))
 
     # --- out --------------------------------------------------------------------------------------------
@@ -247,7 +261,8 @@ class Consumer:
     def _on_decided(
         self, delivery: Delivery, event: Event, span: Span, future: asyncio.Future[Decision]
     ) -> None:
-        if future.cancelled():  # shutting down: the broker delivers it again
+        self._undecided.discard(future)
+        if future.cancelled():  # the channel is gone: the broker delivers it again
             span.end()
             return
         error = future.exception()
@@ -294,6 +309,9 @@ class Consumer:
                 log.warning("%s is not copied to %s, again in %s s: %s", delivery.id, way.key, pause, gone)
                 await asyncio.sleep(pause)
                 tries += 1
+            except Exception:
+                log.exception("%s cannot be copied to %s: its channel is closed", delivery.id, way.key)
+                await self._channel.close()
             else:
                 return True
         return False

@@ -5,6 +5,7 @@ database belongs to the edition that wrote to it first, and is refused by others
 """
 
 import logging
+from datetime import datetime
 from typing import Any, Final
 
 from pymongo import AsyncMongoClient
@@ -38,6 +39,11 @@ async def check(store: Store) -> None:
             f"database {store.database.name} was written by edition {edition} of the engine, this is edition"
             f" {EDITION}: run the release that wrote it, or start with an empty database (MONGODB_DATABASE)"
         )
+
+
+async def touch(store: Store, now: datetime) -> None:
+    """Writes, and waits until a majority has it. Raises PyMongoError."""
+    await store.database[COLLECTION].update_one({"_id": "edition"}, {"$set": {"touchedAt": now}})
 
 
 async def check_transaction_lifetime(client: AsyncMongoClient[dict[str, Any]]) -> None:

@@ -145,11 +145,13 @@ class EffectStage:
         try:
             result = await collection.bulk_write(list(operations.values()), ordered=False)
         except BulkWriteError as error:
-            errors = (error.details or {}).get("writeErrors", [])
-            if any(each["code"] != DUPLICATE_KEY for each in errors):
+            details = error.details or {}
+            errors = details.get("writeErrors", [])
+            # Without a majority an intent is not stored: a fail-over may take it back.
+            if details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in errors):
                 raise
             taken = {ids[each["index"]] for each in errors}
-            matched = (error.details or {}).get("nMatched", 0)
+            matched = details.get("nMatched", 0)
         else:
             taken, matched = set(), result.matched_count
         replaced = {id_ for id_, operation in operations.items() if isinstance(operation, ReplaceOne)}

@@ -8,6 +8,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, P
 
 DUPLICATE_KEY: Final = 11000
 WRITE_CONFLICT: Final = 112
+NO_SUCH_TRANSACTION: Final = 251
 # The server's codes for what it will never store: too large a document, update or transaction; a value, key
 # or nesting that it does not take. (src/mongo/base/error_codes.yml)
 NEVER_STORED: Final = frozenset({2, 14, 15, 22, 52, 53, 56, 57, 121, 171, 257, 10334, 17280, 17419, 17420})
@@ -40,6 +41,11 @@ def fault_of(error: Exception) -> Fault:
     if DUPLICATE_KEY in codes:
         return Fault.TAKEN
     return Fault.MESSAGE if codes & NEVER_STORED else Fault.DATABASE
+
+
+def is_outlived(error: Exception) -> bool:
+    """Whether the server ended the transaction before it was committed, as one that took too long."""
+    return isinstance(error, OperationFailure) and error.code == NO_SUCH_TRANSACTION
 
 
 def is_undone(error: Exception) -> bool:

@@ -122,9 +122,10 @@ class Leases:
         ahead = {"$gt": now + CLAIM, "$lte": now + TOO_FAR}
         await self._rows.update_many({"due": ahead}, {"$set": {"due": now}})
 
-    async def give_up(self, ids: Collection[ObjectId], now: datetime) -> None:
-        """Others may take at once what this replica will not publish any more."""
-        await self._rows.update_many({"_id": {"$in": list(ids)}}, {"$set": {"due": now}})
+    async def give_up(self, rows: Iterable[Row], now: datetime) -> None:
+        """Others may take at once what this replica will not publish any more, unless they have it."""
+        ends = [UpdateOne({"_id": row.id, "due": row.due}, {"$set": {"due": now}}) for row in rows]
+        await self._rows.bulk_write(ends, ordered=False)
 
     async def measure(self, now: datetime) -> tuple[int, float]:
         """How many rows there are, about, and the age of the oldest in seconds."""

@@ -110,10 +110,10 @@ class Engine:
         return 0.0 if since is None else time.monotonic() - since
 
     async def answers(self) -> None:
-        """Waits until the database answers."""
+        """Waits until the database takes a write: one that only answers would be of no use."""
         while True:
             try:
-                await self._client.admin.command("ping")
+                await edition.touch(self.store, self.clock.now())
             except PyMongoError as error:
                 log.warning("nothing is consumed without the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -185,8 +185,6 @@ class Engine:
         stuck = sorted(self._consuming.stuck) if self._consuming is not None else []
         if self._committer.has_work and time.monotonic() - self._committer.progressed > STUCK_SECONDS:
             stuck.append("the committer")
-        if self._publishing.connected and self._outbox.waiting_seconds > STUCK_SECONDS:
-            stuck.append("the outbox")
         return stuck
 
     async def _begin(self, background: Sequence[Coroutine[Any, Any, None]]) -> None:

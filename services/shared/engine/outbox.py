@@ -94,7 +94,8 @@ class Outbox:
         self._confirmed: deque[ObjectId] = deque()
         self._partly: deque[Sending] = deque()
         self._to_clear = asyncio.Event()
-        # The latest rows that were left to others, and so show whether there are others who can publish.
+        # The latest rows that were left to others while this replica was cut off from the broker: they show
+        # whether there are others who are not.
         self._let_go: deque[ObjectId] = deque(maxlen=LET_GO_REMEMBERED)
 
     # --- written ----------------------------------------------------------------------------------------
@@ -131,6 +132,8 @@ class Outbox:
     async def run_relay(self) -> None:
         """Publishes what was enqueued; confirms come in beside it."""
         while True:
+            # What is lost at once comes back at once: others have to have their turn.
+            await asyncio.sleep(0)
             while not self._queue:
                 self._came.clear()
                 await self._came.wait()
@@ -231,12 +234,14 @@ class Outbox:
                 rest = leases.rest_until(sending.row.at, self._clock.now()) if sending.refused else None
                 await self._rows.shorten(sending.row, sending.confirmed, rest)
                 partly.popleft()
-        except PyMongoError as error:
+        except BaseException as error:
             # They stay in memory meanwhile: this replica's own sweep does not publish them again.
-            log.warning("%d published rows are not deleted yet: %s", len(confirmed), error)
             self._confirmed.extendleft(reversed(confirmed))
             self._partly.extendleft(reversed(partly))
             self._to_clear.set()
+            if not isinstance(error, PyMongoError):
+                raise
+            log.warning("%d published rows are not deleted yet: %s", len(confirmed), error)
             return
         for id_ in confirmed:
             if (sending_ := self._in_memory.get(id_)) is not None:
@@ -251,7 +256,8 @@ class Outbox:
 
     async def retire(self) -> None:
         """Others may publish at once what this replica did not. Raises PyMongoError."""
-        left = [id_ for id_ in self._in_memory if id_ not in self._confirmed]
+        confirmed = set(self._confirmed)
+        left = [sending.row for sending in self._in_memory.values() if sending.row.id not in confirmed]
         if left:
             await self._rows.give_up(left, self._clock.now())
         if self._confirmed:
@@ -264,6 +270,7 @@ class Outbox:
         while True:
             try:
                 if self._publisher.connected:
+                    self._let_go.clear()
                     await self._sweep()
                 rows, age = await self._rows.measure(self._clock.now())
                 telemetry.OUTBOX_ROWS.set(rows)
@@ -281,7 +288,7 @@ class Outbox:
 
     async def taken_over(self) -> bool:
         """Whether others published what this replica let go of. Raises PyMongoError."""
-        return bool(self._let_go) and await self._rows.gone(self._let_go)
+        return bool(self._let_go) and await self._rows.gone(set(self._let_go))
 
     async def _sweep(self) -> None:
         while self._events_in_memory < MEMORY_EVENTS:

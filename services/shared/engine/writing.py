@@ -39,7 +39,7 @@ async def write(channel: Channel, frames: bytes) -> None:
 
 
 async def until_closed(
-    resource: Closable, work: Coroutine[Any, Any, Result], seconds: float = PATIENCE_SECONDS
+    resource: Closable, work: Coroutine[Any, Any, Result], seconds: float | None = PATIENCE_SECONDS
 ) -> Result:
     """What the client library does, ended with its channel or connection, and after `seconds`.
 
@@ -50,6 +50,8 @@ async def until_closed(
     try:
         await asyncio.wait({task, closing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
+            if closing.done() and (error := task.exception()) is not None:
+                raise ConnectionError(f"the channel closed: {error!r}") from error
             return task.result()
         raise ConnectionError(
             "the connection or channel closed" if closing.done() else "the broker does not answer"

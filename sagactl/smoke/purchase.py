@@ -24,12 +24,12 @@ async def buy(gateway: str, email: str, password: str, within: float) -> Json:
         customer = await visitor.register("Smoke test")
         order = await customer.place({product: 1})
         order = await customer.settled(order["orderId"], within=within)
+        if order["status"] == "PAID":
+            # Inventory hears of it by a message.
+            await visitor.stock_becomes(product, (0, 0, 1), within)
         await seller.remove_product(product)
-        stock = await visitor.stock(product)
-    if order["status"] != "PAID" or (stock.sold, stock.reserved) != (1, 0):
-        raise SmokeError(
-            f"the order ended {order['status']} ({order.get('cancellationReason')}), stock {stock}"
-        )
+    if order["status"] != "PAID":
+        raise SmokeError(f"the order ended {order['status']} ({order.get('cancellationReason')})")
     return order
 
 

@@ -177,8 +177,8 @@ class Publishing(Link):
         self._question: asyncio.Task[Any] | None = None
         self._events: ConfirmedChannel[OutboxEvent] | None = None
         self._copies: ConfirmedChannel[asyncio.Future[Outcome]] | None = None
-        # Ids on the wire: the broker's returns name nothing else.
-        self._copying: set[str] = set()
+        # What is on the wire, by id: the broker's returns name nothing else, so the next one waits.
+        self._copying: dict[str, asyncio.Future[Outcome]] = {}
 
     async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
         self._asking = await _channel(connection, on_lost, confirms=False)
@@ -235,19 +235,20 @@ class Publishing(Link):
                 await self.wait_connected()
         except TimeoutError as error:
             raise ConnectionError("the broker is unavailable") from error
-        channel, id_ = self._copies, str(properties.message_id)
+        id_ = str(properties.message_id)
+        while (before := self._copying.get(id_)) is not None:
+            await asyncio.wait({before})
+        channel = self._copies
         if channel is None or channel.is_closed:
             raise ConnectionError("the connection was lost")
-        if id_ in self._copying:
-            raise ConnectionError("another message of the same id is being copied")
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         message = Outgoing(outcome, id_, _copy_frames(channel, exchange, key, body, properties))
-        self._copying.add(id_)
+        self._copying[id_] = outcome
         try:
             await channel.send([message], _resolve)
             result = await outcome
         finally:
-            self._copying.discard(id_)
+            del self._copying[id_]
         if result is not Outcome.CONFIRMED:
             raise ConnectionError(result)
 

@@ -23,8 +23,8 @@ async def test_a_paid_order_takes_its_goods_out_of_stock(customer: Client, admin
     order = await customer.place({tea: 2, cup: 1})
     assert (order["status"], order["totalPrice"]) == ("PENDING", "23.48")
     assert (await customer.settled(order["orderId"]))["status"] == "PAID"
-    assert await customer.stock(tea) == (3, 0, 2)
-    assert await customer.stock(cup) == (4, 0, 1)
+    await customer.stock_becomes(tea, (3, 0, 2))
+    await customer.stock_becomes(cup, (4, 0, 1))
     payment = await customer.payment(order["orderId"])
     assert payment is not None
     assert (payment["status"], payment["amount"], payment["currency"]) == ("CAPTURED", "23.48", "EUR")

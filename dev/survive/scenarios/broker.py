@@ -18,7 +18,7 @@ MEMORY_ALARM: Final = (
     ("set_vm_memory_high_watermark", "absolute", "1MB"),
     ("set_vm_memory_high_watermark", "0.4"),
 )
-DISK_ALARM: Final = ("set_disk_free_limit", "1000TB"), ("set_disk_free_limit", "50MB")
+DISK_ALARM: Final = ("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB")
 BACKLOG: Final = 300
 # Of the backlog, what may be left when the alarm is lifted.
 LEFT: Final = 0.25

@@ -16,7 +16,7 @@ from sagactl.oncall.unrest import Unrest, Waiting
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine import lenient
-from services.shared.engine.deliveries import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
+from services.shared.engine.envelope import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
 
 # A dead letter whose properties cannot be read is listed like any other.
 lenient.install()

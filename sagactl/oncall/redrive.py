@@ -7,7 +7,7 @@ import aio_pika
 
 from sagactl.oncall import broker
 from services.shared.contract import topology
-from services.shared.engine.deliveries import REDRIVEN, kept
+from services.shared.engine.envelope import REDRIVEN, kept
 
 # Taken into memory together.
 AT_ONCE: Final = 10_000

@@ -20,12 +20,14 @@ from services.shared.database.clock import Clock
 from services.shared.database.store import Store, connect
 from services.shared.engine import edition
 from services.shared.engine.batching import Batching
-from services.shared.engine.broker import Consuming, Link, Publishing, Submit
 from services.shared.engine.commit import Committer
+from services.shared.engine.consuming import Consuming, Submit
 from services.shared.engine.effects import Effects, EffectStage
 from services.shared.engine.hints import Hints
 from services.shared.engine.leases import OUTBOX, Leases
+from services.shared.engine.links import Link
 from services.shared.engine.outbox import Outbox
+from services.shared.engine.publishing import Publishing
 from services.shared.health import Background, Readiness
 from services.shared.settings import EngineSettings
 

@@ -12,10 +12,10 @@ from aio_pika.abc import AbstractConnection
 from bson import ObjectId
 
 from services.shared.database.clock import Clock
-from services.shared.engine import broker, leases
-from services.shared.engine.broker import Link
+from services.shared.engine import leases, links
 from services.shared.engine.confirms import Outcome, Sent
 from services.shared.engine.leases import Leases
+from services.shared.engine.links import Link
 from services.shared.engine.outbox import Outbox
 from services.shared.engine.rows import OutboxEvent, Row
 
@@ -63,8 +63,8 @@ async def test_a_connection_that_takes_long_to_close_says_nothing_of_its_success
         return next(connections)
 
     monkeypatch.setattr(aio_pika, "connect", connect)
-    monkeypatch.setattr(broker, "CLOSE_SECONDS", 0.05)
-    monkeypatch.setattr(broker, "RECONNECT_SECONDS", (0.01,))
+    monkeypatch.setattr(links, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(links, "RECONNECT_SECONDS", (0.01,))
     link = Plain()
     async with running(link.run()):
         await asyncio.wait_for(link.wait_connected(), 1)

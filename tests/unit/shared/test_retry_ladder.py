@@ -10,7 +10,7 @@ from pamqp.commands import Basic
 
 from services.shared.contract.decisions import Deferred, Premature, Rejected
 from services.shared.contract.wire import InvalidMessage
-from services.shared.engine.deliveries import Delivery, Route, route
+from services.shared.engine.envelope import Delivery, Route, route
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 

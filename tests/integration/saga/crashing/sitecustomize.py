@@ -69,11 +69,11 @@ def _die_before_the_mark(hints: type) -> None:
 
 
 def _engine() -> None:
-    from services.shared.engine.broker import Publishing  # noqa: PLC0415  # only where it runs anyway
     from services.shared.engine.commit import Committer  # noqa: PLC0415
     from services.shared.engine.deliveries import Consumer  # noqa: PLC0415
     from services.shared.engine.hints import Hints  # noqa: PLC0415
     from services.shared.engine.leases import Leases  # noqa: PLC0415
+    from services.shared.engine.publishing import Publishing  # noqa: PLC0415  # only where it runs anyway
 
     _wrap(Committer, "_transact", before="before the transaction")
     _wrap(Committer, "_commit_transaction", before="between write and commit")

@@ -27,7 +27,7 @@ chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 docs: setup ; @$(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) charts/document.py ## draw the tables, describe the charts
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
-test: setup ; @.venv/bin/pytest --durations=10 --cov --cov-report=term:skip-covered tests/unit tests/operator tests/engine tests/integration tests/charts ## every test but the cluster's
+test: setup ; @dev/test.sh ## every test but the cluster's, on real servers, in lanes side by side
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
 soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory stays flat over 100,000 orders (12 minutes); SOAK="--rate 100"
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every test but the cluster's, in lanes side by side: most of the time tests wait for servers, and each lane has
+# servers of its own. What a lane prints is shown when it ends.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+lanes=.run/tests
+rm -rf "$lanes" && mkdir -p "$lanes"
+
+lane() {
+    local name=$1
+    shift
+    COVERAGE_FILE=$lanes/.coverage.$name .venv/bin/pytest -o cache_dir="$lanes/cache.$name" --durations=10 \
+        --cov --cov-report= "$@" >"$lanes/$name.log" 2>&1
+    local status=$?
+    printf '\n--- %s (%s s)\n' "$name" "$SECONDS"
+    # Of a lane that passed: what was slow, and how many there were.
+    if [ $status = 0 ]; then tail -13 "$lanes/$name.log"; else cat "$lanes/$name.log"; fi
+    return $status
+}
+
+lane saga tests/integration/saga &
+pids=($!)
+lane engine tests/engine &
+pids+=($!)
+lane rest tests/unit tests/operator tests/charts tests/integration --ignore=tests/integration/saga &
+pids+=($!)
+trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
+failed=0
+for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+.venv/bin/coverage combine -q "$lanes"/.coverage.* && .venv/bin/coverage report --skip-covered | tail -25
+exit $failed

@@ -40,7 +40,7 @@ class EngineSettings(DatabaseSettings):
 
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
     commit_max_batch: Annotated[int, Field(ge=1, le=1000)] = 100
-    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 20
+    commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 30
     commit_queue_size: Annotated[int, Field(ge=1)] = 2000
 
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 from typing import Final, NamedTuple
 
-# Waiting pays where at least so many others can be expected to come meanwhile.
-WORTH_WAITING_FOR: Final = 0.25
+# Waiting pays where at least so many others can be expected to come meanwhile (on average).
+WORTH_WAITING_FOR: Final = 0.6
 # How much the latest batch counts in the rate of arrivals.
 WEIGHT: Final = 0.2
 

@@ -18,6 +18,7 @@ lane() {
     return $status
 }
 
+echo "three lanes side by side, some minutes; to watch one: tail -f $lanes/saga.log (engine.log, rest.log)"
 lane saga tests/integration/saga &
 pids=($!)
 lane engine tests/engine &

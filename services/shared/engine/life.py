@@ -21,7 +21,7 @@ from services.shared.database.store import Store, connect
 from services.shared.engine import edition
 from services.shared.engine.batching import Batching
 from services.shared.engine.commit import Committer
-from services.shared.engine.consuming import Consuming, Submit
+from services.shared.engine.consuming import STUCK_SECONDS, Consuming, Submit
 from services.shared.engine.effects import Effects, EffectStage
 from services.shared.engine.hints import Hints
 from services.shared.engine.leases import OUTBOX, Leases
@@ -36,7 +36,6 @@ RETIRE_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 1.0
 # A connection to the broker that is made anew meanwhile does not make a replica unready.
 CUT_OFF_SECONDS: Final = 15.0
-STUCK_SECONDS: Final = 60.0
 # What is written at once, and looked for by the sweep: the rows that are due.
 ENGINE_INDEXES: Final[dict[str, Sequence[IndexModel]]] = {OUTBOX: (IndexModel([("due", ASCENDING)]),)}
 log = logging.getLogger(__name__)

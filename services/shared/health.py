@@ -8,7 +8,7 @@ is started anew.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
@@ -22,10 +22,16 @@ class Readiness(NamedTuple):
     detail: str
 
 
-class Background:
-    """The parts of a process that run beside its requests."""
+def terminate() -> None:
+    """Ends this process in good order."""
+    signal.raise_signal(signal.SIGTERM)
 
-    def __init__(self) -> None:
+
+class Background:
+    """The parts of a process that run beside its requests. `end` ends the process."""
+
+    def __init__(self, end: Callable[[], None] = terminate) -> None:
+        self._end = end
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         # Why the process is being ended, once a part has died.
@@ -66,7 +72,7 @@ class Background:
         why = "was cancelled" if task.cancelled() else f"died: {error!r}" if error else "ended"
         self.failure = f"{task.get_name()} {why}"
         log.critical("%s: ending the process", self.failure, exc_info=error)
-        signal.raise_signal(signal.SIGTERM)
+        self._end()
 
 
 @asynccontextmanager

@@ -83,13 +83,13 @@ class Store:
     async def load(
         self, refs: Iterable[Ref], session: AsyncClientSession | None = None
     ) -> dict[Ref, Aggregate | None]:
-        """Each ref's aggregate, or None where there is none: one query per collection."""
+        """Each ref's aggregate, or None where there is none: one query per collection, in one order."""
         wanted: defaultdict[type[Aggregate], list[str]] = defaultdict(list)
         found: dict[Ref, Aggregate | None] = {}
         for ref in refs:
             wanted[ref.kind].append(ref.id)
             found[ref] = None
-        for kind, ids in wanted.items():
+        for kind, ids in sorted(wanted.items(), key=lambda each: each[0].collection):
             # One batch, however many: a second trip for the rest would cost as much as the first.
             cursor = self.collection(kind).find(
                 {"_id": {"$in": ids}}, session=session, batch_size=len(ids) + 1

@@ -15,7 +15,7 @@ from services.shared.contract.events import Event
 from services.shared.database.clock import Clock
 from services.shared.engine import declaring
 from services.shared.engine.deliveries import Consumer, Copier
-from services.shared.engine.links import Link, open_channel
+from services.shared.engine.links import Connect, Link, open_channel
 from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
 
 REDECLARE_SECONDS: Final = 30.0
@@ -56,8 +56,9 @@ class Consuming(Link):
         copier: Copier,
         prefetch: int,
         database: Database,
+        connect: Connect,
     ) -> None:
-        super().__init__(url, f"{service}, consuming")
+        super().__init__(url, f"{service}, consuming", connect)
         self._database = database
         self._service, self._clock, self._copier = service, clock, copier
         self._subscriptions, self._submit, self._prefetch = subscriptions, submit, prefetch

@@ -12,12 +12,11 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
 from services.shared import telemetry
-from services.shared.cache import connect_redis
 from services.shared.contract import topology
 from services.shared.contract.decisions import Decision, Domain, Message
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
-from services.shared.database.store import Store, connect
+from services.shared.database.store import Store
 from services.shared.engine import edition
 from services.shared.engine.batching import Batching
 from services.shared.engine.commit import Committer
@@ -28,6 +27,7 @@ from services.shared.engine.leases import OUTBOX, Leases
 from services.shared.engine.links import Link
 from services.shared.engine.outbox import Outbox
 from services.shared.engine.publishing import Publishing
+from services.shared.engine.surroundings import REAL, Surroundings
 from services.shared.health import Background, Readiness
 from services.shared.settings import EngineSettings
 
@@ -53,16 +53,22 @@ class Engine:
         effects: Mapping[str, Effects] | None = None,
         observe: Callable[[Message, Decision], None] = lambda *_: None,
         auto_compensation: bool = True,
+        surroundings: Surroundings = REAL,
     ) -> None:
         self.settings = settings
-        self._client = connect(settings.mongodb_url)
+        self._client = surroundings.database(settings.mongodb_url)
         self.store = Store(self._client, settings.database)
         self.clock = Clock(self._client)
-        self.redis = connect_redis(settings.redis_url)
+        self.redis = surroundings.redis(settings.redis_url)
         self._indexes = {**ENGINE_INDEXES, **indexes}
         batching = Batching(settings.commit_max_batch, settings.commit_linger_ms / 1000)
+        self._connect = surroundings.broker
         self._publishing = Publishing(
-            settings.amqp_url, settings.service, self.clock, on_declared=self._on_declared
+            settings.amqp_url,
+            settings.service,
+            self.clock,
+            connect=self._connect,
+            on_declared=self._on_declared,
         )
         self._outbox = Outbox(Leases(self.store), self._publishing, self.clock)
         self._hints = Hints(self.redis)
@@ -81,7 +87,7 @@ class Engine:
             for queue, effect in (effects or {}).items()
         }
         self._consuming = self._make_consuming(auto_compensation=auto_compensation)
-        self.background = Background()
+        self.background = Background(surroundings.end)
         telemetry.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
 
     def _make_consuming(self, *, auto_compensation: bool) -> Consuming | None:
@@ -103,6 +109,7 @@ class Engine:
             copier=self._publishing,
             prefetch=2 * self.settings.commit_max_batch,
             database=self,
+            connect=self._connect,
         )
 
     def lost_for(self) -> float:

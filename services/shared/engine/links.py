@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 import aio_pika
@@ -29,6 +29,8 @@ CONNECT_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 CLOSE_SECONDS: Final = 2.0
 log = logging.getLogger(__name__)
+# Connects to the broker at a URL, under a name for its operators.
+Connect = Callable[[str, str], Awaitable[AbstractConnection]]
 # For all connections of the process.
 lenient.install()
 
@@ -36,7 +38,8 @@ lenient.install()
 class Link(ABC):
     """A connection that is made again whenever it is lost."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, connect: Connect) -> None:
+        self._open = connect
         self._url = URL(url)
         if "heartbeat" not in self._url.query:
             self._url = self._url.update_query(heartbeat=HEARTBEAT_SECONDS)
@@ -87,11 +90,7 @@ class Link(ABC):
             await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
 
     async def _connect(self, lost: asyncio.Event) -> None:
-        connection = self._connection = await aio_pika.connect(
-            str(self._url),
-            timeout=CONNECT_SECONDS,
-            client_properties={"connection_name": f"sagashop {self._name}"},
-        )
+        connection = self._connection = await self._open(str(self._url), self._name)
 
         def on_lost(*_: object) -> None:
             lost.set()
@@ -119,6 +118,12 @@ class Link(ABC):
 
     async def _serve(self, lost: asyncio.Event) -> None:
         await lost.wait()
+
+
+async def connect_broker(url: str, name: str) -> AbstractConnection:
+    return await aio_pika.connect(
+        url, timeout=CONNECT_SECONDS, client_properties={"connection_name": f"sagashop {name}"}
+    )
 
 
 async def open_channel(

@@ -17,7 +17,7 @@ from services.shared.contract.events import EXCHANGE, SCHEMA_VERSION
 from services.shared.database.clock import Clock
 from services.shared.engine import declaring, envelope, frames
 from services.shared.engine.confirms import ConfirmedChannel, Outcome, Outgoing, Sent
-from services.shared.engine.links import Link, ignore_late, open_channel
+from services.shared.engine.links import Connect, Link, ignore_late, open_channel
 from services.shared.engine.rows import OutboxEvent
 from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
 
@@ -29,9 +29,15 @@ class Publishing(Link):
     """Publishes events, and copies of deliveries to retry queues and dead letters."""
 
     def __init__(
-        self, url: str, service: str, clock: Clock, *, on_declared: Callable[[], Awaitable[None]]
+        self,
+        url: str,
+        service: str,
+        clock: Clock,
+        *,
+        connect: Connect,
+        on_declared: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(url, f"{service}, publishing")
+        super().__init__(url, f"{service}, publishing", connect)
         self._clock, self._on_declared = clock, on_declared
         self._asking: Channel | None = None
         self._question: asyncio.Task[Any] | None = None

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import aio_pika
 import pytest
 from aio_pika.abc import AbstractConnection
 from bson import ObjectId
@@ -36,8 +35,13 @@ class Connection:
 class Plain(Link):
     """A link without channels."""
 
-    def __init__(self) -> None:
-        super().__init__("amqp://nowhere/", "test")
+    def __init__(self, *connections: Connection) -> None:
+        following = iter(connections)
+
+        async def connect(_url: str, _name: str) -> AbstractConnection:
+            return cast("AbstractConnection", next(following))
+
+        super().__init__("amqp://nowhere/", "test", connect)
         self.losses: list[Callable[..., None]] = []
 
     async def _set_up(self, _: AbstractConnection, on_lost: Callable[..., None]) -> None:
@@ -57,15 +61,9 @@ async def running(work: Any) -> AsyncIterator[None]:
 async def test_a_connection_that_takes_long_to_close_says_nothing_of_its_successor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    connections = iter([Connection(closes_in=0.3), Connection(closes_in=0)])
-
-    async def connect(*_: object, **__: object) -> Connection:
-        return next(connections)
-
-    monkeypatch.setattr(aio_pika, "connect", connect)
     monkeypatch.setattr(links, "CLOSE_SECONDS", 0.05)
     monkeypatch.setattr(links, "RECONNECT_SECONDS", (0.01,))
-    link = Plain()
+    link = Plain(Connection(closes_in=0.3), Connection(closes_in=0))
     async with running(link.run()):
         await asyncio.wait_for(link.wait_connected(), 1)
         link.losses[0]()

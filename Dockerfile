@@ -9,7 +9,7 @@ ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 RUN pip install --no-cache-dir --root-user-action=ignore "uv==${UV_VERSION}"
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project
 
 # Most images have the same dependencies, and so share that layer; four need more.
 FROM dependencies AS dependencies-gateway
@@ -18,13 +18,14 @@ FROM dependencies AS dependencies-inventory
 FROM dependencies AS dependencies-payment
 FROM dependencies AS dependencies-notification
 FROM dependencies AS dependencies-auth
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group auth
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group auth
 FROM dependencies AS dependencies-order
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group order
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group order
 FROM dependencies AS dependencies-operator
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group operator
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group operator
+# With the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
 FROM dependencies AS dependencies-sagactl
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --group sagactl
+RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --frozen --no-dev --group sagactl
 # One of the stages above, not an image without a tag:
 # hadolint ignore=DL3006
 FROM dependencies-${SERVICE} AS environment

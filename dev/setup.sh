@@ -52,8 +52,6 @@ sync=("$uv" sync --frozen --quiet --group dev --python "$python")
 [ -e .venv/.compiled ] || sync+=(--compile-bytecode)
 "${sync[@]}"
 touch .venv/.compiled
-# A package called operator would shadow the standard library's, so the operator's folder is on the path instead.
-printf '%s\n' "$PWD" "$PWD/operator" >"$(echo .venv/lib/python3*/site-packages)/sagashop.pth"
 
 if [ -z "${MONGODB_URL:-}" ]; then
     mongod=$(echo .venv/lib/python3*/site-packages/fiftyone/db/bin/mongod)

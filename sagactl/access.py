@@ -39,7 +39,7 @@ def _stack(directory: Path) -> Any:  # noqa: ANN401  # JSON
     """What a local stack says of itself. Raises NoAccessError where none was started."""
     file = directory / "stack.json"
     if not file.exists():
-        raise NoAccessError(f"no stack runs in {directory} (make up)")
+        raise NoAccessError(f"no stack runs in {directory}: start one (make up)")
     return json.loads(file.read_text())
 
 
@@ -68,7 +68,7 @@ class Access:
         try:
             return cls.of_stack(stack or LOCAL_STACK)
         except NoAccessError as error:
-            raise NoAccessError(f"{error}, and {missing} is not set" if missing else str(error)) from None
+            raise NoAccessError(f"{error}, or set {missing}" if missing else str(error)) from None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -30,7 +31,23 @@ IN_FLIGHT: Final = (PaymentState.CAPTURING, PaymentState.REFUNDING)
 # The ids of this many that wait are remembered, to see later whether they are the same.
 MARKED_AT_MOST: Final = 1000
 
+# A server that is there answers long before.
+ANSWERS_WITHIN_MS: Final = 10_000
+
 Kind = TypeVar("Kind", bound=Aggregate)
+
+
+@asynccontextmanager
+async def reading(mongodb_url: str) -> AsyncIterator["Books"]:
+    """The books, opened. All that is done with them raises PyMongoError where MongoDB does not answer."""
+    client: AsyncMongoClient[Document] = AsyncMongoClient(
+        mongodb_url,
+        tz_aware=True,
+        readConcernLevel="majority",
+        serverSelectionTimeoutMS=ANSWERS_WITHIN_MS,
+    )
+    async with client:
+        yield Books(client)
 
 
 class Books:

@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from sagactl.oncall.unrest import Unrest, Waiting
+from sagactl.terminal import UnavailableError
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine import lenient
@@ -31,11 +32,13 @@ LIVE: Final = frozenset(
 )
 
 
-class BrokerError(RuntimeError):
+class BrokerError(UnavailableError):
     """The broker does not answer what it was asked."""
 
 
 class DeadLetter(NamedTuple):
+    """A message that was given up, as a person on call looks at it."""
+
     queue: str
     id: str
     subject: str
@@ -181,3 +184,14 @@ async def take(
         if message is None:
             return
         yield message
+
+
+async def delete(amqp_url: str, queue: str, id_: str, at_most: int) -> DeadLetter | None:
+    """Removes one dead letter of `queue` for good and returns it, None where it is not among `at_most`."""
+    async with channel(amqp_url) as opened:
+        # Those that were taken on the way to it go back when the channel closes.
+        async for message in take(opened, queue, at_most):
+            if identity(queue, message) == id_:
+                await message.ack()
+                return DeadLetter.of(queue, message)
+    return None

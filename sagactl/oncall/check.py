@@ -3,28 +3,24 @@
 Also a library: tests, the demo and the benchmark call `check`, or `check_stack` with a stack's directory.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
-from pymongo import AsyncMongoClient
 from rich.console import Console
-from rich.table import Table
 
 from sagactl.access import Access
 from sagactl.oncall import broker
-from sagactl.oncall.books import Books
-from sagactl.oncall.invariants import TITLES, Finding, Invariant
+from sagactl.oncall.books import reading
+from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
-from sagactl.oncall.screen import printable
+from sagactl.oncall.report import Report, show
+from sagactl.oncall.screen import plural
 from services.shared.contract.events import PUBLISHES
 
 # The broker's statistics lag behind: empty is what was so for longer than the second between two of them
 # (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it).
 QUIET_SECONDS: Final = 1.5
-NAMED_AT_MOST: Final = 20
 LETTERS_AT_MOST: Final = 1000
 
 
@@ -49,28 +45,6 @@ class Expected(NamedTuple):
     known: Collection[Known] = ()
 
 
-class Report(NamedTuple):
-    counted: Mapping[Invariant, str]
-    findings: Sequence[Finding]
-    # Findings about those that were expected to have some.
-    known: Sequence[Finding]
-
-    @property
-    def sound(self) -> bool:
-        return not self.findings
-
-    def of(self, invariant: Invariant) -> list[Finding]:
-        return [finding for finding in self.findings if finding.invariant is invariant]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "sound": self.sound,
-            "counted": dict(self.counted),
-            "findings": [finding.to_json() for finding in self.findings],
-            "known": [finding.to_json() for finding in self.known],
-        }
-
-
 async def check(
     access: Access,
     expected: Expected | None = None,
@@ -86,7 +60,7 @@ async def check(
     stood still for `still_seconds` and is as wrong as before. `progress` is told what still moves.
     """
     expected = expected or Expected()
-    async with _books(access) as books:
+    async with reading(access.mongodb_url) as books:
         shop = Shop(books, access.management_url, broker.vhost_of(access.amqp_url))
         before = await rest(shop, wait_seconds, quiet_seconds, progress)
         looked = await examine(books)
@@ -101,17 +75,18 @@ async def check(
         Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
         for service, count in lost.items()
     ]
+    if not settled.on_its_way:
+        findings = [each._replace(waiting=False) for each in findings]
     seen, counts = settled.queues.seen, looked.counts
     counted = {
         Invariant.DRAINED: f"{len(seen)} of {len(broker.LIVE)} queues in vhost {settled.queues.vhost}, "
         f"{len(PUBLISHES)} outboxes",
-        Invariant.STOCK_CONSERVED: f"{counts[Invariant.STOCK_CONSERVED]} products",
-        Invariant.STOCK_OWNED: f"{counts[Invariant.STOCK_OWNED]} reservations",
-        Invariant.MONEY_AGREES: f"{counts[Invariant.MONEY_AGREES]} payments",
-        Invariant.SAGA_ENDED: f"{len(looked.orders)} orders, {len(expected.accepted)} of them promised, "
-        f"{settled.moving} under way",
-        Invariant.EXPLAINED: f"{len(letters)} dead letters",
-        Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} memories",
+        Invariant.STOCK_CONSERVED: plural(counts[Invariant.STOCK_CONSERVED], "product"),
+        Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
+        Invariant.MONEY_AGREES: plural(counts[Invariant.MONEY_AGREES], "payment"),
+        Invariant.SAGA_ENDED: _orders(looked.orders, settled.moving, expected.accepted),
+        Invariant.EXPLAINED: plural(len(letters), "dead letter"),
+        Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
     known = {(each.subject, each.invariant) for each in expected.known}
     return Report(
@@ -121,6 +96,15 @@ async def check(
     )
 
 
+def _orders(there: Collection[str], moving: int, accepted: Collection[str]) -> str:
+    parts = [plural(len(there), "order")]
+    if moving:
+        parts.append(f"{moving} under way")
+    if accepted:
+        parts.append(f"{len(accepted)} known to be answered 201")
+    return ", ".join(parts)
+
+
 def _unseen(queues: broker.Queues) -> list[Finding]:
     """Without any queue nothing can be said of them: another vhost, or a user who may not see them."""
     if queues.seen:
@@ -128,45 +112,9 @@ def _unseen(queues: broker.Queues) -> list[Finding]:
     return [Finding(Invariant.DRAINED, f"vhost {queues.vhost}", "no queue of ours is to be seen in it")]
 
 
-@asynccontextmanager
-async def _books(access: Access) -> AsyncIterator[Books]:
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-        access.mongodb_url, tz_aware=True, readConcernLevel="majority"
-    )
-    try:
-        yield Books(client)
-    finally:
-        await client.close()
-
-
 async def _letters(access: Access) -> list[Finding]:
     letters = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
     return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in letters]
-
-
-def show(console: Console, report: Report) -> None:
-    """Print the invariants in a table, then the findings."""
-    table = Table(title="The invariants")
-    for heading in ("", "what must hold", "counted", ""):
-        table.add_column(heading)
-    for invariant, title in TITLES.items():
-        found = len(report.of(invariant))
-        verdict = f"[bold red]{found} broken[/]" if found else "[green]holds[/]"
-        table.add_row(f"{invariant} {invariant.name}", title, report.counted[invariant], verdict)
-    console.print(table)
-    grouped: defaultdict[Invariant, list[Finding]] = defaultdict(list)
-    for finding in report.findings:
-        grouped[finding.invariant].append(finding)
-    for invariant, findings in grouped.items():
-        for finding in findings[:NAMED_AT_MOST]:
-            console.print(
-                f"[red]{invariant} {invariant.name}[/] {printable(f'{finding.subject}: {finding.what}')}",
-                highlight=False,
-            )
-        if len(findings) > NAMED_AT_MOST:
-            console.print(f"[red]{invariant} {invariant.name}[/] and {len(findings) - NAMED_AT_MOST} more")
-    for finding in report.known:
-        console.print(f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]", highlight=False)
 
 
 async def check_stack(

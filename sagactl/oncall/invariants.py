@@ -4,7 +4,7 @@ Pure: documents in, findings out. A finding names an invariant, whom it is about
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -27,6 +27,11 @@ class Invariant(StrEnum):
     SAGA_ENDED = "I4"
     EXPLAINED = "I5"
     REMEMBERED = "I6"
+
+    @property
+    def label(self) -> str:
+        """Number and name, such as `I3 MONEY_AGREES`."""
+        return self.name if self is Invariant.DRAINED else f"{self} {self.name}"
 
     @classmethod
     def named(cls, text: str) -> "Invariant":
@@ -52,6 +57,8 @@ class Finding(NamedTuple):
     invariant: Invariant
     subject: str
     what: str
+    # True of what may be right once the messages on their way have arrived; false of what no message cures.
+    waiting: bool = False
 
     def to_json(self) -> dict[str, str]:
         return {**self._asdict(), "name": self.invariant.name}
@@ -111,7 +118,8 @@ def unstocked(products: Iterable[str], stocked: Collection[str]) -> Iterator[Fin
     """STOCK_CONSERVED of the catalogue: each product's first pieces are in a stock row of its own."""
     for product_id in products:
         if product_id not in stocked:
-            yield Finding(Invariant.STOCK_CONSERVED, product_id, "is in the catalogue, and has no stock row")
+            what = "is in the catalogue, and has no stock row"
+            yield Finding(Invariant.STOCK_CONSERVED, product_id, what, waiting=True)
 
 
 def tally(reservations: Iterable[Reservation], into: Held) -> None:
@@ -142,10 +150,15 @@ def _reservation(case: Case) -> Iterator[Finding]:
             if line.state is not OrderLineState.REFUSED
         }
         if sold != ours or held:
-            yield Finding(Invariant.STOCK_OWNED, case.id, f"paid for {ours}, but sold {sold} and held {held}")
+            what = f"paid for {_pieces(ours)}; sold: {_pieces(sold)}; still reserved: {_pieces(held)}"
+            yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=held | sold == ours)
     elif case.order.status in NOT_KEPT and (held or sold):
-        kept = held | sold
-        yield Finding(Invariant.STOCK_OWNED, case.id, f"{case.order.status}, but stock is kept: {kept}")
+        what = f"{case.order.status}, but stock is kept: {_pieces(held | sold)}"
+        yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=True)
+
+
+def _pieces(quantities: Mapping[str, int]) -> str:
+    return ", ".join(f"{quantity} of {product}" for product, quantity in quantities.items()) or "nothing"
 
 
 def _money(case: Case) -> Iterator[Finding]:
@@ -153,7 +166,7 @@ def _money(case: Case) -> Iterator[Finding]:
     refunds = [entry for entry in case.ledger if entry.kind is Kind.REFUND]
     for name, entries in (("captures", captures), ("refunds", refunds)):
         if len(entries) > 1:
-            yield Finding(Invariant.MONEY_AGREES, case.id, f"{len(entries)} {name}")
+            yield Finding(Invariant.MONEY_AGREES, case.id, f"the gateway made {len(entries)} {name}")
     if case.payment is None and case.ledger:
         yield Finding(Invariant.MONEY_AGREES, case.id, "the gateway knows a payment that we do not")
     if case.payment is not None:
@@ -172,10 +185,13 @@ def _books_agree(
         PaymentState.VOIDED: (0, 0),
     }.get(payment.state)
     if expected is None:
-        yield Finding(Invariant.MONEY_AGREES, payment.id, f"still {payment.state}")
+        yield Finding(
+            Invariant.MONEY_AGREES, payment.id, f"its payment is still {payment.state}", waiting=True
+        )
     elif expected != (len(captures), len(refunds)):
-        found = f"{len(captures)} captures and {len(refunds)} refunds"
-        yield Finding(Invariant.MONEY_AGREES, payment.id, f"{payment.state}, but the gateway has {found}")
+        found = f"{_times(len(captures))} and gave back {_times(len(refunds))}"
+        what = f"its payment is {payment.state}, but the gateway took money {found}"
+        yield Finding(Invariant.MONEY_AGREES, payment.id, what)
     for entry in (*captures, *refunds):
         if (entry.amount, entry.currency) != (payment.amount, payment.currency):
             theirs, ours = f"{entry.amount} {entry.currency}", f"{payment.amount} {payment.currency}"
@@ -204,7 +220,7 @@ def _money_of_order(
             yield Finding(Invariant.MONEY_AGREES, order.id, f"{what} (minor units)")
     elif order.status in NOT_KEPT and taken != returned:
         what = f"{order.status}, but {taken - returned} of the customer's money is kept (minor units)"
-        yield Finding(Invariant.MONEY_AGREES, order.id, what)
+        yield Finding(Invariant.MONEY_AGREES, order.id, what, waiting=taken > returned)
 
 
 def _saga(case: Case) -> Iterator[Finding]:
@@ -212,8 +228,8 @@ def _saga(case: Case) -> Iterator[Finding]:
     if order is None:
         return
     if not order.settled:
-        since = f"{order.state_since:%Y-%m-%d %H:%M:%S}"
-        yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status} since {since}, and not settled")
+        what = f"{order.status} since {order.state_since:%Y-%m-%d %H:%M:%S}, and not settled"
+        yield Finding(Invariant.SAGA_ENDED, case.id, what, waiting=True)
     try:
         end = replay(order.history)
     except ValueError as error:
@@ -229,15 +245,16 @@ def _told(case: Case, order: Order) -> Iterator[Finding]:
     if not order.settled:
         return
     told = Counter(notification.kind for notification in case.notifications)
-    ends = {"ORDER_PAID": told["ORDER_PAID"], "ORDER_CANCELLED": told["ORDER_CANCELLED"]}
-    wanted = "ORDER_CANCELLED" if order.status is Status.CANCELLED else "ORDER_PAID"
-    if ends != {"ORDER_PAID": 0, "ORDER_CANCELLED": 0} | {wanted: 1}:
-        yield Finding(Invariant.SAGA_ENDED, case.id, f"{order.status}, but published were {ends}")
-    refunded = int(order.status is Status.REFUNDED)
-    if told["ORDER_REFUNDED"] != refunded:
-        yield Finding(
-            Invariant.SAGA_ENDED, case.id, f"{order.status}, but ORDER_REFUNDED x {told['ORDER_REFUNDED']}"
-        )
+    cancelled, refunded = order.status is Status.CANCELLED, order.status is Status.REFUNDED
+    wanted = {"ORDER_PAID": not cancelled, "ORDER_CANCELLED": cancelled, "ORDER_REFUNDED": refunded}
+    for kind, once in wanted.items():
+        if told[kind] != once:
+            what = f"{order.status}, but {kind} was published {_times(told[kind])}"
+            yield Finding(Invariant.SAGA_ENDED, case.id, what, waiting=told[kind] < once)
+
+
+def _times(number: int) -> str:
+    return {0: "never", 1: "once"}.get(number, f"{number} times")
 
 
 def _memory(case: Case) -> Iterator[Finding]:

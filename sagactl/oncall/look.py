@@ -49,6 +49,8 @@ class Settled(NamedTuple):
     findings: Sequence[Finding]
     # Orders that seemed wrong, and moved on while they were looked at.
     moving: int
+    # Whether messages or captures were still on their way at the end: nothing else can cure a finding.
+    on_its_way: bool
 
 
 async def examine(books: Books) -> Looked:
@@ -134,11 +136,12 @@ async def look_again(
         progress({"orders that are looked at again": len(suspects)})
         await asyncio.sleep(POLL_SECONDS)
     findings = [
-        Finding(Invariant.DRAINED, place, f"{count} left") for place, count in standing(before, after).items()
+        Finding(Invariant.DRAINED, place, f"{count} waiting", waiting=True)
+        for place, count in standing(before, after).items()
     ]
     findings += await _products(shop.books, looked.products)
     findings += [finding for case in wrong for finding in invariants.check_case(case)]
-    return Settled(queues, findings, len(suspects) - len(wrong))
+    return Settled(queues, findings, len(suspects) - len(wrong), on_its_way=bool(after))
 
 
 async def _products(books: Books, suspects: Sequence[str]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Text that is safe on a terminal: without control characters and secrets."""
+"""Text for a terminal: without control characters and secrets, and in plain English."""
 
 import re
 from typing import Final
@@ -16,3 +16,7 @@ def printable(text: str) -> str:
 
 def masked(body: bytes) -> str:
     return SECRET.sub(r'\1"***"', body.decode(errors="replace"))
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -157,7 +157,7 @@ def _access(
         try:
             return OrderAccess.of_stack(stack or LOCAL_STACK)
         except NoAccessError as error:
-            raise typer.BadParameter(f"{error}, and ORDER_URL is not set") from error
+            raise typer.BadParameter(f"{error}, or set ORDER_URL") from error
     email, password = login[0] or setting("ADMIN_EMAIL"), login[1] or setting("ADMIN_PASSWORD")
     if token is None and not (gateway and email and password):
         raise typer.BadParameter("give --token, or --gateway, --email and --password")

@@ -271,11 +271,48 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
     broken = json.loads(await sagactl(shop, "check", "--json", *_known(shop), exits=1))
     assert [(each["name"], each["subject"]) for each in broken["findings"]] == [("EXPLAINED", order)]
     assert (await check(access(shop), Expected(known={*shop.house.known, Known(order)}))).sound
-    assert "1 redriven" in await sagactl(shop, "redrive", "STOCK_RESERVED", "--id", order)
+    assert "1 dead letter redriven" in await sagactl(shop, "redrive", "STOCK_RESERVED", "--id", order)
     await until(dead, within=PATIENCE, what="dead")  # it is as bad as before, and came back once
     again = await shop.dead_letter("STOCK_RESERVED", order)
     assert again.message_id == order
     assert again.body == secret
+
+
+async def test_a_dead_letter_is_deleted_by_the_command_line(shop: Shop) -> None:
+    id_, other = new_id(), new_id()
+    for each in (id_, other):
+        await shop.publish("payment-events.dlq", b"nonsense", message_id=each)
+    assert "deleted" in await sagactl(shop, "dlq", "delete", "payment-events", id_)
+    left = json.loads(await sagactl(shop, "dlq", "list", "--queue", "payment-events", "--json"))
+    assert [each["id"] for each in left] == [other]
+    await sagactl(shop, "dlq", "delete", "payment-events", id_, exits=2)
+    assert "deleted" in await sagactl(shop, "dlq", "delete", "payment-events", other)
+    assert "No dead letters in payment-events" in await sagactl(
+        shop, "dlq", "list", "--queue", "payment-events"
+    )
+
+
+async def test_while_a_service_is_down_its_orders_wait_and_nothing_is_broken(shop: Shop) -> None:
+    product = await shop.product(stock=10)
+    async with shop.away("inventory"):
+        order = await shop.place({product: 2})
+        waits = ("--wait", "3", "--still", "2", *_known(shop))
+        told = json.loads(await sagactl(shop, "check", "--json", *waits, exits=3))
+        assert "PENDING" in await sagactl(shop, "order", order)
+    assert told["verdict"] == "waiting"
+    assert (order, "SAGA_ENDED") in {(each["subject"], each["name"]) for each in told["findings"]}
+    await shop.settles(order, "PAID")
+
+
+async def test_an_order_is_shown_with_its_timeline_and_without_its_card(shop: Shop) -> None:
+    order, product = await paid(shop)
+    shown = await sagactl(shop, "order", order)
+    for seen in (order, "PAID", product, "INVENTORY_RESERVED", "CONFIRMED -> PAID", "CAPTURED", "ORDER_PAID"):
+        assert seen in shown
+    told = await sagactl(shop, "order", order, "--json")
+    assert [step["event"] for step in json.loads(told)["order"]["history"]][-1] == "PAYMENT_SUCCEEDED"
+    assert "tok_success" not in told
+    await sagactl(shop, "order", "nowhere", exits=1)
 
 
 def _known(shop: Shop) -> list[str]:
@@ -292,7 +329,7 @@ async def test_what_failed_long_ago_is_redriven_like_anything_else(shop: Shop) -
         "x-attempts": 4,
     }
     await shop.publish("payment-events.dlq", b"nonsense", message_id=id_, headers=old)
-    assert "1 redriven" in await sagactl(shop, "redrive", "payment-events", "--id", id_)
+    assert "1 dead letter redriven" in await sagactl(shop, "redrive", "payment-events", "--id", id_)
     letter = await shop.dead_letter("payment-events", "nonsense")
     # It failed anew, for a reason of its own.
     assert letter.headers["x-error-kind"] == "invalid"

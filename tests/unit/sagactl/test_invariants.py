@@ -270,6 +270,49 @@ def test_a_broken_order_is_found(invariant: Invariant, case: Break) -> None:
     assert invariant in found(case())
 
 
+WAITING: Final[dict[str, Case]] = {
+    "not yet settled": Case(
+        ORDER_ID,
+        with_history(examples.CONFIRMED, RESERVED),
+        reservation(LineState.HELD),
+        payment(PaymentState.CAPTURING),
+        [],
+        [],
+    ),
+    "paid, and not yet sold": PAID._replace(reservation=reservation(LineState.HELD)),
+    "paid, and not yet told": PAID._replace(notifications=[]),
+    "cancelled, and not yet released": DECLINED._replace(reservation=reservation(LineState.HELD)),
+    "captured late, and not yet refunded": CAPTURED_LATE._replace(
+        payment=payment(PaymentState.REFUNDING), ledger=[CAPTURE]
+    ),
+}
+FOREVER: Final[dict[str, Case]] = {
+    "paid, and some of it is nowhere": PAID._replace(reservation=None),
+    "told twice": PAID._replace(notifications=told("ORDER_PAID", "ORDER_PAID")),
+    "told of the wrong end": PAID._replace(notifications=told("ORDER_PAID", "ORDER_CANCELLED")),
+    "captured twice": PAID._replace(ledger=[CAPTURE, CAPTURE]),
+    "refunded and never taken": CAPTURED_LATE._replace(ledger=[REFUND]),
+}
+
+
+@pytest.mark.parametrize("case", WAITING.values(), ids=WAITING.keys())
+def test_what_a_message_on_its_way_may_cure_is_waiting(case: Case) -> None:
+    findings = list(invariants.check_case(case))
+    assert findings
+    assert [each for each in findings if not each.waiting] == []
+
+
+@pytest.mark.parametrize("case", FOREVER.values(), ids=FOREVER.keys())
+def test_what_no_message_cures_is_not_waiting(case: Case) -> None:
+    assert [each for each in invariants.check_case(case) if not each.waiting]
+
+
+@pytest.mark.parametrize("case", [*WAITING.values(), *FOREVER.values()])
+def test_findings_are_sentences(case: Case) -> None:
+    for finding in invariants.check_case(case):
+        assert not set("{}[]<>") & set(finding.what), finding.what
+
+
 COUNTS = st.integers(0, 10)
 
 

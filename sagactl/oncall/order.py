@@ -1,0 +1,112 @@
+"""`sagactl order ID`: all that the services know of one order, read from their databases side by side.
+
+It works while services are down, which is when somebody asks.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sagactl.oncall import invariants
+from sagactl.oncall.books import reading
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.screen import printable
+from sagactl.terminal import AsJson, Stack, access, console, run
+from services.order.model import HistoryEntry, Order
+from services.shared.contract import money
+
+NOT_FOUND = 1
+
+
+def order(
+    order_id: Annotated[str, typer.Argument(help="The id that its 201 gave.", metavar="ORDER")],
+    stack: Stack = None,
+    as_json: AsJson = False,  # noqa: FBT002  # an option
+) -> None:
+    """Show one order: its lines, its timeline, its payment, its stock, who was told. Only reads."""
+    case = run(_read(access(stack).mongodb_url, order_id))
+    if case.order is None and case.reservation is None and case.payment is None:
+        typer.echo(f"no service knows an order {order_id}", err=True)
+        raise typer.Exit(NOT_FOUND)
+    if as_json:
+        typer.echo(json.dumps(to_json(case), indent=2))
+        return
+    for part in shown(case):
+        console.print(part, highlight=False, soft_wrap=True)
+
+
+async def _read(mongodb_url: str, order_id: str) -> Case:
+    async with reading(mongodb_url) as books:
+        (case,) = await books.these([order_id])
+        return case
+
+
+def to_json(case: Case) -> dict[str, Any]:
+    """All of it but the customer's payment token."""
+    found: dict[str, Any] = msgspec.to_builtins(case._asdict())
+    if found["order"]:
+        found["order"].pop("paymentToken", None)
+    return found
+
+
+def shown(case: Case) -> Iterator[RenderableType]:
+    """What a terminal shows of it, from the order outward to those who acted on it."""
+    if case.order is None:
+        yield f"[yellow]The order service does not know order {printable(case.id)}; others do.[/]"
+    else:
+        yield from _order(case.order)
+    if case.payment is not None:
+        amount = _amount(case.payment.amount, case.payment.currency)
+        why = f" ({printable(case.payment.reason)})" if case.payment.reason else ""
+        yield f"[bold]payment[/]  {case.payment.state}{amount}{why}"
+    for entry in case.ledger:
+        yield f"[bold]gateway[/]  {entry.kind} {entry.status}{_amount(entry.amount, entry.currency)}"
+    if case.reservation is not None:
+        lines = ", ".join(
+            f"{each.quantity} of {each.product_id} {each.state}" for each in case.reservation.lines
+        )
+        yield f"[bold]stock[/]    {printable(lines)}"
+    if case.notifications:
+        yield f"[bold]told[/]     {', '.join(each.kind for each in case.notifications)}"
+    for finding in (*invariants.check_case(case), *invariants.contradictions(case)):
+        yield f"[yellow]{finding.invariant.label}[/] {printable(finding.what)}"
+
+
+def _order(order: Order) -> Iterator[RenderableType]:
+    progress = "settled" if order.settled else "in progress"
+    reason = f", {order.cancellation_reason}" if order.cancellation_reason else ""
+    yield (
+        f"[bold]order[/]    {printable(order.id)}  [bold]{order.status}[/]{printable(reason)} ({progress}),"
+        f"{_amount(order.total, order.currency)}, of customer {printable(order.customer_id)}"
+    )
+    for line in order.lines:
+        price = _amount(line.price, order.currency)
+        yield f"[bold]line[/]     {line.quantity} of {printable(line.product_id)} at{price}: {line.state}"
+    yield _timeline(order.history)
+
+
+def _timeline(history: tuple[HistoryEntry, ...]) -> Table:
+    table = Table("at (UTC)", "after", "event", "status", "trace")
+    for entry in history:
+        moved = entry.from_ not in {None, entry.to}
+        status = f"{entry.from_} -> {entry.to}" if moved else str(entry.to)
+        milliseconds = (entry.at - history[0].at).total_seconds() * 1000
+        table.add_row(
+            f"{entry.at:%Y-%m-%d %H:%M:%S}",
+            f"{milliseconds:.0f} ms",
+            entry.event,
+            Text(status, style="" if moved else "dim"),
+            entry.trace_id or "",
+        )
+    return table
+
+
+def _amount(minor: int, currency: str) -> str:
+    """With a space before it; nothing where there is no currency yet."""
+    return f" {money.to_decimal(minor, currency)} {currency}" if currency else ""

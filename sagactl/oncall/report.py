@@ -1,0 +1,96 @@
+"""What `sagactl check` found: a verdict, as a table for people and as JSON for programs."""
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from sagactl.oncall.invariants import TITLES, Finding, Invariant
+from sagactl.oncall.screen import printable
+
+NAMED_AT_MOST: Final = 20
+
+
+class Verdict(StrEnum):
+    HOLDS = "holds"
+    WAITING = "waiting"
+    """Nothing is wrong that messages on their way may not cure: a service is down, or slow."""
+    BROKEN = "broken"
+
+
+class Report(NamedTuple):
+    counted: Mapping[Invariant, str]
+    findings: Sequence[Finding]
+    # Findings about those that were expected to have some.
+    known: Sequence[Finding]
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.findings)
+
+    def of(self, invariant: Invariant) -> list[Finding]:
+        return [finding for finding in self.findings if finding.invariant is invariant]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "sound": self.sound,
+            "counted": dict(self.counted),
+            "findings": [finding.to_json() for finding in self.findings],
+            "known": [finding.to_json() for finding in self.known],
+        }
+
+
+def verdict(findings: Collection[Finding]) -> Verdict:
+    """Of all findings together: one that no message cures breaks it."""
+    if any(not finding.waiting for finding in findings):
+        return Verdict.BROKEN
+    return Verdict.WAITING if findings else Verdict.HOLDS
+
+
+COLOURS: Final = {Verdict.HOLDS: "green", Verdict.WAITING: "yellow", Verdict.BROKEN: "bold red"}
+SENTENCES: Final = {
+    Verdict.HOLDS: "Every invariant holds.",
+    Verdict.WAITING: "Nothing is broken, but messages or captures are on their way. If this stays, look for a"
+    " service that is down or slow.",
+    Verdict.BROKEN: "Broken: no message that is on its way can put this right.",
+}
+
+
+def show(console: Console, report: Report) -> None:
+    """Print the invariants in a table, then the findings, then what they come to."""
+    table = Table(title="The invariants")
+    for heading in ("", "what must hold", "counted", ""):
+        table.add_column(heading)
+    for invariant, title in TITLES.items():
+        found = report.of(invariant)
+        table.add_row(invariant.label, title, report.counted[invariant], _cell(found))
+    console.print(table)
+    for invariant in TITLES:
+        _name(console, invariant, report.of(invariant))
+    for finding in report.known:
+        console.print(f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]", highlight=False)
+    console.print(f"[{COLOURS[report.verdict]}]{SENTENCES[report.verdict]}[/]", highlight=False)
+
+
+def _cell(findings: Sequence[Finding]) -> str:
+    """One verdict in a table's cell; those that are broken are counted, or else those that wait."""
+    of = verdict(findings)
+    number = sum(not each.waiting for each in findings) or len(findings)
+    return f"[{COLOURS[of]}]{number or ''} {of}[/]".replace("] ", "]")
+
+
+def _name(console: Console, invariant: Invariant, findings: Sequence[Finding]) -> None:
+    """The findings about one invariant, the broken ones first, and not more than a screen takes."""
+    for finding in sorted(findings, key=lambda each: each.waiting)[:NAMED_AT_MOST]:
+        colour = COLOURS[verdict([finding])]
+        text = printable(f"{finding.subject}: {finding.what}")
+        console.print(f"[{colour}]{invariant.label}[/] {text}", highlight=False, soft_wrap=True)
+    if len(findings) > NAMED_AT_MOST:
+        console.print(f"{invariant.label} and {len(findings) - NAMED_AT_MOST} more")

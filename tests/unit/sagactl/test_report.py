@@ -1,0 +1,60 @@
+"""What `sagactl check` comes to: waiting is not broken, and one finding that nothing cures is."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from sagactl.oncall.invariants import TITLES, Finding, Invariant
+from sagactl.oncall.report import NAMED_AT_MOST, Report, Verdict, show
+from sagactl.oncall.screen import plural
+
+WAITING = Finding(Invariant.SAGA_ENDED, "order-1", "CONFIRMED since noon, and not settled", waiting=True)
+BROKEN = Finding(Invariant.SAGA_ENDED, "order-2", "its history cannot have happened")
+
+
+def of(*findings: Finding) -> Report:
+    return Report(dict.fromkeys(TITLES, "3 things"), findings, [])
+
+
+def printed(report: Report) -> str:
+    out = StringIO()
+    show(Console(file=out, width=200), report)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("findings", "verdict"),
+    [
+        ((), Verdict.HOLDS),
+        ((WAITING,), Verdict.WAITING),
+        ((BROKEN,), Verdict.BROKEN),
+        ((WAITING, BROKEN), Verdict.BROKEN),
+    ],
+)
+def test_one_finding_that_nothing_cures_breaks_all(findings: tuple[Finding, ...], verdict: Verdict) -> None:
+    assert of(*findings).verdict is verdict
+    assert of(*findings).to_json()["verdict"] == verdict
+    assert of(*findings).sound is (verdict is Verdict.HOLDS)
+
+
+def test_the_table_counts_what_is_broken_before_what_waits() -> None:
+    assert "1 waiting" in printed(of(WAITING))
+    both = printed(of(WAITING, BROKEN))
+    assert "1 broken" in both
+    assert both.index("order-2") < both.index("order-1")
+    assert "holds" in printed(of())
+
+
+def test_no_more_findings_are_named_than_a_screen_takes() -> None:
+    text = printed(of(*[BROKEN] * (NAMED_AT_MOST + 5)))
+    assert text.count("order-2") == NAMED_AT_MOST
+    assert "and 5 more" in text
+
+
+def test_one_of_a_thing_has_no_s() -> None:
+    assert [plural(number, "dead letter") for number in (0, 1, 2)] == [
+        "0 dead letters",
+        "1 dead letter",
+        "2 dead letters",
+    ]

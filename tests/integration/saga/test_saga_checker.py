@@ -12,8 +12,9 @@ import pytest
 
 from sagactl.access import Access
 from sagactl.oncall import broker
-from sagactl.oncall.check import Expected, Known, Report, check
+from sagactl.oncall.check import Expected, Known, check
 from sagactl.oncall.invariants import Invariant
+from sagactl.oncall.report import Report
 from sagactl.polling import until
 from sagactl.shop import Json
 from tests.integration.saga.house import PATIENCE

@@ -109,23 +109,25 @@ class Lab:
 
     # --- replicas ---------------------------------------------------------------------------------------
 
-    def settings(self, *, direct: bool = False) -> dict[str, Any]:
+    def settings(self, *, direct: bool = False, heartbeat: int = 2) -> dict[str, Any]:
         """Through the proxies, unless `direct`. Heartbeats are quick, so that silence is soon found."""
         room = self.room
         if direct:
-            return room.settings(SERVICE) | {"amqp_url": f"{room.amqp_url}?heartbeat=2"}
+            return room.settings(SERVICE) | {"amqp_url": f"{room.amqp_url}?heartbeat={heartbeat}"}
         database = _through(self.database, room.mongodb_url).partition("?")[0]
         return room.settings(SERVICE) | {
             # Otherwise the driver asks the replica set where it is, and goes there.
             "mongodb_url": f"{database}?directConnection=true",
-            "amqp_url": f"{_through(self.broker, room.amqp_url)}?heartbeat=2",
+            "amqp_url": f"{_through(self.broker, room.amqp_url)}?heartbeat={heartbeat}",
             "redis_url": _through(self.redis, room.redis_url),
         }
 
     @asynccontextmanager
-    async def replica(self, *, direct: bool = False, ready: bool = True) -> AsyncIterator[Engine]:
+    async def replica(
+        self, *, direct: bool = False, ready: bool = True, heartbeat: int = 2
+    ) -> AsyncIterator[Engine]:
         """One of the service's replicas, here in this process. No part of it may die."""
-        engine = make_engine(self.settings(direct=direct))
+        engine = make_engine(self.settings(direct=direct, heartbeat=heartbeat))
         REPLICAS.add(engine)
         engine.start()
         try:

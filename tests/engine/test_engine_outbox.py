@@ -12,6 +12,7 @@ from pamqp.common import FieldTable
 
 from dev.stack import Stack
 from services.shared.contract.events import EXCHANGE, StockReserved, StockUnavailable
+from services.shared.engine.leases import LEASE
 from services.shared.engine.life import Engine
 from tests.engine.lab import SOON, Lab, add, all_of, make_lab, named, until
 from tests.engine.toy import QUEUE, SERVICE, reserve
@@ -36,6 +37,23 @@ async def test_two_replicas_publish_each_event_once(lab: Lab) -> None:
         await until("all is counted", lab.toys, dict.fromkeys(subjects, 2) | dict.fromkeys(messages, 1), SOON)
         await until("all is published", spy.distinct, 900, SOON)
         await until("the outbox is empty", lab.rows, 0, 3)
+        assert not spy.repeated()
+
+
+async def test_a_broker_that_stands_still_for_longer_than_a_lease_gets_each_event_once(lab: Lab) -> None:
+    """What is on the wire meanwhile is confirmed once it goes on: nobody is to be quicker with it."""
+    async with (
+        lab.spy() as spy,
+        lab.replica(heartbeat=10) as writer,
+        lab.replica(heartbeat=10),
+        lab.replica(heartbeat=10),
+    ):
+        lab.broker.freeze()
+        await asyncio.gather(*(add(writer, subject) for subject in named("order", 20)))
+        await asyncio.sleep(LEASE.total_seconds() + 3)
+        lab.broker.heal()
+        await until("all is published", spy.distinct, 20, SOON)
+        await until("the outbox is empty", lab.rows, 0, SOON)
         assert not spy.repeated()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final, Protocol
 
 from bson import ObjectId
@@ -35,6 +36,10 @@ ABANDONED: Final = timedelta(seconds=60)
 CLEAR_SECONDS: Final = 0.5
 CLEAR_AT_ONCE: Final = 500
 CLAIM_AT_ONCE: Final = 200
+# A broker that stood still, or took so long for an answer, ...
+PROMPT_SECONDS: Final = 0.5
+# ... first has to confirm for so long what its publishers had put on the wire, and they delete it.
+AWAKE_SECONDS: Final = 3.0
 # How many events may be in memory; what is over stays for the sweep.
 MEMORY_EVENTS: Final = 20_000
 PUBLISH_AT_ONCE: Final = 500
@@ -97,6 +102,8 @@ class Outbox:
         # The latest rows that were left to others while this replica was cut off from the broker: they show
         # whether there are others who are not.
         self._let_go: deque[ObjectId] = deque(maxlen=LET_GO_REMEMBERED)
+        # When the broker was last found to stand still.
+        self._stood_still_at = -inf
 
     # --- written ----------------------------------------------------------------------------------------
 
@@ -293,15 +300,18 @@ class Outbox:
     async def _sweep(self) -> None:
         while self._events_in_memory < MEMORY_EVENTS:
             now = self._clock.now()
-            behind = self.waiting_seconds > BEHIND_SECONDS
+            if behind := self.waiting_seconds > BEHIND_SECONDS:
+                self._stood_still_at = _now()
             due = await self._rows.due(
                 now,
                 limit=CLAIM_AT_ONCE,
                 but=[each.row.id for each in self._in_memory.values() if leases.is_due(each.row.due, now)],
                 committed_before=now - ABANDONED if behind else now,
             )
-            # Claimed from a broker that stands still, it would go out twice when that goes on.
-            if not due or not await self._publisher.answers():
+            if not due or not await self._answers():
+                return
+            # Not what its writer is just having confirmed, unless nobody else seems to be there.
+            if not behind and _now() - self._stood_still_at < AWAKE_SECONDS:
                 return
             claimed = await self._rows.claim(due, self._clock.now())
             for row in claimed:
@@ -310,6 +320,14 @@ class Outbox:
             log.info("publishing %d rows whose lease had ended", len(claimed))
             if len(due) < CLAIM_AT_ONCE:
                 return
+
+    async def _answers(self) -> bool:
+        """Whether the broker answers: claimed from one that stands still, a row would go out twice later."""
+        asked = _now()
+        answers = await self._publisher.answers()
+        if not answers or _now() - asked > PROMPT_SECONDS:
+            self._stood_still_at = _now()
+        return answers
 
 
 def _now() -> float:

@@ -8,7 +8,7 @@ help: ; @sed -nE 's,^([a-z-]+):[^,]*## (.*),\1\t\2,p' Makefile | expand -t 16
 setup: ; @dev/setup.sh ## install what is missing (uv, packages, RabbitMQ, Redis, mongod)
 up: setup ; @$(PYTHON_OF) -m dev up ## start servers and services in the background (.run/stack.json)
 down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
-logs: ; @$(PYTHON_OF) -m dev logs ## follow all logs
+logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(ORDER:%=--order %) $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
 demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own
 
 .PHONY: cluster-build cluster-up cluster-down cluster-check images kind-up

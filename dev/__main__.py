@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dev.interrupts import run as run_to_the_end
-from dev.logs import Follower
+from dev.logs import Wanted, follow, show
 from dev.ports import PortTakenError
 from dev.processes import ProcessEndedError, Processes
 from dev.services import NAMES
@@ -42,7 +42,7 @@ def run(*, servers_only: ServersOnly = False) -> None:
     async def work() -> None:
         async with _stack(servers_only=servers_only) as stack:
             _show(stack)
-            await Follower(stack.directory / "logs", console).forever()
+            await follow(stack.directory / "logs", console, Wanted())
 
     _run(work())
 
@@ -54,9 +54,19 @@ def down() -> None:
 
 
 @app.command()
-def logs(names: Annotated[list[str] | None, typer.Argument(help="Only of these processes.")] = None) -> None:
-    """Follow the logs of all processes."""
-    _run(Follower(DIRECTORY / "logs", console, names=tuple(names or ())).forever())
+def logs(
+    names: Annotated[list[str] | None, typer.Argument(help="Only of these services or servers.")] = None,
+    order: Annotated[str | None, typer.Option(help="Only what is about the order with this id.")] = None,
+    *,
+    following: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on with what comes.")] = True,
+) -> None:
+    """Show the logs of all services, or of some processes, in the order in which things happened."""
+    directory, wanted = DIRECTORY / "logs", Wanted(tuple(names or ()), order)
+    if following:
+        _run(follow(directory, console, wanted))
+    if not show(directory, console, wanted):
+        console.print(f"nothing of that kind is in {directory}", soft_wrap=True)
+        raise typer.Exit(1)
 
 
 @app.command()

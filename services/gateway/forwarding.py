@@ -1,7 +1,5 @@
 """Which headers go on to a service, and which come back from it: pure."""
 
-import re
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -38,15 +36,8 @@ _OURS: Final = frozenset(
     }
 )
 _NOT_ON: Final = _HOP_BY_HOP | _OURS
-# Our server states its own date, and each request has the id that we gave it.
+# Our server states its own date, and each answer gets the request's id from us.
 _NOT_BACK: Final = _HOP_BY_HOP | {b"date", b"server", b"x-request-id"}
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-
-
-def request_id(headers: Mapping[bytes, bytes]) -> str:
-    """Return the caller's request id if it is well-formed, else a new one."""
-    given = headers.get(b"x-request-id", b"")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def onward(headers: Headers, own: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -61,13 +52,11 @@ def onward(headers: Headers, own: Mapping[str, str]) -> list[tuple[str, str]]:
     return kept
 
 
-def back(headers: Headers, own: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the headers for the caller: the service's without those of the connection, and ours."""
+def back(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the headers for the caller: the service's without those of the connection."""
     lowered = [(name.lower(), value) for name, value in headers]
     dropped = _NOT_BACK | _named_by_connection(lowered)
-    kept = [(name, value) for name, value in lowered if name not in dropped]
-    kept.extend(own.items())
-    return kept
+    return [(name, value) for name, value in lowered if name not in dropped]
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

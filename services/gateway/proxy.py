@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.callers import client_address
 from services.gateway.domain import METHODS, NotAnId, PathRefused, Rule, rule_for
-from services.gateway.forwarding import request_id
 from services.gateway.limiter import Limiter
 from services.gateway.limits import budgets
 from services.gateway.settings import GatewaySettings
@@ -96,9 +95,7 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
             return problem(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(seconds)})
     if unknown is not None and rule.needs_token(method):
         return problems.of(unknown)
-    own = {"X-Forwarded-For": address, "X-Request-ID": request_id(headers)}
-    if traceparent := telemetry.current_traceparent():
-        own["traceparent"] = traceparent
+    own = {"x-forwarded-for": address} | telemetry.onward()
     return await gate.upstreams[rule.service].answer(Call(scope, body, own), receive, send)
 
 

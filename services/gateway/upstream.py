@@ -1,7 +1,6 @@
 """A service behind the gateway: a request goes on to it, and its answer back, whole or as it comes."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from services.gateway.forwarding import back, onward
+from services.shared.http.answers import CAUSE, PASSED_ON
 from services.shared.http.problems import RETRY_AFTER, problem
 
 # Shorter than the services keep idle connections (shared/http/app.py): none is used while it is being closed.
@@ -21,7 +21,6 @@ CONNECT_SECONDS: Final = 2.0
 _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _EVENTS: Final = "text/event-stream"
-log = logging.getLogger(__name__)
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -55,7 +54,8 @@ class Upstream(NamedTuple):
         """Let the service answer, or return the problem to answer with instead."""
         try:
             await self._answer(call, receive, send)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            call.scope[CAUSE] = error
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"the {self.service} service is unavailable", RETRY_AFTER
             )
@@ -64,7 +64,7 @@ class Upstream(NamedTuple):
                 HTTPStatus.GATEWAY_TIMEOUT, f"the {self.service} service takes too long", RETRY_AFTER
             )
         except aiohttp.ClientError as error:
-            log.warning("%s broke off: %r", self.service, error)
+            call.scope[CAUSE] = error
             detail = f"{self.service} broke off, and may have done what was asked"
             return problem(HTTPStatus.BAD_GATEWAY, detail, RETRY_AFTER)
         return None
@@ -81,7 +81,8 @@ class Upstream(NamedTuple):
         async with asyncio.timeout(self.timeout_seconds) as deadline, request as answer:
             whole = None if _is_stream(method, answer) else await answer.read()
             deadline.reschedule(None)
-            headers = back(answer.raw_headers, {b"x-request-id": call.own["X-Request-ID"].encode()})
+            call.scope[PASSED_ON] = True
+            headers = back(answer.raw_headers)
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             if whole is None:
                 await _relay(answer, self.stopping, receive, send)

@@ -4,12 +4,14 @@ The ledger is what makes messages harmless that come twice, late or in the wrong
 move with a line that changes its state.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from msgspec import Struct
 
+from services.shared.contract.decisions import Standing
 from services.shared.contract.table import Watched
 
 
@@ -56,6 +58,25 @@ class Reservation(Watched, frozen=True, kw_only=True):
     # Why the whole order was released, if it was.
     tombstone: str | None = None
     updated_at: datetime | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """The state of its lines, or how many are in which."""
+        states = [line.state for line in self.lines]
+        if all(state is states[0] for state in states):
+            state: str = states[0] if states else LineState.RELEASED
+        else:
+            state = ", ".join(f"{states.count(each)} {each}" for each in dict.fromkeys(states))
+        return Standing(self.id, state, (*self._notes(), *self.contradictions))
+
+    def _notes(self) -> Iterator[str]:
+        for line in self.lines:
+            if line.reason:
+                yield line.reason
+            elif line.is_short:
+                yield f"{line.quantity} of product {line.product_id} asked for, {line.available} available"
+        if self.tombstone:
+            yield self.tombstone
 
     def line(self, product_id: str) -> ReservedLine | None:
         """The line of a product. Under the tombstone every product has one."""

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from services.shared.contract.decisions import Aggregate, Decision, Domain, Loaded, Message, Ref, Verdict
+from services.shared.contract.decisions import (
+    Aggregate,
+    Decision,
+    Domain,
+    Loaded,
+    Message,
+    Ref,
+    Standing,
+    Verdict,
+)
 from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
@@ -25,6 +34,11 @@ class Notification(Aggregate, frozen=True, kw_only=True):
     recipient: str | None
     subject: str
     at: datetime
+
+    @property
+    def standing(self) -> Standing:
+        """Without the recipient: addresses are nothing for logs."""
+        return Standing(self.order_id, "RECORDED", (f"for the {'customer' if self.recipient else 'staff'}",))
 
 
 SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {

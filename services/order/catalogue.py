@@ -72,7 +72,7 @@ class Catalogue:
 
     async def _fetch(self, ids: Sequence[str]) -> Sequence[Product | None]:
         """Asks the product service. Raises Unavailable, or _QuestionRefused where the ids may be why."""
-        headers = {"traceparent": trace} if (trace := telemetry.current_traceparent()) else {}
+        headers = telemetry.onward()
         try:
             async with self._session.get(
                 self._url, params={"ids": ",".join(ids)}, headers=headers, timeout=TIMEOUT

@@ -1,11 +1,14 @@
 """What an order is. Amounts are integer minor units of its currency."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct, field
 
+from services.shared.contract import money
+from services.shared.contract.decisions import Standing
 from services.shared.contract.events import Fulfilment
 from services.shared.contract.table import Watched
 
@@ -23,6 +26,8 @@ class Status(StrEnum):
 OPEN: Final = (Status.PENDING, Status.CONFIRMED, Status.REFUNDING)
 # Nothing happens by itself any more, once its compensation is through.
 ENDS: Final = (Status.PAID, Status.CANCELLED, Status.REFUNDED)
+# What was reserved is given back, or was.
+COMPENSATED: Final = frozenset({Status.CANCELLED, Status.REFUNDING, Status.REFUNDED})
 
 
 class LineState(StrEnum):
@@ -39,6 +44,9 @@ class Progress(StrEnum):
     NONE = "none"
     PENDING = "pending"
     DONE = "done"
+
+
+GIVING_BACK: Final = {Progress.PENDING: "its {} is to be given back", Progress.DONE: "its {} is given back"}
 
 
 class Line(Struct, frozen=True, rename="camel"):
@@ -97,6 +105,25 @@ class Order(Watched, frozen=True, kw_only=True):
     history: tuple[HistoryEntry, ...] = ()
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.id, self.status, (*self._notes(), *self.contradictions))
+
+    def _notes(self) -> Iterator[str]:
+        """Cheap for an order that goes well: it is asked for at every step of every order."""
+        yield f"{money.to_decimal(self.total, self.currency)} {self.currency}"
+        if self.cancellation_reason:
+            detail = f": {self.cancellation_detail}" if self.cancellation_detail else ""
+            yield f"{self.cancellation_reason}{detail}"
+        elif self.fulfilment == "partial" and (
+            refused := sum(line.state is LineState.REFUSED for line in self.lines)
+        ):
+            yield f"{refused} of {len(self.lines)} products are missing"
+        if self.status in COMPENSATED and self.stock_compensation is not Progress.NONE:
+            yield GIVING_BACK[self.stock_compensation].format("stock")
+        if self.refund is not Progress.NONE:
+            yield GIVING_BACK[self.refund].format("money")
 
     @property
     def releases_open(self) -> int:

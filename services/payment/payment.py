@@ -1,5 +1,6 @@
 """One payment an order, and what is done to it: the aggregate, and the messages that decide on it."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -7,6 +8,8 @@ from typing import ClassVar, Final
 from msgspec import Struct
 
 from services.payment.gateway import Captured, Declined, Refunded
+from services.shared.contract import money
+from services.shared.contract.decisions import Standing
 from services.shared.contract.events import OrderConfirmed, RefundPayment
 from services.shared.contract.table import Watched
 
@@ -51,6 +54,18 @@ class Payment(Watched, frozen=True, kw_only=True):
     updated_at: datetime
 
     @property
+    def standing(self) -> Standing:
+        return Standing(self.id, self.state, (*self._notes(), *self.contradictions))
+
+    def _notes(self) -> Iterator[str]:
+        if self.currency:
+            yield f"{money.to_decimal(self.amount, self.currency)} {self.currency}"
+        if self.reason:
+            yield self.reason
+        if self.cancel_requested:
+            yield "the order is cancelled meanwhile"
+
+    @property
     def capture_key(self) -> str:
         return f"{self.id}:capture"
 
@@ -62,6 +77,7 @@ class Payment(Watched, frozen=True, kw_only=True):
 class ChargeOutcome(Struct, frozen=True):
     """What became of the charge that an event asked for."""
 
+    type: ClassVar[str] = OrderConfirmed.type
     event: OrderConfirmed
     result: Captured | Declined
 
@@ -69,5 +85,6 @@ class ChargeOutcome(Struct, frozen=True):
 class RefundOutcome(Struct, frozen=True):
     """What became of the refund that an event asked for."""
 
+    type: ClassVar[str] = RefundPayment.type
     event: RefundPayment
     result: Refunded

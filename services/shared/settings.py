@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     host: str = "0.0.0.0"  # noqa: S104  # a service in a container is there to be reached
     port: Port
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # auto: for people where stdout is a terminal, JSON elsewhere.
+    log_format: Literal["auto", "console", "json"] = "auto"
     redis_url: str = "redis://127.0.0.1:6379/0"
     jwks_url: str = "http://127.0.0.1:3001/.well-known/jwks.json"
     jwt_issuer: str = "sagashop"

@@ -1,15 +1,12 @@
-"""What an operator sees: JSON logs with trace ids, Prometheus metrics, OpenTelemetry traces."""
+"""What an operator sees: Prometheus metrics, OpenTelemetry traces, the trace and the request one is in."""
 
-import logging
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Final
 
-import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -56,17 +53,19 @@ _tracer = trace.get_tracer("sagashop")
 _NOT_RECORDING: Final = trace.INVALID_SPAN
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 _state: ContextVar[str | None] = ContextVar("tracestate", default=None)
+_request: ContextVar[str | None] = ContextVar("request id", default=None)
 # W3C: a longer one need not be passed on.
 TRACESTATE_LIMIT: Final = 512
+# The request's id travels with its trace, as the entry of a vendor that we are: docs/adr/0023.
+_OUR_ENTRY: Final = re.compile(r"(?:^|,)[ \t]*sagashop=([A-Za-z0-9._-]{1,64})[ \t]*(?=,|$)")
 
 
-def setup(service: str, *, level: str) -> None:
-    """Configures logs and traces of this process.
+def setup(service: str) -> None:
+    """Configures the traces of this process.
 
     The SDK reads the standard variables: OTEL_EXPORTER_OTLP_ENDPOINT says where traces go,
     OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG say which.
     """
-    _setup_logs(service, level)
     exported = bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", service)})
     # Without an exporter nothing is recorded, but requests get trace ids all the same: logs show them.
@@ -82,39 +81,6 @@ def shutdown() -> None:
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
-
-
-def _setup_logs(service: str, level: str) -> None:
-    def identify(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
-        event["service"] = service
-        if traceparent := _current.get():
-            event.setdefault("trace_id", trace_id(traceparent))
-        return event
-
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        identify,
-    ]
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.EventRenamer("message"),
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    # Reconnecting is our own business, and logged by us.
-    for noisy in ("aiormq", "aio_pika", "pymongo"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 def parse(traceparent: str | None) -> SpanContext | None:
@@ -155,14 +121,20 @@ def start_span(
 
 
 @contextmanager
-def within(traceparent: str | None, tracestate: str | None = None) -> Iterator[None]:
-    """What is logged and asked of others in here belongs to that trace."""
-    token, of_state = _current.set(traceparent), _state.set(state_of(tracestate))
+def within(
+    traceparent: str | None, tracestate: str | None = None, request_id: str | None = None
+) -> Iterator[None]:
+    """What is logged and asked of others in here belongs to that trace and request."""
+    tokens = (
+        _current.set(traceparent),
+        _state.set(with_request(state_of(tracestate), request_id)),
+        _request.set(request_id),
+    )
     try:
         yield
     finally:
-        _current.reset(token)
-        _state.reset(of_state)
+        for variable, token in zip((_current, _state, _request), tokens, strict=True):
+            variable.reset(token)
 
 
 def state_of(text: str | None) -> str | None:
@@ -171,9 +143,37 @@ def state_of(text: str | None) -> str | None:
     return text if passes else None
 
 
+def with_request(tracestate: str | None, request_id: str | None) -> str | None:
+    """`tracestate` with the request's id as its first entry; what does not fit any more is left out."""
+    if request_id is None:
+        return tracestate
+    own = f"sagashop={request_id}"
+    others = _OUR_ENTRY.sub("", tracestate or "").lstrip(", ")
+    if not others:
+        return own
+    whole = f"{own},{others}"
+    return whole if len(whole) <= TRACESTATE_LIMIT else whole[: TRACESTATE_LIMIT + 1].rpartition(",")[0]
+
+
+def request_of(tracestate: str | None) -> str | None:
+    """The id of the request that a message goes back to."""
+    found = _OUR_ENTRY.search(tracestate or "")
+    return found.group(1) if found else None
+
+
 def current_tracestate() -> str | None:
     return _state.get()
 
 
 def current_traceparent() -> str | None:
     return _current.get()
+
+
+def onward() -> dict[str, str]:
+    """The headers by which another service knows that it is asked for the same request."""
+    headers = {"traceparent": _current.get(), "x-request-id": _request.get()}
+    return {name: value for name, value in headers.items() if value}
+
+
+def current_request_id() -> str | None:
+    return _request.get()

@@ -60,11 +60,11 @@ async def client(room: Room, issuer: Issuer, echo: Echo) -> AsyncIterator[httpx.
         yield client
 
 
-async def raw(client: httpx.AsyncClient, target: str, *headers: str) -> bytes:
+async def raw(client: httpx.AsyncClient, target: str, *headers: str, method: str = "GET") -> bytes:
     """The whole answer to a request line that no client library would send."""
     url = urlsplit(str(client.base_url))
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    lines = [f"GET {target} HTTP/1.1", "Host: shop", "Connection: close", *headers, "", ""]
+    lines = [f"{method} {target} HTTP/1.1", "Host: shop", "Connection: close", *headers, "", ""]
     writer.write("\r\n".join(lines).encode())
     answer = await reader.read()
     writer.close()
@@ -239,6 +239,61 @@ async def test_a_service_that_breaks_off_is_502_and_may_have_acted(
     assert answer.status_code == 502
     assert "may have done" in answer.json()["detail"]
     assert len(echo.asked) == 1, "a request that may have acted is not repeated"
+
+
+# --- what a request is called -----------------------------------------------------------------------------
+
+OF_ITS_OWN = {
+    "400: a path of dots": (400, "GET", "/api/orders/%2e%2e", {}),
+    "401: no token": (401, "GET", "/api/orders", {}),
+    "404: no such path": (404, "GET", "/api/nothing", {}),
+    "405 or 501: no such method": (None, "TRACE", "/api/products", {}),
+    "413: too large": (413, "POST", "/api/products", {"Content-Length": "65537"}),
+    "422: a slash in an id": (422, "GET", "/api/orders/a%2fb", {}),
+    "502: the service breaks off": (502, "GET", "/api/products/broken", {}),
+    "503: the service is unavailable": (503, "GET", "/auth/keys", {}),
+    "504: the service takes too long": (504, "GET", "/api/products/slow", {}),
+    "200: its description": (200, "GET", "/openapi.json", {}),
+    "200: a probe": (200, "GET", "/healthz", {}),
+}
+
+
+@pytest_asyncio.fixture
+async def troubled(room: Room, issuer: Issuer, echo: Echo) -> AsyncIterator[httpx.AsyncClient]:
+    """Of a gateway that cannot reach everything."""
+    async with gateway(room, issuer, echo, auth_url=NOWHERE, upstream_timeout_seconds=0.3) as client:
+        yield client
+
+
+async def test_every_answer_of_the_gateways_own_names_the_request_as_its_caller_does(
+    troubled: httpx.AsyncClient,
+) -> None:
+    for case, (status, method, path, headers) in OF_ITS_OWN.items():
+        request = [f"{name}: {value}" for name, value in headers.items()]
+        answer = await raw(troubled, path, "X-Request-ID: mine-7", *request, method=method)
+        head = answer.partition(b"\r\n\r\n")[0].lower()
+        assert status is None or head.split()[1] == str(status).encode(), case
+        assert head.count(b"\r\nx-request-id: mine-7\r\n") == 1, case
+
+
+async def test_a_request_without_an_id_or_with_a_strange_one_is_given_one(
+    client: httpx.AsyncClient, echo: Echo
+) -> None:
+    for headers in ({}, {"X-Request-ID": "a b"}, {"X-Request-ID": "x" * 65}):
+        answer = await client.get("/api/products", headers=headers)
+        (own,) = answer.headers.get_list("x-request-id")
+        assert len(own) == 32
+        assert echo.asked[-1].headers["x-request-id"] == own
+
+
+async def test_a_refusal_for_too_many_requests_names_its_request(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, rate_limit_requests=1) as client:
+        headers = issuer.headers("ada") | {"X-Request-ID": "mine-8"}
+        answers = [await client.get("/api/orders", headers=headers) for _ in range(3)]
+        assert answers[-1].status_code == 429
+        assert answers[-1].headers["x-request-id"] == "mine-8"
 
 
 # --- streams ----------------------------------------------------------------------------------------------

@@ -14,6 +14,15 @@ from msgspec import Struct, field
 from services.shared.contract.events import Event
 
 
+class Standing(NamedTuple):
+    """Where an aggregate stands in the life of an order, in the words of the logs."""
+
+    order_id: str
+    state: str
+    # What is known beside the state: reasons, amounts, what is still to come.
+    notes: tuple[str, ...] = ()
+
+
 class Aggregate(Struct, frozen=True, rename="camel", kw_only=True):
     """What is loaded, changed and stored as one document. Never changed in place."""
 
@@ -23,6 +32,11 @@ class Aggregate(Struct, frozen=True, rename="camel", kw_only=True):
     version: int = 0
     # Digests of the latest messages whose home this is and that had an effect, newest last. The engine's.
     seen: tuple[bytes, ...] = ()
+
+    @property
+    def standing(self) -> Standing | None:
+        """None for what is no part of an order's life."""
+        return None
 
 
 AnyAggregate = TypeVar("AnyAggregate", bound=Aggregate)

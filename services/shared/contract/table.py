@@ -203,6 +203,10 @@ class Watched(Aggregate, frozen=True, kw_only=True):
 
     attention: tuple[Contradiction, ...] = ()
 
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        return tuple(f"contradicts what happened: {each.reason}" for each in self.attention)
+
 
 AnyWatched = TypeVar("AnyWatched", bound=Watched)
 

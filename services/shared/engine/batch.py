@@ -23,6 +23,7 @@ from services.shared.contract.decisions import (
     Unavailable,
     Verdict,
 )
+from services.shared.engine.journal import Step
 
 # An older publisher with 50 lines sends over a hundred messages to one reservation.
 REMEMBERED: Final = 256
@@ -72,6 +73,7 @@ class Batch:
         self.decided: list[tuple[Undecided, Decision]] = []
         self.duplicates: list[tuple[Undecided, Decision]] = []
         self.failed: list[tuple[Undecided, Exception]] = []
+        self.steps: list[Step] = []
 
     def get(self, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
         return self._at_hand(Ref(kind, id_))  # type: ignore[return-value]  # a ref's kind is its type
@@ -88,11 +90,21 @@ class Batch:
             self.failed.append((undecided, error))
             return
         self._changed.update(changed)
+        if undecided.home in changed and decision.verdict is not Verdict.DUPLICATE:
+            self.steps.append(Step(undecided.message, home, changed[undecided.home], decision.verdict))
         self.decided.append((undecided, decision))
 
     def writes(self) -> Iterable[tuple[Aggregate, bool]]:
         """What changed, and whether it is new."""
         return ((aggregate, self._loaded.get(ref) is None) for ref, aggregate in self._changed.items())
+
+    def found_committed(self) -> Iterable[Step]:
+        """Of messages whose commit ended without an answer: it did take place."""
+        return (
+            Step(undecided.message, None, home, answer_lost=True)
+            for undecided, _ in self.duplicates
+            if undecided.outcome_unknown and (home := self._at_hand(undecided.home)) is not None
+        )
 
     def _remembering(self, undecided: Undecided, decision: Decision) -> dict[Ref, Aggregate]:
         """What the decision changes; its home remembers the message, if anything came of it."""

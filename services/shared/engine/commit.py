@@ -29,6 +29,7 @@ from services.shared.contract.decisions import (
 )
 from services.shared.database.clock import Clock
 from services.shared.database.store import SNAPSHOT, TIMEOUT_MS, WRITE_CONCERN, Store
+from services.shared.engine import journal
 from services.shared.engine.batch import Batch, Undecided, digest
 from services.shared.engine.batching import Batching, Pace
 from services.shared.engine.faults import Fault, fault_of, is_outlived, is_undone
@@ -260,6 +261,7 @@ class Committer:
         telemetry.BATCH_SIZE.observe(len(batch.decided))
         if row is not None:
             self._outbox.enqueue(row)
+        journal.write([*batch.steps, *batch.found_committed()])
         for undecided, decision in batch.decided:
             if decision.verdict is Verdict.ATTENTION:
                 telemetry.ATTENTION.labels(undecided.message.source).inc()

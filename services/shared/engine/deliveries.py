@@ -19,8 +19,8 @@ from pamqp.commands import Basic
 
 from services.shared import telemetry
 from services.shared.contract import topology, wire
-from services.shared.contract.decisions import Decision, Message, Verdict
-from services.shared.contract.events import Event
+from services.shared.contract.decisions import Decision, Message
+from services.shared.contract.events import Event, OrderEvent
 from services.shared.database.clock import Clock
 from services.shared.engine import frames
 from services.shared.engine.acks import AckWindow
@@ -39,6 +39,8 @@ from services.shared.engine.envelope import (
 )
 from services.shared.engine.writing import until_closed, write
 
+# What is ahead of its cause is in order; a payment gateway without an answer and a fault of ours are not.
+RETRY_LEVELS: Final = {"premature": logging.INFO, "deferred": logging.WARNING, "failed": logging.WARNING}
 COPY_AGAIN_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 log = logging.getLogger(__name__)
 
@@ -153,12 +155,7 @@ class Consumer:
             return
         error = future.exception()
         if error is None:
-            verdict = future.result().verdict
-            telemetry.CONSUMED.labels(self._queue, event.type, verdict).inc()
-            if verdict is Verdict.ATTENTION:
-                log.warning(
-                    "%s contradicts what happened: see the order", event.type, extra=_about(delivery, event)
-                )
+            telemetry.CONSUMED.labels(self._queue, event.type, future.result().verdict).inc()
             self._settle(delivery)
         else:
             span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -172,7 +169,7 @@ class Consumer:
         (telemetry.DEAD_LETTERS if way.dead else telemetry.RETRIES).labels(self._queue, way.kind).inc()
         telemetry.CONSUMED.labels(self._queue, event.type if event else "unknown", way.kind).inc()
         log.log(
-            logging.ERROR if way.dead else logging.INFO,
+            logging.ERROR if way.dead else RETRY_LEVELS[way.kind],
             "%s goes to %s: %s: %s",
             event.type if event else "message",
             way.key,
@@ -238,8 +235,11 @@ def _event(queue: str, delivery: Delivery) -> Event:
 
 
 def _about(delivery: Delivery, event: Event | None) -> dict[str, Any]:
+    about = delivery.properties.correlation_id if event is None else event.subject
     return {
+        # What cannot be read says no more than what it was labelled with.
+        "order_id" if isinstance(event, OrderEvent) else "correlation_id": about,
         "event_id": delivery.id,
-        "correlation_id": event.subject if event else delivery.properties.correlation_id,
-        "trace_id": (telemetry.trace_id(text_of(delivery.headers.get(TRACEPARENT)))),
+        "trace_id": telemetry.trace_id(text_of(delivery.headers.get(TRACEPARENT))),
+        "request_id": telemetry.request_of(text_of(delivery.headers.get(TRACESTATE))),
     }

@@ -16,9 +16,11 @@ from pymongo.errors import BulkWriteError
 
 from services.shared.contract.decisions import Aggregate, Decision, Message, Ref
 from services.shared.database.store import Store, to_document
+from services.shared.engine import journal
 from services.shared.engine.batching import Batching, Pace
 from services.shared.engine.commit import BACKOFF_SECONDS
 from services.shared.engine.faults import DUPLICATE_KEY, Fault, fault_of
+from services.shared.engine.journal import Step
 
 CONCURRENCY: Final = 256
 log = logging.getLogger(__name__)
@@ -133,6 +135,11 @@ class EffectStage:
                 operations[waiting.subject] = _write(before, intent)
             ready.append((waiting, intent))
         overtaken = await self._write(operations)
+        journal.write(
+            Step(waiting.message, loaded[Ref(kind, waiting.subject)], intent)
+            for waiting, intent in ready
+            if intent is not None and waiting.subject in operations.keys() - overtaken
+        )
         again += [waiting for waiting, _ in ready if waiting.subject in overtaken]
         return [pair for pair in ready if pair[0].subject not in overtaken], again
 

@@ -189,7 +189,12 @@ class Outbox:
                 "%s stays in the outbox: %s",
                 event.type,
                 outcome,
-                extra={"correlation_id": event.subject, "event_id": event.id},
+                extra={
+                    "correlation_id": event.subject,
+                    "event_id": event.id,
+                    "trace_id": telemetry.trace_id(event.traceparent),
+                    "request_id": telemetry.request_of(event.tracestate),
+                },
             )
         for sending in self._on_wire.pop(event.id, ()):
             sending.on_wire -= 1

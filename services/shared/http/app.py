@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import logging
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -15,7 +17,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from services.shared import telemetry
+from services.shared import logs, telemetry
 from services.shared.health import Background, Readiness
 from services.shared.http import problems
 from services.shared.http.auth import Forbidden, Tokens, User, published_at
@@ -28,6 +30,7 @@ SHUTDOWN_SECONDS: Final = 20
 GC_THRESHOLDS: Final = (20_000, 20, 50)
 LONGEST_KEY: Final = 200
 KEEP_ALIVE_SECONDS: Final = 30
+log = logging.getLogger(__name__)
 ReadinessCheck = Callable[[], Awaitable[Readiness]]
 
 
@@ -46,7 +49,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        telemetry.setup(settings.service, level=settings.log_level)
+        logs.setup(settings.service, level=settings.log_level, form=settings.log_format)
+        telemetry.setup(settings.service)
         async with aiohttp.ClientSession() as session:
             app.state.http = session
             app.state.tokens = Tokens(
@@ -109,11 +113,20 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 class _Server(uvicorn.Server):
-    """Tells the answers that have no end that it is time."""
+    """Tells the answers that have no end that it is time; and the logs when it begins and ends."""
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("serving on port %d", self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping: what is at hand is finished first")
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._stopping.set()

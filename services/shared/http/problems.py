@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem documents that say what to do about it."""
 
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from services.shared.contract.decisions import KeyReused, NotFound, Refused, Unavailable
+from services.shared.http.answers import CAUSE
 from services.shared.http.auth import Forbidden, KeysUnavailable, Unauthenticated
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -43,7 +43,6 @@ STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ..
     (KeysUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
 )
-log = logging.getLogger(__name__)
 
 
 def problem(
@@ -55,10 +54,9 @@ def problem(
 
 
 def install(app: FastAPI, unavailable: Iterable[type[Exception]] = ()) -> None:
-    """Makes every error of `app` a problem document; those that are `unavailable` are answered 503."""
+    """Makes every known error of `app` a problem document; those that are `unavailable` are answered 503."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(Exception, _unexpected)
     for kind, _, _ in STATUS_OF:
         app.add_exception_handler(kind, _known)
     for kind in unavailable:
@@ -75,11 +73,14 @@ def of(error: Exception) -> Response:
     return problem(status, str(error), headers, **members)
 
 
-async def _known(_: Request, error: Exception) -> Response:
+async def _known(request: Request, error: Exception) -> Response:
+    if error.__cause__ is not None:
+        request.scope[CAUSE] = error.__cause__
     return of(error)
 
 
-async def _unavailable(_: Request, __: Exception) -> Response:
+async def _unavailable(request: Request, error: Exception) -> Response:
+    request.scope[CAUSE] = error
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable", RETRY_AFTER)
 
 
@@ -107,8 +108,3 @@ def _field(error: Mapping[str, Any]) -> dict[str, str]:
 
 def _summary(errors: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(f"{field['field']}: {field['message']}" for field in map(_field, errors))
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is our fault, and logged; try again later")

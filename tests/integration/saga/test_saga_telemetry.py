@@ -82,7 +82,8 @@ async def test_a_clients_own_trace_goes_on_through_the_whole_order(shop: Shop) -
         await shop.stock_becomes(lamp, (9, 0, 1))
     assert await trace_of(shop, order_id) == trace_id
     states = [message.headers.get("tracestate") for message in heard if message.correlation_id == order_id]
-    assert states == ["vendor=opaque,other=1"] * 5
+    request_id = answer.headers["x-request-id"]
+    assert states == [f"sagashop={request_id},vendor=opaque,other=1"] * 5
 
 
 async def test_every_service_has_its_metrics(shop: Shop) -> None:
@@ -114,7 +115,7 @@ async def test_logs_are_json_that_names_the_order_and_its_trace(shop: Shop) -> N
     await shop.settles(broken, "PAID")
     line = logged(shop, broken)[0]
     assert line["service"] == "inventory"
-    assert line["level"] == "info"
+    assert line["level"] == "warning"
     assert line["trace_id"] == await trace_of(shop, broken)
     assert line["event_id"]
     assert line["timestamp"].endswith("Z")
@@ -125,7 +126,7 @@ def logged(shop: Shop, order_id: str) -> list[Json]:
     """Every line of the inventory's logs is JSON; these are about the order."""
     files = [shop.stack.processes.log(name) for name in shop.replicas("inventory")]
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return [line for line in lines if line.get("correlation_id") == order_id]
+    return [line for line in lines if line.get("order_id") == order_id and "retry" in line["message"]]
 
 
 async def test_secrets_are_in_no_log(shop: Shop) -> None:

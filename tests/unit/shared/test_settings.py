@@ -29,7 +29,7 @@ from opentelemetry import trace
 from services.order.settings import OrderSettings
 from services.shared import telemetry
 settings = OrderSettings()
-telemetry.setup(settings.service, level=settings.log_level)
+telemetry.setup(settings.service)
 print(trace.get_tracer_provider().sampler.get_description())
 """
 

@@ -1,0 +1,83 @@
+"""What a request is answered, on its way out: with the request's id; and a failure is logged, in one line."""
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.types import Message, Scope, Send
+
+from services.shared.http import request_ids
+
+# In a request's scope: the exception behind its answer.
+CAUSE: Final = "sagashop.cause"
+# In a request's scope: the answer is that of a service behind the gateway, which logs its own failures.
+PASSED_ON: Final = "sagashop.passed_on"
+# Of a problem document: one that is longer is not looked into.
+PROBLEM_LIMIT: Final = 16 * 1024
+# What is asked for is unavailable, or there is too much of it: that passes.
+PASSING: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+log = logging.getLogger(__name__)
+
+
+class Answer:
+    """Sends on what is sent through it."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self._id = send, request_id.encode()
+        self._problem = b""
+        # None until there is an answer: a caller who hangs up gets none.
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), (request_ids.HEADER, self._id)]}
+        elif self.failed:
+            self._problem += message.get("body", b"")[: PROBLEM_LIMIT - len(self._problem)]
+        await self._send(message)
+
+    @property
+    def failed(self) -> bool:
+        return self.status is not None and self.status >= HTTPStatus.BAD_REQUEST
+
+    def log(self, scope: Scope, seconds: float) -> None:
+        """The line of a request that failed here. None of one that did not, or whose caller hung up."""
+        cause: Exception | None = scope.get(CAUSE)
+        if cause is None and (PASSED_ON in scope or not self.failed):
+            return
+        # An error after the answer has begun: it is broken off.
+        detail = self._detail() if self.failed else "the answer was broken off"
+        level = _level(self.status or 0) if self.failed else logging.ERROR
+        # As it was sent: decoded it might hold anything.
+        path = scope["raw_path"].decode("latin-1")
+        fields: dict[str, Any] = {
+            "method": scope["method"],
+            "path": path,
+            "route": getattr(scope.get("route"), "path", "none"),
+            "status": self.status,
+            "duration_ms": round(seconds * 1000, 1),
+            "detail": detail,
+        }
+        if cause is not None:
+            fields["cause"] = f"{type(cause).__name__}: {cause}"
+        log.log(
+            level,
+            "%s %s -> %s: %s",
+            *(scope["method"], path, self.status, detail),
+            extra=fields,
+            # Where it was expected, the cause is said without the way to it.
+            exc_info=cause if level == logging.ERROR else None,
+        )
+
+    def _detail(self) -> str:
+        try:
+            return str(json.loads(self._problem)["detail"])
+        except (ValueError, KeyError, TypeError):  # no problem document
+            return HTTPStatus(self.status or 0).phrase
+
+
+def _level(status: int) -> int:
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return logging.INFO
+    return logging.WARNING if status in PASSING else logging.ERROR

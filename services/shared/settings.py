@@ -18,6 +18,11 @@ class Settings(BaseSettings):
     service: ClassVar[str]
     host: str = "0.0.0.0"  # noqa: S104  # a service in a container is there to be reached
     port: Port
+    # Open at the same time; where there are more, those go first that have asked for nothing.
+    max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    # Until a request's headers have arrived, and until all of it has.
+    header_timeout_seconds: Annotated[float, Field(gt=0)] = 10
+    request_timeout_seconds: Annotated[float, Field(gt=0)] = 20
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # auto: for people where stdout is a terminal, JSON elsewhere.
     log_format: Literal["auto", "console", "json"] = "auto"

@@ -3,13 +3,14 @@
 import asyncio
 import gc
 import logging
+import resource
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import aiohttp
 import uvicorn
@@ -22,6 +23,7 @@ from services.shared.health import Background, Readiness
 from services.shared.http import problems
 from services.shared.http.auth import Forbidden, Tokens, User, published_at
 from services.shared.http.problems import problem
+from services.shared.http.protocol import Door, Limits
 from services.shared.http.requests import RequestScope
 from services.shared.settings import Settings
 
@@ -30,6 +32,7 @@ SHUTDOWN_SECONDS: Final = 20
 GC_THRESHOLDS: Final = (20_000, 20, 50)
 LONGEST_KEY: Final = 200
 KEEP_ALIVE_SECONDS: Final = 30
+STALLED_SECONDS: Final = 30.0
 log = logging.getLogger(__name__)
 ReadinessCheck = Callable[[], Awaitable[Readiness]]
 
@@ -82,6 +85,9 @@ def create_app(
 def serve(app: FastAPI, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish what is at hand."""
     server = make_server(app, settings)
+    # Each connection is a file, and the usual limit of 1024 is one for programs that still use select().
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     # What is there now stays; what requests make is short-lived. The default thresholds look through all of
     # it some hundred times a second, for a tenth of the CPU time.
     gc.collect()
@@ -99,7 +105,10 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        # uvicorn calls it to make one for each connection, as it would a class.
+        http=cast("type[asyncio.Protocol]", Door(_limits(settings)).open),
+        # Nothing here speaks WebSocket: a request to upgrade is answered as a plain one.
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -110,6 +119,15 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     return _Server(config, app.state.stopping)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        connections=settings.max_connections,
+        header_seconds=settings.header_timeout_seconds,
+        request_seconds=settings.request_timeout_seconds,
+        stalled_seconds=STALLED_SECONDS,
+    )
 
 
 class _Server(uvicorn.Server):

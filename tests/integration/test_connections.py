@@ -1,0 +1,275 @@
+"""What one connection may have of a server before it has asked for anything, on real sockets."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from services.shared.health import Readiness
+from services.shared.http.app import ReadinessCheck, create_app
+from services.shared.settings import Settings
+from tests.integration.serving import serving
+
+router = APIRouter()
+READ = b"GET /headers HTTP/1.1\r\nHost: shop\r\n\r\n"
+LARGE = 4 * 1024 * 1024
+
+
+@router.get("/headers")
+async def headers(request: Request) -> dict[str, str]:
+    return dict(request.headers)
+
+
+@router.post("/echo")
+async def echo(request: Request) -> Response:
+    body = await request.body()
+    return Response(json.dumps([len(body), dict(request.headers)]))
+
+
+@router.get("/large")
+async def large() -> Response:
+    return Response(b"x" * LARGE)
+
+
+@router.get("/slow")
+async def slow() -> str:
+    await asyncio.sleep(0.5)
+    return "at last"
+
+
+class PlainSettings(Settings):
+    service: ClassVar[str] = "plain"
+
+
+def make_app(settings: PlainSettings) -> FastAPI:
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        async def ready() -> Readiness:
+            return Readiness(ready=True, detail="ok")
+
+        yield ready
+
+    return create_app(settings, router, life)
+
+
+class Connection:
+    """A client that says exactly what it is told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def send_endlessly(self, data: bytes) -> None:
+        """Raises ConnectionError when the peer has had enough."""
+        while True:
+            await self.send(data)
+
+    async def status(self) -> int:
+        """Of the next answer, whose body is read as well. Zero where the connection has ended without one."""
+        head = await self._until_blank()
+        if not head:
+            return 0
+        lines = head.decode().lower().split("\r\n")
+        [length] = [int(line.split(":")[1]) for line in lines if line.startswith("content-length:")]
+        self.body = await self.reader.readexactly(length)
+        return int(head.split(b" ")[1])
+
+    async def ends(self) -> bool:
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.read() == b""
+            except ConnectionError:
+                return True
+
+    async def _until_blank(self) -> bytes:
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.readuntil(b"\r\n\r\n")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return b""
+
+
+class Clients:
+    """Connections to one server, which end with the test."""
+
+    def __init__(self, url: str) -> None:
+        self._at = urlsplit(url)
+        self._open: list[Connection] = []
+
+    async def connect(self, said: bytes = b"") -> Connection:
+        connection = Connection(*await asyncio.open_connection(self._at.hostname, self._at.port))
+        self._open.append(connection)
+        await connection.send(said)
+        return connection
+
+    async def close(self) -> None:
+        for connection in self._open:
+            connection.writer.transport.abort()
+
+
+@asynccontextmanager
+async def clients(**limits: Any) -> AsyncIterator[Clients]:
+    async with serving(make_app, PlainSettings(port=3000, **limits)) as url:
+        clients = Clients(url)
+        yield clients
+        await clients.close()
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"GET /" + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\nHost: shop\r\nX-Long: " + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\nHost: shop\r\n" + b"X: y\r\n" * 20_000,
+        b"\r\n" * 50_000,
+        b"GET / HTTP/1.1\r\nHost: shop\r\nX-Long: " + b"x" * 33_000 + b"\r\n\r\n",
+    ],
+    ids=["an endless URL", "an endless header", "endless headers", "endless empty lines", "a whole request"],
+)
+async def test_more_than_32_kib_of_headers_is_431_and_the_end(endless: bytes) -> None:
+    async with clients() as those:
+        connection = await those.connect(endless)
+        assert await connection.status() == 431
+        assert "32768 bytes" in json.loads(connection.body)["detail"]
+        assert await connection.ends()
+
+
+async def test_headers_of_just_under_32_kib_are_read_also_before_a_large_body() -> None:
+    head = b"POST /echo HTTP/1.1\r\nHost: shop\r\nX-Long: %b\r\nContent-Length: 60000\r\n\r\n" % (
+        b"x" * 32_000
+    )
+    async with clients() as those:
+        connection = await those.connect(head + b"y" * 60_000)
+        assert await connection.status() == 200
+        await connection.send(head + b"y" * 60_000)
+        assert await connection.status() == 200
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET / HTTP/1.1\r\nHost: shop\r\n", b"\r\n", READ + b"GET / HT"],
+    ids=["nothing", "half of the headers", "an empty line", "half of a second request"],
+)
+async def test_a_request_whose_headers_do_not_come_is_408(begun: bytes) -> None:
+    async with clients(header_timeout_seconds=0.3, request_timeout_seconds=60) as those:
+        connection = await those.connect(begun)
+        if begun.startswith(READ):
+            assert await connection.status() == 200
+        assert await connection.status() == 408
+        assert await connection.ends()
+
+
+async def test_a_header_byte_now_and_then_does_not_put_the_deadline_off() -> None:
+    async with clients(header_timeout_seconds=0.5) as those:
+        connection = await those.connect(b"GET / HTTP/1.1\r\nHost: shop\r\nX: ")
+        answered = asyncio.create_task(connection.status())
+        while not answered.done():
+            connection.writer.write(b"x")
+            await asyncio.sleep(0.05)
+        assert await answered == 408
+
+
+async def test_a_body_that_does_not_come_is_408_and_its_route_gives_up() -> None:
+    async with clients(request_timeout_seconds=0.3) as those:
+        connection = await those.connect(
+            b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 10\r\n\r\n12345"
+        )
+        assert await connection.status() == 408
+        assert await connection.ends()
+
+
+async def test_a_slow_answer_is_nobodys_slow_request() -> None:
+    async with clients(header_timeout_seconds=0.1, request_timeout_seconds=0.2) as those:
+        connection = await those.connect(READ.replace(b"headers", b"slow"))
+        assert await connection.status() == 200
+
+
+async def test_half_open_requests_make_room_and_the_oldest_goes_first() -> None:
+    async with clients(max_connections=10) as those:
+        half_open = [await those.connect(b"GET / HT") for _ in range(12)]
+        assert await (await those.connect(READ)).status() == 200
+        assert await half_open[0].ends()
+        await half_open[-1].send(b"TP/1.1\r\nHost: shop\r\n\r\n")
+        assert await half_open[-1].status() == 404
+
+
+async def test_idle_connections_make_room_after_those_that_are_half_open() -> None:
+    async with clients(max_connections=10) as those:
+        idle = [await those.connect(READ) for _ in range(9)]
+        assert [await connection.status() for connection in idle] == [200] * 9
+        half_open = await those.connect(b"GET / HT")
+        assert await (await those.connect(READ)).status() == 200
+        assert await half_open.ends()
+        assert await (await those.connect(READ)).status() == 200
+        assert await idle[0].ends()
+        await idle[-1].send(READ)
+        assert await idle[-1].status() == 200
+
+
+async def test_where_all_places_are_at_work_the_next_one_is_503() -> None:
+    async with clients(max_connections=10) as those:
+        busy = [await those.connect(READ.replace(b"headers", b"slow")) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        assert await (await those.connect(READ)).status() == 503
+        assert [await connection.status() for connection in busy] == [200] * 10
+
+
+async def test_a_body_without_an_end_is_refused_and_cut_off() -> None:
+    async with clients() as those:
+        connection = await those.connect(
+            b"POST /echo HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        with pytest.raises(ConnectionError):
+            await connection.send_endlessly(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+
+
+async def test_what_follows_a_body_is_no_header_of_the_request() -> None:
+    async with clients() as those:
+        connection = await those.connect(
+            b"POST /echo HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1\r\nx\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
+        )
+        assert await connection.status() == 200
+        size, seen = json.loads(connection.body)
+        assert (size, seen.get("authorization")) == (1, None)
+
+
+async def test_requests_sent_ahead_are_answered_in_order_but_not_by_the_thousand() -> None:
+    async with clients() as those:
+        connection = await those.connect(READ * 10)
+        assert [await connection.status() for _ in range(10)] == [200] * 10
+        greedy = await those.connect(READ * 1000)
+        assert await greedy.status() in (0, 200)
+        assert not [status for _ in range(20) if (status := await greedy.status())][17:]
+
+
+async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.shared.http.app.STALLED_SECONDS", 0.3)
+    async with clients() as those:
+        connection = await those.connect(READ.replace(b"headers", b"large"))
+        await asyncio.sleep(1)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await connection.reader.readexactly(LARGE)
+
+
+@pytest.mark.parametrize(
+    "said", [b"rubbish\r\n\r\n", READ[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]
+)
+async def test_odd_requests_are_answered_and_write_no_log(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        async with clients() as those:
+            caplog.clear()
+            connection = await those.connect(said)
+            assert await connection.status() == (400 if said.startswith(b"rubbish") else 200)
+            assert caplog.records == []

@@ -21,7 +21,7 @@ class _Strict(Body):
     model_config = ConfigDict(strict=True)
 
 
-Email = Annotated[str, Field(max_length=320), AfterValidator(emails.parse)]
+Email = Annotated[str, Field(max_length=emails.LONGEST_TYPED), AfterValidator(emails.parse)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 

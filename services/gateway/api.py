@@ -1,7 +1,9 @@
 """The gateway's own pages: the merged description of the API, and the same for reading and trying."""
 
 import asyncio
+import json
 import logging
+from collections.abc import Collection
 from typing import Final
 
 import aiohttp
@@ -15,22 +17,30 @@ from services.shared.http.app import VERSION
 
 DESCRIPTION: Final = "/openapi.json"
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+# It takes a request to each service. Where one of them does not answer, it may in a moment.
+DESCRIBED_SECONDS: Final = 60.0
+INCOMPLETE_SECONDS: Final = 2.0
 log = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 
 
 @router.get(DESCRIPTION)
-async def description(request: Request) -> Document:
-    """The description of all services that answer; the others are left out."""
+async def description(request: Request) -> Response:
     gate: Gate = request.app.state.gate
-    upstreams = gate.upstreams.values()
+    return Response(await gate.description.get(), media_type="application/json")
+
+
+async def describe(upstreams: Collection[Upstream]) -> tuple[bytes, float]:
+    """The description of all services that answer, and the seconds for which it holds."""
     found = await asyncio.gather(*(_of(upstream) for upstream in upstreams))
     documents = {
         upstream.service: document
         for upstream, document in zip(upstreams, found, strict=True)
         if document is not None
     }
-    return merge(documents, VERSION)
+    is_whole = len(documents) == len(upstreams)
+    document = json.dumps(merge(documents, VERSION)).encode()
+    return document, DESCRIBED_SECONDS if is_whole else INCOMPLETE_SECONDS
 
 
 @router.get("/docs")

@@ -1,12 +1,19 @@
 """Where a request comes from, and which claims about it are believed."""
 
+import logging
+import re
+import time
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
 # One household or machine has a whole /64 of IPv6: 2^64 addresses, so they are limited together.
-IPV6_PREFIX = 64
+IPV6_PREFIX: Final = 64
+# As some proxies write it: with a port, and IPv6 in brackets then.
+_WITH_PORT: Final = re.compile(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+WARN_EVERY_SECONDS: Final = 60.0
+log = logging.getLogger(__name__)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
@@ -26,6 +33,33 @@ def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
     return address
 
 
+def _is_in(peer: str, networks: Networks) -> bool:
+    found = _parse(peer)
+    return found is not None and any(found in network for network in networks)
+
+
+class Strangers:
+    """Warns of X-Forwarded-For from a peer that is not trusted: perhaps a proxy that nobody told us about.
+
+    All its clients then count as one. It may be a stranger's claim as well: hence not each time.
+    """
+
+    def __init__(self, trusted: Networks) -> None:
+        self._trusted = trusted
+        self._silent_until = float("-inf")
+
+    def heard(self, peer: str) -> None:
+        now = time.monotonic()
+        if now < self._silent_until or _is_in(peer, self._trusted):
+            return
+        self._silent_until = now + WARN_EVERY_SECONDS
+        log.warning(
+            "X-Forwarded-For of %s is not believed, and all its clients count as one: if it is a proxy of "
+            "yours, name it in TRUSTED_PROXIES",
+            peer,
+        )
+
+
 @lru_cache(4096)
 def limited_as(address: str) -> str:
     """The unit that is counted: an IPv4 address, or the IPv6 network that one caller has."""
@@ -37,8 +71,11 @@ def limited_as(address: str) -> str:
 
 @lru_cache(4096)
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    text = text.strip('"')
+    if with_port := _WITH_PORT.fullmatch(text):
+        text = with_port[1] or with_port[2]
     try:
-        found = ip_address(text)
+        found = ip_address(text.partition("%")[0])  # a zone means something on one machine alone
     except ValueError:
         return None
     return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found

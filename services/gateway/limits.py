@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from services.gateway.callers import limited_as
@@ -20,29 +22,43 @@ class Budget(NamedTuple):
     key: str
     limit: int
 
+    @property
+    def name(self) -> str:
+        """What kind of budget it is; the key says whose."""
+        return self.key.partition(":")[0]
 
-def budgets(
-    settings: GatewaySettings, rule: Rule, user: User | None, address: str, body: bytes
+
+def by_caller(
+    settings: GatewaySettings, rule: Rule | None, user: User | None, address: str
 ) -> tuple[Budget, ...]:
-    """The budgets of a request: it goes on if all of them have room."""
+    """What is counted before the body is read. Accounts are free, so their address counts as well."""
     place = limited_as(address)
-    general = Budget(f"user:{user.id}" if user else f"address:{place}", settings.rate_limit_requests)
-    if not rule.guesses:
-        return (general,)
-    return (
-        general,
-        Budget(f"guesses:{place}", settings.rate_limit_address_guesses),
-        Budget(f"guesses:{place}:{_account(body)}", settings.rate_limit_account_guesses),
-    )
+    if user is None:
+        general: tuple[Budget, ...] = (Budget(f"address:{place}", settings.rate_limit_requests),)
+    else:
+        general = (
+            Budget(f"user:{user.id}", settings.rate_limit_requests),
+            Budget(f"accounts:{place}", settings.rate_limit_address_requests),
+        )
+    if rule is None or not rule.guesses:
+        return general
+    return (*general, Budget(f"guesses:{place}", settings.rate_limit_address_guesses))
+
+
+def by_account(settings: GatewaySettings, address: str, body: bytes) -> tuple[Budget, ...]:
+    """What is counted of a guess beside that: the account that a password is tried for."""
+    place = limited_as(address)
+    return (Budget(f"guesses:{place}:{_account(body)}", settings.rate_limit_account_guesses),)
 
 
 def _account(body: bytes) -> str:
-    """The key of the account that a password is tried for; the service judges the body itself."""
+    """The key of the account; the service judges the body itself."""
     try:
         email = json.loads(body)["email"]
     except (ValueError, KeyError, TypeError, RecursionError):
         email = None
-    known = emails.normalize(email) if isinstance(email, str) else ""
+    is_one = isinstance(email, str) and len(email) <= emails.LONGEST_TYPED
+    known = emails.normalize(email) if is_one else ""
     return hashlib.blake2b(known.encode(errors="replace"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
@@ -52,6 +68,49 @@ class Count(NamedTuple):
     before: int
     current: int
     elapsed: float
+
+    @property
+    def used(self) -> float:
+        """Of the window that ends now: the previous one counts by the share that is still inside."""
+        return self.current + self.before * (1 - self.elapsed)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a request may go on, and how the one of its budgets stands that has the least left."""
+
+    has_room: bool
+    budget: Budget
+    # With this request, where it may go on.
+    count: Count
+
+    @property
+    def left(self) -> int:
+        return max(0, math.floor(self.budget.limit - self.count.used))
+
+    def seconds_to_wait(self, window: float) -> int:
+        """Until a refused request has room."""
+        return seconds_to_wait(self.count, self.budget.limit, window)
+
+    def fields(self, window: float) -> dict[str, str]:
+        """What the caller is told (draft-ietf-httpapi-ratelimit-headers)."""
+        name, limit = self.budget.name, self.budget.limit
+        seconds = (
+            _at_least_one((1 - self.count.elapsed) * window)
+            if self.has_room
+            else self.seconds_to_wait(window)
+        )
+        return {
+            "RateLimit-Policy": f'"{name}";q={limit};w={math.ceil(window)}',
+            "RateLimit": f'"{name}";r={self.left};t={seconds}',
+        }
+
+
+def judged(budgets: Sequence[Budget], counts: Sequence[Count]) -> Verdict:
+    """The verdict on a request with these budgets, as they stand before it."""
+    budget, count = min(zip(budgets, counts, strict=True), key=lambda pair: pair[0].limit - pair[1].used)
+    has_room = count.used + 1 <= budget.limit
+    return Verdict(has_room, budget, count._replace(current=count.current + 1) if has_room else count)
 
 
 def seconds_to_wait(count: Count, limit: int, window: float) -> int:

@@ -10,7 +10,9 @@ import aiohttp
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from services.gateway.api import router
+from services.gateway.api import describe, router
+from services.gateway.callers import Strangers
+from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
 from services.gateway.proxy import Gate, Proxy
 from services.gateway.settings import GatewaySettings
@@ -23,6 +25,8 @@ from services.shared.http.auth import KeysUnavailable, Tokens
 RETRY_SECONDS: Final = 1.0
 # Keys that are about to become stale are fetched again here, so that no request waits for them.
 REFRESH_SECONDS: Final = 60.0
+# Each time it asks every service whether it lives, and anybody may ask for it.
+READINESS_SECONDS: Final = 1.0
 PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=1)
 log = logging.getLogger(__name__)
 
@@ -43,12 +47,14 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                     )
                     for service, url in settings.upstreams.items()
                 },
+                strangers=Strangers(settings.trusted_proxies),
+                description=Kept(lambda: describe(gate.upstreams.values())),
             )
             app.state.gate = gate
             try:
                 keys = _keep_keys(gate.tokens)
                 async with in_background(keys, "signing keys") as app.state.background:
-                    yield lambda: readiness(gate)
+                    yield Kept(lambda: _readiness_for_now(gate)).get
             finally:
                 if gate.limiter is not None:
                     await gate.limiter.close()
@@ -68,6 +74,10 @@ async def _keep_keys(tokens: Tokens) -> None:
         await asyncio.sleep(REFRESH_SECONDS if tokens.ready else RETRY_SECONDS)
 
 
+async def _readiness_for_now(gate: Gate) -> tuple[Readiness, float]:
+    return await readiness(gate), READINESS_SECONDS
+
+
 async def readiness(gate: Gate) -> Readiness:
     """Without keys no caller can be let in. Whatever else is unavailable, something still works."""
     if not gate.tokens.ready:
@@ -75,8 +85,6 @@ async def readiness(gate: Gate) -> Readiness:
     upstreams = gate.upstreams.values()
     alive = await asyncio.gather(*(_is_alive(upstream) for upstream in upstreams))
     missing = [upstream.service for upstream, is_alive in zip(upstreams, alive, strict=True) if not is_alive]
-    if gate.limiter is not None and not gate.limiter.works:
-        missing.append("redis (requests are not limited)")
     return Readiness(ready=True, detail=f"degraded: unavailable: {', '.join(missing)}" if missing else "ok")
 
 

@@ -4,18 +4,21 @@ Plain ASGI, in front of the routes of the gateway's own: what FastAPI does for a
 all of this together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import NamedTuple
+from ipaddress import ip_address
+from typing import Final, TypeAlias
 
 from fastapi import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.callers import client_address
+from services.gateway.callers import Strangers, client_address
 from services.gateway.domain import METHODS, NotAnId, PathRefused, Rule, rule_for
+from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
-from services.gateway.limits import budgets
+from services.gateway.limits import Budget, by_account, by_caller
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Call, Upstream
 from services.shared import telemetry
@@ -24,8 +27,16 @@ from services.shared.http.auth import KeysUnavailable, Tokens, Unauthenticated, 
 from services.shared.http.problems import problem
 from services.shared.settings import BODY_LIMIT_BYTES
 
+# The fields of an answer that tell what is left of a budget.
+Counted: TypeAlias = Mapping[str, str]
+# Machines ask them every few seconds, from one address, and they cost next to nothing.
+PROBES: Final = (b"/healthz", b"/readyz")
+# Closed here but to this machine: elsewhere they are read at METRICS_PORT, which is not public.
+METRICS: Final = b"/metrics"
 
-class Gate(NamedTuple):
+
+@dataclass(frozen=True)
+class Gate:
     """What requests are judged by, and where they go then."""
 
     settings: GatewaySettings
@@ -33,6 +44,36 @@ class Gate(NamedTuple):
     # None where requests are not limited.
     limiter: Limiter | None
     upstreams: Mapping[str, Upstream]
+    strangers: Strangers
+    # The merged description of the API (JSON).
+    description: Kept[bytes]
+
+    async def count(self, budgets: Sequence[Budget]) -> Counted:
+        """Raises TooMany."""
+        if self.limiter is None:
+            return {}
+        verdict = await self.limiter.judge(budgets)
+        fields = verdict.fields(self.limiter.window)
+        if not verdict.has_room:
+            raise TooMany(verdict.seconds_to_wait(self.limiter.window), fields)
+        return fields
+
+    def address(self, scope: Scope) -> str:
+        """Where the request comes from, as far as our own proxies tell."""
+        peer: str = scope["client"][0] if scope["client"] else ""
+        # Each proxy adds to the line, or adds a line: together they are one list.
+        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        if said:
+            self.strangers.heard(peer)
+        return client_address(peer, said.decode("latin-1"), self.settings.trusted_proxies)
+
+
+class TooMany(Exception):
+    """A budget has no room for the request."""
+
+    def __init__(self, seconds: int, fields: Counted) -> None:
+        super().__init__(f"too many requests: wait {seconds} s")
+        self.headers = {"Retry-After": str(seconds), **fields}
 
 
 class Gone(Exception):
@@ -61,42 +102,63 @@ class Proxy:
         except PathRefused as error:
             await problem(HTTPStatus.BAD_REQUEST, str(error))(scope, receive, send)
             return
-        if rule is None:
-            await self._app(scope, receive, send)
-            return
-        scope["route"] = rule  # by whose path metrics and traces call the request
+        gate: Gate = scope["app"].state.gate
         with suppress(Gone):
-            refusal = await _serve(scope["app"].state.gate, rule, scope, receive, send)
+            try:
+                refusal = await (
+                    self._own(gate, scope, receive, send)
+                    if rule is None
+                    else _serve(gate, rule, scope, receive, send)
+                )
+            except TooMany as error:
+                refusal = problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.headers)
             if refusal is not None:
                 await refusal(scope, receive, send)
 
+    async def _own(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """A page of the gateway's own, or none: counted, since otherwise it were the cheapest to flood."""
+        if scope["raw_path"] in PROBES or (scope["raw_path"] == METRICS and _is_local(scope)):
+            await self._app(scope, receive, send)
+            return None
+        await gate.count(by_caller(gate.settings, None, None, gate.address(scope)))
+        if scope["raw_path"] == METRICS:
+            return problem(HTTPStatus.NOT_FOUND, "Not Found")
+        await self._app(scope, receive, send)
+        return None
+
 
 async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: Send) -> Response | None:
-    """Answer by the rule's service; or return the refusal that is the answer."""
+    """Answer by the rule's service; or return the refusal that is the answer.
+
+    In the order of what it costs: nothing is read, and no body looked into, of what is refused anyway.
+    """
+    scope["route"] = rule  # by whose path metrics and traces call the request
+    headers: dict[bytes, bytes] = dict(scope["headers"])
     method: str = scope["method"]
+    address = gate.address(scope)
+    user, unknown = await _caller(gate, headers)
+    counted = await gate.count(by_caller(gate.settings, rule, user, address))
     if method not in METHODS:
         return problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not allowed on this path")
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-    peer = scope["client"][0] if scope["client"] else ""
-    address = client_address(
-        peer, headers.get(b"x-forwarded-for", b"").decode("latin-1"), gate.settings.trusted_proxies
-    )
-    user, unknown = await _caller(gate, headers)
+    if unknown is not None and rule.needs_token(method):
+        return problems.of(unknown)
     try:
         body = await _body(receive)
     except BodyTooLarge:
         return problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {BODY_LIMIT_BYTES} bytes at most"
         )
-    if gate.limiter is not None:
-        seconds = await gate.limiter.wait_for(budgets(gate.settings, rule, user, address, body))
-        if seconds is not None:
-            detail = f"too many requests: wait {seconds} s"
-            return problem(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(seconds)})
-    if unknown is not None and rule.needs_token(method):
-        return problems.of(unknown)
+    if rule.guesses:
+        counted = await gate.count(by_account(gate.settings, address, body))
     own = {"x-forwarded-for": address} | telemetry.onward()
-    return await gate.upstreams[rule.service].answer(Call(scope, body, own), receive, send)
+    return await gate.upstreams[rule.service].answer(Call(scope, body, own, counted), receive, send)
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether the request comes from this machine, and from no proxy on it."""
+    headers = {name for name, _ in scope["headers"]}
+    is_here = scope["client"] is not None and ip_address(scope["client"][0]).is_loopback
+    return is_here and not headers & {b"x-forwarded-for", b"forwarded", b"via"}
 
 
 async def _caller(gate: Gate, headers: Mapping[bytes, bytes]) -> tuple[User | None, Exception | None]:

@@ -25,6 +25,8 @@ class GatewaySettings(Settings):
     rate_limit_window_seconds: Annotated[float, Field(gt=0, le=24 * 3600)] = 60
     # Per user, or per address where there is no user.
     rate_limit_requests: Requests = 600
+    # Of all users at one address together: accounts are free.
+    rate_limit_address_requests: Requests = 3000
     # Logins and registrations per address: for one account, and for all accounts.
     rate_limit_account_guesses: Requests = 10
     rate_limit_address_guesses: Requests = 120

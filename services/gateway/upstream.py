@@ -39,6 +39,8 @@ class Call(NamedTuple):
     body: bytes
     # Headers that the gateway adds.
     own: Mapping[str, str]
+    # What the caller is told of its budget.
+    counted: Mapping[str, str]
 
 
 class Upstream(NamedTuple):
@@ -82,7 +84,8 @@ class Upstream(NamedTuple):
             whole = None if _is_stream(method, answer) else await answer.read()
             deadline.reschedule(None)
             call.scope[PASSED_ON] = True
-            headers = back(answer.raw_headers)
+            told = [(name.lower().encode(), value.encode()) for name, value in call.counted.items()]
+            headers = back(answer.raw_headers) + told
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             if whole is None:
                 await _relay(answer, self.stopping, receive, send)

@@ -5,6 +5,8 @@ import unicodedata
 from typing import Final
 
 LONGEST: Final = 254  # RFC 5321
+# As typed, before it is normalized: what is longer is no address, and normalizing may cost 50 ms for 64 KiB.
+LONGEST_TYPED: Final = 320
 # What could end a header line or start another address is left out.
 _CHARACTER: Final = r"[^@\s<>()\[\],;:\\\"\x00-\x1f\x7f]"
 _ADDRESS: Final = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}+\.{_CHARACTER}+")
@@ -17,7 +19,7 @@ def normalize(text: str) -> str:
 
 def parse(text: str) -> str:
     """The normalized address. Raise ValueError when it is none."""
-    email = normalize(text)
+    email = normalize(text) if len(text) <= LONGEST_TYPED else ""
     if len(email) > LONGEST or not _ADDRESS.fullmatch(email):
         raise ValueError("this is not an e-mail address")
     return email

@@ -18,6 +18,8 @@ class Settings(BaseSettings):
     service: ClassVar[str]
     host: str = "0.0.0.0"  # noqa: S104  # a service in a container is there to be reached
     port: Port
+    # Where metrics are read; empty: at /metrics of the service's own port.
+    metrics_port: Port | None = None
     # Open at the same time; where there are more, those go first that have asked for nothing.
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
     # Until a request's headers have arrived, and until all of it has.

@@ -18,10 +18,10 @@ from sagactl.polling import until
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
 from services.gateway import limiter
-from services.gateway.limits import Budget
+from services.gateway.limits import Budget, Verdict
 from services.gateway.main import make_app
 from services.gateway.settings import GatewaySettings
-from services.shared.cache import connect_redis
+from services.shared.cache import TIMEOUT_SECONDS, connect_redis
 from tests.integration.echo import Echo, echoing
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room
@@ -386,7 +386,7 @@ async def test_passwords_of_an_account_can_be_guessed_only_so_often(
 
         spellings = ["ada@x.example", "ADA@x.example", " ada@X.example", "ada@x.example"]
         assert [await guess(email) for email in spellings] == [201, 201, 201, 429]
-        assert [await guess(f"{number}@x.example") for number in range(4)] == [201, 201, 201, 429]
+        assert [await guess(f"{number}@x.example") for number in range(4)] == [201, 201, 429, 429]
         assert (await client.post("/auth/refresh", json={})).status_code == 201, "no password is tried there"
 
 
@@ -406,6 +406,12 @@ async def test_an_address_is_believed_from_our_own_proxies_only(
         assert echo.asked[-1].headers["x-forwarded-for"] == "203.0.113.2"
 
 
+async def test_a_proxy_may_add_a_line_and_may_name_ports(room: Room, issuer: Issuer, echo: Echo) -> None:
+    async with gateway(room, issuer, echo, trusted_proxies="127.0.0.0/8,10.0.0.0/8") as client:
+        await raw(client, "/api/products", "X-Forwarded-For: 203.0.113.7:50000", "X-Forwarded-For: 10.0.0.1")
+    assert echo.asked[-1].headers["x-forwarded-for"] == "203.0.113.7"
+
+
 async def test_limits_can_be_switched_off(room: Room, issuer: Issuer, echo: Echo) -> None:
     async with gateway(room, issuer, echo, rate_limit_requests=1, rate_limit_enabled=False) as client:
         assert [(await client.get("/api/products")).status_code for _ in range(3)] == [201] * 3
@@ -416,35 +422,133 @@ async def test_a_request_that_cannot_be_counted_holds_up_no_other(room: Room) ->
     odd, usual = (Budget("user:\ud800", 5),), (Budget("user:ada", 5),)
     try:
         async with asyncio.timeout(10):
-            answers = await asyncio.gather(
-                counting.wait_for(odd), counting.wait_for(usual), return_exceptions=True
-            )
-            assert [type(answer) for answer in answers] == [UnicodeEncodeError, type(None)]
-            assert await counting.wait_for(usual) is None
+            answers = await asyncio.gather(counting.judge(odd), counting.judge(usual), return_exceptions=True)
+            assert [type(answer) for answer in answers] == [UnicodeEncodeError, Verdict]
+            assert (await counting.judge(usual)).has_room
     finally:
         await counting.close()
 
 
-async def test_without_redis_requests_go_on_unlimited_and_it_says_so(
+async def test_without_redis_a_replica_counts_for_itself_and_says_so_to_operators_alone(
     room: Room, issuer: Issuer, echo: Echo, servers: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limiter, "PAUSE_SECONDS", 0.5)
-    async with gateway(room, issuer, echo, rate_limit_requests=2) as client:
-        assert [(await client.get("/api/products")).status_code for _ in range(3)] == [201, 201, 429]
+    async with gateway(room, issuer, echo, rate_limit_requests=20, rate_limit_account_guesses=2) as client:
+
+        async def guess() -> int:
+            return (await client.post("/auth/login", json={"email": "ada@x.example"})).status_code
+
+        assert [await guess() for _ in range(3)] == [201, 201, 429]
         await servers.stop("redis")
         try:
-            assert [(await client.get("/api/products")).status_code for _ in range(5)] == [201] * 5
-            readiness = await client.get("/readyz")
-            assert readiness.text == "degraded: unavailable: redis (requests are not limited)"
-            assert "sagashop_rate_limit_unchecked_total" in (await client.get("/metrics")).text
+            assert [await guess() for _ in range(6)] == [201, 201, 429, 429, 429, 429]
+            assert [(await client.get("/api/products")).status_code for _ in range(15)][-1] == 429
+            assert (await client.get("/readyz")).text == "ok"
+            assert "sagashop_rate_limit_without_redis_total" in (await client.get("/metrics")).text
         finally:
             await servers.start("redis")
 
-        async def limited_again() -> bool:
-            return (await client.get("/api/products")).status_code == 429
+        async with connect_redis(room.redis_url) as redis:
 
-        await until(limited_again, within=10, what="a limit")
-        assert (await client.get("/readyz")).text == "ok"
+            async def counted_together_again() -> bool:
+                return await guess() == 429 and await redis.dbsize() > 0
+
+            await until(counted_together_again, within=10, what="a limit in Redis")
+
+
+async def test_a_busy_event_loop_is_not_taken_for_an_unavailable_redis(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    counting = limiter.Limiter(connect_redis(room.redis_url), window_seconds=60)
+    budget = (Budget("user:ada", 5),)
+    try:
+        await counting.judge(budget)
+        asked = asyncio.create_task(counting.judge(budget))
+        for _ in range(4):  # until the question is on its way
+            await asyncio.sleep(0)
+        time.sleep(2 * TIMEOUT_SECONDS)  # noqa: ASYNC251  # this is what the test is about
+        await asked
+        assert [each.message for each in caplog.records if "Redis" in each.message] == []
+        assert (await counting.judge(budget)).count.current >= 3
+    finally:
+        await counting.close()
+
+
+async def test_a_description_is_made_once_a_minute_however_many_ask(
+    client: httpx.AsyncClient, echo: Echo
+) -> None:
+    answers = await asyncio.gather(*(client.get("/openapi.json") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert [asked.target for asked in echo.asked] == ["/openapi.json"] * 5, "one for each service"
+
+
+async def test_readiness_asks_the_services_once_a_second_however_many_ask(
+    client: httpx.AsyncClient, echo: Echo
+) -> None:
+    await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
+    assert len(echo.asked) <= 10, "five services, twice at most"
+
+
+async def test_metrics_are_for_this_machine_and_not_for_what_a_proxy_on_it_lets_through(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await client.get("/metrics")).status_code == 200
+    for header in ("X-Forwarded-For", "Forwarded", "Via"):
+        assert (await client.get("/metrics", headers={header: "203.0.113.7"})).status_code == 404
+
+
+async def test_metrics_can_have_a_port_of_their_own(room: Room, issuer: Issuer, echo: Echo) -> None:
+    port = free_port()
+    async with gateway(room, issuer, echo, metrics_port=port, host="127.0.0.1") as client:
+        assert (await client.get("/metrics")).status_code == 404
+        answer = await client.get(f"http://127.0.0.1:{port}/metrics")
+        assert "sagashop_rate_limit_refused_total" in answer.text
+
+
+async def test_pages_of_its_own_and_paths_that_lead_nowhere_count_but_probes_do_not(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, rate_limit_requests=3) as client:
+        paths = ["/docs", "/nothing", "/api/nothing", "/docs", "/nothing"]
+        assert [(await client.get(path)).status_code for path in paths] == [200, 404, 404, 429, 429]
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_all_accounts_at_one_address_have_a_budget_together(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, rate_limit_address_requests=3) as client:
+        statuses = [
+            (await client.get("/api/orders", headers=issuer.headers(f"user-{number}"))).status_code
+            for number in range(5)
+        ]
+        assert statuses == [201, 201, 201, 429, 429]
+
+
+async def test_what_a_caller_has_left_is_said(room: Room, issuer: Issuer, echo: Echo) -> None:
+    async with gateway(room, issuer, echo, rate_limit_requests=2) as client:
+        answers = [await client.get("/api/products") for _ in range(3)]
+        assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"address";q=2;w=60'}
+        assert [answer.headers["ratelimit"].rpartition(";")[0] for answer in answers] == [
+            '"address";r=1',
+            '"address";r=0',
+            '"address";r=0',
+        ]
+        assert answers[-1].headers["ratelimit"].endswith(f";t={answers[-1].headers['retry-after']}")
+
+
+async def test_a_guess_that_has_no_room_is_refused_before_its_body_is_read(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, rate_limit_address_guesses=1) as client:
+        await client.post("/auth/login", json={})
+        url = urlsplit(str(client.base_url))
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(b"POST /auth/login HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 429")
+        writer.transport.abort()
 
 
 async def test_a_frozen_redis_holds_up_one_moment_and_not_every_request(

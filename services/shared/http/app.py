@@ -6,8 +6,8 @@ import logging
 import resource
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
 from typing import Annotated, Any, Final, cast
@@ -16,7 +16,7 @@ import aiohttp
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.security import HTTPBearer
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
 
 from services.shared import logs, telemetry
 from services.shared.health import Background, Readiness
@@ -59,9 +59,10 @@ def create_app(
             app.state.tokens = Tokens(
                 published_at(settings.jwks_url, session), settings.jwt_issuer, settings.jwt_audience
             )
-            async with life(app) as readiness:
-                app.state.readiness = readiness
-                yield
+            with _metrics_apart(settings):
+                async with life(app) as readiness:
+                    app.state.readiness = readiness
+                    yield
         telemetry.shutdown()
 
     app = FastAPI(
@@ -78,8 +79,25 @@ def create_app(
     app.add_middleware(RequestScope)
     problems.install(app, unavailable)
     app.include_router(_probes)
+    if settings.metrics_port is None:
+        app.include_router(_metrics)
     app.include_router(router)
     return app
+
+
+@contextmanager
+def _metrics_apart(settings: Settings) -> Iterator[None]:
+    """Metrics on a port of their own, which need not be as public as the service is."""
+    if settings.metrics_port is None:
+        yield
+        return
+    server, thread = start_http_server(settings.metrics_port, settings.host)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
@@ -215,6 +233,9 @@ async def readyz(request: Request) -> Response:
     return Response(readiness.detail, media_type="text/plain")
 
 
-@_probes.get("/metrics")
+_metrics = APIRouter(include_in_schema=False)
+
+
+@_metrics.get("/metrics")
 async def metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

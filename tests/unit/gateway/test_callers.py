@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.callers import client_address, limited_as
+from services.gateway.callers import Strangers, client_address, limited_as
 
 OURS = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 PROXIES = st.integers(1, 254).map(lambda number: f"10.0.0.{number}")
@@ -42,6 +42,35 @@ def test_without_trusted_proxies_the_header_means_nothing() -> None:
 
 def test_rubbish_from_a_proxy_leaves_the_proxy() -> None:
     assert client_address("10.0.0.1", "203.0.113.1, unknown", OURS) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("hop", "address"),
+    [
+        ("203.0.113.1:50000", "203.0.113.1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ('"203.0.113.1"', "203.0.113.1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("203.0.113.1:", "10.0.0.1"),
+        ("[203.0.113.1", "10.0.0.1"),
+        ("2001:db8::1:443:", "10.0.0.1"),
+    ],
+)
+def test_a_port_and_brackets_do_not_hide_an_address(hop: str, address: str) -> None:
+    assert client_address("10.0.0.1", f"198.51.100.7, {hop}", OURS) == address
+
+
+def test_a_proxy_that_is_not_trusted_is_warned_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    strangers = Strangers(OURS)
+    strangers.heard("10.0.0.1")
+    assert caplog.messages == []
+    for _ in range(3):
+        strangers.heard("203.0.113.1")
+    (message,) = caplog.messages
+    assert "203.0.113.1" in message
+    assert "TRUSTED_PROXIES" in message
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,41 @@ def test_metrics_are_scraped_from_all_services_the_operator_and_the_broker_when_
             pod = named(objects, "Deployment", found["metadata"]["name"])["spec"]["template"]
             ports = pod["spec"]["containers"][0]["ports"]
         assert endpoint["port"] in {port["name"] for port in ports}
-    assert {found["metadata"]["name"] for found in of_kind(objects, "ServiceMonitor")} == {
-        f"shop-{name}" for name in (*SERVICES, "rabbitmq")
+    assert {found["metadata"]["name"] for found in of_kind(objects, "ServiceMonitor")} == {"shop-rabbitmq"}
+    assert {found["metadata"]["name"] for found in of_kind(objects, "PodMonitor")} == {
+        f"shop-{name}" for name in (*SERVICES, "saga-operator")
     }
-    assert [found["metadata"]["name"] for found in of_kind(objects, "PodMonitor")] == ["shop-saga-operator"]
+
+
+def test_metrics_of_services_are_on_a_port_that_no_service_object_has() -> None:
+    objects = render(UMBRELLA, PRODUCTION)
+    for name in SERVICES:
+        [container] = named(objects, "Deployment", f"shop-{name}")["spec"]["template"]["spec"]["containers"]
+        [port] = [each["containerPort"] for each in container["ports"] if each["name"] == "metrics"]
+        assert {"name": "METRICS_PORT", "value": str(port)} in container["env"]
+        assert [each["name"] for each in named(objects, "Service", f"shop-{name}")["spec"]["ports"]] == [
+            "http"
+        ]
+
+
+def test_the_gateway_believes_the_proxies_that_it_is_told_of() -> None:
+    def trusted(*settings: str) -> str:
+        gateway = named(render(CHARTS / "gateway", None, *settings), "Deployment", "shop-gateway")
+        [container] = gateway["spec"]["template"]["spec"]["containers"]
+        [value] = [each["value"] for each in container["env"] if each["name"] == "TRUSTED_PROXIES"]
+        return str(value)
+
+    assert trusted() == ""
+    assert (
+        trusted("trustedProxies[0]=10.244.0.0/16", "trustedProxies[1]=fd00::/8") == "10.244.0.0/16,fd00::/8"
+    )
+    assert trusted("trustedProxies[0]=none", "ingress.enabled=true", "ingress.host=shop.example") == ""
+
+
+def test_who_is_reached_from_outside_the_cluster_hears_the_address_of_the_caller() -> None:
+    for kind, policy in (("ClusterIP", None), ("NodePort", "Local"), ("LoadBalancer", "Local")):
+        service = named(render(CHARTS / "gateway", None, f"expose.type={kind}"), "Service", "shop-gateway")
+        assert service["spec"].get("externalTrafficPolicy") == policy
 
 
 def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
@@ -163,9 +194,10 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
         (["redis.enabled=false"], "redis: there is none"),
         (["mongodb.enabled=false"], "nobody makes the user"),
         (["rabbitmq.external.enabled=true", "rabbitmq.external.host=x"], "nobody makes the user"),
-        (["gateway.ingress.enabled=true"], "ingress.host is needed"),
+        (["gateway.ingress.enabled=true", "gateway.trustedProxies[0]=none"], "ingress.host is needed"),
+        (["gateway.ingress.enabled=true", "gateway.ingress.host=x.example"], "trustedProxies is needed"),
     ],
-    ids=["traces", "cache", "database", "broker", "ingress"],
+    ids=["traces", "cache", "database", "broker", "ingress", "proxies"],
 )
 def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], complaint: str) -> None:
     with pytest.raises(RenderingError, match=complaint):

@@ -50,7 +50,9 @@ spec:
           {{- if .Values.development.reload }}
           command: [sh, -c, {{ include "service.reload" . | quote }}]
           {{- end }}
-          ports: [{name: http, containerPort: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
+          ports:
+            - {name: http, containerPort: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}
+            - {name: metrics, containerPort: {{ include "service.metricsPort" . }}, protocol: TCP}
           env: {{- include "service.env" . | nindent 12 }}
           {{- with .Values.extraEnvFrom }}
           envFrom: {{- toYaml . | nindent 12 }}

@@ -1,9 +1,12 @@
+{{/* Apart from the service's own, which may be public. */}}
+{{- define "service.metricsPort" -}}9090{{- end -}}
+
 {{/* A service's environment, merged by name: what the chart knows, then `env`, then `extraEnv`. Helm 4 applies on the
      server's side, where a name that comes twice is an error, so duplicates within `extraEnv` are refused here. */}}
 {{- define "service.env" -}}
 {{- $root := . -}}
 {{- $global := .Values.global | default dict -}}
-{{- $env := dict "HOST" "0.0.0.0" "PORT" (include "sagashop.port" .Chart.Name) "SECRETS_DIR" "/var/run/secrets/sagashop.io/settings" -}}
+{{- $env := dict "HOST" "0.0.0.0" "PORT" (include "sagashop.port" .Chart.Name) "METRICS_PORT" (include "service.metricsPort" .) "SECRETS_DIR" "/var/run/secrets/sagashop.io/settings" -}}
 {{- $_ := set $env "LOG_LEVEL" (dig "logLevel" "info" $global) -}}
 {{- $_ := set $env "JWKS_URL" (printf "%s/.well-known/jwks.json" (include "sagashop.url" (list . "auth"))) -}}
 {{- range .Values.calls -}}

@@ -22,6 +22,9 @@ metadata:
   {{- end }}
 spec:
   type: {{ .Values.expose.type }}
+  {{- if ne .Values.expose.type "ClusterIP" }}
+  externalTrafficPolicy: {{ .Values.expose.externalTrafficPolicy }}
+  {{- end }}
   selector: {{- include "sagashop.selector" (list . "server") | nindent 4 }}
   ports:
     - name: http
@@ -57,7 +60,7 @@ spec:
 ---
 {{ include "service.networkPolicy" . }}
 {{- end }}
-{{- include "sagashop.monitor" (list . "ServiceMonitor" "server" "http") }}
+{{- include "sagashop.monitor" (list . "PodMonitor" "server" "metrics") }}
 {{- end -}}
 
 {{- define "service.networkPolicy" -}}
@@ -83,7 +86,7 @@ spec:
         - {{ include "sagashop.peer" (list $root .) }}
         {{- end }}
     {{- end }}
-    {{- include "sagashop.ingress.metrics" (list . (include "sagashop.port" .Chart.Name)) | nindent 4 }}
+    {{- include "sagashop.ingress.metrics" (list . (include "service.metricsPort" .)) | nindent 4 }}
     {{- with .Values.networkPolicy.extraIngress }}{{ toYaml . | nindent 4 }}{{ end }}
   egress:
     {{- include "sagashop.egress.dns" . | nindent 4 }}

@@ -78,13 +78,17 @@ async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Sessio
 
 
 @router.post("/auth/refresh")
-async def refresh(body: RefreshToken, desk: TheDesk, response: Response) -> Session:
-    """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login."""
+async def refresh(body: RefreshToken, desk: TheDesk, request: Request, response: Response) -> Session:
+    """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login.
+
+    Within ten seconds the same client may repeat it, if the answer was lost. The newest pair counts.
+    """
     family_id, _, secret = body.refresh_token.partition(".")
     successor = secrets.token_urlsafe(SECRET_BYTES)
+    by = domain.client(_address(request), request.headers.get("user-agent", ""))
 
     def decide(family: Family) -> tuple[Family, Use]:
-        return domain.use(family, secret, successor, desk.clock.now())
+        return domain.use(family, secret, successor, by, desk.clock.now())
 
     used = await desk.accounts.use(family_id, decide)
     if used is None:
@@ -117,6 +121,11 @@ async def me(caller: Caller, desk: TheDesk) -> Account:
 @router.get("/.well-known/jwks.json")
 async def keys(desk: TheDesk) -> Response:
     return Response(await desk.keys.published(), headers=KEYS_CACHE, media_type="application/json")
+
+
+def _address(request: Request) -> str:
+    """As the gateway worked it out. Nobody else reaches this service."""
+    return request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
 
 
 def _account(user: User) -> Account:

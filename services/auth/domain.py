@@ -14,6 +14,8 @@ ACCESS_TTL: Final = timedelta(minutes=15)
 # An unused refresh token expires after REFRESH_IDLE; its family expires after REFRESH_LONGEST, used or not.
 REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
+# A client that never got the answer asks again, with the token that it has. For so long that is no theft.
+REPEATED_WITHIN: Final = timedelta(seconds=10)
 # NIST SP 800-63B asks for 8 characters at least, room for 64, and no rules about which.
 PASSWORD_LENGTHS: Final = range(8, 129)
 ADMIN: Final = "admin"
@@ -39,6 +41,10 @@ class Family(Aggregate, frozen=True, rename="camel", kw_only=True):
     created_at: datetime
     expires_at: datetime
     revoked: bool = False
+    # Of the latest exchange: the token that was given, when, and by which client.
+    exchanged: str = ""
+    exchanged_at: datetime | None = None
+    exchanged_by: str = ""
 
 
 class Use(StrEnum):
@@ -85,19 +91,44 @@ def begin(id_: str, user_id: str, secret: str, now: datetime) -> Family:
     )
 
 
-def use(family: Family, secret: str, successor: str, now: datetime) -> tuple[Family, Use]:
-    """Exchange `secret` for `successor`, if it is the latest.
+def client(address: str, user_agent: str) -> str:
+    """By what a client is known again within seconds. It proves nothing, and names nobody in the database."""
+    return hashlib.sha256(f"{address}\n{user_agent}".encode()).hexdigest()
 
-    A caller who knows the family but not its latest secret holds an older token: all are revoked.
+
+def use(family: Family, secret: str, successor: str, by: str, now: datetime) -> tuple[Family, Use]:
+    """Exchange `secret` for `successor`, if it is the latest; or once more, for the `client` who just did.
+
+    A caller who knows the family but neither of these holds an older token: all are revoked. So is the
+    successor that a repeated exchange replaces: who uses it was not the one whose answer was lost.
     """
     if family.revoked:
         return family, Use.REVOKED
     if now >= family.expires_at:
         return family, Use.EXPIRED
-    if not hmac.compare_digest(digest(secret), family.current):
+    presented = digest(secret)
+    if _is_repeated(family, presented, by, now):
+        return msgspec.structs.replace(family, current=digest(successor)), Use.ROTATED
+    if not hmac.compare_digest(presented, family.current):
         return revoke(family), Use.REUSED
-    expires_at = min(now + REFRESH_IDLE, family.created_at + REFRESH_LONGEST)
-    return msgspec.structs.replace(family, current=digest(successor), expires_at=expires_at), Use.ROTATED
+    rotated = msgspec.structs.replace(
+        family,
+        current=digest(successor),
+        expires_at=min(now + REFRESH_IDLE, family.created_at + REFRESH_LONGEST),
+        exchanged=presented,
+        exchanged_at=now,
+        exchanged_by=by,
+    )
+    return rotated, Use.ROTATED
+
+
+def _is_repeated(family: Family, presented: str, by: str, now: datetime) -> bool:
+    return (
+        family.exchanged_at is not None
+        and now - family.exchanged_at <= REPEATED_WITHIN
+        and family.exchanged_by == by
+        and hmac.compare_digest(presented, family.exchanged)
+    )
 
 
 def revoke(family: Family) -> Family:

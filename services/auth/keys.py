@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 from services.auth.queries import SigningKeys
 from services.auth.rotation import Rotation, SigningKey, next_id
 from services.shared.database.clock import Clock
-from services.shared.http.auth import ALGORITHMS, KeysUnavailable
+from services.shared.http.auth import ACCESS_TOKEN, ALGORITHMS, KeysUnavailable
 
 KEY_BITS: Final = 2048
 LOOK_SECONDS: Final = 30.0
@@ -47,7 +47,7 @@ class KeyRing:
         if not self._keys:
             raise KeysUnavailable("the signing keys are not loaded yet")
         key = self._private[self._rotation.signing(self._keys, self._clock.now()).id]
-        return jwt.encode({"alg": ALGORITHMS[0], "kid": key.kid}, dict(claims), key)
+        return jwt.encode({"alg": ALGORITHMS[0], "kid": key.kid, "typ": ACCESS_TOKEN}, dict(claims), key)
 
     async def turn(self) -> None:
         """Load the keys, make the next one when it is due, remove those that are outdated."""

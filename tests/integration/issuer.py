@@ -10,6 +10,8 @@ from aiohttp.test_utils import TestServer
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
+from services.shared.http.auth import ACCESS_TOKEN
+
 
 @dataclass(frozen=True)
 class Issuer:
@@ -25,7 +27,7 @@ class Issuer:
             "roles": ["admin"] if admin else [],
             "exp": int(time.time() + expires_in),
         }
-        return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, self.key)
+        return jwt.encode({"alg": "RS256", "kid": self.key.kid, "typ": ACCESS_TOKEN}, claims, self.key)
 
     def headers(self, user: str, *, admin: bool = False) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(user, admin=admin)}"}

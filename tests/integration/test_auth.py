@@ -54,8 +54,8 @@ async def session(client: httpx.AsyncClient, login: dict[str, str]) -> dict[str,
     return body
 
 
-async def refreshed(client: httpx.AsyncClient, token: str) -> httpx.Response:
-    return await client.post("/auth/refresh", json={"refreshToken": token})
+async def refreshed(client: httpx.AsyncClient, token: str, *, by: str = "owner") -> httpx.Response:
+    return await client.post("/auth/refresh", json={"refreshToken": token}, headers={"User-Agent": by})
 
 
 async def me(client: httpx.AsyncClient, token: str) -> httpx.Response:
@@ -173,7 +173,7 @@ async def test_a_refresh_token_is_good_for_one_new_pair(client: httpx.AsyncClien
 async def test_a_refresh_token_that_is_used_again_ends_the_whole_login(client: httpx.AsyncClient) -> None:
     first = await logged_in(client)
     second = (await refreshed(client, first["refreshToken"])).json()
-    replayed = await refreshed(client, first["refreshToken"])
+    replayed = await refreshed(client, first["refreshToken"], by="thief")
     assert replayed.status_code == 401
     assert (await refreshed(client, second["refreshToken"])).status_code == 401
 
@@ -181,7 +181,7 @@ async def test_a_refresh_token_that_is_used_again_ends_the_whole_login(client: h
 async def test_another_login_outlives_the_theft_of_the_first(client: httpx.AsyncClient) -> None:
     first, other = await logged_in(client), await session(client, LOGIN)
     await refreshed(client, first["refreshToken"])
-    await refreshed(client, first["refreshToken"])
+    await refreshed(client, first["refreshToken"], by="thief")
     assert (await refreshed(client, other["refreshToken"])).status_code == 200
 
 
@@ -189,10 +189,28 @@ async def test_of_two_who_use_a_refresh_token_at_once_one_succeeds_and_then_it_i
     client: httpx.AsyncClient,
 ) -> None:
     tokens = await logged_in(client)
-    answers = await asyncio.gather(*(refreshed(client, tokens["refreshToken"]) for _ in range(5)))
+    answers = await asyncio.gather(
+        *(refreshed(client, tokens["refreshToken"], by=f"client {number}") for number in range(5))
+    )
     assert sorted(answer.status_code for answer in answers) == [200] + 4 * [401]
     winner = next(answer for answer in answers if answer.is_success)
     assert (await refreshed(client, winner.json()["refreshToken"])).status_code == 401
+
+
+async def test_a_client_whose_answer_was_lost_asks_again_and_its_login_goes_on(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    first = await logged_in(client)
+    lost = await refreshed(client, first["refreshToken"])
+    second = await refreshed(client, first["refreshToken"])
+    assert (lost.status_code, second.status_code) == (200, 200)
+    third = await refreshed(client, second.json()["refreshToken"])
+    assert third.status_code == 200
+    longer_ago = {"$set": {"exchangedAt": datetime.now(UTC) - timedelta(seconds=11)}}
+    await room.database("auth")["refreshFamilies"].update_many({}, longer_ago)
+    late = await refreshed(client, second.json()["refreshToken"])
+    assert late.status_code == 401
+    assert (await refreshed(client, third.json()["refreshToken"])).status_code == 401, "all of it is over"
 
 
 @pytest.mark.parametrize("token", ["x", "x.y", ".", "\x00.", "a" * 256])
@@ -247,42 +265,46 @@ def encoded(*parts: bytes) -> str:
 
 
 def none_algorithm(key: RSAKey, claims: dict[str, Any]) -> str:
-    header = {"alg": "none", "kid": key.kid, "typ": "JWT"}
+    header = {"alg": "none", "kid": key.kid, "typ": "at+jwt"}
     return encoded(json.dumps(header).encode(), json.dumps(claims).encode(), b"")
 
 
 def public_key_as_a_secret(key: RSAKey, claims: dict[str, Any]) -> str:
     """By hand: the library refuses to."""
-    header = {"alg": "HS256", "kid": key.kid, "typ": "JWT"}
+    header = {"alg": "HS256", "kid": key.kid, "typ": "at+jwt"}
     signed = encoded(json.dumps(header).encode(), json.dumps(claims).encode())
     signature = hmac.digest(key.as_pem(private=False), signed.encode(), "sha256")
     return f"{signed}.{encoded(signature)}"
 
 
+HEADER = {"alg": "RS256", "typ": "at+jwt"}
 FORGED: dict[str, Forge] = {
     "no signature": none_algorithm,
     "the public key as a secret": public_key_as_a_secret,
     "a key of one's own": lambda key, claims: jwt.encode(
-        {"alg": "RS256", "kid": key.kid}, claims, RSAKey.generate_key(2048)
+        HEADER | {"kid": key.kid}, claims, RSAKey.generate_key(2048)
     ),
     "an unknown key": lambda _, claims: jwt.encode(
-        {"alg": "RS256", "kid": "mine"}, claims, RSAKey.generate_key(2048)
+        HEADER | {"kid": "mine"}, claims, RSAKey.generate_key(2048)
     ),
-    "no key named": lambda key, claims: jwt.encode({"alg": "RS256"}, claims, key),
+    "no key named": lambda key, claims: jwt.encode(HEADER, claims, key),
     "another algorithm": lambda key, claims: jwt.encode(
-        {"alg": "RS512", "kid": key.kid}, claims, key, ["RS512"]
+        HEADER | {"alg": "RS512", "kid": key.kid}, claims, key, ["RS512"]
     ),
     "expired": lambda key, claims: jwt.encode(
-        {"alg": "RS256", "kid": key.kid}, claims | {"exp": int(time.time()) - 60}, key
+        HEADER | {"kid": key.kid}, claims | {"exp": int(time.time()) - 60}, key
     ),
     "no expiry": lambda key, claims: jwt.encode(
-        {"alg": "RS256", "kid": key.kid}, {k: v for k, v in claims.items() if k != "exp"}, key
+        HEADER | {"kid": key.kid}, {k: v for k, v in claims.items() if k != "exp"}, key
     ),
     "another audience": lambda key, claims: jwt.encode(
-        {"alg": "RS256", "kid": key.kid}, claims | {"aud": "elsewhere"}, key
+        HEADER | {"kid": key.kid}, claims | {"aud": "elsewhere"}, key
     ),
     "another issuer": lambda key, claims: jwt.encode(
-        {"alg": "RS256", "kid": key.kid}, claims | {"iss": "elsewhere"}, key
+        HEADER | {"kid": key.kid}, claims | {"iss": "elsewhere"}, key
+    ),
+    "another kind of token": lambda key, claims: jwt.encode(
+        HEADER | {"kid": key.kid, "typ": "JWT"}, claims, key
     ),
     "rubbish": lambda _key, _claims: "a.b.c",
 }
@@ -299,7 +321,7 @@ async def test_a_token_that_is_not_ours_is_refused(client: httpx.AsyncClient, ro
         {name: value for name, value in stored["jwk"].items() if name not in ("alg", "use")}
     )
     claims = GOOD | {"sub": account["userId"], "exp": int(time.time()) + 60}
-    genuine = jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key)
+    genuine = jwt.encode(HEADER | {"kid": key.kid}, claims, key)
     assert (await me(client, genuine)).status_code == 200, "the forgery is told apart by what is forged"
     answer = await me(client, FORGED[how](key, claims))
     assert answer.status_code == 401
@@ -325,7 +347,8 @@ async def test_replicas_that_start_together_agree_on_one_key(room: Room) -> None
         for client in clients:
             assert (await me(client, tokens["accessToken"])).status_code == 200
         assert (await refreshed(clients[1], tokens["refreshToken"])).status_code == 200
-        assert (await refreshed(clients[2], tokens["refreshToken"])).status_code == 401
+        stolen = await refreshed(clients[2], tokens["refreshToken"], by="thief")
+        assert stolen.status_code == 401
 
 
 async def test_keys_turn_over_while_running_and_nobody_notices(room: Room) -> None:

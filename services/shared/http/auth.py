@@ -15,7 +15,11 @@ from joserfc.jwk import GuestProtocol, KeySet
 from msgspec import Struct
 
 ALGORITHMS: Final = ["RS256"]
+# RFC 9068: what the same keys sign for another purpose is no access token.
+ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105  # the name of a kind
 LEEWAY_SECONDS: Final = 5
+# Until the keys have been had, a failure holds for so long: each question may take its whole time-out.
+RETRY_SECONDS: Final = 1.0
 # An unknown key id makes us ask for the keys again, but not more often than this.
 REFETCH_SECONDS: Final = 5.0
 KEYS_FRESH_SECONDS: Final = 300.0
@@ -76,6 +80,7 @@ class Tokens:
         self._keys: KeySet | None = None
         self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
+        self._failed: tuple[float, str] | None = None
         self._verified: OrderedDict[str, tuple[User, float]] = OrderedDict()
 
     @property
@@ -124,6 +129,8 @@ class Tokens:
             if not await self._fetch():
                 raise
             decoded = jwt.decode(token, self._known, algorithms=ALGORITHMS)
+        if str(decoded.header.get("typ", "")).lower() not in {ACCESS_TOKEN, f"application/{ACCESS_TOKEN}"}:
+            raise ValueError("it is no access token")
         self._claims.validate(decoded.claims)
         return decoded.claims
 
@@ -141,10 +148,13 @@ class Tokens:
                 return True  # somebody else just did
             if time.monotonic() - self._fetched_at < REFETCH_SECONDS:
                 return False
+            if self._failed is not None and time.monotonic() - self._failed[0] < RETRY_SECONDS:
+                raise KeysUnavailable(self._failed[1])
             try:
                 self._take(await self._ask())
             except KeysUnavailable as error:
                 if self._keys is None:
+                    self._failed = time.monotonic(), str(error)
                     raise
                 log.warning("the signing keys are not refreshed: %s", error)
             self._fetched_at = time.monotonic()

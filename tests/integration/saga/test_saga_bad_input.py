@@ -174,7 +174,7 @@ def sign(key: RSAKey, kid: str, **changes: Any) -> str:
         "roles": ["admin"],
         "exp": int(time.time()) + 600,
     }
-    return jwt.encode({"alg": "RS256", "kid": kid}, claims | changes, key)
+    return jwt.encode({"alg": "RS256", "kid": kid, "typ": "at+jwt"}, claims | changes, key)
 
 
 async def test_only_our_own_unexpired_tokens_open_doors(shop: Shop) -> None:

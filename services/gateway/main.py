@@ -66,11 +66,15 @@ def make_app(settings: GatewaySettings) -> FastAPI:
 
 
 async def _keep_keys(tokens: Tokens) -> None:
+    reason = ""
     while True:
         try:
             await tokens.prepare()
         except KeysUnavailable as error:
-            log.warning("waiting for the signing keys: %s", error)
+            # Once for each reason: it is asked for every second.
+            if str(error) != reason:
+                reason = str(error)
+                log.warning("waiting for the signing keys: %s", reason)
         await asyncio.sleep(REFRESH_SECONDS if tokens.ready else RETRY_SECONDS)
 
 

@@ -1,8 +1,10 @@
 """The database is silent, cut or answers too late; a replica dies in the middle; a document is broken."""
 
 import asyncio
+import logging
 import signal
 import uuid
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from dev.faults import Proxy
 from dev.stack import Stack
 from services.shared.contract.decisions import Unavailable
+from services.shared.engine import journal
 from services.shared.engine.life import Engine
+from services.shared.logs import Lines
 from tests.engine.commands import Moment, Point, at
 from tests.engine.lab import SOON, TOLD_WITHIN, Lab, add, all_of, make_lab, named, until
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, SERVICE, Add, pay, release, reserve
@@ -52,9 +56,18 @@ async def test_what_was_answered_unavailable_is_not_carried_out_later(servers: S
     await all_of(during("silent", Proxy.silence), during("frozen", Proxy.freeze))
 
 
+def told(caplog: pytest.LogCaptureFixture) -> dict[str, int]:
+    """How many lines each toy has in the log."""
+    lines = (line for record in caplog.records if isinstance(record.msg, Lines) for line in record.msg.lines)
+    return dict(Counter(line["order_id"] for line in lines))
+
+
 @pytest.mark.parametrize("answer_alone", [True, False], ids=["the answer is lost", "the commit is lost"])
-async def test_a_commit_of_unknown_outcome_ends_as_one(lab: Lab, *, answer_alone: bool) -> None:
+async def test_a_commit_of_unknown_outcome_ends_as_one(
+    lab: Lab, caplog: pytest.LogCaptureFixture, *, answer_alone: bool
+) -> None:
     """Messages are asked about, or decided again. A command may have had its effect and be told of none."""
+    caplog.set_level(logging.INFO, journal.__name__)
     lose: Callable[[], None] = lambda: lab.database.silence("down" if answer_alone else "both")  # noqa: E731
     async with lab.spy() as spy, lab.replica() as engine:
         at(Point("started", "commitTransaction"), lose)
@@ -64,6 +77,7 @@ async def test_a_commit_of_unknown_outcome_ends_as_one(lab: Lab, *, answer_alone
         once = dict.fromkeys(named("message", 20), 1)
         await until("all messages are counted, once", lab.toys, once, SOON)
         await until("all events are published", spy.distinct, 20, SOON)
+        await until("each is a line of the log, once", lambda: told(caplog), once, SOON)
         at(Point("started", "commitTransaction"), lose)
         commands = asyncio.gather(*(add(engine, "command") for _ in range(5)), return_exceptions=True)
         await asyncio.sleep(1)

@@ -20,6 +20,7 @@ from services.shared.contract.decisions import (
     Premature,
     Ref,
     Rejected,
+    Standing,
 )
 from services.shared.contract.events import (
     Event,
@@ -52,10 +53,15 @@ class Toy(Aggregate, frozen=True, kw_only=True):
     paid: int = 0
     ballast: str = ""
 
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.id, f"COUNTED {self.count}")
+
 
 class Add(Struct, frozen=True, kw_only=True):
     """A command: count, and say so in so many events."""
 
+    type: ClassVar[str] = "ADD"
     subject: str
     events: int = 1
     padding: str = ""
@@ -65,6 +71,7 @@ class Add(Struct, frozen=True, kw_only=True):
 class Paid(Struct, frozen=True):
     """What became of the side effect."""
 
+    type: ClassVar[str] = OrderPaid.type
     subject: str
     events: int
 

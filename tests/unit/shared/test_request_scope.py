@@ -1,0 +1,108 @@
+"""What every request gets, whatever becomes of it: an id on its answer, and a line where it failed."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.shared.http.problems import problem
+from services.shared.http.requests import RequestScope
+
+ANSWERS = "services.shared.http.answers"
+
+
+async def asked(app: ASGIApp, path: str = "/api/orders", **headers: str) -> list[Message]:
+    """All that is sent in answer to a request without a body."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"secret=1",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+    }
+    await RequestScope(app)(scope, receive, send)
+    return sent
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem(409, "the order is paid: ask for a refund instead")(scope, receive, send)
+
+
+async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem(503, "the database is unavailable")(scope, receive, send)
+
+
+async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise LookupError("a bug")
+
+
+async def breaking_off(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise LookupError("a bug")
+
+
+async def hung_up(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    return
+
+
+async def test_a_refused_request_is_one_line_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    start, _ = await asked(refusing, x_request_id="r-1")
+    assert (b"x-request-id", b"r-1") in start["headers"]
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == (ANSWERS, "INFO")
+    assert record.getMessage() == "GET /api/orders -> 409: the order is paid: ask for a refund instead"
+    assert "secret" not in str(record.__dict__)
+
+
+async def test_what_is_unavailable_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    await asked(unavailable)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+async def test_a_fault_of_ours_is_a_problem_with_an_id_and_one_error_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start, body = await asked(failing, x_request_id="r-1")
+    assert (start["status"], json.loads(body["body"])["status"]) == (500, 500)
+    assert (b"x-request-id", b"r-1") in start["headers"]
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info is not None
+    assert record.__dict__["cause"] == "LookupError: a bug"
+
+
+async def test_an_answer_that_breaks_off_is_an_error_and_does_not_look_complete(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert len(await asked(breaking_off)) == 1
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == (
+        "ERROR",
+        "GET /api/orders -> 200: the answer was broken off",
+    )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_a_probe_is_no_line(caplog: pytest.LogCaptureFixture, path: str) -> None:
+    caplog.set_level(logging.INFO)
+    start, _ = await asked(unavailable, path, x_request_id="r-1")
+    assert (b"x-request-id", b"r-1") in start["headers"]
+    assert not caplog.records
+
+
+async def test_a_caller_who_hangs_up_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert await asked(hung_up) == []
+    assert not caplog.records

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from operator import not_
 from typing import Any, Final, NamedTuple
 
 from pymongo.asynchronous.collection import AsyncCollection
 
 from bench.client import Connection, Pool
+from sagactl.polling import until
 from services.order.model import OPEN
 
 POLL_SECONDS: Final = 0.1
@@ -137,12 +139,14 @@ async def _at_rate(orders: _Orders, pool: Pool, load: Load) -> None:
 
 
 async def until_settled(orders: AsyncCollection[dict[str, Any]]) -> None:
-    """Waits until no order is open. Raises RuntimeError when some get stuck."""
-    deadline = time.perf_counter() + STUCK_SECONDS
-    while count := await orders.count_documents({"status": {"$in": OPEN}}):
-        if time.perf_counter() > deadline:
-            raise RuntimeError(f"{count} orders are stuck")
-        await asyncio.sleep(POLL_SECONDS)
+    """Waits until no order is open. Raises NotInTimeError when some get stuck."""
+    await until(
+        lambda: orders.count_documents({"status": {"$in": OPEN}}),
+        not_,
+        within=STUCK_SECONDS,
+        what="all orders are settled",
+        every=POLL_SECONDS,
+    )
 
 
 async def saga_seconds(orders: AsyncCollection[dict[str, Any]], ids: Sequence[str]) -> list[float]:

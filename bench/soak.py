@@ -41,7 +41,7 @@ class Growth(NamedTuple):
 async def soak(shop: Shop, load: Load) -> bool:
     """Places the orders through the gateway and returns whether every service's memory stayed flat.
 
-    Raises RuntimeError when orders get stuck.
+    Raises NotInTimeError when orders get stuck.
     """
     samples: list[Mapping[str, float]] = []
     watching = asyncio.create_task(_watch(shop.stack, samples, shop.console))

@@ -1,4 +1,4 @@
-"""Networks that fail on purpose: a proxy that cuts and silences, and AMQP that no library writes."""
+"""Faults on purpose: a proxy that cuts and silences, AMQP that no library writes, processes that die."""
 
 from dev.faults.proxy import Direction, Proxy
 

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from dev.survive.attempts import number_of
@@ -11,6 +13,7 @@ from dev.survive.verdict import SETTLED_WITHIN_SECONDS, Evidence, Seen, without_
 from sagactl.access import Access
 from sagactl.oncall.check import Expected, check
 from sagactl.oncall.invariants import Finding, Invariant
+from sagactl.polling import NotInTimeError, until
 from sagactl.shop import ShopError
 
 OPEN: Final = ("PENDING", "CONFIRMED", "REFUNDING")
@@ -45,8 +48,9 @@ async def look(site: Site, fault_ended_at: datetime) -> Evidence:
 
 
 async def _until_settled(site: Site, deadline: datetime) -> None:
-    while datetime.now(UTC) < deadline and not await _all_are_settled(site):
-        await asyncio.sleep(POLL_SECONDS)
+    left = (deadline - datetime.now(UTC)).total_seconds()
+    with suppress(NotInTimeError):  # the verdict says which are not settled
+        await until(partial(_all_are_settled, site), within=left, what="all is settled", every=POLL_SECONDS)
 
 
 async def _all_are_settled(site: Site) -> bool:

@@ -3,12 +3,11 @@
 import asyncio
 import random
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,19 +15,20 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from dev.faults import Proxy
+from dev.faults.crashes import Crashes
 from dev.servers import Given
-from dev.services import REPOSITORY
 from dev.stack import Stack
 from dev.survive.traffic import Traffic
 from dev.survive.verdict import Failure
+from sagactl import polling
 from sagactl.shop import Client
 
 RABBITMQCTL: Final = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
-CRASHING: Final = Path(__file__).parent / "crashing"
 CUSTOMERS: Final = 4
 PRODUCTS: Final = 8
 PLENTY: Final = 100_000_000
 POLL_SECONDS: Final = 0.2
+Found = TypeVar("Found")
 SETTINGS: Final = {"PAYMENT_SUCCESS_RATE": "1", "RATE_LIMIT_ENABLED": "false"}
 ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
 
@@ -53,8 +53,7 @@ class Site:
     rate: float
     short: bool
     say: Callable[[str], None]
-    # A file that is named after a service here kills a replica of it (crashing/sitecustomize.py).
-    crashes: Path
+    crashes: Crashes
     closing: AsyncExitStack
     proxies: dict[str, Proxy] = field(default_factory=dict)
     # Dead letters about nothing of ours are expected then.
@@ -76,13 +75,21 @@ class Site:
     def database(self, service: str) -> AsyncDatabase[dict[str, Any]]:
         return self.mongodb[service]
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], within: float, otherwise: str) -> bool:
-        """Whether it came true in time (seconds); a remark says if not."""
-        deadline = time.monotonic() + within
-        while not (holds := await condition()) and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_SECONDS)
-        self.expect(holds=holds, otherwise=f"{otherwise} within {within:.0f} s")
-        return holds
+    async def until(
+        self,
+        look: Callable[[], Awaitable[Found]],
+        good: Callable[[Found], object] = bool,
+        *,
+        within: float,
+        what: str,
+    ) -> bool:
+        """Whether it came in time (seconds); a remark says if not, and what was seen instead."""
+        try:
+            await polling.until(look, good, within=within, what=what, every=POLL_SECONDS)
+        except polling.NotInTimeError as late:
+            self.remarks.append(Failure(str(late)))
+            return False
+        return True
 
     def amqp_url(self, service: str) -> str:
         """As the service itself logs in."""
@@ -151,11 +158,10 @@ async def opened(  # a site has parts
     """The site, ready for its first order. What an earlier run left in `directory` is removed before."""
     await Stack(directory).down()  # a run that was killed left it running
     shutil.rmtree(directory)
-    crashes = directory / "crashes"
-    crashes.mkdir(parents=True)
-    crashing = {"PYTHONPATH": f"{CRASHING}:{REPOSITORY}", "CRASH_DIR": str(crashes)}
+    crashes = Crashes(directory / "crashes")
+    crashes.directory.mkdir(parents=True)
     async with AsyncExitStack() as closing:
-        stack = Stack(directory, settings={**SETTINGS, **crashing, **settings})
+        stack = Stack(directory, settings={**SETTINGS, **crashes.environment, **settings})
         await closing.enter_async_context(stack)
         session = await closing.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))

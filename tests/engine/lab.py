@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import signal
 import sys
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
@@ -18,6 +20,7 @@ import aiohttp
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from dev.faults import Proxy
+from dev.faults.crashes import Crashes, CrashPoint
 from dev.servers import RabbitMQ
 from dev.stack import Stack
 from services.shared.contract import topology, wire
@@ -25,7 +28,6 @@ from services.shared.contract.decisions import Decision
 from services.shared.contract.events import EXCHANGE, Event
 from services.shared.engine.declaring import declare
 from services.shared.engine.life import Engine
-from tests.engine.commands import Point
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, SERVICE, Add, make_engine
 from tests.integration.room import Room, make_room
 
@@ -35,6 +37,7 @@ READY_WITHIN = 20.0
 # A lease of the outbox, and a little.
 SOON = 15.0
 STOPPED_WITHIN = 30.0
+DIES_WITHIN = 30.0
 POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
 TOLD_WITHIN = 5.0
@@ -143,18 +146,24 @@ class Lab:
             finally:
                 REPLICAS.discard(engine)
 
-    async def killed_at(self, point: Point) -> asyncio.subprocess.Process:
-        """A replica as a process of its own, that kills itself there. It has no proxies."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.engine.victim"),
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            stdin=asyncio.subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps([self.settings(direct=True), point]).encode())
-        process.stdin.close()
-        return process
+    async def dies_at(self, point: CrashPoint) -> None:
+        """Returns when a replica, as a process of its own and without proxies, has killed itself there."""
+        with tempfile.TemporaryDirectory() as directory:
+            crashes = Crashes(Path(directory))
+            crashes.arm(SERVICE, point)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.engine.process"),
+                cwd=REPOSITORY,
+                env={**os.environ, **crashes.environment, "MONGODB_DATABASE": SERVICE},
+                stdin=asyncio.subprocess.PIPE,
+            )
+            try:
+                async with asyncio.timeout(DIES_WITHIN):
+                    await process.communicate(json.dumps(self.settings(direct=True)).encode())
+            finally:
+                if process.returncode is None:
+                    process.kill()
+            assert process.returncode == -signal.SIGKILL
 
     # --- what goes in -----------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -10,12 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from dev.faults import Proxy
+from dev.faults.crashes import CrashPoint
 from dev.stack import Stack
 from services.shared.contract.decisions import Unavailable
 from services.shared.engine import journal
 from services.shared.engine.life import Engine
 from services.shared.logs import Lines
-from tests.engine.commands import Moment, Point, at
+from tests.engine.commands import before_next
 from tests.engine.lab import SOON, TOLD_WITHIN, Lab, add, all_of, make_lab, named, until
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, SERVICE, Add, pay, release, reserve
 
@@ -70,7 +70,7 @@ async def test_a_commit_of_unknown_outcome_ends_as_one(
     caplog.set_level(logging.INFO, journal.__name__)
     lose: Callable[[], None] = lambda: lab.database.silence("down" if answer_alone else "both")  # noqa: E731
     async with lab.spy() as spy, lab.replica() as engine:
-        at(Point("started", "commitTransaction"), lose)
+        before_next("commitTransaction", lose)
         await lab.send(QUEUE, map(reserve, named("message", 20)))
         await asyncio.sleep(1)
         lab.database.heal()
@@ -78,7 +78,7 @@ async def test_a_commit_of_unknown_outcome_ends_as_one(
         await until("all messages are counted, once", lab.toys, once, SOON)
         await until("all events are published", spy.distinct, 20, SOON)
         await until("each is a line of the log, once", lambda: told(caplog), once, SOON)
-        at(Point("started", "commitTransaction"), lose)
+        before_next("commitTransaction", lose)
         commands = asyncio.gather(*(add(engine, "command") for _ in range(5)), return_exceptions=True)
         await asyncio.sleep(1)
         lab.database.heal()
@@ -108,14 +108,12 @@ async def test_a_database_that_is_cut_again_and_again_under_load_loses_and_doubl
 
 
 async def test_where_a_replica_is_killed_another_goes_on(servers: Stack) -> None:
-    async def killed_at(moment: Moment, command: str, collection: str | None, within: float) -> None:
-        what = f"killed when {command} has {moment}"
+    async def killed(point: CrashPoint, within: float) -> None:
+        what = f"killed {point}"
         async with make_lab(servers) as lab, lab.spy() as spy:
             await lab.declare()
             await lab.send(QUEUE, map(reserve, named("message", 30)))
-            victim = await lab.killed_at(Point(moment, command, collection))
-            async with asyncio.timeout(30):
-                assert await victim.wait() == -signal.SIGKILL, what
+            await lab.dies_at(point)
             async with lab.replica() as engine:
                 once = dict.fromkeys(named("message", 30), 1)
                 await until(f"all is counted, once, {what}", lab.toys, once, within)
@@ -126,9 +124,9 @@ async def test_where_a_replica_is_killed_another_goes_on(servers: Stack) -> None
 
     await all_of(
         # Its transaction stays open until the server ends it: after 5 s, looked at every 2.5.
-        killed_at("started", "commitTransaction", None, 9),
-        killed_at("succeeded", "commitTransaction", None, 5),
-        killed_at("started", "delete", "outbox", 5),
+        killed(CrashPoint.BEFORE_COMMIT, 9),
+        killed(CrashPoint.AFTER_COMMIT, 5),
+        killed(CrashPoint.BEFORE_DELETE, 5),
     )
 
 

@@ -77,27 +77,23 @@ async def disk_alarm(site: Site) -> None:
 async def _alarm(site: Site, commands: tuple[Sequence[str], Sequence[str]], name: str) -> None:
     """Nobody may publish; a backlog in front of the stock is worked off all the same."""
 
-    async def has_piled_up() -> bool:
-        return await site.queue_length("inventory") >= BACKLOG
+    async def length() -> int:
+        return await site.queue_length("inventory")
 
     async def is_raised() -> bool:
         return all(node[name] for node in await site.management("GET", "nodes"))
 
     for replica in site.replicas("inventory"):
         site.stack.pause(replica)
-    await site.until(has_piled_up, 30, f"{BACKLOG} messages did not pile up")
+    await site.until(length, lambda found: found >= BACKLOG, within=30, what=f"a backlog of {BACKLOG}")
     raised, lifted = commands
     await site.rabbitmqctl(*raised)
     try:
-        await site.until(is_raised, 15, "the alarm was not raised")
-        most = LEFT * await site.queue_length("inventory")
-
-        async def is_worked_off() -> bool:
-            return await site.queue_length("inventory") <= most
-
+        await site.until(is_raised, within=15, what="the alarm")
+        most = LEFT * await length()
         for replica in site.replicas("inventory"):
             site.stack.resume(replica)
-        otherwise = "during the alarm the backlog was not worked off"
-        await site.until(is_worked_off, WORKED_OFF_WITHIN, otherwise)
+        what = "the backlog is worked off during the alarm"
+        await site.until(length, lambda found: found <= most, within=WORKED_OFF_WITHIN, what=what)
     finally:
         await site.rabbitmqctl(*lifted)

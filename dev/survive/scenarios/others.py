@@ -60,11 +60,12 @@ async def restart_onto_backlog(site: Site) -> None:
     await site.traffic.burst(orders, CUSTOMERS)
     await _announce(site, products)
 
-    async def all_wait() -> bool:
-        waiting = [await site.queue_length(queue) for queue in ("inventory", "inventory-events")]
-        return waiting == [len(site.traffic.accepted), len(products)]
+    async def waiting() -> tuple[int, int]:
+        return await site.queue_length("inventory"), await site.queue_length("inventory-events")
 
-    await site.until(all_wait, 30, "not all messages came to wait")
+    all_of_them = len(site.traffic.accepted), len(products)
+    what = f"{all_of_them} messages wait"
+    await site.until(waiting, lambda found: found == all_of_them, within=30, what=what)
     names = [
         replica.name for service in NAMES for replica in site.stack.replicas if replica.service == service
     ]

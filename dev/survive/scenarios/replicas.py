@@ -11,6 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
 from dev.faults import Proxy
+from dev.faults.crashes import CrashPoint
 from dev.survive.attempts import Attempt
 from dev.survive.site import Site
 from services.shared.contract.events import EXCHANGE, ReserveStock
@@ -106,13 +107,13 @@ async def _reserved_at(site: Site, ids: list[str]) -> dict[str, datetime]:
 async def killed_before_commit(site: Site) -> None:
     """Its transaction stays open in the database, on the stock of the one product that everybody wants."""
     for _ in range(int(site.length(1, DEATHS))):
-        (site.crashes / "inventory").touch()
+        site.crashes.arm("inventory", CrashPoint.BEFORE_COMMIT)
         replicas = site.replicas("inventory")
 
-        async def one_is_dead(replicas: list[str] = replicas) -> bool:
-            return any(name not in site.stack.processes for name in replicas)
+        async def dead(replicas: list[str] = replicas) -> list[str]:
+            return [name for name in replicas if name not in site.stack.processes]
 
-        if not await site.until(one_is_dead, 20, "no replica got to the point where it dies"):
+        if not await site.until(dead, within=20, what="the death of a replica"):
             return
         died_at = datetime.now(UTC)
         await asyncio.sleep(WATCHED_SECONDS)
@@ -122,8 +123,7 @@ async def killed_before_commit(site: Site) -> None:
             holds=pause <= OTHERS_GO_ON_WITHIN,
             otherwise=f"after a death no order got stock for {pause:.1f} s",
         )
-        dead = [name for name in replicas if name not in site.stack.processes]
-        await asyncio.gather(*(site.stack.start(name) for name in dead))
+        await asyncio.gather(*(site.stack.start(name) for name in await dead()))
 
 
 async def _longest_pause(site: Site, since: datetime) -> float:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+from operator import le
 from typing import Final
 
 from dev.faults.raw_amqp import Closed, raw_channel
@@ -28,11 +30,14 @@ async def thrown(site: Site) -> None:
         )
         dead = len({piece.what for piece in dead_at_once(queue)} - set(refused))
 
-        async def are_dead(queue: str = queue, dead: int = dead) -> bool:
-            return await site.queue_length(topology.dead_letter_queue(queue)) >= dead
+        async def letters_of(queue: str = queue) -> int:
+            return await site.queue_length(topology.dead_letter_queue(queue))
 
         await site.until(
-            are_dead, DEAD_WITHIN, f"{queue}: {dead} unreadable messages were not all dead letters"
+            letters_of,
+            partial(le, dead),
+            within=DEAD_WITHIN,
+            what=f"{queue}: {dead} unreadable messages are dead letters",
         )
     for queue in QUEUES:
         letters, most = await site.queue_length(topology.dead_letter_queue(queue)), len(list(pieces(queue)))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
+from dev.faults.crashes import CrashPoint
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE, Visit
 
@@ -13,9 +14,9 @@ class Chaos(Visit):
     def replicas(self, service: str) -> list[str]:
         return [replica.name for replica in self.stack.replicas if replica.service == service]
 
-    def will_die(self, service: str, point: str) -> None:
-        """The first replica that gets there (see crashing/) kills itself."""
-        (self.house.crashes / f"{service} {point}").touch()
+    def will_die(self, service: str, point: CrashPoint) -> None:
+        """The first replica that gets there kills itself."""
+        self.house.crashes.arm(service, point)
 
     async def death_of(self, service: str) -> str:
         """The name of the replica that died."""
@@ -30,8 +31,7 @@ class Chaos(Visit):
 
     async def heal(self) -> None:
         """Whatever a test left dead or frozen works again for the next."""
-        for armed in self.house.crashes.iterdir():
-            armed.unlink()
+        self.house.crashes.disarm()
         names = ["mongodb", "rabbitmq", "redis", *(replica.name for replica in self.stack.replicas)]
         for name in names:
             if name in self.stack.processes:

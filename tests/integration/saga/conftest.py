@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from dev.faults.crashes import Crashes
 from dev.stack import Stack
 from tests.integration.saga.house import House
-from tests.integration.saga.shop import CRASHING, REPOSITORY, Shop, visiting
+from tests.integration.saga.shop import Shop, visiting
 from tests.integration.saga.traces import receiving
 
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    crashes = tmp_path_factory.mktemp("crashes")
+    crashes = Crashes(tmp_path_factory.mktemp("crashes"))
     with receiving() as traces:
         stack = Stack(
             tmp_path_factory.mktemp("shop"),
@@ -27,8 +28,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "RATE_LIMIT_ENABLED": "false",
                 "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "300",
-                "PYTHONPATH": f"{CRASHING}:{REPOSITORY}",
-                "CRASH_DIR": str(crashes),
+                **crashes.environment,
             },
         )
         try:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -10,6 +9,7 @@ import httpx
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
+from dev.faults.crashes import Crashes
 from dev.stack import Stack
 from sagactl.oncall.check import Known
 from tests.integration.saga.traces import Traces
@@ -24,7 +24,7 @@ class House:
 
     stack: Stack
     traces: Traces
-    crashes: Path
+    crashes: Crashes
     logins: dict[str, tuple[str, float]] = field(default_factory=dict)
     # Orders that were answered 201, and by which test they were placed.
     accepted: dict[str, str] = field(default_factory=dict)

@@ -3,8 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 import httpx
@@ -17,9 +16,6 @@ from tests.integration.saga.chaos import Chaos
 from tests.integration.saga.customers import Customers
 from tests.integration.saga.house import PATIENCE, House
 from tests.integration.saga.probe import Probe
-
-CRASHING: Final = Path(__file__).parent / "crashing"
-REPOSITORY: Final = Path(__file__).parents[3]
 
 
 class Shop(Customers, Probe, Chaos):

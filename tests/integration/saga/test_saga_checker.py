@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dev.services import REPOSITORY
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.check import Expected, Known, check
@@ -18,7 +19,7 @@ from sagactl.oncall.report import Report
 from sagactl.polling import until
 from sagactl.shop import Json
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.shop import REPOSITORY, Shop, new_id
+from tests.integration.saga.shop import Shop, new_id
 
 # What to break (database, collection, change), and who finds it. All of an order that was paid; `order` and
 # `product` stand for its id and its product's.

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from dev.faults.crashes import CrashPoint
 from sagactl.polling import until
 from services.shared.contract.decisions import Message
 from services.shared.engine.batch import digest
@@ -12,9 +13,6 @@ from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import ids
 from tests.integration.saga.shop import Shop
 
-BEFORE_COMMIT = "before the transaction"
-AFTER_COMMIT = "after the commit, before the Redis mark"
-BEFORE_ACK = "before the ack"
 HAPPY = {
     "INVENTORY_RESERVED",
     "INVENTORY_RESERVE_REQUEST",
@@ -37,8 +35,10 @@ async def times_seen(shop: Shop, queue: str, message_id: str, reservation: str) 
     return [bytes(each) for each in home["seen"]].count(digest(message))
 
 
-@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEFORE_ACK])
-async def test_a_reservation_is_made_once_though_its_process_is_killed(shop: Shop, point: str) -> None:
+@pytest.mark.parametrize(
+    "point", [CrashPoint.BEFORE_TRANSACTION, CrashPoint.AFTER_COMMIT, CrashPoint.BEFORE_ACK]
+)
+async def test_a_reservation_is_made_once_though_its_process_is_killed(shop: Shop, point: CrashPoint) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
         shop.will_die("inventory", point)
@@ -58,7 +58,7 @@ async def test_an_order_moves_on_once_though_its_process_is_killed(shop: Shop) -
     lamp = await shop.product(stock=5)
     async with shop.frozen("inventory"):
         order_id = await shop.place({lamp: 2})
-        shop.will_die("order", BEFORE_ACK)
+        shop.will_die("order", CrashPoint.BEFORE_ACK)
     died = await shop.death_of("order")
     if died == "order":  # where the gateway asks
         await shop.stack.start(died)
@@ -77,7 +77,7 @@ async def test_what_was_published_before_its_row_was_deleted_comes_twice_and_cou
     lamp = await shop.product(stock=5)
     type_ = {"inventory": "INVENTORY_RESERVED", "payment": "PAYMENT_SUCCEEDED"}[service]
     async with shop.listening() as heard:
-        shop.will_die(service, "between publish and delete")
+        shop.will_die(service, CrashPoint.BEFORE_DELETE)
         order_id = await shop.place({lamp: 2})
         died = await shop.death_of(service)
         if service == "payment":  # the only one
@@ -103,7 +103,7 @@ async def test_what_was_published_before_its_row_was_deleted_comes_twice_and_cou
 async def test_what_a_dead_replica_did_not_publish_another_publishes_within_seconds(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
-        shop.will_die("inventory", "before publishing")
+        shop.will_die("inventory", CrashPoint.BEFORE_PUBLISHING)
         order_id = await shop.place({lamp: 2})
         died = await shop.death_of("inventory")
         assert ids(heard, "INVENTORY_RESERVED", order_id) == []
@@ -116,7 +116,7 @@ async def test_a_capture_that_was_not_recorded_is_found_again_and_refunded_once_
     shop: Shop,
 ) -> None:
     lamp = await shop.product(stock=5)
-    shop.will_die("payment", "after the gateway captured")
+    shop.will_die("payment", CrashPoint.AFTER_CAPTURE)
     order_id = await shop.place({lamp: 2})
     died = await shop.death_of("payment")
     assert await shop.ledger(order_id) == {"captured": 1}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.saga.shop import REPOSITORY, Shop
+from dev.services import REPOSITORY
+from tests.integration.saga.shop import Shop
 
 EXAMPLES = 3
 CHECKS = (

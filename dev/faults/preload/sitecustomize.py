@@ -1,0 +1,75 @@
+"""Loaded by Python before a service where `Crashes.environment` says so: lets it die at armed points."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+from dev.faults import crashes
+from dev.faults.crashes import Crashes, CrashPoint
+
+ARMED: Final = Crashes(Path(os.environ[crashes.DIRECTORY]))
+SERVICE: Final = os.environ[crashes.SERVICE]
+WITHOUT_ENGINE: Final = ("auth", "gateway")
+# Long enough for the other things that follow a commit to have been done.
+LAST_SECONDS: Final = 1.0
+
+
+async def _pass_or_die(point: CrashPoint) -> None:
+    if ARMED.take(SERVICE, point):
+        if point is CrashPoint.BEFORE_ACK:
+            await asyncio.sleep(LAST_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrap(
+    owner: object, name: str, *, before: CrashPoint | None = None, after: CrashPoint | None = None
+) -> None:
+    original: Callable[..., Any] = getattr(owner, name)
+
+    @wraps(original)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # whatever the original takes
+        if before:
+            await _pass_or_die(before)
+        result = await original(*args, **kwargs)
+        if after:
+            await _pass_or_die(after)
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _wrap_engine() -> None:
+    # Imported only where it runs.
+    from pymongo.asynchronous.client_session import AsyncClientSession  # noqa: PLC0415
+
+    from services.shared.engine import deliveries  # noqa: PLC0415
+    from services.shared.engine.leases import Leases  # noqa: PLC0415
+    from services.shared.engine.publishing import Publishing  # noqa: PLC0415
+
+    _wrap(AsyncClientSession, "start_transaction", before=CrashPoint.BEFORE_TRANSACTION)
+    _wrap(
+        AsyncClientSession,
+        "commit_transaction",
+        before=CrashPoint.BEFORE_COMMIT,
+        after=CrashPoint.AFTER_COMMIT,
+    )
+    _wrap(Publishing, "send", before=CrashPoint.BEFORE_PUBLISHING)
+    _wrap(Leases, "delete", before=CrashPoint.BEFORE_DELETE)
+    # Deliveries write nothing else to the broker.
+    _wrap(deliveries, "write", before=CrashPoint.BEFORE_ACK)
+
+
+def _wrap_gateway() -> None:
+    from services.payment.mock import MockGateway  # noqa: PLC0415  # see above
+
+    _wrap(MockGateway, "capture", after=CrashPoint.AFTER_CAPTURE)
+
+
+if SERVICE not in WITHOUT_ENGINE:
+    _wrap_engine()
+if SERVICE == "payment":
+    _wrap_gateway()

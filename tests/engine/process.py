@@ -1,0 +1,16 @@
+"""An engine as a process of its own: `python -m tests.engine.process`, with its settings on its input."""
+
+import asyncio
+import json
+import sys
+
+from tests.engine.toy import make_engine
+
+
+async def main() -> None:
+    make_engine(json.load(sys.stdin)).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

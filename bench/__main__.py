@@ -14,6 +14,7 @@ import uvloop
 from rich.console import Console
 
 from bench import report
+from bench.existing import compare
 from bench.load import Load
 from bench.report import Idle, Measured, Overload
 from bench.shop import Shop, shop
@@ -104,18 +105,40 @@ async def memory(directory: Path, orders: int, rate: float) -> bool:
         return await check_stack(opened.stack.directory, console) and flat
 
 
+async def existing(directory: Path, existing: int, load: Load) -> bool:
+    """Returns whether an order costs hardly more where so many are there already."""
+    async with (
+        shop(directory / "full", {}, WARM_UP_LEAST, console) as full,
+        shop(directory / "empty", {}, WARM_UP_LEAST, console) as empty,
+    ):
+        found = await compare(empty, full, existing, load)
+        console.print(found.table())
+        console.print(str(found))
+        return not found.is_too_much and await check_stack(empty.stack.directory, console)
+
+
 def main(
+    *,
     orders: Annotated[int, typer.Option(help="Orders in each of the two great phases.", min=100)] = 3000,
     clients: Annotated[int, typer.Option(help="Clients that order at the same time.", min=1)] = 64,
     soaked: Annotated[
         int, typer.Option("--memory", help="Instead: whether memory stays flat over so many orders.", min=0)
+    ] = 0,
+    there: Annotated[
+        int,
+        typer.Option("--existing", help="Instead: what an order costs where there are so many.", min=0),
     ] = 0,
     rate: Annotated[float, typer.Option(help="Orders per second for --memory.", min=1)] = 150,
     directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/bench"),
     result: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path(".run/bench.json"),
 ) -> None:
     """Measure orders per second through the gateway and direct, with group commit and without."""
-    measuring = memory(directory, soaked, rate) if soaked else bench(directory, orders, clients, result)
+    if soaked:
+        measuring = memory(directory, soaked, rate)
+    elif there:
+        measuring = existing(directory, there, Load(orders, clients))
+    else:
+        measuring = bench(directory, orders, clients, result)
     sys.exit(0 if uvloop.run(measuring) else 1)
 
 

@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from services.shared import telemetry
 from services.shared.contract import topology
-from services.shared.contract.decisions import Decision, Domain, Message
+from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store
@@ -88,6 +88,7 @@ class Engine:
         }
         self._consuming = self._make_consuming(auto_compensation=auto_compensation)
         self.background = Background(surroundings.end)
+        self._begun = False
         telemetry.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
 
     def _make_consuming(self, *, auto_compensation: bool) -> Consuming | None:
@@ -139,6 +140,9 @@ class Engine:
         Where it turns out to have been carried out already, as after a commit whose answer was lost, the
         reply is its home as it is now. Raises what the decision raises, or Unavailable.
         """
+        if not self._begun:
+            # Until the database has been asked, the time would be that of this machine.
+            raise Unavailable("the service is starting; nothing was done")
         return await self._committer.execute(command, id_=id_)
 
     # --- life -------------------------------------------------------------------------------------------
@@ -206,6 +210,7 @@ class Engine:
             except PyMongoError as error:
                 log.warning("waiting for the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
+        self._begun = True
         run = self.background.run
         run(self.clock.run(), "clock")
         run(self._committer.run(), "committer")

@@ -1,0 +1,353 @@
+"""A shop of five services, two replicas each, with customers, an operator, and a nemesis."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from msgspec import structs
+
+from dev.simulate.broker import Broker, Queue, Stored
+from dev.simulate.database import Database
+from dev.simulate.database_client import now
+from dev.simulate.dice import OF_BROKER, OF_REPLICAS, Dice, Fault
+from dev.simulate.history import History
+from dev.simulate.judge import Judge
+from dev.simulate.replica import Around, Gone, Replica, domains
+from services.inventory.products import Restock
+from services.inventory.settings import InventorySettings
+from services.notification.settings import NotificationSettings
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.domain import COMPENSABLE
+from services.order.model import Line, Order
+from services.order.settings import OrderSettings
+from services.payment.settings import PaymentSettings
+from services.product.domain import CreateProduct, Price
+from services.product.settings import ProductSettings
+from services.shared.contract import topology
+from services.shared.contract.decisions import Decision, Refused, Unavailable
+from services.shared.contract.events import CONSUMES
+from services.shared.contract.idempotency import request_hash
+from services.shared.engine.envelope import FAILURE, REDRIVEN
+from services.shared.engine.leases import OUTBOX
+
+SETTINGS: Final = (OrderSettings, InventorySettings, PaymentSettings, NotificationSettings, ProductSettings)
+REPLICAS: Final = 2
+PRODUCTS: Final = 3
+PRICE: Final = 1000
+BATCHES: Final = (1, 3, 100)
+# Between two orders, two looks of the nemesis at each process, of the operator at the orders (seconds).
+ORDER_SECONDS: Final = 0.15
+NEMESIS_SECONDS: Final = 4.0
+OPERATOR_SECONDS: Final = 15.0
+STALE_SECONDS: Final = 60.0
+WINDOW_SECONDS: Final = 6.0
+# Once nothing goes wrong any more, everything is to come to rest within so long.
+REST_SECONDS: Final = 3600.0
+TRIES: Final = 6
+REDRIVES: Final = 3
+
+
+# Does it, for so many seconds.
+Strike = Callable[[Fault, float], Coroutine[Any, Any, None]]
+
+
+class Run(NamedTuple):
+    """What one simulation is to be: the same run gives the same history, to the last step."""
+
+    seed: str
+    orders: int
+    # Faults and orders that are left out.
+    without: frozenset[str] = frozenset()
+    unplaced: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Promises:
+    """What customers were told of their orders, by id."""
+
+    accepted: set[str] = field(default_factory=set)
+    # Answered 503, and not that the outcome is unknown.
+    refused: set[str] = field(default_factory=set)
+    # All ids that were tried under one idempotency key.
+    keys: dict[str, list[str]] = field(default_factory=dict)
+
+
+class Shop:
+    def __init__(self, run: Run, history: History) -> None:
+        self.run_, self.history = run, history
+        self.dice = Dice(run.seed, without=run.without)
+        kind = self.dice.at("kind of shop").random
+        auto = kind.random() < 1 / 2
+        self.judge = Judge(domains(auto_compensation=auto), history, auto_compensation=auto)
+        self.broker = Broker(self.dice, history, self.judge.acknowledged)
+        batch = kind.choice(BATCHES)
+        databases = {
+            each.service: Database(each.service, partial(self.judge.committed, each.service))
+            for each in SETTINGS
+        }
+        self.judge.databases, self.judge.broker = databases, self.broker
+        around = Around(
+            self.dice,
+            history,
+            self.broker,
+            databases,
+            set(),
+            self.judge.ledger,
+            {each.service: each(commit_max_batch=batch) for each in SETTINGS},
+            auto,
+        )
+        self.replicas = [
+            Replica(around, each.service, number) for each in SETTINGS for number in range(1, REPLICAS + 1)
+        ]
+        self.promises = Promises()
+        self._redriven: dict[tuple[str, str], int] = {}
+
+    # --- one run ----------------------------------------------------------------------------------------
+
+    async def run(self) -> list[str]:
+        """What does not hold, at the first moment at which something does not."""
+        for replica in self.replicas:
+            replica.start()
+        strikes: dict[str, tuple[Strike, Sequence[Fault]]]
+        strikes = {replica.name: (partial(self._strike, replica), OF_REPLICAS) for replica in self.replicas}
+        strikes["broker"] = (self._strike_broker, OF_BROKER)
+        nemesis = [asyncio.ensure_future(self._haunt(name, *how)) for name, how in strikes.items()]
+        operator = asyncio.ensure_future(self._operate())
+        await self._open()
+        await self._sell()
+        self.dice.calm = True
+        self.history.note("nemesis", "from now on nothing goes wrong any more")
+        await asyncio.gather(*nemesis)
+        rested = await self._rest()
+        operator.cancel()
+        return self._findings(rested=rested)
+
+    def _findings(self, *, rested: bool) -> list[str]:
+        if self.judge.found:
+            return self.judge.found
+        findings = [failure for replica in self.replicas for failure in replica.failures]
+        if not rested:
+            findings.append("an hour after the last fault there is still no rest")
+        return [*findings, *self._broken_promises(), *self._dead(), *self.judge.at_rest()]
+
+    async def _open(self) -> None:
+        """A shop is installed before it sells: an event that comes before its queue is for nobody."""
+        wanted = {queue for queues in CONSUMES.values() for queue in queues}
+        while not wanted <= {queue.name for queue in self.broker.queues.values() if queue.receivers}:
+            await asyncio.sleep(0.1)
+
+    async def _sell(self) -> None:
+        customers = [asyncio.ensure_future(self._stock_up(number)) for number in range(PRODUCTS)]
+        place = self.dice.at("street")
+        for number in range(self.run_.orders):
+            await asyncio.sleep(place.seconds(ORDER_SECONDS))
+            if number not in self.run_.unplaced:
+                customers.append(asyncio.ensure_future(self._buy(number)))
+            if self.judge.found:
+                return
+        await asyncio.gather(*customers)
+
+    async def _rest(self) -> bool:
+        end = asyncio.get_running_loop().time() + REST_SECONDS
+        while asyncio.get_running_loop().time() < end and not self.judge.found:
+            await asyncio.sleep(1.0)
+            if self._is_at_rest():
+                return True
+        return False
+
+    def _is_at_rest(self) -> bool:
+        return (
+            self.broker.is_empty
+            and not any(database.all(OUTBOX) for database in self.judge.databases.values())
+            and all(order.settled for order in self.judge.all("order", Order))
+            and not self._to_redrive()
+        )
+
+    # --- customers --------------------------------------------------------------------------------------
+
+    async def _call(self, service: str, command: object, id_: str) -> Decision:
+        """Asks any replica. Raises Gone, Refused and Unavailable."""
+        place = self.dice.at(f"call {id_}")
+        await asyncio.sleep(place.latency())
+        replicas = [each for each in self.replicas if each.service == service]
+        return await place.random.choice(replicas).execute(command, id_)
+
+    async def _stock_up(self, number: int) -> None:
+        place = self.dice.at(f"product {number}")
+        product_id = f"product-{number}"
+        create = CreateProduct(
+            product_id=product_id,
+            name=product_id,
+            description="",
+            price=Price(PRICE, "USD"),
+            initial_stock=place.random.choice((1, 5, 10 * self.run_.orders)),
+        )
+        while True:
+            with suppress(Gone, Unavailable):
+                await self._call("product", create, product_id)
+                break
+            await asyncio.sleep(place.seconds(1.0))
+        if place.random.random() < 1 / 2:
+            await asyncio.sleep(place.seconds(5.0))
+            restock = Restock(product_id=product_id, quantity=3, idempotency_key=f"restock/{number}")
+            with suppress(Gone, Refused, Unavailable):
+                await self._call("inventory", restock, f"restock-{number}")
+
+    async def _buy(self, number: int) -> None:
+        random = self.dice.at(f"customer {number}").random
+        wanted = random.sample(range(PRODUCTS), random.randint(1, 2))
+        order = CreateOrder(
+            order_id="",
+            customer_id=f"customer-{number}",
+            email=f"customer-{number}@example.com",
+            lines=tuple(Line(f"product-{each}", random.randint(1, 2), PRICE) for each in wanted),
+            currency="USD",
+            fulfilment=random.choice(("all", "partial")),
+            payment_token=None,
+            key=f"key-{number}" if random.random() < 1 / 2 else None,
+            request_hash=request_hash(wanted),
+        )
+        order_id = await self._place(number, order)
+        if order_id is None:
+            return
+        await asyncio.sleep(random.expovariate(1.0))
+        match random.randrange(5):
+            case 0:
+                await self._ask(CancelOrder(order_id=order_id, customer_id=None), f"cancel-{number}")
+            case 1:
+                refund = RequestRefund(order_id=order_id, customer_id=None, reason="broken")
+                await self._ask(refund, f"refund-{number}")
+
+    async def _place(self, number: int, order: CreateOrder) -> str | None:
+        """The order's id, once it is accepted. Who has an idempotency key tries again with it."""
+        for attempt in range(TRIES):
+            order_id = f"order-{number}.{attempt}"
+            if order.key is not None:
+                self.promises.keys.setdefault(order.key, []).append(order_id)
+            try:
+                decision = await self._call("order", _with_id(order, order_id), order_id)
+            except Unavailable as error:
+                self.history.note(f"customer {number}", f"{order_id}: {error}")
+                if not error.unknown:
+                    self.promises.refused.add(order_id)
+            except Gone:
+                self.history.note(f"customer {number}", f"{order_id}: no answer")
+            else:
+                assert isinstance(decision.reply, Order)  # noqa: S101  # what the command answers with
+                self.history.note(f"customer {number}", f"{decision.reply.id} is accepted")
+                self.promises.accepted.add(decision.reply.id)
+                return decision.reply.id
+            if order.key is None:
+                return None
+            await asyncio.sleep(self.dice.at(f"customer {number}").seconds(1.0))
+        return None
+
+    async def _ask(self, command: object, id_: str) -> None:
+        with suppress(Gone, Refused, Unavailable):
+            await self._call("order", command, id_)
+
+    # --- the operator -----------------------------------------------------------------------------------
+
+    async def _operate(self) -> None:
+        """Compensates what is stale, and gives dead letters another chance."""
+        sweeps = 0
+        while True:
+            await asyncio.sleep(OPERATOR_SECONDS)
+            sweeps += 1
+            for order in self.judge.all("order", Order):
+                stale = (now() - order.state_since).total_seconds() > STALE_SECONDS
+                if order.status in COMPENSABLE and stale:
+                    await self._ask(_time_out(order), f"timeout-{sweeps}-{order.id}")
+            for queue, letter in self._to_redrive():
+                self._redrive(queue, letter)
+
+    def _to_redrive(self) -> list[tuple[Queue, Stored]]:
+        return [
+            (queue, letter)
+            for queue, letter in self.broker.dead_letters()
+            if self._redriven.get((queue.name, letter.id), 0) < REDRIVES
+        ]
+
+    def _redrive(self, queue: Queue, letter: Stored) -> None:
+        key = (queue.name, letter.id)
+        self._redriven[key] = self._redriven.get(key, 0) + 1
+        queue.ready.remove(letter)
+        headers = {
+            name: value for name, value in (letter.properties.headers or {}).items() if name not in FAILURE
+        }
+        letter.properties.headers = headers | {REDRIVEN: now().isoformat()}
+        origin = queue.name.removesuffix(".dlq")
+        service = next(each.service for each in SETTINGS if origin in CONSUMES.get(each.service, {}))
+        self.broker.publish(topology.retry_exchange(service), origin, letter)
+
+    # --- the nemesis ------------------------------------------------------------------------------------
+
+    async def _haunt(self, name: str, strike: Strike, possible: Sequence[Fault]) -> None:
+        place = self.dice.at(f"nemesis of {name}")
+        while not self.dice.calm:
+            await asyncio.sleep(place.seconds(NEMESIS_SECONDS))
+            fault = place.fate(*possible)
+            seconds = place.seconds(WINDOW_SECONDS)
+            if fault is not None:
+                self.history.note("nemesis", f"{name}: {fault} ({seconds:.1f} s)")
+                await strike(fault, seconds)
+
+    async def _strike(self, replica: Replica, fault: Fault, seconds: float) -> None:
+        match fault:
+            case Fault.STALLED:
+                replica.stall(stalled=True)
+                await asyncio.sleep(seconds)
+                replica.stall(stalled=False)
+            case Fault.RESTARTED:
+                await replica.restart()
+            case Fault.KILLED:
+                replica.kill()
+            case Fault.NO_DATABASE:
+                replica.reaches_database = False
+                await asyncio.sleep(seconds)
+                replica.reaches_database = True
+            case Fault.NO_BROKER:
+                replica.reaches_broker = False
+                replica.cut_broker()
+                await asyncio.sleep(seconds)
+                replica.reaches_broker = True
+
+    async def _strike_broker(self, fault: Fault, seconds: float) -> None:
+        if fault is Fault.BROKER_STALLED:
+            self.broker.stalled_until = asyncio.get_running_loop().time() + seconds
+            return
+        self.broker.up = False
+        for replica in self.replicas:
+            replica.cut_broker()
+        await asyncio.sleep(seconds)
+        self.broker.up = True
+
+    # --- what customers were told -----------------------------------------------------------------------
+
+    def _broken_promises(self) -> list[str]:
+        there = {order.id for order in self.judge.all("order", Order)}
+        broken = [f"{id_} was accepted, and does not exist" for id_ in sorted(self.promises.accepted - there)]
+        broken += [
+            f"{id_} was answered 503, and carried out" for id_ in sorted(self.promises.refused & there)
+        ]
+        for key, ids in self.promises.keys.items():
+            if len(several := there & set(ids)) > 1:
+                broken.append(f"{key} gave {sorted(several)}")
+        return broken
+
+    def _dead(self) -> list[str]:
+        return [
+            f"{letter!s} is dead in {queue.name}: {letter.properties.headers}"
+            for queue, letter in self.broker.dead_letters()
+        ]
+
+
+def _with_id(order: CreateOrder, id_: str) -> CreateOrder:
+    return structs.replace(order, order_id=id_)
+
+
+def _time_out(order: Order) -> TimeOut:
+    return TimeOut(order_id=order.id, status=order.status, older_than=STALE_SECONDS, reason="stuck")

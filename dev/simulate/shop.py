@@ -45,7 +45,7 @@ OPERATOR_SECONDS: Final = 15.0
 STALE_SECONDS: Final = 60.0
 WINDOW_SECONDS: Final = 6.0
 # Once nothing goes wrong any more, everything is to come to rest within so long.
-REST_SECONDS: Final = 3600.0
+REST_SECONDS: Final = 900.0
 TRIES: Final = 6
 REDRIVES: Final = 3
 
@@ -130,7 +130,7 @@ class Shop:
             return self.judge.found
         findings = [failure for replica in self.replicas for failure in replica.failures]
         if not rested:
-            findings.append("an hour after the last fault there is still no rest")
+            findings.append("a quarter of an hour after the last fault there is still no rest")
         return [*findings, *self._broken_promises(), *self._dead(), *self.judge.at_rest()]
 
     async def _open(self) -> None:

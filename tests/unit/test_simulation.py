@@ -1,7 +1,8 @@
 """Whole sagas under everything that can go wrong between services, and what must hold when all is drained.
 
 Deliveries come in any order, twice, or after a crash; customers and operators act in between; the payment
-gateway answers late, or is not heard; the inbox is on, or off.
+gateway answers late, or is not heard; the inbox is on, or off. The rules alone: what the engine allows
+is simulated in `dev/simulate`, this goes beyond it.
 """
 
 from collections import Counter

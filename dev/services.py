@@ -34,6 +34,7 @@ class Replica:
             "HOST": os.environ.get("STACK_HOST", "127.0.0.1"),
             "PORT": str(self.port),
             "MONGODB_DATABASE": self.service,
+            "LOG_FORMAT": "json",  # `make logs` shows it in columns
         }
         return Program(self.name, command, {**environment, **own}, REPOSITORY)
 

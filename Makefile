@@ -2,11 +2,13 @@
 .DEFAULT_GOAL := help
 PYTHON_OF := .venv/bin/python
 
-.PHONY: help setup up down logs demo
+.PHONY: help setup up restart traces down logs demo
 
 help: ; @sed -nE 's,^([a-z-]+):[^,]*## (.*),\1\t\2,p' Makefile | expand -t 16
 setup: ; @dev/setup.sh ## install what is missing (uv, packages, RabbitMQ, Redis, mongod)
-up: setup ; @$(PYTHON_OF) -m dev up ## start servers and services in the background (.run/stack.json)
+up: setup ; @$(PYTHON_OF) -m dev up ## start servers and services in the background, with a small shop (SEED=false: without)
+restart: ; @$(PYTHON_OF) -m dev restart "$(SERVICE)" ## start one service again, with the settings given now; SERVICE=order
+traces: setup ; @dev/traces.sh ## the same as up, with Jaeger: the way of each order through all services (builds it, once)
 down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
 logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(ORDER:%=--order %) $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
 demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own

@@ -1,4 +1,4 @@
-"""`python -m dev up | down | run | logs | status`: the local stack on the command line."""
+"""`python -m dev up | restart | traces | down | run | logs | status`: the local stack on the command line."""
 
 import json
 import os
@@ -8,14 +8,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from dev import local
 from dev.interrupts import run as run_to_the_end
+from dev.local import NothingRunsError, SeedError, UnknownServiceError
 from dev.logs import Wanted, follow, show
 from dev.ports import PortTakenError
 from dev.processes import ProcessEndedError, Processes
 from dev.services import NAMES
-from dev.stack import NotReadyError, Stack
+from dev.stack import DirectoryError, NotReadyError, Stack
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run"))
 ServersOnly = Annotated[bool, typer.Option("--servers-only", help="MongoDB, RabbitMQ and Redis alone.")]
@@ -25,14 +28,24 @@ console = Console()
 
 @app.command()
 def up(*, servers_only: ServersOnly = False) -> None:
-    """Start everything in the background, or again if it runs."""
+    """Start everything in the background; what runs already is left as it is."""
+    _run(local.up(DIRECTORY, () if servers_only else NAMES, console))
 
-    async def work() -> None:
-        stack = _stack(servers_only=servers_only)
-        await stack.up()
-        _show(stack)
 
-    _run(work())
+@app.command()
+def traces(
+    program: Annotated[Path, typer.Argument(envvar="JAEGER", help="Jaeger's program, of version 2.")],
+) -> None:
+    """Start Jaeger beside everything, and the services again, so that their traces go there."""
+    _run(local.up(DIRECTORY, NAMES, console, jaeger=program.resolve()))
+
+
+@app.command()
+def restart(
+    name: Annotated[str, typer.Argument(help="A service, one replica such as order-2, or a server.")] = "",
+) -> None:
+    """Start one service again, with the settings that it had and those that are given now."""
+    _run(local.restart(DIRECTORY, name, console))
 
 
 @app.command()
@@ -40,8 +53,11 @@ def run(*, servers_only: ServersOnly = False) -> None:
     """Start everything, show the logs, and stop everything at Ctrl-C."""
 
     async def work() -> None:
-        async with _stack(servers_only=servers_only) as stack:
-            _show(stack)
+        random_ports = os.environ.get("PORTS") == "random"
+        async with Stack(
+            DIRECTORY, services=() if servers_only else NAMES, random_ports=random_ports
+        ) as stack:
+            local.show(stack, None, console)
             await follow(stack.directory / "logs", console, Wanted())
 
     _run(work())
@@ -50,7 +66,7 @@ def run(*, servers_only: ServersOnly = False) -> None:
 @app.command()
 def down() -> None:
     """Stop everything that runs; the data stays."""
-    _run(_stack().down())
+    _run(local.down(DIRECTORY, console))
 
 
 @app.command()
@@ -76,32 +92,23 @@ def status() -> None:
     if not file.exists():
         console.print(f"nothing was started in {DIRECTORY}")
         raise typer.Exit(1)
-    processes, description = Processes(DIRECTORY), json.loads(file.read_text())
+    processes, replicas = Processes(DIRECTORY), json.loads(file.read_text())["replicas"]
     table = Table("process", "pid", "state", "address")
-    for name, pid in description["pids"].items():
-        state = "[green]runs[/]" if name in processes else "[red]ended[/]"
-        table.add_row(name, str(pid), state, description["replicas"].get(name, ""))
+    for name, started in processes.started.items():
+        state = "[green]runs[/]" if started.is_alive else "[red]ended[/]"
+        table.add_row(name, str(started.pid), state, replicas.get(name, ""))
     console.print(table)
-    raise typer.Exit(int(any(name not in processes for name in description["pids"])))
-
-
-def _stack(*, servers_only: bool = False) -> Stack:
-    services = () if servers_only else NAMES
-    return Stack(DIRECTORY, services=services, random_ports=os.environ.get("PORTS") == "random")
-
-
-def _show(stack: Stack) -> None:
-    door = f"gateway {stack.gateway}" if "gateway" in stack.services else "servers only"
-    console.print(
-        f"[bold green]up[/]  {door}  (everything's address: {stack.directory / 'stack.json'})", soft_wrap=True
-    )
+    raise typer.Exit(int(bool(processes.ended)))
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         code = run_to_the_end(work)
-    except (NotReadyError, PortTakenError, ProcessEndedError) as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+    except (
+        *(NotReadyError, PortTakenError, ProcessEndedError, DirectoryError, UnknownServiceError),
+        *(NothingRunsError, SeedError),
+    ) as error:
+        console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True, highlight=False)
         code = 1
     raise typer.Exit(code)
 

@@ -20,16 +20,18 @@ class Credentials:
     root: str = field(default_factory=_password)
     admin_email: str = "admin@sagashop.example"
     admin_password: str = field(default_factory=_password)
+    customer_email: str = "customer@sagashop.example"
+    customer_password: str = field(default_factory=_password)
     mongodb_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(96)).decode())
     users: Mapping[str, str] = field(default_factory=lambda: {name: _password() for name in DATABASE_USERS})
 
     @classmethod
     def kept_in(cls, directory: Path) -> "Credentials":
         file = directory / "credentials.json"
-        if file.exists():
-            return cls(**json.loads(file.read_text()))
-        made = cls()
-        write_private(file, json.dumps(asdict(made), indent=1))
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        made = cls(**kept)
+        if asdict(made) != kept:  # new, or of a version that knew fewer
+            write_private(file, json.dumps(asdict(made), indent=1))
         return made
 
     def of(self, names: tuple[str, ...]) -> Mapping[str, str]:

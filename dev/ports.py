@@ -18,6 +18,8 @@ DEFAULTS = {
     "distribution": 25672,
     "epmd": 4369,
     "redis": 6379,
+    "jaeger": 16686,
+    "otlp": 4318,
 }
 # Below Linux's range for outgoing connections, so that no client can sit on a port that was just found free.
 RANDOM_RANGE = range(10_000, 32_000)
@@ -28,23 +30,44 @@ class PortTakenError(RuntimeError):
 
 
 class Ports:
-    """Hands out each port once; `PORT_GATEWAY=8080` in the settings asks for one by name."""
+    """Hands out each port once; `PORT_GATEWAY=8080` in the settings asks for one by name.
 
-    def __init__(self, settings: Mapping[str, str], *, at_random: bool = False) -> None:
+    `kept` are those that a stack has already: they are given again without a look at whether they are free.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, str], *, at_random: bool = False, kept: Mapping[str, int] | None = None
+    ) -> None:
         self._settings = settings
         self._at_random = at_random
-        self._given: set[int] = set()
+        self.given: dict[str, int] = dict(kept or {})
 
     def take(self, name: str) -> int:
-        wanted = self._settings.get(f"PORT_{name.upper()}")
-        if wanted and not _free(int(wanted)):
-            raise PortTakenError(f"PORT_{name.upper()}={wanted}, but that port is in use")
-        port = int(wanted) if wanted else self._first_free(name)
-        self._given.add(port)
-        return port
+        if name not in self.given:
+            self.given[name] = self._wanted(name) or self._first_free(name)
+        return self.given[name]
+
+    def moved(self) -> Mapping[str, tuple[int, int]]:
+        """What is elsewhere because its usual port was in use: the usual port, and the one taken."""
+        usual = {name: DEFAULTS[name] for name in self.given if name in DEFAULTS}
+        return {
+            name: (port, self.given[name])
+            for name, port in usual.items()
+            if not self._at_random and self._asked(name) is None and self.given[name] != port
+        }
+
+    def _asked(self, name: str) -> str | None:
+        return self._settings.get(f"PORT_{name.upper().replace('-', '_')}")
+
+    def _wanted(self, name: str) -> int | None:
+        asked = self._asked(name)
+        if asked and not is_free(int(asked)):
+            raise PortTakenError(f"PORT_{name.upper()}={asked}, but that port is in use: name another")
+        return int(asked) if asked else None
 
     def _first_free(self, name: str) -> int:
-        return next(port for port in self._candidates(name) if port not in self._given and _free(port))
+        given = self.given.values()
+        return next(port for port in self._candidates(name) if port not in given and is_free(port))
 
     def _candidates(self, name: str) -> Iterable[int]:
         if self._at_random:
@@ -53,7 +76,7 @@ class Ports:
         return range(default, default + 1000)
 
 
-def _free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from dev import logfiles
+
 POLL_SECONDS = 0.02
 
 
@@ -32,17 +34,53 @@ class Program:
     own_session: bool = False
 
 
+@dataclass(frozen=True)
+class Started:
+    """A process that was started and not stopped: it runs, or has ended by itself.
+
+    The system reuses process ids; the time of creation (seconds since 1970) tells ours from a stranger.
+    """
+
+    pid: int
+    created: float
+    handle: psutil.Process | None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.handle is not None and _alive(self.handle)
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the id belongs to a stranger by now."""
+        with suppress(psutil.NoSuchProcess):
+            return bool(psutil.Process(self.pid).create_time() != self.created)
+        return False
+
+
 class Processes:
     def __init__(self, directory: Path) -> None:
         self._logs = directory / "logs"
         self._file = directory / "processes.json"
-        self._known: dict[str, psutil.Process] = dict(self._remembered())
+        self._known: dict[str, Started] = dict(self._remembered())
 
     def __contains__(self, name: str) -> bool:
-        return name in self._known and _alive(self._known[name])
+        return name in self._known and self._known[name].is_alive
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in tuple(self._known) if name in self)
+
+    @property
+    def started(self) -> Mapping[str, Started]:
+        """What was started and not stopped."""
+        return dict(self._known)
+
+    @property
+    def ended(self) -> Mapping[str, Started]:
+        """What was started, was not stopped, and runs no more."""
+        return {name: started for name, started in self._known.items() if not started.is_alive}
+
+    def is_known(self, name: str, pid: int) -> bool:
+        return name in self._known and self._known[name].pid == pid
 
     def pid(self, name: str) -> int:
         return self._known[name].pid
@@ -54,9 +92,10 @@ class Processes:
         """Start the program in the background. Raise ValueError if one of its name runs already."""
         if program.name in self:
             raise ValueError(f"{program.name} is already running")
-        self._logs.mkdir(parents=True, exist_ok=True)
-        with self.log(program.name).open("ab") as log:
-            self._known[program.name] = psutil.Popen(
+        path = self.log(program.name)
+        logfiles.begin(path)
+        with path.open("ab") as log:
+            handle = psutil.Popen(
                 program.command,
                 cwd=program.directory,
                 env=dict(program.environment),
@@ -66,11 +105,13 @@ class Processes:
                 start_new_session=program.own_session,
                 process_group=None if program.own_session else 0,
             )
+        self._known[program.name] = Started(handle.pid, handle.create_time(), handle)
         self._remember()
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid(name), number)
+        if not self._known[name].is_another:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid(name), number)
 
     def check(self, name: str) -> None:
         if name not in self:
@@ -104,25 +145,28 @@ class Processes:
                     await asyncio.sleep(POLL_SECONDS)
 
     def _last_lines(self, name: str) -> str:
-        return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-20:])
+        return "\n".join([*logfiles.last_run(self.log(name))][-20:])
 
     def _remember(self) -> None:
         records = {
-            name: {"pid": process.pid, "created": process.create_time()}
-            for name, process in self._known.items()
+            name: {"pid": started.pid, "created": started.created} for name, started in self._known.items()
         }
         scratch = self._file.with_suffix(".new")
         scratch.write_text(json.dumps(records, indent=1))
         scratch.replace(self._file)
 
-    def _remembered(self) -> Iterator[tuple[str, psutil.Process]]:
+    def _remembered(self) -> Iterator[tuple[str, Started]]:
         records = json.loads(self._file.read_text()) if self._file.exists() else {}
         for name, record in records.items():
-            with suppress(psutil.NoSuchProcess):
-                process = psutil.Process(record["pid"])
-                # The system reuses process ids; the time of creation tells ours from a stranger.
-                if process.create_time() == record["created"]:
-                    yield name, process
+            yield name, Started(record["pid"], record["created"], _ours(record["pid"], record["created"]))
+
+
+def _ours(pid: int, created: float) -> psutil.Process | None:
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.create_time() == created:
+            return process
+    return None
 
 
 def _alive(process: psutil.Process) -> bool:

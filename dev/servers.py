@@ -182,7 +182,7 @@ class Redis:
     def programs(self) -> Sequence[Program]:
         self.directory.mkdir(parents=True, exist_ok=True)
         lines = (
-            *("bind 127.0.0.1", f"port {self.port}", f"dir {self.directory}"),
+            *("bind 127.0.0.1", f"port {self.port}", f"dir {_quoted(self.directory)}"),
             *(f"requirepass {self.password}", "save 60 1", "loglevel warning"),
         )
         # A file, for a password on the command line is everybody's to read.
@@ -209,6 +209,12 @@ class Given:
 
     def programs(self) -> Sequence[Program]:
         return []
+
+
+def _quoted(value: object) -> str:
+    """A value of redis.conf with blanks or quotes in it, as the path of somebody's directory may have."""
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def usual_management_url(amqp_url: str) -> str:

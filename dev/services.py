@@ -1,6 +1,5 @@
 """How each service starts here: a process of its own, told by its environment where everything is."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,10 @@ from dev.processes import Program
 
 NAMES = ("auth", "order", "product", "inventory", "payment", "notification", "gateway")
 REPOSITORY = Path(__file__).parent.parent
+
+
+def name_of(service: str, number: int) -> str:
+    return service if number == 1 else f"{service}-{number}"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Replica:
 
     @property
     def name(self) -> str:
-        return self.service if self.number == 1 else f"{self.service}-{self.number}"
+        return name_of(self.service, self.number)
 
     @property
     def url(self) -> str:
@@ -31,7 +34,7 @@ class Replica:
     def program(self, environment: Mapping[str, str]) -> Program:
         command = [sys.executable, "-m", f"services.{self.service}.main"]
         own = {
-            "HOST": os.environ.get("STACK_HOST", "127.0.0.1"),
+            "HOST": environment.get("STACK_HOST", "127.0.0.1"),
             "PORT": str(self.port),
             "MONGODB_DATABASE": self.service,
             "LOG_FORMAT": "json",  # `make logs` shows it in columns

@@ -6,9 +6,9 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,19 +16,28 @@ from typing import Any, Self
 
 from dev.credentials import Credentials
 from dev.files import write_private
-from dev.ports import Ports
+from dev.jaeger import Jaeger
+from dev.layout import FILE as LAYOUT
+from dev.layout import Layout, worth_keeping
+from dev.ports import Ports, PortTakenError, is_free
 from dev.processes import Processes, Program
 from dev.provisioning import provisions
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
 from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
-from dev.services import NAMES, Replica, addresses
+from dev.services import NAMES, REPOSITORY, Replica, addresses, name_of
 
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
+SUPERVISOR = "supervisor"
+OUTLIVE_SERVICES = frozenset({*SERVERS, "jaeger"})
 
 
 class NotReadyError(RuntimeError):
     """A process runs and does not become ready."""
+
+
+class DirectoryError(ValueError):
+    """The stack cannot live in this directory."""
 
 
 class Stack:
@@ -41,7 +50,9 @@ class Stack:
     mongodb: MongoDB | Given
     rabbitmq: RabbitMQ | Given
     redis: Redis | Given
+    jaeger: Jaeger | None = None
     replicas: Sequence[Replica] = ()
+    ports: Ports
 
     def __init__(
         self,
@@ -51,6 +62,7 @@ class Stack:
         services: Sequence[str] = NAMES,
         environments: Mapping[str, Mapping[str, str]] | None = None,
         random_ports: bool = True,
+        jaeger: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -58,9 +70,29 @@ class Stack:
         self.credentials = Credentials.kept_in(self.directory)
         self._settings = {**os.environ, **(settings or {})}
         self._wanted = services
-        self._environments = environments or {}
+        self._environments = {service: dict(more) for service, more in (environments or {}).items()}
         self._random_ports = random_ports
+        self._jaeger = jaeger
         self._programs: dict[str, Program] = {}
+
+    @classmethod
+    def laid_out_in(cls, directory: Path) -> Self | None:
+        """The stack that was started in the directory, by whatever process, and not stopped."""
+        layout = Layout.kept_in(directory)
+        if layout is None:
+            return None
+        others = {
+            name: value for name, value in os.environ.items() if name not in worth_keeping(os.environ, NAMES)
+        }
+        stack = cls(
+            directory,
+            services=layout.services,
+            environments=layout.environments,
+            jaeger=Path(layout.jaeger) if layout.jaeger else None,
+        )
+        stack._settings = {**others, **layout.settings}
+        stack._lay_out(Ports(stack._settings, at_random=layout.random_ports, kept=layout.ports))
+        return stack
 
     async def __aenter__(self) -> Self:
         await self.up()
@@ -71,7 +103,29 @@ class Stack:
     ) -> None:
         await self.down()
 
+    # What was asked for
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        return self._wanted
+
+    @property
+    def programs(self) -> Collection[str]:
+        """The names of all its processes, whether they run or not."""
+        return self._programs.keys()
+
+    def setting(self, service: str | None, name: str) -> str | None:
+        """What all services get under this name, or what this one does."""
+        own = self._environments.get(service, {}) if service else {}
+        return own.get(name, self._settings.get(name))
+
     # Where everything is
+
+    @property
+    def seed_mark(self) -> Path:
+        """Says that the shop was filled: beside the data where that is ours, to go with it."""
+        beside = self.mongodb.directory if isinstance(self.mongodb, MongoDB) else self.directory
+        return beside / "seeded.json"
 
     @property
     def services(self) -> Mapping[str, str]:
@@ -87,6 +141,11 @@ class Stack:
             "email": self._settings.get("ADMIN_EMAIL", self.credentials.admin_email),
             "password": self._settings.get("ADMIN_PASSWORD", self.credentials.admin_password),
         }
+
+    @property
+    def customer(self) -> Mapping[str, str]:
+        """Of the small shop that `make up` fills; elsewhere there is no such account."""
+        return {"email": self.credentials.customer_email, "password": self.credentials.customer_password}
 
     @property
     def checker(self) -> Mapping[str, str]:
@@ -108,7 +167,9 @@ class Stack:
             "amqpUrl": self.rabbitmq.url,
             "managementUrl": self.rabbitmq.management_url,
             "redisUrl": self.redis.url,
+            **({"jaeger": self.jaeger.url} if self.jaeger else {}),
             "admin": self.admin,
+            "customer": self.customer,
             "checker": self.checker,
             "pids": {name: self.processes.pid(name) for name in self.processes},
         }
@@ -118,29 +179,63 @@ class Stack:
     async def up(self) -> None:
         """Start all and wait until it is ready; when that fails or is cancelled, leave nothing running."""
         await self.down()  # what an earlier run that was killed left in this directory
-        shutil.rmtree(self.directory / "logs", ignore_errors=True)
         self._lay_out(Ports(self._settings, at_random=self._random_ports))
-        servers = [p for server in (self.mongodb, self.rabbitmq, self.redis) for p in server.programs()]
-        services = [replica.program(self._environment(replica)) for replica in self.replicas]
-        needed = provisions(self.mongodb, self.rabbitmq, self.credentials)
         try:
-            if not all(each.is_made for each in needed):
-                await self._start(servers)
-                await asyncio.gather(*(each.ensure() for each in needed))
-                servers = []
-            await self._start([*servers, *services])
+            await self.complete()
         except BaseException:
             await self.down()
             raise
-        write_private(self.directory / "stack.json", json.dumps(self.description(), indent=2) + "\n")
 
-    async def down(self) -> None:
-        """Stop the services before their servers; the data stays."""
-        await self.processes.stop([name for name in self.processes if name not in SERVERS])
+    async def complete(self) -> Sequence[str]:
+        """Start what does not run, and wait until all is ready. Returns what was started.
+
+        Raises PortTakenError where a port of the stack has another user by now.
+        """
+        missing = [program for program in self._programs.values() if program.name not in self.processes]
+        self._check_ports(missing)
+        self._keep_layout()
+        servers = [program for program in missing if program.name in SERVERS]
+        needed = provisions(self.mongodb, self.rabbitmq, self.credentials)
+        if not all(each.is_made for each in needed):
+            await self._start(servers)
+            await self._all_ready(name for name in self._programs if name in SERVERS)
+            await asyncio.gather(*(each.ensure() for each in needed))
+        self._spawn(program for program in missing if program.name not in self.processes)
+        await self._all_ready(self._programs)
+        self.describe()
+        return [program.name for program in missing]
+
+    def supervise(self) -> bool:
+        """Have another process start again what ends by itself. Returns False where one does so already."""
+        if SUPERVISOR in self.processes:
+            return False
+        command = [sys.executable, "-m", "dev.supervisor", str(self.directory)]
+        self.processes.start(Program(SUPERVISOR, command, self._settings, REPOSITORY))
+        self.describe()
+        return True
+
+    async def down(self) -> Sequence[str]:
+        """Stop the services before their servers; the data stays. Returns what was stopped."""
+        running = [*self.processes]
+        await self.processes.stop([SUPERVISOR])
+        await self.processes.stop([name for name in self.processes if name not in OUTLIVE_SERVICES])
         # A broker that is still starting would replace an epmd that it misses, and leave that behind.
         await self.processes.stop([name for name in self.processes if name != "epmd"])
         await self.processes.stop()
-        (self.directory / "stack.json").unlink(missing_ok=True)
+        for file in ("stack.json", LAYOUT):
+            (self.directory / file).unlink(missing_ok=True)
+        return running
+
+    def describe(self) -> None:
+        """Write stack.json."""
+        write_private(self.directory / "stack.json", json.dumps(self.description(), indent=2) + "\n")
+
+    async def trace(self, jaeger: Path) -> Sequence[str]:
+        """Start Jaeger beside what runs, and the services again, with their traces going there."""
+        self._jaeger = jaeger
+        self._lay_out(self.ports)
+        await self.processes.stop([replica.name for replica in self.replicas])
+        return await self.complete()
 
     # One of them: "order", "order-2", "mongodb", "rabbitmq", "redis"
 
@@ -148,6 +243,16 @@ class Stack:
         program = self._programs[name]
         changed = replace(program, environment={**program.environment, **(settings or {})})
         await self._start([changed])
+
+    def spawn(self, name: str) -> None:
+        """Start it, and do not wait until it is ready."""
+        self._spawn([self._programs[name]])
+
+    def change(self, service: str, settings: Mapping[str, str]) -> None:
+        """What the service gets from its next start on, beside what all get."""
+        self._environments.setdefault(service, {}).update(settings)
+        self._lay_out(self.ports)
+        self._keep_layout()
 
     async def stop(self, name: str) -> None:
         await self.processes.stop([name])
@@ -169,14 +274,53 @@ class Stack:
     # How
 
     def _lay_out(self, ports: Ports) -> None:
+        self.ports = ports
         self.mongodb = self._mongodb(ports)
         self.rabbitmq = self._rabbitmq(ports)
         self.redis = self._redis(ports)
-        self.replicas = [
-            Replica(service, number, ports.take(service))
+        self.jaeger = self._traces(ports)
+        replicas = [
+            (service, number)
             for service in self._wanted
             for number in range(1, int(self._settings.get(f"REPLICAS_{service.upper()}", "1")) + 1)
         ]
+        self.replicas = [
+            Replica(service, number, ports.take(name_of(service, number))) for service, number in replicas
+        ]
+        servers = (self.mongodb, self.rabbitmq, self.redis, *([self.jaeger] if self.jaeger else []))
+        programs = [
+            *(program for server in servers for program in server.programs()),
+            *(replica.program(self._environment(replica)) for replica in self.replicas),
+        ]
+        self._programs = {program.name: program for program in programs}
+
+    def _keep_layout(self) -> None:
+        Layout(
+            services=self._wanted,
+            ports=self.ports.given,
+            random_ports=self._random_ports,
+            settings=worth_keeping(self._settings, NAMES),
+            environments=self._environments,
+            jaeger=str(self._jaeger) if self._jaeger else None,
+        ).keep_in(self.directory)
+
+    def _check_ports(self, missing: Sequence[Program]) -> None:
+        taken = {
+            name: self.ports.given[name]
+            for name in (program.name for program in missing)
+            if name in self.ports.given and not is_free(self.ports.given[name])
+        }
+        if taken:
+            where = ", ".join(f"{port} ({name})" for name, port in taken.items())
+            raise PortTakenError(
+                f"in use by other programs by now: {where}; `make down`, then `make up` takes others"
+            )
+
+    def _traces(self, ports: Ports) -> Jaeger | None:
+        if self._jaeger is None:
+            return None
+        names = ("jaeger", "jaeger-grpc", "otlp")
+        return Jaeger(self.directory / "jaeger", self._jaeger, *map(ports.take, names))
 
     def _mongodb(self, ports: Ports) -> MongoDB | Given:
         if url := self._settings.get("MONGODB_URL"):
@@ -189,6 +333,11 @@ class Stack:
     def _rabbitmq(self, ports: Ports) -> RabbitMQ | Given:
         if url := self._settings.get("AMQP_URL"):
             return Given(url, self._settings.get("RABBITMQ_MANAGEMENT_URL") or usual_management_url(url))
+        if set(str(self.directory)) & {'"', "'"}:
+            # It asks `df` how much room is left there, through a shell, and does not escape the path.
+            raise DirectoryError(
+                f"RabbitMQ does not start below {self.directory}: choose a path without quotation marks"
+            )
         names = ("rabbitmq", "management", "distribution", "epmd")
         return RabbitMQ(self.directory / "rabbitmq", self.credentials.root, *map(ports.take, names))
 
@@ -206,6 +355,7 @@ class Stack:
             "MONGODB_URL": self.mongodb.url_of(service, password),
             "AMQP_URL": self.rabbitmq.url_of(service, password),
             "REDIS_URL": self.redis.url,
+            **({"OTEL_EXPORTER_OTLP_ENDPOINT": self.jaeger.otlp_url} if self.jaeger else {}),
             **(
                 {f"ADMIN_{key.upper()}": value for key, value in self.admin.items()}
                 if service == "auth"
@@ -215,10 +365,16 @@ class Stack:
         }
 
     async def _start(self, programs: Sequence[Program]) -> None:
+        self._spawn(programs)
+        await self._all_ready(program.name for program in programs)
+
+    def _spawn(self, programs: Iterable[Program]) -> None:
         for program in programs:
             self._programs[program.name] = program
             self.processes.start(program)
-        await asyncio.gather(*(self._until_ready(program.name) for program in programs))
+
+    async def _all_ready(self, names: Iterable[str]) -> None:
+        await asyncio.gather(*(self._until_ready(name) for name in tuple(names)))
 
     async def _until_ready(self, name: str) -> None:
         """Fail at once when the process ends, and in the end when it never gets ready."""
@@ -237,7 +393,12 @@ class Stack:
             readiness.cancel()
 
     async def _readiness(self, name: str) -> None:
-        servers = {"mongodb": self.mongodb, "rabbitmq": self.rabbitmq, "redis": self.redis}
+        servers = {
+            "mongodb": self.mongodb,
+            "rabbitmq": self.rabbitmq,
+            "redis": self.redis,
+            "jaeger": self.jaeger,
+        }
         server = servers.get(name)
         if server and not isinstance(server, Given):
             await server.ready()

@@ -87,3 +87,13 @@ class OrderAccess:
         stack = _stack(directory)
         admin = stack["admin"]
         return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])
+
+
+def jaeger_url(stack: Path | None) -> str:
+    """Where the traces are: JAEGER_URL says so, or a local stack. Raises NoAccessError."""
+    if stack is None and (url := setting("JAEGER_URL")):
+        return url.rstrip("/")
+    described = _stack(stack or LOCAL_STACK)
+    if "jaeger" not in described:
+        raise NoAccessError("the stack runs without Jaeger: start it beside (make traces), or set JAEGER_URL")
+    return str(described["jaeger"])

@@ -24,7 +24,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         _run(stack.down())
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Coroutine[Any, Any, object]) -> None:
     """In a thread of its own: this one has the event loop that pytest-asyncio keeps for the tests."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()

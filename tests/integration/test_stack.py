@@ -5,9 +5,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from dev.logfiles import RUN_BEGINS
 from dev.ports import DEFAULTS, Ports, PortTakenError
 from dev.processes import ProcessEndedError, Processes, Program
 from dev.services import NAMES
 from dev.stack import SERVERS, Stack
 from sagactl.polling import until
+from sagactl.shop import Client
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -51,11 +56,21 @@ async def nothing_is_left_of(directory: Path) -> None:
     pytest.fail(f"left behind: {processes_of(directory)}")
 
 
-async def dev(command: str, directory: Path) -> asyncio.subprocess.Process:
+async def dev(command: str, directory: Path, **more: Any) -> asyncio.subprocess.Process:
     """`python -m dev` in a process of its own."""
     environment = {**os.environ, "STACK_DIR": str(directory), "PORTS": "random"}
     arguments = ["-m", "dev", *command.split()]
-    return await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=REPOSITORY, env=environment)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=REPOSITORY, env=environment, **more
+    )
+
+
+async def said(command: str, directory: Path) -> str:
+    """What the command says when it succeeds."""
+    process = await dev(command, directory, stdout=subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    return out.decode()
 
 
 @contextmanager
@@ -68,8 +83,11 @@ def listening() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One directory for the module: a new RabbitMQ takes seconds to make itself at home."""
-    path = tmp_path_factory.mktemp("stack")
+    """One directory for the module: a new RabbitMQ takes seconds to make itself at home.
+
+    There are blanks in its path, as there may be in anybody's.
+    """
+    path = tmp_path_factory.mktemp("my stack")
     yield path
     asyncio.run(Processes(path).stop())
 
@@ -139,15 +157,84 @@ async def test_ctrl_c_leaves_nothing_behind_while_it_starts_or_runs(directory: P
 
 
 async def test_what_up_leaves_running_is_stopped_by_down_in_another_process(directory: Path) -> None:
-    async def exit_code(command: str) -> int:
-        return await (await dev(command, directory)).wait()
-
-    assert await exit_code("up --servers-only") == 0
+    assert "servers only" in await said("up --servers-only", directory)
     assert (directory / "stack.json").exists()
-    assert await exit_code("status") == 0
-    assert await exit_code("down") == 0
+    assert "mongodb" in await said("status", directory)
+    assert "stopped: mongodb, epmd, rabbitmq, redis" in await said("down", directory)
     await nothing_is_left_of(directory)
-    assert await exit_code("status") == 1
+    assert "nothing runs" in await said("down", directory)
+    assert await (await dev("status", directory)).wait() == 1
+
+
+async def test_make_up_keeps_a_filled_shop_alive_until_make_down(directory: Path) -> None:
+    """Up, up again, a service dies, one is restarted, the supervisor dies, up again, down: one life."""
+    assert "customer@sagashop.example" in await said("up", directory)
+    shop = json.loads((directory / "stack.json").read_text())
+    stories = await ends_of_orders(shop)
+    assert stories == {
+        ("PAID", None): 3,
+        ("REFUNDED", None): 1,
+        ("CANCELLED", "OUT_OF_STOCK"): 1,
+        ("CANCELLED", "PAYMENT_FAILED"): 1,
+        ("CANCELLED", "CUSTOMER_CANCELLED"): 1,
+    }
+
+    assert "already up" in await said("up", directory)
+    assert pids(directory) == shop["pids"]
+    assert await ends_of_orders(shop) == stories
+
+    os.kill(shop["pids"]["order"], signal.SIGKILL)
+    again = partial(runs, directory, "order", shop["pids"]["order"])
+    await until(again, within=60, what="another order service")
+    log = directory / "logs" / "order.log"
+    assert "ended by itself: it is started again in 1 s" in log.read_text()
+    assert log.read_text().count(RUN_BEGINS) == 2
+
+    assert "inventory is ready again" in await said("restart inventory", directory)
+    assert pids(directory)["inventory"] != shop["pids"]["inventory"]
+    assert pids(directory)["auth"] == shop["pids"]["auth"]
+    assert "auth, order, product" in await refused("restart ordr", directory)
+
+    os.kill(pids(directory)["supervisor"], signal.SIGKILL)
+    os.kill(pids(directory)["payment"], signal.SIGKILL)
+    assert "started again: payment" in await said("up", directory)
+    assert pids(directory)["auth"] == shop["pids"]["auth"]
+    assert set(pids(directory)) == set(shop["pids"])
+
+    await said("down", directory)
+    await nothing_is_left_of(directory)
+
+
+def pids(directory: Path) -> dict[str, int]:
+    found: dict[str, int] = json.loads((directory / "stack.json").read_text())["pids"]
+    return found
+
+
+async def runs(directory: Path, name: str, before: int) -> bool:
+    """Whether another process of this name is ready."""
+    description = json.loads((directory / "stack.json").read_text())
+    if description["pids"].get(name) in {None, before}:
+        return False
+    async with aiohttp.ClientSession() as session:
+        with suppress(aiohttp.ClientError):
+            async with session.get(f"{description['replicas'][name]}/readyz") as answer:
+                return answer.ok
+    return False
+
+
+async def ends_of_orders(shop: dict[str, Any]) -> Counter[tuple[str, str | None]]:
+    async with aiohttp.ClientSession() as session:
+        customer = await Client(session, shop["gateway"]).log_in(**shop["customer"])
+        orders = (await customer.call("GET", "/api/orders"))["items"]
+        return Counter((order["status"], order.get("cancellationReason")) for order in orders)
+
+
+async def refused(command: str, directory: Path) -> str:
+    """What the command says when it fails."""
+    process = await dev(command, directory, stdout=subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert process.returncode == 1, out.decode()
+    return out.decode()
 
 
 async def test_the_whole_stack_describes_itself_for_those_who_use_it(directory: Path) -> None:
@@ -210,14 +297,16 @@ async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_pa
 
 async def test_a_stranger_with_a_remembered_process_id_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "processes.json").write_text(json.dumps({"order": {"pid": os.getpid(), "created": 1.0}}))
-    assert "order" not in Processes(tmp_path)
+    processes = Processes(tmp_path)
+    assert "order" not in processes
+    await processes.stop()  # which would end these tests
 
 
 def test_the_next_port_is_taken_when_the_usual_one_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as port:
         monkeypatch.setitem(DEFAULTS, "gateway", port)
         ports = Ports({})
-        first, second = ports.take("gateway"), ports.take("gateway")
+        first, second = ports.take("gateway"), ports.take("gateway-2")
         assert port < first < second
 
 

@@ -38,7 +38,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             _run(stack.down())
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Coroutine[Any, Any, object]) -> None:
     """In a thread of its own: this one has an event loop already, of pytest-asyncio."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()

@@ -1,0 +1,66 @@
+"""What a stack was started with, for those who start parts of it later: `make restart`, the supervisor.
+
+Of the environment it keeps only what the stack and its services read: the rest is the user's own.
+"""
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from dev.files import write_private
+from services.shared.settings import Settings
+
+SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL")
+FILE = "layout.json"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`settings` as they were given, `ports` as they were taken; `jaeger` is the program of that name.
+
+    `environments` are what single services were restarted with, beside the settings.
+    """
+
+    services: Sequence[str]
+    ports: Mapping[str, int]
+    random_ports: bool
+    settings: Mapping[str, str]
+    environments: Mapping[str, Mapping[str, str]]
+    jaeger: str | None = None
+
+    @classmethod
+    def kept_in(cls, directory: Path) -> Self | None:
+        file = directory / FILE
+        return cls(**json.loads(file.read_text())) if file.exists() else None
+
+    def keep_in(self, directory: Path) -> None:
+        write_private(directory / FILE, json.dumps(asdict(self), indent=1) + "\n")
+
+
+def changeable(services: Sequence[str]) -> frozenset[str]:
+    """The variables that a service may be restarted with: what it reads, but for where everything is."""
+    names = {name.upper() for service in services for name in _settings_of(service).model_fields}
+    return frozenset(
+        name
+        for name in names
+        if not name.endswith("_URL") and name not in {"HOST", "PORT", "MONGODB_DATABASE"}
+    )
+
+
+def worth_keeping(settings: Mapping[str, str], services: Sequence[str]) -> Mapping[str, str]:
+    """Of all settings, those that the stack or one of these services reads."""
+    names = {*changeable(services), *SERVERS_OF_ONES_OWN, "STACK_HOST", "SECRETS_DIR"}
+    return {
+        name: value
+        for name, value in settings.items()
+        if name in names or name.startswith(("OTEL_", "REPLICAS_"))
+    }
+
+
+def _settings_of(service: str) -> type[Settings]:
+    module = importlib.import_module(f"services.{service}.settings")
+    found: type[Settings] = getattr(module, f"{service.capitalize()}Settings")
+    return found

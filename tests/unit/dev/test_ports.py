@@ -1,0 +1,40 @@
+"""Which ports a stack says that it took instead of the usual ones."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from dev.ports import DEFAULTS, Ports
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port: int = taken.getsockname()[1]
+        monkeypatch.setitem(DEFAULTS, "gateway", port)
+        yield port
+
+
+def test_a_port_that_was_busy_is_told_with_the_one_taken_instead(busy: int) -> None:
+    ports = Ports({})
+    taken = ports.take("gateway")
+    assert ports.moved() == {"gateway": (busy, taken)}
+
+
+def test_a_port_that_was_asked_for_is_no_surprise(busy: int) -> None:
+    ports = Ports({"PORT_GATEWAY": str(next(port for port in range(20_000, 30_000) if port != busy))})
+    ports.take("gateway")
+    assert not ports.moved()
+
+
+def test_a_second_replica_has_a_port_of_its_own_that_is_no_surprise_either() -> None:
+    ports = Ports({})
+    assert ports.take("order") != ports.take("order-2")
+    assert "order-2" not in ports.moved()
+
+
+def test_kept_ports_are_given_again_though_they_are_in_use(busy: int) -> None:
+    assert Ports({}, kept={"gateway": busy}).take("gateway") == busy

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -23,23 +22,21 @@ from services.shared.contract.decisions import (
     Domain,
     Message,
     Ref,
-    Unavailable,
     Verdict,
     still_needed,
 )
 from services.shared.database.clock import Clock
 from services.shared.database.store import SNAPSHOT, TIMEOUT_MS, WRITE_CONCERN, Store
 from services.shared.engine import journal
-from services.shared.engine.batch import Batch, Undecided, digest
-from services.shared.engine.batching import Batching, Pace
+from services.shared.engine.availability import Availability
+from services.shared.engine.batch import Batch, Undecided
 from services.shared.engine.faults import Fault, fault_of, is_outlived, is_undone
 from services.shared.engine.hints import Hints
+from services.shared.engine.intake import Intake
 from services.shared.engine.outbox import Outbox, row_of
 from services.shared.engine.rows import Row
 
 BACKOFF_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0)
-# A caller at the other end of an HTTP request is told to come back rather than kept waiting longer.
-COMMAND_PATIENCE_SECONDS: Final = 8.0
 # A key that is taken so many times, with nothing else changed, is not another replica's doing.
 TAKEN_TRIES: Final = 3
 # A batch that so often takes longer than a transaction may is too large for this server, today.
@@ -52,108 +49,44 @@ class CallerGone(Exception):
 
 
 class Committer:
-    """Decides and commits, batch after batch, what is submitted."""
+    """Decides and commits, batch after batch, what is in the intake."""
 
     def __init__(
         self,
         store: Store,
         domain: Domain,
+        intake: Intake,
         outbox: Outbox,
         hints: Hints,
         clock: Clock,
         *,
-        batching: Batching,
-        queue_size: int,
+        availability: Availability,
         observe: Callable[[Message, Decision], None],
     ) -> None:
-        self._store, self._domain, self._outbox, self._hints = store, domain, outbox, hints
-        self._clock, self._observe = clock, observe
-        self._max_batch, self._queue_size = batching.max_batch, queue_size
-        self._pace = Pace(batching)
-        self._deliveries: deque[Undecided] = deque()
-        self._commands: deque[Undecided] = deque()
-        self._came = asyncio.Event()
+        self._store, self._domain, self._intake = store, domain, intake
+        self._outbox, self._hints, self._clock = outbox, hints, clock
+        self._availability, self._observe = availability, observe
         self._busy = False
         # When a batch was last brought to its end (monotonic seconds).
         self.progressed = time.monotonic()
-        # Since when the database has failed every time it was asked; None where it has not.
-        self.database_lost_since: float | None = None
-
-    # --- in ---------------------------------------------------------------------------------------------
-
-    def submit(self, message: Message) -> "asyncio.Future[Decision]":
-        """The decision on a delivered message, once committed; what the decision raises otherwise."""
-        return self._enqueue(self._deliveries, message, is_command=False).future
-
-    async def execute(self, command: object, *, id_: str) -> Decision:
-        """Decides and commits a command over HTTP. Raises what the decision raises, or Unavailable.
-
-        A command that was answered Unavailable is not carried out later, unless that says `unknown`.
-        """
-        if len(self._commands) >= self._queue_size:
-            raise Unavailable("too many requests are waiting")
-        message = Message(
-            id=id_,
-            source="http",
-            body=command,
-            at=self._clock.now(),
-            traceparent=telemetry.current_traceparent(),
-            tracestate=telemetry.current_tracestate(),
-        )
-        undecided = self._enqueue(self._commands, message, is_command=True)
-        patience = asyncio.get_running_loop().call_later(COMMAND_PATIENCE_SECONDS, undecided.let_go)
-        try:
-            return await undecided.future
-        finally:
-            patience.cancel()
-
-    def _enqueue(self, queue: deque[Undecided], message: Message, *, is_command: bool) -> Undecided:
-        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-        undecided = Undecided(message, self._domain.home(message), digest(message), future, is_command)
-        queue.append(undecided)
-        self._came.set()
-        return undecided
-
-    # --- batches ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         while True:
-            batch = await self._collect()
+            await self._intake.wait()
+            self._busy, self.progressed = True, time.monotonic()
+            batch = await self._intake.next_batch()
             await self._commit(await self._without_known_repeats(batch))
             self._busy = False
             self.progressed = time.monotonic()
 
     async def drain(self) -> None:
-        """Waits until everything submitted is committed."""
+        """Waits until everything in the intake is committed."""
         while self.has_work:
             await asyncio.sleep(0.01)
 
     @property
     def has_work(self) -> bool:
-        return self._busy or bool(self._deliveries) or bool(self._commands)
-
-    async def _collect(self) -> list[Undecided]:
-        while not self._deliveries and not self._commands:
-            self._came.clear()
-            await self._came.wait()
-        self._busy, self.progressed = True, time.monotonic()
-        await self._pace.linger(len(self._deliveries) + len(self._commands))
-        batch = self._take()
-        self._pace.took(len(batch))
-        return batch
-
-    def _take(self) -> list[Undecided]:
-        """Deliveries first: new orders must not overtake those under way. While deliveries have to wait,
-        commands get a quarter of the batch.
-        """
-        most = self._max_batch
-        # Where a batch holds one, the quarter is every fourth batch.
-        quarter = most // 4 or int(random.random() < 1 / 4)  # noqa: S311  # fairness, no secret
-        for_commands = min(len(self._commands), quarter)
-        deliveries = min(len(self._deliveries), most - for_commands)
-        batch = [self._deliveries.popleft() for _ in range(deliveries)]
-        batch += [self._commands.popleft() for _ in range(min(len(self._commands), most - deliveries))]
-        return batch
+        return self._busy or not self._intake.is_empty
 
     async def _without_known_repeats(self, batch: list[Undecided]) -> list[Undecided]:
         """Settles what Redis takes for a repeat and its home confirms; that spares a transaction."""
@@ -256,7 +189,7 @@ class Committer:
         return loaded
 
     def _finish(self, batch: Batch, row: Row | None) -> None:
-        self.database_lost_since = None
+        self._availability.committed()
         telemetry.TRANSACTIONS.labels("committed").inc()
         telemetry.BATCH_SIZE.observe(len(batch.decided))
         if row is not None:
@@ -291,7 +224,7 @@ class Committer:
     async def _pause(self, waiting: Sequence[Undecided], fault: Fault, tries: int, error: Exception) -> None:
         delay = BACKOFF_SECONDS[min(tries, len(BACKOFF_SECONDS) - 1)]
         if fault is Fault.DATABASE:
-            self.database_lost_since = self.database_lost_since or time.monotonic()
+            self._availability.failed()
             log.warning("%d messages wait %.1f s for the database: %s", len(waiting), delay, error)
             await asyncio.sleep(delay)
         else:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from aio_pika.abc import AbstractConnection
 from aiormq import Channel
@@ -14,6 +14,7 @@ from services.shared.contract.decisions import Decision, Message
 from services.shared.contract.events import Event
 from services.shared.database.clock import Clock
 from services.shared.engine import declaring
+from services.shared.engine.availability import Availability
 from services.shared.engine.deliveries import Consumer, Copier
 from services.shared.engine.links import Connect, Link, open_channel
 from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
@@ -30,18 +31,6 @@ log = logging.getLogger(__name__)
 Submit = Callable[[Message], "asyncio.Future[Decision]"]
 
 
-class Database(Protocol):
-    """What is to be known of the database, to consume or not."""
-
-    def lost_for(self) -> float:
-        """For how many seconds nothing has been committed, though something was to be."""
-        ...
-
-    async def answers(self) -> None:
-        """Waits until the database answers."""
-        ...
-
-
 class Consuming(Link):
     """Consumes the service's queues, and declares them again now and then."""
 
@@ -55,11 +44,11 @@ class Consuming(Link):
         submit: Mapping[str, Submit],
         copier: Copier,
         prefetch: int,
-        database: Database,
+        availability: Availability,
         connect: Connect,
     ) -> None:
         super().__init__(url, f"{service}, consuming", connect)
-        self._database = database
+        self._availability = availability
         self._service, self._clock, self._copier = service, clock, copier
         self._subscriptions, self._submit, self._prefetch = subscriptions, submit, prefetch
         self._declaring: Channel | None = None
@@ -95,7 +84,7 @@ class Consuming(Link):
         while not lost.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(lost.wait(), LOOK_SECONDS)
-            if self._database.lost_for() > WITHOUT_DATABASE_SECONDS:
+            if self._availability.lost_for > WITHOUT_DATABASE_SECONDS:
                 log.warning("without the database nothing is consumed here: the broker has others, perhaps")
                 return
             due = time.monotonic() - declared > REDECLARE_SECONDS
@@ -109,7 +98,7 @@ class Consuming(Link):
     async def _connect(self, lost: asyncio.Event) -> None:
         if self._draining:
             await asyncio.Event().wait()  # until all parts are stopped
-        await self._database.answers()
+        await self._availability.wait()
         await super()._connect(lost)
 
     async def _declare(self) -> dict[str, int]:

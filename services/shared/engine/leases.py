@@ -10,7 +10,7 @@ published again, and its home has seen it.
                          ^                |
                          '----lease-------'   (the claimer died, or lost its broker)
 
-Times are the database's. `tests/engine/test_due_model.py` walks through every interleaving.
+Times are the database's. `tests/unit/shared/test_due_model.py` walks through every interleaving.
 """
 
 import uuid

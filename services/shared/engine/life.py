@@ -18,16 +18,19 @@ from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store
 from services.shared.engine import edition
+from services.shared.engine.availability import Availability
 from services.shared.engine.batching import Batching
 from services.shared.engine.commit import Committer
 from services.shared.engine.consuming import STUCK_SECONDS, Consuming, Submit
 from services.shared.engine.effects import Effects, EffectStage
 from services.shared.engine.hints import Hints
+from services.shared.engine.intake import Intake
 from services.shared.engine.leases import OUTBOX, Leases
 from services.shared.engine.links import Link
 from services.shared.engine.outbox import Outbox
 from services.shared.engine.publishing import Publishing
 from services.shared.engine.surroundings import REAL, Surroundings
+from services.shared.engine.sweep import Sweep
 from services.shared.health import Background, Readiness
 from services.shared.settings import EngineSettings
 
@@ -70,20 +73,24 @@ class Engine:
             connect=self._connect,
             on_declared=self._on_declared,
         )
-        self._outbox = Outbox(Leases(self.store), self._publishing, self.clock)
+        rows = Leases(self.store)
+        self._outbox = Outbox(rows, self._publishing, self.clock)
+        self._sweep = Sweep(rows, self._publishing, self._outbox, self.clock)
         self._hints = Hints(self.redis)
+        self._availability = Availability(self.store, self.clock)
+        self._intake = Intake(domain, self.clock, batching, commands_at_most=settings.commit_queue_size)
         self._committer = Committer(
             self.store,
             domain,
+            self._intake,
             self._outbox,
             self._hints,
             self.clock,
-            batching=batching,
-            queue_size=settings.commit_queue_size,
+            availability=self._availability,
             observe=observe,
         )
         self._stages = {
-            queue: EffectStage(self.store, effect, self._committer.submit, batching)
+            queue: EffectStage(self.store, effect, self._intake.submit, batching)
             for queue, effect in (effects or {}).items()
         }
         self._consuming = self._make_consuming(auto_compensation=auto_compensation)
@@ -98,7 +105,7 @@ class Engine:
             return None
         subscriptions = topology.subscriptions(service, auto_compensation=auto_compensation)
         submit: Mapping[str, Submit] = {
-            queue: self._stages[queue].submit if queue in self._stages else self._committer.submit
+            queue: self._stages[queue].submit if queue in self._stages else self._intake.submit
             for queue in subscriptions
         }
         return Consuming(
@@ -109,26 +116,9 @@ class Engine:
             submit=submit,
             copier=self._publishing,
             prefetch=2 * self.settings.commit_max_batch,
-            database=self,
+            availability=self._availability,
             connect=self._connect,
         )
-
-    def lost_for(self) -> float:
-        """For how many seconds the database has failed every commit; 0 where it has not."""
-        since = self._committer.database_lost_since
-        return 0.0 if since is None else time.monotonic() - since
-
-    async def answers(self) -> None:
-        """Waits until the database takes a write: one that only answers would be of no use."""
-        while True:
-            try:
-                await edition.touch(self.store, self.clock.now())
-            except PyMongoError as error:
-                log.warning("nothing is consumed without the database: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self._committer.database_lost_since = None
-                return
 
     @property
     def _links(self) -> tuple[Link, ...]:
@@ -143,7 +133,7 @@ class Engine:
         if not self._begun:
             # Until the database has been asked, the time would be that of this machine.
             raise Unavailable("the service is starting; nothing was done")
-        return await self._committer.execute(command, id_=id_)
+        return await self._intake.execute(command, id_=id_)
 
     # --- life -------------------------------------------------------------------------------------------
 
@@ -191,7 +181,7 @@ class Engine:
         down = [link for link in self._links if not link.connected]
         if not any(time.monotonic() - link.since > CUT_OFF_SECONDS for link in down):
             return False
-        return await self._outbox.taken_over()
+        return await self._sweep.taken_over()
 
     def _stuck(self) -> list[str]:
         stuck = sorted(self._consuming.stuck) if self._consuming is not None else []
@@ -215,9 +205,9 @@ class Engine:
         run(self.clock.run(), "clock")
         run(self._committer.run(), "committer")
         run(self._hints.run(), "hints")
-        run(self._outbox.run_relay(), "relay")
-        run(self._outbox.run_clearing(), "clearing")
-        run(self._outbox.run_sweep(), "sweep")
+        run(self._outbox.run(), "relay")
+        run(self._outbox.clearing.run(), "clearing")
+        run(self._sweep.run(), "sweep")
         for queue, stage in self._stages.items():
             run(stage.run(), f"effects of {queue}")
         run(self._publishing.run(), "publishing")
@@ -227,7 +217,7 @@ class Engine:
             run(work, f"background {number}")
 
     async def _on_declared(self) -> None:
-        await self._outbox.wake()
+        await self._sweep.wake()
 
 
 ReadinessCheck = Callable[[], Awaitable[Readiness]]

@@ -1,7 +1,8 @@
 """Transactional outbox: events are committed with what caused them, then published, then deleted.
 
-The collection is the truth. The replica that wrote a row publishes it from memory; what it has not published
-when its lease ends, any replica publishes (`leases.py`).
+The collection is the truth. The replica that wrote a row publishes it from memory, and deletes it after that
+(`clearing.py`); what it has not published when its lease ends (`leases.py`), any replica claims (`sweep.py`)
+and publishes likewise.
 """
 
 import asyncio
@@ -10,8 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from math import inf
+from datetime import datetime
 from typing import Final, Protocol
 
 from bson import ObjectId
@@ -23,23 +23,11 @@ from services.shared.contract.decisions import Decision
 from services.shared.database.clock import Clock
 from services.shared.engine import leases
 from services.shared.engine.batch import Undecided
+from services.shared.engine.clearing import Clearing, Left
 from services.shared.engine.confirms import Outcome, Sent
 from services.shared.engine.leases import Leases
 from services.shared.engine.rows import OutboxEvent, Row, events_of
 
-SWEEP_SECONDS: Final = 2.0
-# A replica whose own events wait so long for their confirms takes over nobody else's ...
-BEHIND_SECONDS: Final = 5.0
-# ... unless they are so old that nobody else seems to be there.
-ABANDONED: Final = timedelta(seconds=60)
-# Confirmed rows are deleted many at once, no later than this.
-CLEAR_SECONDS: Final = 0.5
-CLEAR_AT_ONCE: Final = 500
-CLAIM_AT_ONCE: Final = 200
-# A broker that stood still, or took so long for an answer, ...
-PROMPT_SECONDS: Final = 0.5
-# ... first has to confirm for so long what its publishers had put on the wire, and they delete it.
-AWAKE_SECONDS: Final = 3.0
 # How many events may be in memory; what is over stays for the sweep.
 MEMORY_EVENTS: Final = 20_000
 PUBLISH_AT_ONCE: Final = 500
@@ -86,24 +74,20 @@ def row_of(decided: Iterable[tuple[Undecided, Decision]], now: datetime) -> Row 
 
 
 class Outbox:
-    """What one replica publishes: the rows that it wrote, and those that it claimed."""
+    """What one replica publishes from memory: the rows that it wrote, and those that it claimed."""
 
     def __init__(self, rows: Leases, publisher: Publisher, clock: Clock) -> None:
         self._rows, self._publisher, self._clock = rows, publisher, clock
+        self.clearing = Clearing(rows, clock, on_deleted=self._forget)
         self._queue: deque[Sending] = deque()
         self._came = asyncio.Event()
         self._in_memory: dict[ObjectId, Sending] = {}
         self._events_in_memory = 0
         # An event is on the wire once: a row that brings it again waits for the same confirm.
         self._on_wire: dict[str, list[Sending]] = {}
-        self._confirmed: deque[ObjectId] = deque()
-        self._partly: deque[Sending] = deque()
-        self._to_clear = asyncio.Event()
         # The latest rows that were left to others while this replica was cut off from the broker: they show
         # whether there are others who are not.
-        self._let_go: deque[ObjectId] = deque(maxlen=LET_GO_REMEMBERED)
-        # When the broker was last found to stand still.
-        self._stood_still_at = -inf
+        self.let_go: deque[ObjectId] = deque(maxlen=LET_GO_REMEMBERED)
 
     # --- written ----------------------------------------------------------------------------------------
 
@@ -128,7 +112,15 @@ class Outbox:
         except PyMongoError as error:
             log.debug("a row in doubt is left to the sweep: %s", error)
 
-    # --- published --------------------------------------------------------------------------------------
+    # --- in memory --------------------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        return self._events_in_memory < MEMORY_EVENTS
+
+    def overdue(self, now: datetime) -> list[ObjectId]:
+        """Rows in memory whose lease has ended: what is left of them is on the wire, or to be deleted."""
+        return [each.row.id for each in self._in_memory.values() if leases.is_due(each.row.due, now)]
 
     @property
     def waiting_seconds(self) -> float:
@@ -136,7 +128,9 @@ class Outbox:
         oldest = next(iter(self._in_memory.values()), None)
         return 0.0 if oldest is None else _now() - oldest.since
 
-    async def run_relay(self) -> None:
+    # --- published --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
         """Publishes what was enqueued; confirms come in beside it."""
         while True:
             # What is lost at once comes back at once: others have to have their turn.
@@ -175,7 +169,7 @@ class Outbox:
         """Whether there is time left to publish it; if not, it is left to others."""
         if not leases.lets_go(sending.row.due, self._clock.now()):
             return True
-        self._let_go.append(sending.row.id)
+        self.let_go.append(sending.row.id)
         self._leave(sending)
         return False
 
@@ -189,12 +183,7 @@ class Outbox:
                 "%s stays in the outbox: %s",
                 event.type,
                 outcome,
-                extra={
-                    "correlation_id": event.subject,
-                    "event_id": event.id,
-                    "trace_id": telemetry.trace_id(event.traceparent),
-                    "request_id": telemetry.request_of(event.tracestate),
-                },
+                extra={"correlation_id": event.subject, "event_id": event.id},
             )
         for sending in self._on_wire.pop(event.id, ()):
             sending.on_wire -= 1
@@ -207,8 +196,7 @@ class Outbox:
     def _settle(self, sending: Sending) -> None:
         """Nothing of it is on the wire any more."""
         if not sending.open:
-            self._confirmed.append(sending.row.id)
-            self._to_clear.set()
+            self.clearing.delete(sending.row.id)
         elif sending.refused:
             self._leave(sending)
         elif self._keeps(sending):
@@ -217,122 +205,28 @@ class Outbox:
 
     def _leave(self, sending: Sending) -> None:
         """Not this replica's any more, but for what is to be written down about it."""
-        self._forget(sending)
+        self._forget(sending.row.id)
         if sending.confirmed or sending.refused:
-            self._partly.append(sending)
-            self._to_clear.set()
+            self.clearing.shorten(Left(sending.row, sending.confirmed, sending.refused))
 
-    def _forget(self, sending: Sending) -> None:
-        if self._in_memory.pop(sending.row.id, None) is not None:
+    def _forget(self, id_: ObjectId) -> None:
+        if (sending := self._in_memory.pop(id_, None)) is not None:
             self._events_in_memory -= len(sending.row.events)
-
-    async def run_clearing(self) -> None:
-        """Deletes what the broker has confirmed, as much at once as comes together within half a second."""
-        while True:
-            await self._to_clear.wait()
-            if len(self._confirmed) < CLEAR_AT_ONCE:
-                await asyncio.sleep(CLEAR_SECONDS)
-            self._to_clear.clear()
-            await self._clear()
-
-    async def _clear(self) -> None:
-        confirmed, self._confirmed = self._confirmed, deque()
-        partly, self._partly = self._partly, deque()
-        try:
-            if confirmed:
-                await self._rows.delete(confirmed)
-            while partly:
-                sending = partly[0]
-                rest = leases.rest_until(sending.row.at, self._clock.now()) if sending.refused else None
-                await self._rows.shorten(sending.row, sending.confirmed, rest)
-                partly.popleft()
-        except BaseException as error:
-            # They stay in memory meanwhile: this replica's own sweep does not publish them again.
-            self._confirmed.extendleft(reversed(confirmed))
-            self._partly.extendleft(reversed(partly))
-            self._to_clear.set()
-            if not isinstance(error, PyMongoError):
-                raise
-            log.warning("%d published rows are not deleted yet: %s", len(confirmed), error)
-            return
-        for id_ in confirmed:
-            if (sending_ := self._in_memory.get(id_)) is not None:
-                self._forget(sending_)
 
     # --- at the end -------------------------------------------------------------------------------------
 
     async def drain(self) -> None:
         """Waits until what is in memory has been published and deleted, or left to others."""
-        while self._in_memory or self._partly:
+        while self._in_memory or self.clearing.has_left:
             await asyncio.sleep(0.01)
 
     async def retire(self) -> None:
         """Others may publish at once what this replica did not. Raises PyMongoError."""
-        confirmed = set(self._confirmed)
-        left = [sending.row for sending in self._in_memory.values() if sending.row.id not in confirmed]
+        published = self.clearing.published
+        left = [sending.row for sending in self._in_memory.values() if sending.row.id not in published]
         if left:
             await self._rows.give_up(left, self._clock.now())
-        if self._confirmed:
-            await self._rows.delete(self._confirmed)
-
-    # --- swept ------------------------------------------------------------------------------------------
-
-    async def run_sweep(self) -> None:
-        """Brings in the rows whose lease has ended, whoever wrote them."""
-        while True:
-            try:
-                if self._publisher.connected:
-                    self._let_go.clear()
-                    await self._sweep()
-                rows, age = await self._rows.measure(self._clock.now())
-                telemetry.OUTBOX_ROWS.set(rows)
-                telemetry.OUTBOX_AGE.set(age)
-            except PyMongoError as error:
-                log.warning("the outbox is not swept: %s", error)
-            await asyncio.sleep(SWEEP_SECONDS)
-
-    async def wake(self) -> None:
-        """Rows that the broker refused are tried again at once: topology was declared anew."""
-        try:
-            await self._rows.wake(self._clock.now())
-        except PyMongoError as error:
-            log.warning("rows that rest go on resting: %s", error)
-
-    async def taken_over(self) -> bool:
-        """Whether others published what this replica let go of. Raises PyMongoError."""
-        return bool(self._let_go) and await self._rows.gone(set(self._let_go))
-
-    async def _sweep(self) -> None:
-        while self._events_in_memory < MEMORY_EVENTS:
-            now = self._clock.now()
-            if behind := self.waiting_seconds > BEHIND_SECONDS:
-                self._stood_still_at = _now()
-            due = await self._rows.due(
-                now,
-                limit=CLAIM_AT_ONCE,
-                but=[each.row.id for each in self._in_memory.values() if leases.is_due(each.row.due, now)],
-                committed_before=now - ABANDONED if behind else now,
-            )
-            if not due or not await self._answers():
-                return
-            # Not what its writer is just having confirmed, unless nobody else seems to be there.
-            if not behind and _now() - self._stood_still_at < AWAKE_SECONDS:
-                return
-            claimed = await self._rows.claim(due, self._clock.now())
-            for row in claimed:
-                self.enqueue(row)
-            telemetry.OUTBOX_CLAIMED.inc(len(claimed))
-            log.info("publishing %d rows whose lease had ended", len(claimed))
-            if len(due) < CLAIM_AT_ONCE:
-                return
-
-    async def _answers(self) -> bool:
-        """Whether the broker answers: claimed from one that stands still, a row would go out twice later."""
-        asked = _now()
-        answers = await self._publisher.answers()
-        if not answers or _now() - asked > PROMPT_SECONDS:
-            self._stood_still_at = _now()
-        return answers
+        await self.clearing.finish()
 
 
 def _now() -> float:

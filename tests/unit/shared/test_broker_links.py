@@ -97,7 +97,7 @@ async def test_what_is_lost_at_once_leaves_the_others_their_turn() -> None:
     outbox = Outbox(cast("Leases", None), Dead(), cast("Clock", Now()))
     now = datetime.now(UTC)
     event = OutboxEvent("1", "TYPE", "subject", "{}", None)
-    async with running(outbox.run_relay()):
+    async with running(outbox.run()):
         outbox.enqueue(Row(ObjectId(), (event,), now, leases.lease_of_writer(now)))
         async with asyncio.timeout(1):
             for _ in range(100):

@@ -1,4 +1,4 @@
-"""What is written to the outbox after publishing: confirmed rows are deleted, many at once; others shortened."""
+"""After publishing: confirmed rows are deleted from the outbox, many at once; others are shortened."""
 
 import asyncio
 import logging

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from datetime import timedelta
 from math import inf
 from typing import Final
@@ -19,6 +20,9 @@ BEHIND_SECONDS: Final = 5.0
 # ... unless they are so old that nobody else seems to be there.
 ABANDONED: Final = timedelta(seconds=60)
 CLAIM_AT_ONCE: Final = 200
+# Replicas that find one backlog at the same time would all claim its first rows, all but one of them in vain:
+# each claims some of so many.
+LOOK_AT: Final = 5 * CLAIM_AT_ONCE
 # A broker that stood still, or took so long for an answer, ...
 PROMPT_SECONDS: Final = 0.5
 # ... first has to confirm for so long what its publishers had put on the wire, and they delete it.
@@ -66,7 +70,7 @@ class Sweep:
                 self._stood_still_at = _now()
             due = await self._rows.due(
                 now,
-                limit=CLAIM_AT_ONCE,
+                limit=LOOK_AT,
                 but=self._outbox.overdue(now),
                 committed_before=now - ABANDONED if behind else now,
             )
@@ -75,12 +79,13 @@ class Sweep:
             # Not what its writer is just having confirmed, unless nobody else seems to be there.
             if not behind and _now() - self._stood_still_at < AWAKE_SECONDS:
                 return
-            claimed = await self._rows.claim(due, self._clock.now())
+            some = random.sample(due, min(len(due), CLAIM_AT_ONCE))
+            claimed = await self._rows.claim(some, self._clock.now())
             for row in claimed:
                 self._outbox.enqueue(row)
             telemetry.OUTBOX_CLAIMED.inc(len(claimed))
             log.info("publishing %d rows whose lease had ended", len(claimed))
-            if len(due) < CLAIM_AT_ONCE:
+            if len(due) <= CLAIM_AT_ONCE:
                 return
 
     async def _answers(self) -> bool:

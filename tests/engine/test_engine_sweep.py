@@ -90,3 +90,16 @@ async def test_replicas_that_find_one_backlog_at_once_share_it_and_seldom_claim_
     assert sorted(one.published + another.published) == sorted(ids), "each once, by one of them"
     assert min(len(one.published), len(another.published)) > BACKLOG / 5
     assert ones.won + others.won > 2 / 3 * (ones.tried + others.tried)
+
+
+async def test_what_a_replica_gives_up_at_its_end_stays_with_whoever_has_claimed_it_since(lab: Lab) -> None:
+    await left_behind(lab, ["mine", "claimed"])
+    rows = Leases(Store(lab.room.mongodb, lab.room.database_name(SERVICE)))
+    now = datetime.now(UTC).replace(microsecond=0)
+    due = await rows.due(now, limit=10, but=(), committed_before=now)
+    mine, claimed = await rows.claim(due, now)
+    [again] = await rows.claim([Due(claimed.id, claimed.due)], now + timedelta(seconds=1))
+    await rows.give_up([mine, claimed], now)
+    found = lab.room.database(SERVICE)["outbox"].find().sort("due", 1)
+    assert [row["due"].replace(tzinfo=UTC) for row in await found.to_list()] == [now, again.due]
+    await rows.delete([mine.id, claimed.id])

@@ -73,6 +73,29 @@ async def test_a_connection_that_takes_long_to_close_says_nothing_of_its_success
         assert link.connected
 
 
+@pytest.mark.parametrize("error", [KeyError("of the library"), asyncio.CancelledError()], ids=repr)
+async def test_whatever_ends_a_connection_ends_that_connection_alone(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library also cancels what waits for a connection that it gives up."""
+
+    class Failing(Plain):
+        async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
+            await super()._set_up(connection, on_lost)
+            if len(self.losses) == 1:
+                raise error
+
+    async def connect(*_: object, **__: object) -> Connection:
+        return Connection(closes_in=0)
+
+    monkeypatch.setattr(aio_pika, "connect", connect)
+    monkeypatch.setattr(links, "RECONNECT_SECONDS", (0.01,))
+    link = Failing()
+    async with running(link.run()):
+        await asyncio.wait_for(link.wait_connected(), 1)
+        assert len(link.losses) == 2
+
+
 class Dead:
     """Looks connected, and loses at once what it is given."""
 

@@ -85,12 +85,8 @@ async def test_whatever_ends_a_connection_ends_that_connection_alone(
             if len(self.losses) == 1:
                 raise error
 
-    async def connect(*_: object, **__: object) -> Connection:
-        return Connection(closes_in=0)
-
-    monkeypatch.setattr(aio_pika, "connect", connect)
     monkeypatch.setattr(links, "RECONNECT_SECONDS", (0.01,))
-    link = Failing()
+    link = Failing(Connection(closes_in=0), Connection(closes_in=0))
     async with running(link.run()):
         await asyncio.wait_for(link.wait_connected(), 1)
         assert len(link.losses) == 2

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection
 from aiormq.abc import ChannelFrame
 from pamqp.commands import Basic
 
@@ -28,9 +28,9 @@ class Broker:
         self.waiting: asyncio.Queue[int] = asyncio.Queue()
         self.lose: Any = None
 
-    async def connect(self, *_: object, **__: object) -> "Broker":
+    async def connect(self, _url: str, _name: str) -> AbstractConnection:
         self.connections += 1
-        return self
+        return cast("AbstractConnection", self)
 
     close_callbacks = property(lambda _: set())
 
@@ -86,7 +86,6 @@ class Now:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     made = Broker()
-    monkeypatch.setattr(aio_pika, "connect", made.connect)
     monkeypatch.setattr(consuming, "open_channel", made.open_channel)
     monkeypatch.setattr(declaring, "declare", made.declare)
     for name, seconds in {"LOOK_SECONDS": 0.001, "REDECLARE_SECONDS": 0, "STUCK_SECONDS": 0}.items():
@@ -107,6 +106,7 @@ async def link(broker: Broker) -> AsyncIterator[Consuming]:
         copier=cast("Copier", None),
         prefetch=10,
         availability=cast("Availability", There()),
+        connect=broker.connect,
     )
     running = asyncio.create_task(made.run())
     broker.waiting.put_nowait(0)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection
 from aiormq.abc import ChannelFrame
 from pamqp.commands import Basic
 
@@ -65,6 +65,10 @@ class Now:
         return datetime.now(UTC)
 
 
+async def connect(_url: str, _name: str) -> AbstractConnection:
+    return cast("AbstractConnection", Connection())
+
+
 async def nothing(*_: object) -> None: ...
 
 
@@ -73,7 +77,9 @@ class Opened:
 
     def __init__(self) -> None:
         self.channels: list[Channel] = []
-        self.link = Publishing("amqp://nowhere/", "test", cast("Clock", Now()), on_declared=nothing)
+        self.link = Publishing(
+            "amqp://nowhere/", "test", cast("Clock", Now()), connect=connect, on_declared=nothing
+        )
 
     async def open_channel(self, *_: object, **__: object) -> Channel:
         self.channels.append(Channel())
@@ -99,11 +105,7 @@ class Opened:
 
 @pytest.fixture
 async def opened(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
-    async def connect(*_: object, **__: object) -> Connection:
-        return Connection()
-
     made = Opened()
-    monkeypatch.setattr(aio_pika, "connect", connect)
     monkeypatch.setattr(publishing, "open_channel", made.open_channel)
     monkeypatch.setattr(declaring, "declare_exchange", nothing)
     running = asyncio.create_task(made.link.run())

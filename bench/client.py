@@ -4,10 +4,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Self, cast
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 import httptools
+
+
+def post(url: str, path: str, token: str, body: object) -> bytes:
+    """A request, to be made before the clock runs."""
+    data = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    return head.encode() + data
 
 
 class Connection(asyncio.Protocol):
@@ -18,32 +28,21 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._body = bytearray()
-        self._host = ""
 
     @classmethod
     async def open(cls, url: str) -> Self:
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(cls, parts.hostname or "", parts.port or 80)
-        connection._host = parts.netloc  # noqa: SLF001  # our own
         return connection
 
-    async def request(
-        self, method: str, path: str, token: str | None = None, body: object = None
-    ) -> tuple[int, Any]:
-        """The status and the JSON body. Raises ConnectionError when the other end goes away."""
-        data = b"" if body is None else json.dumps(body).encode()
-        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-        head = (
-            f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{authorization}"
-            f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        )
+    async def send(self, request: bytes) -> tuple[int, bytes]:
+        """The status and the body. Raises ConnectionError when the other end goes away."""
         if self._transport is None or not self.is_open:
             raise ConnectionError("closed")
         self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(head.encode() + data)
-        status, answer = await self._answer
-        return status, json.loads(answer) if answer else None
+        self._transport.write(request)
+        return await self._answer
 
     @property
     def is_open(self) -> bool:

@@ -6,6 +6,7 @@ this program, is late, that is in the figures (there is no coordinated omission)
 
 import asyncio
 import itertools
+import json
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-from bench.client import Connection, Pool
+from bench.client import Connection, Pool, post
 from sagactl.polling import until
 from services.order.model import OPEN
 
@@ -25,6 +26,8 @@ STUCK_SECONDS: Final = 60.0
 LINES: Final = 2
 # A client that waits for its answers comes back when a 503 says so: after a second (`Retry-After`).
 COME_BACK_SECONDS: Final = 1.0
+# So many different orders are made before the clock runs, and placed in turn.
+PREPARED: Final = 2000
 # The same arrivals in every run.
 SEED: Final = 1
 
@@ -69,13 +72,17 @@ class Offered:
 
 async def offer(site: Site, load: Load) -> Offered:
     """Places the orders. Raises RuntimeError for an answer that is neither 201 nor 503."""
-    orders = _Orders(site, Offered(), itertools.cycle(site.tokens), random.Random(SEED))  # noqa: S311  # load
+    chance = random.Random(SEED)  # noqa: S311  # load
+    prepared = [
+        _order(site, token, chance) for token in itertools.islice(itertools.cycle(site.tokens), PREPARED)
+    ]
+    orders = _Orders(Offered(), itertools.cycle(prepared))
     pool = Pool(site.url)
     try:
         if load.clients:
             await _from_clients(orders, pool, load)
         else:
-            await _at_rate(orders, pool, load)
+            await _at_rate(orders, pool, load, chance)
     finally:
         pool.close()
     orders.offered.connections = pool.opened
@@ -87,53 +94,54 @@ def arrivals(orders: int, rate: float, chance: random.Random) -> Iterator[float]
     return ((number + chance.random()) / rate for number in range(orders))
 
 
-class _Orders(NamedTuple):
-    site: Site
-    offered: Offered
-    tokens: Iterator[str]
-    chance: random.Random
+def _order(site: Site, token: str, chance: random.Random) -> bytes:
+    chosen = chance.sample(site.products, min(LINES, len(site.products)))
+    body = {"ids": chosen, "quantities": [1] * len(chosen), "paymentToken": "tok_success"}
+    return post(site.url, "/api/orders", token, body)
 
-    async def place(self, connection: Connection, token: str, since: float) -> bool:
+
+class _Orders(NamedTuple):
+    offered: Offered
+    requests: Iterator[bytes]
+
+    async def place(self, connection: Connection, request: bytes, since: float) -> bool:
         """Whether the order was accepted; `since` is when it was due."""
-        products = self.site.products
-        chosen = self.chance.sample(products, min(LINES, len(products)))
-        body = {"ids": chosen, "quantities": [1] * len(chosen), "paymentToken": "tok_success"}
-        status, answer = await connection.request("POST", "/api/orders", token, body)
+        status, answer = await connection.send(request)
         seconds = time.perf_counter() - since
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.offered.refusals.append(seconds)
             return False
         if status != HTTPStatus.CREATED:
-            raise RuntimeError(f"an order was answered {status}: {answer}")
+            raise RuntimeError(f"an order was answered {status}: {answer!r}")
         self.offered.posts.append(seconds)
-        self.offered.ids.append(answer["orderId"])
+        self.offered.ids.append(json.loads(answer)["orderId"])
         return True
 
 
 async def _from_clients(orders: _Orders, pool: Pool, load: Load) -> None:
     numbers = iter(range(load.orders))
 
-    async def client(token: str) -> None:
+    async def client() -> None:
         async with pool.connection() as connection:
             for _ in numbers:
-                since = time.perf_counter()
-                while not await orders.place(connection, token, since):
+                request, since = next(orders.requests), time.perf_counter()
+                while not await orders.place(connection, request, since):
                     await asyncio.sleep(COME_BACK_SECONDS)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(load.clients):
-            group.create_task(client(next(orders.tokens)))
+            group.create_task(client())
 
 
-async def _at_rate(orders: _Orders, pool: Pool, load: Load) -> None:
+async def _at_rate(orders: _Orders, pool: Pool, load: Load, chance: random.Random) -> None:
     async def customer(due: float) -> None:
         orders.offered.lags.append(time.perf_counter() - due)
         async with pool.connection() as connection:
-            await orders.place(connection, next(orders.tokens), due)
+            await orders.place(connection, next(orders.requests), due)
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for seconds in arrivals(load.orders, load.rate, orders.chance):
+        for seconds in arrivals(load.orders, load.rate, chance):
             await asyncio.sleep(max(0, started + seconds - time.perf_counter()))
             group.create_task(customer(started + seconds))
 

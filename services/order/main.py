@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from starlette.middleware import Middleware
 
 from services.order import api, internal, queries
 from services.order.catalogue import Catalogue
@@ -53,8 +52,8 @@ def make_app(settings: OrderSettings) -> FastAPI:
     router.include_router(api.router)
     router.include_router(internal.router)
     app = create_app(settings, router, life, unavailable=UNAVAILABLE)
-    # Innermost: what is refused has an id, is measured and logged like everything, and gets to no route.
-    app.user_middleware.append(Middleware(Entrance, pressure=pressure))
+    # Outermost: under overload most are refused, and what that costs is taken from those that are not.
+    app.add_middleware(Entrance, pressure=pressure)
     return app
 
 

@@ -7,10 +7,12 @@ Most of the waiting is done here, before an order is committed: what is under wa
 once, and how long one more would wait is foretold; the answers to reservations tell it when it is too late.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Final
 
 from prometheus_client import Counter
@@ -28,7 +30,11 @@ BOUND_SECONDS: Final = 1.5
 # What is looked at: the answers of the last second, if there are enough to judge by.
 WINDOW_SECONDS: Final = 1.0
 ENOUGH: Final = 5
+# How often the log tells how many were refused.
+TOLD_SECONDS: Final = 5.0
+TOO_MANY: Final = "more orders are under way than can be served: try again in a moment"
 ANSWERS: Final = frozenset({StockReserved.type, StockUnavailable.type})
+log = logging.getLogger(__name__)
 SHED: Final = Counter("sagashop_orders_shed_total", "Orders refused because too many were under way")
 
 
@@ -37,10 +43,16 @@ class Pressure:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        # When an answer came, and how long its order had waited for it (seconds).
-        self._waits: deque[tuple[float, float]] = deque()
+        # When answers came.
+        self._answered: deque[float] = deque()
+        # Of those, the ones that may yet be the quickest: when they came, how long their orders had waited
+        # (seconds). One that was as quick and came later outlasts them: from the left, waits only rise. Every
+        # new order asks for the quickest, and must not look at all of them.
+        self._quickest: deque[tuple[float, float]] = deque()
         # Orders that are not committed yet, the first that came first: when they came.
         self._line: dict[object, float] = {}
+        # Refused since that was last told, and when it was.
+        self._refused, self._told = 0, -inf
         # When orders left the line.
         self._served: deque[float] = deque()
 
@@ -57,7 +69,11 @@ class Pressure:
     def note(self, before: HistoryEntry, step: HistoryEntry) -> None:
         """Takes note of a step of an order, and of the step before it."""
         if before.to is Status.PENDING and step.event in ANSWERS:
-            self._waits.append((self._now(), (step.at - before.at).total_seconds()))
+            now, wait = self._now(), (step.at - before.at).total_seconds()
+            while self._quickest and self._quickest[-1][1] >= wait:
+                self._quickest.pop()
+            self._quickest.append((now, wait))
+            self._answered.append(now)
             self._forget()
 
     @contextmanager
@@ -88,17 +104,30 @@ class Pressure:
     @property
     def _answers_are_too_late(self) -> bool:
         """Whether even the quickest came too late: one slow product is no pressure."""
-        return len(self._waits) >= ENOUGH and min(wait for _, wait in self._waits) > BOUND_SECONDS
+        return len(self._answered) >= ENOUGH and self._quickest[0][1] > BOUND_SECONDS
 
     def check(self) -> None:
         """Raises Unavailable where a new order would only make all wait longer."""
-        if self.is_too_high:
-            SHED.inc()
-            raise Unavailable("more orders are under way than can be served: try again in a moment")
+        if self.refuses():
+            raise Unavailable(TOO_MANY)
+
+    def refuses(self) -> bool:
+        """Whether a new order would only make all wait longer. Counts those that are refused."""
+        if not self.is_too_high:
+            return False
+        SHED.inc()
+        self._refused += 1
+        # A line for each would cost more than the refusal.
+        if self._now() - self._told > TOLD_SECONDS:
+            log.warning("%d new orders were refused: %s", self._refused, TOO_MANY)
+            self._refused, self._told = 0, self._now()
+        return True
 
     def _forget(self) -> None:
         since = self._now() - WINDOW_SECONDS
-        while self._waits and self._waits[0][0] < since:
-            self._waits.popleft()
+        while self._answered and self._answered[0] < since:
+            self._answered.popleft()
+        while self._quickest and self._quickest[0][0] < since:
+            self._quickest.popleft()
         while self._served and self._served[0] < since:
             self._served.popleft()

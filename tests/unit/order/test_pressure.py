@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
 from services.order.entrance import Entrance
@@ -14,6 +16,7 @@ from services.order.pressure import (
     ENOUGH,
     LINE_BOUND_SECONDS,
     SHORT_SECONDS,
+    TOLD_SECONDS,
     WINDOW_SECONDS,
     Pressure,
 )
@@ -62,6 +65,17 @@ def test_what_was_slow_a_second_ago_is_forgotten() -> None:
     answers.come(*[SLOW] * ENOUGH)
     answers.now += WINDOW_SECONDS + 0.1
     answers.pressure.check()
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.5), st.sampled_from([QUICK, BOUND_SECONDS, SLOW, SLOW + 1]))))
+def test_it_is_the_quickest_answer_of_the_last_second_that_counts(coming: list[tuple[float, float]]) -> None:
+    answers, came = Answers(), list[tuple[float, float]]()
+    for pause, wait in coming:
+        answers.now += pause
+        answers.come(wait)
+        came.append((answers.now, wait))
+        recent = [waited for at, waited in came if at >= answers.now - WINDOW_SECONDS]
+        assert answers.pressure.is_too_high == (len(recent) >= ENOUGH and min(recent) > BOUND_SECONDS)
 
 
 def test_a_slow_card_is_no_pressure() -> None:
@@ -139,9 +153,22 @@ async def test_only_new_orders_are_refused_at_the_entrance(
     app = Entrance(PlainTextResponse("in"), answers.pressure)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://order") as client:
-        answer = await client.request(method, path, headers=headers)
+        answer = await client.request(method, path, headers={"X-Request-ID": "own"} | headers)
     assert answer.status_code == status
     assert ("Retry-After" in answer.headers) is (status == 503)
+    assert status == 200 or (answer.json()["status"], answer.headers["X-Request-ID"]) == (503, "own")
+
+
+def test_the_log_tells_now_and_then_how_many_were_refused(caplog: pytest.LogCaptureFixture) -> None:
+    answers = Answers()
+    for _ in range(2):
+        answers.come(*[SLOW] * ENOUGH)
+        for _ in range(100):
+            assert answers.pressure.refuses()
+        answers.now += TOLD_SECONDS + 0.1
+    answers.come(*[SLOW] * ENOUGH)
+    assert answers.pressure.refuses()
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["1", "100", "100"]
 
 
 async def test_an_order_passes_the_entrance_while_there_is_no_pressure() -> None:

@@ -4,29 +4,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from services.shared.database.clock import Clock
 from services.shared.engine import leases
-from services.shared.engine.leases import Leases
+from services.shared.engine.leases import Leases, Left
 from services.shared.engine.rows import OutboxEvent, Row
 
 # Confirmed rows are deleted many at once, no later than this.
 CLEAR_SECONDS: Final = 0.5
 CLEAR_AT_ONCE: Final = 500
 log = logging.getLogger(__name__)
-
-
-class Left(NamedTuple):
-    """A row that this replica goes no further with."""
-
-    row: Row
-    published: Sequence[OutboxEvent]
-    # By the broker: it rests before anybody tries again.
-    refused: bool
 
 
 class Clearing:
@@ -43,8 +34,10 @@ class Clearing:
         self._published.append(id_)
         self._came.set()
 
-    def shorten(self, left: Left) -> None:
-        self._left.append(left)
+    def shorten(self, row: Row, published: Sequence[OutboxEvent], *, refused: bool) -> None:
+        """The replica goes no further with the row. What the broker refused rests for a while."""
+        rest = leases.rest_until(row.at, self._clock.now()) if refused else None
+        self._left.append(Left(row, published, rest))
         self._came.set()
 
     @property
@@ -76,11 +69,8 @@ class Clearing:
         try:
             if published:
                 await self._rows.delete(published)
-            while left:
-                row, events, refused = left[0]
-                rest = leases.rest_until(row.at, self._clock.now()) if refused else None
-                await self._rows.shorten(row, events, rest)
-                left.popleft()
+            if left:
+                await self._rows.shorten(left)
         except BaseException as error:
             # They stay in memory meanwhile: this replica's own sweep does not publish them again.
             self._published.extendleft(reversed(published))

@@ -68,6 +68,15 @@ class Due(NamedTuple):
     due: datetime
 
 
+class Left(NamedTuple):
+    """A row that a replica goes no further with."""
+
+    row: Row
+    published: Sequence[OutboxEvent]
+    # Until when nobody is to try it again; None where anybody may, when its lease ends.
+    rest: datetime | None
+
+
 class Leases:
     """The outbox collection of a service."""
 
@@ -108,14 +117,17 @@ class Leases:
     async def delete(self, ids: Collection[ObjectId]) -> None:
         await self._rows.delete_many({"_id": {"$in": list(ids)}})
 
-    async def shorten(self, row: Row, published: Iterable[OutboxEvent], rest: datetime | None) -> None:
-        """Takes out what was published; with `rest`, the row is left alone until then."""
-        ids = [event.id for event in published]
-        if ids:
-            await self._rows.update_one({"_id": row.id}, {"$pull": {"events": {"id": {"$in": ids}}}})
-        if rest is not None:
-            # Should somebody else have it by now, it is theirs.
-            await self._rows.update_one({"_id": row.id, "due": row.due}, {"$set": {"due": rest}})
+    async def shorten(self, left: Iterable[Left]) -> None:
+        """Takes out what was published; a row with a `rest` is left alone until then. Each has one or both."""
+        updates: list[UpdateOne] = []
+        for row, published, rest in left:
+            ids = [event.id for event in published]
+            if ids:
+                updates.append(UpdateOne({"_id": row.id}, {"$pull": {"events": {"id": {"$in": ids}}}}))
+            if rest is not None:
+                # Should somebody else have it by now, it is theirs.
+                updates.append(UpdateOne({"_id": row.id, "due": row.due}, {"$set": {"due": rest}}))
+        await self._rows.bulk_write(updates, ordered=False)
 
     async def wake(self, now: datetime) -> None:
         """Rows that rest are due: there may be a queue for them now."""

@@ -23,7 +23,7 @@ from services.shared.contract.decisions import Decision
 from services.shared.database.clock import Clock
 from services.shared.engine import leases
 from services.shared.engine.batch import Undecided
-from services.shared.engine.clearing import Clearing, Left
+from services.shared.engine.clearing import Clearing
 from services.shared.engine.confirms import Outcome, Sent
 from services.shared.engine.leases import Leases
 from services.shared.engine.rows import OutboxEvent, Row, events_of
@@ -183,7 +183,12 @@ class Outbox:
                 "%s stays in the outbox: %s",
                 event.type,
                 outcome,
-                extra={"correlation_id": event.subject, "event_id": event.id},
+                extra={
+                    "correlation_id": event.subject,
+                    "event_id": event.id,
+                    "trace_id": telemetry.trace_id(event.traceparent),
+                    "request_id": telemetry.request_of(event.tracestate),
+                },
             )
         for sending in self._on_wire.pop(event.id, ()):
             sending.on_wire -= 1
@@ -207,7 +212,7 @@ class Outbox:
         """Not this replica's any more, but for what is to be written down about it."""
         self._forget(sending.row.id)
         if sending.confirmed or sending.refused:
-            self.clearing.shorten(Left(sending.row, sending.confirmed, sending.refused))
+            self.clearing.shorten(sending.row, sending.confirmed, refused=sending.refused)
 
     def _forget(self, id_: ObjectId) -> None:
         if (sending := self._in_memory.pop(id_, None)) is not None:

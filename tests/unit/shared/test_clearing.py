@@ -1,7 +1,7 @@
 """What was published is deleted in the end, whatever comes between."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import cast
 
@@ -11,8 +11,8 @@ from pymongo.errors import ConnectionFailure
 
 from services.shared.database.clock import Clock
 from services.shared.engine import clearing
-from services.shared.engine.clearing import Clearing, Left
-from services.shared.engine.leases import Leases, lease_of_writer
+from services.shared.engine.clearing import Clearing
+from services.shared.engine.leases import Leases, Left, lease_of_writer
 from services.shared.engine.rows import OutboxEvent, Row
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,9 +31,9 @@ class Rows:
         await self._may()
         self.deleted += ids
 
-    async def shorten(self, row: Row, *_: object) -> None:
+    async def shorten(self, left: Iterable[Left]) -> None:
         await self._may()
-        self.shortened.append(row.id)
+        self.shortened += [row.id for row, _, _ in left]
 
     async def _may(self) -> None:
         await self.let.wait()
@@ -53,9 +53,8 @@ def made(rows: Rows) -> tuple[Clearing, list[ObjectId]]:
     return Clearing(cast("Leases", rows), cast("Clock", Stopped()), on_deleted=forgotten.append), forgotten
 
 
-def left() -> Left:
-    row = Row(ObjectId(), (OutboxEvent("1", "T", "s", "{}", None),), NOW, lease_of_writer(NOW))
-    return Left(row, (), refused=True)
+def made_row() -> Row:
+    return Row(ObjectId(), (OutboxEvent("1", "T", "s", "{}", None),), NOW, lease_of_writer(NOW))
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +65,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_a_replica_was_about_to_delete_when_it_was_stopped_it_deletes_at_its_end() -> None:
     rows = Rows()
     cleared, forgotten = made(rows)
-    id_, rest = ObjectId(), left()
+    id_, row = ObjectId(), made_row()
     cleared.delete(id_)
-    cleared.shorten(rest)
+    cleared.shorten(row, (), refused=True)
     running = asyncio.create_task(cleared.run())
     for _ in range(5):
         await asyncio.sleep(0)
@@ -85,9 +84,9 @@ async def test_what_a_replica_was_about_to_delete_when_it_was_stopped_it_deletes
 async def test_what_the_database_does_not_delete_now_it_deletes_later() -> None:
     rows = Rows(failures=2)
     cleared, forgotten = made(rows)
-    id_, rest = ObjectId(), left()
+    id_, row = ObjectId(), made_row()
     cleared.delete(id_)
-    cleared.shorten(rest)
+    cleared.shorten(row, (), refused=True)
     rows.let.set()
     running = asyncio.create_task(cleared.run())
     async with asyncio.timeout(5):
@@ -95,5 +94,5 @@ async def test_what_the_database_does_not_delete_now_it_deletes_later() -> None:
             await asyncio.sleep(0)
     running.cancel()
     assert rows.deleted[-1:] == [id_]
-    assert rows.shortened == [rest.row.id]
+    assert rows.shortened == [row.id]
     assert forgotten == [id_]

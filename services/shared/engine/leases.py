@@ -118,7 +118,7 @@ class Leases:
         await self._rows.delete_many({"_id": {"$in": list(ids)}})
 
     async def shorten(self, left: Iterable[Left]) -> None:
-        """Takes out what was published; a row with a `rest` is left alone until then. Each has one or both."""
+        """Takes out what was published; one with a `rest` is left alone until then. Each has one or both."""
         updates: list[UpdateOne] = []
         for row, published, rest in left:
             ids = [event.id for event in published]

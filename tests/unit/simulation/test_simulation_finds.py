@@ -12,7 +12,7 @@ from dev.simulate.running import Result, simulate
 from dev.simulate.shop import Run
 from dev.simulate.shrink import shrink
 from services.shared.contract.decisions import Aggregate, Ref
-from services.shared.engine import commit
+from services.shared.engine import commit, intake
 from services.shared.engine.batch import Batch, Undecided
 from services.shared.engine.commit import Committer
 from services.shared.engine.confirms import Outcome
@@ -96,7 +96,7 @@ def test_a_command_carried_out_after_its_caller_was_told_that_it_was_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(commit, "_check_callers", lambda _: None)
-    monkeypatch.setattr(commit, "COMMAND_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(intake, "COMMAND_PATIENCE_SECONDS", 0.05)
     assert any("was answered 503, and carried out" in each for each in first_failure().findings)
 
 

@@ -57,6 +57,7 @@ async def register(body: Registration, desk: TheDesk, response: Response) -> Acc
         created_at=desk.clock.now(),
     )
     await desk.accounts.add(user)
+    response.headers.update(NO_STORE)
     response.headers["Location"] = "/auth/me"
     return _account(user)
 

@@ -16,6 +16,11 @@ from services.gateway.upstream import Upstream
 from services.shared.http.app import VERSION
 
 DESCRIPTION: Final = "/openapi.json"
+# What Swagger UI needs, and nothing else.
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self'; "
+    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https:; frame-ancestors 'none'"
+)
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
 # It takes a request to each service. Where one of them does not answer, it may in a moment.
 DESCRIBED_SECONDS: Final = 60.0
@@ -45,7 +50,9 @@ async def describe(upstreams: Collection[Upstream]) -> tuple[bytes, float]:
 
 @router.get("/docs")
 async def docs() -> Response:
-    return get_swagger_ui_html(openapi_url=DESCRIPTION, title="sagashop")
+    page = get_swagger_ui_html(openapi_url=DESCRIPTION, title="sagashop")
+    page.headers["Content-Security-Policy"] = PAGE_POLICY
+    return page
 
 
 async def _of(upstream: Upstream) -> Document | None:

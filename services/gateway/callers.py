@@ -33,7 +33,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
     return address
 
 
-def _is_in(peer: str, networks: Networks) -> bool:
+def is_one_of(peer: str, networks: Networks) -> bool:
     found = _parse(peer)
     return found is not None and any(found in network for network in networks)
 
@@ -50,7 +50,7 @@ class Strangers:
 
     def heard(self, peer: str) -> None:
         now = time.monotonic()
-        if now < self._silent_until or _is_in(peer, self._trusted):
+        if now < self._silent_until or is_one_of(peer, self._trusted):
             return
         self._silent_until = now + WARN_EVERY_SECONDS
         log.warning(

@@ -12,9 +12,9 @@ from ipaddress import ip_address
 from typing import Final, TypeAlias
 
 from fastapi import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.callers import Strangers, client_address
+from services.gateway.callers import Strangers, client_address, is_one_of
 from services.gateway.domain import METHODS, NotAnId, PathRefused, Rule, rule_for
 from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
@@ -33,6 +33,7 @@ Counted: TypeAlias = Mapping[str, str]
 PROBES: Final = (b"/healthz", b"/readyz")
 # Closed here but to this machine: elsewhere they are read at METRICS_PORT, which is not public.
 METRICS: Final = b"/metrics"
+STRICT: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,14 @@ class Gate:
             raise TooMany(verdict.seconds_to_wait(self.limiter.window), fields)
         return fields
 
+    def came_by_tls(self, scope: Scope) -> bool:
+        """Whether a proxy of ours says so; the gateway itself speaks plain HTTP."""
+        said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        return bool(said) and said[-1] == b"https" and is_one_of(_peer(scope), self.settings.trusted_proxies)
+
     def address(self, scope: Scope) -> str:
         """Where the request comes from, as far as our own proxies tell."""
-        peer: str = scope["client"][0] if scope["client"] else ""
+        peer = _peer(scope)
         # Each proxy adds to the line, or adds a line: together they are one list.
         said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         if said:
@@ -103,6 +109,8 @@ class Proxy:
             await problem(HTTPStatus.BAD_REQUEST, str(error))(scope, receive, send)
             return
         gate: Gate = scope["app"].state.gate
+        if gate.came_by_tls(scope):
+            send = _by_tls_only(send)
         with suppress(Gone):
             try:
                 refusal = await (
@@ -152,6 +160,22 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
         counted = await gate.count(by_account(gate.settings, address, body))
     own = {"x-forwarded-for": address} | telemetry.onward()
     return await gate.upstreams[rule.service].answer(Call(scope, body, own, counted), receive, send)
+
+
+def _peer(scope: Scope) -> str:
+    peer: str = scope["client"][0] if scope["client"] else ""
+    return peer
+
+
+def _by_tls_only(send: Send) -> Send:
+    """Browsers are told to come by TLS from now on (RFC 6797)."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), STRICT]}
+        await send(message)
+
+    return sending
 
 
 def _is_local(scope: Scope) -> bool:

@@ -14,16 +14,17 @@ from fastapi.routing import APIRoute
 from services.product.bodies import Changes, NewProduct, ProductList, ProductView
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
 from services.product.queries import Catalogue
-from services.shared.contract import money
+from services.shared.contract import ids, money
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
-from services.shared.contract.ids import checked
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
 
-MOST_IDS: Final = 500
+# As many as a page may have: whole products come back, and the gateway holds the answer.
+MOST_IDS: Final = 100
+LONGEST_LIST: Final = MOST_IDS * (ids.LONGEST + 1)
 
 
 class _ExactRequest(Request):
@@ -55,7 +56,10 @@ router = APIRouter(prefix="/api/products", tags=["products"], route_class=_Exact
 @router.get("")
 async def list_products(
     catalogue: TheCatalogue,
-    ids: Annotated[str | None, Query(description=f"Up to {MOST_IDS}, separated by commas")] = None,
+    ids: Annotated[
+        str | None,
+        Query(description=f"Up to {MOST_IDS}, separated by commas", max_length=LONGEST_LIST),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
         str | None, Query(max_length=LONGEST, description="`nextCursor` of the page before")
@@ -133,11 +137,11 @@ async def _price(catalogue: Catalogue, product_id: str, amount: Decimal, currenc
 
 
 def _ids(text: str) -> list[str]:
-    ids = [id_ for id_ in text.split(",") if id_]
-    if len(ids) > MOST_IDS:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"at most {MOST_IDS} ids, not {len(ids)}")
+    asked = [id_ for id_ in text.split(",") if id_]
+    if len(asked) > MOST_IDS:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"at most {MOST_IDS} ids, not {len(asked)}")
     with _unprocessable():
-        return [checked(id_) for id_ in ids]
+        return [ids.checked(id_) for id_ in asked]
 
 
 @contextmanager

@@ -121,6 +121,42 @@ async def test_headers_of_the_connection_and_of_strangers_stay_out(
     assert asked.headers["x-forwarded-for"] == "127.0.0.1"
 
 
+async def test_an_answer_is_kept_from_being_misread_framed_or_kept(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    anyones = await client.get("/api/products")
+    somebodys = await client.get("/api/orders", headers=issuer.headers("ada"))
+    refused = await client.get("/api/orders", headers={"Authorization": "Bearer x"})
+    for answer in (anyones, somebodys, refused, await client.get("/nothing")):
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+        policy = "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers.get_list("content-security-policy") == [policy]
+    assert "cache-control" not in anyones.headers
+    assert somebodys.headers["cache-control"] == refused.headers["cache-control"] == "no-store"
+
+
+async def test_browsers_are_told_to_come_by_tls_by_those_that_came_by_it(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    over_tls = {"X-Forwarded-Proto": "https"}
+    async with gateway(room, issuer, echo) as client:
+        answer = await client.get("/api/products", headers=over_tls)
+        assert "strict-transport-security" not in answer.headers, "anybody may say so"
+    async with gateway(room, issuer, echo, trusted_proxies="127.0.0.1") as client:
+        for path in ("/api/products", "/docs", "/nothing"):
+            answer = await client.get(path, headers=over_tls)
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert "strict-transport-security" not in (await client.get("/api/products")).headers
+
+
+async def test_a_second_token_is_refused_before_one_is_counted_and_the_other_believed(
+    client: httpx.AsyncClient, issuer: Issuer, echo: Echo
+) -> None:
+    tokens = [f"Authorization: Bearer {issuer.token(user)}" for user in ("ada", "bob")]
+    assert (await raw(client, "/api/orders", *tokens)).startswith(b"HTTP/1.1 400")
+    assert echo.asked == []
+
+
 async def test_no_cookie_of_one_caller_reaches_another(client: httpx.AsyncClient, echo: Echo) -> None:
     await client.get("/api/products", headers={"Cookie": "a=1"})
     await client.get("/api/products")
@@ -579,7 +615,10 @@ async def test_a_login_through_the_gateway_is_one_that_it_knows(
             await client.post("/auth/register", json=account | {"name": "Ada"})
             tokens = (await client.post("/auth/login", json=account)).json()
             headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
-            assert (await client.get("/auth/me", headers=headers)).json()["email"] == "ada@x.example"
+            known = await client.get("/auth/me", headers=headers)
+            assert known.json()["email"] == "ada@x.example"
+            assert known.headers.get_list("cache-control") == ["no-store"]
+            assert known.headers.get_list("x-content-type-options") == ["nosniff"]
             assert (await client.get("/api/orders", headers=headers)).status_code == 201
             document = (await client.get("/openapi.json")).json()
             assert "/auth/login" in document["paths"]

@@ -218,7 +218,8 @@ async def test_pages_show_every_product_once(client: httpx.AsyncClient) -> None:
         {"cursor": "bm9wZQ"},
         {"limit": 0},
         {"limit": 101},
-        {"ids": "x," * 501},
+        {"ids": "x," * 101},
+        {"ids": "," * 10_000},
         {"ids": "lamp,a b"},
     ],
 )

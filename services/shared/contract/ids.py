@@ -7,8 +7,9 @@ are. Over HTTP they cannot be asked about.
 import re
 from typing import Final
 
-PATTERN: Final = "^[A-Za-z0-9_-]{1,64}$"
-LOOKS_LIKE: Final = "an id has 1 to 64 characters, which are letters of A to Z, digits, _ and -"
+LONGEST: Final = 64
+PATTERN: Final = f"^[A-Za-z0-9_-]{{1,{LONGEST}}}$"
+LOOKS_LIKE: Final = f"an id has 1 to {LONGEST} characters, which are letters of A to Z, digits, _ and -"
 _ID: Final = re.compile(PATTERN.strip("^$"))
 
 

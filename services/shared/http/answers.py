@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Scope, Send
 
-from services.shared.http import request_ids
+from services.shared.http import request_ids, safe_headers
 
 # In a request's scope: the exception behind its answer.
 CAUSE: Final = "sagashop.cause"
@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 class Answer:
     """Sends on what is sent through it."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send, self._id = send, request_id.encode()
+    def __init__(self, send: Send, request_id: str, *, is_personal: bool) -> None:
+        """`is_personal`: it is for whoever sent the request, and for nobody else."""
+        self._send, self._id, self._is_personal = send, request_id.encode(), is_personal
         self._problem = b""
         # None until there is an answer: a caller who hangs up gets none.
         self.status: int | None = None
@@ -32,7 +33,8 @@ class Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), (request_ids.HEADER, self._id)]}
+            headers = safe_headers.completed(message.get("headers", ()), is_personal=self._is_personal)
+            message = {**message, "headers": [*headers, (request_ids.HEADER, self._id)]}
         elif self.failed:
             self._problem += message.get("body", b"")[: PROBLEM_LIMIT - len(self._problem)]
         await self._send(message)

@@ -1,6 +1,7 @@
 """What happens around every HTTP request: its id and trace, how long it took, what is refused unseen."""
 
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.shared import telemetry
 from services.shared.contract.ids import LOOKS_LIKE
 from services.shared.http.answers import CAUSE, Answer
+from services.shared.http.once import repeated
 from services.shared.http.problems import problem
 from services.shared.http.request_ids import request_id
 from services.shared.settings import BODY_LIMIT_BYTES
@@ -33,7 +35,7 @@ class RequestScope:
         path: str = scope["path"]
         started = time.perf_counter()
         own_id = request_id(headers)
-        answer = Answer(send, own_id)
+        answer = Answer(send, own_id, is_personal=b"authorization" in headers)
         parent = headers.get(b"traceparent", b"").decode("latin-1") or None
         span, traceparent = (
             (None, None)
@@ -43,7 +45,7 @@ class RequestScope:
         state = headers.get(b"tracestate", b"").decode("latin-1") or None
         with telemetry.within(traceparent, state if parent else None, own_id):
             try:
-                await self._limited(headers.get(b"content-length"), scope, receive, answer.send)
+                await self._limited(headers, scope, receive, answer.send)
             except Exception as error:  # noqa: BLE001  # it is logged with the answer
                 scope[CAUSE] = error
                 await _our_fault(answer, scope, receive)
@@ -53,12 +55,17 @@ class RequestScope:
                 if path not in PROBES:
                     answer.log(scope, duration)
 
-    async def _limited(self, length: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuses what is too large, and ids with a slash: routes would take that for two segments.
+    async def _limited(
+        self, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Refuses what is too large or says two things, and ids with a slash: two segments to a route.
 
         FastAPI's own limit would answer in plain text.
         """
+        length = headers.get(b"content-length")
         try:
+            if name := repeated(scope["headers"], headers):
+                raise _twice(name)
             if b"%2f" in scope["raw_path"].lower():
                 raise _slash_in_an_id()
             if length is not None and int(length) > BODY_LIMIT_BYTES:
@@ -98,6 +105,10 @@ def _counting(receive: Receive) -> Receive:
         return message
 
     return counted
+
+
+def _twice(name: str) -> HTTPException:
+    return HTTPException(HTTPStatus.BAD_REQUEST, f"send the header {name} once")
 
 
 def _slash_in_an_id() -> HTTPException:

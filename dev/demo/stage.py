@@ -1,6 +1,7 @@
 """What the audience sees: headlines, orders with their events as they happen, and what was expected."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,6 +32,14 @@ class Stage:
 
     def say(self, text: str) -> None:
         self.console.print(f"  [dim]·[/] {text}", highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Show that something takes a while, then how long it took."""
+        began = time.monotonic()
+        with self.console.status(f"[dim]{what} ...[/]"):
+            yield
+        self.say(f"{what}: {time.monotonic() - began:.1f} s")
 
     def expect(self, what: str, *, holds: bool) -> None:
         mark = "[green]✓[/]" if holds else "[red]✗[/]"

@@ -1,0 +1,1 @@
+"""`make recording`: the README's picture of `make demo`, filmed from a real run."""

@@ -27,7 +27,7 @@ class Stage:
         self._told: dict[str, int] = {}  # how many of an order's events, where there is no live table
 
     def headline(self, title: str, story: str) -> None:
-        self.console.rule(f"[bold]{title}", align="left")
+        self.console.rule(Text(title, style="bold"), align="left")
         self.console.print(story, style="dim", highlight=False)
 
     def say(self, text: str) -> None:

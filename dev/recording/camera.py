@@ -18,6 +18,8 @@ from pyte.screens import Char
 # Longer than a live table takes to be drawn, shorter than what the eye would miss.
 EXPOSURE_SECONDS: Final = 0.1
 CHUNK: Final = 65_536
+# A spinner turns while nothing happens. It is filmed standing still, so that the waiting can be cut.
+SPINNER: Final = dict.fromkeys(range(0x2801, 0x2900), "\N{BRAILLE PATTERN DOTS-123456}")
 
 
 class Run(NamedTuple):
@@ -99,7 +101,7 @@ def _row(screen: pyte.Screen, number: int) -> Row:
     runs: list[Run] = []
     column = 0
     for (colour, bold), group in groupby(cells, key=_look):
-        text = "".join(cell.data for cell in group)
+        text = "".join(cell.data for cell in group).translate(SPINNER)
         if text.strip():
             runs.append(Run(column, text.rstrip(), colour, bold))
         column += len(text)

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from dev.recording.camera import Picture, Row, Run
 
 # Nobody wants to watch servers start: what does not change is cut to this many seconds.
-LONGEST_SECONDS: Final = 1.2
+LONGEST_SECONDS: Final = 1.0
 SHORTEST_SECONDS: Final = 0.12
 LAST_SECONDS: Final = 8.0
 CELL_WIDTH, CELL_HEIGHT, FONT_SIZE = 8.4, 18, 14

@@ -4,6 +4,7 @@ Timings on a shared machine vary: compare the phases of one run, not runs of dif
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,7 +107,11 @@ async def memory(directory: Path, orders: int, rate: float) -> bool:
 
 
 async def existing(directory: Path, existing: int, load: Load) -> bool:
-    """Returns whether an order costs hardly more where so many are there already."""
+    """Returns whether an order costs hardly more where so many are there already.
+
+    The full shop is kept in `directory`: the next run has only to start it.
+    """
+    shutil.rmtree(directory / "empty", ignore_errors=True)
     async with (
         shop(directory / "full", {}, WARM_UP_LEAST, console) as full,
         shop(directory / "empty", {}, WARM_UP_LEAST, console) as empty,
@@ -126,7 +131,7 @@ def main(
     ] = 0,
     there: Annotated[
         int,
-        typer.Option("--existing", help="Instead: what an order costs where there are so many.", min=0),
+        typer.Option("--existing", help="Instead: what an order costs where so many are there.", min=0),
     ] = 0,
     rate: Annotated[float, typer.Option(help="Orders per second for --memory.", min=1)] = 150,
     directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/bench"),

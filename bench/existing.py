@@ -55,7 +55,7 @@ class Comparison(NamedTuple):
 
 
 async def compare(empty: Shop, full: Shop, existing: int, load: Load) -> Comparison:
-    """Adds `existing` orders to the full shop, then gives both the load in turns."""
+    """Fills the full shop up to `existing` orders, then gives both the load in turns."""
     await fill(full.mongo, existing, full.console)
     shops = {"empty": empty, "full": full}
     for name, shop in shops.items():

@@ -65,12 +65,13 @@ def copy_of(order: Original) -> Iterator[Kept]:
 
 
 async def fill(mongo: AsyncMongoClient[dict[str, Any]], orders: int, console: Console) -> None:
-    """Adds so many orders. Raises ValueError when there is none yet that could be copied."""
+    """Adds what is missing to so many orders. Raises ValueError when none is there that could be copied."""
     originals = await _originals(mongo)
     if not originals:
         raise ValueError("no order has settled yet: there is nothing to copy")
     started = printed = time.perf_counter()
-    starts = iter(range(0, orders, AT_ONCE))
+    before = await mongo["order"]["orders"].estimated_document_count()
+    starts = iter(range(before, orders, AT_ONCE))
 
     async def write() -> None:
         nonlocal printed
@@ -87,7 +88,11 @@ async def fill(mongo: AsyncMongoClient[dict[str, Any]], orders: int, console: Co
     await mongo.admin.command("fsync")
     size = sum([(await mongo[name].command("dbStats"))["dataSize"] for name in {kept[0] for kept in KEPT}])
     seconds = time.perf_counter() - started
-    console.print(f"{orders} orders were added in {seconds:.0f} s; documents of {size / 2**30:.1f} GiB")
+    there = await mongo["order"]["orders"].estimated_document_count()
+    console.print(
+        f"{there} orders are there, {there - before} were added in {seconds:.0f} s; "
+        f"documents of {size / 2**30:.1f} GiB"
+    )
 
 
 async def _originals(mongo: AsyncMongoClient[dict[str, Any]]) -> list[Original]:

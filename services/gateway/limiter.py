@@ -86,7 +86,7 @@ class Limiter:
         await self._redis.aclose()
 
     async def _judge(self, budgets: Sequence[Budget]) -> Verdict:
-        if time.monotonic() >= self._paused_until:
+        if not self._paused():
             with suppress(_RedisUnavailable):
                 return await self._coalescer.ask(budgets)
         COUNTED_HERE.inc()
@@ -94,6 +94,8 @@ class Limiter:
 
     async def _count(self, requests: Sequence[Sequence[Budget]]) -> Sequence[Verdict]:
         """Each request's verdict. Raises _RedisUnavailable."""
+        if self._paused():  # since these requests began to wait
+            raise _RedisUnavailable
         arguments: list[str | int] = [int(self.window * 1000), len(requests)]
         for budgets in requests:
             arguments.append(len(budgets))
@@ -109,6 +111,9 @@ class Limiter:
         return [
             judged(budgets, [Count(*next(pairs), float(elapsed)) for _ in budgets]) for budgets in requests
         ]
+
+    def _paused(self) -> bool:
+        return time.monotonic() < self._paused_until
 
     async def _ask(self, arguments: Sequence[str | int]) -> Sequence[Any]:
         """Once more after a time-out: where this loop was busy, the answer came in time, and was read late.

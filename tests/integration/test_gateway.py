@@ -602,6 +602,23 @@ async def test_a_frozen_redis_holds_up_one_moment_and_not_every_request(
             servers.resume("redis")
 
 
+async def test_who_queues_behind_a_question_that_redis_does_not_answer_does_not_ask_it_again(
+    room: Room, servers: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    counting = limiter.Limiter(connect_redis(room.redis_url), window_seconds=60)
+    budget = (Budget("user:ada", 5),)
+    try:
+        await counting.judge(budget)
+        servers.pause("redis")
+        first = asyncio.create_task(counting.judge(budget))
+        await asyncio.sleep(TIMEOUT_SECONDS / 10)  # the question is on its way
+        await asyncio.gather(first, *(counting.judge(budget) for _ in range(3)))
+        assert len([each for each in caplog.records if "Redis is unavailable" in each.message]) == 1
+    finally:
+        servers.resume("redis")
+        await counting.close()
+
+
 # --- the real thing ---------------------------------------------------------------------------------------
 
 

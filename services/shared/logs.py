@@ -45,6 +45,12 @@ def setup(service: str, *, level: str, form: Format = "auto") -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name, least in QUIET.items():
         logging.getLogger(name).setLevel(least)
+    logging.getLogger("aiormq.connection").addFilter(_is_no_failed_attempt)
+
+
+def _is_no_failed_attempt(record: logging.LogRecord) -> bool:
+    """Who connects is told by an exception and logs it: to the library each attempt is an error, too."""
+    return not str(record.msg).startswith("error when creating transport")
 
 
 class Structured(logging.Formatter):

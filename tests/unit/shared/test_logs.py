@@ -78,6 +78,15 @@ def test_servers_of_libraries_do_not_tell_of_themselves() -> None:
     assert logged("logging.getLogger('uvicorn.error').info('Started server process')\n") == []
 
 
+def test_an_attempt_to_reach_a_broker_that_is_down_is_no_error() -> None:
+    attempt = (
+        "import asyncio, aiormq\n"
+        "try:\n    asyncio.run(aiormq.connect('amqp://127.0.0.1:1/'))\n"
+        "except ConnectionError as error:\n    log.warning('unavailable: %s', error)\n"
+    )
+    assert [line["level"] for line in logged(attempt)] == ["warning"]
+
+
 def test_for_people_a_line_is_no_json() -> None:
     (line,) = printed("log.warning('late', extra={'order_id': 'o-1'})\n", form="console")
     assert line.split()[1:] == ["WARNING", "order", "late", "order_id=o-1"]

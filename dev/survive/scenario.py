@@ -83,6 +83,7 @@ SCENARIOS: Final = {
             settings={
                 "RATE_LIMIT_ENABLED": "true",
                 "RATE_LIMIT_REQUESTS": "1000000",
+                "RATE_LIMIT_ADDRESS_REQUESTS": "1000000",
                 "RATE_LIMIT_ADDRESS_GUESSES": "1000000",
             },
             in_short=False,

@@ -17,6 +17,7 @@ from services.shared.settings import Settings
 from tests.integration.serving import serving
 
 router = APIRouter()
+UPGRADE = b"GET /headers HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 READ = b"GET /headers HTTP/1.1\r\nHost: shop\r\n\r\n"
 LARGE = 4 * 1024 * 1024
 
@@ -187,6 +188,38 @@ async def test_a_body_that_does_not_come_is_408_and_its_route_gives_up() -> None
         assert await connection.ends()
 
 
+EARLY = b"POST /healthz HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "then"),
+    [(READ, b""), (EARLY, b"{}"), (UPGRADE, b"")],
+    ids=["at once", "before its body was there", "and is not upgraded"],
+)
+async def test_a_connection_with_nothing_to_do_ends_however_it_was_answered(
+    monkeypatch: pytest.MonkeyPatch, said: bytes, then: bytes
+) -> None:
+    monkeypatch.setattr("services.shared.http.app.KEEP_ALIVE_SECONDS", 0.3)
+    async with clients() as those:
+        connection = await those.connect(said)
+        assert await connection.status() in (200, 405)
+        await connection.send(then)
+        assert await connection.ends()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 1000])
+async def test_requests_are_the_same_however_they_are_cut_into_pieces(size: int) -> None:
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
+    post = b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+    said = READ + post + b"Content-Length: 5\r\n\r\n12345" + b"\r\n" + post + chunked + READ
+    async with clients() as those:
+        connection = await those.connect()
+        for start in range(0, len(said), size):
+            await connection.send(said[start : start + size])
+            await asyncio.sleep(0)
+        assert [await connection.status() for _ in range(4)] == [200] * 4
+
+
 async def test_a_slow_answer_is_nobodys_slow_request() -> None:
     async with clients(header_timeout_seconds=0.1, request_timeout_seconds=0.2) as those:
         connection = await those.connect(READ.replace(b"headers", b"slow"))
@@ -261,9 +294,7 @@ async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest
             await connection.reader.readexactly(LARGE)
 
 
-@pytest.mark.parametrize(
-    "said", [b"rubbish\r\n\r\n", READ[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]
-)
+@pytest.mark.parametrize("said", [b"rubbish\r\n\r\n", UPGRADE])
 async def test_odd_requests_are_answered_and_write_no_log(
     said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

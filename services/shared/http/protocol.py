@@ -128,8 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """In place of uvicorn's, which logs every request that is malformed or asks to upgrade."""
         if self._is_refused:
             return
-        self._unset_keepalive_if_required()
-        self._door.idle.pop(self, None)
+        self._go_on()
         if self.cycle is None or self.cycle.response_complete:
             self._is_whole = False  # whatever this is, an empty line even: it has to become a request
         self._received += len(data)
@@ -158,10 +157,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stalled.cancel()
             self._stalled = None
 
+    def timeout_keep_alive_handler(self) -> None:
+        self.evict()  # a peer who has not read all by now never will: closing would wait for it
+
     # --- what the parser says -------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._go_on()
         self._has_headers = self._is_whole = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -180,11 +183,13 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._is_whole, self._received = True, 0
         self._disarm()
+        if self.cycle.response_complete:  # before all of it was there
+            self._rest()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._is_whole and not self.pipeline:
-            self._door.idle[self] = None
+            self._rest()
 
     # --- bytes ----------------------------------------------------------------------------------------------
 
@@ -217,6 +222,18 @@ class GuardedProtocol(HttpToolsProtocol):
             self._deadline.cancel()
         seconds = self._limits.request_seconds if self._has_headers else self._limits.header_seconds
         self._deadline = self.loop.call_at(self._began + seconds, self._refuse, _too_slow())
+
+    def _rest(self) -> None:
+        """There is nothing to do: the connection is kept for a while."""
+        self._go_on()
+        self._door.idle[self] = None
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _go_on(self) -> None:
+        self._unset_keepalive_if_required()
+        self._door.idle.pop(self, None)
 
     def _disarm(self) -> None:
         if self._deadline is not None:

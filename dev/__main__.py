@@ -1,8 +1,11 @@
-"""`python -m dev up | restart | traces | down | run | logs | status`: the local stack on the command line."""
+"""`python -m dev up | restart | traces | down | run | logs | status`: the local stack on the command line.
+
+What starts a stack takes a while to load, so the commands that need it do so: `up` may have nothing to do.
+"""
 
 import json
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,14 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dev import local
+from dev import already
+from dev.errors import StackError
 from dev.interrupts import run as run_to_the_end
-from dev.local import NothingRunsError, SeedError, UnknownServiceError
 from dev.logs import Wanted, follow, show
-from dev.ports import PortTakenError
-from dev.processes import ProcessEndedError, Processes
+from dev.processes import Processes
 from dev.services import NAMES
-from dev.stack import DirectoryError, NotReadyError, Stack
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run"))
 ServersOnly = Annotated[bool, typer.Option("--servers-only", help="MongoDB, RabbitMQ and Redis alone.")]
@@ -29,7 +30,7 @@ console = Console()
 @app.command()
 def up(*, servers_only: ServersOnly = False) -> None:
     """Start everything in the background; what runs already is left as it is."""
-    _run(local.up(DIRECTORY, () if servers_only else NAMES, console))
+    _up(() if servers_only else NAMES)
 
 
 @app.command()
@@ -37,7 +38,7 @@ def traces(
     program: Annotated[Path, typer.Argument(envvar="JAEGER", help="Jaeger's program, of version 2.")],
 ) -> None:
     """Start Jaeger beside everything, and the services again, so that their traces go there."""
-    _run(local.up(DIRECTORY, NAMES, console, jaeger=program.resolve()))
+    _up(NAMES, jaeger=program.resolve())
 
 
 @app.command()
@@ -45,19 +46,22 @@ def restart(
     name: Annotated[str, typer.Argument(help="A service, one replica such as order-2, or a server.")] = "",
 ) -> None:
     """Start one service again, with the settings that it had and those that are given now."""
+    from dev import local  # noqa: PLC0415
+
     _run(local.restart(DIRECTORY, name, console))
 
 
 @app.command()
 def run(*, servers_only: ServersOnly = False) -> None:
     """Start everything, show the logs, and stop everything at Ctrl-C."""
+    from dev.stack import Stack  # noqa: PLC0415
 
     async def work() -> None:
         random_ports = os.environ.get("PORTS") == "random"
         async with Stack(
             DIRECTORY, services=() if servers_only else NAMES, random_ports=random_ports
         ) as stack:
-            local.show(stack, None, console)
+            already.tell(stack.directory, "up", console)
             await follow(stack.directory / "logs", console, Wanted())
 
     _run(work())
@@ -66,6 +70,8 @@ def run(*, servers_only: ServersOnly = False) -> None:
 @app.command()
 def down() -> None:
     """Stop everything that runs; the data stays."""
+    from dev import local  # noqa: PLC0415
+
     _run(local.down(DIRECTORY, console))
 
 
@@ -101,13 +107,19 @@ def status() -> None:
     raise typer.Exit(int(bool(processes.ended)))
 
 
+def _up(services: Sequence[str], *, jaeger: Path | None = None) -> None:
+    if already.is_up(DIRECTORY, services, with_jaeger=jaeger is not None):
+        already.tell(DIRECTORY, "already up", console)
+        return
+    from dev import local  # noqa: PLC0415
+
+    _run(local.up(DIRECTORY, services, console, jaeger=jaeger))
+
+
 def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         code = run_to_the_end(work)
-    except (
-        *(NotReadyError, PortTakenError, ProcessEndedError, DirectoryError, UnknownServiceError),
-        *(NothingRunsError, SeedError),
-    ) as error:
+    except StackError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True, highlight=False)
         code = 1
     raise typer.Exit(code)

@@ -5,15 +5,16 @@ Of the environment it keeps only what the stack and its services read: the rest 
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
 from dev.files import write_private
-from services.shared.settings import Settings
 
 SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL")
+# Of OpenTelemetry, and how many processes a service has.
+PREFIXES = ("OTEL_", "REPLICAS_")
 FILE = "layout.json"
 
 
@@ -21,13 +22,15 @@ FILE = "layout.json"
 class Layout:
     """`settings` as they were given, `ports` as they were taken; `jaeger` is the program of that name.
 
-    `environments` are what single services were restarted with, beside the settings.
+    `environments` are what single services were restarted with, beside the settings; `readable` are the names
+    of all settings that there are.
     """
 
     services: Sequence[str]
     ports: Mapping[str, int]
     random_ports: bool
     settings: Mapping[str, str]
+    readable: Sequence[str]
     environments: Mapping[str, Mapping[str, str]]
     jaeger: str | None = None
 
@@ -36,13 +39,21 @@ class Layout:
         file = directory / FILE
         return cls(**json.loads(file.read_text())) if file.exists() else None
 
+    def differing(self, environment: Mapping[str, str]) -> list[str]:
+        """The settings that the environment gives, and that the stack was started without or with others."""
+        return sorted(
+            name
+            for name, value in environment.items()
+            if (name in self.readable or name.startswith(PREFIXES)) and self.settings.get(name) != value
+        )
+
     def keep_in(self, directory: Path) -> None:
         write_private(directory / FILE, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def changeable(services: Sequence[str]) -> frozenset[str]:
     """The variables that a service may be restarted with: what it reads, but for where everything is."""
-    names = {name.upper() for service in services for name in _settings_of(service).model_fields}
+    names = {name.upper() for service in services for name in _fields_of(service)}
     return frozenset(
         name
         for name in names
@@ -50,17 +61,19 @@ def changeable(services: Sequence[str]) -> frozenset[str]:
     )
 
 
+def readable(services: Sequence[str]) -> frozenset[str]:
+    """The variables that the stack or one of these services reads."""
+    return changeable(services) | {*SERVERS_OF_ONES_OWN, "STACK_HOST", "SECRETS_DIR"}
+
+
 def worth_keeping(settings: Mapping[str, str], services: Sequence[str]) -> Mapping[str, str]:
     """Of all settings, those that the stack or one of these services reads."""
-    names = {*changeable(services), *SERVERS_OF_ONES_OWN, "STACK_HOST", "SECRETS_DIR"}
-    return {
-        name: value
-        for name, value in settings.items()
-        if name in names or name.startswith(("OTEL_", "REPLICAS_"))
-    }
+    names = readable(services)
+    return {name: value for name, value in settings.items() if name in names or name.startswith(PREFIXES)}
 
 
-def _settings_of(service: str) -> type[Settings]:
+def _fields_of(service: str) -> Collection[str]:
+    """Of its settings. They are loaded when they are asked for: `make up` of what is up does not ask."""
     module = importlib.import_module(f"services.{service}.settings")
-    found: type[Settings] = getattr(module, f"{service.capitalize()}Settings")
-    return found
+    fields: Mapping[str, object] = getattr(module, f"{service.capitalize()}Settings").model_fields
+    return fields.keys()

@@ -2,34 +2,35 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import aiohttp
 from rich.console import Console
 
-from dev.layout import changeable, worth_keeping
+from dev.already import tell, wants_goods
+from dev.errors import StackError
+from dev.layout import changeable
 from dev.lock import turn
 from dev.seed import Seeded, seed
 from dev.services import NAMES
 from dev.stack import SUPERVISOR, Stack
-from dev.welcome import moved, welcome
 from sagactl.shop import ShopError
 
 # Of what can be restarted; epmd has nothing to show for it.
 RESTARTABLE_SERVERS = ("mongodb", "rabbitmq", "redis", "jaeger")
 
 
-class NothingRunsError(RuntimeError):
+class NothingRunsError(StackError):
     """Nothing was started in the directory."""
 
 
-class UnknownServiceError(ValueError):
+class UnknownServiceError(StackError):
     """There is nothing of that name to be restarted."""
 
 
-class SeedError(RuntimeError):
+class SeedError(StackError):
     """The shop is up, but could not be filled."""
 
 
@@ -49,16 +50,8 @@ async def up(
             head = f"started again: {', '.join(started)}" if started else "already up"
         if stack.supervise() and head == "already up":
             head = "already up; what ends by itself is started again from now on"
-        seeded = await _seeded(stack, console)
-    for line in _remarks(stack):
-        say(line)
-    console.print(f"[bold green]{head}[/]", highlight=False)
-    show(stack, seeded, console)
-
-
-def show(stack: Stack, seeded: Seeded | None, console: Console) -> None:
-    for line in welcome(stack, seeded):
-        console.print(line, highlight=False, soft_wrap=True)
+        await _fill(stack, console)
+    tell(directory, head, console)
 
 
 async def restart(directory: Path, name: str, console: Console) -> None:
@@ -112,13 +105,10 @@ async def _completed(stack: Stack, jaeger: Path | None, console: Console) -> Seq
         return await stack.complete()
 
 
-async def _seeded(stack: Stack, console: Console) -> Seeded | None:
-    """What the shop was filled with, now or by an earlier `make up`."""
-    if "gateway" not in stack.services:
-        return None
-    seeded = Seeded.kept_in(stack.seed_mark)
-    if seeded or os.environ.get("SEED", "true").lower() in {"false", "no", "0"}:
-        return seeded
+async def _fill(stack: Stack, console: Console) -> None:
+    """Unless an earlier `make up` did, or nobody wants it."""
+    if "gateway" not in stack.services or Seeded.kept_in(stack.seed_mark) or not wants_goods(os.environ):
+        return
     try:
         with console.status("filling the shop") as status:
             seeded = await seed(stack.gateway, stack.admin, stack.customer, status.update)
@@ -126,16 +116,7 @@ async def _seeded(stack: Stack, console: Console) -> Seeded | None:
         reason = str(error) or type(error).__name__
         raise SeedError(f"up, but not filled ({reason}); SEED=false leaves the shop empty") from error
     seeded.keep_in(stack.seed_mark)
-    return seeded
-
-
-def _remarks(stack: Stack) -> Iterator[str]:
-    if elsewhere := moved(stack.ports):
-        yield elsewhere
-    given = worth_keeping(os.environ, NAMES)
-    late = sorted(name for name, value in given.items() if stack.setting(None, name) != value)
-    if late:
-        yield f"it runs with another {', '.join(late)}: make restart SERVICE=..., or make down first"
+    stack.describe()
 
 
 def _given_now(stack: Stack, service: str) -> Mapping[str, str]:

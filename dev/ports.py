@@ -4,6 +4,8 @@ import random
 import socket
 from collections.abc import Iterable, Mapping
 
+from dev.errors import StackError
+
 DEFAULTS = {
     "auth": 3001,
     "order": 3002,
@@ -25,7 +27,7 @@ DEFAULTS = {
 RANDOM_RANGE = range(10_000, 32_000)
 
 
-class PortTakenError(RuntimeError):
+class PortTakenError(StackError):
     """The port that was asked for by name is in use."""
 
 

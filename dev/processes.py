@@ -16,11 +16,12 @@ from pathlib import Path
 import psutil
 
 from dev import logfiles
+from dev.errors import StackError
 
 POLL_SECONDS = 0.02
 
 
-class ProcessEndedError(RuntimeError):
+class ProcessEndedError(StackError):
     """A process that should be running has ended; its log says why."""
 
 

@@ -8,23 +8,23 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from dev.credentials import Credentials
+from dev.errors import StackError
 from dev.files import write_private
-from dev.jaeger import Jaeger
 from dev.layout import FILE as LAYOUT
-from dev.layout import Layout, worth_keeping
+from dev.layout import Layout, readable, worth_keeping
+from dev.plan import Plan
 from dev.ports import Ports, PortTakenError, is_free
 from dev.processes import Processes, Program
 from dev.provisioning import provisions
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
-from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
-from dev.services import NAMES, REPOSITORY, Replica, addresses, name_of
+from dev.servers import Given
+from dev.services import NAMES, REPOSITORY
 
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
@@ -32,27 +32,16 @@ SUPERVISOR = "supervisor"
 OUTLIVE_SERVICES = frozenset({*SERVERS, "jaeger"})
 
 
-class NotReadyError(RuntimeError):
+class NotReadyError(StackError):
     """A process runs and does not become ready."""
 
 
-class DirectoryError(ValueError):
-    """The stack cannot live in this directory."""
-
-
-class Stack:
+class Stack(Plan):
     """Servers and services of one directory.
 
     `settings` are what a user would set in the environment of `make up`, `environments` what single
     services get beside that. With `services=()` there are only the servers.
     """
-
-    mongodb: MongoDB | Given
-    rabbitmq: RabbitMQ | Given
-    redis: Redis | Given
-    jaeger: Jaeger | None = None
-    replicas: Sequence[Replica] = ()
-    ports: Ports
 
     def __init__(
         self,
@@ -64,16 +53,9 @@ class Stack:
         random_ports: bool = True,
         jaeger: Path | None = None,
     ) -> None:
-        self.directory = directory.resolve()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        super().__init__(directory, {**os.environ, **(settings or {})}, services, environments or {}, jaeger)
         self.processes = Processes(self.directory)
-        self.credentials = Credentials.kept_in(self.directory)
-        self._settings = {**os.environ, **(settings or {})}
-        self._wanted = services
-        self._environments = {service: dict(more) for service, more in (environments or {}).items()}
         self._random_ports = random_ports
-        self._jaeger = jaeger
-        self._programs: dict[str, Program] = {}
 
     @classmethod
     def laid_out_in(cls, directory: Path) -> Self | None:
@@ -102,77 +84,6 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.down()
-
-    # What was asked for
-
-    @property
-    def wanted(self) -> Sequence[str]:
-        return self._wanted
-
-    @property
-    def programs(self) -> Collection[str]:
-        """The names of all its processes, whether they run or not."""
-        return self._programs.keys()
-
-    def setting(self, service: str | None, name: str) -> str | None:
-        """What all services get under this name, or what this one does."""
-        own = self._environments.get(service, {}) if service else {}
-        return own.get(name, self._settings.get(name))
-
-    # Where everything is
-
-    @property
-    def seed_mark(self) -> Path:
-        """Says that the shop was filled: beside the data where that is ours, to go with it."""
-        beside = self.mongodb.directory if isinstance(self.mongodb, MongoDB) else self.directory
-        return beside / "seeded.json"
-
-    @property
-    def services(self) -> Mapping[str, str]:
-        return {replica.service: replica.url for replica in self.replicas if replica.number == 1}
-
-    @property
-    def gateway(self) -> str:
-        return self.services["gateway"]
-
-    @property
-    def admin(self) -> Mapping[str, str]:
-        return {
-            "email": self._settings.get("ADMIN_EMAIL", self.credentials.admin_email),
-            "password": self._settings.get("ADMIN_PASSWORD", self.credentials.admin_password),
-        }
-
-    @property
-    def customer(self) -> Mapping[str, str]:
-        """Of the small shop that `make up` fills; elsewhere there is no such account."""
-        return {"email": self.credentials.customer_email, "password": self.credentials.customer_password}
-
-    @property
-    def checker(self) -> Mapping[str, str]:
-        """The URLs of `sagactl`: reads every database, redrives dead letters, changes nothing else."""
-        password = self.credentials.users["sagactl"]
-        return {
-            "mongodbUrl": self.mongodb.url_of("sagactl", password),
-            "amqpUrl": self.rabbitmq.url_of("sagactl", password),
-            "managementUrl": self.rabbitmq.management_url_of("sagactl", password),
-        }
-
-    def description(self) -> dict[str, Any]:
-        """The content of stack.json: addresses and credentials, for tools and for people."""
-        return {
-            **({"gateway": self.gateway} if "gateway" in self.services else {}),
-            "services": self.services,
-            "replicas": {replica.name: replica.url for replica in self.replicas},
-            "mongodbUrl": self.mongodb.url,
-            "amqpUrl": self.rabbitmq.url,
-            "managementUrl": self.rabbitmq.management_url,
-            "redisUrl": self.redis.url,
-            **({"jaeger": self.jaeger.url} if self.jaeger else {}),
-            "admin": self.admin,
-            "customer": self.customer,
-            "checker": self.checker,
-            "pids": {name: self.processes.pid(name) for name in self.processes},
-        }
 
     # The whole
 
@@ -228,7 +139,8 @@ class Stack:
 
     def describe(self) -> None:
         """Write stack.json."""
-        write_private(self.directory / "stack.json", json.dumps(self.description(), indent=2) + "\n")
+        pids = {name: self.processes.pid(name) for name in self.processes}
+        write_private(self.directory / "stack.json", json.dumps(self.description(pids), indent=2) + "\n")
 
     async def trace(self, jaeger: Path) -> Sequence[str]:
         """Start Jaeger beside what runs, and the services again, with their traces going there."""
@@ -273,33 +185,13 @@ class Stack:
 
     # How
 
-    def _lay_out(self, ports: Ports) -> None:
-        self.ports = ports
-        self.mongodb = self._mongodb(ports)
-        self.rabbitmq = self._rabbitmq(ports)
-        self.redis = self._redis(ports)
-        self.jaeger = self._traces(ports)
-        replicas = [
-            (service, number)
-            for service in self._wanted
-            for number in range(1, int(self._settings.get(f"REPLICAS_{service.upper()}", "1")) + 1)
-        ]
-        self.replicas = [
-            Replica(service, number, ports.take(name_of(service, number))) for service, number in replicas
-        ]
-        servers = (self.mongodb, self.rabbitmq, self.redis, *([self.jaeger] if self.jaeger else []))
-        programs = [
-            *(program for server in servers for program in server.programs()),
-            *(replica.program(self._environment(replica)) for replica in self.replicas),
-        ]
-        self._programs = {program.name: program for program in programs}
-
     def _keep_layout(self) -> None:
         Layout(
             services=self._wanted,
             ports=self.ports.given,
             random_ports=self._random_ports,
             settings=worth_keeping(self._settings, NAMES),
+            readable=sorted(readable(NAMES)),
             environments=self._environments,
             jaeger=str(self._jaeger) if self._jaeger else None,
         ).keep_in(self.directory)
@@ -315,54 +207,6 @@ class Stack:
             raise PortTakenError(
                 f"in use by other programs by now: {where}; `make down`, then `make up` takes others"
             )
-
-    def _traces(self, ports: Ports) -> Jaeger | None:
-        if self._jaeger is None:
-            return None
-        names = ("jaeger", "jaeger-grpc", "otlp")
-        return Jaeger(self.directory / "jaeger", self._jaeger, *map(ports.take, names))
-
-    def _mongodb(self, ports: Ports) -> MongoDB | Given:
-        if url := self._settings.get("MONGODB_URL"):
-            return Given(url)
-        credentials = self.credentials
-        return MongoDB(
-            self.directory / "mongodb", ports.take("mongodb"), credentials.root, credentials.mongodb_key
-        )
-
-    def _rabbitmq(self, ports: Ports) -> RabbitMQ | Given:
-        if url := self._settings.get("AMQP_URL"):
-            return Given(url, self._settings.get("RABBITMQ_MANAGEMENT_URL") or usual_management_url(url))
-        if set(str(self.directory)) & {'"', "'"}:
-            # It asks `df` how much room is left there, through a shell, and does not escape the path.
-            raise DirectoryError(
-                f"RabbitMQ does not start below {self.directory}: choose a path without quotation marks"
-            )
-        names = ("rabbitmq", "management", "distribution", "epmd")
-        return RabbitMQ(self.directory / "rabbitmq", self.credentials.root, *map(ports.take, names))
-
-    def _redis(self, ports: Ports) -> Redis | Given:
-        if url := self._settings.get("REDIS_URL"):
-            return Given(url)
-        return Redis(self.directory / "redis", ports.take("redis"), self.credentials.root)
-
-    def _environment(self, replica: Replica) -> Mapping[str, str]:
-        """Pass the settings on, and say where everything is and who the service is there."""
-        service, password = replica.service, self.credentials.users.get(replica.service, "")
-        return {
-            **self._settings,
-            **addresses(self.replicas),
-            "MONGODB_URL": self.mongodb.url_of(service, password),
-            "AMQP_URL": self.rabbitmq.url_of(service, password),
-            "REDIS_URL": self.redis.url,
-            **({"OTEL_EXPORTER_OTLP_ENDPOINT": self.jaeger.otlp_url} if self.jaeger else {}),
-            **(
-                {f"ADMIN_{key.upper()}": value for key, value in self.admin.items()}
-                if service == "auth"
-                else {}
-            ),
-            **self._environments.get(service, {}),
-        }
 
     async def _start(self, programs: Sequence[Program]) -> None:
         self._spawn(programs)

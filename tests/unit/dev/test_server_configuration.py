@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dev.plan import DirectoryError
 from dev.servers import Redis
-from dev.stack import DirectoryError, Stack
+from dev.stack import Stack
 
 
 def test_the_directory_in_redis_conf_is_quoted(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""`make recording`: the README's picture of `make demo`, filmed from a real run."""
+"""`make recording`: the README's pictures of a terminal, filmed from real runs."""

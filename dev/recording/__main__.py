@@ -1,6 +1,7 @@
-"""Runs the demo in a terminal of its own, and writes what was to be seen there as an animated SVG."""
+"""Films a command and writes the README's picture: `python -m dev.recording FILE TITLE COMMAND...`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dev.recording.camera import film
@@ -8,6 +9,13 @@ from dev.recording.projector import svg
 
 COLUMNS, ROWS = 100, 30
 
+
+def record(file: Path, title: str, command: Sequence[str]) -> None:
+    """No larger than what was seen. Raises RecordingError where the command fails."""
+    pictures = film(command, COLUMNS, ROWS)
+    lowest = max(line for picture in pictures for line, row in enumerate(picture.rows) if row)
+    file.write_text(svg(pictures, COLUMNS, lowest + 1, title))
+
+
 if __name__ == "__main__":
-    scenes = film([sys.executable, "-m", "dev.demo"], COLUMNS, ROWS)
-    Path(sys.argv[1]).write_text(svg(scenes, COLUMNS, ROWS, title="$ make demo"))
+    record(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])

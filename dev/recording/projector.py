@@ -82,7 +82,7 @@ def _frame(number: int, picture: Picture, numbers: dict[Row, int], rows: int) ->
     """One picture of the strip. `numbers` gets the rows that were not seen before."""
     uses = "".join(
         f'<use href="#r{numbers.setdefault(row, len(numbers))}" y="{line * CELL_HEIGHT}"/>'
-        for line, row in enumerate(picture.rows)
+        for line, row in enumerate(picture.rows[:rows])
         if row
     )
     return f'<g transform="translate(0 {number * rows * CELL_HEIGHT})">{uses}</g>'
@@ -104,6 +104,7 @@ def _text(run: Run) -> str:
 
 
 def _classes(run: Run) -> Iterator[str]:
-    yield run.colour if run.colour in COLOURS else "default"
+    colour = run.colour.removeprefix("bright")
+    yield colour if colour in COLOURS else "default"
     if run.bold:
         yield "b"

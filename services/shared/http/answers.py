@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import Message, Scope, Send
 
 from services.shared.http import request_ids, safe_headers
+from services.shared.http.sparing import Sparing
 
 # In a request's scope: the exception behind its answer.
 CAUSE: Final = "sagashop.cause"
@@ -17,7 +18,10 @@ PASSED_ON: Final = "sagashop.passed_on"
 PROBLEM_LIMIT: Final = 16 * 1024
 # What is asked for is unavailable, or there is too much of it: that passes.
 PASSING: Final = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+# Of requests that were refused; metrics count all of them.
+LINES_PER_SECOND: Final = 50
 log = logging.getLogger(__name__)
+log.addFilter(Sparing(LINES_PER_SECOND))
 
 
 class Answer:

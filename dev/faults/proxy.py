@@ -159,7 +159,7 @@ class Proxy:
         self._links: dict[_Link, asyncio.Task[None]] = {}
         # Connections between being accepted and being linked.
         self._arriving: set[asyncio.Task[None]] = set()
-        self._listening: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._accepted = 0
 
     async def __aenter__(self) -> Self:
@@ -201,16 +201,17 @@ class Proxy:
 
     def refuse(self) -> None:
         """Nobody listens any more; connections that are there stay."""
-        if self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     def accept(self) -> None:
-        if self._listening is None:
-            listener = socket.create_server((self._host, self.port), backlog=128)
+        if self._listener is None:
+            listener = self._listener = socket.create_server((self._host, self.port), backlog=128)
             listener.setblocking(False)  # noqa: FBT003  # the socket module's own signature
             self.port = listener.getsockname()[1]
-            self._listening = asyncio.create_task(self._listen(listener))
+            asyncio.get_running_loop().add_reader(listener, self._arrive, listener)
 
     def silence(self, direction: Direction = "both") -> None:
         """Half-open: bytes are swallowed, nothing is closed, and new connections get no answer either.
@@ -254,14 +255,23 @@ class Proxy:
 
     # --- connections ------------------------------------------------------------------------------------
 
-    async def _listen(self, listener: socket.socket) -> None:
-        with listener:
-            while True:
-                accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
-                self._accepted += 1
-                task = asyncio.create_task(self._link(accepted))
-                self._arriving.add(task)
-                task.add_done_callback(self._arriving.discard)
+    def _arrive(self, listener: socket.socket) -> None:
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, ConnectionError):  # it is gone again
+            return
+        accepted.setblocking(False)  # noqa: FBT003  # see above
+        self._accepted += 1
+        task = asyncio.create_task(self._link(accepted))
+        self._arriving.add(task)
+
+        def arrived(_: object) -> None:
+            self._arriving.discard(task)
+            if task.cancelled():  # before it began, perhaps: then nobody else has the socket
+                with suppress(OSError), accepted:
+                    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+
+        task.add_done_callback(arrived)
 
     async def _link(self, accepted: socket.socket) -> None:
         client = await asyncio.open_connection(sock=accepted)

@@ -2,8 +2,7 @@
 
 import gc
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -11,15 +10,6 @@ import pytest_asyncio
 from dev.stack import Stack
 from tests.engine.commands import nothing_left
 from tests.engine.lab import REPLICAS, Lab, make_lab
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Client libraries leave sockets that were reset under them to the garbage collector, which complains."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
 @pytest.fixture(autouse=True)

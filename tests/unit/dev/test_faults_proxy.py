@@ -1,6 +1,7 @@
 """The proxy of faults, on real sockets: each fault as its client sees it."""
 
 import asyncio
+import gc
 import socket
 import sys
 import time
@@ -276,3 +277,18 @@ async def test_the_command_serves_until_its_input_ends(proxy: Proxy) -> None:
         writer.close()
         process.stdin.close()
         assert await process.wait() == 0
+
+
+async def test_a_connection_that_is_cut_as_soon_as_it_is_accepted_is_reset_and_leaves_no_socket(
+    proxy: Proxy,
+) -> None:
+    """What is left to the garbage collector fails a test, and looks as if a client had left it."""
+    for number in range(1, 6):
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=SOON) as client:
+            while proxy.counts.accepted < number:
+                await asyncio.sleep(0)
+            proxy.cut()
+            await asyncio.sleep(0.01)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+    gc.collect()

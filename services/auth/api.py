@@ -6,17 +6,19 @@ from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 
-from services.auth import domain
-from services.auth.bodies import Account, Credentials, RefreshToken, Registration, Session
+from services.auth import domain, standing
+from services.auth.bodies import Account, Credentials, NewPassword, RefreshToken, Registration, Session
 from services.auth.domain import ACCESS_TTL, Family, Use, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
 from services.auth.settings import AuthSettings
+from services.shared.contract.decisions import Refused
 from services.shared.database.clock import Clock
 from services.shared.http.app import Caller
-from services.shared.http.auth import Unauthenticated
+from services.shared.http.auth import Forbidden, Unauthenticated
 
 SECRET_BYTES: Final = 32
 # Tokens must not stay in a cache.
@@ -24,6 +26,9 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 # Shorter than the time for which verifiers remember the keys.
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
 WRONG: Final = "the e-mail address or the password is wrong"
+GONE: Final = "the account does not exist any more"
+DISABLED: Final = "the account is disabled: ask the shop's support"
+ENDED: Final = "all logins of the account were ended: log in again"
 
 
 class Desk(NamedTuple):
@@ -71,11 +76,10 @@ async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Sessio
     if user is None or not check.is_right:
         raise Unauthenticated(WRONG)
     if check.newer_hash:
-        await desk.accounts.set_password(user, check.newer_hash, user.roles)
-    family_id, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(SECRET_BYTES)
-    await desk.accounts.begin(domain.begin(family_id, user.id, secret, desk.clock.now()))
+        # Where the account was changed meanwhile, this waits for the next login.
+        await desk.accounts.replace(user, standing.with_newer_hash(user, check.newer_hash))
     response.headers.update(NO_STORE)
-    return _session(desk, user, f"{family_id}.{secret}")
+    return await _begin(desk, user)
 
 
 @router.post("/auth/refresh")
@@ -97,9 +101,7 @@ async def refresh(body: RefreshToken, desk: TheDesk, request: Request, response:
     family, outcome = used
     if outcome is not Use.ROTATED:
         raise Unauthenticated(f"the refresh token is {outcome}: log in")
-    user = await desk.accounts.user(family.user_id)
-    if user is None:
-        raise Unauthenticated("the account does not exist any more")
+    user = await _present(desk, family.user_id, family.epoch)
     response.headers.update(NO_STORE)
     return _session(desk, user, f"{family_id}.{successor}")
 
@@ -111,12 +113,36 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
     await desk.accounts.use(family_id, lambda family: (domain.revoke(family), Use.REVOKED))
 
 
+@router.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT)
+async def log_out_everywhere(caller: Caller, desk: TheDesk) -> None:
+    """End all logins of the account. Access tokens stay valid until they expire."""
+    await desk.accounts.change(caller.id, standing.ends_logins)
+
+
+@router.post("/auth/password")
+async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, response: Response) -> Session:
+    """Change the password. All logins end, and a new one begins here."""
+    user = await _present(desk, caller.id)
+    new = body.new_password.get_secret_value()
+    try:
+        domain.check_password(new, user.email)
+    except ValueError as error:
+        wrong = {"type": "value_error", "loc": ("body", "newPassword"), "msg": str(error)}
+        raise RequestValidationError([wrong]) from None
+    check = await desk.passwords.check(body.current_password.get_secret_value(), user.password_hash)
+    if not check.is_right:
+        raise Unauthenticated("the current password is wrong")
+    changed = standing.with_password(user, await desk.passwords.hash(new))
+    stored = await desk.accounts.replace(user, changed)
+    if stored is None:
+        raise Refused("the account was changed at the same moment: try again")
+    response.headers.update(NO_STORE)
+    return await _begin(desk, stored)
+
+
 @router.get("/auth/me")
 async def me(caller: Caller, desk: TheDesk) -> Account:
-    user = await desk.accounts.user(caller.id)
-    if user is None:
-        raise Unauthenticated("the account does not exist any more")
-    return _account(user)
+    return _account(await _present(desk, caller.id))
 
 
 @router.get("/.well-known/jwks.json")
@@ -127,6 +153,26 @@ async def keys(desk: TheDesk) -> Response:
 def _address(request: Request) -> str:
     """As the gateway worked it out. Nobody else reaches this service."""
     return request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
+
+
+async def _begin(desk: Desk, user: User) -> Session:
+    """Begin a login of `user`, as it was when its password was checked."""
+    family_id, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(SECRET_BYTES)
+    await desk.accounts.begin(domain.begin(family_id, user, secret, desk.clock.now()))
+    # Hashing takes its time: whatever ended all logins meanwhile ends this one.
+    return _session(desk, await _present(desk, user.id, user.epoch), f"{family_id}.{secret}")
+
+
+async def _present(desk: Desk, user_id: str, epoch: int | None = None) -> User:
+    """The account as it is now. Raise Unauthenticated, Forbidden where it or a login of `epoch` has ended."""
+    user = await desk.accounts.user(user_id)
+    if user is None:
+        raise Unauthenticated(GONE)
+    if user.disabled:
+        raise Forbidden(DISABLED)
+    if epoch is not None and user.epoch != epoch:
+        raise Unauthenticated(ENDED)
+    return user
 
 
 def _account(user: User) -> Account:

@@ -25,6 +25,9 @@ Email = Annotated[str, Field(max_length=emails.LONGEST_TYPED), AfterValidator(em
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
+# A password as somebody typed it, right or wrong.
+Typed = Annotated[SecretStr, Field(max_length=1024)]
+
 
 class Registration(_Strict):
     email: Email
@@ -40,7 +43,14 @@ class Registration(_Strict):
 
 class Credentials(_Strict):
     email: Email
-    password: Annotated[SecretStr, Field(max_length=1024)]
+    password: Typed
+
+
+class NewPassword(_Strict):
+    """The rules of the new one need the account: the route checks it."""
+
+    current_password: Typed
+    new_password: Typed
 
 
 class RefreshToken(_Strict):

@@ -29,6 +29,11 @@ class User(Aggregate, frozen=True, rename="camel", kw_only=True):
     password_hash: str
     roles: tuple[str, ...] = ()
     created_at: datetime
+    # Raised by what ends all logins: those of an earlier one are refused.
+    epoch: int = 0
+    disabled: bool = False
+    # The administrator whom the settings name.
+    seeded: bool = False
 
 
 class Family(Aggregate, frozen=True, rename="camel", kw_only=True):
@@ -37,6 +42,8 @@ class Family(Aggregate, frozen=True, rename="camel", kw_only=True):
     collection: ClassVar[str] = "refreshFamilies"
 
     user_id: str
+    # The account's when its password was checked.
+    epoch: int = 0
     current: str
     created_at: datetime
     expires_at: datetime
@@ -85,9 +92,14 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def begin(id_: str, user_id: str, secret: str, now: datetime) -> Family:
+def begin(id_: str, user: User, secret: str, now: datetime) -> Family:
     return Family(
-        id=id_, user_id=user_id, current=digest(secret), created_at=now, expires_at=now + REFRESH_IDLE
+        id=id_,
+        user_id=user.id,
+        epoch=user.epoch,
+        current=digest(secret),
+        created_at=now,
+        expires_at=now + REFRESH_IDLE,
     )
 
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
+from services.auth import administrator
 from services.auth.api import Desk, router
-from services.auth.domain import ADMIN, User
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
-from services.auth.queries import INDEXES, Accounts, EmailTaken, SigningKeys
+from services.auth.queries import INDEXES, Accounts, SigningKeys
 from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
 from services.shared.database.store import UNAVAILABLE, Store, connect
@@ -64,44 +63,12 @@ async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
             await store.prepare(INDEXES)
             await desk.clock.sync()
             await desk.keys.turn()
-            await seed_admin(desk)
+            await administrator.seed(desk)
             begun.set()
         except PyMongoError as error:
             log.warning("waiting for the database: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
     await asyncio.gather(desk.clock.run(), desk.keys.run())
-
-
-async def seed_admin(desk: Desk) -> None:
-    """Make the administrator of the settings; an account of that address gets the role and the password."""
-    email, secret = desk.settings.admin_email, desk.settings.admin_password
-    if email is None or secret is None:
-        return
-    password = secret.get_secret_value()
-    existing = await desk.accounts.user_of(email)
-    if existing is None:
-        hashed = await desk.passwords.hash(password)
-        user = User(
-            id=str(uuid.uuid4()),
-            email=email,
-            name="Administrator",
-            password_hash=hashed,
-            roles=(ADMIN,),
-            created_at=desk.clock.now(),
-        )
-        with suppress(EmailTaken):  # another replica was first, with the same password
-            await desk.accounts.add(user)
-            log.info("made the administrator's account")
-        return
-    check = await desk.passwords.check(password, existing.password_hash)
-    if check.is_right and ADMIN in existing.roles:
-        return
-    await desk.accounts.set_password(
-        existing, await desk.passwords.hash(password), tuple({*existing.roles, ADMIN})
-    )
-    # Sessions that began with the old password end.
-    await desk.accounts.revoke_all(existing.id)
-    log.info("the administrator's account follows the settings now")
 
 
 if __name__ == "__main__":

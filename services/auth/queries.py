@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
-from pymongo import ASCENDING, IndexModel
+from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from services.auth.domain import Family, Use, User
@@ -13,11 +13,11 @@ from services.shared.contract.decisions import Aggregate, Refused
 from services.shared.database.store import Store, from_document, to_document
 
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
-    User.collection: (IndexModel("email", unique=True),),
-    Family.collection: (
-        IndexModel("expiresAt", expireAfterSeconds=0),
-        IndexModel([("userId", ASCENDING)]),
+    User.collection: (
+        IndexModel("email", unique=True),
+        IndexModel("seeded", partialFilterExpression={"seeded": True}),
     ),
+    Family.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     SigningKey.collection: (),
 }
 Stored = TypeVar("Stored", bound=Aggregate)
@@ -45,9 +45,20 @@ class Accounts:
         except DuplicateKeyError:
             raise EmailTaken("an account with this e-mail address exists already: log in") from None
 
-    async def set_password(self, user: User, password_hash: str, roles: Sequence[str]) -> None:
-        change = {"$set": {"passwordHash": password_hash, "roles": list(roles)}, "$inc": {"version": 1}}
-        await self._store.collection(User).update_one({"_id": user.id}, change)
+    async def seeded(self) -> list[User]:
+        """The administrators whom the settings name, or named."""
+        found = self._store.collection(User).find({"seeded": True})
+        return [from_document(User, document) async for document in found]
+
+    async def change(self, user_id: str, rule: Callable[[User], User]) -> User | None:
+        """Apply a rule to an account, whatever other replicas do. Return None where there is none."""
+        while (user := await self.user(user_id)) is not None:
+            changed = rule(user)
+            if changed == user:
+                return user
+            if (stored := await self.replace(user, changed)) is not None:
+                return stored
+        return None
 
     async def begin(self, family: Family) -> None:
         await self._store.collection(Family).insert_one(to_document(family))
@@ -58,22 +69,19 @@ class Accounts:
         """Apply a rule to a family, whatever other replicas do. Return None for an unknown family."""
         while (family := await self._store.get(Family, family_id)) is not None:
             changed, outcome = decide(family)
-            if changed == family or await self._replace(family, changed):
-                return changed, outcome
+            if changed == family:
+                return family, outcome
+            if (stored := await self.replace(family, changed)) is not None:
+                return stored, outcome
         return None
 
-    async def revoke_all(self, user_id: str) -> None:
-        await self._store.collection(Family).update_many(
-            {"userId": user_id}, {"$set": {"revoked": True}, "$inc": {"version": 1}}
-        )
-
-    async def _replace(self, old: Stored, new: Stored) -> bool:
-        """Return whether the stored version was still `old`."""
-        document = to_document(msgspec.structs.replace(new, version=old.version + 1))
+    async def replace(self, old: Stored, new: Stored) -> Stored | None:
+        """Return what is stored now, or None where somebody else changed it since `old` was read."""
+        stored = msgspec.structs.replace(new, version=old.version + 1)
         replaced = await self._store.collection(type(old)).replace_one(
-            {"_id": old.id, "version": old.version}, document
+            {"_id": old.id, "version": old.version}, to_document(stored)
         )
-        return replaced.matched_count == 1
+        return stored if replaced.matched_count == 1 else None
 
 
 class SigningKeys:

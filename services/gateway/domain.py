@@ -35,6 +35,8 @@ RULES: Final = (
     Rule("/auth", "auth", METHODS),
     Rule("/auth/login", "auth", METHODS, guesses=True),
     Rule("/auth/register", "auth", METHODS, guesses=True),
+    Rule("/auth/password", "auth", _NONE, guesses=True),
+    Rule("/auth/logout-all", "auth", _NONE),
     Rule("/auth/me", "auth", _NONE),
     Rule("/.well-known/jwks.json", "auth", METHODS),
     Rule("/api/products", "product", _READ, names_ids=True),

@@ -15,10 +15,14 @@ import pytest
 import pytest_asyncio
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from sagactl.polling import until
+from services.auth import administrator
 from services.auth.main import make_app
+from services.auth.passwords import Check, Passwords
 from services.auth.settings import AuthSettings
 from tests.integration.room import Room, running
 from tests.integration.serving import serving
@@ -400,6 +404,142 @@ async def test_whoever_registered_the_administrators_address_first_loses_it(room
         assert (await me(client, tokens["accessToken"])).json()["roles"] == ["admin"]
         taken = {"email": BOSS["email"], "password": ADA["password"]}
         assert (await client.post("/auth/login", json=taken)).status_code == 401
+
+
+async def test_a_changed_address_in_the_settings_takes_the_role_and_the_logins_from_the_former_one(
+    room: Room,
+) -> None:
+    async with running(make_app(with_boss(room, BOSS["password"]))) as client:
+        before = await session(client, BOSS)
+    successor = {"email": "anna@x.example", "password": "another password"}
+    settings = settings_for(
+        room, admin_email=successor["email"], admin_password=SecretStr(successor["password"])
+    )
+    async with running(make_app(settings)) as client:
+        assert (await refreshed(client, before["refreshToken"])).status_code == 401
+        former = await session(client, BOSS)
+        assert (await me(client, former["accessToken"])).json()["roles"] == []
+        new = await session(client, successor)
+        assert (await me(client, new["accessToken"])).json()["roles"] == ["admin"]
+
+
+class Held(Passwords):
+    """Passwords that are checked, and not answered before `go`."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.checked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def check(self, password: str, hash_: str | None) -> Check:
+        check = await super().check(password, hash_)
+        self.checked.set()
+        await self.go.wait()
+        return check
+
+
+@pytest.mark.parametrize("is_outdated", [False, True], ids=["hash of today", "outdated hash"])
+async def test_a_login_that_is_under_way_while_the_password_changes_is_refused(
+    room: Room, *, is_outdated: bool
+) -> None:
+    app = make_app(with_boss(room, BOSS["password"]))
+    async with running(app) as client:
+        if is_outdated:
+            older = PasswordHash((Argon2Hasher(memory_cost=1024, time_cost=1, parallelism=1),))
+            change = {"$set": {"passwordHash": older.hash(BOSS["password"])}}
+            await room.database("auth")["users"].update_one({}, change)
+        desk, held = app.state.desk, Held()
+        app.state.desk = desk._replace(passwords=held)
+        login = asyncio.create_task(client.post("/auth/login", json=BOSS))
+        await held.checked.wait()
+        await administrator.seed(desk._replace(settings=with_boss(room, "second password")))
+        held.go.set()
+        assert (await login).status_code == 401
+        app.state.desk = desk
+        assert (await client.post("/auth/login", json=BOSS)).status_code == 401
+        await session(client, BOSS | {"password": "second password"})
+
+
+async def test_a_login_of_an_earlier_epoch_is_refused_whoever_wrote_it(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    tokens = await logged_in(client)
+    await room.database("auth")["users"].update_one({}, {"$inc": {"epoch": 1}})
+    assert (await refreshed(client, tokens["refreshToken"])).status_code == 401
+
+
+async def test_a_disabled_account_neither_logs_in_nor_stays_logged_in(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    tokens = await logged_in(client)
+    await room.database("auth")["users"].update_one({}, {"$set": {"disabled": True}})
+    refused = await client.post("/auth/login", json=LOGIN)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        403,
+        "the account is disabled: ask the shop's support",
+    )
+    assert (await refreshed(client, tokens["refreshToken"])).status_code == 403
+    wrong = await client.post("/auth/login", json=LOGIN | {"password": "wrong"})
+    assert wrong.status_code == 401, "only who knows the password learns of it"
+
+
+# --- a new password, and the end of all logins ------------------------------------------------------------
+
+NEW = "another horse"
+
+
+async def changed_password(
+    client: httpx.AsyncClient, token: str, current: str = ADA["password"], new: str = NEW
+) -> httpx.Response:
+    return await client.post(
+        "/auth/password",
+        json={"currentPassword": current, "newPassword": new},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+async def test_a_new_password_ends_all_logins_and_begins_one(client: httpx.AsyncClient) -> None:
+    here, elsewhere = await logged_in(client), await session(client, LOGIN)
+    changed = await changed_password(client, here["accessToken"])
+    assert changed.status_code == 200
+    assert changed.headers["cache-control"] == "no-store"
+    for tokens in (here, elsewhere):
+        assert (await refreshed(client, tokens["refreshToken"])).status_code == 401
+    assert (await refreshed(client, changed.json()["refreshToken"])).status_code == 200
+    assert (await client.post("/auth/login", json=LOGIN)).status_code == 401
+    await session(client, LOGIN | {"password": NEW})
+
+
+async def test_a_password_is_changed_by_who_knows_it_to_one_that_would_do_at_registration(
+    client: httpx.AsyncClient,
+) -> None:
+    token = (await logged_in(client))["accessToken"]
+    assert (await changed_password(client, token, current="wrong")).status_code == 401
+    for new, message in (
+        ("short", "a password has 8 to 128 characters, this one has 5"),
+        (ADA["email"], "the password must not be the e-mail address"),
+    ):
+        refused = await changed_password(client, token, new=new)
+        assert refused.status_code == 422
+        assert refused.json()["errors"] == [{"field": "body.newPassword", "message": message}]
+    await session(client, LOGIN)
+
+
+async def test_of_two_who_change_a_password_at_once_one_succeeds(client: httpx.AsyncClient) -> None:
+    token = (await logged_in(client))["accessToken"]
+    answers = await asyncio.gather(*(changed_password(client, token, new=f"{NEW} {n}") for n in range(2)))
+    assert sorted(answer.status_code for answer in answers) in ([200, 401], [200, 409])
+    winner = next(answer for answer in answers if answer.is_success)
+    assert (await refreshed(client, winner.json()["refreshToken"])).status_code == 200
+
+
+async def test_logging_out_everywhere_ends_all_logins_and_no_later_one(client: httpx.AsyncClient) -> None:
+    here, elsewhere = await logged_in(client), await session(client, LOGIN)
+    headers = {"Authorization": f"Bearer {here['accessToken']}"}
+    assert (await client.post("/auth/logout-all", headers=headers)).status_code == 204
+    for tokens in (here, elsewhere):
+        assert (await refreshed(client, tokens["refreshToken"])).status_code == 401
+    after = await session(client, LOGIN)
+    assert (await refreshed(client, after["refreshToken"])).status_code == 200
 
 
 # --- without a database -----------------------------------------------------------------------------------

@@ -212,6 +212,8 @@ async def test_a_body_of_more_than_64_kib_is_refused(
         ("DELETE", "/api/products/p1"),
         ("POST", "/api/inventory/p1/restock"),
         ("GET", "/auth/me"),
+        ("POST", "/auth/password"),
+        ("POST", "/auth/logout-all"),
     ],
 )
 async def test_what_needs_a_token_is_refused_without_one_right_here(

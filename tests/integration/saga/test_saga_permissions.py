@@ -22,6 +22,8 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("auth", "post", "/auth/login"): (OPEN, {"email": "alice@shop.example", "password": "wrong"}),
     ("auth", "post", "/auth/refresh"): (OPEN, {"refreshToken": "unknown"}),
     ("auth", "post", "/auth/logout"): (OPEN, {"refreshToken": "unknown"}),
+    ("auth", "post", "/auth/logout-all"): (OPEN, None),
+    ("auth", "post", "/auth/password"): (OPEN, {"currentPassword": "wrong", "newPassword": "another horse"}),
     ("auth", "get", "/auth/me"): (OPEN, None),
     ("auth", "get", "/.well-known/jwks.json"): (OPEN, None),
     ("product", "get", "/api/products"): (OPEN, None),

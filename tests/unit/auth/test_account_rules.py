@@ -19,7 +19,7 @@ ADA = User(id="u1", email="ada@x.example", name="Ada", password_hash="-", roles=
 def family_after(rotations: int) -> tuple[Family, list[str]]:
     """A family in which `rotations` tokens were used, and all of its secrets; the last one counts."""
     secrets = [f"secret {number}" for number in range(rotations + 1)]
-    family = domain.begin("f", "u1", secrets[0], NOW)
+    family = domain.begin("f", ADA, secrets[0], NOW)
     for secret, successor in pairwise(secrets):
         family, outcome = domain.use(family, secret, successor, OWNER, NOW)
         assert outcome is Use.ROTATED

@@ -158,6 +158,8 @@ def test_what_is_not_on_the_list_is_nobodys(path: str) -> None:
         ("POST", "/auth/login", "auth", False),
         ("POST", "/auth/refresh", "auth", False),
         ("POST", "/auth/logout", "auth", False),
+        ("POST", "/auth/logout-all", "auth", True),
+        ("POST", "/auth/password", "auth", True),
         ("GET", "/auth/me", "auth", True),
         ("GET", "/.well-known/jwks.json", "auth", False),
         ("GET", "/api/products", "product", False),
@@ -184,4 +186,8 @@ def test_every_public_route_goes_to_its_service(
 
 
 def test_only_routes_that_try_passwords_are_counted_as_guesses() -> None:
-    assert {rule.path for rule in RULES if rule.guesses} == {"/auth/login", "/auth/register"}
+    assert {rule.path for rule in RULES if rule.guesses} == {
+        "/auth/login",
+        "/auth/register",
+        "/auth/password",
+    }

@@ -1,0 +1,57 @@
+"""The administrator whom the settings name: made at the start, and followed when they name another."""
+
+import logging
+import uuid
+from contextlib import suppress
+from functools import partial
+
+from services.auth import standing
+from services.auth.api import Desk
+from services.auth.domain import ADMIN, User
+from services.auth.queries import EmailTaken
+
+log = logging.getLogger(__name__)
+
+
+async def seed(desk: Desk) -> None:
+    """Make the administrator of the settings, and take the role from the one whom they named before.
+
+    An account of that address gets the role and the password. Settings that name nobody change nothing.
+    """
+    email, secret = desk.settings.admin_email, desk.settings.admin_password
+    if email is None or secret is None:
+        return
+    await _appoint(desk, email, secret.get_secret_value())
+    for former in await desk.accounts.seeded():
+        if former.email != email:
+            await desk.accounts.change(former.id, standing.demoted)
+            log.info("account %s is no administrator any more: the settings name another", former.id)
+
+
+async def _appoint(desk: Desk, email: str, password: str) -> None:
+    existing = await desk.accounts.user_of(email)
+    if existing is None:
+        await _make(desk, email, password)
+        return
+    check = await desk.passwords.check(password, existing.password_hash)
+    if check.is_right and ADMIN in existing.roles:
+        await desk.accounts.change(existing.id, standing.named_by_settings)
+        return
+    hashed = await desk.passwords.hash(password)
+    await desk.accounts.change(existing.id, partial(standing.appointed, password_hash=hashed))
+    log.info("the administrator's account follows the settings now")
+
+
+async def _make(desk: Desk, email: str, password: str) -> None:
+    user = User(
+        id=str(uuid.uuid4()),
+        email=email,
+        name="Administrator",
+        password_hash=await desk.passwords.hash(password),
+        roles=(ADMIN,),
+        created_at=desk.clock.now(),
+        seeded=True,
+    )
+    with suppress(EmailTaken):  # another replica was first, with the same password
+        await desk.accounts.add(user)
+        log.info("made the administrator's account")

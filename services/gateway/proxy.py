@@ -30,9 +30,9 @@ from services.shared.settings import BODY_LIMIT_BYTES
 # The fields of an answer that tell what is left of a budget.
 Counted: TypeAlias = Mapping[str, str]
 # Machines ask them every few seconds, from one address, and they cost next to nothing.
-PROBES: Final = (b"/healthz", b"/readyz")
+PROBES: Final = ("/healthz", "/readyz")
 # Closed here but to this machine: elsewhere they are read at METRICS_PORT, which is not public.
-METRICS: Final = b"/metrics"
+METRICS: Final = "/metrics"
 STRICT: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -125,11 +125,12 @@ class Proxy:
 
     async def _own(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> Response | None:
         """A page of the gateway's own, or none: counted, since otherwise it were the cheapest to flood."""
-        if scope["raw_path"] in PROBES or (scope["raw_path"] == METRICS and _is_local(scope)):
+        path: str = scope["path"]  # as the routes see it: decoded
+        if path in PROBES or (path == METRICS and _is_local(scope)):
             await self._app(scope, receive, send)
             return None
         await gate.count(by_caller(gate.settings, None, None, gate.address(scope)))
-        if scope["raw_path"] == METRICS:
+        if path == METRICS:
             return problem(HTTPStatus.NOT_FOUND, "Not Found")
         await self._app(scope, receive, send)
         return None

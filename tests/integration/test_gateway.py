@@ -533,6 +533,7 @@ async def test_metrics_are_for_this_machine_and_not_for_what_a_proxy_on_it_lets_
     assert (await client.get("/metrics")).status_code == 200
     for header in ("X-Forwarded-For", "Forwarded", "Via"):
         assert (await client.get("/metrics", headers={header: "203.0.113.7"})).status_code == 404
+    assert (await raw(client, "/%6detrics", "Via: 1.1 proxy")).startswith(b"HTTP/1.1 404")
 
 
 async def test_metrics_can_have_a_port_of_their_own(room: Room, issuer: Issuer, echo: Echo) -> None:

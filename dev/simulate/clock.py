@@ -76,23 +76,19 @@ PROCESS: ContextVar[Process] = ContextVar("process")
 class _Step:
     """A callback that is to be run; as much of `asyncio.TimerHandle` as is asked of it."""
 
-    __slots__ = ("_args", "_at", "_callback", "_cancelled", "_context", "_number", "process")
+    __slots__ = ("_args", "_at", "_callback", "_cancelled", "_context", "process")
 
     def __init__(
         self,
         at: float,
-        number: int,
         callback: Callable[..., object],
         args: tuple[object, ...],
         context: Context,
     ) -> None:
-        self._at, self._number = at, number
+        self._at = at
         self._callback, self._args, self._context = callback, args, context
         self._cancelled = False
         self.process = context.get(PROCESS)
-
-    def __lt__(self, other: "_Step") -> bool:
-        return (self._at, self._number) < (other._at, other._number)  # one of us
 
     def when(self) -> float:
         return self._at
@@ -117,7 +113,7 @@ class VirtualLoop:
     def __init__(self) -> None:
         self._now = BEGINNING
         self._ready: deque[_Step] = deque()
-        self._timers: list[_Step] = []
+        self._timers: list[tuple[float, int, _Step]] = []
         self._count = 0
         self._closed = False
         # What nobody caught.
@@ -156,10 +152,10 @@ class VirtualLoop:
 
     def _end_all(self) -> None:
         """Ends what is still running: nothing of a simulation is left for the next one."""
-        self._timers = [step for step in self._timers if step.process is not None]
+        self._timers = [timer for timer in self._timers if timer[2].process is not None]
         heapq.heapify(self._timers)
         tasks = asyncio.all_tasks(self._as_loop)
-        for process in {step.process for step in self._timers if step.process is not None}:
+        for process in {step.process for _, _, step in self._timers if step.process is not None}:
             process.kill()
         while tasks:
             for task in tasks:
@@ -173,9 +169,9 @@ class VirtualLoop:
         if not ready:
             if not timers:
                 raise Stuck("nothing will ever happen any more")
-            self._now = max(self._now, timers[0].when())
-        while timers and timers[0].when() <= self._now:
-            ready.append(heapq.heappop(timers))
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
         for _ in range(len(ready)):
             step = ready.popleft()
             if step.cancelled():
@@ -199,7 +195,7 @@ class VirtualLoop:
     def call_soon(
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> _Step:
-        step = _Step(self._now, 0, callback, args, context or contextvars.copy_context())
+        step = _Step(self._now, callback, args, context or contextvars.copy_context())
         self._ready.append(step)
         return step
 
@@ -212,8 +208,8 @@ class VirtualLoop:
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> _Step:
         self._count += 1
-        step = _Step(when, self._count, callback, args, context or contextvars.copy_context())
-        heapq.heappush(self._timers, step)
+        step = _Step(when, callback, args, context or contextvars.copy_context())
+        heapq.heappush(self._timers, (when, self._count, step))
         return step
 
     def create_future(self) -> "asyncio.Future[Any]":

@@ -95,6 +95,15 @@ class Transaction:
             raise failure("write conflict", WRITE_CONFLICT)
         self._writes[collection, id_] = document
 
+    def is_taken(self, collection: str, id_: object) -> bool:
+        """Whether the server says of a new id that it is taken. Where another took it since the snapshot, it
+        may say that, or that there is a conflict.
+        """
+        if self.read(collection, id_) is not None:
+            return True
+        versions = self._database.versions(collection).get(id_)
+        return versions is not None and versions.newest is not None and self._database.commits % 2 == 0
+
     def commit(self) -> None:
         self.check()
         self._end()

@@ -369,7 +369,7 @@ class _Bulk:
         if transaction is None:
             self._database.insert(self._collection, document)
             return
-        if transaction.read(self._collection, document["_id"]) is not None:
+        if transaction.is_taken(self._collection, document["_id"]):
             raise Taken
         transaction.write(self._collection, document["_id"], document)
 

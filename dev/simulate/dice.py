@@ -53,8 +53,8 @@ OF_BROKER: Final = (Fault.BROKER_STALLED, Fault.BROKER_RESTARTED)
 # Chances per occasion on a bad day, where they are not these.
 USUAL: Final = 0.01
 RATES: Final[Mapping[Fault, float]] = {
-    Fault.KILLED_BEFORE: 0.001,
-    Fault.KILLED_AFTER: 0.002,
+    Fault.KILLED_BEFORE: 0.002,
+    Fault.KILLED_AFTER: 0.005,
     Fault.CUT_BEFORE: 0.003,
     Fault.CUT_AFTER: 0.003,
     Fault.REFUSED: 0.01,
@@ -66,17 +66,32 @@ RATES: Final[Mapping[Fault, float]] = {
     Fault.GATEWAY_UNHEARD: 0.1,
     **dict.fromkeys((*OF_REPLICAS, *OF_BROKER), 0.1),
 }
-# How much a fault counts on a given day: swarms of runs with few kinds each find more than runs with all.
-MOODS: Final = (0.0, 0.0, 0.3, 1.0, 3.0)
+# How much a fault counts on a given day: runs with few kinds, and much of them, find more than others.
+MOODS: Final = (0.0, 0.0, 0.5, 1.0, 3.0, 10.0)
+
+# By how much everything takes longer than usual: on slow days replicas meet.
+SLOWNESS: Final = (1.0, 1.0, 20.0)
+SLOWEST_SECONDS: Final = 0.5
 
 
 class Dice:
-    """All chances of one run. `without`: faults that do not happen, by their names in `fired`."""
+    """All chances of one run.
 
-    def __init__(self, seed: object, *, without: Collection[str] = frozenset()) -> None:
+    `without`: faults that do not happen, by their names in `fired`. `often`: kinds that happen a lot, while
+    no others do, and everything is slow; where it is empty, the seed decides on that.
+    """
+
+    def __init__(
+        self, seed: object, *, without: Collection[str] = frozenset(), often: Collection[Fault] = frozenset()
+    ) -> None:
         self._seed, self._without = seed, without
         mood = Random(f"{seed}/mood")  # noqa: S311  # no secret
-        self._rates = {fault: RATES.get(fault, USUAL) * mood.choice(MOODS) for fault in Fault}
+        moods = {fault: mood.choice(MOODS) for fault in Fault}
+        self.slowness = mood.choice(SLOWNESS)
+        if often:
+            moods = {fault: max(MOODS) if fault in often else 0.0 for fault in Fault}
+            self.slowness = max(SLOWNESS)
+        self._rates = {fault: RATES.get(fault, USUAL) * moods[fault] for fault in Fault}
         self._places: dict[str, Place] = {}
         # Once calm, nothing goes wrong any more.
         self.calm = False
@@ -121,7 +136,9 @@ class Place:
     def latency(self) -> float:
         """Mostly a millisecond or so, now and then a lot more (seconds)."""
         chance = self.random.random()
-        return 0.0005 + 0.002 * chance if chance < 0.98 else 0.3 * self.random.random()  # noqa: PLR2004  # see above
+        if chance < 0.98:  # noqa: PLR2004  # see above
+            return (0.0005 + 0.002 * chance) * self._dice.slowness
+        return SLOWEST_SECONDS * self.random.random()
 
     def seconds(self, mean: float) -> float:
         return self.random.expovariate(1 / mean)

@@ -35,15 +35,18 @@ from services.shared.engine.leases import OUTBOX
 
 SETTINGS: Final = (OrderSettings, InventorySettings, PaymentSettings, NotificationSettings, ProductSettings)
 REPLICAS: Final = 2
+# How many customers send an idempotency key, and so can try again.
+KEYED: Final = 0.8
 PRODUCTS: Final = 3
 PRICE: Final = 1000
 BATCHES: Final = (1, 3, 100)
-# Between two orders, two looks of the nemesis at each process, of the operator at the orders (seconds).
-ORDER_SECONDS: Final = 0.15
+# Between two orders, by the kind of shop; two looks of the nemesis at each process, of the operator at the
+# orders (seconds).
+ORDER_SECONDS: Final = (0.05, 0.3, 1.0)
 NEMESIS_SECONDS: Final = 4.0
 OPERATOR_SECONDS: Final = 15.0
 STALE_SECONDS: Final = 60.0
-WINDOW_SECONDS: Final = 6.0
+WINDOW_SECONDS: Final = 8.0
 # Once nothing goes wrong any more, everything is to come to rest within so long.
 REST_SECONDS: Final = 900.0
 TRIES: Final = 6
@@ -62,6 +65,7 @@ class Run(NamedTuple):
     # Faults and orders that are left out.
     without: frozenset[str] = frozenset()
     unplaced: frozenset[int] = frozenset()
+    often: frozenset[Fault] = frozenset()
 
 
 @dataclass(slots=True)
@@ -78,12 +82,13 @@ class Promises:
 class Shop:
     def __init__(self, run: Run, history: History) -> None:
         self.run_, self.history = run, history
-        self.dice = Dice(run.seed, without=run.without)
+        self.dice = Dice(run.seed, without=run.without, often=run.often)
         kind = self.dice.at("kind of shop").random
         auto = kind.random() < 1 / 2
         self.judge = Judge(domains(auto_compensation=auto), history, auto_compensation=auto)
         self.broker = Broker(self.dice, history, self.judge.acknowledged)
         batch = kind.choice(BATCHES)
+        self._pace = kind.choice(ORDER_SECONDS)
         databases = {
             each.service: Database(each.service, partial(self.judge.committed, each.service))
             for each in SETTINGS
@@ -143,7 +148,7 @@ class Shop:
         customers = [asyncio.ensure_future(self._stock_up(number)) for number in range(PRODUCTS)]
         place = self.dice.at("street")
         for number in range(self.run_.orders):
-            await asyncio.sleep(place.seconds(ORDER_SECONDS))
+            await asyncio.sleep(place.seconds(self._pace))
             if number not in self.run_.unplaced:
                 customers.append(asyncio.ensure_future(self._buy(number)))
             if self.judge.found:
@@ -169,10 +174,11 @@ class Shop:
     # --- customers --------------------------------------------------------------------------------------
 
     async def _call(self, service: str, command: object, id_: str) -> Decision:
-        """Asks any replica. Raises Gone, Refused and Unavailable."""
+        """Asks any replica that is there. Raises Gone, Refused and Unavailable."""
         place = self.dice.at(f"call {id_}")
         await asyncio.sleep(place.latency())
-        replicas = [each for each in self.replicas if each.service == service]
+        of_service = [each for each in self.replicas if each.service == service]
+        replicas = [each for each in of_service if each.is_up] or of_service
         return await place.random.choice(replicas).execute(command, id_)
 
     async def _stock_up(self, number: int) -> None:
@@ -207,7 +213,7 @@ class Shop:
             currency="USD",
             fulfilment=random.choice(("all", "partial")),
             payment_token=None,
-            key=f"key-{number}" if random.random() < 1 / 2 else None,
+            key=f"key-{number}" if random.random() < KEYED else None,
             request_hash=request_hash(wanted),
         )
         order_id = await self._place(number, order)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from pymongo import UpdateOne
 
+from dev.simulate.dice import Fault
 from dev.simulate.running import Result, simulate
 from dev.simulate.shop import Run
 from dev.simulate.shrink import shrink
@@ -26,9 +27,9 @@ ORDERS: Final = 40
 SHOPS: Final = 12
 
 
-def first_failure(first: int = 0) -> Result:
-    for seed in range(first, first + SHOPS):
-        result = simulate(Run(f"broken.{seed}", ORDERS))
+def first_failure(*often: Fault) -> Result:
+    for seed in range(SHOPS):
+        result = simulate(Run(f"broken.{seed}", ORDERS, often=frozenset(often)))
         if result.findings:
             return result
     pytest.fail(f"{SHOPS} shops did not notice")
@@ -43,7 +44,7 @@ def test_a_row_claimed_without_a_look_at_its_due(monkeypatch: pytest.MonkeyPatch
         return [Row.of(document) for document in await won.to_list()]
 
     monkeypatch.setattr(Leases, "claim", claim)
-    assert "claimed while it was somebody else's" in first_failure(8).findings[0]
+    assert "claimed while it was somebody else's" in first_failure(Fault.BROKER_RESTARTED).findings[0]
 
 
 def test_a_home_that_is_not_asked_what_it_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,7 @@ def test_a_lost_event_taken_for_a_published_one(monkeypatch: pytest.MonkeyPatch)
         on_sent(self, event, Outcome.CONFIRMED if outcome is Outcome.LOST else outcome)
 
     monkeypatch.setattr(Outbox, "_on_sent", hopeful)
-    assert first_failure(5).findings
+    assert first_failure(Fault.CUT_BEFORE).findings
 
 
 def test_what_fails_is_told_by_its_shortest_history(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,10 @@ class Drawing(NamedTuple):
         )
         files: list[Path] = parser.parse_args(arguments).write
         for file in files:
-            file.write_text(self.written_into(file.read_text()))
+            try:
+                file.write_text(self.written_into(file.read_text()))
+            except (OSError, ValueError) as error:
+                parser.error(f"{file}: {error}")
         if not files:
             sys.stdout.write(f"{self.draw()}\n")
 

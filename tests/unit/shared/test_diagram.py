@@ -87,6 +87,20 @@ def test_writing_it_leaves_the_rest_of_each_file_alone(tmp_path: Path) -> None:
         assert file.read_text() == f"{drawn}{LINES.begin}\n{LINES.end}\n"
 
 
+@pytest.mark.parametrize(("text", "why"), [(None, "No such file"), ("no place for it", "are wanted")])
+def test_a_file_that_cannot_be_written_into_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, why: str
+) -> None:
+    file = tmp_path / "README.md"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit, match="2"):
+        SAGA.main(["--write", str(file)])
+    told = capsys.readouterr().err
+    assert str(file) in told
+    assert why in told
+
+
 @pytest.mark.parametrize(
     "text",
     [

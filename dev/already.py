@@ -50,7 +50,7 @@ def tell(directory: Path, head: str, console: Console) -> None:
     layout = Layout.kept_in(directory)
     for line in remarks(layout, os.environ) if layout else ():
         console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"[bold green]{head}[/]", highlight=False)
+    console.print(f"[bold green]{head}[/]", highlight=False, soft_wrap=True)
     for line in welcome(directory):
         console.print(line, highlight=False, soft_wrap=True)
 

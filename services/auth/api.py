@@ -15,6 +15,7 @@ from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
 from services.auth.settings import AuthSettings
+from services.auth.strength import check_password
 from services.shared.contract.decisions import Refused
 from services.shared.database.clock import Clock
 from services.shared.http.app import Caller
@@ -125,7 +126,7 @@ async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, resp
     user = await _present(desk, caller.id)
     new = body.new_password.get_secret_value()
     try:
-        domain.check_password(new, user.email)
+        check_password(new, user.email)
     except ValueError as error:
         wrong = {"type": "value_error", "loc": ("body", "newPassword"), "msg": str(error)}
         raise RequestValidationError([wrong]) from None

@@ -12,7 +12,7 @@ from pydantic import (
     field_validator,
 )
 
-from services.auth import domain
+from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.http.bodies import Body, View
 
@@ -37,7 +37,7 @@ class Registration(_Strict):
     @field_validator("password")
     @classmethod
     def _is_good(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
-        domain.check_password(password.get_secret_value(), info.data.get("email", ""))
+        check_password(password.get_secret_value(), info.data.get("email", ""))
         return password
 
 

@@ -1,4 +1,4 @@
-"""The rules of accounts: e-mail addresses, passwords, what a token says, which refresh token counts."""
+"""The rules of accounts: what a token says, which refresh token counts."""
 
 import hashlib
 import hmac
@@ -16,8 +16,6 @@ REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
 # A client that never got the answer asks again, with the token that it has. For so long that is no theft.
 REPEATED_WITHIN: Final = timedelta(seconds=10)
-# NIST SP 800-63B asks for 8 characters at least, room for 64, and no rules about which.
-PASSWORD_LENGTHS: Final = range(8, 129)
 ADMIN: Final = "admin"
 
 
@@ -62,15 +60,6 @@ class Use(StrEnum):
     REVOKED = "revoked"
     # A second holder used it, or will. Thief and owner cannot be told apart: both have to log in again.
     REUSED = "reused"
-
-
-def check_password(password: str, email: str) -> None:
-    """Raise ValueError when `password` is too weak for the account of `email`."""
-    shortest, longest = PASSWORD_LENGTHS[0], PASSWORD_LENGTHS[-1]
-    if len(password) not in PASSWORD_LENGTHS:
-        raise ValueError(f"a password has {shortest} to {longest} characters, this one has {len(password)}")
-    if password.casefold() == email.casefold():
-        raise ValueError("the password must not be the e-mail address")
 
 
 def claims(user: User, now: datetime, issuer: str, audience: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from services.auth.domain import check_password
+from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.settings import DatabaseSettings, Port
 

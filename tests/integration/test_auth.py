@@ -516,7 +516,8 @@ async def test_a_password_is_changed_by_who_knows_it_to_one_that_would_do_at_reg
     assert (await changed_password(client, token, current="wrong")).status_code == 401
     for new, message in (
         ("short", "a password has 8 to 128 characters, this one has 5"),
-        (ADA["email"], "the password must not be the e-mail address"),
+        (ADA["email"], "the password must not be the e-mail address or a part of it"),
+        ("Password1", "this password is one of the most common ones: choose another"),
     ):
         refused = await changed_password(client, token, new=new)
         assert refused.status_code == 422

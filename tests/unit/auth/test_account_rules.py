@@ -1,4 +1,4 @@
-"""Passwords, what tokens say, and which refresh token counts."""
+"""What tokens say, and which refresh token counts."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -109,22 +109,6 @@ def test_an_access_token_says_who_what_for_whom_and_until_when() -> None:
         "iat": int(NOW.timestamp()),
         "exp": int((NOW + ACCESS_TTL).timestamp()),
     }
-
-
-@pytest.mark.parametrize("password", ["", "1234567", "x" * 129])
-def test_a_password_that_is_too_short_or_too_long_is_refused_with_the_lengths(password: str) -> None:
-    with pytest.raises(ValueError, match=f"has 8 to 128 characters, this one has {len(password)}"):
-        domain.check_password(password, ADA.email)
-
-
-def test_the_address_is_no_password() -> None:
-    with pytest.raises(ValueError, match="must not be the e-mail address"):
-        domain.check_password("ADA@x.example", ADA.email)
-
-
-@pytest.mark.parametrize("password", ["12345678", "x" * 128, "Gänsefüßchen"])
-def test_any_other_password_will_do(password: str) -> None:
-    domain.check_password(password, ADA.email)
 
 
 @pytest.mark.parametrize("text", [" Ada@X.Example", "ADA@x.example\n", "ada@x.example", "\uff41da@x.example"])

@@ -158,5 +158,7 @@ async def test_a_row_in_hand_whose_lease_has_ended_is_not_claimed_from_itself() 
     async with running() as replica:
         replica.link.deaf = True
         replica.write("own")
+        [written] = replica.rows.rows.values()
         await asyncio.sleep(120)
         assert replica.link.published == ["own"]
+        assert list(replica.rows.rows.values()) == [written]

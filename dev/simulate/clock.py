@@ -128,15 +128,16 @@ class VirtualLoop:
     def time(self) -> float:
         return self._now
 
-    def run_until_complete(self, future: Coroutine[Any, Any, Result]) -> Result:
+    def run(self, work: Coroutine[Any, Any, Result], is_over: Callable[[], bool]) -> Result | None:
+        """What comes of `work`; None where it `is_over` before, which is asked after every turn."""
         with self._running():
-            task = self.create_task(future)
+            task = self.create_task(work)
             try:
-                while not task.done():
+                while not task.done() and not is_over():
                     self._turn()
+                return task.result() if task.done() else None
             finally:
                 self._end_all()
-            return task.result()
 
     @contextmanager
     def _running(self) -> Iterator[None]:

@@ -41,6 +41,7 @@ from services.shared.contract.decisions import (
 )
 from services.shared.contract.events import CONSUMES
 from services.shared.database.store import from_document
+from services.shared.engine import edition
 from services.shared.engine.batch import REMEMBERED, digest
 from services.shared.engine.leases import OUTBOX, is_due
 
@@ -72,7 +73,7 @@ class Judge:
     def committed(
         self, service: str, collection: str, before: Document | None, after: Document | None
     ) -> None:
-        if self._history.kept:
+        if self._history.kept and collection != edition.COLLECTION:
             self._history.note(f"{service} database", _said(collection, before, after))
         if after is None:
             if collection != OUTBOX:
@@ -150,7 +151,7 @@ class Judge:
     # --- at rest ----------------------------------------------------------------------------------------
 
     def at_rest(self) -> list[str]:
-        return [*self.found, *map(str, self._at_rest())]
+        return list(map(str, self._at_rest()))
 
     def _at_rest(self) -> Iterator[object]:
         orders = self.all("order", Order)

@@ -113,7 +113,7 @@ class Shop:
     # --- one run ----------------------------------------------------------------------------------------
 
     async def run(self) -> list[str]:
-        """What does not hold, at the first moment at which something does not."""
+        """What does not hold once all has come to rest; what does not hold before is `judge.found`."""
         for replica in self.replicas:
             replica.start()
         strikes: dict[str, tuple[Strike, Sequence[Fault]]]
@@ -131,8 +131,6 @@ class Shop:
         return self._findings(rested=rested)
 
     def _findings(self, *, rested: bool) -> list[str]:
-        if self.judge.found:
-            return self.judge.found
         findings = [failure for replica in self.replicas for failure in replica.failures]
         if not rested:
             findings.append("a quarter of an hour after the last fault there is still no rest")
@@ -151,13 +149,11 @@ class Shop:
             await asyncio.sleep(place.seconds(self._pace))
             if number not in self.run_.unplaced:
                 customers.append(asyncio.ensure_future(self._buy(number)))
-            if self.judge.found:
-                return
         await asyncio.gather(*customers)
 
     async def _rest(self) -> bool:
         end = asyncio.get_running_loop().time() + REST_SECONDS
-        while asyncio.get_running_loop().time() < end and not self.judge.found:
+        while asyncio.get_running_loop().time() < end:
             await asyncio.sleep(1.0)
             if self._is_at_rest():
                 return True

@@ -40,7 +40,7 @@ def test_a_command_that_comes_before_the_database_has_told_the_time_is_refused()
             await replica.execute(CancelOrder(order_id="1", customer_id=None), "cancel")
         assert not told.value.unknown
 
-    VirtualLoop().run_until_complete(ask())
+    VirtualLoop().run(ask(), lambda: False)
 
 
 HISTORY: Final = """

@@ -11,14 +11,15 @@ WORKDIR /app
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project
 
-# Most images have the same dependencies, and so share that layer; four need more.
-FROM dependencies AS dependencies-gateway
+# Most images have the same dependencies, and so share that layer; five need more.
 FROM dependencies AS dependencies-product
 FROM dependencies AS dependencies-inventory
 FROM dependencies AS dependencies-payment
 FROM dependencies AS dependencies-notification
 FROM dependencies AS dependencies-auth
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group auth
+FROM dependencies AS dependencies-gateway
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group gateway
 FROM dependencies AS dependencies-order
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group order
 FROM dependencies AS dependencies-operator

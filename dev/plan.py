@@ -175,6 +175,8 @@ class Plan:
         """Pass the settings on, and say where everything is and who the service is there."""
         service, password = replica.service, self.credentials.users.get(replica.service, "")
         return {
+            # Whoever works on a web page at another port of this machine.
+            "CORS_ORIGINS": "*",
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

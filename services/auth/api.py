@@ -6,9 +6,8 @@ from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
 
-from services.auth import domain, standing
+from services.auth import domain, examples, standing
 from services.auth.bodies import Account, Credentials, NewPassword, RefreshToken, Registration, Session
 from services.auth.domain import ACCESS_TTL, Family, Use, User
 from services.auth.keys import KeyRing
@@ -16,17 +15,23 @@ from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
 from services.auth.settings import AuthSettings
 from services.auth.strength import check_password
+from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
 from services.shared.database.clock import Clock
 from services.shared.http.app import Caller
 from services.shared.http.auth import Forbidden, Unauthenticated
+from services.shared.http.described import described
+from services.shared.http.routing import Route
+from services.shared.http.validation import invalid
 
 SECRET_BYTES: Final = 32
+ID_BYTES: Final = 16
 # Tokens must not stay in a cache.
 NO_STORE: Final = {"Cache-Control": "no-store"}
 # Shorter than the time for which verifiers remember the keys.
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
 WRONG: Final = "the e-mail address or the password is wrong"
+NO_SUCH_TOKEN: Final = "there is no such refresh token, or it has expired: log in"  # noqa: S105  # a sentence
 GONE: Final = "the account does not exist any more"
 DISABLED: Final = "the account is disabled: ask the shop's support"
 ENDED: Final = "all logins of the account were ended: log in again"
@@ -50,11 +55,14 @@ async def _desk(request: Request) -> Desk:
 TheDesk = Annotated[Desk, Depends(_desk)]
 
 
-router = APIRouter(tags=["auth"])
+router = APIRouter(tags=["auth"], route_class=Route)
 
 
-@router.post("/auth/register", status_code=HTTPStatus.CREATED)
+@router.post(
+    "/auth/register", status_code=HTTPStatus.CREATED, responses=described([Code.EMAIL_TAKEN, Code.OVERLOADED])
+)
 async def register(body: Registration, desk: TheDesk, response: Response) -> Account:
+    """Open an account. Then log in with it."""
     user = User(
         id=str(uuid.uuid4()),
         email=body.email,
@@ -68,14 +76,15 @@ async def register(body: Registration, desk: TheDesk, response: Response) -> Acc
     return _account(user)
 
 
-@router.post("/auth/login")
+@router.post("/auth/login", responses=described([Code.LOGIN_FAILED, Code.OVERLOADED]))
 async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Session:
+    """An access token for 15 minutes, and a refresh token for the next ones."""
     user = await desk.accounts.user_of(body.email)
     check = await desk.passwords.check(
         body.password.get_secret_value(), None if user is None else user.password_hash
     )
     if user is None or not check.is_right:
-        raise Unauthenticated(WRONG)
+        raise Unauthenticated(WRONG, Code.LOGIN_FAILED)
     if check.newer_hash:
         # Where the account was changed meanwhile, this waits for the next login.
         await desk.accounts.replace(user, standing.with_newer_hash(user, check.newer_hash))
@@ -83,7 +92,9 @@ async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Sessio
     return await _begin(desk, user)
 
 
-@router.post("/auth/refresh")
+@router.post(
+    "/auth/refresh", responses=described([Code.REFRESH_TOKEN_REFUSED, Code.ACCOUNT_GONE, Code.FORBIDDEN])
+)
 async def refresh(body: RefreshToken, desk: TheDesk, request: Request, response: Response) -> Session:
     """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login.
 
@@ -98,10 +109,10 @@ async def refresh(body: RefreshToken, desk: TheDesk, request: Request, response:
 
     used = await desk.accounts.use(family_id, decide)
     if used is None:
-        raise Unauthenticated("there is no such refresh token, or it has expired: log in")
+        raise Unauthenticated(NO_SUCH_TOKEN, Code.REFRESH_TOKEN_REFUSED)
     family, outcome = used
     if outcome is not Use.ROTATED:
-        raise Unauthenticated(f"the refresh token is {outcome}: log in")
+        raise Unauthenticated(f"the refresh token is {outcome}: log in", Code.REFRESH_TOKEN_REFUSED)
     user = await _present(desk, family.user_id, family.epoch)
     response.headers.update(NO_STORE)
     return _session(desk, user, f"{family_id}.{successor}")
@@ -114,13 +125,22 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
     await desk.accounts.use(family_id, lambda family: (domain.revoke(family), Use.REVOKED))
 
 
-@router.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT)
+@router.post(
+    "/auth/logout-all",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=described([Code.ACCOUNT_GONE]),
+)
 async def log_out_everywhere(caller: Caller, desk: TheDesk) -> None:
     """End all logins of the account. Access tokens stay valid until they expire."""
     await desk.accounts.change(caller.id, standing.ends_logins)
 
 
-@router.post("/auth/password")
+@router.post(
+    "/auth/password",
+    responses=described(
+        [Code.LOGIN_FAILED, Code.ACCOUNT_GONE, Code.FORBIDDEN, Code.STATE_FORBIDS, Code.OVERLOADED]
+    ),
+)
 async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, response: Response) -> Session:
     """Change the password. All logins end, and a new one begins here."""
     user = await _present(desk, caller.id)
@@ -128,11 +148,10 @@ async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, resp
     try:
         check_password(new, user.email)
     except ValueError as error:
-        wrong = {"type": "value_error", "loc": ("body", "newPassword"), "msg": str(error)}
-        raise RequestValidationError([wrong]) from None
+        raise invalid("body", ["newPassword"], str(error)) from None
     check = await desk.passwords.check(body.current_password.get_secret_value(), user.password_hash)
     if not check.is_right:
-        raise Unauthenticated("the current password is wrong")
+        raise Unauthenticated("the current password is wrong", Code.LOGIN_FAILED)
     changed = standing.with_password(user, await desk.passwords.hash(new))
     stored = await desk.accounts.replace(user, changed)
     if stored is None:
@@ -141,13 +160,15 @@ async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, resp
     return await _begin(desk, stored)
 
 
-@router.get("/auth/me")
-async def me(caller: Caller, desk: TheDesk) -> Account:
+@router.get("/auth/me", responses=described([Code.ACCOUNT_GONE, Code.FORBIDDEN]))
+async def get_account(caller: Caller, desk: TheDesk) -> Account:
+    """Whose token it is."""
     return _account(await _present(desk, caller.id))
 
 
-@router.get("/.well-known/jwks.json")
-async def keys(desk: TheDesk) -> Response:
+@router.get("/.well-known/jwks.json", responses={200: examples.KEYS_ANSWER})
+async def get_keys(desk: TheDesk) -> Response:
+    """The public keys that access tokens are signed with (RFC 7517)."""
     return Response(await desk.keys.published(), headers=KEYS_CACHE, media_type="application/json")
 
 
@@ -158,7 +179,7 @@ def _address(request: Request) -> str:
 
 async def _begin(desk: Desk, user: User) -> Session:
     """Begin a login of `user`, as it was when its password was checked."""
-    family_id, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(SECRET_BYTES)
+    family_id, secret = secrets.token_urlsafe(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
     await desk.accounts.begin(domain.begin(family_id, user, secret, desk.clock.now()))
     # Hashing takes its time: whatever ended all logins meanwhile ends this one.
     return _session(desk, await _present(desk, user.id, user.epoch), f"{family_id}.{secret}")
@@ -168,11 +189,11 @@ async def _present(desk: Desk, user_id: str, epoch: int | None = None) -> User:
     """The account as it is now. Raise Unauthenticated, Forbidden where it or a login of `epoch` has ended."""
     user = await desk.accounts.user(user_id)
     if user is None:
-        raise Unauthenticated(GONE)
+        raise Unauthenticated(GONE, Code.ACCOUNT_GONE)
     if user.disabled:
         raise Forbidden(DISABLED)
     if epoch is not None and user.epoch != epoch:
-        raise Unauthenticated(ENDED)
+        raise Unauthenticated(ENDED, Code.REFRESH_TOKEN_REFUSED)
     return user
 
 
@@ -182,7 +203,9 @@ def _account(user: User) -> Account:
 
 def _session(desk: Desk, user: User, refresh_token: str) -> Session:
     settings = desk.settings
-    said = domain.claims(user, desk.clock.now(), settings.jwt_issuer, settings.jwt_audience)
+    said = domain.claims(
+        user, desk.clock.now(), settings.jwt_issuer, settings.jwt_audience, secrets.token_urlsafe(ID_BYTES)
+    )
     return Session(
         access_token=desk.keys.sign(said),
         refresh_token=refresh_token,

@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
 )
 
+from services.auth import examples
 from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.http.bodies import Body, View
@@ -23,15 +24,27 @@ class _Strict(Body):
 
 Email = Annotated[str, Field(max_length=emails.LONGEST_TYPED), AfterValidator(emails.parse)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+def _is_text(secret: SecretStr) -> SecretStr:
+    """What pydantic checks of every other text: half of a surrogate pair is none."""
+    try:
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("a password is made of whole characters: half of a surrogate pair is none") from None
+    return secret
+
+
+Password = Annotated[SecretStr, AfterValidator(_is_text)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
 # A password as somebody typed it, right or wrong.
-Typed = Annotated[SecretStr, Field(max_length=1024)]
+Typed = Annotated[Password, Field(max_length=1024)]
 
 
-class Registration(_Strict):
+class Registration(_Strict, json_schema_extra={"examples": [examples.REGISTRATION]}):
     email: Email
-    password: SecretStr
+    password: Password
     name: Name
 
     @field_validator("password")
@@ -41,30 +54,30 @@ class Registration(_Strict):
         return password
 
 
-class Credentials(_Strict):
+class Credentials(_Strict, json_schema_extra={"examples": [examples.CREDENTIALS]}):
     email: Email
     password: Typed
 
 
-class NewPassword(_Strict):
+class NewPassword(_Strict, json_schema_extra={"examples": [examples.NEW_PASSWORD]}):
     """The rules of the new one need the account: the route checks it."""
 
     current_password: Typed
     new_password: Typed
 
 
-class RefreshToken(_Strict):
+class RefreshToken(_Strict, json_schema_extra={"examples": [examples.REFRESH_TOKEN]}):
     refresh_token: Text
 
 
-class Account(View):
+class Account(View, json_schema_extra={"examples": [examples.ACCOUNT]}):
     user_id: str
     email: str
     name: str
     roles: list[str]
 
 
-class Session(View):
+class Session(View, json_schema_extra={"examples": [examples.SESSION]}):
     access_token: str
     refresh_token: str
     expires_in: Annotated[int, Field(description="Seconds until the access token expires")]

@@ -62,11 +62,12 @@ class Use(StrEnum):
     REUSED = "reused"
 
 
-def claims(user: User, now: datetime, issuer: str, audience: str) -> dict[str, Any]:
-    """The claims of an access token."""
+def claims(user: User, now: datetime, issuer: str, audience: str, token_id: str) -> dict[str, Any]:
+    """The claims of an access token. By its id no two are the same, not even of one second."""
     issued = int(now.timestamp())
     return {
         "iss": issuer,
+        "jti": token_id,
         "aud": audience,
         "sub": user.id,
         "email": user.email,

@@ -81,5 +81,5 @@ class KeyRing:
     def _take(self, keys: list[SigningKey]) -> None:
         self._private = {key.id: self._private.get(key.id) or RSAKey.import_key(key.jwk) for key in keys}
         public = [self._private[key.id].as_dict(private=False) for key in keys]
-        self._document = json.dumps({"keys": public}).encode()
+        self._document = json.dumps({"keys": public}, separators=(",", ":")).encode()
         self._keys = keys

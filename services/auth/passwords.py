@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from services.shared.contract.decisions import Unavailable
+from services.shared.contract.decisions import Overloaded
 
 # OWASP Password Storage Cheat Sheet, argon2id: 19 MiB, two passes, one lane.
 _ARGON2ID: Final = PasswordHash((Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1),))
@@ -39,7 +39,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= MOST_WAITING:
-            raise Unavailable("too many logins at the moment")
+            raise Overloaded("too many logins at the moment: try again in a moment")
         self._waiting += 1
         try:
             async with self._slots:

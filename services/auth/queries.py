@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.auth.domain import Family, Use, User
 from services.auth.rotation import SigningKey
+from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Aggregate, Refused
 from services.shared.database.store import Store, from_document, to_document
 
@@ -25,6 +26,8 @@ Stored = TypeVar("Stored", bound=Aggregate)
 
 class EmailTaken(Refused):
     """An account has this address already."""
+
+    code = Code.EMAIL_TAKEN
 
 
 class Accounts:

@@ -1,4 +1,4 @@
-"""The gateway's own pages: the merged description of the API, and the same for reading and trying."""
+"""The gateway's own routes: the merged description of the API, and the pages that explain it."""
 
 import asyncio
 import json
@@ -8,20 +8,17 @@ from typing import Final
 
 import aiohttp
 from fastapi import APIRouter, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import RedirectResponse
 
+from services.gateway import pages
 from services.gateway.openapi import Document, merge
 from services.gateway.proxy import Gate
 from services.gateway.upstream import Upstream
 from services.shared.http.app import VERSION
+from services.shared.http.kinds import PAGE
 
 DESCRIPTION: Final = "/openapi.json"
-# What Swagger UI needs, and nothing else.
-PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self'; "
-    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https:; frame-ancestors 'none'"
-)
-TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 # It takes a request to each service. Where one of them does not answer, it may in a moment.
 DESCRIBED_SECONDS: Final = 60.0
 INCOMPLETE_SECONDS: Final = 2.0
@@ -44,15 +41,24 @@ async def describe(upstreams: Collection[Upstream]) -> tuple[bytes, float]:
         if document is not None
     }
     is_whole = len(documents) == len(upstreams)
-    document = json.dumps(merge(documents, VERSION)).encode()
+    document = json.dumps(merge(documents, VERSION), separators=(",", ":")).encode()
     return document, DESCRIBED_SECONDS if is_whole else INCOMPLETE_SECONDS
+
+
+@router.get("/")
+async def root() -> Response:
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")
 async def docs() -> Response:
-    page = get_swagger_ui_html(openapi_url=DESCRIPTION, title="sagashop")
-    page.headers["Content-Security-Policy"] = PAGE_POLICY
-    return page
+    return pages.docs()
+
+
+@router.get(PAGE)
+async def errors() -> Response:
+    """Where the `type` of a problem leads."""
+    return pages.errors()
 
 
 async def _of(upstream: Upstream) -> Document | None:

@@ -64,7 +64,7 @@ def rule_for(raw_path: bytes) -> Rule | None:
     if rule is not None and rule.names_ids:
         below = path[rule.path.count("/") :]
         if any(segment not in _DOTS and not ids.is_id(segment) for segment in below):
-            raise NotAnId(f"path: {ids.LOOKS_LIKE}")
+            raise NotAnId(ids.LOOKS_LIKE)
     _check(path)
     return rule
 
@@ -86,6 +86,8 @@ def _rule_of(path: tuple[str, ...]) -> Rule | None:
 
 
 def _check(path: tuple[str, ...]) -> None:
+    if path == ("",):  # the root
+        return
     for segment in path:
         if segment in _DOTS or not _SEGMENT.fullmatch(segment):
             raise PathRefused(

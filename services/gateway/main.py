@@ -4,12 +4,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
 
+from services.gateway import pages
 from services.gateway.api import describe, router
 from services.gateway.callers import Strangers
 from services.gateway.kept import Kept
@@ -28,6 +31,20 @@ REFRESH_SECONDS: Final = 60.0
 # Each time it asks every service whether it lives, and anybody may ask for it.
 READINESS_SECONDS: Final = 1.0
 PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=1)
+# What scripts of other origins may send and read. Tokens travel in a header: there are no cookies to allow.
+CORS: Final[dict[str, Any]] = {
+    "allow_methods": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
+    "allow_headers": ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID", "traceparent"),
+    "expose_headers": (
+        "Location",
+        "X-Request-ID",
+        "Idempotency-Replayed",
+        "Retry-After",
+        "RateLimit",
+        "RateLimit-Policy",
+    ),
+    "max_age": 600,
+}
 log = logging.getLogger(__name__)
 
 
@@ -59,9 +76,12 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                 if gate.limiter is not None:
                     await gate.limiter.close()
 
-    app = create_app(settings, router, life, own_openapi=False)
-    # Innermost: forwarded requests are traced and measured like any other, and never reach the router.
-    app.user_middleware.append(Middleware(Proxy))
+    # Forwarded requests are traced and measured like any other, and never reach the router.
+    app = create_app(settings, router, life, own_openapi=False, before_routes=[Middleware(Proxy)])
+    app.mount(pages.SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]))
+    app.mount(pages.STATIC, StaticFiles(packages=[("services.gateway", "statics")]))
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     return app
 
 

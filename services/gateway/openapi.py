@@ -1,21 +1,36 @@
 """One description of the public API, merged from those of the services: pure."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from services.gateway.domain import rule_of
+from pydantic.alias_generators import to_camel
+
+from services.gateway.domain import RULES, rule_of
+from services.gateway.introduction import INTRODUCTION, TAGS
+from services.shared.contract.codes import Code
+from services.shared.http.described import described
 
 Document: TypeAlias = dict[str, Any]
 _SCHEMAS: Final = "#/components/schemas/"
+_PARAMETER: Final = re.compile(r"(?<=\{)\w+(?=\})")
+# What the gateway itself may answer, on any path.
+_OURS: Final = {
+    str(status): response
+    for status, response in described(
+        [Code.RATE_LIMITED, Code.SERVICE_BROKE_OFF, Code.SERVICE_TOO_SLOW]
+    ).items()
+}
 _TOKEN: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
 def merge(documents: Mapping[str, Document], version: str) -> Document:
     """Describe what of `documents` (by service) the gateway serves.
 
-    Schemas of one name that differ are told apart by their service: `OrderLine`, `PaymentLine`.
+    Schemas of one name that differ are told apart by their service: `OrderLine`, `PaymentLine`. Those of
+    internal routes alone are left out.
     """
     clashing = _clashing({service: _schemas(document) for service, document in documents.items()})
     paths: Document = {}
@@ -25,20 +40,38 @@ def merge(documents: Mapping[str, Document], version: str) -> Document:
         own = _renamed(document, {_SCHEMAS + old: _SCHEMAS + new for old, new in names.items()})
         schemas |= {names.get(name, name): schema for name, schema in _schemas(own).items()}
         paths |= {
-            path: _operations(path, item)
+            _PARAMETER.sub(_camel, path): _operations(path, item)
             for path, item in own.get("paths", {}).items()
             if _leads_to(service, path)
         }
     return {
         "openapi": "3.1.0",
         "info": {"title": "sagashop", "version": version, "description": _description(documents)},
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": _TOKEN}},
+        "components": {"schemas": _reached(paths, schemas), "securitySchemes": {"token": _TOKEN}},
     }
 
 
 def _description(documents: Mapping[str, Document]) -> str:
-    return f"The public API, of the services that answered: {', '.join(sorted(documents)) or 'none'}."
+    missing = sorted({rule.service for rule in RULES} - documents.keys())
+    note = f"\n**Left out** for the moment, since their service does not answer: {', '.join(missing)}.\n"
+    return INTRODUCTION + (note if missing else "")
+
+
+def _camel(parameter: re.Match[str]) -> str:
+    """Names are written in one way, in bodies as in paths."""
+    return to_camel(parameter[0])
+
+
+def _reached(paths: Document, schemas: Document) -> Document:
+    """The schemas that the paths refer to, and those that these refer to."""
+    reached: set[str] = set()
+    found = set(_references(paths))
+    while found:
+        reached |= found
+        found = {name for each in found for name in _references(schemas.get(each))} - reached
+    return {name: schema for name, schema in schemas.items() if name in reached}
 
 
 def _schemas(document: Document) -> Document:
@@ -61,9 +94,16 @@ def _operations(path: str, item: Document) -> Document:
 
 def _operation(operation: Document, *, locked: bool) -> Document:
     """The token is a matter of `security`: as a header among the parameters, pages would not send it."""
-    parameters = [each for each in operation.get("parameters", ()) if each["name"].lower() != "authorization"]
-    changed = {**operation, "parameters": parameters}
-    return {**changed, "security": [{"token": []}]} if locked else changed
+    parameters = [
+        {**each, "name": to_camel(each["name"])} if each["in"] == "path" else each
+        for each in operation.get("parameters", ())
+        if each["name"].lower() != "authorization"
+    ]
+    responses = {**operation.get("responses", {}), **_OURS}
+    changed = {**operation, "parameters": parameters, "responses": responses}
+    # Where a token is not needed, a service that names it shows more with one.
+    optional: list[Document] = [{}, {"token": []}] if "security" in operation else []
+    return {**changed, "security": [{"token": []}] if locked else optional}
 
 
 def _clashing(schemas: Mapping[str, Document]) -> set[str]:

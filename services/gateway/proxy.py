@@ -7,7 +7,6 @@ all of this together.
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
@@ -15,16 +14,18 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.callers import Strangers, client_address, is_one_of
-from services.gateway.domain import METHODS, NotAnId, PathRefused, Rule, rule_for
+from services.gateway.domain import NotAnId, PathRefused, Rule, rule_for
 from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
 from services.gateway.limits import Budget, by_account, by_caller
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Call, Upstream
 from services.shared import telemetry
-from services.shared.http import problems
+from services.shared.contract.codes import Code
+from services.shared.http import preconditions, problems
 from services.shared.http.auth import KeysUnavailable, Tokens, Unauthenticated, User
-from services.shared.http.problems import problem
+from services.shared.http.problems import problem, wrong
+from services.shared.http.validation import Fault
 from services.shared.settings import BODY_LIMIT_BYTES
 
 # The fields of an answer that tell what is left of a budget.
@@ -103,10 +104,10 @@ class Proxy:
         try:
             rule = rule_for(scope["raw_path"])
         except NotAnId as error:
-            await problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))(scope, receive, send)
+            await wrong(Code.INVALID, [Fault("path", (), str(error))])(scope, receive, send)
             return
         except PathRefused as error:
-            await problem(HTTPStatus.BAD_REQUEST, str(error))(scope, receive, send)
+            await problem(Code.MALFORMED_PATH, str(error))(scope, receive, send)
             return
         gate: Gate = scope["app"].state.gate
         if gate.came_by_tls(scope):
@@ -119,7 +120,7 @@ class Proxy:
                     else _serve(gate, rule, scope, receive, send)
                 )
             except TooMany as error:
-                refusal = problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), error.headers)
+                refusal = problem(Code.RATE_LIMITED, str(error), error.headers)
             if refusal is not None:
                 await refusal(scope, receive, send)
 
@@ -131,7 +132,7 @@ class Proxy:
             return None
         await gate.count(by_caller(gate.settings, None, None, gate.address(scope)))
         if path == METRICS:
-            return problem(HTTPStatus.NOT_FOUND, "Not Found")
+            return problem(Code.NO_SUCH_PATH, problems.NOTHING_HERE)
         await self._app(scope, receive, send)
         return None
 
@@ -147,16 +148,12 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
     address = gate.address(scope)
     user, unknown = await _caller(gate, headers)
     counted = await gate.count(by_caller(gate.settings, rule, user, address))
-    if method not in METHODS:
-        return problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{method} is not allowed on this path")
     if unknown is not None and rule.needs_token(method):
         return problems.of(unknown)
     try:
         body = await _body(receive)
     except BodyTooLarge:
-        return problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {BODY_LIMIT_BYTES} bytes at most"
-        )
+        return preconditions.too_large().response()
     if rule.guesses:
         counted = await gate.count(by_account(gate.settings, address, body))
     own = {"x-forwarded-for": address} | telemetry.onward()

@@ -10,6 +10,8 @@ from pydantic_settings import NoDecode
 from services.gateway.callers import Networks
 from services.shared.settings import Port, Settings
 
+# As browsers send it: a scheme, a host, perhaps a port; never a path.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 Requests = Annotated[int, Field(ge=1)]
 
 
@@ -32,8 +34,17 @@ class GatewaySettings(Settings):
     rate_limit_address_guesses: Requests = 120
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
+    # Whose web pages may use the API: origins (`https://shop.example`), separated by commas, or `*` for all.
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     # Until an answer begins. A stream may then last as long as it likes.
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = 15
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, text: object) -> object:
+        if not isinstance(text, str):
+            return text
+        return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from services.gateway.forwarding import back, onward
+from services.shared.contract.codes import Code
 from services.shared.http.answers import CAUSE, PASSED_ON
-from services.shared.http.problems import RETRY_AFTER, problem
+from services.shared.http.problems import problem
 
 # Shorter than the services keep idle connections (shared/http/app.py): none is used while it is being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -58,17 +59,13 @@ class Upstream(NamedTuple):
             await self._answer(call, receive, send)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             call.scope[CAUSE] = error
-            return problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"the {self.service} service is unavailable", RETRY_AFTER
-            )
+            return problem(Code.UNAVAILABLE, f"the {self.service} service is unavailable")
         except TimeoutError:
-            return problem(
-                HTTPStatus.GATEWAY_TIMEOUT, f"the {self.service} service takes too long", RETRY_AFTER
-            )
+            return problem(Code.SERVICE_TOO_SLOW, f"the {self.service} service takes too long")
         except aiohttp.ClientError as error:
             call.scope[CAUSE] = error
             detail = f"{self.service} broke off, and may have done what was asked"
-            return problem(HTTPStatus.BAD_GATEWAY, detail, RETRY_AFTER)
+            return problem(Code.SERVICE_BROKE_OFF, detail)
         return None
 
     async def _answer(self, call: Call, receive: Receive, send: Send) -> None:

@@ -1,32 +1,57 @@
 """The inventory service's routes: what there is of a product, and more of it."""
 
 import uuid
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 
-from services.inventory.bodies import Delivery, StockBody
+from services.inventory import queries
+from services.inventory.bodies import Delivery, StockBody, StockList
 from services.inventory.products import Restock
 from services.inventory.stock import Stock
-from services.shared.contract.decisions import NotFound
+from services.shared.contract.codes import Code
+from services.shared.contract.decisions import NotFound, Verdict
 from services.shared.contract.idempotency import key_id
 from services.shared.engine.life import Engine, TheEngine
-from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
-from services.shared.http.bodies import Id
+from services.shared.http.app import IDEMPOTENT, REPLAYED, Admin, IdempotencyKeyHeader, MaybeCaller
+from services.shared.http.auth import User
+from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
+from services.shared.http.described import described
+from services.shared.http.routing import Route
 
-router = APIRouter(prefix="/api/inventory", tags=["inventory"])
-
-
-@router.get("/{product_id}")
-async def get_stock(product_id: Id, engine: TheEngine) -> StockBody:
-    return StockBody.of(await _stock(engine, product_id))
+router = APIRouter(prefix="/api/inventory", tags=["inventory"], route_class=Route)
 
 
-@router.post("/{product_id}/restock", openapi_extra=IDEMPOTENT)
+@router.get("", response_model_exclude_unset=True)
+async def list_stock(
+    ids: Annotated[
+        str, Query(description=f"Of products: up to {MOST_IDS}, separated by commas", max_length=LONGEST_LIST)
+    ],
+    engine: TheEngine,
+    caller: MaybeCaller,
+) -> StockList:
+    """The stock of those of the products that have any record of it, in one request."""
+    stocks = await queries.several(engine.store, listed(ids))
+    return StockList(items=[StockBody.of(stock, for_admin=_is_admin(caller)) for stock in stocks])
+
+
+@router.get("/{product_id}", response_model_exclude_unset=True)
+async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller) -> StockBody:
+    """What can be ordered now. What is reserved and sold is shown to administrators."""
+    return StockBody.of(await _stock(engine, product_id), for_admin=_is_admin(caller))
+
+
+@router.post(
+    "/{product_id}/restock",
+    openapi_extra=IDEMPOTENT,
+    responses=described([Code.STATE_FORBIDS, Code.IDEMPOTENCY_KEY_REUSED]),
+)
 async def restock(
     product_id: Id,
     delivery: Delivery,
     admin: Admin,
     engine: TheEngine,
+    response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> StockBody:
     """More of a product came in. The same Idempotency-Key counts once."""
@@ -37,7 +62,13 @@ async def restock(
     )
     decision = await engine.execute(command, id_=str(uuid.uuid4()))
     stock: Stock = decision.reply  # type: ignore[assignment]  # what a restock answers with
-    return StockBody.of(stock)
+    if decision.verdict is Verdict.DUPLICATE:
+        response.headers.update(REPLAYED)
+    return StockBody.of(stock, for_admin=True)
+
+
+def _is_admin(caller: User | None) -> bool:
+    return caller is not None and caller.is_admin
 
 
 async def _stock(engine: Engine, product_id: str) -> Stock:

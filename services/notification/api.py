@@ -9,8 +9,9 @@ from services.notification.bodies import NotificationList, NotificationView
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Admin
 from services.shared.http.bodies import Id
+from services.shared.http.routing import Route
 
-router = APIRouter(prefix="/internal/notifications", tags=["notifications"])
+router = APIRouter(prefix="/internal/notifications", tags=["notifications"], route_class=Route)
 
 
 @router.get("")

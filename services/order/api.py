@@ -8,22 +8,34 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.order import queries
-from services.order.bodies import NewOrder, OrderBody, OrderPage, RefundReason, Timeline, order_body
+from services.order.bodies import (
+    NewOrder,
+    OrderBody,
+    OrderPage,
+    RefundReason,
+    Timeline,
+    entry_body,
+    order_body,
+)
 from services.order.catalogue import Catalogue
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund
-from services.order.domain import NO_SUCH_ORDER, Unpriceable, price
+from services.order.domain import NO_SUCH_ORDER, UnknownProducts, Unpriceable, price
 from services.order.model import Order, Status
 from services.order.pressure import Pressure
+from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.engine.life import Engine, TheEngine
-from services.shared.http.app import IDEMPOTENT, Caller, IdempotencyKeyHeader
+from services.shared.http.app import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
 from services.shared.http.auth import User
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
-from services.shared.http.problems import problem
+from services.shared.http.described import described
+from services.shared.http.problems import wrong
+from services.shared.http.routing import Route
+from services.shared.http.validation import Fault
 
-router = APIRouter(prefix="/api/orders", tags=["orders"])
+router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=Route)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -46,7 +58,21 @@ def _theirs(caller: User) -> str | None:
     return None if caller.is_admin else caller.id
 
 
-@router.post("", status_code=HTTPStatus.CREATED, response_model=OrderBody, openapi_extra=IDEMPOTENT)
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    response_model=OrderBody,
+    openapi_extra=IDEMPOTENT,
+    responses=described(
+        [
+            Code.UNKNOWN_PRODUCT,
+            Code.MIXED_CURRENCIES,
+            Code.TOTAL_TOO_LARGE,
+            Code.IDEMPOTENCY_KEY_REUSED,
+            Code.OVERLOADED,
+        ]
+    ),
+)
 async def create_order(  # FastAPI passes them by name
     order: NewOrder,
     caller: Caller,
@@ -58,14 +84,15 @@ async def create_order(  # FastAPI passes them by name
     """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
     request = request_hash(order.model_dump()) if idempotency_key else ""
     if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, request)):
-        return _created(earlier)
+        return _created(earlier, caller, replayed=True)
     pressure.check()
     asked = dict(zip(order.ids, order.quantities, strict=True))
     try:
         priced = price(asked, await catalogue.products(order.ids))
+    except UnknownProducts as error:
+        return wrong(error.code, _unknown(order, error), unknown=error.ids)
     except Unpriceable as error:
-        members = {"unknown": error.unknown} if error.unknown else {}
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), None, **members)
+        return wrong(error.code, [Fault("body", ("ids",), str(error))])
     order_id = str(uuid.uuid4())
     command = CreateOrder(
         order_id=order_id,
@@ -80,7 +107,12 @@ async def create_order(  # FastAPI passes them by name
     )
     with pressure.waiting():
         decision = await engine.execute(command, id_=order_id)
-    return _created(_order(decision))
+    placed = _order(decision)
+    return _created(placed, caller, replayed=placed.id != order_id)
+
+
+def _unknown(order: NewOrder, error: UnknownProducts) -> list[Fault]:
+    return [Fault("body", ("ids", order.ids.index(id_)), f"there is no product {id_}") for id_ in error.ids]
 
 
 def _order(decision: Decision) -> Order:
@@ -95,8 +127,9 @@ async def _earlier(engine: Engine, customer_id: str, key: str, asked: str) -> Or
     return None if order_id is None else await engine.store.get(Order, order_id)
 
 
-def _created(order: Order) -> Response:
-    return _answer(order_body(order), HTTPStatus.CREATED, Location=f"/api/orders/{order.id}")
+def _created(order: Order, caller: User, *, replayed: bool) -> Response:
+    headers = {"Location": f"/api/orders/{order.id}", **(REPLAYED if replayed else {})}
+    return _answer(order_body(order, caller), HTTPStatus.CREATED, **headers)
 
 
 @router.get("", response_model=OrderPage)
@@ -111,7 +144,10 @@ async def list_orders(
     after = cursor_of(cursor)
     orders, following = await queries.page(engine.store, _theirs(caller), status, limit, after)
     return _answer(
-        {"items": [order_body(order) for order in orders], "nextCursor": following and following.encode()}
+        {
+            "items": [order_body(order, caller) for order in orders],
+            "nextCursor": following and following.encode(),
+        }
     )
 
 
@@ -126,27 +162,38 @@ Visible = Annotated[Order, Depends(_visible)]
 
 
 @router.get("/{order_id}", response_model=OrderBody)
-async def get_order(order: Visible) -> Response:
-    return _answer(order_body(order))
+async def get_order(order: Visible, caller: Caller) -> Response:
+    """One order, of one's own; administrators may see every order."""
+    return _answer(order_body(order, caller))
 
 
 @router.get("/{order_id}/timeline", response_model=Timeline)
-async def get_timeline(order: Visible) -> Response:
+async def get_timeline(order: Visible, caller: Caller) -> Response:
     """Every step of the order: what happened, when, and the trace it belongs to."""
-    return _answer({"items": order.history})
+    return _answer({"items": [entry_body(entry, caller) for entry in order.history]})
 
 
-@router.post("/{order_id}/cancel", status_code=HTTPStatus.ACCEPTED, response_model=OrderBody)
+@router.post(
+    "/{order_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=OrderBody,
+    responses=described([Code.STATE_FORBIDS]),
+)
 async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Response:
     """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid."""
     command = CancelOrder(order_id=order_id, customer_id=_theirs(caller))
     order = _order(await engine.execute(command, id_=str(uuid.uuid4())))
-    return _answer(order_body(order), HTTPStatus.ACCEPTED)
+    return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)
 
 
-@router.post("/{order_id}/refund", status_code=HTTPStatus.ACCEPTED, response_model=OrderBody)
+@router.post(
+    "/{order_id}/refund",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=OrderBody,
+    responses=described([Code.STATE_FORBIDS]),
+)
 async def refund_order(order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
     """Gives the money back, then the stock. 409 unless the order is paid."""
     command = RequestRefund(order_id=order_id, customer_id=_theirs(caller), reason=refund.reason)
     order = _order(await engine.execute(command, id_=str(uuid.uuid4())))
-    return _answer(order_body(order), HTTPStatus.ACCEPTED)
+    return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)

@@ -1,14 +1,16 @@
 """What goes in and out of the order service over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
+from services.order import examples
 from services.order.domain import Compensation
-from services.order.model import LineState, Order, Progress, Status
+from services.order.model import CancellationReason, HistoryEntry, LineState, Order, Progress, Status
 from services.shared.contract import money
 from services.shared.contract.events import Fulfilment
+from services.shared.http.auth import User
 from services.shared.http.bodies import Body, Id, View
 
 MOST_LINES: Final = 50
@@ -18,7 +20,7 @@ Quantity = Annotated[int, Field(ge=1, le=MOST_PIECES, strict=True)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class NewOrder(Body):
+class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
     """`quantities` go with `ids`, one for one. Prices are ours."""
 
     ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_LINES)]
@@ -26,17 +28,24 @@ class NewOrder(Body):
     fulfilment: Fulfilment = "all"
     payment_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
-    @model_validator(mode="after")
-    def check(self) -> Self:
-        if len(self.ids) != len(self.quantities):
-            raise ValueError(f"{len(self.ids)} ids, but {len(self.quantities)} quantities: give one for each")
-        twice = sorted({id_ for id_ in self.ids if self.ids.count(id_) > 1})
+    @field_validator("ids")
+    @classmethod
+    def _each_once(cls, ids: list[str]) -> list[str]:
+        twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}: add up their quantities")
-        return self
+        return ids
+
+    @field_validator("quantities")
+    @classmethod
+    def _one_for_each(cls, quantities: list[int], info: ValidationInfo) -> list[int]:
+        ids = info.data.get("ids", quantities)
+        if len(ids) != len(quantities):
+            raise ValueError(f"{len(ids)} ids, but {len(quantities)} quantities: give one for each")
+        return quantities
 
 
-class RefundReason(Body):
+class RefundReason(Body, json_schema_extra={"examples": [examples.REFUND_REASON]}):
     reason: Reason
 
 
@@ -48,8 +57,14 @@ class Compensate(Body):
     older_than: Annotated[float, Field(ge=0, le=10**9)] = 0
 
 
+class CustomerBody(View):
+    customer_id: str
+    email: str
+
+
 class LineBody(View):
     product_id: str
+    name: Annotated[str, Field(description="As the product was called when it was ordered")]
     quantity: int
     price: str
     state: LineState
@@ -60,24 +75,31 @@ class CompensationBody(View):
     refund: Progress
 
 
-class OrderBody(View):
+class OrderBody(View, json_schema_extra={"examples": [examples.ORDER]}):
     order_id: str
     status: Status
     settled: bool
     compensation: CompensationBody
-    fulfilment: str
+    fulfilment: Fulfilment
     total_price: str
     currency: str
     products: list[LineBody]
-    cancellation_reason: str | None
-    cancellation_detail: str | None
+    cancellation_reason: CancellationReason | None
+    cancellation_detail: Annotated[str | None, Field(description="In the words of whoever caused it")]
+    refund_reason: Annotated[str | None, Field(description="As it was given with the request")]
+    customer: Annotated[CustomerBody | None, Field(description="Shown to administrators")] = None
     created_at: datetime
     updated_at: datetime
 
 
-class OrderPage(View):
+class OrderPage(View, json_schema_extra={"examples": [examples.ORDER_PAGE]}):
     items: list[OrderBody]
     next_cursor: str | None
+
+
+class LineChangeBody(View):
+    product_id: str
+    to: LineState
 
 
 class EntryBody(View):
@@ -85,11 +107,16 @@ class EntryBody(View):
     event: str
     from_: Annotated[Status | None, Field(alias="from")]
     to: Status
-    event_id: str
+    reason: str | None
+    lines: Annotated[
+        list[LineChangeBody],
+        Field(description="The lines that changed; empty where all of the order changed alike"),
+    ]
     trace_id: str | None
+    event_id: Annotated[str | None, Field(description="Shown to administrators")] = None
 
 
-class Timeline(View):
+class Timeline(View, json_schema_extra={"examples": [examples.TIMELINE]}):
     items: list[EntryBody]
 
 
@@ -126,8 +153,9 @@ class AttentionOrders(View):
     orders: list[AttentionOrder]
 
 
-def order_body(order: Order) -> dict[str, Any]:
+def order_body(order: Order, caller: User) -> dict[str, Any]:
     """An `OrderBody`, as plain data: this is on the hot path, and needs no second validation."""
+    customer = {"customer": {"customerId": order.customer_id, "email": order.email}}
     return {
         "orderId": order.id,
         "status": order.status,
@@ -139,6 +167,7 @@ def order_body(order: Order) -> dict[str, Any]:
         "products": [
             {
                 "productId": line.product_id,
+                "name": line.name,
                 "quantity": line.quantity,
                 "price": str(money.to_decimal(line.price, order.currency)),
                 "state": line.state,
@@ -147,6 +176,22 @@ def order_body(order: Order) -> dict[str, Any]:
         ],
         "cancellationReason": order.cancellation_reason,
         "cancellationDetail": order.cancellation_detail,
+        "refundReason": order.refund_reason,
+        **(customer if caller.is_admin else {}),
         "createdAt": order.created_at,
         "updatedAt": order.updated_at,
+    }
+
+
+def entry_body(entry: HistoryEntry, caller: User) -> dict[str, Any]:
+    """An `EntryBody`, as plain data."""
+    return {
+        "at": entry.at,
+        "event": entry.event,
+        "from": entry.from_,
+        "to": entry.to,
+        "reason": entry.reason,
+        "lines": entry.lines,
+        "traceId": entry.trace_id,
+        **({"eventId": entry.event_id} if caller.is_admin else {}),
     }

@@ -1,4 +1,7 @@
-"""What products cost, from the product service: one question for all requests that wait, a short memory."""
+"""What products are called and cost, from the product service.
+
+One question for all requests that wait, and a short memory.
+"""
 
 import logging
 import time
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 
 class Product(Struct, frozen=True, rename="camel"):
     product_id: str
+    name: str
     price: Decimal
     currency: str
 

@@ -11,6 +11,7 @@ from services.order import saga
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Line, Order, Status
 from services.shared.contract import events, money
+from services.shared.contract.codes import Code
 from services.shared.contract.decisions import (
     Decision,
     Domain,
@@ -49,6 +50,9 @@ class Product(Protocol):
     def product_id(self) -> str: ...
 
     @property
+    def name(self) -> str: ...
+
+    @property
     def minor_price(self) -> int: ...
 
     @property
@@ -63,9 +67,21 @@ class Priced(NamedTuple):
 class Unpriceable(Refused):
     """An order that cannot be placed as it was asked for."""
 
-    def __init__(self, what: str, unknown: Sequence[str] = ()) -> None:
-        super().__init__(what)
-        self.unknown = unknown
+
+class UnknownProducts(Unpriceable):
+    code = Code.UNKNOWN_PRODUCT
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"unknown products: {', '.join(ids)}")
+        self.ids = ids
+
+
+class MixedCurrencies(Unpriceable):
+    code = Code.MIXED_CURRENCIES
+
+
+class TotalTooLarge(Unpriceable):
+    code = Code.TOTAL_TOO_LARGE
 
 
 def price(asked: Mapping[str, int], products: Mapping[str, Product | None]) -> Priced:
@@ -75,15 +91,16 @@ def price(asked: Mapping[str, int], products: Mapping[str, Product | None]) -> P
     """
     known = [(product, pieces) for id_, pieces in asked.items() if (product := products[id_]) is not None]
     if len(known) < len(asked):
-        unknown = [id_ for id_ in asked if products[id_] is None]
-        raise Unpriceable(f"unknown products: {', '.join(unknown)}", unknown)
+        raise UnknownProducts([id_ for id_ in asked if products[id_] is None])
     currencies = sorted({product.currency for product, _ in known})
     if len(currencies) > 1:
         several = " and ".join(currencies)
-        raise Unpriceable(f"an order is in one currency, not {several}: place one order for each")
-    lines = tuple(Line(product.product_id, pieces, product.minor_price) for product, pieces in known)
+        raise MixedCurrencies(f"an order is in one currency, not {several}: place one order for each")
+    lines = tuple(
+        Line(product.product_id, pieces, product.minor_price, name=product.name) for product, pieces in known
+    )
     if sum(line.price * line.quantity for line in lines) > money.LARGEST:
-        raise Unpriceable("the order's total is too large")
+        raise TotalTooLarge("the order's total is too large: place several orders")
     return Priced(lines, currencies[0])
 
 

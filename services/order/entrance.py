@@ -1,17 +1,17 @@
 """Where no new orders are taken, that is said first: refusing has to cost far less than serving."""
 
-from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.order.pressure import TOO_MANY, Pressure
+from services.shared.contract.codes import Code
 from services.shared.http import request_ids
-from services.shared.http.problems import RETRY_AFTER, problem
+from services.shared.http.problems import problem
 
 ORDERS: Final = "/api/orders"
 # Made once: to make it anew takes as long as all else that a refusal takes.
-_REFUSAL: Final = problem(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY, RETRY_AFTER)
+_REFUSAL: Final = problem(Code.OVERLOADED, TOO_MANY)
 
 
 class Entrance:

@@ -23,6 +23,7 @@ from services.order.operators import TokenReviewer
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import Forbidden, Tokens
 from services.shared.http.bodies import Id
+from services.shared.http.routing import Route
 
 
 async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
@@ -38,7 +39,9 @@ async def _operator(request: Request, authorization: Annotated[str | None, Heade
     return user.id
 
 
-router = APIRouter(prefix="/internal/orders", tags=["operators"], dependencies=[Depends(_operator)])
+router = APIRouter(
+    prefix="/internal/orders", tags=["operators"], dependencies=[Depends(_operator)], route_class=Route
+)
 
 
 @router.get("/stale")

@@ -30,6 +30,13 @@ ENDS: Final = (Status.PAID, Status.CANCELLED, Status.REFUNDED)
 COMPENSATED: Final = frozenset({Status.CANCELLED, Status.REFUNDING, Status.REFUNDED})
 
 
+class CancellationReason(StrEnum):
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    CUSTOMER_CANCELLED = "CUSTOMER_CANCELLED"
+    SAGA_TIMEOUT = "SAGA_TIMEOUT"
+
+
 class LineState(StrEnum):
     REQUESTED = "REQUESTED"
     HELD = "HELD"
@@ -54,9 +61,18 @@ class Line(Struct, frozen=True, rename="camel"):
     quantity: int
     price: int
     state: LineState = LineState.REQUESTED
+    # As the product was called when it was sold: it may be renamed, or deleted.
+    name: str = ""
 
 
-class HistoryEntry(Struct, frozen=True, rename="camel"):
+class LineChange(Struct, frozen=True, rename="camel"):
+    """What became of a line."""
+
+    product_id: str
+    to: LineState
+
+
+class HistoryEntry(Struct, frozen=True, rename="camel", omit_defaults=True):
     """One step of the order's history."""
 
     at: datetime
@@ -65,6 +81,10 @@ class HistoryEntry(Struct, frozen=True, rename="camel"):
     to: Status
     event_id: str
     trace_id: str | None = None
+    # As whoever caused it says.
+    reason: str | None = None
+    # The lines that changed, where not all changed alike: those of a full order do, and need no list.
+    lines: tuple[LineChange, ...] = ()
 
 
 class Release(Struct, frozen=True, rename="camel"):
@@ -97,8 +117,9 @@ class Order(Watched, frozen=True, kw_only=True):
     total: int
     fulfilment: Fulfilment
     payment_token: str | None = None
-    cancellation_reason: str | None = None
+    cancellation_reason: CancellationReason | None = None
     cancellation_detail: str | None = None
+    refund_reason: str | None = None
     capture: Capture | None = None
     releases: tuple[Release, ...] = ()
     refund: Progress = Progress.NONE

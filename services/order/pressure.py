@@ -18,7 +18,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from services.order.model import HistoryEntry, Order, Status
-from services.shared.contract.decisions import Decision, Message, Unavailable
+from services.shared.contract.decisions import Decision, Message, Overloaded
 from services.shared.contract.events import StockReserved, StockUnavailable
 
 # How long a new order may have to wait until it is committed.
@@ -107,9 +107,9 @@ class Pressure:
         return len(self._answered) >= ENOUGH and self._quickest[0][1] > BOUND_SECONDS
 
     def check(self) -> None:
-        """Raises Unavailable where a new order would only make all wait longer."""
+        """Raises Overloaded where a new order would only make all wait longer."""
         if self.refuses():
-            raise Unavailable(TOO_MANY)
+            raise Overloaded(TOO_MANY)
 
     def refuses(self) -> bool:
         """Whether a new order would only make all wait longer. Counts those that are refused."""

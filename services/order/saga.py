@@ -11,7 +11,7 @@ from msgspec import structs
 
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.compensation import accounted
-from services.order.model import HistoryEntry, Order, Status
+from services.order.model import HistoryEntry, Line, LineChange, Order, Status
 from services.order.steps import (
     Trigger,
     all_lines_answered,
@@ -35,6 +35,7 @@ from services.order.steps import (
     order_refunded,
     paid_as_asked,
     payment_declined,
+    refund_asked,
     refund_capture,
     refund_done,
     refund_late_capture,
@@ -151,7 +152,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (PAID, PaymentRefunded): (Attention("refunded without being asked"),),
         (PAID, CancelOrder): (Forbid("the order is paid: ask for a refund instead"),),
         (PAID, TimeOut): (Forbid("the order is paid"),),
-        (PAID, RequestRefund): (Step(REFUNDING, emit=(refund_requested, refund_payment)),),
+        (PAID, RequestRefund): (Step(REFUNDING, refund_asked, (refund_requested, refund_payment)),),
         # ---
         (CANCELLED, StockReserved): (
             Step(STAYS, lines_held_late, (release_late,), when=may_be_held_now),
@@ -226,17 +227,37 @@ def _advance(state: StrEnum, order: Order, message: Message) -> Decision:
     if outcome.verdict is Verdict.APPLIED:
         after = accounted(after, message, outcome.emitted)
         if after != before:
-            after = _with_entry(after, before, message, trigger.type)
+            after = _with_entry(after, before, message, trigger)
     after = marked(after, message, trigger.type, [outcome.contradiction])
     return concluded(before, after, outcome, message)
 
 
-def _with_entry(order: Order, before: Order | None, message: Message, event: str) -> Order:
+def _with_entry(order: Order, before: Order | None, message: Message, trigger: Trigger) -> Order:
     """The step in the history; a new state counts from now."""
     was = before.status if before else None
-    entry = HistoryEntry(message.at, event, was, order.status, message.id, message.trace_id)
+    entry = HistoryEntry(
+        at=message.at,
+        event=trigger.type,
+        from_=was,
+        to=order.status,
+        event_id=message.id,
+        trace_id=message.trace_id,
+        reason=getattr(trigger, "reason", None),
+        lines=_changed(before.lines, order.lines) if before else (),
+    )
     since = order.state_since if order.status is was else message.at
     return structs.replace(order, state_since=since, history=(*order.history, entry))
+
+
+def _changed(before: tuple[Line, ...], after: tuple[Line, ...]) -> tuple[LineChange, ...]:
+    """The lines that changed, unless all did, and alike."""
+    changed = tuple(
+        LineChange(line.product_id, line.state)
+        for was, line in zip(before, after, strict=True)
+        if line.state is not was.state
+    )
+    alike = len(changed) == len(after) and len({change.to for change in changed}) == 1
+    return () if alike else changed
 
 
 def replay(history: Iterable[HistoryEntry]) -> StrEnum:

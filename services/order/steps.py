@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Capture, Line, LineState, Order, Progress
+from services.order.model import CancellationReason, Capture, Line, LineState, Order, Progress
 from services.shared.contract import events, money
 from services.shared.contract.events import (
     Event,
@@ -32,10 +32,6 @@ Trigger: TypeAlias = (
     | StockUnavailable
 )
 
-OUT_OF_STOCK: Final = "OUT_OF_STOCK"
-PAYMENT_FAILED: Final = "PAYMENT_FAILED"
-CUSTOMER_CANCELLED: Final = "CUSTOMER_CANCELLED"
-SAGA_TIMEOUT: Final = "SAGA_TIMEOUT"
 # Reasons of releases and refunds that are not the order's cancellation.
 LATE_RESERVATION: Final = "LATE_RESERVATION"
 LATE_PAYMENT: Final = "LATE_PAYMENT"
@@ -162,7 +158,7 @@ def lines_refused(order: Order, event: StockUnavailable) -> Order:
         return line.state is LineState.REQUESTED and event.product_id in {None, line.product_id}
 
     order = _lines(order, lambda line: LineState.REFUSED if refused(line) else line.state)
-    return _cancelled(order, OUT_OF_STOCK, event.reason)
+    return _cancelled(order, CancellationReason.OUT_OF_STOCK, event.reason)
 
 
 def lines_sold(order: Order, event: PaymentSucceeded) -> Order:
@@ -186,15 +182,19 @@ def captured(order: Order, event: PaymentSucceeded) -> Order:
 
 
 def payment_declined(order: Order, event: PaymentFailed) -> Order:
-    return _cancelled(order, PAYMENT_FAILED, event.reason)
+    return _cancelled(order, CancellationReason.PAYMENT_FAILED, event.reason)
 
 
 def cancelled_by_customer(order: Order, _: CancelOrder) -> Order:
-    return _cancelled(order, CUSTOMER_CANCELLED, None)
+    return _cancelled(order, CancellationReason.CUSTOMER_CANCELLED, None)
 
 
 def timed_out(order: Order, command: TimeOut) -> Order:
-    return _cancelled(order, SAGA_TIMEOUT, command.reason)
+    return _cancelled(order, CancellationReason.SAGA_TIMEOUT, command.reason)
+
+
+def refund_asked(order: Order, command: RequestRefund) -> Order:
+    return structs.replace(order, refund_reason=command.reason)
 
 
 def money_back(order: Order, _: PaymentRefunded) -> Order:
@@ -206,7 +206,7 @@ def _lines(order: Order, state_of: Callable[[Line], LineState]) -> Order:
     return structs.replace(order, lines=lines)
 
 
-def _cancelled(order: Order, reason: str, detail: str | None) -> Order:
+def _cancelled(order: Order, reason: CancellationReason, detail: str | None) -> Order:
     return structs.replace(order, cancellation_reason=reason, cancellation_detail=detail)
 
 

@@ -1,14 +1,17 @@
 """What goes out of the payment service over HTTP."""
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
+from pydantic import Field
+
+from services.payment import examples
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import money
 from services.shared.http.bodies import View
 
 
-class PaymentBody(View):
+class PaymentBody(View, json_schema_extra={"examples": [examples.PAYMENT]}):
     """What nobody asked for yet, or did not happen, is null."""
 
     order_id: str
@@ -18,14 +21,18 @@ class PaymentBody(View):
     transaction_id: str | None
     refund_id: str | None
     reason: str | None
-    cancel_requested: bool
-    attention: tuple[str, ...]
     created_at: datetime
     updated_at: datetime
+    cancel_requested: Annotated[bool, Field(description="Shown to administrators")] = False
+    attention: Annotated[tuple[str, ...], Field(description="Shown to administrators")] = ()
 
     @classmethod
-    def of(cls, payment: Payment) -> Self:
+    def of(cls, payment: Payment, *, for_admin: bool) -> Self:
         currency = payment.currency or None
+        internal = {
+            "cancel_requested": payment.cancel_requested,
+            "attention": tuple(each.reason for each in payment.attention),
+        }
         return cls(
             order_id=payment.id,
             status=payment.state,
@@ -34,8 +41,7 @@ class PaymentBody(View):
             transaction_id=payment.transaction_id or None,
             refund_id=payment.refund_id or None,
             reason=payment.reason or None,
-            cancel_requested=payment.cancel_requested,
-            attention=tuple(each.reason for each in payment.attention),
             created_at=payment.created_at,
             updated_at=payment.updated_at,
+            **(internal if for_admin else {}),
         )

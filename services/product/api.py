@@ -2,29 +2,28 @@
 
 import json
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.product.bodies import Changes, NewProduct, ProductList, ProductView
 from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
-from services.product.queries import Catalogue
-from services.shared.contract import ids, money
+from services.product.queries import Catalogue, Page
+from services.product.stock import Stocks
+from services.shared.contract import money
+from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
 from services.shared.engine.life import TheEngine
-from services.shared.http.app import IDEMPOTENT, Admin, IdempotencyKeyHeader
-from services.shared.http.bodies import Id
+from services.shared.http.app import IDEMPOTENT, REPLAYED, Admin, IdempotencyKeyHeader
+from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.cursors import LONGEST, cursor_of
-
-# As many as a page may have: whole products come back, and the gateway holds the answer.
-MOST_IDS: Final = 100
-LONGEST_LIST: Final = MOST_IDS * (ids.LONGEST + 1)
+from services.shared.http.described import described
+from services.shared.http.routing import Route
+from services.shared.http.validation import invalid
 
 
 class _ExactRequest(Request):
@@ -34,7 +33,7 @@ class _ExactRequest(Request):
         return json.loads(await self.body(), parse_float=Decimal)
 
 
-class _ExactRoute(APIRoute):
+class _ExactRoute(Route):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
@@ -49,16 +48,26 @@ async def _catalogue(request: Request) -> Catalogue:
     return catalogue
 
 
+async def _stocks(request: Request) -> Stocks:
+    stocks: Stocks = request.app.state.stocks
+    return stocks
+
+
 TheCatalogue = Annotated[Catalogue, Depends(_catalogue)]
+TheStocks = Annotated[Stocks, Depends(_stocks)]
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=_ExactRoute)
 
 
-@router.get("")
+@router.get("", response_model_exclude_unset=True)
 async def list_products(
     catalogue: TheCatalogue,
+    stocks: TheStocks,
     ids: Annotated[
         str | None,
         Query(description=f"Up to {MOST_IDS}, separated by commas", max_length=LONGEST_LIST),
+    ] = None,
+    include: Annotated[
+        Literal["stock"] | None, Query(description="`stock`: also how many pieces there are of each")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
@@ -66,21 +75,38 @@ async def list_products(
     ] = None,
 ) -> ProductList:
     """A page of the catalogue; or, with `ids`, those of them that exist, without pages."""
-    if ids is not None:
-        return ProductList(items=[ProductView.of(product) for product in await catalogue.several(_ids(ids))])
-    page = await catalogue.page(limit, cursor_of(cursor))
+    if ids is None:
+        page = await catalogue.page(limit, cursor_of(cursor))
+    else:
+        page = Page(await catalogue.several(listed(ids)), None)
     return ProductList(
-        items=[ProductView.of(product) for product in page.products],
+        items=await _views(page.products, stocks if include else None),
         next_cursor=page.next and page.next.encode(),
     )
 
 
-@router.get("/{product_id}")
+async def _views(products: Sequence[Product], stocks: Stocks | None) -> list[ProductView]:
+    """With the stock of each, where it is asked for."""
+    views = [ProductView.of(product) for product in products]
+    if stocks is None:
+        return views
+    available = await stocks.available([view.product_id for view in views])
+    return [view.with_stock(available.get(view.product_id)) for view in views]
+
+
+@router.get("/{product_id}", response_model_exclude_unset=True)
 async def get_product(product_id: Id, catalogue: TheCatalogue) -> ProductView:
+    """One product."""
     return ProductView.of(await _existing(catalogue, product_id))
 
 
-@router.post("", status_code=HTTPStatus.CREATED, openapi_extra=IDEMPOTENT)
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    response_model_exclude_unset=True,
+    openapi_extra=IDEMPOTENT,
+    responses=described([Code.IDEMPOTENCY_KEY_REUSED]),
+)
 async def create_product(
     body: NewProduct,
     admin: Admin,
@@ -101,14 +127,17 @@ async def create_product(
         initial_stock=body.initial_stock,
     )
     product = _product(await engine.execute(command, id_=command.product_id))
+    if product.id != command.product_id:
+        response.headers.update(REPLAYED)
     response.headers["Location"] = f"{router.prefix}/{product.id}"
     return ProductView.of(product)
 
 
-@router.patch("/{product_id}")
+@router.patch("/{product_id}", response_model_exclude_unset=True)
 async def change_product(
     product_id: Id, body: Changes, _: Admin, engine: TheEngine, catalogue: TheCatalogue
 ) -> ProductView:
+    """Change the fields that are sent. Orders keep the name and the price that they were placed with."""
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
     command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
     product = _product(await engine.execute(command, id_=str(uuid.uuid4())))
@@ -118,6 +147,7 @@ async def change_product(
 
 @router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_product(product_id: Id, _: Admin, engine: TheEngine, catalogue: TheCatalogue) -> None:
+    """Take a product out of the catalogue. Orders of it go on."""
     await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()))
     await catalogue.forget(product_id)
 
@@ -132,25 +162,10 @@ async def _existing(catalogue: Catalogue, product_id: str) -> Product:
 async def _price(catalogue: Catalogue, product_id: str, amount: Decimal, currency: str | None) -> Price:
     """In the currency that the product has, unless told otherwise."""
     currency = currency or (await _existing(catalogue, product_id)).currency
-    with _unprocessable():
-        return Price(money.to_minor(amount, currency), currency)
-
-
-def _ids(text: str) -> list[str]:
-    asked = [id_ for id_ in text.split(",") if id_]
-    if len(asked) > MOST_IDS:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"at most {MOST_IDS} ids, not {len(asked)}")
-    with _unprocessable():
-        return [ids.checked(id_) for id_ in asked]
-
-
-@contextmanager
-def _unprocessable() -> Iterator[None]:
-    """A ValueError becomes a 422 that says what is wrong with the value."""
     try:
-        yield
+        return Price(money.to_minor(amount, currency), currency)
     except ValueError as error:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        raise invalid("body", ["price"], str(error)) from error
 
 
 def _product(decision: Decision) -> Product:

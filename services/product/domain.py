@@ -110,7 +110,10 @@ def _used(command: CreateProduct, at: datetime) -> Iterable[IdempotencyKey]:
 
 
 def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
-    """Change what the command names. Publishes nothing: other services ask for names and prices."""
+    """Change what the command names. Publishes nothing: other services ask for names and prices.
+
+    What would change nothing does not count as a change.
+    """
     current = _existing(loaded, command.product_id)
     price = command.price or Price(current.price, current.currency)
     wanted = {
@@ -119,6 +122,8 @@ def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
         "price": price.minor,
         "currency": price.currency,
     }
+    if structs.replace(current, **wanted) == current:
+        return Decision(reply=current)
     changed = structs.replace(current, **wanted, updated_at=at)
     return Decision(changed=(changed,), reply=changed)
 

@@ -25,7 +25,11 @@ class Products:
             return web.json_response({}, status=self.status)
         if "poison" in ids:
             return web.json_response({"detail": "that is no id"}, status=422)
-        items = [{"productId": id_, "price": "9.99", "currency": "EUR"} for id_ in ids if id_ != "none"]
+        items = [
+            {"productId": id_, "name": f"The {id_}", "price": "9.99", "currency": "EUR"}
+            for id_ in ids
+            if id_ != "none"
+        ]
         return web.json_response({"items": items})
 
 

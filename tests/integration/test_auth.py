@@ -110,7 +110,12 @@ async def test_a_short_password_is_refused_in_plain_words(client: httpx.AsyncCli
     answer = await client.post("/auth/register", json=ADA | {"password": "short"})
     assert answer.status_code == 422
     assert answer.json()["errors"] == [
-        {"field": "body.password", "message": "a password has 8 to 128 characters, this one has 5"}
+        {
+            "in": "body",
+            "field": "password",
+            "pointer": "#/password",
+            "message": "a password has 8 to 128 characters, this one has 5",
+        }
     ]
 
 

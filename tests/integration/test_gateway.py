@@ -1,6 +1,7 @@
 """The gateway on real sockets and a real Redis, before a service that tells what came through."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import pytest_asyncio
+from pydantic import ValidationError
 
 from dev.stack import Stack
 from sagactl.polling import until
@@ -22,6 +24,7 @@ from services.gateway.limits import Budget, Verdict
 from services.gateway.main import make_app
 from services.gateway.settings import GatewaySettings
 from services.shared.cache import TIMEOUT_SECONDS, connect_redis
+from services.shared.contract.codes import Code
 from tests.integration.echo import Echo, echoing
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room
@@ -192,11 +195,66 @@ async def test_there_is_no_way_around_the_list(
 async def test_a_body_of_more_than_64_kib_is_refused(
     client: httpx.AsyncClient, issuer: Issuer, echo: Echo
 ) -> None:
-    answer = await client.post("/api/orders", content=b"x" * 65_537, headers=issuer.headers("ada"))
+    headers = issuer.headers("ada") | {"Content-Type": "application/json"}
+    answer = await client.post("/api/orders", content=b"x" * 65_537, headers=headers)
     assert answer.status_code == 413
     assert echo.asked == []
-    await client.post("/api/orders", content=b"x" * 65_536, headers=issuer.headers("ada"))
+    await client.post("/api/orders", content=b"x" * 65_536, headers=headers)
     assert len(echo.asked[0].body) == 65_536
+
+
+# --- pages that people read -------------------------------------------------------------------------------
+
+
+async def test_the_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    for path in ("/docs", "/errors"):
+        page = await client.get(path)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "script-src 'self';" in page.headers["content-security-policy"]
+        for address in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            assert address.startswith("/")
+            assert (await client.get(address)).status_code == 200, address
+    assert "/openapi.json" in (await client.get("/static/docs.js")).text
+
+
+async def test_every_type_of_a_problem_leads_to_its_place_in_a_page(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/errors")).text
+    assert re.findall(r'<section id="([^"]+)">', page) == list(Code)
+    problem = (await client.get("/nowhere")).json()
+    assert (await client.get(problem["type"])).status_code == 200
+
+
+# --- web pages of other origins ---------------------------------------------------------------------------
+
+PREFLIGHT = {"Access-Control-Request-Method": "POST"}
+
+
+async def test_web_pages_of_other_origins_are_let_in_by_a_setting_alone(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    ours, theirs = {"Origin": "https://shop.example"}, {"Origin": "https://evil.example"}
+    async with gateway(room, issuer, echo) as client:
+        assert (await client.options("/api/orders", headers=ours | PREFLIGHT)).status_code == 401
+        assert "access-control-allow-origin" not in (await client.get("/api/products", headers=ours)).headers
+    origins = "https://shop.example/, http://localhost:5173"
+    async with gateway(room, issuer, echo, cors_origins=origins) as client:
+        for headers in (ours, {"Origin": "http://localhost:5173"}):
+            preflight = await client.options("/api/orders", headers=headers | PREFLIGHT)
+            assert preflight.status_code == 200
+            assert preflight.headers["access-control-allow-origin"] == headers["Origin"]
+        assert (await client.options("/api/orders", headers=theirs | PREFLIGHT)).status_code == 400
+        refused = await client.get("/api/orders", headers=ours)
+        assert refused.status_code == 401, "errors are read, too"
+        assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+        other = await client.get("/api/products", headers=theirs)
+        assert "access-control-allow-origin" not in other.headers
+    assert "OPTIONS" not in [asked.method for asked in echo.asked]
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/path", "https://a b"])
+def test_what_is_no_origin_is_no_setting(origin: str) -> None:
+    with pytest.raises(ValidationError, match="cors_origins"):
+        GatewaySettings(cors_origins=origin)
 
 
 # --- who ----------------------------------------------------------------------------------------------------
@@ -642,7 +700,6 @@ async def test_a_login_through_the_gateway_is_one_that_it_knows(
             assert (await client.get("/api/orders", headers=headers)).status_code == 201
             document = (await client.get("/openapi.json")).json()
             assert "/auth/login" in document["paths"]
-            assert "/openapi.json" in (await client.get("/docs")).text
 
 
 async def test_the_processes_work_together_and_end_streams_when_they_are_told_to(

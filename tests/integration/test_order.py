@@ -41,6 +41,29 @@ async def test_a_key_replayed_at_once_gives_the_first_order_even_where_answers_a
     answers = await asyncio.gather(*(client.post("/api/orders", json=TEA, headers=headers) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [201] * 5
     assert len({answer.json()["orderId"] for answer in answers}) == 1
+    replayed = [answer.headers.get("Idempotency-Replayed") for answer in answers]
+    assert sorted(map(str, replayed)) == ["None", *["true"] * 4]
+    assert (await client.post("/api/orders", json=TEA, headers=headers)).headers["Idempotency-Replayed"]
+
+
+async def test_a_line_says_what_was_bought_in_the_words_of_that_time(client: httpx.AsyncClient) -> None:
+    (line,) = (await client.post("/api/orders", json=TEA)).json()["products"]
+    assert (line["productId"], line["name"]) == ("tea", "The tea")
+
+
+async def test_administrators_see_whose_order_it_is(client: httpx.AsyncClient, issuer: Issuer) -> None:
+    placed = (await client.post("/api/orders", json=TEA)).json()
+    url, boss = f"/api/orders/{placed['orderId']}", issuer.headers("boss", admin=True)
+    assert "customer" not in placed
+    assert "customer" not in (await client.get(url)).json()
+    customer = {"customerId": "alice", "email": "alice@shop.example"}
+    assert (await client.get(url, headers=boss)).json()["customer"] == customer
+    listed = (await client.get("/api/orders", headers=boss)).json()["items"]
+    assert [order["customer"] for order in listed] == [customer]
+    (entry,) = (await client.get(f"{url}/timeline")).json()["items"]
+    assert entry.keys() == {"at", "event", "from", "to", "reason", "lines", "traceId"}
+    (entry,) = (await client.get(f"{url}/timeline", headers=boss)).json()["items"]
+    assert "eventId" in entry
 
 
 async def test_a_list_gives_the_newest_first_and_every_order_once(client: httpx.AsyncClient) -> None:

@@ -197,11 +197,9 @@ async def test_a_payment_is_shown_to_its_owner_and_to_administrators_only(
         "transactionId": succeeded["transactionId"],
         "refundId": None,
         "reason": None,
-        "cancelRequested": False,
-        "attention": [],
     }
     admin = await client.get(url, headers=issuer.headers("boss", admin=True))
-    assert admin.json() == owner.json()
+    assert admin.json() == owner.json() | {"cancelRequested": False, "attention": []}
 
 
 async def test_a_payment_of_nobody_known_is_shown_to_administrators_only(

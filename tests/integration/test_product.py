@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -14,15 +15,22 @@ from services.product.main import make_app
 from services.product.settings import ProductSettings
 from tests.integration.issuer import Issuer
 from tests.integration.room import Room, running
+from tests.integration.stock import stocking
 
 LAMP = {"name": "Lamp", "description": "Warm", "price": "299.99", "currency": "USD", "initialStock": 7}
 
 
+@asynccontextmanager
+async def catalogue(room: Room, issuer: Issuer, inventory_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    given = room.settings("product") | {"jwks_url": issuer.jwks_url, "inventory_url": inventory_url}
+    async with running(make_app(ProductSettings(**given))) as client:
+        client.headers.update(issuer.headers("boss", admin=True))
+        yield client
+
+
 @pytest_asyncio.fixture
 async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
-    settings = ProductSettings(**room.settings("product"), jwks_url=issuer.jwks_url)
-    async with running(make_app(settings)) as client:
-        client.headers.update(issuer.headers("boss", admin=True))
+    async with catalogue(room, issuer, "http://127.0.0.1:9") as client:
         yield client
 
 
@@ -98,18 +106,18 @@ async def test_prices_are_read_exactly(
     [
         ({"price": "1.999"}, "at most 2 decimals"),
         ({"price": "1.5", "currency": "JPY"}, "at most 0 decimals"),
-        ({"price": "-1"}, "greater than or equal to 0"),
-        ({"price": "much"}, "body.price"),
-        ({"price": True}, "body.price"),
+        ({"price": "-1"}, "an amount of 0 or more"),
+        ({"price": "much"}, "price"),
+        ({"price": True}, "price"),
         ({"price": "1e30"}, "out of range"),
         ({"currency": "XYZ"}, "ISO 4217"),
         ({"currency": "XAU"}, "ISO 4217"),
-        ({"initialStock": -1}, "body.initialStock"),
-        ({"initialStock": 1.5}, "body.initialStock"),
-        ({"name": ""}, "body.name"),
-        ({"name": "x" * 201}, "body.name"),
-        ({"stock": 3}, "body.stock"),
-        ({"productId": "mine"}, "body.productId"),
+        ({"initialStock": -1}, "initialStock"),
+        ({"initialStock": 1.5}, "initialStock"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"stock": 3}, "stock"),
+        ({"productId": "mine"}, "productId"),
     ],
 )
 async def test_a_bad_product_is_refused_with_what_to_fix(
@@ -164,7 +172,7 @@ async def test_without_redis_everything_works(room: Room, issuer: Issuer) -> Non
     [
         ({"price": "1.999"}, "at most 2 decimals"),
         ({"currency": "EUR"}, "needs a new price"),
-        ({"initialStock": 3}, "body.initialStock"),
+        ({"initialStock": 3}, "initialStock"),
     ],
 )
 async def test_a_bad_change_is_refused(client: httpx.AsyncClient, changes: dict[str, Any], says: str) -> None:
@@ -270,3 +278,39 @@ async def test_only_administrators_write(client: httpx.AsyncClient, issuer: Issu
         assert (await client.patch(url, json={"name": "x"}, headers=headers)).status_code == status
         assert (await client.delete(url, headers=headers)).status_code == status
         assert (await client.get(url, headers=headers)).status_code == 200
+
+
+# --- stock, on request ------------------------------------------------------------------------------------
+
+
+async def test_a_list_has_the_stock_of_all_its_products_by_one_question(room: Room, issuer: Issuer) -> None:
+    async with stocking() as stock, catalogue(room, issuer, stock.url) as client:
+        known, unknown = await created(client), await created(client)
+        stock.available[known] = 7
+        page = (await client.get("/api/products?include=stock")).json()["items"]
+        assert [product["stock"] for product in page] == [{"available": 7}, None]
+        assert stock.asked == [[known, unknown]]
+        by_id = (await client.get(f"/api/products?include=stock&ids={known}")).json()["items"]
+        assert [product["stock"] for product in by_id] == [{"available": 7}]
+        plain = (await client.get("/api/products")).json()["items"]
+        assert ["stock" in product for product in plain] == [False, False]
+        assert len(stock.asked) == 2
+
+
+async def test_a_list_comes_without_stock_where_inventory_does_not_answer(room: Room, issuer: Issuer) -> None:
+    async with stocking() as stock, catalogue(room, issuer, stock.url) as client:
+        await created(client)
+        stock.status = 503
+        page = (await client.get("/api/products?include=stock")).json()["items"]
+        assert [product["stock"] for product in page] == [None]
+    async with catalogue(room, issuer, "http://127.0.0.1:9") as client:
+        page = (await client.get("/api/products?include=stock")).json()["items"]
+        assert [product["stock"] for product in page] == [None]
+
+
+async def test_a_key_of_a_created_product_replays_it(client: httpx.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first = await client.post("/api/products", json=LAMP, headers=headers)
+    again = await client.post("/api/products", json=LAMP, headers=headers)
+    assert "Idempotency-Replayed" not in first.headers
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")

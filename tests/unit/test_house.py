@@ -26,7 +26,7 @@ IN_EVERY_SERVICE = {"__init__.py", "main.py", "settings.py", "api.py", "domain.p
 ASK_THEMSELVES = {"order/metrics.py"}
 OURS = {"services", "saga_operator", "sagactl"}
 # Folder -> the groups of dependencies that its images have beside what all have.
-GROUPS = {"services": ("auth", "order"), "operator": ("operator",), "sagactl": ("sagactl",)}
+GROUPS = {"services": ("auth", "gateway", "order"), "operator": ("operator",), "sagactl": ("sagactl",)}
 
 
 def listed() -> set[str]:

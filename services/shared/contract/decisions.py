@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field
 
+from services.shared.contract.codes import Code
 from services.shared.contract.events import Event
 
 
@@ -139,21 +140,35 @@ class Rejected(Exception):
 class Refused(Exception):
     """A command that the state forbids. The text tells the caller what to do."""
 
+    code: ClassVar[Code] = Code.STATE_FORBIDS
+
 
 class NotFound(Refused):
     """What the command is about does not exist, or not for this caller."""
+
+    code = Code.NOT_FOUND
 
 
 class KeyReused(Refused):
     """The idempotency key was used before, for something else."""
 
+    code = Code.IDEMPOTENCY_KEY_REUSED
+
 
 class Unavailable(Exception):
     """The command was not carried out; with `unknown`, it is not known whether it was. Try again."""
 
+    code: ClassVar[Code] = Code.UNAVAILABLE
+
     def __init__(self, detail: str, *, unknown: bool = False) -> None:
         super().__init__(detail)
         self.unknown = unknown
+
+
+class Overloaded(Unavailable):
+    """There is more to do than can be done in time: nothing was done about this."""
+
+    code = Code.OVERLOADED
 
 
 class Deferred(Exception):

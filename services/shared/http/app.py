@@ -8,23 +8,29 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from http import HTTPStatus
 from types import FrameType
 from typing import Annotated, Any, Final, cast
 
 import aiohttp
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest, start_http_server
+from pydantic.alias_generators import to_camel
+from starlette.middleware import Middleware
 
 from services.shared import logs, telemetry
+from services.shared.contract.codes import Code
 from services.shared.health import Background, Readiness
 from services.shared.http import problems
-from services.shared.http.auth import Forbidden, Tokens, User, published_at
+from services.shared.http.auth import Forbidden, KeysUnavailable, Tokens, Unauthenticated, User, published_at
+from services.shared.http.bodies import examples_of_models
+from services.shared.http.described import DEFAULT, NAME, PROBLEM
+from services.shared.http.methods import HeadAsGet
 from services.shared.http.problems import problem
 from services.shared.http.protocol import Door, Limits
 from services.shared.http.requests import RequestScope
+from services.shared.http.validation import invalid
 from services.shared.settings import Settings
 
 VERSION: Final = "0.1.0"
@@ -44,10 +50,12 @@ def create_app(
     *,
     own_openapi: bool = True,
     unavailable: Iterable[type[Exception]] = (),
+    before_routes: Iterable[Middleware] = (),
 ) -> FastAPI:
     """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it.
 
     `unavailable`: exceptions that mean that something the service needs does not answer.
+    `before_routes`: what sees requests as they came, after they were checked.
     """
 
     @asynccontextmanager
@@ -65,18 +73,20 @@ def create_app(
                     yield
         telemetry.shutdown()
 
-    app = FastAPI(
+    app = _App(
         title=f"sagashop {settings.service}",
         version=VERSION,
         lifespan=lifespan,
+        redirect_slashes=False,  # RequestScope does, by a path instead of the Host header
         openapi_url="/openapi.json" if own_openapi else None,
-        responses={"default": problems.DESCRIBED},
+        responses={"default": DEFAULT},
+        generate_unique_id_function=lambda route: to_camel(route.name),
         # A span for each dependency and endpoint costs an order more than its saga: RequestScope makes one.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     # Set when the process is asked to end: streams stop then, instead of being waited for.
     app.state.stopping = asyncio.Event()
-    app.add_middleware(RequestScope)
+    app.user_middleware = [Middleware(RequestScope), *before_routes, Middleware(HeadAsGet)]
     problems.install(app, unavailable)
     app.include_router(_probes)
     if settings.metrics_port is None:
@@ -98,6 +108,21 @@ def _metrics_apart(settings: Settings) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _App(FastAPI):
+    """Describes problems as one schema, which no model of ours is, and examples with their nulls, which
+    FastAPI leaves out.
+    """
+
+    def openapi(self) -> dict[str, Any]:
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas[NAME] = PROBLEM
+        for name, examples in examples_of_models():
+            if name in schemas:
+                schemas[name]["examples"] = examples
+        return document
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
@@ -174,41 +199,55 @@ class _Server(uvicorn.Server):
 
 # Headers are read by hand: FastAPI's own parameter costs a tenth of an order's time. These document them.
 _bearer = HTTPBearer(auto_error=False)
+# Says that the answer is about something that an earlier request with the key made.
+REPLAYED: Final = {"Idempotency-Replayed": "true"}
 IDEMPOTENT: Final[dict[str, Any]] = {
     "parameters": [
         {
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
-            "description": "The same key again, within a day, gives what it gave.",
+            "description": "The same key again, within a day, makes nothing new: the answer is what the first"
+            " request made, as it is now, with the header Idempotency-Replayed: true.",
             "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
         }
     ]
 }
 
 
-async def _caller(request: Request, _: Annotated[object, Depends(_bearer)]) -> User:
+async def caller_of(request: Request, _: Annotated[object, Depends(_bearer)]) -> User:
     tokens: Tokens = request.app.state.tokens
     return await tokens.user(request.headers.get("authorization"))
+
+
+async def _maybe_caller(request: Request, _: Annotated[object, Depends(_bearer)]) -> User | None:
+    """For routes that anybody may ask: who cannot be known is anybody, with an expired token, too."""
+    tokens: Tokens = request.app.state.tokens
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        return None
+    try:
+        return await tokens.user(authorization)
+    except (Unauthenticated, KeysUnavailable):
+        return None
 
 
 async def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= LONGEST_KEY:
-        raise HTTPException(
-            HTTPStatus.UNPROCESSABLE_ENTITY, f"Idempotency-Key: 1 to {LONGEST_KEY} characters"
-        )
+        raise invalid("header", ["Idempotency-Key"], f"1 to {LONGEST_KEY} characters")
     return key
 
 
-async def _admin(caller: Annotated[User, Depends(_caller)]) -> User:
+async def admin_of(caller: Annotated[User, Depends(caller_of)]) -> User:
     if not caller.is_admin:
         raise Forbidden("this is for administrators")
     return caller
 
 
-Caller = Annotated[User, Depends(_caller)]
-Admin = Annotated[User, Depends(_admin)]
+Caller = Annotated[User, Depends(caller_of)]
+MaybeCaller = Annotated[User | None, Depends(_maybe_caller)]
+Admin = Annotated[User, Depends(admin_of)]
 # On routes with `openapi_extra=IDEMPOTENT`.
 IdempotencyKeyHeader = Annotated[str | None, Depends(_idempotency_key)]
 
@@ -221,7 +260,7 @@ _probes = APIRouter(include_in_schema=False)
 async def healthz(request: Request) -> Response:
     background: Background | None = getattr(request.app.state, "background", None)
     if background is not None and background.failure is not None:
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, background.failure)
+        return problem(Code.INTERNAL_ERROR, background.failure)
     return Response("ok", media_type="text/plain")
 
 
@@ -229,7 +268,7 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     readiness = await request.app.state.readiness()
     if not readiness.ready:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, readiness.detail)
+        return problem(Code.UNAVAILABLE, readiness.detail)
     return Response(readiness.detail, media_type="text/plain")
 
 

@@ -6,13 +6,15 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import aiohttp
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import ExpiredTokenError, InvalidKeyIdError, JoseError
 from joserfc.jwk import GuestProtocol, KeySet
 from msgspec import Struct
+
+from services.shared.contract.codes import Code
 
 ALGORITHMS: Final = ["RS256"]
 # RFC 9068: what the same keys sign for another purpose is no access token.
@@ -24,6 +26,7 @@ RETRY_SECONDS: Final = 1.0
 REFETCH_SECONDS: Final = 5.0
 KEYS_FRESH_SECONDS: Final = 300.0
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+EXPIRED: Final = "the token has expired: log in again, or refresh it"
 CACHED_TOKENS: Final = 4096
 log = logging.getLogger(__name__)
 
@@ -31,13 +34,21 @@ log = logging.getLogger(__name__)
 class Unauthenticated(Exception):
     """There is no valid token. The text says what is wrong with it."""
 
+    def __init__(self, detail: str, code: Code = Code.TOKEN_INVALID) -> None:
+        super().__init__(detail)
+        self.code = code
+
 
 class Forbidden(Exception):
     """The caller is known, and may not."""
 
+    code: ClassVar[Code] = Code.FORBIDDEN
+
 
 class KeysUnavailable(Exception):
     """The auth service's keys cannot be had: nobody can be let in for the moment."""
+
+    code: ClassVar[Code] = Code.UNAVAILABLE
 
 
 class User(Struct, frozen=True):
@@ -97,14 +108,16 @@ class Tokens:
         """The caller of a request with this Authorization header. Raises Unauthenticated, KeysUnavailable."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("send a bearer token: Authorization: Bearer <access token>")
+            raise Unauthenticated(
+                "send a bearer token: Authorization: Bearer <access token>", Code.TOKEN_MISSING
+            )
         await self.prepare()
         known = self._verified.get(token)
         if known is None:
             known = self._remember(token, await self._verify(token))
         user, expires_at = known
         if time.time() > expires_at + LEEWAY_SECONDS:
-            raise Unauthenticated("the token has expired: log in again, or refresh it")
+            raise Unauthenticated(EXPIRED, Code.TOKEN_EXPIRED)
         return user
 
     def _remember(self, token: str, known: tuple[User, float]) -> tuple[User, float]:
@@ -116,6 +129,8 @@ class Tokens:
     async def _verify(self, token: str) -> tuple[User, float]:
         try:
             claims = await self._decode(token)
+        except ExpiredTokenError:
+            raise Unauthenticated(EXPIRED, Code.TOKEN_EXPIRED) from None
         except (JoseError, ValueError) as error:
             raise Unauthenticated(f"the token is not valid here: {error}") from None
         roles = claims.get("roles", [])

@@ -3,10 +3,9 @@
 import base64
 import re
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from fastapi import HTTPException
+from services.shared.http.validation import invalid
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -36,8 +35,8 @@ class Cursor(NamedTuple):
 
 
 def cursor_of(text: str | None) -> Cursor | None:
-    """The cursor of a request, if it has one. Raises HTTPException (422) for what no list gave out."""
+    """The cursor of a request, if it has one. Raises RequestValidationError for what no list gave out."""
     try:
         return None if text is None else Cursor.decode(text)
     except ValueError as error:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"query.cursor: {error}") from error
+        raise invalid("query", ["cursor"], str(error)) from error

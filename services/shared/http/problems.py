@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem documents that say what to do about it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,68 +9,78 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from services.shared.contract.decisions import KeyReused, NotFound, Refused, Unavailable
+from services.shared.contract.codes import Code
+from services.shared.contract.decisions import Refused, Unavailable
 from services.shared.http.answers import CAUSE
 from services.shared.http.auth import Forbidden, KeysUnavailable, Unauthenticated
+from services.shared.http.described import MEDIA_TYPE
+from services.shared.http.kinds import KINDS, type_of
+from services.shared.http.methods import allowed
+from services.shared.http.validation import Fault, faults, summary
 
-MEDIA_TYPE: Final = "application/problem+json"
-# How every service describes its errors (OpenAPI).
-DESCRIBED: Final[dict[str, Any]] = {
-    "description": "A problem (RFC 9457)",
-    "content": {
-        MEDIA_TYPE: {
-            "schema": {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": {"type": "string"},
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "detail": {"type": "string", "description": "What to do about it"},
-                },
-            }
-        }
-    },
-}
 RETRY_AFTER: Final = {"Retry-After": "1"}
-# The most particular first: NotFound and KeyReused are Refused, too.
-STATUS_OF: Final[tuple[tuple[type[Exception], HTTPStatus, Mapping[str, str]], ...]] = (
-    (NotFound, HTTPStatus.NOT_FOUND, {}),
-    (KeyReused, HTTPStatus.UNPROCESSABLE_ENTITY, {}),
-    (Refused, HTTPStatus.CONFLICT, {}),
-    (Unauthenticated, HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
-    (Forbidden, HTTPStatus.FORBIDDEN, {}),
-    (KeysUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
-    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, RETRY_AFTER),
+NOT_JSON: Final = "the body is not valid JSON"
+NOTHING_HERE: Final = "nothing is served at this path: /docs shows what there is"
+HEADERS: Final[Mapping[HTTPStatus, Mapping[str, str]]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,
+    HTTPStatus.BAD_GATEWAY: RETRY_AFTER,
+    HTTPStatus.GATEWAY_TIMEOUT: RETRY_AFTER,
+}
+# Errors with a `code` of their own, whose text says what to do.
+KNOWN: Final[tuple[type[Exception], ...]] = (
+    Refused,
+    Unauthenticated,
+    Forbidden,
+    KeysUnavailable,
+    Unavailable,
 )
 
 
-def problem(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, **members: object
-) -> Response:
+class Problem(HTTPException):
+    """Of a request that nobody has to look into. FastAPI lets it through where it reads bodies."""
+
+    def __init__(self, code: Code, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(KINDS[code].status, detail, headers)
+        self.code = code
+
+    def response(self) -> Response:
+        return problem(self.code, self.detail, self.headers)
+
+
+def problem(code: Code, detail: str, headers: Mapping[str, str] | None = None, **members: object) -> Response:
     """A problem response. `members` are added to the document, as `errors` for a validation."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return Response(json.dumps(body | members), status, headers, MEDIA_TYPE)
+    status, title, _ = KINDS[code]
+    body = {"type": type_of(code), "title": title, "status": status, "code": code, "detail": detail}
+    return Response(
+        json.dumps(body | members, separators=(",", ":")),
+        status,
+        {**HEADERS.get(status, {}), **(headers or {})},
+        MEDIA_TYPE,
+    )
+
+
+def wrong(code: Code, found: Iterable[Fault], **members: object) -> Response:
+    """A problem of fields, parameters or headers, each with what is allowed."""
+    found = list(found)
+    return problem(code, summary(found), None, errors=[fault.member() for fault in found], **members)
 
 
 def install(app: FastAPI, unavailable: Iterable[type[Exception]] = ()) -> None:
     """Makes every known error of `app` a problem document; those that are `unavailable` are answered 503."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
-    for kind, _, _ in STATUS_OF:
+    for kind in KNOWN:
         app.add_exception_handler(kind, _known)
     for kind in unavailable:
         app.add_exception_handler(kind, _unavailable)
 
 
-def of(error: Exception) -> Response:
-    """The problem of one of the errors in STATUS_OF."""
-    status, headers = next(
-        (status, headers) for kind, status, headers in STATUS_OF if isinstance(error, kind)
-    )
+def of(error: Any) -> Response:  # noqa: ANN401  # one of KNOWN, which share no base
+    """The problem of one of the errors in KNOWN."""
     # Without this member it is certain that nothing was done.
     members = {"outcome": "unknown"} if isinstance(error, Unavailable) and error.unknown else {}
-    return problem(status, str(error), headers, **members)
+    return problem(error.code, str(error), None, **members)
 
 
 async def _known(request: Request, error: Exception) -> Response:
@@ -81,30 +91,29 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     request.scope[CAUSE] = error
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database is unavailable", RETRY_AFTER)
+    return problem(Code.UNAVAILABLE, "the database is unavailable")
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for no other
-    return problem(error.status_code, str(error.detail), error.headers)
+    if isinstance(error, Problem):
+        return error.response()
+    match error.status_code:  # what FastAPI and Starlette find by themselves
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            methods = allowed(request)
+            detail = f"{request.method} is not for this path; {methods} are"
+            return problem(Code.METHOD_NOT_ALLOWED, detail, {"Allow": methods})
+        case HTTPStatus.NOT_FOUND:
+            return problem(Code.NO_SUCH_PATH, NOTHING_HERE)
+        case HTTPStatus.BAD_REQUEST:
+            return problem(Code.MALFORMED_JSON, NOT_JSON)
+        case _:
+            raise error
 
 
-async def _validation(_: Request, error: Exception) -> Response:
+async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # it is registered for no other
     errors = error.errors()
     if any(each["type"] == "json_invalid" for each in errors):
-        return problem(HTTPStatus.BAD_REQUEST, "the body is not valid JSON")
-    return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, _summary(errors), errors=[_field(each) for each in errors]
-    )
-
-
-def _field(error: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "field": ".".join(str(part) for part in error["loc"]),
-        "message": str(error["msg"]).removeprefix("Value error, "),
-    }
-
-
-def _summary(errors: Sequence[Mapping[str, Any]]) -> str:
-    return "; ".join(f"{field['field']}: {field['message']}" for field in map(_field, errors))
+        return problem(Code.MALFORMED_JSON, NOT_JSON)
+    return wrong(Code.INVALID, faults(request, errors))

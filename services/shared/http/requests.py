@@ -1,24 +1,28 @@
 """What happens around every HTTP request: its id and trace, how long it took, what is refused unseen."""
 
+import re
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
 from opentelemetry.trace import Span, SpanKind
-from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared import telemetry
-from services.shared.contract.ids import LOOKS_LIKE
+from services.shared.contract.codes import Code
+from services.shared.http import preconditions
 from services.shared.http.answers import CAUSE, Answer
-from services.shared.http.once import repeated
-from services.shared.http.problems import problem
+from services.shared.http.problems import Problem, problem
 from services.shared.http.request_ids import request_id
 from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans, and no lines.
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+# A path with a slash too many at its end, of segments that mean the same to everybody: `//` or a backslash
+# in a Location would send the client to a host of the caller's choice.
+_SLASH_AT_END: Final = re.compile(rb"((?:/[A-Za-z0-9._~%-]+)+)/")
 
 
 class RequestScope:
@@ -45,7 +49,7 @@ class RequestScope:
         state = headers.get(b"tracestate", b"").decode("latin-1") or None
         with telemetry.within(traceparent, state if parent else None, own_id):
             try:
-                await self._limited(headers, scope, receive, answer.send)
+                await self._checked(headers, scope, receive, answer.send)
             except Exception as error:  # noqa: BLE001  # it is logged with the answer
                 scope[CAUSE] = error
                 await _our_fault(answer, scope, receive)
@@ -55,30 +59,30 @@ class RequestScope:
                 if path not in PROBES:
                     answer.log(scope, duration)
 
-    async def _limited(
+    async def _checked(
         self, headers: Mapping[bytes, bytes], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Refuses what is too large or says two things, and ids with a slash: two segments to a route.
+        """Sends to the one address that a thing has, and refuses what no route has to see.
 
-        FastAPI's own limit would answer in plain text.
+        FastAPI's own limit of the size would answer in plain text.
         """
-        length = headers.get(b"content-length")
+        if slashed := _SLASH_AT_END.fullmatch(scope["raw_path"]):
+            query = b"?" + scope["query_string"] if scope["query_string"] else b""
+            there = RedirectResponse((slashed[1] + query).decode("latin-1"), HTTPStatus.PERMANENT_REDIRECT)
+            await there(scope, receive, send)
+            return
         try:
-            if name := repeated(scope["headers"], headers):
-                raise _twice(name)
-            if b"%2f" in scope["raw_path"].lower():
-                raise _slash_in_an_id()
-            if length is not None and int(length) > BODY_LIMIT_BYTES:
-                raise _too_large()
-            await self._app(scope, _counting(receive) if length is None else receive, send)
-        except HTTPException as error:  # from here; or from a body that is read outside of routes
-            await problem(error.status_code, error.detail)(scope, receive, send)
+            preconditions.check(scope, headers)
+            said = b"content-length" in headers
+            await self._app(scope, receive if said else _counting(receive), send)
+        except Problem as error:  # from here; or from a body that is read outside of routes
+            await error.response()(scope, receive, send)
 
 
 async def _our_fault(answer: Answer, scope: Scope, receive: Receive) -> None:
     """Where an answer has begun, the server breaks the connection off: it must not look complete."""
     if answer.status is None:
-        refusal = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is our fault, and logged; try again later")
+        refusal = problem(Code.INTERNAL_ERROR, "this is our fault, and logged; try again later")
         await refusal(scope, receive, answer.send)
 
 
@@ -101,21 +105,7 @@ def _counting(receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > BODY_LIMIT_BYTES:
-            raise _too_large()
+            raise preconditions.too_large()
         return message
 
     return counted
-
-
-def _twice(name: str) -> HTTPException:
-    return HTTPException(HTTPStatus.BAD_REQUEST, f"send the header {name} once")
-
-
-def _slash_in_an_id() -> HTTPException:
-    return HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"path: {LOOKS_LIKE}")
-
-
-def _too_large() -> HTTPException:
-    return HTTPException(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {BODY_LIMIT_BYTES} bytes at most"
-    )

@@ -102,12 +102,12 @@ class Customers(Visit):
         return await (await self.client("admin")).at(order_id, status)
 
     async def stock(self, product_id: str) -> Stock:
-        return await Client(self.session, self.stack.gateway).stock(product_id)
+        return await (await self.client("admin")).stock(product_id)
 
     async def stock_becomes(
         self, product_id: str, wanted: tuple[int, int, int], within: float = PATIENCE
     ) -> None:
-        await Client(self.session, self.stack.gateway).stock_becomes(product_id, wanted, within)
+        await (await self.client("admin")).stock_becomes(product_id, wanted, within)
 
     async def events_of(self, order_id: str) -> list[str]:
         """What the order's timeline shows."""

@@ -27,28 +27,28 @@ BAD_ORDERS: dict[str, tuple[str | Json, int, str]] = {
     "no JSON": ("ids=1", 400, "not valid JSON"),
     "no object": ("[]", 422, "body"),
     "nothing": ("", 422, "body"),
-    "an unknown field": (order(price="0.01"), 422, "body.price"),
-    "a customer of one's choice": (order(customerId="somebody"), 422, "body.customerId"),
-    "a status of one's choice": (order(status="PAID"), 422, "body.status"),
-    "no quantities": ({"ids": ["LAMP"]}, 422, "body.quantities"),
-    "no products": (order(ids=[], quantities=[]), 422, "body.ids"),
-    "quantity 0": (order(quantities=[0]), 422, "body.quantities.0"),
-    "a negative quantity": (order(quantities=[-1]), 422, "body.quantities.0"),
-    "a huge quantity": (order(quantities=[10**30]), 422, "body.quantities.0"),
-    "a quantity just too large": (order(quantities=[100_001]), 422, "body.quantities.0"),
-    "a fraction of a piece": (order(quantities=[1.5]), 422, "body.quantities.0"),
-    "a quantity in words": (order(quantities=["2"]), 422, "body.quantities.0"),
-    "a quantity of true": (order(quantities=[True]), 422, "body.quantities.0"),
+    "an unknown field": (order(price="0.01"), 422, "price"),
+    "a customer of one's choice": (order(customerId="somebody"), 422, "customerId"),
+    "a status of one's choice": (order(status="PAID"), 422, "status"),
+    "no quantities": ({"ids": ["LAMP"]}, 422, "quantities"),
+    "no products": (order(ids=[], quantities=[]), 422, "ids"),
+    "quantity 0": (order(quantities=[0]), 422, "quantities.0"),
+    "a negative quantity": (order(quantities=[-1]), 422, "quantities.0"),
+    "a huge quantity": (order(quantities=[10**30]), 422, "quantities.0"),
+    "a quantity just too large": (order(quantities=[100_001]), 422, "quantities.0"),
+    "a fraction of a piece": (order(quantities=[1.5]), 422, "quantities.0"),
+    "a quantity in words": (order(quantities=["2"]), 422, "quantities.0"),
+    "a quantity of true": (order(quantities=[True]), 422, "quantities.0"),
     "a quantity for no product": (order(quantities=[1, 1]), 422, "1 ids, but 2 quantities"),
     "a product twice": (order(ids=["LAMP", "LAMP"], quantities=[1, 2]), 422, "add up their quantities"),
     "an unknown product": (order(ids=["LAMP", MISSING], quantities=[1, 1]), 422, MISSING),
     "two currencies": (order(ids=["LAMP", "EURO"], quantities=[1, 1]), 422, "EUR and USD"),
-    "too many lines": (order(ids=[f"p{n}" for n in range(51)], quantities=[1] * 51), 422, "body.ids"),
-    "an id too long": (order(ids=["p" * 65]), 422, "body.ids.0: an id has 1 to 64 characters"),
-    "an id that is many": (order(ids=["a," * 31 + "07"]), 422, "body.ids.0: an id has 1 to 64 characters"),
-    "an id of signs": (order(ids=["\U0001f375" * 64]), 422, "body.ids.0: an id has 1 to 64 characters"),
-    "an unknown fulfilment": (order(fulfilment="some"), 422, "body.fulfilment"),
-    "an empty payment token": (order(paymentToken=""), 422, "body.paymentToken"),
+    "too many lines": (order(ids=[f"p{n}" for n in range(51)], quantities=[1] * 51), 422, "ids"),
+    "an id too long": (order(ids=["p" * 65]), 422, "ids.0: an id has 1 to 64 characters"),
+    "an id that is many": (order(ids=["a," * 31 + "07"]), 422, "ids.0: an id has 1 to 64 characters"),
+    "an id of signs": (order(ids=["\U0001f375" * 64]), 422, "ids.0: an id has 1 to 64 characters"),
+    "an unknown fulfilment": (order(fulfilment="some"), 422, "fulfilment"),
+    "an empty payment token": (order(paymentToken=""), 422, "paymentToken"),
     "an oversized body": (order(paymentToken="x" * 70_000), 413, "65536 bytes"),
 }
 
@@ -58,6 +58,7 @@ def is_problem(answer: httpx.Response, status: int, says: str) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json()
     assert problem["status"] == status
+    assert problem["type"] == f"/errors#{problem['code']}"
     assert says in problem["detail"]
 
 
@@ -129,15 +130,15 @@ async def endless() -> AsyncIterator[bytes]:
     [
         ({"currency": "XYZ"}, "unknown currency"),
         ({"currency": "usd"}, "unknown currency"),
-        ({"price": "-1"}, "body.price"),
+        ({"price": "-1"}, "price"),
         ({"price": "1.999"}, "at most 2 decimals"),
         ({"price": "1e30"}, "out of range"),
-        ({"price": "NaN"}, "body.price"),
+        ({"price": "NaN"}, "price"),
         ({"price": "1.5", "currency": "JPY"}, "at most 0 decimals"),
-        ({"initialStock": -1}, "body.initialStock"),
-        ({"initialStock": 1.5}, "body.initialStock"),
-        ({"name": ""}, "body.name"),
-        ({"colour": "red"}, "body.colour"),
+        ({"initialStock": -1}, "initialStock"),
+        ({"initialStock": 1.5}, "initialStock"),
+        ({"name": ""}, "name"),
+        ({"colour": "red"}, "colour"),
     ],
 )
 async def test_a_bad_product_is_refused_with_what_to_fix(shop: Shop, changes: Json, says: str) -> None:
@@ -153,7 +154,7 @@ async def test_a_bad_restock_is_refused_and_changes_nothing(shop: Shop, quantity
     lamp = await shop.product(stock=5)
     url = f"/api/inventory/{lamp}/restock"
     answer = await shop.http.post(url, json={"quantity": quantity}, headers=await shop.headers("admin"))
-    is_problem(answer, 422, "body.quantity")
+    is_problem(answer, 422, "quantity")
     assert await shop.stock(lamp) == (5, 0, 0)
 
 
@@ -221,3 +222,18 @@ async def test_prices_come_from_the_catalogue_or_the_order_has_to_wait(shop: Sho
         is_problem(answer, 503, "prices")
         assert int(answer.headers["Retry-After"]) > 0
     await shop.settles(await shop.place({lamp: 1}), "PAID")
+
+
+async def test_what_is_wrong_with_an_order_is_pointed_at_in_the_same_form_for_every_rule(shop: Shop) -> None:
+    lamp, euro = await shop.product(), await shop.product(currency="EUR")
+    headers = await shop.headers("alice")
+    wrong = {
+        "unknown-product": (order(ids=[lamp, MISSING], quantities=[1, 1]), "#/ids/1"),
+        "mixed-currencies": (order(ids=[lamp, euro], quantities=[1, 1]), "#/ids"),
+        "invalid": (order(ids=[lamp, euro], quantities=[1, 0]), "#/quantities/1"),
+    }
+    for code, (body, pointer) in wrong.items():
+        problem = (await shop.http.post("/api/orders", json=body, headers=headers)).json()
+        assert (problem["code"], [each["pointer"] for each in problem["errors"]]) == (code, [pointer])
+    unknown = (await shop.http.post("/api/orders", json=wrong["unknown-product"][0], headers=headers)).json()
+    assert unknown["unknown"] == [MISSING]

@@ -9,7 +9,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from services.auth import passwords
 from services.auth.passwords import Check, Passwords
-from services.shared.contract.decisions import Unavailable
+from services.shared.contract.decisions import Overloaded
 
 
 async def test_only_the_right_password_is_right() -> None:
@@ -47,5 +47,5 @@ async def test_whoever_would_wait_too_long_is_turned_away(monkeypatch: pytest.Mo
     monkeypatch.setattr(passwords, "MOST_WAITING", 3)
     guard = Passwords(1)
     results = await asyncio.gather(*(guard.hash("correct horse") for _ in range(5)), return_exceptions=True)
-    assert [type(result) for result in results] == [str, str, str, Unavailable, Unavailable]
+    assert [type(result) for result in results] == [str, str, str, Overloaded, Overloaded]
     assert await guard.hash("and then there is room again")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.order.model import Capture, LineState, Order, Progress, Release, Status
+from services.order.model import Capture, LineChange, LineState, Order, Progress, Release, Status
 from services.order.saga import advance
 from services.shared.contract import events
 from services.shared.contract.decisions import Verdict
@@ -330,6 +330,30 @@ def test_the_history_tells_each_step_with_its_event_and_trace() -> None:
     ]
     assert order.history[-1].trace_id == "0af7651916cd43dd8448eb211c80319c"
     assert order.history[-1].at == eg.AT
+
+
+def test_the_history_tells_why_in_the_words_of_whoever_caused_it() -> None:
+    declined, _ = run(eg.CONFIRMED, eg.DECLINED)
+    assert declined.history[-1].reason == declined.cancellation_detail == eg.DECLINED.reason
+    refunded, _ = run(eg.PAID, eg.REFUND)
+    assert refunded.history[-1].reason == refunded.refund_reason == "it flickers"
+    cancelled, _ = run(eg.PENDING, eg.CANCEL)
+    assert cancelled.history[-1].reason is None
+
+
+def test_the_history_names_the_lines_that_fared_differently_and_no_others() -> None:
+    partial, _ = run(eg.PENDING_PARTIAL, eg.LAMP_WITHOUT_DESK, eg.captured("200.00"))
+    assert [step.lines for step in partial.history[1:]] == [
+        (LineChange("lamp", HELD), LineChange("desk", REFUSED)),
+        (LineChange("lamp", SOLD),),
+    ]
+    one_by_one, _ = run(eg.PENDING, eg.DESK_RESERVED, eg.LAMP_RESERVED)
+    assert [step.lines for step in one_by_one.history[1:]] == [
+        (LineChange("desk", HELD),),
+        (LineChange("lamp", HELD),),
+    ]
+    whole, _ = run(eg.PENDING, eg.BOTH_RESERVED, eg.CAPTURED)
+    assert [step.lines for step in whole.history] == [(), (), ()]
 
 
 def test_a_contradiction_is_kept_with_what_it_was_for_a_human_to_look_at() -> None:

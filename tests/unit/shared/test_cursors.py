@@ -4,7 +4,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
-from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,10 +38,11 @@ def test_any_other_text_is_a_value_error_or_a_time_and_an_id(text: str) -> None:
 @pytest.mark.parametrize("content", ["123", "/a", "1 /a", "1_0/a", "9999999999999999/a", "123/", "1.5/a"])
 def test_what_no_list_gave_out_is_refused(content: str) -> None:
     text = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
-    with pytest.raises(HTTPException) as refused:
+    with pytest.raises(RequestValidationError) as refused:
         cursor_of(text)
-    assert refused.value.status_code == 422
-    assert "take the cursor from nextCursor" in refused.value.detail
+    (fault,) = refused.value.errors()
+    assert fault["loc"] == ("query", "cursor")
+    assert "take the cursor from nextCursor" in fault["msg"]
 
 
 def test_the_first_page_has_no_cursor() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.shared.contract.codes import Code
 from services.shared.http.problems import problem
 from services.shared.http.requests import RequestScope
 
@@ -36,11 +37,11 @@ async def asked(app: ASGIApp, path: str = "/api/orders", **headers: str) -> list
 
 
 async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem(409, "the order is paid: ask for a refund instead")(scope, receive, send)
+    await problem(Code.STATE_FORBIDS, "the order is paid: ask for a refund instead")(scope, receive, send)
 
 
 async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem(503, "the database is unavailable")(scope, receive, send)
+    await problem(Code.UNAVAILABLE, "the database is unavailable")(scope, receive, send)
 
 
 async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -1,0 +1,38 @@
+"""What a reader of the API's description is told first."""
+
+from typing import Final
+
+INTRODUCTION: Final = """\
+Orders of an e-commerce shop: each ends paid with its stock sold, or cancelled with stock and money back.
+
+**Begin** with `POST /auth/register`, then `POST /auth/login`. Send its `accessToken` with every request as
+`Authorization: Bearer <accessToken>` (here: the button *Authorize*). It lasts for 15 minutes; the next one is
+given by `POST /auth/refresh`. Administrators create products and restock them.
+
+**Place an order** with `POST /api/orders`. It is `PENDING` at first, `CONFIRMED` when its stock is reserved,
+then `PAID` or `CANCELLED`; ask for it again until it is `settled`. Its timeline tells every step.
+
+**Test cards**, as `paymentToken`, force how the payment goes; without one it usually succeeds.
+
+| token | outcome |
+|---|---|
+| `tok_success` | the order is `PAID` |
+| `tok_declined` | the order is `CANCELLED`, and its stock given back |
+| `tok_slow` | the payment takes some seconds |
+| `tok_error` | the payment's gateway fails twice, then succeeds: `PAID` after some ten seconds |
+
+**Repeat safely**: send `Idempotency-Key`, a new value for each new request, with every `POST` that has it.
+The same key again makes nothing new, and is answered with `Idempotency-Replayed: true`.
+
+**Errors** are problem documents (RFC 9457). Compare `code`, not sentences; [/errors](/errors) explains each.
+
+**Amounts** are decimal strings in the currency's major unit: `"299.99"`. Lists come in pages: pass
+`nextCursor` of one as `cursor` for the next. A parameter or a field that is not known is refused.
+"""
+TAGS: Final = {
+    "auth": "Accounts and tokens.",
+    "orders": "Place orders, follow them, cancel them while they are not paid, refund them once they are.",
+    "products": "The catalogue. Everybody reads it, administrators change it.",
+    "inventory": "How many pieces there are. Administrators restock, and see what is reserved and sold.",
+    "payments": "What became of an order's payment.",
+}

@@ -1,0 +1,49 @@
+"""What goes in and out, as the API's description shows it."""
+
+from typing import Any, Final
+
+Example = dict[str, Any]
+TEA: Final = "0b5b1f3c-6a0e-4a55-8a53-5f2d8a1c9e01"
+CUP: Final = "4f8d2c7a-91b3-4d06-b1a7-2c3e5d6f7a02"
+TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
+AT: Final = "2026-11-25T09:30:00.125Z"
+LATER: Final = "2026-11-25T09:30:00.480Z"
+NEW_ORDER: Final[Example] = {"ids": [TEA, CUP], "quantities": [2, 1], "paymentToken": "tok_success"}
+REFUND_REASON: Final[Example] = {"reason": "The cup is broken"}
+ORDER: Final[Example] = {
+    "orderId": "c2cb7464-2127-45db-b640-15c896f64d1f",
+    "status": "PAID",
+    "settled": True,
+    "compensation": {"stock": "none", "refund": "none"},
+    "fulfilment": "all",
+    "totalPrice": "32.97",
+    "currency": "EUR",
+    "products": [
+        {"productId": TEA, "name": "Tea", "quantity": 2, "price": "9.99", "state": "SOLD"},
+        {"productId": CUP, "name": "Cup", "quantity": 1, "price": "12.99", "state": "SOLD"},
+    ],
+    "cancellationReason": None,
+    "cancellationDetail": None,
+    "refundReason": None,
+    "createdAt": AT,
+    "updatedAt": LATER,
+}
+ORDER_PAGE: Final[Example] = {"items": [ORDER], "nextCursor": None}
+TIMELINE: Final[Example] = {
+    "items": [
+        {
+            "at": AT,
+            "event": event,
+            "from": before,
+            "to": after,
+            "reason": None,
+            "lines": [],
+            "traceId": TRACE,
+        }
+        for event, before, after in (
+            ("ORDER_CREATED", None, "PENDING"),
+            ("INVENTORY_RESERVED", "PENDING", "CONFIRMED"),
+            ("PAYMENT_SUCCEEDED", "CONFIRMED", "PAID"),
+        )
+    ]
+}

@@ -1,0 +1,228 @@
+"""Every kind of problem: its status, its title, what it means.
+
+`python -m services.shared.http.kinds --write docs/errors.md` writes the page about them. The `type` of a
+problem leads to its entry in the gateway's page /errors, which says the same.
+"""
+
+import sys
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from services.shared.contract.codes import Code
+
+PAGE: Final = "/errors"
+
+
+class Kind(NamedTuple):
+    status: HTTPStatus
+    title: str
+    # What happened, and what a client does about it.
+    meaning: str
+
+
+_AGAIN: Final = (
+    "Send the same request again, with the same Idempotency-Key, after the seconds of `Retry-After`."
+)
+KINDS: Final[dict[Code, Kind]] = {
+    Code.MALFORMED_JSON: Kind(
+        HTTPStatus.BAD_REQUEST,
+        "Malformed JSON",
+        "The body is not JSON. Make it with a JSON library, not by hand.",
+    ),
+    Code.MALFORMED_PATH: Kind(
+        HTTPStatus.BAD_REQUEST,
+        "Malformed path",
+        "The path has an empty segment, a dot segment, or a character that could mean two things on its way.",
+    ),
+    Code.HEADER_REPEATED: Kind(
+        HTTPStatus.BAD_REQUEST,
+        "Header repeated",
+        "A header that may come once came twice: which of them counts would be a guess.",
+    ),
+    Code.TOKEN_MISSING: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Token missing",
+        "Log in with `POST /auth/login`, and send `Authorization: Bearer <accessToken>`.",
+    ),
+    Code.TOKEN_INVALID: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Token not valid",
+        "This shop did not sign the token, or did so with a key that was withdrawn. Log in again.",
+    ),
+    Code.TOKEN_EXPIRED: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Token expired",
+        "Exchange the refresh token with `POST /auth/refresh`, and send the request again.",
+    ),
+    Code.LOGIN_FAILED: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Login failed",
+        "The e-mail address or the password is wrong. Which of them is not told.",
+    ),
+    Code.REFRESH_TOKEN_REFUSED: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Refresh token refused",
+        "It is unknown, expired, or was used before, which ends its login. Log in again.",
+    ),
+    Code.ACCOUNT_GONE: Kind(
+        HTTPStatus.UNAUTHORIZED, "Account gone", "The account of this token does not exist any more."
+    ),
+    Code.FORBIDDEN: Kind(
+        HTTPStatus.FORBIDDEN, "Forbidden", "The caller is known, and may not: administrators may."
+    ),
+    Code.NOT_FOUND: Kind(
+        HTTPStatus.NOT_FOUND,
+        "Not found",
+        "What the path names does not exist, or belongs to another customer, which looks the same.",
+    ),
+    Code.NO_SUCH_PATH: Kind(
+        HTTPStatus.NOT_FOUND, "No such path", "Nothing is served at this path. `/docs` shows what there is."
+    ),
+    Code.METHOD_NOT_ALLOWED: Kind(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "The path exists, and this method is not for it. `Allow` lists those that are.",
+    ),
+    Code.STATE_FORBIDS: Kind(
+        HTTPStatus.CONFLICT,
+        "The state forbids it",
+        "What was asked for is not possible as things stand: a paid order is refunded, not cancelled."
+        " `detail` says what is possible instead. Read the order again before you try something else.",
+    ),
+    Code.EMAIL_TAKEN: Kind(
+        HTTPStatus.CONFLICT, "E-mail address taken", "An account has this address. Log in, or use another."
+    ),
+    Code.BODY_TOO_LARGE: Kind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large", "No request needs more than 65536 bytes."
+    ),
+    Code.UNSUPPORTED_MEDIA_TYPE: Kind(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+        "Send JSON, with `Content-Type: application/json` and without `Content-Encoding`.",
+    ),
+    Code.INVALID: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Invalid request",
+        "Fields, parameters or headers are missing, unknown, or not as they have to be. `errors` has one"
+        " entry for each, with what is allowed.",
+    ),
+    Code.UNKNOWN_PRODUCT: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Unknown product",
+        "Products of the order do not exist, or were deleted. `errors` points at each; `unknown` lists their"
+        " ids.",
+    ),
+    Code.MIXED_CURRENCIES: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Mixed currencies",
+        "An order is in one currency. Place one order for each.",
+    ),
+    Code.TOTAL_TOO_LARGE: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Total too large",
+        "The order's total is more than can be charged. Place several orders.",
+    ),
+    Code.IDEMPOTENCY_KEY_REUSED: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Idempotency-Key used before",
+        "Within the last day the key came with another request. Make a new key for each new request.",
+    ),
+    Code.RATE_LIMITED: Kind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many requests",
+        "Wait for the seconds of `Retry-After`. Logins and registrations have a limit of their own.",
+    ),
+    Code.INTERNAL_ERROR: Kind(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Internal error",
+        "A fault of ours, which is logged. What was asked for may have been done: read before you repeat.",
+    ),
+    Code.SERVICE_BROKE_OFF: Kind(
+        HTTPStatus.BAD_GATEWAY,
+        "Service broke off",
+        f"What was asked for may have been done. {_AGAIN}",
+    ),
+    Code.UNAVAILABLE: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Unavailable",
+        "Something that is needed does not answer at the moment. Nothing was done, unless there is a member"
+        f" `outcome` with the value `unknown`. {_AGAIN}",
+    ),
+    Code.OVERLOADED: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Overloaded",
+        f"More is asked for than can be served in time. Nothing was done. {_AGAIN}",
+    ),
+    Code.SERVICE_TOO_SLOW: Kind(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "Service too slow",
+        f"What was asked for may have been done, or may yet be. {_AGAIN}",
+    ),
+}
+
+
+def type_of(code: Code) -> str:
+    """The problem's `type`: its entry in the page, to be resolved against the URL of the request."""
+    return f"{PAGE}#{code}"
+
+
+_PAGE: Final = """\
+<!-- Written by `make docs` from services/shared/http/kinds.py. -->
+# Errors
+
+Every error is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), as
+`application/problem+json`:
+
+```json
+{
+  "type": "/errors#invalid",
+  "title": "Invalid request",
+  "status": 422,
+  "code": "invalid",
+  "detail": "quantities.0: give a whole number from 1 to 100000",
+  "errors": [
+    {
+      "in": "body",
+      "field": "quantities.0",
+      "pointer": "#/quantities/0",
+      "message": "give a whole number from 1 to 100000"
+    }
+  ]
+}
+```
+
+- `code` is stable: compare it, not the sentences. `type` leads to its entry in this page, which the gateway
+  serves.
+- `detail` says what to do about this very request.
+- `errors` has an entry for each field, parameter or header: where it is (`in`), its name (`field`), what is
+  allowed, and for a body a JSON pointer.
+- `outcome: unknown` marks a 503 after which what was asked for may have been done. Any other 503 did nothing.
+
+| status | code | title |
+|---|---|---|
+{rows}
+
+{entries}
+"""
+
+
+def page() -> str:
+    """docs/errors.md."""
+    rows = [f"| {kind.status} | [`{code}`](#{code}) | {kind.title} |" for code, kind in KINDS.items()]
+    entries = [f"## {code}\n\n{kind.status} {kind.title}. {kind.meaning}" for code, kind in KINDS.items()]
+    return _PAGE.replace("{rows}", "\n".join(rows)).replace("{entries}", "\n\n".join(entries))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints the page, or writes it into the FILE of `--write FILE`."""
+    match arguments:
+        case ["--write", file]:
+            Path(file).write_text(page())
+        case _:
+            sys.stdout.write(page())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,35 @@
+"""HEAD is answered wherever GET is, and a wrong method is told all the right ones."""
+
+from fastapi import Request
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class HeadAsGet:
+    """ASGI middleware, next to the routes: they see a GET, and the server leaves its body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send)
+        finally:
+            # By whose path metrics and traces call the request.
+            scope["route"] = asked.get("route")
+
+
+def allowed(request: Request) -> str:
+    """The methods of the request's path, over all routes: a route by itself knows its own alone."""
+    methods = {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

@@ -1,0 +1,56 @@
+"""What a request has to be before anybody looks at what it asks for: its path, its size, its media type."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.types import Scope
+
+from services.shared.contract.codes import Code
+from services.shared.contract.ids import LOOKS_LIKE
+from services.shared.http.once import repeated
+from services.shared.http.problems import Problem
+from services.shared.settings import BODY_LIMIT_BYTES
+
+JSON: Final = b"application/json"
+
+
+def check(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    """Raises Problem for what no route has to see."""
+    if name := repeated(scope["headers"], headers):
+        raise Problem(Code.HEADER_REPEATED, f"send the header {name} once")
+    if b"%2f" in scope["raw_path"].lower():
+        # Routes would take it for two segments.
+        raise Problem(Code.INVALID, f"path: {LOOKS_LIKE}")
+    length = headers.get(b"content-length")
+    if length is not None and int(length) > BODY_LIMIT_BYTES:
+        raise too_large()
+    if length not in {None, b"0"} or b"transfer-encoding" in headers:
+        _check_media_type(headers)
+
+
+def too_large() -> Problem:
+    return Problem(Code.BODY_TOO_LARGE, f"a body may have {BODY_LIMIT_BYTES} bytes at most")
+
+
+def _check_media_type(headers: Mapping[bytes, bytes]) -> None:
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding != b"identity":
+        raise _unsupported(
+            f"send the body as it is, without Content-Encoding: {_printable(encoding)}",
+            {"Accept-Encoding": "identity"},
+        )
+    given = headers.get(b"content-type", b"")
+    kind = given.partition(b";")[0].strip().lower()
+    if kind != JSON and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+        found = f"not {_printable(given)}" if given else "which is missing"
+        raise _unsupported(
+            f"send JSON, with Content-Type: application/json, {found}", {"Accept": "application/json"}
+        )
+
+
+def _unsupported(detail: str, headers: Mapping[str, str]) -> Problem:
+    return Problem(Code.UNSUPPORTED_MEDIA_TYPE, detail, headers)
+
+
+def _printable(value: bytes) -> str:
+    return value.decode("latin-1")[:100]

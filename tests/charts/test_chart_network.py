@@ -15,7 +15,7 @@ PORTS = {"mongodb": 27017, "rabbitmq": 5672, "redis": 6379}
 CALLS = {
     "gateway": {"auth", "order", "product", "inventory", "payment"},
     "order": {"auth", "product"},
-    "product": {"auth"},
+    "product": {"auth", "inventory"},
     "inventory": {"auth"},
     "payment": {"auth"},
     "notification": {"auth"},

@@ -642,7 +642,8 @@ async def test_a_guess_that_has_no_room_is_refused_before_its_body_is_read(
         await client.post("/auth/login", json={})
         url = urlsplit(str(client.base_url))
         reader, writer = await asyncio.open_connection(url.hostname, url.port)
-        writer.write(b"POST /auth/login HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n\r\n")
+        headers = b"Host: shop\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n"
+        writer.write(b"POST /auth/login HTTP/1.1\r\n" + headers + b"\r\n")
         async with asyncio.timeout(5):
             assert (await reader.readline()).startswith(b"HTTP/1.1 429")
         writer.transport.abort()

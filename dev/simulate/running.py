@@ -36,7 +36,7 @@ def simulate(run: Run, *, history: bool = False) -> Result:
     with _all_to_itself(run.seed):
         shop = Shop(run, written := History(kept=history))
         try:
-            findings = loop.run(shop.run(), lambda: bool(shop.judge.found)) or shop.judge.found
+            findings = loop.run(shop.run(), lambda: bool(shop.judge.found)) or shop.judge.found or loop.errors
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what was found
             findings = [f"{type(error).__name__}: {error}"]
         finally:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from services.auth import domain, examples, standing
 from services.auth.bodies import Account, Credentials, NewPassword, RefreshToken, Registration, Session
 from services.auth.domain import ACCESS_TTL, Family, Use, User
+from services.auth.guessing import WrongGuess, guess
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
@@ -76,15 +77,19 @@ async def register(body: Registration, desk: TheDesk, response: Response) -> Acc
     return _account(user)
 
 
-@router.post("/auth/login", responses=described([Code.LOGIN_FAILED, Code.OVERLOADED]))
+@router.post(
+    "/auth/login",
+    responses=described([Code.LOGIN_FAILED, Code.FORBIDDEN, Code.RATE_LIMITED, Code.OVERLOADED]),
+)
 async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Session:
     """An access token for 15 minutes, and a refresh token for the next ones."""
     user = await desk.accounts.user_of(body.email)
-    check = await desk.passwords.check(
-        body.password.get_secret_value(), None if user is None else user.password_hash
-    )
-    if user is None or not check.is_right:
-        raise Unauthenticated(WRONG, Code.LOGIN_FAILED)
+    async with guess(desk.accounts, await _guesser(desk, body, user), desk.clock.now()):
+        check = await desk.passwords.check(
+            body.password.get_secret_value(), None if user is None else user.password_hash
+        )
+        if user is None or not check.is_right:
+            raise WrongGuess(WRONG)
     if check.newer_hash:
         # Where the account was changed meanwhile, this waits for the next login.
         await desk.accounts.replace(user, standing.with_newer_hash(user, check.newer_hash))
@@ -138,7 +143,14 @@ async def log_out_everywhere(caller: Caller, desk: TheDesk) -> None:
 @router.post(
     "/auth/password",
     responses=described(
-        [Code.LOGIN_FAILED, Code.ACCOUNT_GONE, Code.FORBIDDEN, Code.STATE_FORBIDS, Code.OVERLOADED]
+        [
+            Code.LOGIN_FAILED,
+            Code.ACCOUNT_GONE,
+            Code.FORBIDDEN,
+            Code.STATE_FORBIDS,
+            Code.RATE_LIMITED,
+            Code.OVERLOADED,
+        ]
     ),
 )
 async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, response: Response) -> Session:
@@ -149,9 +161,10 @@ async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, resp
         check_password(new, user.email)
     except ValueError as error:
         raise invalid("body", ["newPassword"], str(error)) from None
-    check = await desk.passwords.check(body.current_password.get_secret_value(), user.password_hash)
-    if not check.is_right:
-        raise Unauthenticated("the current password is wrong", Code.LOGIN_FAILED)
+    async with guess(desk.accounts, f"password:{user.id}", desk.clock.now()):
+        check = await desk.passwords.check(body.current_password.get_secret_value(), user.password_hash)
+        if not check.is_right:
+            raise WrongGuess("the current password is wrong")
     changed = standing.with_password(user, await desk.passwords.hash(new))
     stored = await desk.accounts.replace(user, changed)
     if stored is None:
@@ -175,6 +188,16 @@ async def get_keys(desk: TheDesk) -> Response:
 def _address(request: Request) -> str:
     """As the gateway worked it out. Nobody else reaches this service."""
     return request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
+
+
+async def _guesser(desk: Desk, body: Credentials, user: User | None) -> str:
+    """Whose wrong passwords are counted together: a known client's own, or those of everybody else."""
+    family_id, _, secret = (body.refresh_token or "").partition(".")
+    family = await desk.accounts.family(family_id) if secret and user is not None else None
+    if family is not None and user is not None and domain.is_known(family, secret, user):
+        return f"client:{family_id}"
+    # Whether there is such an account or not, so that a delay does not tell.
+    return f"account:{domain.digest(body.email)}"
 
 
 async def _begin(desk: Desk, user: User) -> Session:

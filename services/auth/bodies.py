@@ -57,6 +57,13 @@ class Registration(_Strict, json_schema_extra={"examples": [examples.REGISTRATIO
 class Credentials(_Strict, json_schema_extra={"examples": [examples.CREDENTIALS]}):
     email: Email
     password: Typed
+    refresh_token: Annotated[
+        Text | None,
+        Field(
+            description="The latest of this client, which need not be in use any more: wrong passwords that "
+            "others try do not delay it then"
+        ),
+    ] = None
 
 
 class NewPassword(_Strict, json_schema_extra={"examples": [examples.NEW_PASSWORD]}):

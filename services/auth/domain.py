@@ -124,6 +124,15 @@ def use(family: Family, secret: str, successor: str, by: str, now: datetime) -> 
     return rotated, Use.ROTATED
 
 
+def is_known(family: Family, secret: str, user: User) -> bool:
+    """Whether `secret` shows a client of `user`: it is of a login that nothing has ended."""
+    presented = digest(secret)
+    is_one = hmac.compare_digest(presented, family.current) or hmac.compare_digest(
+        presented, family.exchanged
+    )
+    return is_one and not family.revoked and (family.user_id, family.epoch) == (user.id, user.epoch)
+
+
 def _is_repeated(family: Family, presented: str, by: str, now: datetime) -> bool:
     return (
         family.exchanged_at is not None

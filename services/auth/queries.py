@@ -1,13 +1,17 @@
 """Every query of the auth service: users, the families of their refresh tokens, signing keys."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import msgspec
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
+from services.auth import guesses
 from services.auth.domain import Family, Use, User
+from services.auth.guesses import Guesses
 from services.auth.rotation import SigningKey
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Aggregate, Refused
@@ -19,6 +23,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel("seeded", partialFilterExpression={"seeded": True}),
     ),
     Family.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
+    Guesses.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     SigningKey.collection: (),
 }
 Stored = TypeVar("Stored", bound=Aggregate)
@@ -77,6 +82,31 @@ class Accounts:
             if (stored := await self.replace(family, changed)) is not None:
                 return stored, outcome
         return None
+
+    async def family(self, family_id: str) -> Family | None:
+        return await self._store.get(Family, family_id)
+
+    async def count_guess(self, id_: str, now: datetime) -> timedelta:
+        """Count a wrong password before it is tried: of many at once, no more are tried than have room.
+
+        Return how long to wait first, where there is no room: it is not counted then.
+        """
+        while True:
+            known = await self._store.get(Guesses, id_)
+            counted = guesses.failed(id_, known, now)
+            if known is None:
+                with suppress(DuplicateKeyError):  # another was first
+                    await self._store.collection(Guesses).insert_one(to_document(counted))
+                    return timedelta()
+            elif left := guesses.wait(known, now):
+                return left
+            elif await self.replace(known, counted) is not None:
+                return timedelta()
+
+    async def forget_guess(self, id_: str) -> None:
+        """One that was counted was none."""
+        change = {"$inc": {"failures": -1, "version": 1}}
+        await self._store.collection(Guesses).update_one({"_id": id_}, change)
 
     async def replace(self, old: Stored, new: Stored) -> Stored | None:
         """Return what is stored now, or None where somebody else changed it since `old` was read."""

@@ -20,7 +20,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from sagactl.polling import until
-from services.auth import administrator
+from services.auth import administrator, guesses
 from services.auth.main import make_app
 from services.auth.passwords import Check, Passwords
 from services.auth.settings import AuthSettings
@@ -526,7 +526,8 @@ async def test_a_password_is_changed_by_who_knows_it_to_one_that_would_do_at_reg
     ):
         refused = await changed_password(client, token, new=new)
         assert refused.status_code == 422
-        assert refused.json()["errors"] == [{"field": "body.newPassword", "message": message}]
+        (error,) = refused.json()["errors"]
+        assert (error["pointer"], error["message"]) == ("#/newPassword", message)
     await session(client, LOGIN)
 
 
@@ -546,6 +547,70 @@ async def test_logging_out_everywhere_ends_all_logins_and_no_later_one(client: h
         assert (await refreshed(client, tokens["refreshToken"])).status_code == 401
     after = await session(client, LOGIN)
     assert (await refreshed(client, after["refreshToken"])).status_code == 200
+
+
+# --- guesses ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first wait outlasts a test."""
+    monkeypatch.setattr(guesses, "FIRST_WAIT", timedelta(seconds=30))
+
+
+async def guessed(client: httpx.AsyncClient, number: int, email: str = ADA["email"]) -> httpx.Response:
+    """A wrong password, from an address of its own."""
+    login = {"email": email, "password": f"wrong {number}"}
+    return await client.post("/auth/login", json=login, headers={"X-Forwarded-For": f"192.0.2.{number}"})
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("email", [ADA["email"], "nobody@x.example"])
+async def test_after_twenty_wrong_passwords_from_wherever_the_next_has_to_wait(
+    client: httpx.AsyncClient, room: Room, email: str
+) -> None:
+    await client.post("/auth/register", json=ADA)
+    answers = await asyncio.gather(*(guessed(client, number, email) for number in range(30)))
+    assert sorted(answer.status_code for answer in answers) == 20 * [401] + 10 * [429]
+    waiting = next(answer for answer in answers if answer.status_code == 429)
+    seconds = int(waiting.headers["retry-after"])
+    assert 0 < seconds <= 30
+    detail = f"there were too many wrong passwords for this account: try again in {seconds} s"
+    assert waiting.json()["detail"] == detail
+    longer_ago = {"$set": {"at": datetime.now(UTC) - timedelta(seconds=30)}}
+    await room.database("auth")["guesses"].update_many({}, longer_ago)
+    assert (await guessed(client, 31, email)).status_code == 401, "a delay, and no lock-out"
+    assert 30 < int((await guessed(client, 32, email)).headers["retry-after"]) <= 60
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_client_who_is_known_is_not_delayed_by_what_others_guess(client: httpx.AsyncClient) -> None:
+    tokens = await logged_in(client)
+    await asyncio.gather(*(guessed(client, number) for number in range(21)))
+    assert (await client.post("/auth/login", json=LOGIN)).status_code == 429
+    known = {"refreshToken": tokens["refreshToken"]}
+    await session(client, LOGIN | known)
+    strangers = {"refreshToken": tokens["refreshToken"].partition(".")[0] + ".secret"}
+    assert (await client.post("/auth/login", json=LOGIN | strangers)).status_code == 429
+    wrong = [client.post("/auth/login", json=LOGIN | known | {"password": "wrong"}) for _ in range(21)]
+    answers = await asyncio.gather(*wrong)
+    assert sorted(answer.status_code for answer in answers) == 20 * [401] + [429], "it has a budget, too"
+
+
+async def test_right_passwords_are_not_counted(client: httpx.AsyncClient, room: Room) -> None:
+    token = (await logged_in(client))["accessToken"]
+    assert (await changed_password(client, token)).status_code == 200
+    stored = await room.database("auth")["guesses"].find().to_list()
+    assert [each["failures"] for each in stored] == [0, 0]
+    assert ADA["email"] not in str(stored)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_whoever_has_a_token_cannot_try_passwords_without_end(client: httpx.AsyncClient) -> None:
+    token = (await logged_in(client))["accessToken"]
+    answers = await asyncio.gather(*(changed_password(client, token, current=f"no {n}") for n in range(21)))
+    assert sorted(answer.status_code for answer in answers) == 20 * [401] + [429]
+    await session(client, LOGIN)
 
 
 # --- without a database -----------------------------------------------------------------------------------

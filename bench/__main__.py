@@ -21,6 +21,7 @@ from bench.report import Idle, Measured, Overload
 from bench.shop import Shop, shop
 from bench.soak import soak
 from bench.traces import collector
+from dev.stack import Stack
 from sagactl.oncall.check import check_stack
 
 # Of what the shop settles at its best.
@@ -111,7 +112,8 @@ async def existing(directory: Path, existing: int, load: Load) -> bool:
 
     The full shop is kept in `directory`: the next run has only to start it.
     """
-    shutil.rmtree(directory / "empty", ignore_errors=True)
+    await Stack(directory / "empty").down()  # a run that was killed left it running
+    shutil.rmtree(directory / "empty")
     async with (
         shop(directory / "full", {}, WARM_UP_LEAST, console) as full,
         shop(directory / "empty", {}, WARM_UP_LEAST, console) as empty,

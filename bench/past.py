@@ -15,6 +15,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, WriteConcern
 from rich.console import Console
 
+from services.shared.database.new_id import new_id
+
 # What is kept of each order for ever: service, collection, and the field that has the order's id.
 KEPT: Final[Sequence[tuple[str, str, str]]] = (
     ("order", "orders", "_id"),
@@ -56,7 +58,9 @@ def original(order_id: str, documents: Sequence[tuple[str, str, Mapping[str, Any
 
 def copy_of(order: Original) -> Iterator[Kept]:
     """The documents of another order that went the same way. Ids are UUIDs: all of one length."""
-    ids = {old.encode(): str(uuid4()).encode() for old in order.ids}
+    own, *others = order.ids
+    # As the order service and the engine make them: by time, and at random.
+    ids = {own.encode(): new_id().encode()} | {id_.encode(): str(uuid4()).encode() for id_ in others}
     for kept in order.documents:
         document = kept.document
         for old, new in ids.items():

@@ -25,6 +25,7 @@ from services.order.pressure import Pressure
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
+from services.shared.database.new_id import new_id
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
 from services.shared.http.auth import User
@@ -93,7 +94,7 @@ async def create_order(  # FastAPI passes them by name
         return wrong(error.code, _unknown(order, error), unknown=error.ids)
     except Unpriceable as error:
         return wrong(error.code, [Fault("body", ("ids",), str(error))])
-    order_id = str(uuid.uuid4())
+    order_id = new_id()
     command = CreateOrder(
         order_id=order_id,
         customer_id=caller.id,

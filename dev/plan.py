@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def checker(self) -> Mapping[str, str]:
-        """The URLs of `sagactl`: reads every database, redrives dead letters, changes nothing else."""
+        """The URLs of `sagactl`: reads all databases but `auth`, redrives dead letters, no more."""
         password = self.credentials.users["sagactl"]
         return {
             "mongodbUrl": self.mongodb.url_of("sagactl", password),

@@ -110,6 +110,18 @@ async def test_a_service_reaches_no_database_but_its_own(shop: Shop, service: st
                 await client[other]["anything"].insert_one({})
 
 
+async def test_sagactl_reads_what_the_checker_compares_and_nothing_of_auth(shop: Shop) -> None:
+    async with AsyncMongoClient[Json](shop.stack.checker["mongodbUrl"]) as client:
+        for engine in ENGINES:
+            assert await client[engine]["anything"].count_documents({}) == 0
+            with pytest.raises(OperationFailure, match="not authorized"):
+                await client[engine]["anything"].insert_one({})
+        for other in ("auth", "admin", "local"):
+            for collection in ("signingKeys", "users"):
+                with pytest.raises(OperationFailure, match="not authorized"):
+                    await client[other][collection].find_one({})
+
+
 @pytest.mark.parametrize("service", ENGINES)
 async def test_a_service_reaches_no_queue_but_its_own(shop: Shop, service: str) -> None:
     url = shop.stack.rabbitmq.url_of(service, shop.stack.credentials.users[service])

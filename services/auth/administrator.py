@@ -7,8 +7,9 @@ from functools import partial
 
 from services.auth import standing
 from services.auth.api import Desk
-from services.auth.domain import ADMIN, User
+from services.auth.domain import User
 from services.auth.queries import EmailTaken
+from services.shared.http.rights import ADMIN
 
 log = logging.getLogger(__name__)
 

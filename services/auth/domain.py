@@ -16,7 +16,6 @@ REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
 # A client that never got the answer asks again, with the token that it has. For so long that is no theft.
 REPEATED_WITHIN: Final = timedelta(seconds=10)
-ADMIN: Final = "admin"
 
 
 class User(Aggregate, frozen=True, rename="camel", kw_only=True):

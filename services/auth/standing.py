@@ -6,7 +6,8 @@ earlier epoch is refused: those that exist, and those that are under way.
 
 import msgspec
 
-from services.auth.domain import ADMIN, User
+from services.auth.domain import User
+from services.shared.http.rights import ADMIN
 
 
 def ends_logins(user: User) -> User:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.inventory import queries
 from services.inventory.bodies import Delivery, StockBody, StockList
@@ -13,10 +13,11 @@ from services.shared.contract.codes import Code
 from services.shared.contract.decisions import NotFound, Verdict
 from services.shared.contract.idempotency import key_id
 from services.shared.engine.life import Engine, TheEngine
-from services.shared.http.app import IDEMPOTENT, REPLAYED, Admin, IdempotencyKeyHeader, MaybeCaller
+from services.shared.http.app import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader, MaybeCaller
 from services.shared.http.auth import User
 from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.described import described
+from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
 router = APIRouter(prefix="/api/inventory", tags=["inventory"], route_class=Route)
@@ -32,13 +33,13 @@ async def list_stock(
 ) -> StockList:
     """The stock of those of the products that have any record of it, in one request."""
     stocks = await queries.several(engine.store, listed(ids))
-    return StockList(items=[StockBody.of(stock, for_admin=_is_admin(caller)) for stock in stocks])
+    return StockList(items=[StockBody.of(stock, for_staff=_is_staff(caller)) for stock in stocks])
 
 
 @router.get("/{product_id}", response_model_exclude_unset=True)
 async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller) -> StockBody:
-    """What can be ordered now. What is reserved and sold is shown to administrators."""
-    return StockBody.of(await _stock(engine, product_id), for_admin=_is_admin(caller))
+    """What can be ordered now. What is reserved and sold is shown to the shop's staff."""
+    return StockBody.of(await _stock(engine, product_id), for_staff=_is_staff(caller))
 
 
 @router.post(
@@ -49,7 +50,7 @@ async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller) -> S
 async def restock(
     product_id: Id,
     delivery: Delivery,
-    admin: Admin,
+    admin: Annotated[User, Depends(Holder(Right.RESTOCK))],
     engine: TheEngine,
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
@@ -64,11 +65,11 @@ async def restock(
     stock: Stock = decision.reply  # type: ignore[assignment]  # what a restock answers with
     if decision.verdict is Verdict.DUPLICATE:
         response.headers.update(REPLAYED)
-    return StockBody.of(stock, for_admin=True)
+    return StockBody.of(stock, for_staff=True)
 
 
-def _is_admin(caller: User | None) -> bool:
-    return caller is not None and caller.is_admin
+def _is_staff(caller: User | None) -> bool:
+    return caller is not None and caller.may(Right.READ_ORDERS)
 
 
 async def _stock(engine: Engine, product_id: str) -> Stock:

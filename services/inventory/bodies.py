@@ -23,13 +23,13 @@ class StockBody(View, json_schema_extra={"examples": [examples.STOCK]}):
     sold: Annotated[int, Field(description="Shown to administrators")] = 0
 
     @classmethod
-    def of(cls, stock: Stock, *, for_admin: bool) -> Self:
+    def of(cls, stock: Stock, *, for_staff: bool) -> Self:
         internal = {"reserved": stock.reserved, "sold": stock.sold}
         return cls(
             product_id=stock.id,
             available=stock.available,
             discontinued=stock.discontinued,
-            **(internal if for_admin else {}),
+            **(internal if for_staff else {}),
         )
 
 

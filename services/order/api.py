@@ -28,11 +28,12 @@ from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
 from services.shared.database.new_id import new_id
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.app import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
-from services.shared.http.auth import User
+from services.shared.http.auth import Forbidden, User
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
 from services.shared.http.described import described
 from services.shared.http.problems import wrong
+from services.shared.http.rights import Right, refusal
 from services.shared.http.routing import Route
 from services.shared.http.validation import Fault
 
@@ -55,8 +56,8 @@ def _answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) ->
 
 
 def _theirs(caller: User) -> str | None:
-    """Whose orders the caller may see: an administrator, everybody's."""
-    return None if caller.is_admin else caller.id
+    """Whose orders the caller may see: with the right to it, everybody's."""
+    return None if caller.may(Right.READ_ORDERS) else caller.id
 
 
 @router.post(
@@ -162,9 +163,23 @@ async def _visible(order_id: Id, caller: Caller, engine: TheEngine) -> Order:
 Visible = Annotated[Order, Depends(_visible)]
 
 
+async def _owner(engine: Engine, order_id: str, caller: User, right: Right) -> str | None:
+    """Whose order it has to be for the caller to change it: with the right to it, anybody's.
+
+    Raises Forbidden for who may see the order, and not change it.
+    """
+    if caller.may(right):
+        return None
+    if caller.may(Right.READ_ORDERS):
+        order = await _visible(order_id, caller, engine)
+        if order.customer_id != caller.id:
+            raise Forbidden(refusal(right))
+    return caller.id
+
+
 @router.get("/{order_id}", response_model=OrderBody)
 async def get_order(order: Visible, caller: Caller) -> Response:
-    """One order, of one's own; administrators may see every order."""
+    """One order, of one's own; the shop's staff may see every order."""
     return _answer(order_body(order, caller))
 
 
@@ -178,11 +193,13 @@ async def get_timeline(order: Visible, caller: Caller) -> Response:
     "/{order_id}/cancel",
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
-    responses=described([Code.STATE_FORBIDS]),
+    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
 )
 async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Response:
     """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid."""
-    command = CancelOrder(order_id=order_id, customer_id=_theirs(caller))
+    command = CancelOrder(
+        order_id=order_id, customer_id=await _owner(engine, order_id, caller, Right.CANCEL_ORDERS)
+    )
     order = _order(await engine.execute(command, id_=str(uuid.uuid4())))
     return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)
 
@@ -191,10 +208,14 @@ async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Respo
     "/{order_id}/refund",
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
-    responses=described([Code.STATE_FORBIDS]),
+    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
 )
 async def refund_order(order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
     """Gives the money back, then the stock. 409 unless the order is paid."""
-    command = RequestRefund(order_id=order_id, customer_id=_theirs(caller), reason=refund.reason)
+    command = RequestRefund(
+        order_id=order_id,
+        customer_id=await _owner(engine, order_id, caller, Right.REFUND_ORDERS),
+        reason=refund.reason,
+    )
     order = _order(await engine.execute(command, id_=str(uuid.uuid4())))
     return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)

@@ -12,6 +12,7 @@ from services.shared.contract import money
 from services.shared.contract.events import Fulfilment
 from services.shared.http.auth import User
 from services.shared.http.bodies import Body, Id, View
+from services.shared.http.rights import Right
 
 MOST_LINES: Final = 50
 MOST_PIECES: Final = 100_000
@@ -177,7 +178,7 @@ def order_body(order: Order, caller: User) -> dict[str, Any]:
         "cancellationReason": order.cancellation_reason,
         "cancellationDetail": order.cancellation_detail,
         "refundReason": order.refund_reason,
-        **(customer if caller.is_admin else {}),
+        **(customer if caller.may(Right.READ_ORDERS) else {}),
         "createdAt": order.created_at,
         "updatedAt": order.updated_at,
     }
@@ -193,5 +194,5 @@ def entry_body(entry: HistoryEntry, caller: User) -> dict[str, Any]:
         "reason": entry.reason,
         "lines": entry.lines,
         "traceId": entry.trace_id,
-        **({"eventId": entry.event_id} if caller.is_admin else {}),
+        **({"eventId": entry.event_id} if caller.may(Right.READ_ORDERS) else {}),
     }

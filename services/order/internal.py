@@ -23,6 +23,7 @@ from services.order.operators import TokenReviewer
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import Forbidden, Tokens
 from services.shared.http.bodies import Id
+from services.shared.http.rights import Right, refusal
 from services.shared.http.routing import Route
 
 
@@ -34,8 +35,8 @@ async def _operator(request: Request, authorization: Annotated[str | None, Heade
         return await reviewer.authenticate(token if scheme.lower() == "bearer" else "")
     tokens: Tokens = request.app.state.tokens
     user = await tokens.user(authorization)
-    if not user.is_admin:
-        raise Forbidden("this is for operators")
+    if not user.may(Right.OPERATE):
+        raise Forbidden(refusal(Right.OPERATE))
     return user.id
 
 

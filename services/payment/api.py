@@ -8,6 +8,7 @@ from services.shared.contract.decisions import NotFound
 from services.shared.engine.life import TheEngine
 from services.shared.http.app import Caller
 from services.shared.http.bodies import Id
+from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
 router = APIRouter(prefix="/api/payments", tags=["payments"], route_class=Route)
@@ -15,8 +16,9 @@ router = APIRouter(prefix="/api/payments", tags=["payments"], route_class=Route)
 
 @router.get("/{order_id}", response_model_exclude_unset=True)
 async def get_payment(order_id: Id, caller: Caller, engine: TheEngine) -> PaymentBody:
-    """An administrator's, or the customer's own: another's is not found."""
-    payment = await queries.of(engine.store, order_id, None if caller.is_admin else caller.id)
+    """The customer's own, or, for the shop's staff, anybody's: another's is not found."""
+    is_staff = caller.may(Right.READ_ORDERS)
+    payment = await queries.of(engine.store, order_id, None if is_staff else caller.id)
     if payment is None:
         raise NotFound("there is no payment of this order")
-    return PaymentBody.of(payment, for_admin=caller.is_admin)
+    return PaymentBody.of(payment, for_staff=is_staff)

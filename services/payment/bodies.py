@@ -27,7 +27,7 @@ class PaymentBody(View, json_schema_extra={"examples": [examples.PAYMENT]}):
     attention: Annotated[tuple[str, ...], Field(description="Shown to administrators")] = ()
 
     @classmethod
-    def of(cls, payment: Payment, *, for_admin: bool) -> Self:
+    def of(cls, payment: Payment, *, for_staff: bool) -> Self:
         currency = payment.currency or None
         internal = {
             "cancel_requested": payment.cancel_requested,
@@ -43,5 +43,5 @@ class PaymentBody(View, json_schema_extra={"examples": [examples.PAYMENT]}):
             reason=payment.reason or None,
             created_at=payment.created_at,
             updated_at=payment.updated_at,
-            **(internal if for_admin else {}),
+            **(internal if for_staff else {}),
         )

@@ -18,10 +18,12 @@ from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
 from services.shared.engine.life import TheEngine
-from services.shared.http.app import IDEMPOTENT, REPLAYED, Admin, IdempotencyKeyHeader
+from services.shared.http.app import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader
+from services.shared.http.auth import User
 from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.cursors import LONGEST, cursor_of
 from services.shared.http.described import described
+from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 from services.shared.http.validation import invalid
 
@@ -55,6 +57,7 @@ async def _stocks(request: Request) -> Stocks:
 
 TheCatalogue = Annotated[Catalogue, Depends(_catalogue)]
 TheStocks = Annotated[Stocks, Depends(_stocks)]
+Editor = Annotated[User, Depends(Holder(Right.EDIT_PRODUCTS))]
 router = APIRouter(prefix="/api/products", tags=["products"], route_class=_ExactRoute)
 
 
@@ -109,7 +112,7 @@ async def get_product(product_id: Id, catalogue: TheCatalogue) -> ProductView:
 )
 async def create_product(
     body: NewProduct,
-    admin: Admin,
+    admin: Editor,
     engine: TheEngine,
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
@@ -135,7 +138,7 @@ async def create_product(
 
 @router.patch("/{product_id}", response_model_exclude_unset=True)
 async def change_product(
-    product_id: Id, body: Changes, _: Admin, engine: TheEngine, catalogue: TheCatalogue
+    product_id: Id, body: Changes, _: Editor, engine: TheEngine, catalogue: TheCatalogue
 ) -> ProductView:
     """Change the fields that are sent. Orders keep the name and the price that they were placed with."""
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
@@ -146,7 +149,7 @@ async def change_product(
 
 
 @router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
-async def delete_product(product_id: Id, _: Admin, engine: TheEngine, catalogue: TheCatalogue) -> None:
+async def delete_product(product_id: Id, _: Editor, engine: TheEngine, catalogue: TheCatalogue) -> None:
     """Take a product out of the catalogue. Orders of it go on."""
     await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()))
     await catalogue.forget(product_id)

@@ -30,6 +30,7 @@ from services.shared.http.methods import HeadAsGet
 from services.shared.http.problems import problem
 from services.shared.http.protocol import Door, Limits
 from services.shared.http.requests import RequestScope
+from services.shared.http.rights import Right, refusal
 from services.shared.http.validation import invalid
 from services.shared.settings import Settings
 
@@ -239,15 +240,20 @@ async def _idempotency_key(request: Request) -> str | None:
     return key
 
 
-async def admin_of(caller: Annotated[User, Depends(caller_of)]) -> User:
-    if not caller.is_admin:
-        raise Forbidden("this is for administrators")
-    return caller
+class Holder:
+    """A caller who has this right: `Annotated[User, Depends(Holder(Right.RESTOCK))]`."""
+
+    def __init__(self, right: Right) -> None:
+        self._right = right
+
+    async def __call__(self, caller: Annotated[User, Depends(caller_of)]) -> User:
+        if not caller.may(self._right):
+            raise Forbidden(refusal(self._right))
+        return caller
 
 
 Caller = Annotated[User, Depends(caller_of)]
 MaybeCaller = Annotated[User | None, Depends(_maybe_caller)]
-Admin = Annotated[User, Depends(admin_of)]
 # On routes with `openapi_extra=IDEMPOTENT`.
 IdempotencyKeyHeader = Annotated[str | None, Depends(_idempotency_key)]
 

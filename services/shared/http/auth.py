@@ -15,6 +15,7 @@ from joserfc.jwk import GuestProtocol, KeySet
 from msgspec import Struct
 
 from services.shared.contract.codes import Code
+from services.shared.http.rights import Right, rights_of
 
 ALGORITHMS: Final = ["RS256"]
 # RFC 9068: what the same keys sign for another purpose is no access token.
@@ -54,7 +55,10 @@ class KeysUnavailable(Exception):
 class User(Struct, frozen=True):
     id: str
     email: str
-    is_admin: bool
+    rights: frozenset[Right] = frozenset()
+
+    def may(self, right: Right) -> bool:
+        return right in self.rights
 
 
 # Asks for the document of public keys. Raises KeysUnavailable.
@@ -133,8 +137,8 @@ class Tokens:
             raise Unauthenticated(EXPIRED, Code.TOKEN_EXPIRED) from None
         except (JoseError, ValueError) as error:
             raise Unauthenticated(f"the token is not valid here: {error}") from None
-        roles = claims.get("roles", [])
-        return User(str(claims["sub"]), str(claims.get("email", "")), "admin" in roles), float(claims["exp"])
+        user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(claims.get("roles", ())))
+        return user, float(claims["exp"])
 
     async def _decode(self, token: str) -> dict[str, Any]:
         try:

@@ -70,7 +70,7 @@ KINDS: Final[dict[Code, Kind]] = {
         HTTPStatus.UNAUTHORIZED, "Account gone", "The account of this token does not exist any more."
     ),
     Code.FORBIDDEN: Kind(
-        HTTPStatus.FORBIDDEN, "Forbidden", "The caller is known, and may not: administrators may."
+        HTTPStatus.FORBIDDEN, "Forbidden", "The caller is known, and may not: `detail` says who may."
     ),
     Code.NOT_FOUND: Kind(
         HTTPStatus.NOT_FOUND,

@@ -11,7 +11,7 @@ from fastapi.params import Path, Query
 from fastapi.routing import APIRoute
 
 from services.shared.contract.codes import Code
-from services.shared.http.app import admin_of, caller_of
+from services.shared.http.app import Holder, caller_of
 from services.shared.http.described import codes_of, described
 from services.shared.http.validation import OURS
 
@@ -33,7 +33,7 @@ class Route(APIRoute):
         asked = set(_calls(self.dependant))
         if caller_of in asked:
             yield from (Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED)
-        if admin_of in asked:
+        if any(isinstance(call, Holder) for call in asked):
             yield Code.FORBIDDEN
         if any(isinstance(field.field_info, Path) for field in get_flat_params(self.dependant)):
             yield Code.NOT_FOUND

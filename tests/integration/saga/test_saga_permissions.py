@@ -86,6 +86,41 @@ async def test_another_customers_things_look_as_if_they_were_not_there(shop: Sho
     assert order_id not in [each["orderId"] for each in listed]
 
 
+# What the shop's staff may do with an order of Alice's, which is paid: everything else is 403.
+READS = {
+    "/api/orders/{order_id}",
+    "/api/orders/{order_id}/timeline",
+    "/api/payments/{order_id}",
+    "/internal/notifications",
+}
+STAFF: dict[str, dict[str, int]] = {
+    "viewer": dict.fromkeys(READS, 200),
+    "support": dict.fromkeys(READS, 200) | {"/api/orders/{order_id}/cancel": 409},
+}
+
+
+@pytest.mark.parametrize("role", STAFF)
+async def test_staff_may_do_what_their_role_says_and_nothing_else(shop: Shop, role: str) -> None:
+    lamp = await shop.product()
+    order_id = await shop.place({lamp: 1}, who="alice")
+    await shop.settles(order_id, "PAID")
+    account = {"email": f"{order_id}@shop.example", "password": "correct horse"}
+    await shop.http.post("/auth/register", json=account | {"name": role})
+    await shop.mongodb["auth"]["users"].update_one({"email": account["email"]}, {"$set": {"roles": [role]}})
+    session = (await shop.http.post("/auth/login", json=account)).json()
+    headers = {"Authorization": f"Bearer {session['accessToken']}"}
+    for (service, method, path), (who, content) in ROUTES.items():
+        if who == OPEN:
+            continue
+        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp)
+        params = {"orderId": order_id} if path == "/internal/notifications" else None
+        answer = await shop.http.request(method, url, json=content, headers=headers, params=params)
+        assert answer.status_code == STAFF[role].get(path, 403), (path, answer.text)
+    listed = (await shop.http.get("/api/orders?limit=100", headers=headers)).json()["items"]
+    assert order_id in [each["orderId"] for each in listed]
+    assert ((await shop.order(order_id))["status"], await shop.stock(lamp)) == ("PAID", (9, 0, 1))
+
+
 async def test_without_a_token_only_what_is_open_answers(shop: Shop) -> None:
     lamp = await shop.product()
     order_id = await shop.place({lamp: 1})

@@ -16,7 +16,7 @@ from services.shared.http.auth import User
 SETTINGS = GatewaySettings(
     rate_limit_requests=600, rate_limit_account_guesses=10, rate_limit_address_guesses=120
 )
-ADA = User(id="ada", email="ada@x.example", is_admin=False)
+ADA = User(id="ada", email="ada@x.example")
 HERE = "203.0.113.7"
 WINDOW = 60.0
 

@@ -1,0 +1,36 @@
+"""What each role may do beside what every customer may: the one table that all services ask."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum, auto
+from typing import Final
+
+
+class Right(StrEnum):
+    # Everybody's orders, payments, notifications, and what is reserved and sold of a product.
+    READ_ORDERS = auto()
+    CANCEL_ORDERS = auto()
+    REFUND_ORDERS = auto()
+    # What the operator does where there is none: see what is stale, and compensate it.
+    OPERATE = auto()
+    EDIT_PRODUCTS = auto()
+    RESTOCK = auto()
+    MANAGE_ACCOUNTS = auto()
+
+
+ADMIN: Final = "admin"
+ROLES: Final[Mapping[str, frozenset[Right]]] = {
+    ADMIN: frozenset(Right),
+    "support": frozenset({Right.READ_ORDERS, Right.CANCEL_ORDERS}),
+    "viewer": frozenset({Right.READ_ORDERS}),
+}
+
+
+def rights_of(roles: Iterable[str]) -> frozenset[Right]:
+    """A role that is not known here gives nothing."""
+    return frozenset[Right]().union(*(ROLES.get(role, ()) for role in roles))
+
+
+def refusal(right: Right) -> str:
+    """Whom to ask, in the words of an answer."""
+    roles = [role for role, rights in ROLES.items() if right in rights]
+    return f"this is for the role {' or '.join(roles)}"

@@ -13,6 +13,9 @@ from dev.seed import Seeded
 from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
 from dev.services import Replica, addresses, name_of
 
+# What a shop on one machine is for: orders are paid for nothing, and cards do as they are told.
+PLAYED = {"PAYMENT_GATEWAY": "mock", "PAYMENT_TEST_TOKENS": "true"}
+
 
 class DirectoryError(StackError):
     """The stack cannot live in this directory."""
@@ -177,6 +180,7 @@ class Plan:
         return {
             # Whoever works on a web page at another port of this machine.
             "CORS_ORIGINS": "*",
+            **(PLAYED if service == "payment" else {}),
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

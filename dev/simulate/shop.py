@@ -1,7 +1,7 @@
 """A shop of five services, two replicas each, with customers, an operator, and a nemesis."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +34,8 @@ from services.shared.engine.envelope import FAILURE, REDRIVEN
 from services.shared.engine.leases import OUTBOX
 
 SETTINGS: Final = (OrderSettings, InventorySettings, PaymentSettings, NotificationSettings, ProductSettings)
+# What has no default.
+SAID: Final[Mapping[str, Mapping[str, Any]]] = {"payment": {"payment_gateway": "mock"}}
 REPLICAS: Final = 2
 # How many customers send an idempotency key, and so can try again.
 KEYED: Final = 0.8
@@ -101,7 +103,7 @@ class Shop:
             databases,
             set(),
             self.judge.ledger,
-            {each.service: each(commit_max_batch=batch) for each in SETTINGS},
+            {each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in SETTINGS},
             auto,
         )
         self.replicas = [

@@ -1,5 +1,6 @@
 """The payment service: `python -m services.payment.main`."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,16 +18,23 @@ from services.shared.database.store import UNAVAILABLE, Store, connect
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app, serve
 
+log = logging.getLogger(__name__)
+
 
 def make_app(settings: PaymentSettings) -> FastAPI:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        log.warning(
+            "the payment gateway is the mock: no money moves, and orders are paid for nothing",
+            extra={"test_tokens": settings.payment_test_tokens},
+        )
         # The mock gateway shares the database's server with us, and nothing else.
         client = connect(settings.mongodb_url)
         gateway = MockGateway(
             Ledger(Store(client, settings.database).database[ledger.COLLECTION]),
             success_rate=settings.payment_success_rate,
             delay_seconds=settings.payment_delay_seconds,
+            test_tokens=settings.payment_test_tokens,
         )
         engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway)))
         try:

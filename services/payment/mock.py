@@ -33,11 +33,17 @@ DECLINE_REASON: Final = "Mock gateway declined the payment"
 
 
 class MockGateway:
-    """Implements `Gateway`. A key without a test token succeeds by its hash, at `success_rate`."""
+    """Implements `Gateway`. A key without a test token succeeds by its hash, at `success_rate`.
 
-    def __init__(self, ledger: Ledger, *, success_rate: float, delay_seconds: float) -> None:
+    Without `test_tokens` that is every key: a token then says nothing.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, success_rate: float, delay_seconds: float, test_tokens: bool
+    ) -> None:
         self._ledger = ledger
         self._success_rate, self._delay = success_rate, delay_seconds
+        self._test_tokens = test_tokens
         self._failing_since: OrderedDict[str, float] = OrderedDict()
 
     async def capture(self, charge: Charge) -> Captured | Declined:
@@ -80,9 +86,13 @@ class MockGateway:
         return Refunded(entry.transaction_id) if entry.kind is Kind.REFUND else _capture_result(entry)
 
     async def _behave(self, charge: Charge) -> None:
-        await asyncio.sleep(self._delay + (SLOW_SECONDS if charge.token == SLOW else 0))
-        if charge.token == ERROR and self._fails(charge.key):
+        token = self._test_token(charge)
+        await asyncio.sleep(self._delay + (SLOW_SECONDS if token == SLOW else 0))
+        if token == ERROR and self._fails(charge.key):
             raise GatewayUnavailable("503 Service Unavailable")
+
+    def _test_token(self, charge: Charge) -> str | None:
+        return charge.token if self._test_tokens else None
 
     def _fails(self, key: str) -> bool:
         since = self._failing_since.setdefault(key, time.monotonic())
@@ -91,9 +101,10 @@ class MockGateway:
         return time.monotonic() - since < ERROR_SECONDS
 
     def _accepts(self, charge: Charge) -> bool:
-        if charge.token in {SUCCESS, SLOW, ERROR}:
+        token = self._test_token(charge)
+        if token in {SUCCESS, SLOW, ERROR}:
             return True
-        return charge.token != DECLINED and _fraction(charge.key) < self._success_rate
+        return token != DECLINED and _fraction(charge.key) < self._success_rate
 
     async def _enter(self, entry: LedgerEntry) -> LedgerEntry:
         """What the ledger says under the key: what was first entered."""

@@ -13,6 +13,8 @@ CHARTS = ROOT / "charts"
 UMBRELLA = CHARTS / "sagashop"
 RELEASE, NAMESPACE = "shop", "market"
 SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
+# What has to be said even where all is as it comes.
+DEFAULT = UMBRELLA / "ci/default-values.yaml"
 # What a user may render: each chart by itself, and the umbrella with every set of values that we name.
 VALUES = sorted([*UMBRELLA.glob("ci/*-values.yaml"), *ROOT.glob("k8s/values/*.yaml")])
 ALONE = sorted(
@@ -24,7 +26,9 @@ NAMES = [file.stem if file else chart.name for chart, file in CASES]
 
 @functools.cache
 def render(chart: Path, values: Path | None = None, *settings: str) -> tuple[dict[str, Any], ...]:
-    """Render to objects. `settings` are as for --set."""
+    """Render to objects; the umbrella without values as it comes. `settings` are as for --set."""
+    if values is None and chart == UMBRELLA:
+        values = DEFAULT
     given: list[str | Path] = ["--values", values] if values else []
     for setting in settings:
         given += ["--set", setting]

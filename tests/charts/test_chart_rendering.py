@@ -10,6 +10,7 @@ from tests.charts.rendering import (
     ALONE,
     CASES,
     CHARTS,
+    DEFAULT,
     NAMES,
     NAMESPACE,
     SERVICES,
@@ -74,7 +75,7 @@ def test_a_packaged_chart_holds_what_the_links_lead_to(tmp_path: Path) -> None:
     [package] = tmp_path.iterdir()
 
     def names(chart: Path) -> list[tuple[str, str]]:
-        return sorted((found["kind"], found["metadata"]["name"]) for found in render(chart))
+        return sorted((found["kind"], found["metadata"]["name"]) for found in render(chart, DEFAULT))
 
     assert names(package) == names(UMBRELLA)
 
@@ -196,8 +197,17 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
         (["rabbitmq.external.enabled=true", "rabbitmq.external.host=x"], "nobody makes the user"),
         (["gateway.ingress.enabled=true", "gateway.trustedProxies[0]=none"], "ingress.host is needed"),
         (["gateway.ingress.enabled=true", "gateway.ingress.host=x.example"], "trustedProxies is needed"),
+        (["payment.env.PAYMENT_GATEWAY="], "payment.env.PAYMENT_GATEWAY is needed: `mock` is"),
+        (
+            [
+                "gateway.ingress.enabled=true",
+                "gateway.ingress.host=x.example",
+                "gateway.trustedProxies[0]=none",
+            ],
+            "set payment.allowMockBehindIngress if that is meant",
+        ),
     ],
-    ids=["traces", "cache", "database", "broker", "ingress", "proxies"],
+    ids=["traces", "cache", "database", "broker", "ingress", "proxies", "no gateway", "mock"],
 )
 def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], complaint: str) -> None:
     with pytest.raises(RenderingError, match=complaint):
@@ -210,3 +220,4 @@ def test_the_notes_say_what_to_do_next() -> None:
     assert "helm test shop --namespace market" in notes
     assert "https://shop.example.com/" in notes
     assert "get sagamonitors" in notes
+    assert "No money moves" in notes

@@ -42,7 +42,8 @@ GIVE_BACK = Refund(
 
 @pytest_asyncio.fixture
 async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
-    settings = PaymentSettings(**room.settings("payment"), jwks_url=issuer.jwks_url)
+    mock = {"payment_gateway": "mock", "payment_test_tokens": True}
+    settings = PaymentSettings(**room.settings("payment") | mock, jwks_url=issuer.jwks_url)
     async with running(make_app(settings)) as client:
         yield client
 
@@ -136,9 +137,7 @@ async def test_an_intent_that_a_dead_process_left_is_resolved(
     room: Room, issuer: Issuer, client: httpx.AsyncClient, wires: Wires
 ) -> None:
     """It had written down what it was about to do, and had done it."""
-    await MockGateway(Ledger(database(room)[ledger.COLLECTION]), success_rate=1, delay_seconds=0).capture(
-        structs.replace(CHARGE, token="tok_success")
-    )
+    await gateway(room).capture(structs.replace(CHARGE, token="tok_success"))
     await wires.send(structs.replace(CONFIRMED, payment_token="tok_declined"))
     await wires.hear("PAYMENT_SUCCEEDED")
     answer = await client.get("/api/payments/order_1", headers=issuer.headers("alice"))
@@ -216,8 +215,9 @@ async def test_a_payment_of_nobody_known_is_shown_to_administrators_only(
 # --- the mock gateway ---------------------------------------------------------------------------------------
 
 
-def gateway(room: Room, success_rate: float = 1) -> MockGateway:
-    return MockGateway(Ledger(database(room)[ledger.COLLECTION]), success_rate=success_rate, delay_seconds=0)
+def gateway(room: Room, success_rate: float = 1, *, test_tokens: bool = True) -> MockGateway:
+    entered = Ledger(database(room)[ledger.COLLECTION])
+    return MockGateway(entered, success_rate=success_rate, delay_seconds=0, test_tokens=test_tokens)
 
 
 def charges(count: int) -> list[Charge]:
@@ -229,6 +229,16 @@ async def test_a_key_replayed_gets_what_it_got_whatever_the_odds_are_now(room: R
     assert await gateway(room, success_rate=0).capture(CHARGE) == captured
     assert await gateway(room).lookup(CHARGE.key) == captured
     assert isinstance(captured, Captured)
+
+
+@pytest.mark.parametrize("token", [mock.SUCCESS, mock.DECLINED, mock.SLOW, mock.ERROR])
+async def test_a_test_token_says_nothing_unless_test_tokens_are_switched_on(room: Room, token: str) -> None:
+    """Else whoever buys decides what a charge does, and how long it takes."""
+    charge = structs.replace(CHARGE, token=token)
+    async with asyncio.timeout(mock.SLOW_SECONDS / 2):
+        accepted = await gateway(room, 1, test_tokens=False).capture(charge)
+        refused = await gateway(room, 0, test_tokens=False).capture(structs.replace(charge, key="another"))
+    assert (type(accepted), type(refused)) == (Captured, Declined)
 
 
 async def test_a_decline_replayed_is_a_decline(room: Room) -> None:
@@ -297,7 +307,8 @@ async def test_what_was_never_done_is_not_found(room: Room) -> None:
 
 async def test_a_ledger_that_is_away_leaves_the_outcome_unknown() -> None:
     async with connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50") as client:
-        away = MockGateway(Ledger(client["away"][ledger.COLLECTION]), success_rate=1, delay_seconds=0)
+        entered = Ledger(client["away"][ledger.COLLECTION])
+        away = MockGateway(entered, success_rate=1, delay_seconds=0, test_tokens=True)
         results = await asyncio.gather(
             away.capture(CHARGE), away.refund(GIVE_BACK), away.lookup("key"), return_exceptions=True
         )

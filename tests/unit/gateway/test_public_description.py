@@ -25,7 +25,7 @@ DESCRIPTION = merge(
         "order": make_order(OrderSettings()).openapi(),
         "product": make_product(ProductSettings()).openapi(),
         "inventory": make_inventory(InventorySettings()).openapi(),
-        "payment": make_payment(PaymentSettings()).openapi(),
+        "payment": make_payment(PaymentSettings(payment_gateway="mock")).openapi(),
     },
     "1",
 )

@@ -39,6 +39,7 @@ def test_the_name_of_a_service_is_no_setting(
     settings: type[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVICE", "web")
+    monkeypatch.setenv("PAYMENT_GATEWAY", "mock")
     assert settings().service == settings.__name__.removesuffix("Settings").lower()
 
 

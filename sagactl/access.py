@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 SECRETS_DIR: Final = "SECRETS_DIR"
 LOCAL_STACK: Final = Path(".run")
+GATEWAY_LOGIN: Final = ("GATEWAY_URL", "ADMIN_EMAIL", "ADMIN_PASSWORD")
 URLS: Final = ("MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL")
 
 
@@ -87,6 +88,20 @@ class OrderAccess:
         stack = _stack(directory)
         admin = stack["admin"]
         return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])
+
+    @classmethod
+    def at_the_gateway(cls, stack: Path | None) -> Self:
+        """A login there: of the stack that is named, by the settings, or of the stack here.
+
+        Raises NoAccessError.
+        """
+        gateway, email, password = map(setting, GATEWAY_LOGIN)
+        if stack is None and gateway and email and password:
+            return cls("", None, gateway.rstrip("/"), email, password)
+        try:
+            return cls.of_stack(stack or LOCAL_STACK)
+        except NoAccessError as error:
+            raise NoAccessError(f"{error}, or set {', '.join(GATEWAY_LOGIN)}") from None
 
 
 def jaeger_url(stack: Path | None) -> str:

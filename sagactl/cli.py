@@ -8,12 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
-from sagactl.oncall import letters, order, sweep, trace
+from sagactl.oncall import accounts, letters, order, sweep, trace
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Verdict, show
-from sagactl.provision import accounts
+from sagactl.provision import accounts as provisioned
 from sagactl.smoke import purchase
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
 
@@ -91,7 +91,8 @@ app.add_typer(letters.app, name="dlq")
 app.command("redrive")(letters.redrive_command)
 app.command("sweep")(sweep.sweep)
 app.command("smoke")(purchase.smoke)
-app.add_typer(accounts.app, name="provision")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(provisioned.app, name="provision")
 
 
 def _expected(text: str) -> Known:

@@ -9,7 +9,7 @@ from services.auth import standing
 from services.auth.api import Desk
 from services.auth.domain import User
 from services.auth.queries import EmailTaken
-from services.shared.http.rights import ADMIN
+from services.shared.http.rights import Role
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ async def seed(desk: Desk) -> None:
     await _appoint(desk, email, secret.get_secret_value())
     for former in await desk.accounts.seeded():
         if former.email != email:
-            await desk.accounts.change(former.id, standing.demoted)
+            await desk.accounts.change(former.id, partial(standing.with_roles, roles=()))
             log.info("account %s is no administrator any more: the settings name another", former.id)
 
 
@@ -35,7 +35,7 @@ async def _appoint(desk: Desk, email: str, password: str) -> None:
         await _make(desk, email, password)
         return
     check = await desk.passwords.check(password, existing.password_hash)
-    if check.is_right and ADMIN in existing.roles:
+    if check.is_right and Role.ADMIN in existing.roles:
         await desk.accounts.change(existing.id, standing.named_by_settings)
         return
     hashed = await desk.passwords.hash(password)
@@ -49,7 +49,7 @@ async def _make(desk: Desk, email: str, password: str) -> None:
         email=email,
         name="Administrator",
         password_hash=await desk.passwords.hash(password),
-        roles=(ADMIN,),
+        roles=(Role.ADMIN.value,),
         created_at=desk.clock.now(),
         seeded=True,
     )

@@ -1,5 +1,6 @@
 """What goes in and out of the auth service over HTTP."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import (
@@ -16,6 +17,7 @@ from services.auth import examples
 from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.http.bodies import Body, View
+from services.shared.http.rights import Role
 
 
 class _Strict(Body):
@@ -82,6 +84,24 @@ class Account(View, json_schema_extra={"examples": [examples.ACCOUNT]}):
     email: str
     name: str
     roles: list[str]
+
+
+class AccountState(Account):
+    """As administrators see it."""
+
+    disabled: bool
+    created_at: datetime
+
+
+class AccountList(View):
+    items: list[AccountState]
+
+
+class AccountChange(Body):
+    """What is not given stays as it is."""
+
+    disabled: bool | None = None
+    roles: frozenset[Role] | None = None
 
 
 class Session(View, json_schema_extra={"examples": [examples.SESSION]}):

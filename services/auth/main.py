@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth import administrator
-from services.auth.api import Desk, router
+from services.auth import administrator, api, staff
+from services.auth.api import Desk
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import INDEXES, Accounts, SigningKeys
@@ -53,6 +53,9 @@ def make_app(settings: AuthSettings) -> FastAPI:
         finally:
             await client.close()
 
+    router = APIRouter()
+    router.include_router(api.router)
+    router.include_router(staff.router)
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 

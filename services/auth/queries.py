@@ -16,11 +16,12 @@ from services.auth.rotation import SigningKey
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Aggregate, Refused
 from services.shared.database.store import Store, from_document, to_document
+from services.shared.http.rights import ROLES
 
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     User.collection: (
         IndexModel("email", unique=True),
-        IndexModel("seeded", partialFilterExpression={"seeded": True}),
+        IndexModel("roles"),
     ),
     Family.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     Guesses.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
@@ -55,8 +56,13 @@ class Accounts:
 
     async def seeded(self) -> list[User]:
         """The administrators whom the settings name, or named."""
-        found = self._store.collection(User).find({"seeded": True})
-        return [from_document(User, document) async for document in found]
+        return [user for user in await self.staff() if user.seeded]
+
+    async def staff(self) -> list[User]:
+        """All accounts with a role, by address: the shop's own people, of whom there are few."""
+        found = self._store.collection(User).find({"roles": {"$in": [str(role) for role in ROLES]}})
+        staff = [from_document(User, document) async for document in found]
+        return sorted(staff, key=lambda user: user.email)
 
     async def change(self, user_id: str, rule: Callable[[User], User]) -> User | None:
         """Apply a rule to an account, whatever other replicas do. Return None where there is none."""

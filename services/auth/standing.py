@@ -4,10 +4,12 @@ Each login remembers the account's epoch. A rule that `ends_logins` raises it, s
 earlier epoch is refused: those that exist, and those that are under way.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from services.auth.domain import User
-from services.shared.http.rights import ADMIN
+from services.shared.http.rights import Role
 
 
 def ends_logins(user: User) -> User:
@@ -28,11 +30,23 @@ def named_by_settings(user: User) -> User:
     return msgspec.structs.replace(user, seeded=True)
 
 
+def with_roles(user: User, roles: Iterable[str]) -> User:
+    """Whoever loses a role has to log in again."""
+    new = frozenset(map(str, roles))
+    seeded = user.seeded and Role.ADMIN in new
+    changed = msgspec.structs.replace(user, roles=tuple(sorted(new)), seeded=seeded)
+    return changed if new >= set(user.roles) else ends_logins(changed)
+
+
 def appointed(user: User, password_hash: str) -> User:
     """Whoever has the address that the settings name gets the role, with their password alone."""
-    roles = tuple(sorted({*user.roles, ADMIN}))
-    return with_password(msgspec.structs.replace(user, roles=roles, seeded=True), password_hash)
+    administrator = with_roles(user, {*user.roles, Role.ADMIN})
+    return with_password(named_by_settings(administrator), password_hash)
 
 
-def demoted(user: User) -> User:
-    return ends_logins(msgspec.structs.replace(user, roles=(), seeded=False))
+def disabled(user: User) -> User:
+    return user if user.disabled else ends_logins(msgspec.structs.replace(user, disabled=True))
+
+
+def enabled(user: User) -> User:
+    return msgspec.structs.replace(user, disabled=False)

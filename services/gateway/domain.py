@@ -37,6 +37,7 @@ RULES: Final = (
     Rule("/auth/register", "auth", METHODS, guesses=True),
     Rule("/auth/password", "auth", _NONE, guesses=True),
     Rule("/auth/logout-all", "auth", _NONE),
+    Rule("/auth/accounts", "auth", _NONE),
     Rule("/auth/me", "auth", _NONE),
     Rule("/.well-known/jwks.json", "auth", METHODS),
     Rule("/api/products", "product", _READ, names_ids=True),

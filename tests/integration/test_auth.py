@@ -487,6 +487,77 @@ async def test_a_disabled_account_neither_logs_in_nor_stays_logged_in(
     assert wrong.status_code == 401, "only who knows the password learns of it"
 
 
+# --- what administrators do with accounts -----------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def shop(room: Room) -> AsyncIterator[httpx.AsyncClient]:
+    """With an administrator, and with Ada as a customer."""
+    async with running(make_app(with_boss(room, BOSS["password"]))) as client:
+        assert (await client.post("/auth/register", json=ADA)).status_code == 201
+        token = (await session(client, BOSS))["accessToken"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+async def account(shop: httpx.AsyncClient, email: str) -> dict[str, Any]:
+    (found,) = (await shop.get("/auth/accounts", params={"email": email})).json()["items"]
+    state: dict[str, Any] = found
+    return state
+
+
+async def changed(shop: httpx.AsyncClient, email: str, **change: object) -> httpx.Response:
+    return await shop.patch(f"/auth/accounts/{(await account(shop, email))['userId']}", json=change)
+
+
+async def test_an_account_that_is_disabled_is_logged_out_and_comes_back_by_a_login(
+    shop: httpx.AsyncClient,
+) -> None:
+    before = await session(shop, LOGIN)
+    assert (await changed(shop, ADA["email"], disabled=True)).json()["disabled"] is True
+    assert (await shop.post("/auth/login", json=LOGIN)).status_code == 403
+    assert (await changed(shop, ADA["email"], disabled=False)).json()["disabled"] is False
+    assert (await refreshed(shop, before["refreshToken"])).status_code == 401
+    await session(shop, LOGIN)
+
+
+async def test_who_gets_a_role_has_it_at_the_next_refresh_and_who_loses_it_is_logged_out(
+    shop: httpx.AsyncClient,
+) -> None:
+    before = await session(shop, LOGIN)
+    assert (await changed(shop, ADA["email"], roles=["support"])).json()["roles"] == ["support"]
+    after = await refreshed(shop, before["refreshToken"])
+    assert (await me(shop, after.json()["accessToken"])).json()["roles"] == ["support"]
+    listed = (await shop.get("/auth/accounts")).json()["items"]
+    assert [(each["email"], each["roles"]) for each in listed] == [
+        (ADA["email"], ["support"]),
+        (BOSS["email"], ["admin"]),
+    ]
+    assert (await changed(shop, ADA["email"], roles=[])).json()["roles"] == []
+    assert (await refreshed(shop, after.json()["refreshToken"])).status_code == 401
+
+
+async def test_an_administrator_ends_the_logins_of_an_account(shop: httpx.AsyncClient) -> None:
+    before = await session(shop, LOGIN)
+    ada = (await account(shop, ADA["email"]))["userId"]
+    assert (await shop.post(f"/auth/accounts/{ada}/logout")).status_code == 204
+    assert (await refreshed(shop, before["refreshToken"])).status_code == 401
+
+
+async def test_what_administrators_cannot_do_with_accounts_is_refused(shop: httpx.AsyncClient) -> None:
+    own = await changed(shop, BOSS["email"], roles=[])
+    assert (own.status_code, own.json()["detail"]) == (
+        409,
+        "this is your own account: another administrator has to change it",
+    )
+    assert (await changed(shop, ADA["email"], roles=["root"])).status_code == 422
+    assert (await shop.patch("/auth/accounts/nobody", json={})).status_code == 404
+    assert (await shop.post("/auth/accounts/nobody/logout")).status_code == 404
+    ada = (await session(shop, LOGIN))["accessToken"]
+    shop.headers["Authorization"] = f"Bearer {ada}"
+    assert (await shop.get("/auth/accounts")).status_code == 403
+
+
 # --- a new password, and the end of all logins ------------------------------------------------------------
 
 NEW = "another horse"

@@ -17,11 +17,16 @@ class Right(StrEnum):
     MANAGE_ACCOUNTS = auto()
 
 
-ADMIN: Final = "admin"
+class Role(StrEnum):
+    ADMIN = auto()
+    SUPPORT = auto()
+    VIEWER = auto()
+
+
 ROLES: Final[Mapping[str, frozenset[Right]]] = {
-    ADMIN: frozenset(Right),
-    "support": frozenset({Right.READ_ORDERS, Right.CANCEL_ORDERS}),
-    "viewer": frozenset({Right.READ_ORDERS}),
+    Role.ADMIN: frozenset(Right),
+    Role.SUPPORT: frozenset({Right.READ_ORDERS, Right.CANCEL_ORDERS}),
+    Role.VIEWER: frozenset({Right.READ_ORDERS}),
 }
 
 

@@ -25,6 +25,9 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("auth", "post", "/auth/logout-all"): (OPEN, None),
     ("auth", "post", "/auth/password"): (OPEN, {"currentPassword": "wrong", "newPassword": "another horse"}),
     ("auth", "get", "/auth/me"): (OPEN, None),
+    ("auth", "get", "/auth/accounts"): (ADMIN, None),
+    ("auth", "patch", "/auth/accounts/{user_id}"): (ADMIN, {"roles": ["admin"]}),
+    ("auth", "post", "/auth/accounts/{user_id}/logout"): (ADMIN, None),
     ("auth", "get", "/.well-known/jwks.json"): (OPEN, None),
     ("product", "get", "/api/products"): (OPEN, None),
     ("product", "get", "/api/products/{product_id}"): (OPEN, None),
@@ -64,7 +67,7 @@ async def test_another_customers_things_look_as_if_they_were_not_there(shop: Sho
     bob, alice = await shop.headers("bob"), await shop.headers("alice")
     for (_, method, path), (who, content) in ROUTES.items():
         for door in (shop.stack.gateway, shop.stack.services["order"]):
-            url = door + path.format(order_id=order_id, product_id=lamp)
+            url = door + path.format(order_id=order_id, product_id=lamp, user_id=order_id)
             if door != shop.stack.gateway and not path.startswith(("/api/orders", "/internal/orders")):
                 continue
             answer = await shop.http.request(method, url, json=content, headers=bob)
@@ -112,7 +115,7 @@ async def test_staff_may_do_what_their_role_says_and_nothing_else(shop: Shop, ro
     for (service, method, path), (who, content) in ROUTES.items():
         if who == OPEN:
             continue
-        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp)
+        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp, user_id=order_id)
         params = {"orderId": order_id} if path == "/internal/notifications" else None
         answer = await shop.http.request(method, url, json=content, headers=headers, params=params)
         assert answer.status_code == STAFF[role].get(path, 403), (path, answer.text)
@@ -127,7 +130,7 @@ async def test_without_a_token_only_what_is_open_answers(shop: Shop) -> None:
     for (service, method, path), (who, content) in ROUTES.items():
         if who == OPEN:
             continue
-        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp)
+        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp, user_id=order_id)
         answer = await shop.http.request(method, url, json=content)
         assert answer.status_code == 401, (path, answer.text)
     await shop.settles(order_id, "PAID")

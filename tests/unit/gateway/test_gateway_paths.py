@@ -159,6 +159,8 @@ def test_what_is_not_on_the_list_is_nobodys(path: str) -> None:
         ("POST", "/auth/refresh", "auth", False),
         ("POST", "/auth/logout", "auth", False),
         ("POST", "/auth/logout-all", "auth", True),
+        ("GET", "/auth/accounts", "auth", True),
+        ("PATCH", "/auth/accounts/u1", "auth", True),
         ("POST", "/auth/password", "auth", True),
         ("GET", "/auth/me", "auth", True),
         ("GET", "/.well-known/jwks.json", "auth", False),

@@ -36,6 +36,7 @@ def test_the_command_is_installed_beside_python() -> None:
         (["dlq", "list"], "make up"),
         (["redrive", "orders"], "make up"),
         (["sweep"], "make up"),
+        (["accounts", "list"], "GATEWAY_URL"),
         (["smoke"], "GATEWAY_URL"),
         (["smoke", "--gateway", f"http://{NOBODY}"], "ADMIN_EMAIL"),
         (["dlq", "list", "--queue", "nowhere"], "STOCK_RESERVED"),

@@ -1,0 +1,80 @@
+"""What administrators do with accounts: look at them, give and take roles, disable, end logins."""
+
+import logging
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from services.auth import standing
+from services.auth.api import TheDesk
+from services.auth.bodies import AccountChange, AccountList, AccountState, Email
+from services.auth.domain import User
+from services.shared.contract.codes import Code
+from services.shared.contract.decisions import NotFound, Refused
+from services.shared.http.app import Holder
+from services.shared.http.auth import User as Caller
+from services.shared.http.bodies import Id
+from services.shared.http.described import described
+from services.shared.http.rights import Right
+from services.shared.http.routing import Route
+
+Manager = Annotated[Caller, Depends(Holder(Right.MANAGE_ACCOUNTS))]
+router = APIRouter(prefix="/auth/accounts", tags=["accounts"], route_class=Route)
+log = logging.getLogger(__name__)
+
+
+@router.get("")
+async def list_accounts(
+    _: Manager,
+    desk: TheDesk,
+    email: Annotated[Email | None, Query(description="Only the account of this address")] = None,
+) -> AccountList:
+    """The accounts that have a role, or the one with an address."""
+    if email is None:
+        return AccountList(items=[_state(user) for user in await desk.accounts.staff()])
+    user = await desk.accounts.user_of(email)
+    return AccountList(items=[] if user is None else [_state(user)])
+
+
+@router.patch("/{user_id}", responses=described([Code.STATE_FORBIDS]))
+async def change_account(user_id: Id, body: AccountChange, manager: Manager, desk: TheDesk) -> AccountState:
+    """Disable an account or enable it, set its roles. Who is disabled, or loses a role, is logged out."""
+    if user_id == manager.id:
+        raise Refused("this is your own account: another administrator has to change it")
+    user = await desk.accounts.change(user_id, partial(_changed, body=body))
+    if user is None:
+        raise NotFound("there is no such account")
+    log.info(
+        "account %s: roles %s, %s, set by %s",
+        *(user.id, ", ".join(user.roles) or "none", "disabled" if user.disabled else "enabled", manager.id),
+    )
+    return _state(user)
+
+
+@router.post("/{user_id}/logout", status_code=HTTPStatus.NO_CONTENT)
+async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk) -> None:
+    """End all logins of an account. Its access tokens stay valid until they expire."""
+    if await desk.accounts.change(user_id, standing.ends_logins) is None:
+        raise NotFound("there is no such account")
+    log.info("account %s: all logins ended by %s", user_id, manager.id)
+
+
+def _changed(user: User, body: AccountChange) -> User:
+    if body.roles is not None:
+        user = standing.with_roles(user, body.roles)
+    if body.disabled is not None:
+        user = standing.disabled(user) if body.disabled else standing.enabled(user)
+    return user
+
+
+def _state(user: User) -> AccountState:
+    return AccountState(
+        user_id=user.id,
+        email=user.email,
+        name=user.name,
+        roles=list(user.roles),
+        disabled=user.disabled,
+        created_at=user.created_at,
+    )

@@ -1,0 +1,89 @@
+"""`sagactl accounts` with a real auth service; the gateway would only pass its requests on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from typer.testing import CliRunner, Result
+
+from sagactl.cli import app
+from sagactl.polling import until
+from services.auth.main import make_app
+from services.auth.settings import AuthSettings
+from tests.integration.room import Room
+from tests.integration.serving import serving
+
+BOSS = {"email": "boss@x.example", "password": "first password"}
+ADA = {"email": "ada@x.example", "password": "correct horse"}
+
+
+@pytest_asyncio.fixture
+async def url(room: Room, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    password = SecretStr(BOSS["password"])
+    settings = AuthSettings(**room.settings("auth"), admin_email=BOSS["email"], admin_password=password)
+    async with serving(make_app, settings) as url, httpx.AsyncClient(base_url=url) as client:
+
+        async def ready() -> bool:
+            return (await client.get("/readyz")).is_success
+
+        await until(ready, within=15, what="the service to be ready")
+        assert (await client.post("/auth/register", json=ADA | {"name": "Ada"})).status_code == 201
+        monkeypatch.setenv("GATEWAY_URL", url)
+        monkeypatch.setenv("ADMIN_EMAIL", BOSS["email"])
+        monkeypatch.setenv("ADMIN_PASSWORD", BOSS["password"])
+        yield url
+
+
+async def sagactl(*command: str) -> Result:
+    """It has an event loop of its own."""
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app, ["accounts", *command]))
+
+
+async def roles_by_address() -> dict[str, list[str]]:
+    listed = json.loads((await sagactl("list", "--json")).stdout)
+    return {each["email"]: each["roles"] for each in listed}
+
+
+async def status_of_login(url: str) -> int:
+    async with httpx.AsyncClient(base_url=url) as client:
+        return (await client.post("/auth/login", json=ADA)).status_code
+
+
+async def test_roles_are_given_and_taken(url: str) -> None:
+    assert url
+    assert await roles_by_address() == {BOSS["email"]: ["admin"]}
+    assert "support" in (await sagactl("promote", ADA["email"], "support")).stdout
+    assert await roles_by_address() == {ADA["email"]: ["support"], BOSS["email"]: ["admin"]}
+    assert (await sagactl("demote", ADA["email"])).exit_code == 0
+    assert await roles_by_address() == {BOSS["email"]: ["admin"]}
+
+
+async def test_an_account_is_disabled_and_enabled(url: str) -> None:
+    assert "disabled" in (await sagactl("disable", ADA["email"])).stdout
+    assert await status_of_login(url) == 403
+    assert "enabled" in (await sagactl("enable", ADA["email"])).stdout
+    assert await status_of_login(url) == 200
+
+
+async def test_a_customer_is_logged_out_everywhere(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as client:
+        token = (await client.post("/auth/login", json=ADA)).json()["refreshToken"]
+        assert "logged out everywhere" in (await sagactl("log-out", ADA["email"])).stdout
+        assert (await client.post("/auth/refresh", json={"refreshToken": token})).status_code == 401
+
+
+async def test_what_cannot_be_done_is_told_with_exit_code_2(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert url
+    unknown = await sagactl("disable", "nobody@x.example")
+    assert (unknown.exit_code, "there is no account with the address" in unknown.output) == (2, True)
+    own = await sagactl("demote", BOSS["email"])
+    assert (own.exit_code, "another administrator has to change it" in own.output) == (2, True)
+    monkeypatch.setenv("ADMIN_PASSWORD", "not the password")
+    wrong = await sagactl("list")
+    assert (wrong.exit_code, "ADMIN_PASSWORD" in wrong.output) == (2, True)

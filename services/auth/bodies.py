@@ -86,18 +86,18 @@ class Account(View, json_schema_extra={"examples": [examples.ACCOUNT]}):
     roles: list[str]
 
 
-class AccountState(Account):
+class AccountState(Account, json_schema_extra={"examples": [examples.ACCOUNT_STATE]}):
     """As administrators see it."""
 
     disabled: bool
     created_at: datetime
 
 
-class AccountList(View):
+class AccountList(View, json_schema_extra={"examples": [examples.ACCOUNT_LIST]}):
     items: list[AccountState]
 
 
-class AccountChange(Body):
+class AccountChange(Body, json_schema_extra={"examples": [examples.ACCOUNT_CHANGE]}):
     """What is not given stays as it is."""
 
     disabled: bool | None = None

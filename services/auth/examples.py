@@ -16,6 +16,13 @@ ACCOUNT: Final[Example] = {
     "name": "Ada Lovelace",
     "roles": [],
 }
+ACCOUNT_STATE: Final[Example] = ACCOUNT | {
+    "roles": ["support"],
+    "disabled": False,
+    "createdAt": "2026-11-26T09:00:00Z",
+}
+ACCOUNT_LIST: Final[Example] = {"items": [ACCOUNT_STATE]}
+ACCOUNT_CHANGE: Final[Example] = {"roles": ["support"]}
 SESSION: Final[Example] = {
     "accessToken": "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiI3YzFlMmI1ZSJ9.c2lnbmF0dXJl",
     "refreshToken": REFRESH,

@@ -31,6 +31,7 @@ The same key again makes nothing new, and is answered with `Idempotency-Replayed
 """
 TAGS: Final = {
     "auth": "Accounts and tokens.",
+    "accounts": "For administrators: roles, accounts that are disabled, the end of logins.",
     "orders": "Place orders, follow them, cancel them while they are not paid, refund them once they are.",
     "products": "The catalogue. Everybody reads it, administrators change it.",
     "inventory": "How many pieces there are. Administrators restock, and see what is reserved and sold.",

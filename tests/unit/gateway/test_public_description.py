@@ -60,6 +60,7 @@ each_operation = pytest.mark.parametrize(
 def test_operations_have_the_names_that_a_client_would_give_them() -> None:
     assert sorted(operation.item["operationId"] for operation in OPERATIONS) == [
         "cancelOrder",
+        "changeAccount",
         "changePassword",
         "changeProduct",
         "createOrder",
@@ -72,11 +73,13 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "getProduct",
         "getStock",
         "getTimeline",
+        "listAccounts",
         "listOrders",
         "listProducts",
         "listStock",
         "logIn",
         "logOut",
+        "logOutAccount",
         "logOutEverywhere",
         "refresh",
         "refundOrder",

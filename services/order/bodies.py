@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from services.order import examples
 from services.order.domain import Compensation
 from services.order.model import CancellationReason, HistoryEntry, LineState, Order, Progress, Status
+from services.order.payment_tokens import PaymentToken
 from services.shared.contract import money
 from services.shared.contract.events import Fulfilment
 from services.shared.http.auth import User
@@ -27,7 +28,7 @@ class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
     ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_LINES)]
     quantities: Annotated[list[Quantity], Field(min_length=1, max_length=MOST_LINES)]
     fulfilment: Fulfilment = "all"
-    payment_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    payment_token: PaymentToken | None = None
 
     @field_validator("ids")
     @classmethod

@@ -49,6 +49,8 @@ BAD_ORDERS: dict[str, tuple[str | Json, int, str]] = {
     "an id of signs": (order(ids=["\U0001f375" * 64]), 422, "ids.0: an id has 1 to 64 characters"),
     "an unknown fulfilment": (order(fulfilment="some"), 422, "fulfilment"),
     "an empty payment token": (order(paymentToken=""), 422, "paymentToken"),
+    "a card number": (order(paymentToken="4242 4242 4242 4242"), 422, "never send a card number"),
+    "a card number as a token": (order(paymentToken="tok_4242424242424242"), 422, "holds a card number"),
     "an oversized body": (order(paymentToken="x" * 70_000), 413, "65536 bytes"),
 }
 

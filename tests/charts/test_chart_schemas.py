@@ -148,3 +148,13 @@ def test_the_hook_applies_the_definition_that_the_chart_brings() -> None:
         if "sagamonitors.yaml" in found["data"]
     ]
     assert applied == CRD
+
+
+def test_a_hook_that_fails_leaves_no_rights_behind_and_says_why() -> None:
+    notes = [found["metadata"].get("annotations", {}) for found in render(CHARTS / "saga-operator")]
+    hooks = [each for each in notes if "helm.sh/hook" in each]
+    assert len(hooks) > 3
+    for each in hooks:
+        policy = each["helm.sh/hook-delete-policy"].split(",")
+        assert policy == ["before-hook-creation", "hook-succeeded", "hook-failed"]
+        assert each["helm.sh/hook-output-log-policy"] == "hook-failed"

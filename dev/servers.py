@@ -19,6 +19,7 @@ from dev.processes import Program
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
 from sagactl.polling import until
 from sagactl.provision import replica_set
+from sagactl.provision.accounts import set_user
 
 # Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
 RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -67,7 +68,7 @@ class MongoDB:
             await self._make_set(client.admin)
             await until(partial(_is_primary, client.admin), within=READY_WITHIN_SECONDS, what="a primary")
             if not (await client.admin.command("usersInfo", "root"))["users"]:
-                await client.admin.command("createUser", "root", pwd=self.password, roles=["root"])
+                await set_user(client.admin, "root", self.password, [{"role": "root", "db": "admin"}])
 
     async def _make_set(self, admin: Admin) -> None:
         """Initiate the set, or correct the address that it remembers when this start took another port."""

@@ -87,18 +87,21 @@ async def provision_mongodb(url: str, passwords: Mapping[str, str]) -> None:
                 if user == CONTROL
                 else [{"role": "readWrite", "db": user}]
             )
-            await _set_user(client.admin, user, password, roles)
+            await set_user(client.admin, user, password, roles)
 
 
-async def _set_user(
+async def set_user(
     admin: AsyncDatabase[dict[str, Any]], user: str, password: str, roles: list[dict[str, str]]
 ) -> None:
+    """Make the user, or give the one that is there this password and these roles, and no others."""
+    # MongoDB would keep the password for SCRAM-SHA-1 as well.
+    wanted: dict[str, Any] = {"pwd": password, "roles": roles, "mechanisms": ["SCRAM-SHA-256"]}
     try:
-        await admin.command("createUser", user, pwd=password, roles=roles)
+        await admin.command("createUser", user, **wanted)
     except OperationFailure as error:
         if error.code != USER_EXISTS:
             raise
-        await admin.command("updateUser", user, pwd=password, roles=roles)
+        await admin.command("updateUser", user, **wanted)
 
 
 def _login(url: str) -> tuple[tuple[str, str], str]:
@@ -179,7 +182,7 @@ def initiate(
 
     async def root() -> None:
         async with replica_set.as_member(secret, members, name) as client:
-            await _set_user(client.admin, user, password, [{"role": "root", "db": "admin"}])
+            await set_user(client.admin, user, password, [{"role": "root", "db": "admin"}])
 
     asyncio.run(_persist(lambda: replica_set.initiate(name, members, secret), patience))
     asyncio.run(_persist(root, patience))

@@ -148,6 +148,13 @@ async def test_a_service_reaches_no_database_but_its_own(shop: Shop, service: st
                 await client[other]["anything"].insert_one({})
 
 
+async def test_no_password_is_kept_for_the_older_hash_function(shop: Shop) -> None:
+    async with AsyncMongoClient[Json](shop.stack.mongodb.url) as client:
+        users = (await client.admin.command("usersInfo", {"forAllDBs": True}))["users"]
+    assert {user["user"] for user in users} >= {*DATABASES, "sagactl", "root"}
+    assert {tuple(user["mechanisms"]) for user in users} == {("SCRAM-SHA-256",)}
+
+
 async def test_sagactl_reads_what_the_checker_compares_and_nothing_of_auth(shop: Shop) -> None:
     async with AsyncMongoClient[Json](shop.stack.checker["mongodbUrl"]) as client:
         for engine in ENGINES:

@@ -94,15 +94,18 @@ class Outbox:
     async def insert(self, row: Row, session: AsyncClientSession) -> None:
         await self._rows.insert(row, session)
 
-    def enqueue(self, row: Row) -> None:
-        """To be published from memory, now that it is committed."""
-        if row.id in self._in_memory or self._events_in_memory + len(row.events) > MEMORY_EVENTS:
-            return
+    def enqueue(self, row: Row) -> bool:
+        """To be published from memory, now that it is committed. Whether there is room for it."""
+        if row.id in self._in_memory:
+            return True
+        if self._events_in_memory + len(row.events) > MEMORY_EVENTS:
+            return False
         sending = Sending(row, _now(), {event.id: event for event in row.events})
         self._in_memory[row.id] = sending
         self._events_in_memory += len(row.events)
         self._queue.append(sending)
         self._came.set()
+        return True
 
     async def adopt(self, row: Row) -> None:
         """Publishes a row whose commit ended without an answer, if it took place."""

@@ -81,10 +81,12 @@ class Sweep:
                 return
             some = random.sample(due, min(len(due), CLAIM_AT_ONCE))
             claimed = await self._rows.claim(some, self._clock.now())
-            for row in claimed:
-                self._outbox.enqueue(row)
-            telemetry.OUTBOX_CLAIMED.inc(len(claimed))
-            log.info("publishing %d rows whose lease had ended", len(claimed))
+            too_many = [row for row in claimed if not self._outbox.enqueue(row)]
+            telemetry.OUTBOX_CLAIMED.inc(len(claimed) - len(too_many))
+            log.info("publishing %d rows whose lease had ended", len(claimed) - len(too_many))
+            if too_many:  # nobody would publish them until the claim ends
+                await self._rows.give_up(too_many, self._clock.now())
+                return
             if len(due) <= CLAIM_AT_ONCE:
                 return
 

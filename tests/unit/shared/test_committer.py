@@ -85,8 +85,9 @@ class Rows:
 
     async def insert(self, *_: object) -> None: ...
 
-    def enqueue(self, row: Row) -> None:
+    def enqueue(self, row: Row) -> bool:
         self.published.append(row)
+        return True
 
     async def adopt(self, row: Row) -> None:
         self.adopted.append(row)

@@ -1,7 +1,7 @@
 """Which rows a replica claims, and what it knows of others by those that it let go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -12,7 +12,7 @@ from bson import ObjectId
 from services.shared.database.clock import Clock
 from services.shared.engine.confirms import Outcome, Sent
 from services.shared.engine.leases import CLAIM, Due, Leases, lease_of_writer
-from services.shared.engine.outbox import Outbox
+from services.shared.engine.outbox import MEMORY_EVENTS, Outbox
 from services.shared.engine.rows import OutboxEvent, Row
 from services.shared.engine.sweep import ABANDONED, AWAKE_SECONDS, BEHIND_SECONDS, SWEEP_SECONDS, Sweep
 
@@ -47,6 +47,10 @@ class Collected:
         for id_, _ in rows:
             self.rows[id_] = self.rows[id_]._replace(due=now + CLAIM)
         return [self.rows[id_] for id_, _ in rows]
+
+    async def give_up(self, rows: Iterable[Row], now: datetime) -> None:
+        for row in rows:
+            self.rows[row.id] = row._replace(due=now)
 
     async def delete(self, ids: Collection[ObjectId]) -> None:
         for id_ in ids:
@@ -94,10 +98,10 @@ class Replica:
         self.rows.rows[row.id] = row
         self.outbox.enqueue(row)
 
-    def find(self, name: str, age: timedelta = timedelta(minutes=5)) -> None:
-        """A row that somebody left behind."""
+    def find(self, *names: str, age: timedelta = timedelta(minutes=5)) -> None:
+        """A row that somebody left behind, with these events."""
         at = LoopClock().now() - age
-        row = Row(ObjectId(), (OutboxEvent(name, "T", "s", "{}", None),), at, at)
+        row = Row(ObjectId(), tuple(OutboxEvent(name, "T", "s", "{}", None) for name in names), at, at)
         self.rows.rows[row.id] = row
 
 
@@ -148,8 +152,8 @@ async def test_a_replica_that_is_behind_takes_over_what_nobody_else_seems_to_pub
         replica.link.deaf = True
         replica.write("own")
         await asyncio.sleep(BEHIND_SECONDS + 1)
-        replica.find("of late", timedelta(seconds=20))
-        replica.find("abandoned", ABANDONED + timedelta(seconds=1))
+        replica.find("of late", age=timedelta(seconds=20))
+        replica.find("abandoned", age=ABANDONED + timedelta(seconds=1))
         await asyncio.sleep(2 * SWEEP_SECONDS)
         assert replica.link.published == ["own", "abandoned"]
 
@@ -162,3 +166,16 @@ async def test_a_row_in_hand_whose_lease_has_ended_is_not_claimed_from_itself() 
         await asyncio.sleep(120)
         assert replica.link.published == ["own"]
         assert list(replica.rows.rows.values()) == [written]
+
+
+async def test_claimed_rows_that_have_no_room_in_memory_are_left_to_others_at_once() -> None:
+    async with running() as replica:
+        replica.link.deaf = True
+        of_a_row = MEMORY_EVENTS // 50
+        for row in range(1000):
+            replica.find(*(f"{row}/{event}" for event in range(of_a_row)))
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = LoopClock().now()
+        claimed = [row for row in replica.rows.rows.values() if row.due > now]
+        assert len(claimed) == 50
+        assert len(replica.link.published) == MEMORY_EVENTS

@@ -59,9 +59,11 @@ class Clearing:
             await self._clear()
 
     async def finish(self) -> None:
-        """Deletes what is still to be deleted. Raises PyMongoError."""
+        """Writes what is still to be written. Raises PyMongoError."""
         if self._published:
             await self._rows.delete(self._published)
+        if self._left:
+            await self._rows.shorten(self._left)
 
     async def _clear(self) -> None:
         published, self._published = self._published, deque()

@@ -78,6 +78,7 @@ async def test_what_a_replica_was_about_to_delete_when_it_was_stopped_it_deletes
     rows.let.set()
     await cleared.finish()
     assert rows.deleted == [id_]
+    assert rows.shortened == [row.id], "others would publish again what was published of it"
     assert not forgotten, "its own sweep would have published it again"
 
 

@@ -35,6 +35,11 @@ class OutboxEvent(NamedTuple):
             "tracestate": self.tracestate,
         }
 
+    @classmethod
+    def of(cls, document: Document) -> "OutboxEvent":
+        """Of a replica of another release, too: what a newer one adds is left out."""
+        return cls(**{name: value for name, value in document.items() if name in cls._fields})
+
 
 class Row(NamedTuple):
     id: ObjectId
@@ -54,7 +59,7 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, document: Document) -> "Row":
-        events = tuple(OutboxEvent(**event) for event in document["events"])
+        events = tuple(OutboxEvent.of(event) for event in document["events"])
         return cls(document["_id"], events, document["at"], document["due"])
 
 

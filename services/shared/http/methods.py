@@ -31,5 +31,5 @@ def allowed(request: Request) -> str:
         for route in iter_route_contexts(request.app.routes)
         if route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
-    }
+    } or {"GET"}  # a file of a mounted directory: no route names it
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated
 
 import httpx
 import pytest
 import pytest_asyncio
 from fastapi import APIRouter, FastAPI, Query
+from starlette.staticfiles import StaticFiles
 
 from services.shared.health import Readiness
 from services.shared.http.app import ReadinessCheck, create_app
@@ -57,8 +59,9 @@ async def life(_: FastAPI) -> AsyncIterator[ReadinessCheck]:
 
 
 @pytest_asyncio.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(ToySettings(), router, life)
+    app.mount("/files", StaticFiles(directory=tmp_path))
     app.state.readiness = ready
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
@@ -79,6 +82,7 @@ async def test_head_has_the_headers_of_get(client: httpx.AsyncClient, path: str)
         ("GET", "/things/a", "DELETE"),
         ("OPTIONS", "/things/a/poke", "POST"),
         ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/files/a.txt", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_told_every_right_one(

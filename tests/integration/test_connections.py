@@ -18,6 +18,7 @@ from tests.integration.serving import serving
 
 router = APIRouter()
 UPGRADE = b"GET /headers HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+POST = b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
 READ = b"GET /headers HTTP/1.1\r\nHost: shop\r\n\r\n"
 LARGE = 4 * 1024 * 1024
 
@@ -145,9 +146,7 @@ async def test_more_than_32_kib_of_headers_is_431_and_the_end(endless: bytes) ->
 
 
 async def test_headers_of_just_under_32_kib_are_read_also_before_a_large_body() -> None:
-    head = b"POST /echo HTTP/1.1\r\nHost: shop\r\nX-Long: %b\r\nContent-Length: 60000\r\n\r\n" % (
-        b"x" * 32_000
-    )
+    head = POST + b"X-Long: %b\r\nContent-Length: 60000\r\n\r\n" % (b"x" * 32_000)
     async with clients() as those:
         connection = await those.connect(head + b"y" * 60_000)
         assert await connection.status() == 200
@@ -181,9 +180,7 @@ async def test_a_header_byte_now_and_then_does_not_put_the_deadline_off() -> Non
 
 async def test_a_body_that_does_not_come_is_408_and_its_route_gives_up() -> None:
     async with clients(request_timeout_seconds=0.3) as those:
-        connection = await those.connect(
-            b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Length: 10\r\n\r\n12345"
-        )
+        connection = await those.connect(POST + b"Content-Length: 10\r\n\r\n12345")
         assert await connection.status() == 408
         assert await connection.ends()
 
@@ -210,8 +207,7 @@ async def test_a_connection_with_nothing_to_do_ends_however_it_was_answered(
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 1000])
 async def test_requests_are_the_same_however_they_are_cut_into_pieces(size: int) -> None:
     chunked = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"
-    post = b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
-    said = READ + post + b"Content-Length: 5\r\n\r\n12345" + b"\r\n" + post + chunked + READ
+    said = READ + POST + b"Content-Length: 5\r\n\r\n12345" + b"\r\n" + POST + chunked + READ
     async with clients() as those:
         connection = await those.connect()
         for start in range(0, len(said), size):
@@ -258,9 +254,7 @@ async def test_where_all_places_are_at_work_the_next_one_is_503() -> None:
 
 async def test_a_body_without_an_end_is_refused_and_cut_off() -> None:
     async with clients() as those:
-        connection = await those.connect(
-            b"POST /echo HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+        connection = await those.connect(POST + b"Transfer-Encoding: chunked\r\n\r\n")
         with pytest.raises(ConnectionError):
             await connection.send_endlessly(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
 
@@ -268,8 +262,7 @@ async def test_a_body_without_an_end_is_refused_and_cut_off() -> None:
 async def test_what_follows_a_body_is_no_header_of_the_request() -> None:
     async with clients() as those:
         connection = await those.connect(
-            b"POST /echo HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"1\r\nx\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
+            POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
         )
         assert await connection.status() == 200
         size, seen = json.loads(connection.body)
@@ -294,13 +287,21 @@ async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest
             await connection.reader.readexactly(LARGE)
 
 
-@pytest.mark.parametrize("said", [b"rubbish\r\n\r\n", UPGRADE])
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"rubbish\r\n\r\n", 400),
+        (b"GET http://shop HTTP/1.1\r\nHost: shop\r\n\r\n", 400),
+        (b"CONNECT shop:80 HTTP/1.1\r\nHost: shop\r\n\r\n", 400),
+        (UPGRADE, 200),
+    ],
+)
 async def test_odd_requests_are_answered_and_write_no_log(
-    said: bytes, caplog: pytest.LogCaptureFixture
+    said: bytes, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         async with clients() as those:
             caplog.clear()
             connection = await those.connect(said)
-            assert await connection.status() == (400 if said.startswith(b"rubbish") else 200)
+            assert await connection.status() == status
             assert caplog.records == []

@@ -176,8 +176,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._check_headers()
         if len(self.pipeline) >= PIPELINED:
             raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, "pipelined", "wait for answers before you ask more")
+        super().on_headers_complete()  # raises for a request that names no path
         self._has_headers = True
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -126,6 +126,6 @@ def _table(accounts: list[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for each in accounts:
         state = "disabled" if each["disabled"] else "enabled"
-        row = (each["email"], each["name"], ", ".join(each["roles"]), state, each["createdAt"])
+        row = (each["email"], each["name"], ", ".join(each["roles"]), state, each["createdAt"][:10])
         table.add_row(*map(printable, row))
     return table

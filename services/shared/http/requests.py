@@ -20,6 +20,8 @@ from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans, and no lines.
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+# In metrics and traces, as proxies count it: the caller did not wait for an answer.
+HUNG_UP: Final = 499
 # A path with a slash too many at its end, of segments that mean the same to everybody: `//` or a backslash
 # in a Location would send the client to a host of the caller's choice.
 _SLASH_AT_END: Final = re.compile(rb"((?:/[A-Za-z0-9._~%-]+)+)/")
@@ -88,7 +90,7 @@ async def _our_fault(answer: Answer, scope: Scope, receive: Receive) -> None:
 
 def _measure(scope: Scope, answer: Answer, seconds: float, span: Span | None) -> None:
     route = getattr(scope.get("route"), "path", "none")
-    status = answer.status or HTTPStatus.INTERNAL_SERVER_ERROR.value
+    status = answer.status or HUNG_UP
     telemetry.HTTP_DURATION.labels(scope["method"], route, status).observe(seconds)
     if span is not None and span.is_recording():
         span.update_name(f"{scope['method']} {route}")

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.contract.codes import Code
@@ -107,3 +108,13 @@ async def test_a_caller_who_hangs_up_is_no_failure(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.INFO)
     assert await asked(hung_up) == []
     assert not caplog.records
+
+
+async def test_a_caller_who_hangs_up_is_counted_as_such_and_not_as_our_fault() -> None:
+    def counted(status: str) -> float:
+        labels = {"method": "GET", "route": "none", "status": status}
+        return REGISTRY.get_sample_value("sagashop_http_request_duration_seconds_count", labels) or 0
+
+    faults, hung_up_before = counted("500"), counted("499")
+    await asked(hung_up)
+    assert (counted("500"), counted("499")) == (faults, hung_up_before + 1)

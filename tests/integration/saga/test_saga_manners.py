@@ -18,7 +18,7 @@ async def doors(shop: Shop) -> list[tuple[str, str, str]]:
     await shop.settles(order_id, "PAID")
     found = []
     for (service, method, path), (who, _) in ROUTES.items():
-        filled = path.format(order_id=order_id, product_id=lamp)
+        filled = path.format(order_id=order_id, product_id=lamp, user_id=order_id)
         found.append((method, filled, shop.stack.services[service] + filled))
         if who != HIDDEN:
             found.append((method, filled, shop.stack.gateway + filled))

@@ -75,5 +75,5 @@ async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    settings = AuthSettings()
+    settings = AuthSettings.given()
     serve(make_app(settings), settings)

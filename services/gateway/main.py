@@ -121,5 +121,5 @@ async def _is_alive(upstream: Upstream) -> bool:
 
 
 if __name__ == "__main__":
-    settings = GatewaySettings()
+    settings = GatewaySettings.given()
     serve(make_app(settings), settings)

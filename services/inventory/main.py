@@ -21,5 +21,5 @@ def make_app(settings: InventorySettings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = InventorySettings()
+    settings = InventorySettings.given()
     serve(make_app(settings), settings)

@@ -17,5 +17,5 @@ def make_app(settings: NotificationSettings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = NotificationSettings()
+    settings = NotificationSettings.given()
     serve(make_app(settings), settings)

@@ -58,5 +58,5 @@ def make_app(settings: OrderSettings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = OrderSettings()
+    settings = OrderSettings.given()
     serve(make_app(settings), settings)

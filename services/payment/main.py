@@ -47,5 +47,5 @@ def make_app(settings: PaymentSettings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = PaymentSettings()
+    settings = PaymentSettings.given()
     serve(make_app(settings), settings)

@@ -28,5 +28,5 @@ def make_app(settings: ProductSettings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = ProductSettings()
+    settings = ProductSettings.given()
     serve(make_app(settings), settings)

@@ -1,9 +1,9 @@
 """Settings that every service has, read from the environment and from files in SECRETS_DIR."""
 
 import os
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -32,6 +32,22 @@ class Settings(BaseSettings):
     jwks_url: str = "http://127.0.0.1:3001/.well-known/jwks.json"
     jwt_issuer: str = "sagashop"
     jwt_audience: str = "sagashop"
+
+    @classmethod
+    def given(cls) -> Self:
+        """Those of this process. Raises SystemExit, with a sentence about each variable that is wrong.
+
+        The values are not told: one of them may be a password, and the sentences get into a log.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SystemExit(
+                "\n".join(
+                    f"{'.'.join(map(str, fault['loc'])).upper() or 'settings'}: {fault['msg']}"
+                    for fault in error.errors()
+                )
+            ) from None
 
 
 class DatabaseSettings(Settings):

@@ -61,3 +61,16 @@ def test_the_sampler_is_the_one_of_the_standard_variables(variables: dict[str, s
         [sys.executable, "-c", SAMPLER], env=endpoint | variables, capture_output=True, text=True, check=True
     )
     assert ran.stdout.startswith(sampler)
+
+
+def test_a_wrong_setting_ends_the_service_with_a_sentence_that_names_it_and_not_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PAYMENT_SUCCESS_RATE", "s3cret")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    with pytest.raises(SystemExit) as ended:
+        PaymentSettings.given()
+    assert str(ended.value).splitlines() == [
+        "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'",
+        "PAYMENT_SUCCESS_RATE: Input should be a valid number, unable to parse string as a number",
+    ]

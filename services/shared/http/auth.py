@@ -136,7 +136,7 @@ class Tokens:
         except ExpiredTokenError:
             raise Unauthenticated(EXPIRED, Code.TOKEN_EXPIRED) from None
         except (JoseError, ValueError) as error:
-            raise Unauthenticated(f"the token is not valid here: {error}") from None
+            raise Unauthenticated(f"the token is not valid here ({_why(error)}): log in again") from None
         user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(claims.get("roles", ())))
         return user, float(claims["exp"])
 
@@ -189,3 +189,10 @@ class Tokens:
         self._document = document
         # A key that was withdrawn takes its tokens along.
         self._verified.clear()
+
+
+def _why(error: JoseError | ValueError) -> str:
+    """What is wrong with a token, without the library's name for it where it has a sentence."""
+    if isinstance(error, JoseError):
+        return error.description or error.error.replace("_", " ")
+    return str(error)

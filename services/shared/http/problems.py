@@ -101,7 +101,7 @@ async def _http(request: Request, error: Exception) -> Response:
     match error.status_code:  # what FastAPI and Starlette find by themselves
         case HTTPStatus.METHOD_NOT_ALLOWED:
             methods = allowed(request)
-            detail = f"{request.method} is not for this path; {methods} are"
+            detail = f"{request.method} is not for this path: use {methods}"
             return problem(Code.METHOD_NOT_ALLOWED, detail, {"Allow": methods})
         case HTTPStatus.NOT_FOUND:
             return problem(Code.NO_SUCH_PATH, NOTHING_HERE)

@@ -22,7 +22,10 @@ aside = Console(stderr=True)
 
 Stack = Annotated[
     Path | None,
-    typer.Option(help=f"A local stack's directory. Else {', '.join(URLS)}, as variables or files; else .run"),
+    typer.Option(
+        envvar="STACK_DIR",
+        help=f"A local stack's directory. Else {', '.join(URLS)}, as variables or files; else .run",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 

@@ -89,10 +89,14 @@ def _order(order: Order) -> Iterator[RenderableType]:
         price = _amount(line.price, order.currency)
         yield f"[bold]line[/]     {line.quantity} of {printable(line.product_id)} at{price}: {line.state}"
     yield _timeline(order.history)
+    traces = dict.fromkeys(entry.trace_id for entry in order.history if entry.trace_id)
+    if traces:
+        yield f"[bold]trace[/]    {printable(', '.join(traces))}"
 
 
 def _timeline(history: tuple[HistoryEntry, ...]) -> Table:
-    table = Table("at (UTC)", "after", "event", "status", "trace")
+    # Without a frame and the traces, the longest event and status fit a terminal of 80 columns, and a file.
+    table = Table("at (UTC)", "after", "event", "status", box=None, pad_edge=False, header_style="dim")
     for entry in history:
         moved = entry.from_ not in {None, entry.to}
         status = f"{entry.from_} -> {entry.to}" if moved else str(entry.to)
@@ -102,7 +106,6 @@ def _timeline(history: tuple[HistoryEntry, ...]) -> Table:
             f"{milliseconds:.0f} ms",
             entry.event,
             Text(status, style="" if moved else "dim"),
-            entry.trace_id or "",
         )
     return table
 

@@ -70,7 +70,7 @@ async def test_a_queue_that_somebody_deleted_is_there_and_consumed_again(lab: La
 
             await until("the queue is there again", there, True, SOON)  # noqa: FBT003
         await lab.send(queue, [reserve("one") if queue == QUEUE else pay("one")])
-        await until("it is consumed", lambda: lab.toys("count" if queue == QUEUE else "paid"), {"one": 1}, 5)
+        await until("it is consumed", lambda: lab.toys("count" if queue == QUEUE else "paid"), {"one": 1}, SOON)
 
 
 async def test_a_broker_that_was_silent_is_worked_with_as_soon_as_it_answers(servers: Stack) -> None:
@@ -119,7 +119,7 @@ async def test_consumers_go_on_acknowledging_while_an_alarm_blocks_publishers(la
     await lab.declare()
     async with lab.spy() as spy, lab.replica() as engine:
         await add(engine, "published before")
-        await until("a first event", spy.distinct, 1, 5)
+        await until("a first event", spy.distinct, 1, SOON)
         # Behind ten slow ones, so that most wait when the alarm comes.
         lab.broker.freeze("down")
         await lab.send(QUEUE, map(reserve, waiting))
@@ -155,7 +155,7 @@ async def test_a_message_whose_retry_queue_is_not_bound_is_tried_again_soon_afte
         queue = await channel.get_queue(retry)
         await queue.unbind(exchange, retry)
         await lab.send(QUEUE, [release("early", "premature"), reserve("neighbour")])
-        await until("its neighbour is served", lab.toys, {"neighbour": 1}, 5)
+        await until("its neighbour is served", lab.toys, {"neighbour": 1}, SOON)
         await asyncio.sleep(1)
         assert await lab.waiting() == {"ready": 0, "retry": 0, "dead": 0}
         await queue.bind(exchange, retry)
@@ -178,7 +178,7 @@ async def test_one_queue_that_does_not_confirm_holds_up_no_other(lab: Lab) -> No
             await asyncio.sleep(0.2)
             others = named("other", 50)
             await asyncio.gather(*(add(engine, other) for other in others))
-            await until("the others are published", lambda: spy.heard_of(others), 50, 5)
+            await until("the others are published", lambda: spy.heard_of(others), 50, SOON)
         finally:
             await lab.rabbitmqctl("eval", suspend.format(vhost=lab.room.name, verb="resume"))
         await until("the outbox is empty", lab.rows, 0, SOON)

@@ -140,11 +140,11 @@ async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(lab: 
     await lab.send(EFFECTS_QUEUE, payments)
     async with lab.replica() as engine:
         others = dict.fromkeys(set(neighbours) - {neighbours[20]}, 1)
-        await until("the neighbours are counted", lab.toys, others, 5)
-        await until("the neighbours are paid", lambda: lab.toys("paid"), others, 5)
+        await until("the neighbours are counted", lab.toys, others, SOON)
+        await until("the neighbours are paid", lambda: lab.toys("paid"), others, SOON)
         for queue in (QUEUE, EFFECTS_QUEUE):
             one = {"ready": 0, "retry": 1, "dead": 0}
-            await until(f"it alone is tried again later, of {queue}", lambda q=queue: lab.waiting(q), one, 5)  # type: ignore[misc]
+            await until(f"it alone is tried again later, of {queue}", lambda q=queue: lab.waiting(q), one, SOON)  # type: ignore[misc]
         answers = await asyncio.gather(
             *(add(engine, subject) for subject in (neighbours[0], "broken", neighbours[1])),
             return_exceptions=True,
@@ -159,9 +159,9 @@ async def test_what_does_not_fit_a_document_fails_alone(lab: Lab) -> None:
     await lab.send(QUEUE, [*map(reserve, neighbours[:10]), release("large", "too large")])
     await lab.send(QUEUE, map(reserve, neighbours[10:]))
     async with lab.replica() as engine:
-        await until("the neighbours are counted", lab.toys, dict.fromkeys(neighbours, 1), 10)
+        await until("the neighbours are counted", lab.toys, dict.fromkeys(neighbours, 1), 2 * SOON)
         one = {"ready": 0, "retry": 1, "dead": 0}
-        await until("it alone is tried again later", lab.waiting, one, 10)
+        await until("it alone is tried again later", lab.waiting, one, 2 * SOON)
         assert (await add(engine, "large")).reply == 1
 
 
@@ -185,7 +185,7 @@ async def test_an_event_that_cannot_be_written_fails_its_own_command_alone(lab: 
         )
         assert [isinstance(answer, Exception) for answer in answers] == [False, True, False]
         assert not isinstance(answers[1], Unavailable)
-        await until("the others are published", lambda: sorted(spy.subjects), ["good-0", "good-1"], 5)
+        await until("the others are published", lambda: sorted(spy.subjects), ["good-0", "good-1"], SOON)
         assert await lab.toys() == {"good-0": 1, "good-1": 1}
 
 

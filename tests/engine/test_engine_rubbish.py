@@ -155,4 +155,4 @@ async def test_a_publisher_that_declares_our_queue_its_own_way_is_refused_and_di
             await raw.declare(QUEUE)
         assert refused.value.code == PRECONDITION_FAILED
         await lab.send(QUEUE, [reserve("neighbour")])
-        await until("the queue is consumed as before", lab.toys, {"neighbour": 1}, 5)
+        await until("the queue is consumed as before", lab.toys, {"neighbour": 1}, SOON)

@@ -70,7 +70,9 @@ async def test_a_queue_that_somebody_deleted_is_there_and_consumed_again(lab: La
 
             await until("the queue is there again", there, True, SOON)  # noqa: FBT003
         await lab.send(queue, [reserve("one") if queue == QUEUE else pay("one")])
-        await until("it is consumed", lambda: lab.toys("count" if queue == QUEUE else "paid"), {"one": 1}, SOON)
+        await until(
+            "it is consumed", lambda: lab.toys("count" if queue == QUEUE else "paid"), {"one": 1}, SOON
+        )
 
 
 async def test_a_broker_that_was_silent_is_worked_with_as_soon_as_it_answers(servers: Stack) -> None:

@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -144,7 +145,7 @@ async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(lab: 
         await until("the neighbours are paid", lambda: lab.toys("paid"), others, SOON)
         for queue in (QUEUE, EFFECTS_QUEUE):
             one = {"ready": 0, "retry": 1, "dead": 0}
-            await until(f"it alone is tried again later, of {queue}", lambda q=queue: lab.waiting(q), one, SOON)  # type: ignore[misc]
+            await until(f"it alone waits, of {queue}", partial(lab.waiting, queue), one, SOON)
         answers = await asyncio.gather(
             *(add(engine, subject) for subject in (neighbours[0], "broken", neighbours[1])),
             return_exceptions=True,

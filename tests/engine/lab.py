@@ -40,7 +40,7 @@ STOPPED_WITHIN = 30.0
 DIES_WITHIN = 30.0
 POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
-TOLD_WITHIN = 5.0
+TOLD_WITHIN = 10.0
 Seen = TypeVar("Seen")
 # Those that run in this process.
 REPLICAS: set[Engine] = set()

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from dev.faults import Proxy
 from dev.stack import Stack
 from services.shared.contract.events import Event
@@ -10,6 +12,8 @@ from tests.engine.lab import SOON, TOLD_WITHIN, Lab, all_of, make_lab, named, un
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, pay, reserve
 
 MANY = 100
+# What redis-py was connecting or reading when its time was over it leaves to the garbage collector unclosed.
+abandoned = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 async def once(lab: Lab, subjects: list[str], field: str = "count", *, within: float = SOON) -> None:
@@ -77,6 +81,7 @@ async def test_the_same_id_on_another_queue_is_another_message(lab: Lab) -> None
         await once(lab, ["one"], "paid")
 
 
+@abandoned
 async def test_redis_may_be_gone_slow_or_silent(servers: Stack) -> None:
     def gone(redis: Proxy) -> None:
         redis.refuse()
@@ -90,7 +95,7 @@ async def test_redis_may_be_gone_slow_or_silent(servers: Stack) -> None:
             fault(lab.redis)
             for _ in range(2):
                 await lab.send(QUEUE, map(reserve, subjects + more), subjects + more)
-                await until(f"counted once, Redis {how}", lab.toys, dict.fromkeys(subjects + more, 1), 10)
+                await until(f"counted once, Redis {how}", lab.toys, dict.fromkeys(subjects + more, 1), SOON)
             lab.redis.heal()
             await once(lab, subjects + more)
             await until("all events are published", spy.distinct, 2 * MANY, SOON)
@@ -99,6 +104,7 @@ async def test_redis_may_be_gone_slow_or_silent(servers: Stack) -> None:
     await all_of(with_redis("gone", gone), with_redis("slow", slow), with_redis("silent", Proxy.silence))
 
 
+@abandoned
 async def test_connections_to_redis_that_are_reset_are_made_anew(lab: Lab) -> None:
     subjects = named("message", MANY)
     async with lab.replica():

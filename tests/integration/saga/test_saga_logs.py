@@ -78,7 +78,7 @@ async def test_a_request_that_fails_is_one_line_of_who_refused_it(shop: Shop) ->
     line = await the_request(shop, "order", "refused-1")
     assert line["level"] == "info"
     assert (line["method"], line["route"], line["status"]) == ("POST", "/api/orders", 422)
-    assert line["detail"] == answer.json()["detail"] == "unknown products: no-such-product"
+    assert line["detail"] == answer.json()["detail"] == "ids.0: there is no product no-such-product"
     assert line["duration_ms"] > 0
     assert line["trace_id"]
     assert requests(shop, "gateway", "refused-1") == []

@@ -84,6 +84,9 @@ def logs(
 ) -> None:
     """Show the logs of all services, or of some processes, in the order in which things happened."""
     directory, wanted = DIRECTORY / "logs", Wanted(tuple(names or ()), order)
+    if unknown := wanted.unknown(directory):
+        known = ", ".join(sorted(path.stem for path in directory.glob("*.log")))
+        raise typer.BadParameter(f"there is no log of {', '.join(unknown)}; there are {known or 'none'}")
     if following:
         _run(follow(directory, console, wanted))
     if not show(directory, console, wanted):

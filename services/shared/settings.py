@@ -42,12 +42,13 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            raise SystemExit(
-                "\n".join(
-                    f"{'.'.join(map(str, fault['loc'])).upper() or 'settings'}: {fault['msg']}"
-                    for fault in error.errors()
-                )
-            ) from None
+            faults = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
+            raise SystemExit("\n".join(faults)) from None
+
+
+def _sentence(where: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(map(str, where)).upper() or "settings"
+    return f"{name}: {message.removeprefix('Value error, ')}"
 
 
 class DatabaseSettings(Settings):

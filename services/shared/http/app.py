@@ -236,7 +236,7 @@ async def _maybe_caller(request: Request, _: Annotated[object, Depends(_bearer)]
 async def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= LONGEST_KEY:
-        raise invalid("header", ["Idempotency-Key"], f"1 to {LONGEST_KEY} characters")
+        raise invalid("header", ["Idempotency-Key"], f"a key has 1 to {LONGEST_KEY} characters")
     return key
 
 

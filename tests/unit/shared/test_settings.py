@@ -66,6 +66,7 @@ def test_the_sampler_is_the_one_of_the_standard_variables(variables: dict[str, s
 def test_a_wrong_setting_ends_the_service_with_a_sentence_that_names_it_and_not_its_value(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PAYMENT_GATEWAY", "mock")
     monkeypatch.setenv("PAYMENT_SUCCESS_RATE", "s3cret")
     monkeypatch.setenv("LOG_LEVEL", "loud")
     with pytest.raises(SystemExit) as ended:
@@ -74,3 +75,10 @@ def test_a_wrong_setting_ends_the_service_with_a_sentence_that_names_it_and_not_
         "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'",
         "PAYMENT_SUCCESS_RATE: Input should be a valid number, unable to parse string as a number",
     ]
+
+
+def test_a_rule_of_our_own_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_EMAIL", "admin@shop.example")
+    with pytest.raises(SystemExit) as ended:
+        AuthSettings.given()
+    assert str(ended.value).startswith("settings: ADMIN_EMAIL")

@@ -19,8 +19,9 @@ from sagactl.oncall.screen import plural
 from services.shared.contract.events import PUBLISHES
 
 # The broker's statistics lag behind: empty is what was so for longer than the second between two of them
-# (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it).
-QUIET_SECONDS: Final = 1.5
+# (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it) and the other
+# second after which quorum queues report to them.
+QUIET_SECONDS: Final = 2.5
 LETTERS_AT_MOST: Final = 1000
 
 

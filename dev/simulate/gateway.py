@@ -13,7 +13,7 @@ from services.payment.gateway import (
     Refund,
     Refunded,
 )
-from services.payment.ledger import Kind, LedgerEntry, Status
+from services.payment.ledger import LedgerEntry, Status
 
 DECLINES = 0.15
 
@@ -26,45 +26,20 @@ class SimulatedGateway:
 
     async def capture(self, charge: Charge) -> Captured | Declined:
         accepted = self._dice.at(f"card of {charge.key}").random.random() >= DECLINES
-        entry = LedgerEntry(
-            id=charge.key,
-            order_id=charge.order_id,
-            kind=Kind.CAPTURE,
-            amount=charge.amount,
-            currency=charge.currency,
-            status=Status.CAPTURED if accepted else Status.DECLINED,
-            transaction_id=f"txn_{charge.key}",
-        )
-        known = await self._enter(entry)
-        if known.status is Status.DECLINED:
-            return Declined(known.transaction_id, "declined")
-        return Captured(known.transaction_id)
+        entry = LedgerEntry.of_charge(charge, f"txn_{charge.key}", accepted=accepted)
+        return (await self._enter(entry)).capture_result
 
     async def refund(self, refund: Refund) -> Refunded:
         charge = self._ledger.get(refund.charge_key)
         if charge is None or charge.status is not Status.CAPTURED or charge.amount != refund.amount:
             raise GatewayRefused("there is nothing to be refunded")
-        entry = LedgerEntry(
-            id=refund.key,
-            order_id=refund.order_id,
-            kind=Kind.REFUND,
-            amount=refund.amount,
-            currency=refund.currency,
-            status=Status.REFUNDED,
-            transaction_id=f"re_{refund.key}",
-        )
+        entry = LedgerEntry.of_refund(refund, f"re_{refund.key}")
         return Refunded((await self._enter(entry)).transaction_id)
 
     async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
         await self._reach()
         entry = self._ledger.get(key)
-        if entry is None:
-            return None
-        if entry.kind is Kind.REFUND:
-            return Refunded(entry.transaction_id)
-        if entry.status is Status.DECLINED:
-            return Declined(entry.transaction_id, "declined")
-        return Captured(entry.transaction_id)
+        return None if entry is None else entry.outcome
 
     async def _enter(self, entry: LedgerEntry) -> LedgerEntry:
         fault = await self._reach()

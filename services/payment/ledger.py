@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from msgspec import Struct, field, structs
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
-from services.payment.gateway import GatewayUnavailable
+from services.payment.gateway import Captured, Charge, Declined, GatewayUnavailable, Refund, Refunded
 from services.shared.coalesce import Coalescer
 
 COLLECTION: Final = "gateway_ledger"
 DUPLICATE_KEY: Final = 11000
 WRITE_AT_ONCE: Final = 200
+DECLINE_REASON: Final = "Mock gateway declined the payment"
 
 
 class Kind(StrEnum):
@@ -40,6 +41,42 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
     status: Status
     transaction_id: str
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @classmethod
+    def of_charge(cls, charge: Charge, transaction_id: str, *, accepted: bool) -> Self:
+        return cls(
+            id=charge.key,
+            order_id=charge.order_id,
+            kind=Kind.CAPTURE,
+            amount=charge.amount,
+            currency=charge.currency,
+            status=Status.CAPTURED if accepted else Status.DECLINED,
+            transaction_id=transaction_id,
+        )
+
+    @classmethod
+    def of_refund(cls, refund: Refund, transaction_id: str) -> Self:
+        return cls(
+            id=refund.key,
+            order_id=refund.order_id,
+            kind=Kind.REFUND,
+            amount=refund.amount,
+            currency=refund.currency,
+            status=Status.REFUNDED,
+            transaction_id=transaction_id,
+        )
+
+    @property
+    def capture_result(self) -> Captured | Declined:
+        """What a charge is answered."""
+        if self.status is Status.DECLINED:
+            return Declined(self.transaction_id, DECLINE_REASON)
+        return Captured(self.transaction_id)
+
+    @property
+    def outcome(self) -> Captured | Declined | Refunded:
+        """What is answered to somebody who asks by the key."""
+        return Refunded(self.transaction_id) if self.kind is Kind.REFUND else self.capture_result
 
     def is_same_request(self, other: "LedgerEntry") -> bool:
         """Whether it was the same that was asked for, whatever came of it."""

@@ -18,7 +18,7 @@ from services.payment.gateway import (
     Refund,
     Refunded,
 )
-from services.payment.ledger import Kind, Ledger, LedgerEntry, Status
+from services.payment.ledger import Ledger, LedgerEntry, Status
 
 # What a payment token makes the gateway do, as test cards do.
 SUCCESS: Final = "tok_success"
@@ -29,7 +29,6 @@ SLOW_SECONDS: Final = 5.0
 # How long a key fails after it is first seen: the retry after 1 s fails too; the next, after 10 s, does not.
 ERROR_SECONDS: Final = 8.0
 KEYS_REMEMBERED: Final = 10_000
-DECLINE_REASON: Final = "Mock gateway declined the payment"
 
 
 class MockGateway:
@@ -48,42 +47,21 @@ class MockGateway:
 
     async def capture(self, charge: Charge) -> Captured | Declined:
         await self._behave(charge)
-        entry = await self._enter(
-            LedgerEntry(
-                id=charge.key,
-                order_id=charge.order_id,
-                kind=Kind.CAPTURE,
-                amount=charge.amount,
-                currency=charge.currency,
-                status=Status.CAPTURED if self._accepts(charge) else Status.DECLINED,
-                transaction_id=_reference("txn", charge.key),
-            )
-        )
-        return _capture_result(entry)
+        reference = _reference("txn", charge.key)
+        entry = LedgerEntry.of_charge(charge, reference, accepted=self._accepts(charge))
+        return (await self._enter(entry)).capture_result
 
     async def refund(self, refund: Refund) -> Refunded:
         await asyncio.sleep(self._delay)
         charge = await self._ledger.find(refund.charge_key)
         if charge is None or charge.status is not Status.CAPTURED or charge.amount != refund.amount:
             raise GatewayRefused(f"there is no capture of {refund.amount} {refund.currency} to be refunded")
-        entry = await self._enter(
-            LedgerEntry(
-                id=refund.key,
-                order_id=refund.order_id,
-                kind=Kind.REFUND,
-                amount=refund.amount,
-                currency=refund.currency,
-                status=Status.REFUNDED,
-                transaction_id=_reference("re", refund.key),
-            )
-        )
+        entry = await self._enter(LedgerEntry.of_refund(refund, _reference("re", refund.key)))
         return Refunded(entry.transaction_id)
 
     async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
         entry = await self._ledger.find(key)
-        if entry is None:
-            return None
-        return Refunded(entry.transaction_id) if entry.kind is Kind.REFUND else _capture_result(entry)
+        return None if entry is None else entry.outcome
 
     async def _behave(self, charge: Charge) -> None:
         token = self._test_token(charge)
@@ -112,12 +90,6 @@ class MockGateway:
         if not known.is_same_request(entry):
             raise GatewayRefused(f"key {entry.id} was used for another {known.kind}")
         return known
-
-
-def _capture_result(entry: LedgerEntry) -> Captured | Declined:
-    if entry.status is Status.DECLINED:
-        return Declined(entry.transaction_id, DECLINE_REASON)
-    return Captured(entry.transaction_id)
 
 
 def _fraction(key: str) -> float:

@@ -14,10 +14,10 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from services.shared import telemetry
 from services.shared.coalesce import Coalescer
 from services.shared.contract import money
 from services.shared.contract.decisions import Unavailable
+from services.shared.http.peers import ask_by_ids
 
 REMEMBERED_SECONDS: Final = 3.0
 REMEMBERED_PRODUCTS: Final = 10_000
@@ -76,13 +76,8 @@ class Catalogue:
 
     async def _fetch(self, ids: Sequence[str]) -> Sequence[Product | None]:
         """Asks the product service. Raises Unavailable, or _QuestionRefused where the ids may be why."""
-        headers = telemetry.onward()
         try:
-            async with self._session.get(
-                self._url, params={"ids": ",".join(ids)}, headers=headers, timeout=TIMEOUT
-            ) as response:
-                response.raise_for_status()
-                page = _DECODE(await response.read())
+            page = await ask_by_ids(self._session, self._url, ids, _DECODE, TIMEOUT)
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             if _may_be_the_ids(error):
                 log.warning("the product service refuses to answer for %d products: %s", len(ids), error)

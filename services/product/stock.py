@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from services.shared import telemetry
+from services.shared.http.peers import ask_by_ids
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
 log = logging.getLogger(__name__)
@@ -36,13 +36,8 @@ class Stocks:
         """Pieces of those products whose stock is known. A catalogue without stock is better than none."""
         if not ids:
             return {}
-        headers = telemetry.onward()
         try:
-            async with self._session.get(
-                self._url, params={"ids": ",".join(ids)}, headers=headers, timeout=TIMEOUT
-            ) as response:
-                response.raise_for_status()
-                page = _DECODE(await response.read())
+            page = await ask_by_ids(self._session, self._url, ids, _DECODE, TIMEOUT)
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             log.warning("no stock from the inventory service: %s", str(error) or type(error).__name__)
             return {}

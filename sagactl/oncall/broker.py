@@ -1,6 +1,6 @@
 """RabbitMQ, seen from outside: how many messages wait where, and the dead letters one by one."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -119,11 +119,37 @@ def vhost_of(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
-async def queues(management_url: str, vhost: str) -> Queues:
-    """Messages, unacknowledged ones included, in our queues and retry queues.
+async def queues(management_url: str, amqp_url: str) -> Queues:
+    """Messages, unacknowledged ones included, in our queues and retry queues of the URL's vhost.
 
-    Raises BrokerError where the management API does not answer.
+    Only the management API knows what is unacknowledged, seconds late where the broker is busy. How many
+    are ready each queue tells at once, so that none is called empty in which a message waits.
+    Raises BrokerError where the management API or the broker does not answer.
     """
+    vhost = vhost_of(amqp_url)
+    listed = await _listed(management_url, vhost)
+    ours = sorted((queue for queue in listed if queue["name"] in LIVE), key=itemgetter("name"))
+    ready = await _ready(amqp_url, [queue["name"] for queue in ours])
+    found = {queue["name"]: _waiting(queue, ready[queue["name"]]) for queue in ours}
+    return Queues(
+        vhost, frozenset(found), {name: waiting for name, waiting in found.items() if waiting.number}
+    )
+
+
+async def _ready(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
+    """Queue -> messages that no consumer has been given yet."""
+    if not names:
+        return {}
+    try:
+        async with channel(amqp_url) as opened:
+            asked = [await opened.declare_queue(name, passive=True, timeout=TIMEOUT) for name in names]
+    except (aio_pika.exceptions.AMQPError, OSError, TimeoutError) as error:
+        raise BrokerError(f"the broker does not answer: {str(error) or type(error).__name__}") from error
+    return {queue.name: queue.declaration_result.message_count or 0 for queue in asked}
+
+
+async def _listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]:
+    """Every queue of the vhost, as the management API knows it."""
     parts = urlsplit(management_url)
     login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
@@ -137,22 +163,18 @@ async def queues(management_url: str, vhost: str) -> Queues:
                 raise BrokerError(f"the broker has no vhost {vhost}, or does not show it to this user")
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
-            listed = await response.json()
+            listed: list[dict[str, Any]] = await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise BrokerError(
             f"the management API does not answer: {str(error) or type(error).__name__}"
         ) from error
-    ours = [queue for queue in listed if queue["name"] in LIVE]
-    found = {queue["name"]: _waiting(queue) for queue in sorted(ours, key=itemgetter("name"))}
-    return Queues(
-        vhost, frozenset(found), {name: waiting for name, waiting in found.items() if waiting.number}
-    )
+    return listed
 
 
-def _waiting(queue: Mapping[str, Any]) -> Waiting:
+def _waiting(queue: Mapping[str, Any], ready: int) -> Waiting:
     """A queue moves when its consumer acknowledges; a retry queue has none, and moves when it is fed."""
     # A queue whose statistics have not been gathered yet is not known to be empty.
-    count = queue.get("messages", 1)
+    count = max(queue.get("messages", 1), ready)
     moves = "ack" if queue["name"] in QUEUES else "publish"
     return Waiting(count, frozenset({f"{moves} {(queue.get('message_stats') or {}).get(moves, 0)}"}))
 

@@ -18,9 +18,9 @@ from sagactl.oncall.report import Report, show
 from sagactl.oncall.screen import plural
 from services.shared.contract.events import PUBLISHES
 
-# The broker's statistics lag behind: empty is what was so for longer than the second between two of them
-# (`collect_statistics_interval`, in our stacks and charts; five seconds where nobody set it) and the other
-# second after which quorum queues report to them.
+# The broker's statistics of unacknowledged messages lag behind: empty is what was so for longer than the
+# second between two of them (`collect_statistics_interval`, in our stacks and charts; five seconds where
+# nobody set it) and the other second after which quorum queues report to them.
 QUIET_SECONDS: Final = 2.5
 LETTERS_AT_MOST: Final = 1000
 
@@ -62,7 +62,7 @@ async def check(
     """
     expected = expected or Expected()
     async with reading(access.mongodb_url) as books:
-        shop = Shop(books, access.management_url, broker.vhost_of(access.amqp_url))
+        shop = Shop(books, access.management_url, access.amqp_url)
         before = await rest(shop, wait_seconds, quiet_seconds, progress)
         looked = await examine(books)
         settled = await look_again(shop, looked, before, still_seconds, progress)

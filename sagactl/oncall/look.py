@@ -22,10 +22,10 @@ class Shop(NamedTuple):
 
     books: Books
     management_url: str
-    vhost: str
+    amqp_url: str
 
     async def unrest(self) -> tuple[broker.Queues, Unrest]:
-        queues = await broker.queues(self.management_url, self.vhost)
+        queues = await broker.queues(self.management_url, self.amqp_url)
         return queues, {**queues.waiting, **await self.books.unrest()}
 
 

@@ -221,19 +221,24 @@ async def test_under_traffic_only_what_stands_still_is_found(shop: Shop) -> None
         await shop.settles(order, "PAID", within=60)
 
 
+def at_vhost(amqp_url: str, vhost: str) -> str:
+    return urlsplit(amqp_url)._replace(path=f"/{vhost}").geturl()
+
+
 async def test_another_vhost_is_not_taken_for_an_empty_one(shop: Shop) -> None:
     await shop.management("PUT", "vhosts/empty", {})
-    user = urlsplit(access(shop).management_url).username
+    tools = access(shop)
+    user = urlsplit(tools.management_url).username
     await shop.management("PUT", f"permissions/empty/{user}", {"configure": "", "write": "", "read": ".*"})
     try:
-        seen = await broker.queues(access(shop).management_url, "empty")
+        seen = await broker.queues(tools.management_url, at_vhost(tools.amqp_url, "empty"))
     finally:
         await shop.management("DELETE", "vhosts/empty")
     assert (seen.vhost, seen.seen) == ("empty", frozenset())
-    ours = await broker.queues(access(shop).management_url, broker.vhost_of(access(shop).amqp_url))
+    ours = await broker.queues(tools.management_url, tools.amqp_url)
     assert ours.seen == broker.LIVE
     with pytest.raises(broker.BrokerError, match="no vhost nowhere"):
-        await broker.queues(access(shop).management_url, "nowhere")
+        await broker.queues(tools.management_url, at_vhost(tools.amqp_url, "nowhere"))
 
 
 async def sagactl(shop: Shop, *arguments: str, exits: int = 0) -> str:

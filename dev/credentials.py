@@ -15,6 +15,11 @@ def _password() -> str:
     return secrets.token_hex(16)  # hexadecimal needs no escaping in a URL
 
 
+def _random(count: int) -> str:
+    """So many random bytes in Base64."""
+    return base64.b64encode(secrets.token_bytes(count)).decode()
+
+
 @dataclass(frozen=True)
 class Credentials:
     root: str = field(default_factory=_password)
@@ -22,7 +27,9 @@ class Credentials:
     admin_password: str = field(default_factory=_password)
     customer_email: str = "customer@sagashop.example"
     customer_password: str = field(default_factory=_password)
-    mongodb_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(96)).decode())
+    mongodb_key: str = field(default_factory=lambda: _random(96))
+    # What auth seals secrets in its database with.
+    secrets_key: str = field(default_factory=lambda: _random(32))
     users: Mapping[str, str] = field(default_factory=lambda: {name: _password() for name in DATABASE_USERS})
 
     @classmethod

@@ -181,6 +181,7 @@ class Plan:
             # Whoever works on a web page at another port of this machine.
             "CORS_ORIGINS": "*",
             **(PLAYED if service == "payment" else {}),
+            **({"SECRETS_KEY": self.credentials.secrets_key} if service == "auth" else {}),
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

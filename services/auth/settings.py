@@ -1,10 +1,11 @@
 """Settings of the auth service."""
 
 from datetime import timedelta
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from services.auth.sealing import Seals
 from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.settings import DatabaseSettings, Port
@@ -16,6 +17,9 @@ class AuthSettings(DatabaseSettings):
     # The first administrator. A password that is changed here takes effect at the next start.
     admin_email: str | None = None
     admin_password: SecretStr | None = None
+    # What seals the secrets in the database: keys in Base64, the newest first, separated by commas. There is
+    # no default: with a key that everybody knows nothing would be sealed.
+    secrets_key: SecretStr
     # How long a key signs. Fractions are for tests.
     signing_key_days: Annotated[float, Field(gt=0, le=365)] = 30
     # Passwords hashed at the same time: each takes a core and 19 MiB.
@@ -24,6 +28,23 @@ class AuthSettings(DatabaseSettings):
     @property
     def signing_key_age(self) -> timedelta:
         return timedelta(days=self.signing_key_days)
+
+    @property
+    def seals(self) -> Seals:
+        return Seals.parse(self.secrets_key.get_secret_value())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_key(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if not given.get("secrets_key"):
+            raise ValueError("set SECRETS_KEY: 32 random bytes in Base64, from `openssl rand -base64 32`")
+        return given
+
+    @field_validator("secrets_key")
+    @classmethod
+    def _check_key(cls, text: SecretStr) -> SecretStr:
+        Seals.parse(text.get_secret_value())
+        return text
 
     @model_validator(mode="after")
     def _check_admin(self) -> Self:

@@ -1,5 +1,6 @@
 """One user a service, known to that service alone; rights as narrow as the contract of events allows."""
 
+import base64
 import re
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 
 from dev.helm import ROOT
 from sagactl.provision import accounts
+from services.auth.sealing import KEY_BYTES
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 from tests.charts.rendering import CASES, CHARTS, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render
 
@@ -31,8 +33,8 @@ def mounted(pod: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_mounts_its_own_credentials_and_nobody_elses(service: str) -> None:
     pod = named(render(UMBRELLA), "Deployment", f"shop-{service}")["spec"]["template"]
-    own = {"shop-redis", f"shop-mongodb-{service}", f"shop-rabbitmq-{service}", f"shop-{service}-admin"}
-    assert mounted(pod) <= own
+    own = {"shop-redis", f"shop-mongodb-{service}", f"shop-rabbitmq-{service}"}
+    assert mounted(pod) <= own | {f"shop-{service}-admin", f"shop-{service}-secrets-key"}
     assert "shop-redis" in mounted(pod)
 
 
@@ -76,10 +78,23 @@ def test_no_two_passwords_are_the_same() -> None:
 
 def test_with_given_secrets_nothing_is_generated() -> None:
     objects = render(UMBRELLA, ROOT / "k8s/values/managed.yaml")
-    assert [found["metadata"]["name"] for found in of_kind(objects, "Secret")] == ["shop-auth-admin"]
+    assert [found["metadata"]["name"] for found in of_kind(objects, "Secret")] == [
+        "shop-auth-admin",
+        "shop-auth-secrets-key",
+    ]
     order = named(objects, "Deployment", "shop-order")["spec"]["template"]
     assert mounted(order) == {"order-mongodb", "order-amqp", "redis-url"}
     assert not [job for job in of_kind(objects, "Job") if "provision" in job["metadata"]["name"]]
+
+
+def test_the_key_that_seals_outlives_the_release_as_the_database_does() -> None:
+    made = named(render(UMBRELLA), "Secret", "shop-auth-secrets-key")
+    assert made["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert len(base64.b64decode(made["stringData"]["SECRETS_KEY"])) == KEY_BYTES
+    given = render(UMBRELLA, None, "auth.secretsKey.existingSecret=sealing")
+    pod = named(given, "Deployment", "shop-auth")["spec"]["template"]
+    assert "sealing" in mounted(pod)
+    assert not [found for found in of_kind(given, "Secret") if "SECRETS_KEY" in found["stringData"]]
 
 
 def test_an_external_server_gets_users_and_no_pods() -> None:

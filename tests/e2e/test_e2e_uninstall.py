@@ -8,6 +8,7 @@ from sagactl.polling import until
 from tests.e2e.release import CommandError, Release
 
 HOOK = "helm.sh/hook"
+POLICY = "helm.sh/resource-policy"
 
 
 async def test_uninstall_leaves_nothing_that_hangs(release: Release, report: list[str]) -> None:
@@ -31,8 +32,14 @@ async def test_uninstall_leaves_nothing_that_hangs(release: Release, report: lis
     async def objects() -> list[str]:
         kinds = "pods,services,deployments,statefulsets,jobs,secrets,configmaps,networkpolicies,roles"
         found = await release.get(kinds, f"--selector=app.kubernetes.io/instance={release.name}")
-        # Helm leaves the pod of the last `helm test`, so that its logs can be read.
-        ours = [one for one in found["items"] if one["metadata"].get("annotations", {}).get(HOOK) != "test"]
+        # Helm leaves the pod of the last `helm test`, so that its logs can be read, and what seals secrets in
+        # the database, which stays as well.
+        marks = [one["metadata"].get("annotations", {}) for one in found["items"]]
+        ours = [
+            one
+            for one, mark in zip(found["items"], marks, strict=True)
+            if mark.get(HOOK) != "test" and mark.get(POLICY) != "keep"
+        ]
         return [f"{one['kind']}/{one['metadata']['name']}" for one in ours]
 
     await until(objects, lambda found: not found, within=120, what="everything to go")

@@ -29,6 +29,8 @@ class Room:
     redis_url: str
     mongodb: AsyncMongoClient[dict[str, Any]]
     redis: Redis
+    # Base64: what auth seals secrets in its database with.
+    secrets_key: str
 
     def database(self, service: str) -> AsyncDatabase[dict[str, Any]]:
         return self.mongodb[self.database_name(service)]
@@ -44,6 +46,7 @@ class Room:
             "mongodb_database": self.database_name(service),
             "amqp_url": self.amqp_url,
             "redis_url": self.redis_url,
+            **({"secrets_key": self.secrets_key} if service == "auth" else {}),
         }
 
     @asynccontextmanager
@@ -76,7 +79,8 @@ async def make_room(servers: Stack) -> AsyncIterator[Room]:
         async with http.put(vhost) as answer:
             answer.raise_for_status()
         amqp_url = urlsplit(servers.rabbitmq.url)._replace(path=f"/{name}").geturl()
-        yield Room(name, servers.mongodb.url, amqp_url, servers.redis.url, mongodb, redis)
+        key = servers.credentials.secrets_key
+        yield Room(name, servers.mongodb.url, amqp_url, servers.redis.url, mongodb, redis, key)
         for database in await mongodb.list_database_names():
             if database.startswith(name):
                 await mongodb.drop_database(database)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import SecretStr
+
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
 from services.gateway.openapi import merge
@@ -105,7 +107,7 @@ def test_a_token_is_a_matter_of_security_and_not_a_parameter() -> None:
 
 def test_the_services_descriptions_merge_without_loose_ends() -> None:
     documents = {
-        "auth": make_auth(AuthSettings()).openapi(),
+        "auth": make_auth(AuthSettings(secrets_key=SecretStr("A" * 43 + "="))).openapi(),
         "product": make_product(ProductSettings()).openapi(),
     }
     merged = merge(documents, "1")

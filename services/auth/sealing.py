@@ -1,0 +1,76 @@
+"""Secrets at rest: what is in the database, or in a backup of it, is of no use without a key from elsewhere.
+
+AES-256-GCM. The first of the keys seals, all of them open, so that one key can follow another: put the new
+one first, wait until everything that was sealed by the old one is sealed anew, then drop that.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+VERSION: Final = "1"
+PARTS: Final = 3
+
+
+class CannotBeOpened(Exception):
+    """It was sealed with a key that is not among ours, or as something else, or it was changed since."""
+
+
+class Seals:
+    """Seals and opens with `keys` of 32 bytes each; there is at least one."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._ciphers = {_name(key): AESGCM(key) for key in keys}
+        self._newest = _name(keys[0])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take keys in Base64, the newest first, separated by commas. Raises ValueError."""
+        return cls([_key(part.strip()) for part in text.split(",")])
+
+    def seal(self, secret: bytes, what: str) -> str:
+        """`what` says whose secret it is, such as "totp/<user id>": it opens as nothing else.
+
+        The answer has characters of URLs only: version, name of the key, nonce and ciphertext.
+        """
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + self._ciphers[self._newest].encrypt(nonce, secret, what.encode())
+        return ".".join((VERSION, self._newest, base64.urlsafe_b64encode(sealed).decode()))
+
+    def open(self, sealed: str, what: str) -> bytes:
+        """Raises CannotBeOpened."""
+        version, name, text = (*sealed.split("."), "", "")[:PARTS]
+        cipher = self._ciphers.get(name)
+        if version != VERSION or cipher is None:
+            raise CannotBeOpened(f"{what} is sealed with a key that SECRETS_KEY does not hold")
+        try:
+            data = base64.b64decode(text, altchars=b"-_", validate=True)
+            return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], what.encode())
+        except (InvalidTag, ValueError) as error:
+            raise CannotBeOpened(f"{what} was changed after it was sealed, or is another's") from error
+
+    def is_newest(self, sealed: str) -> bool:
+        """Whether the key that seals now has sealed it; if not, open it and seal it anew."""
+        return sealed.startswith(f"{VERSION}.{self._newest}.")
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:  # binascii.Error is one
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError("each key is 32 random bytes in Base64, as `openssl rand -base64 32` makes them")
+    return key
+
+
+def _name(key: bytes) -> str:
+    """Tells keys apart, and says nothing of them: they are random, and too many to try."""
+    return hashlib.sha256(b"sagashop seal" + key).hexdigest()[:8]

@@ -19,8 +19,8 @@ from services.auth.strength import check_password
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
 from services.shared.database.clock import Clock
-from services.shared.http.app import Caller
 from services.shared.http.auth import Forbidden, Unauthenticated
+from services.shared.http.dependencies import Caller
 from services.shared.http.described import described
 from services.shared.http.routing import Route
 from services.shared.http.validation import invalid

@@ -18,8 +18,9 @@ from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
 from services.shared.database.store import UNAVAILABLE, Store, connect
 from services.shared.health import Readiness, in_background
-from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import Tokens
+from services.shared.http.serving import serve
 
 RETRY_SECONDS: Final = 1.0
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from services.auth.bodies import AccountChange, AccountList, AccountState, Email
 from services.auth.domain import User
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import NotFound, Refused
-from services.shared.http.app import Holder
 from services.shared.http.auth import User as Caller
 from services.shared.http.bodies import Id
+from services.shared.http.dependencies import Holder
 from services.shared.http.described import described
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route

@@ -22,8 +22,9 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream, make_session
 from services.shared.cache import connect_redis
 from services.shared.health import Readiness, in_background
-from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import KeysUnavailable, Tokens
+from services.shared.http.serving import serve
 
 RETRY_SECONDS: Final = 1.0
 # Keys that are about to become stale are fetched again here, so that no request waits for them.

@@ -15,7 +15,7 @@ from services.shared.contract.codes import Code
 from services.shared.http.answers import CAUSE, PASSED_ON
 from services.shared.http.problems import problem
 
-# Shorter than the services keep idle connections (shared/http/app.py): none is used while it is being closed.
+# Shorter than the services keep idle connections (shared/http/serving.py): none is used while being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0
 CONNECT_SECONDS: Final = 2.0
 # Passed on as the caller sent them; not added where they are missing.

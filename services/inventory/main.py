@@ -8,7 +8,8 @@ from services.inventory.queries import INDEXES
 from services.inventory.settings import InventorySettings
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
-from services.shared.http.app import create_app, serve
+from services.shared.http.app import create_app
+from services.shared.http.serving import serve
 
 
 def make_app(settings: InventorySettings) -> FastAPI:

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Query
 from services.notification import queries
 from services.notification.bodies import NotificationList, NotificationView
 from services.shared.engine.life import TheEngine
-from services.shared.http.app import Holder
 from services.shared.http.auth import User
 from services.shared.http.bodies import Id
+from services.shared.http.dependencies import Holder
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 

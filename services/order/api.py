@@ -27,10 +27,10 @@ from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.database.new_id import new_id
 from services.shared.engine.life import Engine, TheEngine
-from services.shared.http.app import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
 from services.shared.http.auth import Forbidden, User
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
+from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
 from services.shared.http.described import described
 from services.shared.http.problems import wrong
 from services.shared.http.rights import Right, refusal

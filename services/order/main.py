@@ -16,7 +16,8 @@ from services.order.settings import OrderSettings
 from services.shared.contract.decisions import Decision, Message
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
-from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.app import ReadinessCheck, create_app
+from services.shared.http.serving import serve
 
 
 def make_app(settings: OrderSettings) -> FastAPI:

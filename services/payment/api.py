@@ -6,8 +6,8 @@ from services.payment import queries
 from services.payment.bodies import PaymentBody
 from services.shared.contract.decisions import NotFound
 from services.shared.engine.life import TheEngine
-from services.shared.http.app import Caller
 from services.shared.http.bodies import Id
+from services.shared.http.dependencies import Caller
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 

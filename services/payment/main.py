@@ -16,7 +16,8 @@ from services.payment.queries import INDEXES
 from services.payment.settings import PaymentSettings
 from services.shared.database.store import UNAVAILABLE, Store, connect
 from services.shared.engine.life import Engine, engine_life
-from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.app import ReadinessCheck, create_app
+from services.shared.http.serving import serve
 
 log = logging.getLogger(__name__)
 

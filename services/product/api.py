@@ -18,10 +18,10 @@ from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import key_id, request_hash
 from services.shared.engine.life import TheEngine
-from services.shared.http.app import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader
 from services.shared.http.auth import User
 from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.cursors import LONGEST, cursor_of
+from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader
 from services.shared.http.described import described
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route

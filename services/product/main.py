@@ -12,7 +12,8 @@ from services.product.settings import ProductSettings
 from services.product.stock import Stocks
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.life import Engine, engine_life
-from services.shared.http.app import ReadinessCheck, create_app, serve
+from services.shared.http.app import ReadinessCheck, create_app
+from services.shared.http.serving import serve
 
 
 def make_app(settings: ProductSettings) -> FastAPI:

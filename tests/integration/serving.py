@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from dev.ports import Ports
 from sagactl.polling import until
-from services.shared.http.app import make_server
+from services.shared.http.serving import make_server
 from services.shared.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -196,7 +196,7 @@ EARLY = b"POST /healthz HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json
 async def test_a_connection_with_nothing_to_do_ends_however_it_was_answered(
     monkeypatch: pytest.MonkeyPatch, said: bytes, then: bytes
 ) -> None:
-    monkeypatch.setattr("services.shared.http.app.KEEP_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr("services.shared.http.serving.KEEP_ALIVE_SECONDS", 0.3)
     async with clients() as those:
         connection = await those.connect(said)
         assert await connection.status() in (200, 405)
@@ -279,7 +279,7 @@ async def test_requests_sent_ahead_are_answered_in_order_but_not_by_the_thousand
 
 
 async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.shared.http.app.STALLED_SECONDS", 0.3)
+    monkeypatch.setattr("services.shared.http.serving.STALLED_SECONDS", 0.3)
     async with clients() as those:
         connection = await those.connect(READ.replace(b"headers", b"large"))
         await asyncio.sleep(1)

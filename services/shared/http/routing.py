@@ -11,7 +11,7 @@ from fastapi.params import Path, Query
 from fastapi.routing import APIRoute
 
 from services.shared.contract.codes import Code
-from services.shared.http.app import Holder, caller_of
+from services.shared.http.dependencies import Holder, caller_of
 from services.shared.http.described import codes_of, described
 from services.shared.http.validation import OURS
 

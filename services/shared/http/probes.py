@@ -1,0 +1,34 @@
+"""What machines ask every service: does it live, is it ready, what does it count."""
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.shared.contract.codes import Code
+from services.shared.health import Background
+from services.shared.http.problems import problem
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/healthz")
+async def healthz(request: Request) -> Response:
+    background: Background | None = getattr(request.app.state, "background", None)
+    if background is not None and background.failure is not None:
+        return problem(Code.INTERNAL_ERROR, background.failure)
+    return Response("ok", media_type="text/plain")
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    readiness = await request.app.state.readiness()
+    if not readiness.ready:
+        return problem(Code.UNAVAILABLE, readiness.detail)
+    return Response(readiness.detail, media_type="text/plain")
+
+
+metrics_router = APIRouter(include_in_schema=False)
+
+
+@metrics_router.get("/metrics")
+async def metrics() -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -15,7 +15,6 @@ from typing import Final
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from services.shared import telemetry
 from services.shared.contract.decisions import (
     Aggregate,
     Decision,
@@ -27,7 +26,7 @@ from services.shared.contract.decisions import (
 )
 from services.shared.database.clock import Clock
 from services.shared.database.store import SNAPSHOT, TIMEOUT_MS, WRITE_CONCERN, Store
-from services.shared.engine import journal
+from services.shared.engine import journal, metrics
 from services.shared.engine.availability import Availability
 from services.shared.engine.batch import Batch, Undecided
 from services.shared.engine.faults import Fault, fault_of, is_outlived, is_undone
@@ -121,7 +120,7 @@ class Committer:
                 continue
             except Exception as error:  # noqa: BLE001  # told apart here
                 fault = fault_of(error)
-                telemetry.TRANSACTIONS.labels(fault).inc()
+                metrics.TRANSACTIONS.labels(fault).inc()
                 taken = taken + 1 if fault is Fault.TAKEN else 0
                 if fault is Fault.MESSAGE or taken == TAKEN_TRIES:
                     await self._isolate(waiting, error)
@@ -136,7 +135,7 @@ class Committer:
                 break
         for row in in_doubt:
             await self._outbox.adopt(row)
-        telemetry.COMMIT_DURATION.observe(time.perf_counter() - started)
+        metrics.COMMIT_DURATION.observe(time.perf_counter() - started)
 
     async def _transact(self, waiting: Sequence[Undecided], in_doubt: list[Row]) -> tuple[Batch, Row | None]:
         async with self._store.client.start_session() as session:
@@ -190,14 +189,14 @@ class Committer:
 
     def _finish(self, batch: Batch, row: Row | None) -> None:
         self._availability.committed()
-        telemetry.TRANSACTIONS.labels("committed").inc()
-        telemetry.BATCH_SIZE.observe(len(batch.decided))
+        metrics.TRANSACTIONS.labels("committed").inc()
+        metrics.BATCH_SIZE.observe(len(batch.decided))
         if row is not None:
             self._outbox.enqueue(row)
         journal.write([*batch.steps, *batch.found_committed()])
         for undecided, decision in batch.decided:
             if decision.verdict is Verdict.ATTENTION:
-                telemetry.ATTENTION.labels(undecided.message.source).inc()
+                metrics.ATTENTION.labels(undecided.message.source).inc()
             self._observe(undecided.message, decision)
             undecided.answer(decision)
         for undecided, decision in batch.duplicates:
@@ -207,7 +206,7 @@ class Committer:
         self._hints.remember(undecided.message for undecided, _ in batch.decided if not undecided.is_command)
 
     def _duplicate(self, undecided: Undecided, decision: Decision) -> None:
-        telemetry.DUPLICATES.labels(undecided.message.source).inc()
+        metrics.DUPLICATES.labels(undecided.message.source).inc()
         undecided.answer(decision)
 
     # --- when it does not go through at once ------------------------------------------------------------

@@ -22,7 +22,7 @@ from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message
 from services.shared.contract.events import Event, OrderEvent
 from services.shared.database.clock import Clock
-from services.shared.engine import frames
+from services.shared.engine import frames, metrics
 from services.shared.engine.acks import AckWindow
 from services.shared.engine.envelope import (
     ATTEMPTS,
@@ -155,7 +155,7 @@ class Consumer:
             return
         error = future.exception()
         if error is None:
-            telemetry.CONSUMED.labels(self._queue, event.type, future.result().verdict).inc()
+            metrics.CONSUMED.labels(self._queue, event.type, future.result().verdict).inc()
             self._settle(delivery)
         else:
             span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -166,8 +166,8 @@ class Consumer:
         way = route(self._queue, delivery, error, self._clock.now())
         if not await self._copy(delivery, way):
             return  # the channel is gone: the broker delivers it again
-        (telemetry.DEAD_LETTERS if way.dead else telemetry.RETRIES).labels(self._queue, way.kind).inc()
-        telemetry.CONSUMED.labels(self._queue, event.type if event else "unknown", way.kind).inc()
+        (metrics.DEAD_LETTERS if way.dead else metrics.RETRIES).labels(self._queue, way.kind).inc()
+        metrics.CONSUMED.labels(self._queue, event.type if event else "unknown", way.kind).inc()
         log.log(
             logging.ERROR if way.dead else RETRY_LEVELS[way.kind],
             "%s goes to %s: %s: %s",

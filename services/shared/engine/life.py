@@ -11,13 +11,12 @@ from fastapi import Depends, FastAPI, Request
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
-from services.shared import telemetry
 from services.shared.contract import topology
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store
-from services.shared.engine import edition
+from services.shared.engine import edition, metrics
 from services.shared.engine.availability import Availability
 from services.shared.engine.batching import Batching
 from services.shared.engine.commit import Committer
@@ -96,7 +95,7 @@ class Engine:
         self._consuming = self._make_consuming(auto_compensation=auto_compensation)
         self.background = Background(surroundings.end)
         self._begun = False
-        telemetry.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
+        metrics.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
 
     def _make_consuming(self, *, auto_compensation: bool) -> Consuming | None:
         """None for a service that only publishes."""

@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 from services.shared import telemetry
 from services.shared.contract.decisions import Decision
 from services.shared.database.clock import Clock
-from services.shared.engine import leases
+from services.shared.engine import leases, metrics
 from services.shared.engine.batch import Undecided
 from services.shared.engine.clearing import Clearing
 from services.shared.engine.confirms import Outcome, Sent
@@ -178,9 +178,9 @@ class Outbox:
 
     def _on_sent(self, event: OutboxEvent, outcome: Outcome) -> None:
         if outcome is Outcome.CONFIRMED:
-            telemetry.PUBLISHED.labels(event.type).inc()
+            metrics.PUBLISHED.labels(event.type).inc()
         else:
-            telemetry.PUBLISH_FAILURES.labels(event.type, outcome).inc()
+            metrics.PUBLISH_FAILURES.labels(event.type, outcome).inc()
         if outcome.is_refusal:
             log.error(
                 "%s stays in the outbox: %s",

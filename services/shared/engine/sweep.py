@@ -9,8 +9,8 @@ from typing import Final
 
 from pymongo.errors import PyMongoError
 
-from services.shared import telemetry
 from services.shared.database.clock import Clock
+from services.shared.engine import metrics
 from services.shared.engine.leases import Leases
 from services.shared.engine.outbox import Outbox, Publisher
 
@@ -45,8 +45,8 @@ class Sweep:
                     self._outbox.let_go.clear()
                     await self._sweep()
                 rows, age = await self._rows.measure(self._clock.now())
-                telemetry.OUTBOX_ROWS.set(rows)
-                telemetry.OUTBOX_AGE.set(age)
+                metrics.OUTBOX_ROWS.set(rows)
+                metrics.OUTBOX_AGE.set(age)
             except PyMongoError as error:
                 log.warning("the outbox is not swept: %s", error)
             await asyncio.sleep(SWEEP_SECONDS)
@@ -82,8 +82,9 @@ class Sweep:
             some = random.sample(due, min(len(due), CLAIM_AT_ONCE))
             claimed = await self._rows.claim(some, self._clock.now())
             too_many = [row for row in claimed if not self._outbox.enqueue(row)]
-            telemetry.OUTBOX_CLAIMED.inc(len(claimed) - len(too_many))
-            log.info("publishing %d rows whose lease had ended", len(claimed) - len(too_many))
+            metrics.OUTBOX_CLAIMED.inc(len(claimed) - len(too_many))
+            if ours := len(claimed) - len(too_many):  # others may have been quicker
+                log.info("publishing %d rows whose lease had ended", ours)
             if too_many:  # nobody would publish them until the claim ends
                 await self._rows.give_up(too_many, self._clock.now())
                 return

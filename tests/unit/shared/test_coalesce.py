@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import pytest
@@ -193,3 +194,33 @@ async def test_what_nobody_waits_for_any_more_is_not_asked_for() -> None:
     server.open.set()
     assert await early == [2, 4, 6]
     assert server.asked == [[1, 2, 3]]
+
+
+REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
+
+
+async def of_request(name: str, asking: Coalescer[int, str | None], *numbers: int) -> list[str | None]:
+    REQUEST.set(name)
+    return await asking.ask_all(numbers) if len(numbers) > 1 else [await asking.ask(*numbers)]
+
+
+async def test_a_round_trip_belongs_to_the_request_of_its_one_asker_or_to_none() -> None:
+    """Its log lines and what it asks of others say so: the first of several would be named for all."""
+    server = Server()
+
+    async def fetch(numbers: Sequence[int]) -> list[str | None]:
+        await server.fetch(numbers)
+        return [REQUEST.get()] * len(numbers)
+
+    asking = Coalescer(fetch, most_at_once=9, unavailable=Down)
+    server.open.clear()
+    alone = asyncio.create_task(of_request("alone", asking, 1, 2))
+    while not server.asked:
+        await asyncio.sleep(0)
+    together = asyncio.gather(*(of_request(name, asking, 3) for name in ("first", "second")))
+    await asyncio.sleep(0)
+    server.open.set()
+    assert await alone == ["alone", "alone"]
+    assert await together == [[None], [None]]
+    assert await asyncio.create_task(of_request("later", asking, 4)) == ["later"]
+    assert server.asked == [[1, 2], [3, 3], [4]]

@@ -1,6 +1,7 @@
 """Which rows a replica claims, and what it knows of others by those that it let go."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -179,3 +180,23 @@ async def test_claimed_rows_that_have_no_room_in_memory_are_left_to_others_at_on
         claimed = [row for row in replica.rows.rows.values() if row.due > now]
         assert len(claimed) == 50
         assert len(replica.link.published) == MEMORY_EVENTS
+
+
+async def test_a_replica_for_which_others_leave_no_row_says_nothing_of_publishing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def nothing(_self: Collected, _rows: Sequence[Due], _now: datetime) -> list[Row]:
+        return []
+
+    caplog.set_level(logging.INFO)
+    async with running() as replica:
+        replica.find("a")
+        await asyncio.sleep(SWEEP_SECONDS + 1)
+        assert [record.getMessage() for record in caplog.records] == [
+            "publishing 1 rows whose lease had ended"
+        ]
+        caplog.clear()
+        monkeypatch.setattr(Collected, "claim", nothing)
+        replica.find("b")
+        await asyncio.sleep(SWEEP_SECONDS + 1)
+    assert not caplog.records

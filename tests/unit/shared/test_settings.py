@@ -40,6 +40,7 @@ def test_the_name_of_a_service_is_no_setting(
 ) -> None:
     monkeypatch.setenv("SERVICE", "web")
     monkeypatch.setenv("PAYMENT_GATEWAY", "mock")
+    monkeypatch.setenv("SECRETS_KEY", "A" * 43 + "=")
     assert settings().service == settings.__name__.removesuffix("Settings").lower()
 
 
@@ -78,6 +79,7 @@ def test_a_wrong_setting_ends_the_service_with_a_sentence_that_names_it_and_not_
 
 
 def test_a_rule_of_our_own_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRETS_KEY", "A" * 43 + "=")
     monkeypatch.setenv("ADMIN_EMAIL", "admin@shop.example")
     with pytest.raises(SystemExit) as ended:
         AuthSettings.given()

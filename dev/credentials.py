@@ -10,6 +10,8 @@ from pathlib import Path
 from dev.files import write_private
 from sagactl.provision.accounts import DATABASE_USERS
 
+USERS = (*DATABASE_USERS, "gateway")
+
 
 def _password() -> str:
     return secrets.token_hex(16)  # hexadecimal needs no escaping in a URL
@@ -30,13 +32,14 @@ class Credentials:
     mongodb_key: str = field(default_factory=lambda: _random(96))
     # What auth seals secrets in its database with.
     secrets_key: str = field(default_factory=lambda: _random(32))
-    users: Mapping[str, str] = field(default_factory=lambda: {name: _password() for name in DATABASE_USERS})
+    users: Mapping[str, str] = field(default_factory=lambda: {name: _password() for name in USERS})
 
     @classmethod
     def kept_in(cls, directory: Path) -> "Credentials":
         file = directory / "credentials.json"
         kept = json.loads(file.read_text()) if file.exists() else {}
-        made = cls(**kept)
+        users = {**{name: _password() for name in USERS}, **kept.get("users", {})}
+        made = cls(**{**kept, "users": users})
         if asdict(made) != kept:  # new, or of a version that knew fewer
             write_private(file, json.dumps(asdict(made), indent=1))
         return made

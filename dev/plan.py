@@ -172,7 +172,8 @@ class Plan:
     def _redis(self, ports: Ports) -> Redis | Given:
         if url := self._settings.get("REDIS_URL"):
             return Given(url)
-        return Redis(self.directory / "redis", ports.take("redis"), self.credentials.root)
+        users = self.credentials.users
+        return Redis(self.directory / "redis", ports.take("redis"), self.credentials.root, users)
 
     def _environment(self, replica: Replica) -> Mapping[str, str]:
         """Pass the settings on, and say where everything is and who the service is there."""
@@ -186,7 +187,7 @@ class Plan:
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),
             "AMQP_URL": self.rabbitmq.url_of(service, password),
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self.redis.url_of(service, password),
             **({"OTEL_EXPORTER_OTLP_ENDPOINT": self.jaeger.otlp_url} if self.jaeger else {}),
             **(
                 {f"ADMIN_{key.upper()}": value for key, value in self.admin.items()}

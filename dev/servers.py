@@ -1,5 +1,6 @@
 """How MongoDB, RabbitMQ and Redis start here: own data and ports, loopback only, passwords on."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from redis.exceptions import RedisError
 from dev.files import write_private
 from dev.processes import Program
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
+from dev.services import REPOSITORY
 from sagactl.polling import until
 from sagactl.provision import replica_set
 from sagactl.provision.accounts import set_user
@@ -172,21 +174,32 @@ class RabbitMQ:
 
 @dataclass(frozen=True)
 class Redis:
+    """With a user for each service, as the chart has them; `password` is the administrator's."""
+
     directory: Path
     port: int
     password: str
+    users: Mapping[str, str]
 
     @property
     def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        return self.url_of("admin", self.password)
+
+    def url_of(self, user: str, password: str) -> str:
+        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
 
     def programs(self) -> Sequence[Program]:
         self.directory.mkdir(parents=True, exist_ok=True)
+        passwords = {**self.users, "admin": self.password}
         lines = (
             *("bind 127.0.0.1", f"port {self.port}", f"dir {_quoted(self.directory)}"),
-            *(f"requirepass {self.password}", "save 60 1", "loglevel warning"),
+            *("save 60 1", "loglevel warning", "user default reset"),
+            *(
+                f"user {user} on #{_hash(passwords[user])} {rights}"
+                for user, rights in redis_rights().items()
+            ),
         )
-        # A file, for a password on the command line is everybody's to read.
+        # A file, for what is on the command line is everybody's to read.
         configuration = write_private(self.directory / "redis.conf", "\n".join(lines) + "\n")
         return [Program("redis", ["redis-server", str(configuration)], os.environ, self.directory)]
 
@@ -210,6 +223,16 @@ class Given:
 
     def programs(self) -> Sequence[Program]:
         return []
+
+
+def redis_rights() -> Mapping[str, str]:
+    """User -> the rules of what it may do, in Redis's own words."""
+    lines = (REPOSITORY / "charts" / "redis" / "users.acl").read_text().splitlines()
+    return dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
+
+
+def _hash(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def _quoted(value: object) -> str:

@@ -18,6 +18,7 @@ Requests = Annotated[int, Field(ge=1)]
 class GatewaySettings(Settings):
     service: ClassVar[str] = "gateway"
     port: Port = 3003
+    redis_url: str = "redis://127.0.0.1:6379/0"
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
     product_url: str = "http://127.0.0.1:3004"

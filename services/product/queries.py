@@ -6,7 +6,8 @@ overtaken by a change can put back what the change removed.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -92,7 +93,7 @@ class Catalogue:
         except (RedisError, OSError) as error:
             self._pause(error)
             return {}
-        return {id_: _DECODER.decode(value) for id_, value in zip(ids, values, strict=True) if value}
+        return dict(_decoded(zip(ids, values, strict=True)))
 
     async def _remember(self, products: Iterable[Product]) -> None:
         if self._paused():
@@ -111,6 +112,14 @@ class Catalogue:
     def _pause(self, error: Exception) -> None:
         self._paused_until = time.monotonic() + PAUSE_SECONDS
         log.warning("Redis is unavailable, products are read from the database alone: %s", error)
+
+
+def _decoded(values: Iterable[tuple[str, bytes | str | None]]) -> Iterator[tuple[str, Product]]:
+    """What is no product is as good as not there: the database has it."""
+    for id_, value in values:
+        with suppress(msgspec.DecodeError):
+            if value:
+                yield id_, _DECODER.decode(value)
 
 
 def _name(id_: str) -> str:

@@ -28,7 +28,6 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # auto: for people where stdout is a terminal, JSON elsewhere.
     log_format: Literal["auto", "console", "json"] = "auto"
-    redis_url: str = "redis://127.0.0.1:6379/0"
     jwks_url: str = "http://127.0.0.1:3001/.well-known/jwks.json"
     jwt_issuer: str = "sagashop"
     jwt_audience: str = "sagashop"
@@ -65,6 +64,7 @@ class EngineSettings(DatabaseSettings):
     """Of the services that consume or publish events."""
 
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
+    redis_url: str = "redis://127.0.0.1:6379/0"
     commit_max_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 30
     commit_queue_size: Annotated[int, Field(ge=1)] = 2000

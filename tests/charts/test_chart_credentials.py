@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from dev.helm import ROOT
+from dev.servers import redis_rights
 from sagactl.provision import accounts
 from services.auth.sealing import KEY_BYTES
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
@@ -33,9 +34,9 @@ def mounted(pod: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_mounts_its_own_credentials_and_nobody_elses(service: str) -> None:
     pod = named(render(UMBRELLA), "Deployment", f"shop-{service}")["spec"]["template"]
-    own = {"shop-redis", f"shop-mongodb-{service}", f"shop-rabbitmq-{service}"}
+    own = {f"shop-{server}-{service}" for server in KEYS}
     assert mounted(pod) <= own | {f"shop-{service}-admin", f"shop-{service}-secrets-key"}
-    assert "shop-redis" in mounted(pod)
+    assert mounted(pod) & own
 
 
 @every_case
@@ -73,7 +74,7 @@ def test_no_two_passwords_are_the_same() -> None:
         for key in ("password", "ADMIN_PASSWORD", "keyfile", "erlang-cookie")
         if key in secret["stringData"]
     ]
-    assert len(set(passwords)) == len(passwords) == 19
+    assert len(set(passwords)) == len(passwords) == 25
 
 
 def test_with_given_secrets_nothing_is_generated() -> None:
@@ -83,7 +84,7 @@ def test_with_given_secrets_nothing_is_generated() -> None:
         "shop-auth-secrets-key",
     ]
     order = named(objects, "Deployment", "shop-order")["spec"]["template"]
-    assert mounted(order) == {"order-mongodb", "order-amqp", "redis-url"}
+    assert mounted(order) == {"order-mongodb", "order-amqp", "order-redis"}
     assert not [job for job in of_kind(objects, "Job") if "provision" in job["metadata"]["name"]]
 
 
@@ -177,6 +178,31 @@ def test_the_tool_may_take_dead_letters_and_hand_them_back_but_not_publish_event
     assert re.search(rights["write"], "order.retry")
     assert not re.search(rights["write"], EXCHANGE)
     assert not re.search(rights["configure"], "orders")
+
+
+def test_redis_gives_a_user_to_every_service_that_uses_it_and_none_to_everybody() -> None:
+    objects = render(UMBRELLA)
+    [server] = named(objects, "Deployment", "shop-redis")["spec"]["template"]["spec"]["containers"]
+    script = [line.strip() for line in server["args"][0].splitlines()]
+    assert "echo user default reset" in script
+    users = {*CONSUMES, "gateway", "product", "admin"}
+    assert set(redis_rights()) == users
+    for user, rights in redis_rights().items():
+        assert f"{user} {rights}" in script
+        secret = named(objects, "Secret", f"shop-redis-{user}")["stringData"]
+        assert secret["REDIS_URL"] == f"redis://{user}:{secret['password']}@shop-redis.market.svc:6379/0"
+    using = {
+        name.removeprefix("Deployment/shop-")
+        for name, pod in pods(objects)
+        if pod["metadata"]["labels"].get("sagashop.io/redis-client")
+    }
+    assert using == users - {"admin"}
+
+
+@pytest.mark.parametrize("service", CONSUMES)
+def test_a_service_remembers_in_redis_what_came_by_its_own_queues(service: str) -> None:
+    patterns = [rule for rule in redis_rights()[service].split() if rule.startswith(("~", "&"))]
+    assert patterns == [f"~processed:{queue}:*" for queue in CONSUMES[service]]
 
 
 def test_a_url_that_names_another_user_is_refused(tmp_path: Path) -> None:

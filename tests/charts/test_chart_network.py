@@ -23,7 +23,7 @@ CALLS = {
 }
 USES = {
     "gateway": {"redis"},
-    "auth": {"mongodb", "redis"},
+    "auth": {"mongodb"},
     **{name: set(PORTS) for name in ("order", "product", "inventory", "payment", "notification")},
 }
 

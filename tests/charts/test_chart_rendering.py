@@ -192,7 +192,10 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
     ("settings", "complaint"),
     [
         (["jaeger.enabled=false"], "there is no Jaeger"),
-        (["redis.enabled=false"], "redis: there is none"),
+        (
+            ["redis.enabled=false"],
+            "redis: there is none for gateway: set global.redis.existingSecrets.gateway",
+        ),
         (["mongodb.enabled=false"], "nobody makes the user"),
         (["rabbitmq.external.enabled=true", "rabbitmq.external.host=x"], "nobody makes the user"),
         (["gateway.ingress.enabled=true", "gateway.trustedProxies[0]=none"], "ingress.host is needed"),

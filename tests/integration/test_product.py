@@ -158,6 +158,15 @@ async def test_reads_come_from_the_cache(client: httpx.AsyncClient, room: Room) 
     assert (await client.get(f"/api/products/{product_id}")).status_code == 404
 
 
+@pytest.mark.parametrize("nonsense", [b"", b"1", b"{}", b"\xff"])
+async def test_what_is_no_product_in_the_cache_is_as_good_as_nothing(
+    client: httpx.AsyncClient, room: Room, nonsense: bytes
+) -> None:
+    product_id = await created(client)
+    await room.redis.set(f"product:1:{product_id}", nonsense)
+    assert (await client.get(f"/api/products/{product_id}")).json()["price"] == "299.99"
+
+
 async def test_without_redis_everything_works(room: Room, issuer: Issuer) -> None:
     away = room.settings("product") | {"redis_url": "redis://127.0.0.1:1/0", "jwks_url": issuer.jwks_url}
     async with running(make_app(ProductSettings(**away))) as client:

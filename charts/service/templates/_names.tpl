@@ -61,12 +61,7 @@ podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kuberne
 {{- define "sagashop.credentials" -}}
 {{- $root := index . 0 -}}{{- $server := index . 1 -}}{{- $user := index . 2 -}}
 {{- $given := dig $server "existingSecrets" $user "" ($root.Values.global | default dict) -}}
-{{- $made := printf "%s-%s" $server $user -}}
-{{- if eq $server "redis" -}}{{/* one for all: nothing in it belongs to one service */}}
-{{- $given = dig "redis" "existingSecret" "" ($root.Values.global | default dict) -}}
-{{- $made = "redis" -}}
-{{- end -}}
-{{- $given | default (include "sagashop.sibling" (list $root $made)) -}}
+{{- $given | default (include "sagashop.sibling" (list $root (printf "%s-%s" $server $user))) -}}
 {{- end -}}
 
 {{/* One value of a Secret that may exist, decoded. Takes (list $ "secret" "key"). An upgrade keeps what an install made. */}}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.credentials import Credentials
 from dev.plan import DirectoryError
 from dev.servers import Redis
 from dev.stack import Stack
@@ -11,7 +12,7 @@ from dev.stack import Stack
 
 def test_the_directory_in_redis_conf_is_quoted(tmp_path: Path) -> None:
     directory = tmp_path / 'my "own" #1 \\ runs'
-    Redis(directory, 6379, "pw").programs()
+    Redis(directory, 6379, "pw", Credentials().users).programs()
     lines = (directory / "redis.conf").read_text().splitlines()
     assert f'dir "{tmp_path}/my \\"own\\" #1 \\\\ runs"' in lines
 

@@ -24,7 +24,14 @@ class _Strict(Body):
     model_config = ConfigDict(strict=True)
 
 
-Email = Annotated[str, Field(max_length=emails.LONGEST_TYPED), AfterValidator(emails.parse)]
+Email = Annotated[
+    str,
+    Field(
+        max_length=emails.LONGEST_TYPED,
+        json_schema_extra={"x-allowed": "an e-mail address such as ada@shop.example"},
+    ),
+    AfterValidator(emails.parse),
+]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 

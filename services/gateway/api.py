@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -48,6 +49,12 @@ async def describe(upstreams: Collection[Upstream]) -> tuple[bytes, float]:
 @router.get("/")
 async def root() -> Response:
     return RedirectResponse("/docs")
+
+
+@router.get("/favicon.ico")
+async def icon() -> Response:
+    """Browsers ask for it, whatever they show."""
+    return RedirectResponse(pages.ICON, HTTPStatus.PERMANENT_REDIRECT)
 
 
 @router.get("/docs")

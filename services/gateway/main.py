@@ -4,12 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from fastapi import FastAPI
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from services.gateway import pages
@@ -17,6 +16,7 @@ from services.gateway.api import describe, router
 from services.gateway.callers import Strangers
 from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
+from services.gateway.origins import CORS, Origins
 from services.gateway.proxy import Gate, Proxy
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Upstream, make_session
@@ -32,20 +32,6 @@ REFRESH_SECONDS: Final = 60.0
 # Each time it asks every service whether it lives, and anybody may ask for it.
 READINESS_SECONDS: Final = 1.0
 PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=1)
-# What scripts of other origins may send and read. Tokens travel in a header: there are no cookies to allow.
-CORS: Final[dict[str, Any]] = {
-    "allow_methods": ("GET", "HEAD", "POST", "PATCH", "DELETE"),
-    "allow_headers": ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID", "traceparent"),
-    "expose_headers": (
-        "Location",
-        "X-Request-ID",
-        "Idempotency-Replayed",
-        "Retry-After",
-        "RateLimit",
-        "RateLimit-Policy",
-    ),
-    "max_age": 600,
-}
 log = logging.getLogger(__name__)
 
 
@@ -82,7 +68,7 @@ def make_app(settings: GatewaySettings) -> FastAPI:
     app.mount(pages.SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]))
     app.mount(pages.STATIC, StaticFiles(packages=[("services.gateway", "statics")]))
     if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+        app.add_middleware(Origins, allow_origins=settings.cors_origins, **CORS)
     return app
 
 

@@ -9,6 +9,7 @@ from services.shared.http.kinds import KINDS
 
 STATIC: Final = "/static"
 SWAGGER: Final = "/static/swagger"
+ICON: Final = f"{STATIC}/favicon.svg"
 # Only our own scripts and styles, no inline code, no frames: a page with a token in it is worth attacking.
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
@@ -21,7 +22,7 @@ _HEAD: Final = f"""\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="{STATIC}/favicon.svg" type="image/svg+xml">
+<link rel="icon" href="{ICON}" type="image/svg+xml">
 <link rel="stylesheet" href="{STATIC}/page.css">
 """
 _DOCS: Final = f"""\

@@ -14,7 +14,7 @@ from services.shared.contract.decisions import NotFound, Verdict
 from services.shared.contract.idempotency import key_id
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.auth import User
-from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
+from services.shared.http.bodies import IDS_IN_WORDS, LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader, MaybeCaller
 from services.shared.http.described import described
 from services.shared.http.rights import Right
@@ -26,7 +26,12 @@ router = APIRouter(prefix="/api/inventory", tags=["inventory"], route_class=Rout
 @router.get("", response_model_exclude_unset=True)
 async def list_stock(
     ids: Annotated[
-        str, Query(description=f"Of products: up to {MOST_IDS}, separated by commas", max_length=LONGEST_LIST)
+        str,
+        Query(
+            description=f"Of products: up to {MOST_IDS}, separated by commas",
+            max_length=LONGEST_LIST,
+            json_schema_extra=IDS_IN_WORDS,
+        ),
     ],
     engine: TheEngine,
     caller: MaybeCaller,

@@ -142,6 +142,13 @@ async def test_a_body_that_is_not_as_described_is_refused(
     assert answer.json()["errors"]
 
 
+async def test_a_login_without_a_body_is_told_what_it_needs_and_no_more(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/auth/login")
+    assert answer.json()["detail"] == "body: missing: give a JSON object with email, password"
+    empty = await client.post("/auth/login", json={})
+    assert empty.json()["detail"].startswith("email: missing: give an e-mail address such as")
+
+
 async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(client: httpx.AsyncClient) -> None:
     await client.post("/auth/register", json=ADA)
     wrong = await client.post("/auth/login", json=LOGIN | {"password": "wrong"})

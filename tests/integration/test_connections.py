@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 
+from services.shared.contract.codes import Code
 from services.shared.health import Readiness
 from services.shared.http.app import ReadinessCheck, create_app
+from services.shared.http.kinds import KINDS, type_of
 from services.shared.settings import Settings
 from tests.integration.serving import serving
 
@@ -85,6 +87,14 @@ class Connection:
         self.body = await self.reader.readexactly(length)
         return int(head.split(b" ")[1])
 
+    async def is_told(self, status: int, code: Code) -> str:
+        """The detail of the next answer, which is a problem of this kind, as any other."""
+        assert await self.status() == status
+        problem = json.loads(self.body)
+        assert (problem["type"], problem["title"]) == (type_of(code), KINDS[code].title)
+        assert (problem["status"], problem["code"]) == (status, code)
+        return str(problem["detail"])
+
     async def ends(self) -> bool:
         async with asyncio.timeout(5):
             try:
@@ -140,8 +150,7 @@ async def clients(**limits: Any) -> AsyncIterator[Clients]:
 async def test_more_than_32_kib_of_headers_is_431_and_the_end(endless: bytes) -> None:
     async with clients() as those:
         connection = await those.connect(endless)
-        assert await connection.status() == 431
-        assert "32768 bytes" in json.loads(connection.body)["detail"]
+        assert "32768 bytes" in await connection.is_told(431, Code.HEADERS_TOO_LARGE)
         assert await connection.ends()
 
 
@@ -164,7 +173,7 @@ async def test_a_request_whose_headers_do_not_come_is_408(begun: bytes) -> None:
         connection = await those.connect(begun)
         if begun.startswith(READ):
             assert await connection.status() == 200
-        assert await connection.status() == 408
+        assert "send it again" in await connection.is_told(408, Code.REQUEST_TOO_SLOW)
         assert await connection.ends()
 
 
@@ -248,7 +257,7 @@ async def test_where_all_places_are_at_work_the_next_one_is_503() -> None:
     async with clients(max_connections=10) as those:
         busy = [await those.connect(READ.replace(b"headers", b"slow")) for _ in range(10)]
         await asyncio.sleep(0.1)
-        assert await (await those.connect(READ)).status() == 503
+        assert "too many" in await (await those.connect(READ)).is_told(503, Code.OVERLOADED)
         assert [await connection.status() for connection in busy] == [200] * 10
 
 

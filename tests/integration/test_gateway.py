@@ -217,6 +217,11 @@ async def test_the_pages_load_nothing_from_elsewhere(client: httpx.AsyncClient) 
     assert "/openapi.json" in (await client.get("/static/docs.js")).text
 
 
+async def test_a_browser_that_asks_for_an_icon_gets_one(client: httpx.AsyncClient) -> None:
+    icon = await client.get("/favicon.ico", follow_redirects=True)
+    assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
+
+
 async def test_every_type_of_a_problem_leads_to_its_place_in_a_page(client: httpx.AsyncClient) -> None:
     page = (await client.get("/errors")).text
     assert re.findall(r'<section id="([^"]+)">', page) == list(Code)
@@ -234,7 +239,8 @@ async def test_web_pages_of_other_origins_are_let_in_by_a_setting_alone(
 ) -> None:
     ours, theirs = {"Origin": "https://shop.example"}, {"Origin": "https://evil.example"}
     async with gateway(room, issuer, echo) as client:
-        assert (await client.options("/api/orders", headers=ours | PREFLIGHT)).status_code == 401
+        unknown = await client.options("/api/orders", headers=ours | PREFLIGHT)
+        assert "access-control-allow-origin" not in unknown.headers
         assert "access-control-allow-origin" not in (await client.get("/api/products", headers=ours)).headers
     origins = "https://shop.example/, http://localhost:5173"
     async with gateway(room, issuer, echo, cors_origins=origins) as client:
@@ -242,13 +248,22 @@ async def test_web_pages_of_other_origins_are_let_in_by_a_setting_alone(
             preflight = await client.options("/api/orders", headers=headers | PREFLIGHT)
             assert preflight.status_code == 200
             assert preflight.headers["access-control-allow-origin"] == headers["Origin"]
-        assert (await client.options("/api/orders", headers=theirs | PREFLIGHT)).status_code == 400
+        for headers, says in (
+            (theirs | PREFLIGHT, "CORS_ORIGINS"),
+            (ours | {"Access-Control-Request-Method": "PUT"}, "GET, HEAD, POST, PATCH, DELETE"),
+            (ours | PREFLIGHT | {"Access-Control-Request-Headers": "X-Own"}, "Idempotency-Key"),
+        ):
+            refusal = await client.options("/api/orders", headers=headers)
+            assert (refusal.status_code, refusal.json()["code"]) == (403, "origin-refused")
+            assert refusal.headers["content-type"] == "application/problem+json"
+            assert refusal.headers["x-content-type-options"] == "nosniff"
+            assert says in refusal.json()["detail"]
         refused = await client.get("/api/orders", headers=ours)
         assert refused.status_code == 401, "errors are read, too"
         assert refused.headers["access-control-allow-origin"] == "https://shop.example"
         other = await client.get("/api/products", headers=theirs)
         assert "access-control-allow-origin" not in other.headers
-    assert "OPTIONS" not in [asked.method for asked in echo.asked]
+    assert [asked.method for asked in echo.asked].count("OPTIONS") == 1, "where no page is let in"
 
 
 @pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/path", "https://a b"])

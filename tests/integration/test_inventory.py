@@ -74,6 +74,8 @@ async def test_the_stock_of_many_products_is_one_request(
     assert admin.json()["items"][0]["sold"] == 0
     for wrong in ("", "?ids=a%20b", f"?ids={','.join(map(str, range(101)))}"):
         assert (await client.get(f"/api/inventory{wrong}")).status_code == 422
+    without = (await client.get("/api/inventory")).json()
+    assert without["detail"] == "ids: missing: give ids, separated by commas, 100 at most: ids=a,b"
 
 
 async def test_a_product_that_is_unknown_or_never_was_is_not_found(

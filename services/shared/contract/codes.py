@@ -8,6 +8,7 @@ class Code(StrEnum):
 
     MALFORMED_JSON = "malformed-json"
     MALFORMED_PATH = "malformed-path"
+    MALFORMED_REQUEST = "malformed-request"
     HEADER_REPEATED = "header-repeated"
     TOKEN_MISSING = "token-missing"  # noqa: S105  # a name
     TOKEN_INVALID = "token-invalid"  # noqa: S105  # a name
@@ -16,9 +17,11 @@ class Code(StrEnum):
     REFRESH_TOKEN_REFUSED = "refresh-token-refused"  # noqa: S105  # a name
     ACCOUNT_GONE = "account-gone"
     FORBIDDEN = "forbidden"
+    ORIGIN_REFUSED = "origin-refused"
     NOT_FOUND = "not-found"
     NO_SUCH_PATH = "no-such-path"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    REQUEST_TOO_SLOW = "request-too-slow"
     STATE_FORBIDS = "state-forbids"
     EMAIL_TAKEN = "email-taken"
     BODY_TOO_LARGE = "body-too-large"
@@ -29,6 +32,7 @@ class Code(StrEnum):
     TOTAL_TOO_LARGE = "total-too-large"
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     RATE_LIMITED = "rate-limited"
+    HEADERS_TOO_LARGE = "headers-too-large"
     INTERNAL_ERROR = "internal-error"
     SERVICE_BROKE_OFF = "service-broke-off"
     UNAVAILABLE = "unavailable"

@@ -46,6 +46,7 @@ def examples_of_models() -> Iterator[tuple[str, Any]]:
 # Of a list of ids as one parameter: as many as a page may have, and the commas.
 MOST_IDS: Final = 100
 LONGEST_LIST: Final = MOST_IDS * (ids.LONGEST + 1)
+IDS_IN_WORDS: Final[dict[str, Any]] = {"x-allowed": f"ids, separated by commas, {MOST_IDS} at most: ids=a,b"}
 
 
 def listed(text: str) -> list[str]:

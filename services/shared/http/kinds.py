@@ -36,6 +36,11 @@ KINDS: Final[dict[Code, Kind]] = {
         "Malformed path",
         "The path has an empty segment, a dot segment, or a character that could mean two things on its way.",
     ),
+    Code.MALFORMED_REQUEST: Kind(
+        HTTPStatus.BAD_REQUEST,
+        "Malformed request",
+        "This is not HTTP/1.1. Send it with an HTTP library, to the address and port of the gateway.",
+    ),
     Code.HEADER_REPEATED: Kind(
         HTTPStatus.BAD_REQUEST,
         "Header repeated",
@@ -72,6 +77,12 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.FORBIDDEN: Kind(
         HTTPStatus.FORBIDDEN, "Forbidden", "The caller is known, and may not: `detail` says who may."
     ),
+    Code.ORIGIN_REFUSED: Kind(
+        HTTPStatus.FORBIDDEN,
+        "Other origin refused",
+        "A browser asked whether a web page of another origin may send this, and it may not. The gateway's"
+        " setting `CORS_ORIGINS` names the origins whose pages may.",
+    ),
     Code.NOT_FOUND: Kind(
         HTTPStatus.NOT_FOUND,
         "Not found",
@@ -84,6 +95,11 @@ KINDS: Final[dict[Code, Kind]] = {
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
         "The path exists, and this method is not for it. `Allow` lists those that are.",
+    ),
+    Code.REQUEST_TOO_SLOW: Kind(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "Request too slow",
+        "Not all of the request arrived in time, and nothing was done. Send it again, on a new connection.",
     ),
     Code.STATE_FORBIDS: Kind(
         HTTPStatus.CONFLICT,
@@ -133,6 +149,12 @@ KINDS: Final[dict[Code, Kind]] = {
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many requests",
         "Wait for the seconds of `Retry-After`. Logins and registrations have a limit of their own.",
+    ),
+    Code.HEADERS_TOO_LARGE: Kind(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "Headers too large",
+        "The request line and all headers have 32768 bytes at most. Ask for fewer ids at a time, or send"
+        " fewer cookies.",
     ),
     Code.INTERNAL_ERROR: Kind(
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -1,4 +1,4 @@
-"""HEAD is answered wherever GET is, and a wrong method is told all the right ones."""
+"""HEAD is answered wherever GET is, OPTIONS everywhere; and a wrong method is told all the right ones."""
 
 from fastapi import Request
 from fastapi.routing import iter_route_contexts
@@ -24,12 +24,15 @@ class HeadAsGet:
             scope["route"] = asked.get("route")
 
 
-def allowed(request: Request) -> str:
-    """The methods of the request's path, over all routes: a route by itself knows its own alone."""
+def allowed(request: Request) -> list[str]:
+    """The methods of the request's path, over all routes: a route by itself knows its own alone.
+
+    All but OPTIONS, which any path has.
+    """
     methods = {
         method
         for route in iter_route_contexts(request.app.routes)
         if route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     } or {"GET"}  # a file of a mounted directory: no route names it
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))

@@ -9,23 +9,33 @@ from services.shared.contract.codes import Code
 from services.shared.contract.ids import LOOKS_LIKE
 from services.shared.http.once import repeated
 from services.shared.http.problems import Problem
+from services.shared.http.validation import Fault
 from services.shared.settings import BODY_LIMIT_BYTES
 
 JSON: Final = b"application/json"
+# As of /api/orders; below them are ids.
+SEGMENTS_OF_A_LIST: Final = 2
 
 
 def check(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
     """Raises Problem for what no route has to see."""
     if name := repeated(scope["headers"], headers):
         raise Problem(Code.HEADER_REPEATED, f"send the header {name} once")
-    if b"%2f" in scope["raw_path"].lower():
-        # Routes would take it for two segments.
-        raise Problem(Code.INVALID, f"path: {LOOKS_LIKE}")
+    _check_slashes(scope["raw_path"])
     length = headers.get(b"content-length")
     if length is not None and int(length) > BODY_LIMIT_BYTES:
         raise too_large()
     if length not in {None, b"0"} or b"transfer-encoding" in headers:
         _check_media_type(headers)
+
+
+def _check_slashes(raw_path: bytes) -> None:
+    """Routes would take a slash in disguise for the end of a segment. What names something else is an id."""
+    slashed = [b"%2f" in segment for segment in raw_path.lower().split(b"/")[1:]]
+    if any(slashed[:SEGMENTS_OF_A_LIST]):
+        raise Problem(Code.MALFORMED_PATH, "the path has a slash that is written as %2F: write it as it is")
+    if any(slashed):
+        raise Problem(Code.INVALID, f"path: {LOOKS_LIKE}", errors=[Fault("path", (), LOOKS_LIKE).member()])
 
 
 def too_large() -> Problem:

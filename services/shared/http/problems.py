@@ -40,12 +40,14 @@ KNOWN: Final[tuple[type[Exception], ...]] = (
 class Problem(HTTPException):
     """Of a request that nobody has to look into. FastAPI lets it through where it reads bodies."""
 
-    def __init__(self, code: Code, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, code: Code, detail: str, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
         super().__init__(KINDS[code].status, detail, headers)
-        self.code = code
+        self.code, self.members = code, members
 
     def response(self) -> Response:
-        return problem(self.code, self.detail, self.headers)
+        return problem(self.code, self.detail, self.headers, **self.members)
 
 
 def problem(code: Code, detail: str, headers: Mapping[str, str] | None = None, **members: object) -> Response:
@@ -100,15 +102,23 @@ async def _http(request: Request, error: Exception) -> Response:
         return error.response()
     match error.status_code:  # what FastAPI and Starlette find by themselves
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            methods = allowed(request)
-            detail = f"{request.method} is not for this path: use {methods}"
-            return problem(Code.METHOD_NOT_ALLOWED, detail, {"Allow": methods})
+            return _not_so(request)
         case HTTPStatus.NOT_FOUND:
             return problem(Code.NO_SUCH_PATH, NOTHING_HERE)
         case HTTPStatus.BAD_REQUEST:
             return problem(Code.MALFORMED_JSON, NOT_JSON)
         case _:
             raise error
+
+
+def _not_so(request: Request) -> Response:
+    """The path exists, and has no route of this method: OPTIONS asks for those that it has."""
+    methods = allowed(request)
+    allow = {"Allow": ", ".join(sorted([*methods, "OPTIONS"]))}
+    if request.method == "OPTIONS":
+        return Response(None, HTTPStatus.NO_CONTENT, allow)
+    detail = f"{request.method} is not for this path: use {', '.join(methods)}"
+    return problem(Code.METHOD_NOT_ALLOWED, detail, allow)
 
 
 async def _validation(request: Request, error: Exception) -> Response:

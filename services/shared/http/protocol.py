@@ -5,8 +5,6 @@ read, so that an ordinary request pays next to nothing.
 """
 
 import asyncio
-import json
-from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import httptools
@@ -14,6 +12,9 @@ from prometheus_client import Counter
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from services.shared.http import refusals
+from services.shared.http.refusals import Refused
 
 # Requests that one connection may send ahead of their answers.
 PIPELINED: Final = 16
@@ -24,7 +25,6 @@ REFUSED: Final = Counter(
     "Connections ended before their request was answered",
     ["reason"],
 )
-_MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Limits(NamedTuple):
@@ -40,14 +40,6 @@ class Limits(NamedTuple):
     header_bytes: int = 32 * 1024
     # A whole request as it comes over the wire, with the framing of its chunks and with what follows them.
     request_bytes: int = 1024 * 1024
-
-
-class _Refused(Exception):
-    """The request is refused as a whole; the connection ends."""
-
-    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status, self.reason = status, reason
 
 
 class Door:
@@ -116,7 +108,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         if not self._door.has_room(len(self.connections)):
-            self._refuse(_no_room())
+            self._refuse(refusals.no_room())
         else:
             self._watch()
 
@@ -140,9 +132,9 @@ class GuardedProtocol(HttpToolsProtocol):
             pass  # we speak nothing else: it is answered as what it also is, a request
         except httptools.HttpParserError as error:
             cause = error.__context__
-            self._refuse(cause if isinstance(cause, _Refused) else _malformed())
+            self._refuse(cause if isinstance(cause, Refused) else refusals.malformed())
             return
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused)
             return
         self._watch()
@@ -175,7 +167,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._received > self._limits.header_bytes:  # perhaps of others' bytes: a body, an earlier request
             self._check_headers()
         if len(self.pipeline) >= PIPELINED:
-            raise _Refused(HTTPStatus.TOO_MANY_REQUESTS, "pipelined", "wait for answers before you ask more")
+            raise refusals.too_many_ahead()
         super().on_headers_complete()  # raises for a request that names no path
         self._has_headers = True
 
@@ -194,20 +186,16 @@ class GuardedProtocol(HttpToolsProtocol):
     # --- bytes ----------------------------------------------------------------------------------------------
 
     def _check_bytes(self) -> None:
-        """Raises _Refused where too much has come for a request that is not whole yet."""
+        """Raises Refused where too much has come for a request that is not whole yet."""
         if not self._has_headers and self._received > self._limits.header_bytes:
-            raise _too_many_header_bytes(self._limits)
+            raise refusals.too_many_header_bytes(self._limits.header_bytes)
         if self._received > self._limits.request_bytes:
-            raise _Refused(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "request_bytes",
-                f"a request may have {self._limits.request_bytes} bytes at most",
-            )
+            raise refusals.too_many_bytes(self._limits.request_bytes)
 
     def _check_headers(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self._limits.header_bytes:
-            raise _too_many_header_bytes(self._limits)
+            raise refusals.too_many_header_bytes(self._limits.header_bytes)
 
     # --- time -----------------------------------------------------------------------------------------------
 
@@ -221,7 +209,7 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self._deadline.cancel()
         seconds = self._limits.request_seconds if self._has_headers else self._limits.header_seconds
-        self._deadline = self.loop.call_at(self._began + seconds, self._refuse, _too_slow())
+        self._deadline = self.loop.call_at(self._began + seconds, self._refuse, refusals.too_slow())
 
     def _rest(self) -> None:
         """There is nothing to do: the connection is kept for a while."""
@@ -243,7 +231,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    def _refuse(self, refused: _Refused) -> None:
+    def _refuse(self, refused: Refused) -> None:
         REFUSED.labels(refused.reason).inc()
         if not self._can_answer():
             self.evict()
@@ -251,7 +239,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._disarm()
         self._is_refused = True
         self._abandon()
-        self.transport.write(_answer(refused))
+        self.transport.write(refusals.written(refused))
         self.transport.write_eof()
         self._door.idle[self] = None
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.evict)
@@ -275,43 +263,3 @@ class GuardedProtocol(HttpToolsProtocol):
         self._door.idle.pop(self, None)
         if self._stalled is not None:
             self._stalled.cancel()
-
-
-def _no_room() -> _Refused:
-    return _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "full", "too many connections are open: try again later")
-
-
-def _too_slow() -> _Refused:
-    return _Refused(
-        HTTPStatus.REQUEST_TIMEOUT, "deadline", "the request did not arrive in time: send it again"
-    )
-
-
-def _malformed() -> _Refused:
-    return _Refused(HTTPStatus.BAD_REQUEST, "malformed", "this is not a valid HTTP/1.1 request")
-
-
-def _too_many_header_bytes(limits: Limits) -> _Refused:
-    return _Refused(
-        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "header_bytes",
-        f"the request line and the headers may have {limits.header_bytes} bytes at most",
-    )
-
-
-def _answer(refused: _Refused) -> bytes:
-    """A problem document, written by hand: there is no request to answer it by."""
-    status = refused.status
-    document = {"type": "about:blank", "title": status.phrase, "status": status, "detail": str(refused)}
-    body = json.dumps(document)
-    lines = (
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"content-type: {_MEDIA_TYPE}",
-        f"content-length: {len(body)}",
-        "x-content-type-options: nosniff",
-        "cache-control: no-store",
-        "connection: close",
-        "",
-        body,
-    )
-    return "\r\n".join(lines).encode()

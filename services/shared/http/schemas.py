@@ -46,6 +46,11 @@ def inside(schema: Schema, part: str | int) -> Schema:
     return found
 
 
+def _needed(schema: Schema) -> str:
+    """What an object has to have; all that it may have, where nothing is needed."""
+    return ", ".join(schema.get("required", ())) or fields(schema)
+
+
 def _range(schema: Schema) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is None:
@@ -66,5 +71,5 @@ _OF_TYPE: Final[Mapping[str, Callable[[Schema], str]]] = {
     "string": lambda schema: f"a text{_count(schema, 'Length', 'characters')}",
     "array": lambda schema: f"a list{_count(schema, 'Items', 'entries')}",
     "boolean": lambda _: "true or false",
-    "object": lambda schema: f"a JSON object with {fields(schema)}",
+    "object": lambda schema: f"a JSON object with {_needed(schema)}",
 }

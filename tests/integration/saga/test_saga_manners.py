@@ -45,7 +45,14 @@ async def test_a_method_that_no_route_of_a_path_has_is_told_all_that_it_has(shop
         answer = await shop.http.put(url, headers=headers)
         assert answer.status_code == 405, url
         there = set(answer.headers["Allow"].split(", "))
-        assert there == methods | ({"HEAD"} if "GET" in methods else set()), url
+        assert there == methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()), url
+
+
+async def test_options_are_told_to_everybody(shop: Shop) -> None:
+    for method, _, url in await doors(shop):
+        answer = await shop.http.options(url)
+        assert (answer.status_code, answer.content) == (204, b""), url
+        assert {method.upper(), "OPTIONS"} <= set(answer.headers["Allow"].split(", ")), url
 
 
 async def test_a_slash_at_the_end_leads_to_the_route(shop: Shop) -> None:
@@ -108,7 +115,7 @@ async def test_the_root_leads_to_the_description(shop: Shop) -> None:
 
 async def test_an_unusual_method_is_told_the_usual_ones(shop: Shop) -> None:
     answer = await shop.http.request("TRACE", "/api/orders", headers=await shop.headers("admin"))
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS, POST")
 
 
 @pytest.mark.parametrize("changes", [{}, {"name": "Lamp"}, {"price": "1.00", "currency": "USD"}])

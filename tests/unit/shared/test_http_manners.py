@@ -80,7 +80,7 @@ async def test_head_has_the_headers_of_get(client: httpx.AsyncClient, path: str)
     [
         ("PUT", "/things", "GET, HEAD, POST"),
         ("GET", "/things/a", "DELETE"),
-        ("OPTIONS", "/things/a/poke", "POST"),
+        ("GET", "/things/a/poke", "POST"),
         ("POST", "/healthz", "GET, HEAD"),
         ("POST", "/files/a.txt", "GET, HEAD"),
     ],
@@ -89,8 +89,44 @@ async def test_a_wrong_method_is_told_every_right_one(
     client: httpx.AsyncClient, method: str, path: str, methods: str
 ) -> None:
     answer = await client.request(method, path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
-    assert methods in answer.json()["detail"]
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {*methods.split(", "), "OPTIONS"}
+    assert answer.json()["detail"].endswith(f"use {methods}")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/things", "GET, HEAD, OPTIONS, POST"),
+        ("/things/a/poke", "OPTIONS, POST"),
+        ("/healthz", "GET, HEAD, OPTIONS"),
+        ("/files/a.txt", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_options_of_a_path_are_told(client: httpx.AsyncClient, path: str, methods: str) -> None:
+    answer = await client.options(path)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, methods, b"")
+
+
+async def test_what_does_not_exist_has_no_options(client: httpx.AsyncClient) -> None:
+    assert (await client.options("/nowhere")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/api/things%2f", 400, "malformed-path"),
+        ("/api%2Fthings", 400, "malformed-path"),
+        ("/api/things/a%2fb", 422, "invalid"),
+        ("/api/things/a%2Fb/poke", 422, "invalid"),
+    ],
+)
+async def test_a_slash_in_disguise_is_no_part_of_a_path_and_none_of_an_id(
+    client: httpx.AsyncClient, path: str, status: int, code: str
+) -> None:
+    problem = (await client.get(httpx.URL("http://shop", raw_path=path.encode()))).json()
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert [fault["in"] for fault in problem.get("errors", [])] == (["path"] if status == 422 else [])
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ def make_app(settings: OrderSettings) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
-        app.state.pressure = pressure
         app.state.catalogue = Catalogue(app.state.http, settings.product_url)
         in_cluster = settings.internal_auth == "kubernetes"
         app.state.reviewer = (
@@ -53,11 +52,11 @@ def make_app(settings: OrderSettings) -> FastAPI:
     router.include_router(api.router)
     router.include_router(internal.router)
     app = create_app(settings, router, life, unavailable=UNAVAILABLE)
-    # Outermost: under overload most are refused, and what that costs is taken from those that are not.
-    app.add_middleware(Entrance, pressure=pressure)
+    app.state.pressure = pressure
     return app
 
 
 if __name__ == "__main__":
     settings = OrderSettings.given()
-    serve(make_app(settings), settings)
+    app = make_app(settings)
+    serve(app, settings, Entrance(app.state.pressure))

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from dev.ports import Ports
 from sagactl.polling import until
+from services.shared.http.protocol import TurnAway, nobody
 from services.shared.http.serving import make_server
 from services.shared.settings import Settings
 
@@ -16,10 +17,12 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 @asynccontextmanager
-async def serving(make_app: Callable[[AnySettings], FastAPI], settings: AnySettings) -> AsyncIterator[str]:
+async def serving(
+    make_app: Callable[[AnySettings], FastAPI], settings: AnySettings, turn_away: TurnAway = nobody
+) -> AsyncIterator[str]:
     """The URL at which it answers; whether it is ready is another question."""
     here = settings.model_copy(update={"host": "127.0.0.1", "port": free_port()})
-    server = make_server(make_app(here), here)
+    server = make_server(make_app(here), here, turn_away)
     task = asyncio.create_task(server.serve())
 
     async def started() -> bool:

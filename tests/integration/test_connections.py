@@ -15,6 +15,7 @@ from services.shared.contract.codes import Code
 from services.shared.health import Readiness
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.kinds import KINDS, type_of
+from services.shared.http.protocol import Asked, TurnAway, nobody
 from services.shared.settings import Settings
 from tests.integration.serving import serving
 
@@ -129,8 +130,8 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients(**limits: Any) -> AsyncIterator[Clients]:
-    async with serving(make_app, PlainSettings(port=3000, **limits)) as url:
+async def clients(turn_away: TurnAway = nobody, **limits: Any) -> AsyncIterator[Clients]:
+    async with serving(make_app, PlainSettings(port=3000, **limits), turn_away) as url:
         clients = Clients(url)
         yield clients
         await clients.close()
@@ -314,3 +315,57 @@ async def test_odd_requests_are_answered_and_write_no_log(
             connection = await those.connect(said)
             assert await connection.status() == status
             assert caplog.records == []
+
+
+AWAY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
+WHOLE = POST + b"Content-Length: 5\r\n\r\nhello"
+
+
+def no_posts(asked: Asked) -> bytes | None:
+    return AWAY if asked.method == b"POST" and asked.target == b"/echo" else None
+
+
+async def test_who_is_turned_away_may_ask_again_on_the_same_connection() -> None:
+    async with clients(no_posts) as those:
+        connection = await those.connect()
+        for asked, status in ((WHOLE, 503), (READ, 200), (WHOLE, 503), (WHOLE, 503), (READ, 200)):
+            for piece in (asked[:30], asked[30:]):
+                await connection.send(piece)
+            assert await connection.status() == status
+
+
+async def test_requests_sent_ahead_are_answered_in_order_though_some_are_turned_away() -> None:
+    async with clients(no_posts) as those:
+        connection = await those.connect(WHOLE + READ + WHOLE)
+        # The third came while the second was at work, and had to wait for its turn like any other.
+        assert [await connection.status() for _ in range(3)] == [503, 200, 200]
+
+
+async def test_who_does_not_want_to_stay_is_turned_away_and_let_go() -> None:
+    async with clients(no_posts) as those:
+        connection = await those.connect(WHOLE.replace(b"Host", b"Connection: close\r\nHost"))
+        assert await connection.status() == 503
+        assert await connection.ends()
+
+
+async def test_who_is_turned_away_in_the_middle_of_a_body_has_the_same_limits() -> None:
+    async with clients(no_posts, request_timeout_seconds=0.3, header_timeout_seconds=0.2) as those:
+        slow = await those.connect(POST + b"Content-Length: 5\r\n\r\nhe")
+        assert await slow.status() == 408
+        assert await slow.ends()
+        large = await those.connect(POST + b"Content-Length: 5000000\r\n\r\n" + b"x" * 2_000_000)
+        assert await large.status() == 413
+        assert await large.ends()
+        idle = await those.connect(WHOLE)
+        assert await idle.status() == 503
+        await asyncio.sleep(0.5)  # longer than a request may take: it has nothing to do with what follows
+        await idle.send(READ)
+        assert await idle.status() == 200
+
+
+async def test_who_waits_to_be_told_to_go_on_is_answered_by_the_route() -> None:
+    async with clients(no_posts) as those:
+        connection = await those.connect(POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        await connection.send(b"hello")
+        assert await connection.status() == 200

@@ -5,7 +5,8 @@ read, so that an ordinary request pays next to nothing.
 """
 
 import asyncio
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import httptools
 from prometheus_client import Counter
@@ -42,11 +43,28 @@ class Limits(NamedTuple):
     request_bytes: int = 1024 * 1024
 
 
+class Asked(NamedTuple):
+    """A request of which the headers are there: its method, its target as it was sent, its headers."""
+
+    method: bytes
+    target: bytes
+    # Names are lower case.
+    headers: Sequence[tuple[bytes, bytes]]
+
+
+# A whole answer for a request that is to be turned away, else None.
+TurnAway: TypeAlias = Callable[[Asked], bytes | None]
+
+
+def nobody(_: Asked) -> None:
+    """Turn nobody away."""
+
+
 class Door:
     """What the connections of one server share: the limits, and who has to make room first."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, turn_away: TurnAway = nobody) -> None:
+        self.limits, self.turn_away = limits, turn_away
         # Those whose request is not complete, and those with nothing to do. The oldest come first.
         self.asking: dict[GuardedProtocol, None] = {}
         self.idle: dict[GuardedProtocol, None] = {}
@@ -97,6 +115,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._is_refused = False
+        # What the request that is coming in is answered once it is there, if it is turned away.
+        self._turned_away: bytes | None = None
 
     def evict(self) -> None:
         """End at once, without a word."""
@@ -168,20 +188,46 @@ class GuardedProtocol(HttpToolsProtocol):
             self._check_headers()
         if len(self.pipeline) >= PIPELINED:
             raise refusals.too_many_ahead()
+        if self._is_turned_away():
+            return
         super().on_headers_complete()  # raises for a request that names no path
         self._has_headers = True
 
+    def on_body(self, body: bytes) -> None:
+        if self._turned_away is None:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        turned_away, self._turned_away = self._turned_away, None
+        if turned_away is None:
+            super().on_message_complete()
         self._is_whole, self._received = True, 0
         self._disarm()
-        if self.cycle.response_complete:  # before all of it was there
+        if turned_away is not None:
+            self._answer_at_once(turned_away)
+        elif self.cycle.response_complete:  # before all of it was there
             self._rest()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._is_whole and not self.pipeline:
             self._rest()
+
+    def _is_turned_away(self) -> bool:
+        """Only a request whose turn it is. Without a scope and a task, its answer costs half."""
+        is_first = not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+        if not is_first or self.expect_100_continue:
+            return False
+        self._turned_away = self._door.turn_away(Asked(self.parser.get_method(), self.url, self.headers))
+        self._has_headers = self._turned_away is not None
+        return self._has_headers
+
+    def _answer_at_once(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        if self.parser.should_keep_alive():
+            self._rest()
+        else:
+            self.transport.close()
 
     # --- bytes ----------------------------------------------------------------------------------------------
 
@@ -249,7 +295,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.pipeline or self.transport.is_closing():
             return False
         if self.cycle is None or self.cycle.response_complete:
-            return not self._has_headers
+            return not self._has_headers or self._turned_away is not None
         return self._has_headers and self.cycle.more_body and not self.cycle.response_started
 
     def _abandon(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final, cast
 import uvicorn
 from fastapi import FastAPI
 
-from services.shared.http.protocol import Door, Limits
+from services.shared.http.protocol import Door, Limits, TurnAway, nobody
 from services.shared.settings import Settings
 
 SHUTDOWN_SECONDS: Final = 20
@@ -23,9 +23,9 @@ STALLED_SECONDS: Final = 30.0
 log = logging.getLogger(__name__)
 
 
-def serve(app: FastAPI, settings: Settings) -> None:
+def serve(app: FastAPI, settings: Settings, turn_away: TurnAway = nobody) -> None:
     """Run until SIGTERM or SIGINT; then finish what is at hand."""
-    server = make_server(app, settings)
+    server = make_server(app, settings, turn_away)
     # Each connection is a file, and the usual limit of 1024 is one for programs that still use select().
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
@@ -40,14 +40,14 @@ def serve(app: FastAPI, settings: Settings) -> None:
         sys.exit("the service did not start")
 
 
-def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+def make_server(app: FastAPI, settings: Settings, turn_away: TurnAway = nobody) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
         # uvicorn calls it to make one for each connection, as it would a class.
-        http=cast("type[asyncio.Protocol]", Door(_limits(settings)).open),
+        http=cast("type[asyncio.Protocol]", Door(_limits(settings), turn_away).open),
         # Nothing here speaks WebSocket: a request to upgrade is answered as a plain one.
         ws="none",
         log_config=None,

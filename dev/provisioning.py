@@ -13,7 +13,7 @@ from pathlib import Path
 from dev.credentials import Credentials
 from dev.files import write_private
 from dev.servers import Given, MongoDB, RabbitMQ
-from sagactl.provision import accounts
+from sagactl.provision import accounts, trails
 from services.shared.contract import events
 
 
@@ -53,6 +53,6 @@ def provisions(
 def _contents(credentials: Credentials) -> str:
     """Changes with everything that users and rights are made from."""
     source = hashlib.sha256(json.dumps(dict(credentials.users), sort_keys=True).encode())
-    for module in (accounts, events):
+    for module in (accounts, trails, events):
         source.update(Path(str(module.__file__)).read_bytes())
     return source.hexdigest()

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sagactl.oncall import accounts, letters, order, sweep, trace
+from sagactl.oncall import accounts, audit, letters, order, sweep, trace
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.look import STILL_SECONDS
@@ -86,6 +86,7 @@ def check_command(  # noqa: PLR0917 - a command's options
 
 
 app.command("order")(order.order)
+app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
 app.add_typer(letters.app, name="dlq")
 app.command("redrive")(letters.redrive_command)

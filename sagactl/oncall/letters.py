@@ -6,11 +6,12 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from sagactl.oncall import broker
+from sagactl.oncall import broker, trails
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.screen import masked, plural, printable
 from sagactl.terminal import AsJson, Stack, access, console, run
+from services.shared.contract.audit import Action
 
 
 def _known(queue: str | None) -> str | None:
@@ -61,7 +62,13 @@ def show(queue: Queue, message: Message, stack: Stack = None) -> None:
 @app.command()
 def delete(queue: Queue, message: Message, stack: Stack = None) -> None:
     """Delete one dead letter for good, such as one of another system that nobody here can serve."""
-    letter = run(broker.delete(access(stack).amqp_url, queue, message, LOOKED_AT_MOST))
+    where = access(stack)
+
+    async def recorded() -> DeadLetter | None:
+        await trails.ask(where.mongodb_url, Action.LETTER_DELETED, message, queue)
+        return await broker.delete(where.amqp_url, queue, message, LOOKED_AT_MOST)
+
+    letter = run(recorded())
     if letter is None:
         raise _absent(queue, message)
     console.print(f"deleted: {printable(letter.summary)}", highlight=False, soft_wrap=True)
@@ -75,7 +82,13 @@ def redrive_command(
     ] = None,
 ) -> None:
     """Give dead letters another chance. What was handled already is known, and not done twice."""
-    sent = run(redrive(access(stack).amqp_url, queue, frozenset(message or ())))
+    where, ids = access(stack), message or ()
+
+    async def recorded() -> list[str]:
+        await trails.ask(where.mongodb_url, Action.LETTERS_REDRIVEN, queue, ", ".join(ids) or "all")
+        return await redrive(where.amqp_url, queue, frozenset(ids))
+
+    sent = run(recorded())
     console.print(f"{plural(len(sent), 'dead letter')} redriven to {queue}", highlight=False)
 
 

@@ -19,7 +19,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from yarl import URL
 
-from sagactl.provision import replica_set
+from sagactl.provision import replica_set, trails
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 
 CONTROL: Final = "sagactl"
@@ -78,16 +78,22 @@ async def provision_rabbitmq(management_url: str, passwords: Mapping[str, str], 
             await put(f"topic-permissions/{room}/{user}", topic_permissions(user))
 
 
-async def provision_mongodb(url: str, passwords: Mapping[str, str]) -> None:
-    """Make the users of `passwords` (user name -> password) in `admin`, through a root's `url`."""
+async def provision_mongodb(
+    url: str, passwords: Mapping[str, str], retention_days: int = trails.RETENTION_DAYS
+) -> None:
+    """Make the audit trails, and the users of `passwords` (user name -> password) in `admin`.
+
+    `url`: a root's. `retention_days`: how long entries of the trails are kept.
+    """
     async with AsyncMongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
+        await trails.provision(client, retention_days)
         for user, password in passwords.items():
             roles = (
-                [{"role": "read", "db": name} for name in CHECKED]
+                [{"role": "read", "db": name} for name in CHECKED] + trails.reading()
                 if user == CONTROL
                 else [{"role": "readWrite", "db": user}]
             )
-            await set_user(client.admin, user, password, roles)
+            await set_user(client.admin, user, password, [*roles, *trails.rights(user)])
 
 
 async def set_user(
@@ -160,11 +166,18 @@ def rabbitmq(
 
 
 @app.command()
-def mongodb(users: Users, admin: Admin, patience: Patience = 300) -> None:
-    """Make the users of a MongoDB that is already a replica set."""
+def mongodb(
+    users: Users,
+    admin: Admin,
+    retention: Annotated[
+        int, typer.Option("--audit-days", min=1, help="Days for which entries of the audit trails are kept.")
+    ] = trails.RETENTION_DAYS,
+    patience: Patience = 300,
+) -> None:
+    """Make the users and the audit trails of a MongoDB that is already a replica set."""
     passwords = read_passwords(users, "MONGODB_URL", DATABASE_USERS)
     url = admin.read_text().strip()
-    asyncio.run(_persist(lambda: provision_mongodb(url, passwords), patience))
+    asyncio.run(_persist(lambda: provision_mongodb(url, passwords, retention), patience))
     typer.echo(f"MongoDB users are as they should be: {', '.join(passwords)}")
 
 

@@ -1,6 +1,5 @@
 """The administrator whom the settings name: made at the start, and followed when they name another."""
 
-import logging
 import uuid
 from contextlib import suppress
 from functools import partial
@@ -9,9 +8,9 @@ from services.auth import standing
 from services.auth.api import Desk
 from services.auth.domain import User
 from services.auth.queries import EmailTaken
+from services.auth.record import Record
+from services.shared.contract.audit import Action
 from services.shared.http.rights import Role
-
-log = logging.getLogger(__name__)
 
 
 async def seed(desk: Desk) -> None:
@@ -26,7 +25,11 @@ async def seed(desk: Desk) -> None:
     for former in await desk.accounts.seeded():
         if former.email != email:
             await desk.accounts.change(former.id, partial(standing.with_roles, roles=()))
-            log.info("account %s is no administrator any more: the settings name another", former.id)
+            await _record(desk).of(Action.ACCOUNT_CHANGED, former.id, detail="roles: none")
+
+
+def _record(desk: Desk) -> Record:
+    return Record(desk.trail, desk.clock)
 
 
 async def _appoint(desk: Desk, email: str, password: str) -> None:
@@ -40,7 +43,7 @@ async def _appoint(desk: Desk, email: str, password: str) -> None:
         return
     hashed = await desk.passwords.hash(password)
     await desk.accounts.change(existing.id, partial(standing.appointed, password_hash=hashed))
-    log.info("the administrator's account follows the settings now")
+    await _record(desk).of(Action.ACCOUNT_CHANGED, existing.id, detail="roles: admin, and the password")
 
 
 async def _make(desk: Desk, email: str, password: str) -> None:
@@ -55,4 +58,4 @@ async def _make(desk: Desk, email: str, password: str) -> None:
     )
     with suppress(EmailTaken):  # another replica was first, with the same password
         await desk.accounts.add(user)
-        log.info("made the administrator's account")
+        await _record(desk).of(Action.REGISTERED, user.id, detail="roles: admin")

@@ -14,14 +14,18 @@ from services.auth.guessing import WrongGuess, guess
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
+from services.auth.record import Record, actor
 from services.auth.settings import AuthSettings
 from services.auth.strength import check_password
+from services.shared.contract.audit import Action, Outcome
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
 from services.shared.database.clock import Clock
+from services.shared.database.trail import Trail
 from services.shared.http.auth import Forbidden, Unauthenticated
 from services.shared.http.dependencies import Caller
 from services.shared.http.described import described
+from services.shared.http.origin import address_of, by
 from services.shared.http.routing import Route
 from services.shared.http.validation import invalid
 
@@ -46,6 +50,7 @@ class Desk(NamedTuple):
     passwords: Passwords
     keys: KeyRing
     clock: Clock
+    trail: Trail
 
 
 async def _desk(request: Request) -> Desk:
@@ -53,7 +58,12 @@ async def _desk(request: Request) -> Desk:
     return desk
 
 
+async def _record(request: Request, desk: Annotated[Desk, Depends(_desk)]) -> Record:
+    return Record(desk.trail, desk.clock, by(request))
+
+
 TheDesk = Annotated[Desk, Depends(_desk)]
+TheRecord = Annotated[Record, Depends(_record)]
 
 
 router = APIRouter(tags=["auth"], route_class=Route)
@@ -62,7 +72,7 @@ router = APIRouter(tags=["auth"], route_class=Route)
 @router.post(
     "/auth/register", status_code=HTTPStatus.CREATED, responses=described([Code.EMAIL_TAKEN, Code.OVERLOADED])
 )
-async def register(body: Registration, desk: TheDesk, response: Response) -> Account:
+async def register(body: Registration, desk: TheDesk, record: TheRecord, response: Response) -> Account:
     """Open an account. Then log in with it."""
     user = User(
         id=str(uuid.uuid4()),
@@ -72,6 +82,7 @@ async def register(body: Registration, desk: TheDesk, response: Response) -> Acc
         created_at=desk.clock.now(),
     )
     await desk.accounts.add(user)
+    await record.of(Action.REGISTERED, user.id, actor(user))
     response.headers.update(NO_STORE)
     response.headers["Location"] = "/auth/me"
     return _account(user)
@@ -81,41 +92,48 @@ async def register(body: Registration, desk: TheDesk, response: Response) -> Acc
     "/auth/login",
     responses=described([Code.LOGIN_FAILED, Code.FORBIDDEN, Code.RATE_LIMITED, Code.OVERLOADED]),
 )
-async def log_in(body: Credentials, desk: TheDesk, response: Response) -> Session:
+async def log_in(body: Credentials, desk: TheDesk, record: TheRecord, response: Response) -> Session:
     """An access token for 15 minutes, and a refresh token for the next ones."""
     user = await desk.accounts.user_of(body.email)
-    async with guess(desk.accounts, await _guesser(desk, body, user), desk.clock.now()):
-        check = await desk.passwords.check(
-            body.password.get_secret_value(), None if user is None else user.password_hash
-        )
-        if user is None or not check.is_right:
-            raise WrongGuess(WRONG)
-    if check.newer_hash:
-        # Where the account was changed meanwhile, this waits for the next login.
-        await desk.accounts.replace(user, standing.with_newer_hash(user, check.newer_hash))
+    async with record.refusals(Action.LOGIN, "" if user is None else user.id):
+        async with guess(desk.accounts, await _guesser(desk, body, user), desk.clock.now()):
+            check = await desk.passwords.check(
+                body.password.get_secret_value(), None if user is None else user.password_hash
+            )
+            if user is None or not check.is_right:
+                raise WrongGuess(WRONG)
+        if check.newer_hash:
+            # Where the account was changed meanwhile, this waits for the next login.
+            await desk.accounts.replace(user, standing.with_newer_hash(user, check.newer_hash))
+        session = await _begin(desk, user)
+    await record.of(Action.LOGIN, user.id, actor(user))
     response.headers.update(NO_STORE)
-    return await _begin(desk, user)
+    return session
 
 
 @router.post(
     "/auth/refresh", responses=described([Code.REFRESH_TOKEN_REFUSED, Code.ACCOUNT_GONE, Code.FORBIDDEN])
 )
-async def refresh(body: RefreshToken, desk: TheDesk, request: Request, response: Response) -> Session:
+async def refresh(
+    body: RefreshToken, desk: TheDesk, record: TheRecord, request: Request, response: Response
+) -> Session:
     """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login.
 
     Within ten seconds the same client may repeat it, if the answer was lost. The newest pair counts.
     """
     family_id, _, secret = body.refresh_token.partition(".")
     successor = secrets.token_urlsafe(SECRET_BYTES)
-    by = domain.client(_address(request), request.headers.get("user-agent", ""))
+    client = domain.client(address_of(request), request.headers.get("user-agent", ""))
 
     def decide(family: Family) -> tuple[Family, Use]:
-        return domain.use(family, secret, successor, by, desk.clock.now())
+        return domain.use(family, secret, successor, client, desk.clock.now())
 
     used = await desk.accounts.use(family_id, decide)
     if used is None:
         raise Unauthenticated(NO_SUCH_TOKEN, Code.REFRESH_TOKEN_REFUSED)
     family, outcome = used
+    if outcome is Use.REUSED:  # once: the login has ended by it
+        await record.of(Action.TOKEN_REUSED, family.user_id, outcome=Outcome.REFUSED)
     if outcome is not Use.ROTATED:
         raise Unauthenticated(f"the refresh token is {outcome}: log in", Code.REFRESH_TOKEN_REFUSED)
     user = await _present(desk, family.user_id, family.epoch)
@@ -135,9 +153,10 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
     status_code=HTTPStatus.NO_CONTENT,
     responses=described([Code.ACCOUNT_GONE]),
 )
-async def log_out_everywhere(caller: Caller, desk: TheDesk) -> None:
+async def log_out_everywhere(caller: Caller, desk: TheDesk, record: TheRecord) -> None:
     """End all logins of the account. Access tokens stay valid until they expire."""
-    await desk.accounts.change(caller.id, standing.ends_logins)
+    if await desk.accounts.change(caller.id, standing.ends_logins) is not None:
+        await record.of(Action.LOGINS_ENDED, caller.id, caller.actor)
 
 
 @router.post(
@@ -153,7 +172,9 @@ async def log_out_everywhere(caller: Caller, desk: TheDesk) -> None:
         ]
     ),
 )
-async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, response: Response) -> Session:
+async def change_password(
+    body: NewPassword, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
+) -> Session:
     """Change the password. All logins end, and a new one begins here."""
     user = await _present(desk, caller.id)
     new = body.new_password.get_secret_value()
@@ -161,7 +182,10 @@ async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, resp
         check_password(new, user.email)
     except ValueError as error:
         raise invalid("body", ["newPassword"], str(error)) from None
-    async with guess(desk.accounts, f"password:{user.id}", desk.clock.now()):
+    async with (
+        record.refusals(Action.PASSWORD_CHANGED, user.id, caller.actor),
+        guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
+    ):
         check = await desk.passwords.check(body.current_password.get_secret_value(), user.password_hash)
         if not check.is_right:
             raise WrongGuess("the current password is wrong")
@@ -169,6 +193,7 @@ async def change_password(body: NewPassword, caller: Caller, desk: TheDesk, resp
     stored = await desk.accounts.replace(user, changed)
     if stored is None:
         raise Refused("the account was changed at the same moment: try again")
+    await record.of(Action.PASSWORD_CHANGED, user.id, caller.actor)
     response.headers.update(NO_STORE)
     return await _begin(desk, stored)
 
@@ -183,11 +208,6 @@ async def get_account(caller: Caller, desk: TheDesk) -> Account:
 async def get_keys(desk: TheDesk) -> Response:
     """The public keys that access tokens are signed with (RFC 7517)."""
     return Response(await desk.keys.published(), headers=KEYS_CACHE, media_type="application/json")
-
-
-def _address(request: Request) -> str:
-    """As the gateway worked it out. Nobody else reaches this service."""
-    return request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
 
 
 async def _guesser(desk: Desk, body: Credentials, user: User | None) -> str:

@@ -33,7 +33,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
         store = Store(client, settings.database)
         clock = Clock(client)
         keys = KeyRing(SigningKeys(store), clock, settings.signing_key_age)
-        desk = Desk(settings, Accounts(store), Passwords(settings.hash_concurrency), keys, clock)
+        desk = Desk(settings, Accounts(store), Passwords(settings.hash_concurrency), keys, clock, store.trail)
         app.state.desk = desk
         # The service checks its own tokens by the keys that it holds.
         app.state.tokens = Tokens(keys.published, settings.jwt_issuer, settings.jwt_audience)

@@ -1,6 +1,5 @@
 """What administrators do with accounts: look at them, give and take roles, disable, end logins."""
 
-import logging
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -8,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from services.auth import standing
-from services.auth.api import TheDesk
+from services.auth.api import TheDesk, TheRecord
 from services.auth.bodies import AccountChange, AccountList, AccountState, Email
 from services.auth.domain import User
+from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import NotFound, Refused
 from services.shared.http.auth import User as Caller
@@ -22,7 +22,6 @@ from services.shared.http.routing import Route
 
 Manager = Annotated[Caller, Depends(Holder(Right.MANAGE_ACCOUNTS))]
 router = APIRouter(prefix="/auth/accounts", tags=["accounts"], route_class=Route)
-log = logging.getLogger(__name__)
 
 
 @router.get("")
@@ -39,26 +38,25 @@ async def list_accounts(
 
 
 @router.patch("/{user_id}", responses=described([Code.STATE_FORBIDS]))
-async def change_account(user_id: Id, body: AccountChange, manager: Manager, desk: TheDesk) -> AccountState:
+async def change_account(
+    user_id: Id, body: AccountChange, manager: Manager, desk: TheDesk, record: TheRecord
+) -> AccountState:
     """Disable an account or enable it, set its roles. Who is disabled, or loses a role, is logged out."""
     if user_id == manager.id:
         raise Refused("this is your own account: another administrator has to change it")
     user = await desk.accounts.change(user_id, partial(_changed, body=body))
     if user is None:
         raise NotFound("there is no such account")
-    log.info(
-        "account %s: roles %s, %s, set by %s",
-        *(user.id, ", ".join(user.roles) or "none", "disabled" if user.disabled else "enabled", manager.id),
-    )
+    await record.of(Action.ACCOUNT_CHANGED, user.id, manager.actor, detail=_detail(body))
     return _state(user)
 
 
 @router.post("/{user_id}/logout", status_code=HTTPStatus.NO_CONTENT)
-async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk) -> None:
+async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk, record: TheRecord) -> None:
     """End all logins of an account. Its access tokens stay valid until they expire."""
     if await desk.accounts.change(user_id, standing.ends_logins) is None:
         raise NotFound("there is no such account")
-    log.info("account %s: all logins ended by %s", user_id, manager.id)
+    await record.of(Action.LOGINS_ENDED, user_id, manager.actor)
 
 
 def _changed(user: User, body: AccountChange) -> User:
@@ -67,6 +65,15 @@ def _changed(user: User, body: AccountChange) -> User:
     if body.disabled is not None:
         user = standing.disabled(user) if body.disabled else standing.enabled(user)
     return user
+
+
+def _detail(body: AccountChange) -> str:
+    said = []
+    if body.roles is not None:
+        said.append(f"roles: {', '.join(sorted(body.roles)) or 'none'}")
+    if body.disabled is not None:
+        said.append("disabled" if body.disabled else "enabled")
+    return "; ".join(said)
 
 
 def _state(user: User) -> AccountState:

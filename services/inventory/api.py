@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.inventory import queries
 from services.inventory.bodies import Delivery, StockBody, StockList
@@ -17,6 +17,7 @@ from services.shared.http.auth import User
 from services.shared.http.bodies import IDS_IN_WORDS, LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader, MaybeCaller
 from services.shared.http.described import described
+from services.shared.http.origin import by
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
@@ -52,11 +53,12 @@ async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller) -> S
     openapi_extra=IDEMPOTENT,
     responses=described([Code.STATE_FORBIDS, Code.IDEMPOTENCY_KEY_REUSED]),
 )
-async def restock(
+async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     product_id: Id,
     delivery: Delivery,
     admin: Annotated[User, Depends(Holder(Right.RESTOCK))],
     engine: TheEngine,
+    request: Request,
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> StockBody:
@@ -66,7 +68,7 @@ async def restock(
         quantity=delivery.quantity,
         idempotency_key=key_id(f"restock/{admin.id}", idempotency_key) if idempotency_key else None,
     )
-    decision = await engine.execute(command, id_=str(uuid.uuid4()))
+    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
     stock: Stock = decision.reply  # type: ignore[assignment]  # what a restock answers with
     if decision.verdict is Verdict.DUPLICATE:
         response.headers.update(REPLAYED)

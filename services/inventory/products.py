@@ -3,7 +3,16 @@
 from msgspec import Struct, structs
 
 from services.inventory.stock import LARGEST, Stock
-from services.shared.contract.decisions import Decision, Loaded, Message, NotFound, Refused, Verdict
+from services.shared.contract.audit import Action
+from services.shared.contract.decisions import (
+    Decision,
+    Loaded,
+    Message,
+    NotFound,
+    Refused,
+    Verdict,
+    audited,
+)
 from services.shared.contract.events import ProductCreated, ProductDeleted
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, request_hash
 
@@ -46,4 +55,5 @@ def restock(loaded: Loaded, message: Message, command: Restock) -> Decision:
     remembered = (
         (IdempotencyKey(id=key, request=request, subject=command.product_id, at=message.at),) if key else ()
     )
-    return Decision(changed=(stock, *remembered), reply=stock)
+    decision = Decision(changed=(stock, *remembered), reply=stock)
+    return audited(decision, message, Action.RESTOCKED, stock.id, detail=f"{command.quantity} pieces")

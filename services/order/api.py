@@ -32,6 +32,7 @@ from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
 from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
 from services.shared.http.described import described
+from services.shared.http.origin import by
 from services.shared.http.problems import wrong
 from services.shared.http.rights import Right, refusal
 from services.shared.http.routing import Route
@@ -195,12 +196,12 @@ async def get_timeline(order: Visible, caller: Caller) -> Response:
     response_model=OrderBody,
     responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
 )
-async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Response:
+async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine, request: Request) -> Response:
     """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid."""
     command = CancelOrder(
         order_id=order_id, customer_id=await _owner(engine, order_id, caller, Right.CANCEL_ORDERS)
     )
-    order = _order(await engine.execute(command, id_=str(uuid.uuid4())))
+    order = _order(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)))
     return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)
 
 
@@ -210,12 +211,14 @@ async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine) -> Respo
     response_model=OrderBody,
     responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
 )
-async def refund_order(order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine) -> Response:
+async def refund_order(
+    order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine, request: Request
+) -> Response:
     """Gives the money back, then the stock. 409 unless the order is paid."""
     command = RequestRefund(
         order_id=order_id,
         customer_id=await _owner(engine, order_id, caller, Right.REFUND_ORDERS),
         reason=refund.reason,
     )
-    order = _order(await engine.execute(command, id_=str(uuid.uuid4())))
+    order = _order(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)))
     return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)

@@ -10,6 +10,7 @@ from services.order.domain import Compensation
 from services.order.model import CancellationReason, HistoryEntry, LineState, Order, Progress, Status
 from services.order.payment_tokens import PaymentToken
 from services.shared.contract import money
+from services.shared.contract.audit import Kind
 from services.shared.contract.events import Fulfilment
 from services.shared.http.auth import User
 from services.shared.http.bodies import Body, Id, View
@@ -104,6 +105,12 @@ class LineChangeBody(View):
     to: LineState
 
 
+class ActorBody(View):
+    id: str
+    kind: Kind
+    roles: list[str]
+
+
 class EntryBody(View):
     at: datetime
     event: str
@@ -116,6 +123,7 @@ class EntryBody(View):
     ]
     trace_id: str | None
     event_id: Annotated[str | None, Field(description="Shown to administrators")] = None
+    actor: Annotated[ActorBody | None, Field(description="Who asked for it; shown to administrators")] = None
 
 
 class Timeline(View, json_schema_extra={"examples": [examples.TIMELINE]}):
@@ -195,5 +203,11 @@ def entry_body(entry: HistoryEntry, caller: User) -> dict[str, Any]:
         "reason": entry.reason,
         "lines": entry.lines,
         "traceId": entry.trace_id,
-        **({"eventId": entry.event_id} if caller.may(Right.READ_ORDERS) else {}),
+        **(_for_staff(entry) if caller.may(Right.READ_ORDERS) else {}),
     }
+
+
+def _for_staff(entry: HistoryEntry) -> dict[str, Any]:
+    actor = entry.actor
+    shown = None if actor is None else {"id": actor.id, "kind": actor.kind, "roles": actor.roles}
+    return {"eventId": entry.event_id, "actor": shown}

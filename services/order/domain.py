@@ -11,6 +11,7 @@ from services.order import saga
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Line, Order, Status
 from services.shared.contract import events, money
+from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import (
     Decision,
@@ -22,6 +23,7 @@ from services.shared.contract.decisions import (
     Refused,
     Rejected,
     Verdict,
+    audited,
 )
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id
 
@@ -126,7 +128,7 @@ def decide(loaded: Loaded, message: Message) -> Decision:
             order = _ordered(loaded, command.order_id)
             if command.customer_id not in {None, order.customer_id}:
                 raise NotFound(NO_SUCH_ORDER)
-            return saga.advance(order, message)
+            return _answered_for(order, saga.advance(order, message), message, command)
         case events.OrderEvent() as event:
             known = loaded.get(Order, event.order_id)
             if known is None:
@@ -134,6 +136,19 @@ def decide(loaded: Loaded, message: Message) -> Decision:
             return saga.advance(known, message)
         case other:
             raise Rejected(f"orders do nothing about {other!r}")
+
+
+def _answered_for(
+    order: Order, decision: Decision, message: Message, command: CancelOrder | RequestRefund
+) -> Decision:
+    """What customers do with their own orders is told by the orders' history alone."""
+    if message.by is None or message.by.actor.id == order.customer_id:
+        return decision
+    match command:
+        case RequestRefund():
+            return audited(decision, message, Action.ORDER_REFUNDED, order.id, reason=command.reason)
+        case CancelOrder():
+            return audited(decision, message, Action.ORDER_CANCELLED, order.id)
 
 
 def _ordered(loaded: Loaded, order_id: str) -> Order:
@@ -193,7 +208,8 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     decision = saga.advance(order, message)
     (after,) = decision.changed
     assert isinstance(after, Order)  # noqa: S101  # what the saga changes
-    return structs.replace(decision, reply=Compensated(after, Compensation.COMPENSATED))
+    compensated = structs.replace(decision, reply=Compensated(after, Compensation.COMPENSATED))
+    return audited(compensated, message, Action.ORDER_COMPENSATED, order.id, reason=command.reason)
 
 
 DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)

@@ -20,24 +20,27 @@ from services.order.commands import TimeOut
 from services.order.domain import Compensated, Compensation
 from services.order.model import Order, Status
 from services.order.operators import TokenReviewer
+from services.shared.contract.audit import Actor, Kind
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import Forbidden, Tokens
 from services.shared.http.bodies import Id
+from services.shared.http.origin import by
 from services.shared.http.rights import Right, refusal
 from services.shared.http.routing import Route
 
 
-async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> str:
+async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> Actor:
     """Who operates: in a cluster the operator's service account, elsewhere an administrator."""
     reviewer: TokenReviewer | None = request.app.state.reviewer
     if reviewer is not None:
         scheme, _, token = (authorization or "").partition(" ")
-        return await reviewer.authenticate(token if scheme.lower() == "bearer" else "")
+        subject = await reviewer.authenticate(token if scheme.lower() == "bearer" else "")
+        return Actor(subject, Kind.OPERATOR)
     tokens: Tokens = request.app.state.tokens
     user = await tokens.user(authorization)
     if not user.may(Right.OPERATE):
         raise Forbidden(refusal(Right.OPERATE))
-    return user.id
+    return user.actor
 
 
 router = APIRouter(
@@ -61,12 +64,18 @@ async def stale_orders(
 
 
 @router.post("/{order_id}/compensate")
-async def compensate(order_id: Id, asked: Compensate, engine: TheEngine) -> CompensationAnswer:
+async def compensate(
+    order_id: Id,
+    asked: Compensate,
+    engine: TheEngine,
+    operator: Annotated[Actor, Depends(_operator)],
+    request: Request,
+) -> CompensationAnswer:
     """Cancels the order if it still is as stale as asked for: harmless to repeat, from several callers."""
     command = TimeOut(
         order_id=order_id, status=asked.status, older_than=asked.older_than, reason=asked.reason
     )
-    decision = await engine.execute(command, id_=str(uuid.uuid4()))
+    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, operator))
     match decision.reply:
         case Compensated(order=order, outcome=outcome):
             return CompensationAnswer(order_id=order_id, status=order.status, outcome=outcome)

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, field
 
 from services.shared.contract import money
+from services.shared.contract.audit import Actor
 from services.shared.contract.decisions import Standing
 from services.shared.contract.events import Fulfilment
 from services.shared.contract.table import Watched
@@ -85,6 +86,8 @@ class HistoryEntry(Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str | None = None
     # The lines that changed, where not all changed alike: those of a full order do, and need no list.
     lines: tuple[LineChange, ...] = ()
+    # Who asked for it; None for what messages cause, and for the order itself, which is its customer's.
+    actor: Actor | None = None
 
 
 class Release(Struct, frozen=True, rename="camel"):

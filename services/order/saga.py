@@ -244,6 +244,7 @@ def _with_entry(order: Order, before: Order | None, message: Message, trigger: T
         trace_id=message.trace_id,
         reason=getattr(trigger, "reason", None),
         lines=_changed(before.lines, order.lines) if before else (),
+        actor=message.by.actor if message.by else None,
     )
     since = order.state_since if order.status is was else message.at
     return structs.replace(order, state_since=since, history=(*order.history, entry))

@@ -23,6 +23,7 @@ from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.cursors import LONGEST, cursor_of
 from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader
 from services.shared.http.described import described
+from services.shared.http.origin import by
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 from services.shared.http.validation import invalid
@@ -114,6 +115,7 @@ async def create_product(
     body: NewProduct,
     admin: Editor,
     engine: TheEngine,
+    request: Request,
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
@@ -129,7 +131,7 @@ async def create_product(
         price=Price(money.to_minor(body.price, body.currency), body.currency),
         initial_stock=body.initial_stock,
     )
-    product = _product(await engine.execute(command, id_=command.product_id))
+    product = _product(await engine.execute(command, id_=command.product_id, by=by(request, admin)))
     if product.id != command.product_id:
         response.headers.update(REPLAYED)
     response.headers["Location"] = f"{router.prefix}/{product.id}"
@@ -138,20 +140,27 @@ async def create_product(
 
 @router.patch("/{product_id}", response_model_exclude_unset=True)
 async def change_product(
-    product_id: Id, body: Changes, _: Editor, engine: TheEngine, catalogue: TheCatalogue
+    product_id: Id,
+    body: Changes,
+    admin: Editor,
+    engine: TheEngine,
+    catalogue: TheCatalogue,
+    request: Request,
 ) -> ProductView:
     """Change the fields that are sent. Orders keep the name and the price that they were placed with."""
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
     command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
-    product = _product(await engine.execute(command, id_=str(uuid.uuid4())))
+    product = _product(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin)))
     await catalogue.forget(product_id)
     return ProductView.of(product)
 
 
 @router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
-async def delete_product(product_id: Id, _: Editor, engine: TheEngine, catalogue: TheCatalogue) -> None:
+async def delete_product(
+    product_id: Id, admin: Editor, engine: TheEngine, catalogue: TheCatalogue, request: Request
+) -> None:
     """Take a product out of the catalogue. Orders of it go on."""
-    await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()))
+    await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()), by=by(request, admin))
     await catalogue.forget(product_id)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 from msgspec import Struct, structs
 
 from services.shared.contract import money
+from services.shared.contract.audit import Action
 from services.shared.contract.decisions import (
     Aggregate,
     Decision,
@@ -19,6 +20,7 @@ from services.shared.contract.decisions import (
     NotFound,
     Ref,
     Verdict,
+    audited,
 )
 from services.shared.contract.events import ProductCreated, ProductDeleted
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
@@ -46,6 +48,10 @@ class Product(Aggregate, frozen=True, kw_only=True):
     @property
     def decimal_price(self) -> str:
         return str(money.to_decimal(self.price, self.currency))
+
+    @property
+    def amount(self) -> str:
+        return f"{self.decimal_price} {self.currency}"
 
 
 class Key(NamedTuple):
@@ -148,6 +154,13 @@ DECIDE: Final[dict[type[Command], Callable[[Loaded, Any, datetime], Decision]]] 
 }
 
 
+ACTIONS: Final[dict[type[Command], Action]] = {
+    CreateProduct: Action.PRODUCT_CREATED,
+    ChangeProduct: Action.PRODUCT_CHANGED,
+    DeleteProduct: Action.PRODUCT_DELETED,
+}
+
+
 def _home(message: Message) -> Ref:
     return Ref(Product, _command(message).product_id)
 
@@ -163,7 +176,24 @@ def _reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
     command = _command(message)
-    return DECIDE[type(command)](loaded, command, message.at)
+    before = loaded.get(Product, command.product_id)
+    decision = DECIDE[type(command)](loaded, command, message.at)
+    return audited(
+        decision, message, ACTIONS[type(command)], command.product_id, detail=_detail(before, decision)
+    )
+
+
+def _detail(before: Product | None, decision: Decision) -> str:
+    """What was changed of a product: its price in full, of what is text only which."""
+    after = decision.reply
+    if not isinstance(after, Product):
+        return ""
+    if before is None or after.deleted:
+        return f"price {after.amount}"
+    said = [name for name in ("name", "description") if getattr(before, name) != getattr(after, name)]
+    if before.amount != after.amount:
+        said.append(f"price {before.amount} -> {after.amount}")
+    return ", ".join(said)
 
 
 def _command(message: Message) -> Command:

@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
+from services.shared.contract import audit
+from services.shared.contract.audit import Action, By, Entry
 from services.shared.contract.codes import Code
 from services.shared.contract.events import Event
 
@@ -66,6 +68,8 @@ class Message(Struct, frozen=True, kw_only=True):
     last_try: bool = False
     # It was delivered before, retried, redriven, or sent by a publisher who may repeat itself.
     may_repeat: bool = False
+    # Who asks for it, of a command that is to be answered for.
+    by: By | None = None
 
     @property
     def trace_id(self) -> str | None:
@@ -86,6 +90,24 @@ class Decision(Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     reply: object = None
     verdict: Verdict = Verdict.APPLIED
+    # What goes to the audit trail, in the same transaction.
+    audit: tuple[Entry, ...] = ()
+
+
+def audited(
+    decision: Decision,
+    message: Message,
+    action: Action,
+    subject: str,
+    *,
+    reason: str | None = None,
+    detail: str = "",
+) -> Decision:
+    """With an entry for the trail, where the command has an effect, and somebody is known to ask for it."""
+    if message.by is None or not decision.changed or decision.verdict is not Verdict.APPLIED:
+        return decision
+    told = audit.entry(message.id, message.at, message.by, action, subject, reason=reason, detail=detail)
+    return structs.replace(decision, audit=(*decision.audit, told))
 
 
 class Loaded(Protocol):

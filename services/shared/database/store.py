@@ -17,6 +17,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from services.shared.contract.decisions import Aggregate, AnyAggregate, Ref
+from services.shared.database.trail import Trail
 
 Document: TypeAlias = dict[str, Any]
 TIMEOUT_MS: Final = 5000
@@ -62,6 +63,7 @@ class Store:
             write_concern=WRITE_CONCERN,
             read_concern=ReadConcern("majority"),
         )
+        self.trail = Trail(client, name, WRITE_CONCERN)
 
     def collection(self, kind: type[Aggregate]) -> AsyncCollection[Document]:
         return self.database[kind.collection]

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import structs
 
+from services.shared.contract.audit import Entry
 from services.shared.contract.decisions import (
     Aggregate,
     AnyAggregate,
@@ -97,6 +98,10 @@ class Batch:
     def writes(self) -> Iterable[tuple[Aggregate, bool]]:
         """What changed, and whether it is new."""
         return ((aggregate, self._loaded.get(ref) is None) for ref, aggregate in self._changed.items())
+
+    @property
+    def audit(self) -> list[Entry]:
+        return [entry for _, decision in self.decided for entry in decision.audit]
 
     def found_committed(self) -> Iterable[Step]:
         """Of messages whose commit ended without an answer: it did take place."""

@@ -24,6 +24,7 @@ from services.shared.contract.decisions import (
     Verdict,
     still_needed,
 )
+from services.shared.database import trail
 from services.shared.database.clock import Clock
 from services.shared.database.store import SNAPSHOT, TIMEOUT_MS, WRITE_CONCERN, Store
 from services.shared.engine import journal, metrics
@@ -148,6 +149,7 @@ class Committer:
                     batch.decide(undecided)
                 row = row_of(batch.decided, self._clock.now())
                 await self._store.write(batch.writes(), session)
+                await self._store.trail.append(batch.audit, session)
                 if row is not None:
                     await self._outbox.insert(row, session)
                 _check_callers(waiting)
@@ -194,6 +196,7 @@ class Committer:
         if row is not None:
             self._outbox.enqueue(row)
         journal.write([*batch.steps, *batch.found_committed()])
+        trail.tell(batch.audit)
         for undecided, decision in batch.decided:
             if decision.verdict is Verdict.ATTENTION:
                 metrics.ATTENTION.labels(undecided.message.source).inc()

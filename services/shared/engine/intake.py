@@ -6,6 +6,7 @@ from collections import deque
 from typing import Final
 
 from services.shared import telemetry
+from services.shared.contract.audit import By
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.database.clock import Clock
 from services.shared.engine.batch import Undecided, digest
@@ -30,7 +31,7 @@ class Intake:
         """The decision on a delivered message, once committed; what the decision raises otherwise."""
         return self._enqueue(self._deliveries, message, is_command=False).future
 
-    async def execute(self, command: object, *, id_: str) -> Decision:
+    async def execute(self, command: object, *, id_: str, by: By | None = None) -> Decision:
         """The decision on a command over HTTP, once committed. Raises what it raises, or Unavailable.
 
         A command that was answered Unavailable is not carried out later, unless that says `unknown`.
@@ -44,6 +45,7 @@ class Intake:
             at=self._clock.now(),
             traceparent=telemetry.current_traceparent(),
             tracestate=telemetry.current_tracestate(),
+            by=by,
         )
         undecided = self._enqueue(self._commands, message, is_command=True)
         patience = asyncio.get_running_loop().call_later(COMMAND_PATIENCE_SECONDS, undecided.let_go)

@@ -12,6 +12,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
 from services.shared.contract import topology
+from services.shared.contract.audit import By
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
@@ -123,8 +124,8 @@ class Engine:
     def _links(self) -> tuple[Link, ...]:
         return (self._publishing,) if self._consuming is None else (self._publishing, self._consuming)
 
-    async def execute(self, command: object, *, id_: str) -> Decision:
-        """What becomes of a command over HTTP, once committed.
+    async def execute(self, command: object, *, id_: str, by: By | None = None) -> Decision:
+        """What becomes of a command over HTTP, once committed. `by`: who answers for it, for the audit trail.
 
         Where it turns out to have been carried out already, as after a commit whose answer was lost, the
         reply is its home as it is now. Raises what the decision raises, or Unavailable.
@@ -132,7 +133,7 @@ class Engine:
         if not self._begun:
             # Until the database has been asked, the time would be that of this machine.
             raise Unavailable("the service is starting; nothing was done")
-        return await self._intake.execute(command, id_=id_)
+        return await self._intake.execute(command, id_=id_, by=by)
 
     # --- life -------------------------------------------------------------------------------------------
 

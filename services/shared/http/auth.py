@@ -14,8 +14,9 @@ from joserfc.errors import ExpiredTokenError, InvalidKeyIdError, JoseError
 from joserfc.jwk import GuestProtocol, KeySet
 from msgspec import Struct
 
+from services.shared.contract.audit import Actor, Kind
 from services.shared.contract.codes import Code
-from services.shared.http.rights import Right, rights_of
+from services.shared.http.rights import Right, known_roles, rights_of
 
 ALGORITHMS: Final = ["RS256"]
 # RFC 9068: what the same keys sign for another purpose is no access token.
@@ -56,6 +57,11 @@ class User(Struct, frozen=True):
     id: str
     email: str
     rights: frozenset[Right] = frozenset()
+    roles: tuple[str, ...] = ()
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.id, Kind.USER, self.roles)
 
     def may(self, right: Right) -> bool:
         return right in self.rights
@@ -137,7 +143,8 @@ class Tokens:
             raise Unauthenticated(EXPIRED, Code.TOKEN_EXPIRED) from None
         except (JoseError, ValueError) as error:
             raise Unauthenticated(f"the token is not valid here ({_why(error)}): log in again") from None
-        user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(claims.get("roles", ())))
+        roles = known_roles(claims.get("roles"))
+        user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(roles), roles)
         return user, float(claims["exp"])
 
     async def _decode(self, token: str) -> dict[str, Any]:

@@ -30,6 +30,12 @@ ROLES: Final[Mapping[str, frozenset[Right]]] = {
 }
 
 
+def known_roles(claim: object) -> tuple[str, ...]:
+    """Of what a token says; what is no list of names gives none."""
+    said = claim if isinstance(claim, list | tuple) else ()
+    return tuple(sorted({role for role in said if isinstance(role, str) and role in ROLES}))
+
+
 def rights_of(roles: Iterable[str]) -> frozenset[Right]:
     """A role that is not known here gives nothing."""
     return frozenset[Right]().union(*(ROLES.get(role, ()) for role in roles))

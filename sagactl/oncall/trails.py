@@ -1,0 +1,90 @@
+"""The audit trails of all services, read side by side; and that of the tools, written to."""
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from pymongo import DESCENDING, AsyncMongoClient
+
+from sagactl.oncall.books import ANSWERS_WITHIN_MS
+from services.shared.contract import audit
+from services.shared.contract.audit import TRAILS, Action, Actor, By, Entry, Kind, Outcome
+from services.shared.database.new_id import new_id
+from services.shared.database.store import WRITE_CONCERN, Document
+from services.shared.database.trail import COLLECTION, Trail, database_of
+
+TOOLS: Final = "sagactl"
+
+
+class Wanted(NamedTuple):
+    """Which entries: of all, those that all of this is true of."""
+
+    since: datetime | None = None
+    actor: str | None = None
+    subject: str | None = None
+    action: Action | None = None
+
+    def query(self) -> Document:
+        said = {"actor.id": self.actor, "subject": self.subject, "action": self.action}
+        after = {} if self.since is None else {"at": {"$gte": self.since}}
+        return after | {name: str(value) for name, value in said.items() if value is not None}
+
+
+class Told(NamedTuple):
+    """An entry, and on whose trail it is."""
+
+    service: str
+    entry: Entry
+
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = msgspec.to_builtins(self.entry)
+        return {"service": self.service, "id": said.pop("_id"), **said}
+
+
+async def told(mongodb_url: str, wanted: Wanted, limit: int) -> list[Told]:
+    """The latest of all trails, in the order of time. Raises PyMongoError."""
+    async with _connected(mongodb_url) as client:
+        found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in TRAILS))
+    everything = sorted((each for some in found for each in some), key=lambda each: each.entry.at)
+    return everything[-limit:]
+
+
+async def _of(client: AsyncMongoClient[Document], service: str, wanted: Wanted, limit: int) -> list[Told]:
+    entries = client[database_of(service)][COLLECTION].find(wanted.query())
+    latest = entries.sort("at", DESCENDING).limit(limit)
+    return [Told(service, msgspec.convert(document, Entry)) async for document in latest]
+
+
+async def ask(mongodb_url: str, action: Action, subject: str, detail: str = "") -> None:
+    """Record what somebody asks of the tools, before it is done: what cannot be recorded is not done.
+
+    Raises PyMongoError.
+    """
+    by = By(Actor(_person(), Kind.TOOL), socket.gethostname())
+    entry = audit.entry(
+        new_id(), datetime.now(UTC), by, action, subject, outcome=Outcome.ASKED, detail=detail
+    )
+    async with _connected(mongodb_url) as client:
+        await Trail(client, TOOLS, WRITE_CONCERN).append([entry])
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user of a container, who has no name
+        return str(os.getuid())
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[AsyncMongoClient[Document]]:
+    client: AsyncMongoClient[Document] = AsyncMongoClient(
+        url, tz_aware=True, readConcernLevel="majority", serverSelectionTimeoutMS=ANSWERS_WITHIN_MS
+    )
+    async with client:
+        yield client

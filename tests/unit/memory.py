@@ -7,6 +7,7 @@ from itertools import count
 
 from msgspec import structs
 
+from services.shared.contract.audit import By
 from services.shared.contract.decisions import (
     Aggregate,
     AnyAggregate,
@@ -47,9 +48,11 @@ class Memory:
             counted = structs.replace(each, version=each.version + 1)
             self._stored[Ref(type(each), each.id)] = from_document(type(each), to_document(counted))
 
-    def message(self, body: object, *, at: datetime = NOW, last_try: bool = False) -> Message:
+    def message(
+        self, body: object, *, at: datetime = NOW, last_try: bool = False, by: By | None = None
+    ) -> Message:
         """Each with an id of its own: nothing is known to be a duplicate."""
-        return Message(id=str(next(self._ids)), source="test", body=body, at=at, last_try=last_try)
+        return Message(id=str(next(self._ids)), source="test", body=body, at=at, last_try=last_try, by=by)
 
     def decide(self, message: Message) -> Decision:
         """Decides with nothing at hand but what the message reads, and stores what changed."""
@@ -60,8 +63,10 @@ class Memory:
         self.store(decision.changed)
         return decision
 
-    def handle(self, body: object, *, at: datetime = NOW, last_try: bool = False) -> Decision:
-        return self.decide(self.message(body, at=at, last_try=last_try))
+    def handle(
+        self, body: object, *, at: datetime = NOW, last_try: bool = False, by: By | None = None
+    ) -> Decision:
+        return self.decide(self.message(body, at=at, last_try=last_try, by=by))
 
     def snapshot(self) -> dict[Ref, Aggregate]:
         return copy.copy(self._stored)

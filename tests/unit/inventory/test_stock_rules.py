@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.inventory.domain import domain
 from services.inventory.products import Restock
 from services.inventory.stock import LARGEST, Stock
+from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.contract.decisions import KeyReused, NotFound, Refused, Verdict
 from services.shared.contract.events import ProductCreated, ProductDeleted
 from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
@@ -119,3 +120,11 @@ def test_there_is_a_most_that_can_be_there() -> None:
     memory.handle(RESTOCK)
     with pytest.raises(Refused, match="at most"):
         memory.handle(RESTOCK)
+
+
+def test_who_restocked_and_how_much_is_on_the_trail_once() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=7))
+    by = By(Actor("boss", Kind.USER, ("admin",)), "192.0.2.7")
+    (entry,) = memory.handle(KEYED, by=by).audit
+    assert (entry.action, entry.subject, entry.detail) == (Action.RESTOCKED, "lamp", "3 pieces")
+    assert memory.handle(KEYED, by=by).audit == ()

@@ -18,6 +18,7 @@ from services.product.domain import (
     Product,
 )
 from services.shared.contract import money
+from services.shared.contract.audit import Action, Actor, By, Entry, Kind
 from services.shared.contract.decisions import KeyReused, NotFound, Verdict
 from services.shared.contract.events import Event, ProductCreated, ProductDeleted
 from services.shared.contract.idempotency import LIFETIME
@@ -127,3 +128,33 @@ def test_a_change_changes_what_it_names_and_nothing_else(
     touched = NOW if unchanged(before, after) else NOW + timedelta(seconds=1)
     assert (after.created_at, after.updated_at) == (NOW, touched)
     assert money.to_minor(Decimal(after.decimal_price), after.currency) == price.minor
+
+
+# --- who answers for it -----------------------------------------------------------------------------------
+
+BOSS = By(Actor("boss", Kind.USER, ("admin",)), "192.0.2.7", "request-1")
+
+
+def test_each_change_of_the_catalogue_is_on_the_trail_with_its_price() -> None:
+    shop, entries = Memory(PRODUCTS), list[Entry]()
+    for command in (
+        creation("lamp"),
+        ChangeProduct(product_id="lamp", price=Price(1, "USD")),
+        ChangeProduct(product_id="lamp", name="Torch", description="bright"),
+        ChangeProduct(product_id="lamp", name="Torch"),
+        DeleteProduct(product_id="lamp"),
+    ):
+        entries += shop.handle(command, by=BOSS).audit
+    assert [(entry.action, entry.detail) for entry in entries] == [
+        (Action.PRODUCT_CREATED, "price 299.99 USD"),
+        (Action.PRODUCT_CHANGED, "price 299.99 USD -> 0.01 USD"),
+        (Action.PRODUCT_CHANGED, "name, description"),
+        (Action.PRODUCT_DELETED, "price 0.01 USD"),
+    ]
+    assert {(entry.actor, entry.subject) for entry in entries} == {(BOSS.actor, "lamp")}
+
+
+def test_a_product_that_is_asked_for_again_under_its_key_leaves_one_entry() -> None:
+    shop = Memory(PRODUCTS)
+    assert len(shop.handle(creation("lamp", key=Key("boss/once", "hash")), by=BOSS).audit) == 1
+    assert shop.handle(creation("other", key=Key("boss/once", "hash")), by=BOSS).audit == ()

@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import pytest
 from pymongo.errors import ConnectionFailure, OperationFailure
 
+from services.shared.contract.audit import Entry
 from services.shared.contract.decisions import (
     Aggregate,
     Decision,
@@ -42,10 +43,12 @@ class Database:
         self.toys: dict[str, Toy] = {}
         self.commits = self.aborts = 0
         self._uncommitted: list[Toy] = []
+        self.entries: list[Entry] = []
         self.on_load: Callable[[int], None] = lambda _: None
         self.on_commit: Callable[[], None] = lambda: None
 
     client = property(lambda self: self)
+    trail = property(lambda self: self)
 
     def start_session(self) -> Self:
         return self
@@ -66,6 +69,9 @@ class Database:
     async def write(self, changed: Iterable[tuple[Toy, bool]], _: object) -> None:
         await asyncio.sleep(0)
         self._uncommitted = [toy for toy, _ in changed]
+
+    async def append(self, entries: Sequence[Entry], _: object) -> None:
+        self.entries += entries
 
     async def commit_transaction(self) -> None:
         self.on_commit()

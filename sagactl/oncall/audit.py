@@ -55,25 +55,28 @@ def audit(  # noqa: PLR0917 - a command's options
     wanted = Wanted(_since(since), actor, subject, action)
     told = run(trails.told(access(stack).mongodb_url, wanted, limit))
     if as_json:
-        typer.echo(json.dumps([each.to_json() for each in told], indent=2))
+        typer.echo(json.dumps([each.to_json() for each in told], indent=2, default=_text))
     else:
-        console.print(_table(told))
+        console.print(table_of(told))
 
 
-def _table(told: list[Told]) -> Table:
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def table_of(told: list[Told]) -> Table:
     table = Table(title=plural(len(told), "entry"))
     for heading in HEADINGS:
         table.add_column(heading, overflow="fold")
-    for service, entry in told:
-        roles = f" ({', '.join(entry.actor.roles)})" if entry.actor.roles else ""
-        why = "; ".join(filter(None, (entry.detail, entry.reason)))
+    for each in told:
+        subject = each.text("subject")
         row = (
-            entry.at.strftime("%Y-%m-%d %H:%M:%S"),
-            f"{entry.action} {entry.outcome}",
-            f"{service}: {entry.subject}" if entry.subject else service,
-            f"{entry.actor.kind} {entry.actor.id}{roles}",
-            entry.address,
-            why,
+            f"{each.at:%Y-%m-%d %H:%M:%S}",
+            f"{each.text('action')} {each.text('outcome')}",
+            f"{each.service}: {subject}" if subject else each.service,
+            each.actor,
+            each.text("address"),
+            "; ".join(filter(None, (each.text("detail"), each.text("reason")))),
         )
         table.add_row(*map(printable, row))
     return table

@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from pymongo import DESCENDING, AsyncMongoClient
 
 from sagactl.oncall.books import ANSWERS_WITHIN_MS
 from services.shared.contract import audit
-from services.shared.contract.audit import TRAILS, Action, Actor, By, Entry, Kind, Outcome
+from services.shared.contract.audit import TRAILS, Action, Actor, By, Kind, Outcome
 from services.shared.database.new_id import new_id
 from services.shared.database.store import WRITE_CONCERN, Document
 from services.shared.database.trail import COLLECTION, Trail, database_of
 
 TOOLS: Final = "sagactl"
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class Wanted(NamedTuple):
@@ -37,28 +37,46 @@ class Wanted(NamedTuple):
 
 
 class Told(NamedTuple):
-    """An entry, and on whose trail it is."""
+    """What is on a trail. Its service may be of another release, or taken over: it may say anything."""
 
     service: str
-    entry: Entry
+    document: Document
+
+    @property
+    def at(self) -> datetime:
+        at = self.document.get("at")
+        return at if isinstance(at, datetime) else LONG_AGO
+
+    def text(self, name: str) -> str:
+        return str(self.document.get(name) or "")
+
+    @property
+    def actor(self) -> str:
+        """Kind, id and roles."""
+        match self.document.get("actor"):
+            case {"id": id_, "kind": kind, "roles": [*roles]}:
+                return f"{kind} {id_} ({', '.join(map(str, roles))})"
+            case {"id": id_, "kind": kind}:
+                return f"{kind} {id_}"
+            case other:
+                return str(other)
 
     def to_json(self) -> dict[str, Any]:
-        said: dict[str, Any] = msgspec.to_builtins(self.entry)
-        return {"service": self.service, "id": said.pop("_id"), **said}
+        said = {"service": self.service, "id": self.document["_id"], **self.document}
+        del said["_id"]
+        return said
 
 
 async def told(mongodb_url: str, wanted: Wanted, limit: int) -> list[Told]:
     """The latest of all trails, in the order of time. Raises PyMongoError."""
     async with _connected(mongodb_url) as client:
         found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in TRAILS))
-    everything = sorted((each for some in found for each in some), key=lambda each: each.entry.at)
-    return everything[-limit:]
+    return sorted((each for some in found for each in some), key=lambda each: each.at)[-limit:]
 
 
 async def _of(client: AsyncMongoClient[Document], service: str, wanted: Wanted, limit: int) -> list[Told]:
     entries = client[database_of(service)][COLLECTION].find(wanted.query())
-    latest = entries.sort("at", DESCENDING).limit(limit)
-    return [Told(service, msgspec.convert(document, Entry)) async for document in latest]
+    return [Told(service, each) async for each in entries.sort("at", DESCENDING).limit(limit)]
 
 
 async def ask(mongodb_url: str, action: Action, subject: str, detail: str = "") -> None:

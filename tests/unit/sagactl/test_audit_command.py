@@ -1,12 +1,19 @@
 """`sagactl audit`: what is asked for, and how entries are shown."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from sagactl.cli import app
-from sagactl.oncall.audit import since
+from sagactl.oncall.audit import since, table_of
 from sagactl.oncall.trails import Told, Wanted
 from services.shared.contract import audit
 from services.shared.contract.audit import Action, Actor, By, Kind
@@ -40,8 +47,26 @@ def test_only_what_is_given_is_asked_for() -> None:
     }
 
 
-def test_as_json_an_entry_says_whose_trail_it_is_on() -> None:
+def test_an_entry_is_told_as_it_was_written() -> None:
     by = By(Actor("boss", Kind.USER, ("admin",)), "192.0.2.7", "request-1")
-    said = Told("order", audit.entry("1", NOON, by, Action.ORDER_CANCELLED, "order-1")).to_json()
-    assert (said["service"], said["id"], said["at"]) == ("order", "1", "2026-11-26T12:00:00Z")
-    assert said["actor"] == {"id": "boss", "kind": "user", "roles": ("admin",)}
+    entry = audit.entry("1", NOON, by, Action.ORDER_CANCELLED, "order-1")
+    told = Told("order", msgspec.to_builtins(entry, builtin_types=(datetime,)))
+    assert (told.at, told.actor, told.text("action")) == (NOON, "user boss (admin)", "order.cancelled")
+    said = told.to_json()
+    assert (said["service"], said["id"], said["at"]) == ("order", "1", NOON)
+
+
+ANYTHING = st.none() | st.integers() | st.text() | st.lists(st.integers()) | st.datetimes()
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["at", "action", "actor", "subject", "detail"]),
+    ANYTHING | st.dictionaries(st.sampled_from(["id", "kind", "roles"]), ANYTHING),
+)
+
+
+@given(st.lists(DOCUMENTS, max_size=5))
+def test_whatever_a_service_wrote_is_shown(documents: list[dict[str, Any]]) -> None:
+    shown = StringIO()
+    told = [Told("order", {"_id": number, **each}) for number, each in enumerate(documents)]
+    Console(file=shown, width=200).print(table_of(told))
+    assert shown.getvalue().count("order") >= len(documents)
+    assert len(json.dumps([each.to_json() for each in told], default=str)) > 0

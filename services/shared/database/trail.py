@@ -9,14 +9,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+from prometheus_client import Counter
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.write_concern import WriteConcern
 
-from services.shared import telemetry
 from services.shared.contract.audit import Entry, Outcome
 
 COLLECTION: Final = "audit"
+ENTRIES: Final = Counter("sagashop_audit_events_total", "Entries of the audit trail", ["action", "outcome"])
 LEVELS: Final = {Outcome.REFUSED: logging.WARNING}
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Trail:
 def tell(entries: Iterable[Entry]) -> None:
     """Counts and logs what is on the trail."""
     for entry in entries:
-        telemetry.AUDIT.labels(entry.action, entry.outcome).inc()
+        ENTRIES.labels(entry.action, entry.outcome).inc()
         log.log(
             LEVELS.get(entry.outcome, logging.INFO),
             "audit: %s %s: %s %s",

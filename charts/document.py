@@ -1,7 +1,8 @@
 """Writes each chart's values.schema.json, and the table of values in its README, from its values.yaml.
 
 values.yaml is the one source: `# --` says what a value means, its default says its type, and `# @schema`
-says what a default cannot (a minimum, an enumeration). Values in braces are one value, open to other keys;
+says what a default cannot (a minimum, an enumeration; `{"$crd": FILE}` the spec that a definition beside it
+allows, but for what it requires). Values in braces are one value, open to other keys;
 those in block style are closed: a misspelt name is refused.
 
     python charts/document.py            writes
@@ -30,6 +31,8 @@ TYPES: dict[type, str] = {
     list: "array",
     dict: "object",
 }
+# What an API server does with a schema beside checking.
+_OF_THE_SERVER = {"default", "required"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Value:
     def schema(self) -> dict[str, Any]:
         if self.children is None:
             described = {"description": self.meaning} if self.meaning else {}
+            if "$crd" in self.hint:
+                return {**self.hint["$crd"], **described}
             kind = {} if "type" in self.hint or self.default is None else {"type": TYPES[type(self.default)]}
             return {**described, **kind, **self.hint}
         properties = {child.path[-1]: child.schema() for child in self.children}
@@ -60,7 +65,27 @@ class Value:
 
 def read(file: Path) -> Value:
     text = file.read_text()
-    return _value((), yaml.compose(text), yaml.safe_load(text), text.splitlines())
+    return _defined(_value((), yaml.compose(text), yaml.safe_load(text), text.splitlines()), file.parent)
+
+
+def _defined(value: Value, chart: Path) -> Value:
+    """Replace the name of a definition by the spec that it allows."""
+    hint = value.hint
+    if "$crd" in hint:
+        definition = yaml.safe_load((chart / hint["$crd"]).read_text())
+        [version] = definition["spec"]["versions"]
+        hint = {"$crd": _closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])}
+    children = value.children and tuple(_defined(child, chart) for child in value.children)
+    return Value(value.path, value.default, value.meaning, hint, children)
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Take from a structural schema what JSON schema knows, and nothing that has to be there."""
+    kept = {name: schema[name] for name in schema if not name.startswith("x-") and name not in _OF_THE_SERVER}
+    if "properties" in schema:
+        kept["properties"] = {name: _closed(part) for name, part in schema["properties"].items()}
+        kept["additionalProperties"] = False
+    return kept
 
 
 def _value(path: tuple[str, ...], node: yaml.Node | None, default: Any, lines: list[str]) -> Value:  # noqa: ANN401 - any YAML

@@ -27,8 +27,6 @@ NOT_OURS = {
 EXCEPTIONS = {
     ("CKV_K8S_38", "shop-order"): "it asks the API server who an operator's token belongs to",
     ("CKV_K8S_38", "shop-saga-operator"): "an operator talks to the API server",
-    ("CKV_K8S_38", "shop-saga-operator-apply-crd"): "it applies a CustomResourceDefinition",
-    ("CKV_K8S_38", "shop-saga-operator-release"): "it takes finalizers off",
     ("CKV_K8S_40", "shop-rabbitmq"): "the official image's user is 999",
     ("CKV_K8S_40", "shop-mongodb"): "the official image's user is 999",
     ("CKV_K8S_40", "shop-redis"): "the official image's user is 999",

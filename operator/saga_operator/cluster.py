@@ -1,26 +1,47 @@
-"""The few calls to the Kubernetes API that kopf does not make for us."""
+"""The calls to the Kubernetes API: kopf only watches for us."""
 
 import base64
 import binascii
+import json
+import os
 from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
 import aiohttp
 from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api, CustomObjectsApi
+from kubernetes.aio.client import (
+    ApiClient,
+    Configuration,
+    CoreV1Api,
+    CoreV1Event,
+    CustomObjectsApi,
+    V1EventSource,
+    V1ObjectMeta,
+    V1ObjectReference,
+)
 from kubernetes.aio.client.exceptions import ApiException
 
+from saga_operator.conditions import MESSAGE_LIMIT, Event
 from saga_operator.endpoint import ClusterUnavailable
 from saga_operator.policy.orders import OrderServiceError
-from saga_operator.resource import GROUP, PLURAL, VERSION
+from saga_operator.resource import GROUP, KIND, PLURAL, VERSION, Monitor
 
 TOKEN_LABEL = ("sagashop.io/use", "order-token")
 """A Secret is sent as a bearer token only if its owner says so: else each writer of a SagaMonitor could
 have any Secret of the namespace sent to an address of their own."""
 
 T = TypeVar("T")
+
+
+class RefusedError(Exception):
+    """The API server found an object invalid, and said why."""
+
+
+_MERGE = "application/merge-patch+json"
+_COMPONENT = "saga-operator"
 
 _TIMEOUT = 10.0
 """Seconds for one call; the next tick tries again."""
@@ -80,10 +101,97 @@ class Cluster:
             PLURAL,
             name,
             {"status": dict(status)},
-            _content_type="application/merge-patch+json",
+            _content_type=_MERGE,
             _request_timeout=_TIMEOUT,
         )
         return await _found(patched) is not None
+
+    async def post(self, monitor: Monitor, event: Event) -> None:
+        """Post a Kubernetes Event about a monitor."""
+        about = V1ObjectReference(
+            api_version=f"{GROUP}/{VERSION}",
+            kind=KIND,
+            namespace=monitor.namespace,
+            name=monitor.name,
+            uid=monitor.uid,
+        )
+        await self._post(about, event)
+
+    async def post_of_deployment(self, namespace: str, name: str, uid: str, event: Event) -> None:
+        """Post a Kubernetes Event about the operator's own Deployment."""
+        about = V1ObjectReference(
+            api_version="apps/v1", kind="Deployment", namespace=namespace, name=name, uid=uid
+        )
+        await self._post(about, event)
+
+    async def deployment_uid(self, namespace: str, name: str) -> str | None:
+        """Return None where the Deployment is gone or going: nothing may be made for it any more."""
+        read = self._custom.get_namespaced_custom_object(
+            "apps", "v1", namespace, "deployments", name, _request_timeout=_TIMEOUT
+        )
+        found: Any = await _found(read)
+        going = found is None or "deletionTimestamp" in found["metadata"]
+        return None if going else str(found["metadata"]["uid"])
+
+    async def create_monitor(self, namespace: str, body: Mapping[str, Any]) -> None:
+        """Create a SagaMonitor. That one of its name is there already is no error. May raise RefusedError."""
+        created = self._custom.create_namespaced_custom_object(
+            GROUP, VERSION, namespace, PLURAL, dict(body), _request_timeout=_TIMEOUT
+        )
+        await _accepted(created)
+
+    async def change_monitor(self, namespace: str, name: str, change: Mapping[str, Any]) -> None:
+        """Apply a JSON merge patch to a SagaMonitor. May raise RefusedError."""
+        changed = self._custom.patch_namespaced_custom_object(
+            GROUP,
+            VERSION,
+            namespace,
+            PLURAL,
+            name,
+            dict(change),
+            _content_type=_MERGE,
+            _request_timeout=_TIMEOUT,
+        )
+        await _accepted(changed)
+
+    async def _post(self, about: V1ObjectReference, event: Event) -> None:
+        now = datetime.now(UTC)
+        body = CoreV1Event(
+            metadata=V1ObjectMeta(generate_name="sagamonitor-", namespace=about.namespace),
+            involved_object=about,
+            type=event.type,
+            reason=event.reason,
+            message=event.message[:MESSAGE_LIMIT],
+            source=V1EventSource(component=_COMPONENT),
+            reporting_component=_COMPONENT,
+            reporting_instance=os.environ.get("HOSTNAME", _COMPONENT),
+            first_timestamp=now,
+            last_timestamp=now,
+            count=1,
+        )
+        created = self._core.create_namespaced_event(str(about.namespace), body, _request_timeout=_TIMEOUT)
+        await _found(created)
+
+
+async def _accepted(answer: Awaitable[object]) -> None:
+    """Raise RefusedError where the object is invalid. That it is there already, or gone, is no error."""
+    try:
+        await _found(answer)
+    except ClusterUnavailable as error:
+        answered = error.__cause__
+        if not isinstance(answered, ApiException):
+            raise
+        if answered.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            raise RefusedError(_message(answered)) from error
+        if answered.status != HTTPStatus.CONFLICT:
+            raise
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"
 
 
 async def _found(answer: Awaitable[T]) -> T | None:

@@ -1,11 +1,11 @@
 """The kopf handlers, and the process around them.
 
-A timer ticks every five seconds and nearly always returns at once; `saga_operator.tick` says when not.
+kopf watches, serves the probe and ends the process well. What is done about a SagaMonitor, and when, is
+`saga_operator.scheduler`'s: no handler here needs a finalizer, so none is ever put on an object.
 """
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -14,44 +14,38 @@ import aiohttp
 import kopf
 from prometheus_client import CollectorRegistry, start_http_server
 
-from saga_operator import tick as ticking
 from saga_operator.cluster import Cluster
 from saga_operator.endpoint import ClusterUnavailable, OwnToken
+from saga_operator.fleet import Owner
 from saga_operator.memory import SILENCE, Heartbeat, StatusBook
-from saga_operator.metrics import Metrics
-from saga_operator.resource import ANNOTATIONS, FINALIZER, GROUP, PLURAL, SWEEP_REQUEST, VERSION
+from saga_operator.metrics import Metrics, process_metrics
+from saga_operator.own_monitor import Keeper, OwnMonitor
+from saga_operator.resource import FINALIZER, GROUP, PLURAL, VERSION, Monitor
+from saga_operator.scheduler import TICK, Scheduler
 from saga_operator.settings import Settings
-from saga_operator.tick import Monitor, Runtime
+from saga_operator.tick import Runtime
 
-TICK = 5.0
 REGISTRY = kopf.OperatorRegistry()
 
 
 @kopf.on.startup(registry=REGISTRY)
 def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
-    """Use names of our own, so that another kopf operator on the same objects shares nothing with us."""
+    # kopf takes it off every object that still has it of an earlier operator.
     settings.persistence.finalizer = FINALIZER
-    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=ANNOTATIONS)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=ANNOTATIONS)
-    settings.posting.reporting_component = "saga-operator"
-    settings.posting.reporting_instance = os.environ.get("HOSTNAME", "saga-operator")
-    settings.posting.event_name_prefix = "sagamonitor-"
+    settings.posting.enabled = False
     # Without them a connection that died silently is watched forever (the first) or too long (the second).
     settings.watching.server_timeout = 240
     settings.watching.client_timeout = 300
     settings.watching.connect_timeout = 10
     settings.networking.request_timeout = 30
     settings.process.ultimate_exiting_timeout = None  # the kubelet does that, and sooner
-    # A sweep in progress stops after the current order; it gets this long before kopf begins to poll for it.
-    settings.background.instant_exit_timeout = 5
-    settings.background.cancellation_polling = 2
 
 
 @kopf.on.startup(registry=REGISTRY)
-async def await_the_resource(memo: Runtime, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
+async def await_the_resource(memo: Scheduler, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
     """With scanning disabled kopf serves only what exists when it starts: so wait for the CRD."""
     try:
-        served = await memo.cluster.serves_sagamonitors()
+        served = await memo.runtime.cluster.serves_sagamonitors()
     except ClusterUnavailable as error:
         raise kopf.TemporaryError(f"the Kubernetes API is unavailable: {error}", delay=TICK) from error
     if not served:
@@ -64,59 +58,29 @@ def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf'
 
 
 @kopf.on.probe(registry=REGISTRY, id="monitors")
-def be_alive(memo: Runtime, **_: Any) -> int:  # noqa: ANN401 - kopf's protocol
-    silent = memo.heartbeat.silent()
+def be_alive(memo: Scheduler, **_: Any) -> int:  # noqa: ANN401 - kopf's protocol
+    silent = memo.runtime.heartbeat.silent()
     if silent:
         # Anything else would be retried within the probe, which would hang instead of failing.
         raise kopf.PermanentError(f"no tick in {SILENCE:g} s of the monitors {silent}")
-    return len(memo.heartbeat)
+    return len(memo.runtime.heartbeat)
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL, registry=REGISTRY)
-def know(event: kopf.RawEvent, meta: kopf.Meta, memo: Runtime, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
-    """Expect ticks of every monitor that exists, and forget those that are deleted."""
-    namespace, name, uid = str(meta.namespace), str(meta.name), str(meta.uid)
-    if event["type"] == "DELETED":
-        ticking.forget(memo, namespace, name, uid)
-    elif meta.get("deletionTimestamp"):
-        memo.heartbeat.forget(uid)  # its timer stops now, but other finalizers may keep the object
+async def know(event: kopf.RawEvent, memo: Scheduler, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
+    """Serve every monitor that exists, and forget those that are deleted."""
+    monitor = Monitor.of(event["object"])
+    if event["type"] == "DELETED" or event["object"]["metadata"].get("deletionTimestamp"):
+        memo.forget(monitor)
     else:
-        memo.heartbeat.expect(uid)
-
-
-@kopf.timer(GROUP, VERSION, PLURAL, registry=REGISTRY, interval=TICK, backoff=TICK)
-async def watch_over(
-    body: kopf.Body,
-    memo: Runtime,
-    stopped: kopf.DaemonStopped | None = None,
-    **_: Any,  # noqa: ANN401 - kopf's protocol
-) -> None:
-    """Tick, and post the Events that came of it."""
-
-    def keep_on() -> bool:
-        return not stopped and not body.spec.get("suspend")  # the body is live
-
-    for event in await ticking.tick(memo, _snapshot(body), keep_on):
-        kopf.event(body, type=event.type, reason=event.reason, message=event.message)
-
-
-def _snapshot(body: kopf.Body) -> Monitor:
-    meta = body.metadata
-    return Monitor(
-        namespace=str(meta.namespace),
-        name=str(meta.name),
-        uid=str(meta.uid),
-        generation=int(meta["generation"]),
-        spec=dict(body.spec),
-        status=dict(body.status),
-        sweep_request=meta.annotations.get(SWEEP_REQUEST),
-    )
+        memo.know(monitor)
 
 
 async def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
     async with AsyncExitStack() as stack:
         registry = CollectorRegistry()
+        process_metrics(registry)
         runtime = Runtime(
             cluster=await Cluster.connect(stack),
             session=await stack.enter_async_context(aiohttp.ClientSession()),
@@ -136,19 +100,43 @@ async def serve(
     stop: asyncio.Event | None = None,
 ) -> None:
     """Run kopf until `stop` is set or a signal comes; `ready` is set when its watches have begun."""
+    scheduler = _scheduler(runtime, settings)
     kopf_settings = kopf.OperatorSettings()
     kopf_settings.scanning.disabled = bool(settings.watch_namespace)
-    await kopf.operator(
-        registry=REGISTRY,
-        settings=kopf_settings,
-        memo=runtime,
-        standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
-        clusterwide=not settings.watch_namespace,
-        namespaces=settings.watch_namespace,
-        liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
-        ready_flag=ready,
-        stop_flag=stop,
+    ticking = asyncio.create_task(scheduler.run())
+    try:
+        await kopf.operator(
+            registry=REGISTRY,
+            settings=kopf_settings,
+            memo=scheduler,
+            standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
+            clusterwide=not settings.watch_namespace,
+            namespaces=settings.watch_namespace,
+            liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
+            ready_flag=ready,
+            stop_flag=stop,
+        )
+    finally:
+        scheduler.stop()
+        await ticking
+
+
+@kopf.on.cleanup(registry=REGISTRY)
+async def stop_ticking(memo: Scheduler, **_: Any) -> None:  # noqa: ANN401 - kopf's protocol
+    """Let sweeps end after the order in hand: when this returns kopf cancels whatever still runs."""
+    memo.stop()
+    await memo.idle()
+
+
+def _scheduler(runtime: Runtime, settings: Settings) -> Scheduler:
+    namespace = next(iter(settings.pod_namespace), "")
+    owner = Owner(settings.release, namespace, settings.order_service)
+    if settings.monitor is None:
+        return Scheduler(runtime, owner)
+    wanted = OwnMonitor(
+        namespace, settings.monitor.name, settings.monitor.labels, settings.monitor.spec, settings.deployment
     )
+    return Scheduler(runtime, owner, Keeper(wanted, runtime.fleet, runtime.cluster).keep)
 
 
 def _serve_metrics(port: int, registry: CollectorRegistry) -> Callable[[], None]:
@@ -170,5 +158,5 @@ def main() -> None:
         log_format=kopf.LogFormat.JSON,
     )
     if settings.log_level != "debug":
-        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it tells of every tick
+        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it tells of every event
     asyncio.run(run(settings))

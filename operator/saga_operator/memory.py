@@ -11,7 +11,7 @@ SILENCE = 90.0
 
 @dataclass
 class Heartbeat:
-    """Beats per monitor: a timer that dies ends the ticks of one monitor and nothing else."""
+    """Beats per monitor: whatever ends the ticks of one, or of all, shows."""
 
     clock: Callable[[], float] = monotonic
     _beats: dict[str, float] = field(default_factory=dict)

@@ -1,14 +1,25 @@
 """Prometheus metrics by monitor. Never by order: an id is a label value for every order there ever was."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 from saga_operator.policy.policy import Outcome, Sweep
 from saga_operator.report import Report
+from saga_operator.resource import Monitor
 
 _MONITOR = ("namespace", "name")
+_ASKED = ("action", "dry_run", "suspended")
 _CONDITION = {"True": 1, "False": 0, "Unknown": -1}
 _OUTCOMES = {
     Outcome.COMPENSATED: "compensated",
@@ -16,6 +27,13 @@ _OUTCOMES = {
     Outcome.NOT_APPLICABLE: "not_applicable",
     Outcome.FAILED: "failed",
 }
+
+
+def process_metrics(registry: CollectorRegistry) -> None:
+    """Add what is known of the operator's own process: memory, CPU, files, Python."""
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
 
 
 class Metrics:
@@ -46,6 +64,50 @@ class Metrics:
         self._duration = Histogram(
             "sagamonitor_sweep_duration_seconds", "How long sweeps take.", _MONITOR, registry=registry
         )
+        self._info = gauge("info", "Always 1; its labels say what is asked of it.", *_ASKED)
+        # Of no one monitor, so that `forget` has nothing to forget there.
+        self._calls = Histogram(
+            "sagamonitor_order_service_request_duration_seconds",
+            "How long the order service takes to answer.",
+            ("call", "result"),
+            registry=registry,
+        )
+        self._failed_ticks = Counter(
+            "sagamonitor_failed_ticks", "Ticks that ended by a fault of the operator.", registry=registry
+        )
+
+    def restored(self, monitor: Monitor) -> None:
+        """Show what its status knows of a monitor that is met for the first time: an alert stays one."""
+        labels = (monitor.namespace, monitor.name)
+        status = monitor.status
+        for gauge, field in (
+            (self._last, "lastSweepTime"),
+            (self._last_good, "lastSuccessfulSweepTime"),
+            (self._oldest, "oldestStaleOrderTime"),
+        ):
+            if text := status.get(field):
+                gauge.labels(*labels).set(datetime.fromisoformat(text).timestamp())
+        if "lastSweep" in status:
+            self._deferred.labels(*labels).set(status["lastSweep"].get("deferred", 0))
+        self._show(labels, status)
+
+    def described(self, monitor: Monitor) -> None:
+        """Show what is asked of a monitor."""
+        labels = {"namespace": monitor.namespace, "name": monitor.name}
+        self._info.remove_by_labels(labels)
+        asked = (
+            str(monitor.spec.get("action", "Compensate")),
+            str(bool(monitor.spec.get("dryRun"))).lower(),
+            str(bool(monitor.spec.get("suspend"))).lower(),
+        )
+        self._info.labels(monitor.namespace, monitor.name, *asked).set(1)
+
+    def called(self, call: str, result: str, seconds: float) -> None:
+        """Count a request to the order service: what was asked, and how it went."""
+        self._calls.labels(call, result).observe(seconds)
+
+    def tick_failed(self) -> None:
+        self._failed_ticks.inc()
 
     def swept(self, namespace: str, name: str, sweep: Sweep) -> None:
         """Count a sweep, and what it found and compensated."""
@@ -64,18 +126,18 @@ class Metrics:
             self._oldest.labels(*monitor).set(oldest)
 
     def reported(self, namespace: str, name: str, report: Report) -> None:
-        monitor = (namespace, name)
-        self._failures.labels(*monitor).set(report.status.get("consecutiveFailures", 0))
-        for condition in report.status["conditions"]:
-            self._condition.labels(*monitor, condition["type"]).set(_CONDITION[condition["status"]])
-        self._set_stale(monitor, report.status)
+        self._show((namespace, name), report.status)
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop a deleted monitor's series, which would look alive forever."""
         for metric in vars(self).values():
-            metric.remove_by_labels({"namespace": namespace, "name": name})
+            if metric not in (self._calls, self._failed_ticks):
+                metric.remove_by_labels({"namespace": namespace, "name": name})
 
-    def _set_stale(self, monitor: tuple[str, str], status: Mapping[str, Any]) -> None:
+    def _show(self, monitor: tuple[str, str], status: Mapping[str, Any]) -> None:
+        self._failures.labels(*monitor).set(status.get("consecutiveFailures") or 0)
+        for condition in status.get("conditions") or ():
+            self._condition.labels(*monitor, condition["type"]).set(_CONDITION[condition["status"]])
         for label, field in (("CONFIRMED", "staleOrders"), ("PENDING", "stalePendingOrders")):
             if field in status:
                 self._stale.labels(*monitor, label).set(status[field] or 0)

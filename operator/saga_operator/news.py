@@ -6,6 +6,7 @@ from typing import Any
 from saga_operator.conditions import Event, find
 
 SUSPENDED = "Suspended"
+COMPENSATION_FAILED = "CompensationFailed"
 _BAD = {"Ready": "False", "OrderServiceReachable": "False", "StaleOrdersDetected": "True", "Degraded": "True"}
 _NEWS = {
     "OrderServiceReachable": ("OrderServiceUnreachable", "OrderServiceReachable"),
@@ -39,6 +40,8 @@ def _ready_news(
         yield Event("Normal", SUSPENDED if is_ else "Resumed", new["message"])
     if _is_bad(new) and _turned(old, new) and not told:
         yield _warning(new["reason"], new)
+    if new["reason"] == COMPENSATION_FAILED and (old is None or old["reason"] != COMPENSATION_FAILED):
+        yield _warning(COMPENSATION_FAILED, new)
 
 
 def _warning(reason: str, condition: Mapping[str, Any]) -> Event:

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from saga_operator import conditions
 from saga_operator.conditions import Condition, Event, Status
-from saga_operator.news import SUSPENDED, news
+from saga_operator.news import COMPENSATION_FAILED, SUSPENDED, news
 from saga_operator.policy.policy import (
+    FIRST_RETRY,
     KUBERNETES_UNAVAILABLE,
     LISTED_AT_MOST,
     Action,
@@ -42,6 +43,11 @@ class Seen:
         return list(self.status.get("conditions") or ())
 
     @property
+    def swept_before(self) -> bool:
+        """Whether a sweep has ever succeeded."""
+        return "lastSuccessfulSweepTime" in self.status
+
+    @property
     def failed_before(self) -> frozenset[str]:
         recent = self.status.get("recentCompensations") or ()
         return frozenset(entry["orderID"] for entry in recent if entry["result"] == "Failed")
@@ -54,15 +60,18 @@ class Report:
     events: tuple[Event, ...]
 
 
-def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
-    """Report a sweep: conditions, counters, the time of the next sweep, and the Events worth posting."""
+def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Report:
+    """Report a sweep: conditions, counters, the time of the next sweep, and the Events worth posting.
+
+    `jitter` is what the pause is multiplied by.
+    """
     failures = 0 if sweep.succeeded else (seen.status.get("consecutiveFailures") or 0) + 1
     now = sweep.finished
     judged = (
         _ready(spec, sweep),
         _reachable(sweep),
         _stale(seen, sweep),
-        _degraded(failures, spec.failure_threshold, sweep),
+        _degraded(failures, _threshold(seen, spec), sweep),
     )
     counted = {} if sweep.found is None else _counts(sweep.found, spec)
     succeeded = {"lastSuccessfulSweepTime": timestamp(now)} if sweep.succeeded else {}
@@ -72,7 +81,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep) -> Report:
         now,
         {
             "lastSweepTime": timestamp(now),
-            "nextSweepTime": timestamp(now + pause_after(sweep, spec.interval, failures)),
+            "nextSweepTime": timestamp(now + _pause(seen, spec, sweep, failures) * jitter),
             "lastHandledSweepRequest": seen.sweep_request,
             "consecutiveFailures": failures,
             "compensatedTotal": (seen.status.get("compensatedTotal") or 0) + sweep.count(Outcome.COMPENSATED),
@@ -113,7 +122,22 @@ def _report(seen: Seen, judged: Iterable[Condition], now: datetime, fields: Mapp
     return Report({"observedGeneration": seen.generation, "conditions": rendered, **fields}, events)
 
 
+def _pause(seen: Seen, spec: Spec, sweep: Sweep, failures: int) -> timedelta:
+    """Nothing was ever swept: do not back off, for the order service may just be starting."""
+    if not (sweep.succeeded or seen.swept_before):
+        return min(spec.interval, FIRST_RETRY)
+    return pause_after(sweep, spec.interval, failures)
+
+
+def _threshold(seen: Seen, spec: Spec) -> int:
+    """Failures that come faster than by the interval count for less: a slow start degrades nothing."""
+    if seen.swept_before:
+        return spec.failure_threshold
+    return spec.failure_threshold * max(1, int(spec.interval / FIRST_RETRY))
+
+
 def _ready(spec: Spec, sweep: Sweep) -> Condition:
+    """Tell whether the monitor does its work. That orders cannot be compensated is for `Degraded` to tell."""
     if sweep.failure is not None:
         return Condition("Ready", "False", sweep.failure.reason, sweep.failure.message)
     if not sweep.succeeded:
@@ -121,7 +145,7 @@ def _ready(spec: Spec, sweep: Sweep) -> Condition:
         message = (
             f"{len(failed)} of {len(sweep.attempts)} compensations failed, the last: {failed[-1].message}"
         )
-        return Condition("Ready", "False", "CompensationFailed", message)
+        return Condition("Ready", "True", COMPENSATION_FAILED, message)
     if spec.policy.action is Action.ALERT:
         return Condition("Ready", "True", "Alerting", summary(sweep))
     return Condition("Ready", "True", "DryRun" if spec.policy.dry_run else "Watching", summary(sweep))

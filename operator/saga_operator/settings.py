@@ -1,9 +1,9 @@
 """What the environment tells the operator."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
 
@@ -22,10 +22,25 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+class MonitorTemplate(BaseModel):
+    """The SagaMonitor that the release comes with."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+    spec: dict[str, Any]
+
+
 class Settings(BaseSettings):
     # The namespaces that are served, separated by commas; none means all of them.
     watch_namespace: Names = ()
     pod_namespace: Names = ()
+    # Whose SagaMonitors are served; none means everybody's.
+    release: str = ""
+    # The release's own order Service, and the operator's Deployment.
+    order_service: str = ""
+    deployment: str = ""
+    # As JSON; it is made in the operator's own namespace, and goes with its Deployment.
+    monitor: MonitorTemplate | None = None
     # Those whose Services may be sent the operator's own token.
     token_namespaces: Names = ()
     order_token_file: Path = Path("/var/run/secrets/sagashop.io/order/token")

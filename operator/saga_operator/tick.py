@@ -1,36 +1,40 @@
 """One tick of one monitor: beat the heart, sweep when it is time, and show what happened.
 
-A tick raises nothing that is expected to happen. An error that left a kopf timer would put it off or, as
-PermanentError, end it forever; the conditions tell instead.
+A tick raises nothing that is expected to happen: the conditions tell instead.
 """
 
 import logging
+import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import aiohttp
 
-from saga_operator import endpoint, report
+from saga_operator import endpoint, own_monitor, report
 from saga_operator.conditions import Event
 from saga_operator.endpoint import ClusterUnavailable, OwnToken
+from saga_operator.fleet import Fleet
 from saga_operator.memory import Heartbeat, StatusBook
 from saga_operator.metrics import Metrics
 from saga_operator.policy.orders import OrderService, OrderServiceError
-from saga_operator.policy.policy import KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
+from saga_operator.policy.policy import JITTER, KUBERNETES_UNAVAILABLE, Failure, Sweep, is_due
 from saga_operator.policy.summary import summary
 from saga_operator.policy.sweep import carry_out
 from saga_operator.report import Report, Seen
+from saga_operator.resource import Monitor
 from saga_operator.spec import Spec, parse_spec
 
 LOG = logging.getLogger(__name__)
 
 
-class Cluster(endpoint.Cluster, Protocol):
+class Cluster(endpoint.Cluster, own_monitor.Cluster, Protocol):
     async def serves_sagamonitors(self) -> bool: ...
 
     async def write_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> bool: ...
+
+    async def post(self, monitor: Monitor, event: Event) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -43,23 +47,10 @@ class Runtime:
     metrics: Metrics
     heartbeat: Heartbeat
     book: StatusBook
+    fleet: Fleet = field(default_factory=Fleet)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Monitor:
-    """A SagaMonitor as it was when the tick began."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    spec: Mapping[str, Any]
-    status: Mapping[str, Any]
-    sweep_request: str | None
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+    jitter: Callable[[], float] = lambda: random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+    """What a pause is multiplied by, so that monitors do not sweep in step."""
 
 
 async def tick(runtime: Runtime, monitor: Monitor, keep_on: Callable[[], bool]) -> tuple[Event, ...]:
@@ -72,6 +63,8 @@ async def tick(runtime: Runtime, monitor: Monitor, keep_on: Callable[[], bool]) 
         runtime.book.note(monitor.uid, {**status, **told.status})
         runtime.metrics.reported(monitor.namespace, monitor.name, told)
     await _save(runtime, monitor)
+    if not runtime.fleet.has(monitor):
+        forget(runtime, monitor)  # it was deleted meanwhile
     return () if told is None else told.events
 
 
@@ -91,7 +84,7 @@ async def _report(
     sweep = await _sweep(runtime, monitor, spec, seen, keep_on)
     runtime.metrics.swept(monitor.namespace, monitor.name, sweep)
     _log(monitor, sweep)
-    return report.conclude(seen, spec, sweep)
+    return report.conclude(seen, spec, sweep, jitter=runtime.jitter())
 
 
 async def _sweep(
@@ -108,7 +101,7 @@ async def _sweep(
         return Sweep(started, runtime.clock(), failure=error.failure)
     except ClusterUnavailable as error:
         return Sweep(started, runtime.clock(), failure=Failure(KUBERNETES_UNAVAILABLE, str(error)))
-    orders = OrderService(runtime.session, at)
+    orders = OrderService(runtime.session, at, runtime.metrics.called)
     return await carry_out(
         orders, spec.policy, runtime.clock, failed_before=seen.failed_before, keep_on=alive
     )
@@ -126,13 +119,14 @@ async def _save(runtime: Runtime, monitor: Monitor) -> None:
         return
     runtime.book.saved(monitor.uid)
     if not exists:
-        forget(runtime, monitor.namespace, monitor.name, monitor.uid)
+        forget(runtime, monitor)
 
 
-def forget(runtime: Runtime, namespace: str, name: str, uid: str) -> None:
-    runtime.heartbeat.forget(uid)
-    runtime.book.forget(uid)
-    runtime.metrics.forget(namespace, name)
+def forget(runtime: Runtime, monitor: Monitor) -> None:
+    runtime.heartbeat.forget(monitor.uid)
+    runtime.book.forget(monitor.uid)
+    runtime.fleet.remove(monitor)
+    runtime.metrics.forget(monitor.namespace, monitor.name)
 
 
 def _requested(seen: Seen) -> bool:

@@ -21,8 +21,6 @@ every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 WITH_TOKEN = {
     "Deployment/shop-order",
     "Deployment/shop-saga-operator",
-    "Job/shop-saga-operator-apply-crd",
-    "Job/shop-saga-operator-release",
 }
 
 

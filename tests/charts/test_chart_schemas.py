@@ -14,11 +14,11 @@ import yaml
 from celpy.adapter import json_to_cel
 
 from dev.helm import ROOT
-from tests.charts.rendering import CASES, CHARTS, NAMES, UMBRELLA, of_kind, render
+from tests.charts.rendering import CASES, CHARTS, NAMES, render
 
-CRD = yaml.safe_load((CHARTS / "saga-operator/crds/sagamonitors.yaml").read_text())
+CRD = yaml.safe_load((CHARTS / "saga-operator/files/sagamonitors.yaml").read_text())
 SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-OTHERS = {"ServiceMonitor", "PodMonitor", "SagaMonitor"}
+OTHERS = {"ServiceMonitor", "PodMonitor"}
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 
 
@@ -89,12 +89,6 @@ def test_every_object_is_valid_for_the_newest_and_the_oldest_kubernetes(
                 validate(json.dumps(found), version)
 
 
-@every_case
-def test_every_sagamonitor_is_admitted_by_our_own_definition(chart: Path, values: Path | None) -> None:
-    for found in of_kind(render(chart, values), "SagaMonitor"):
-        assert admit(found) == []
-
-
 @pytest.mark.parametrize("sample", sorted(ROOT.glob("k8s/samples/*.yaml")), ids=lambda file: file.stem)
 def test_the_sample_sagamonitors_are_admitted(sample: Path) -> None:
     objects = list(yaml.safe_load_all(sample.read_text()))
@@ -131,30 +125,3 @@ def test_a_rule_of_the_definition_refuses(monitor: dict[str, Any], message: str)
 def test_the_definition_refuses(monitor: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         admit(monitor)
-
-
-def test_the_default_sagamonitor_lets_no_order_wait_for_ever() -> None:
-    [monitor] = of_kind(render(UMBRELLA), "SagaMonitor")
-    assert monitor["spec"]["staleAfter"] == "5m"
-    assert monitor["spec"]["pendingStaleAfter"] == "15m"
-    assert monitor["spec"]["action"] == "Compensate"
-    assert monitor["spec"]["orderService"] == {"serviceRef": {"name": "shop-order", "port": "http"}}
-
-
-def test_the_hook_applies_the_definition_that_the_chart_brings() -> None:
-    [applied] = [
-        yaml.safe_load(found["data"]["sagamonitors.yaml"])
-        for found in of_kind(render(UMBRELLA), "ConfigMap")
-        if "sagamonitors.yaml" in found["data"]
-    ]
-    assert applied == CRD
-
-
-def test_a_hook_that_fails_leaves_no_rights_behind_and_says_why() -> None:
-    notes = [found["metadata"].get("annotations", {}) for found in render(CHARTS / "saga-operator")]
-    hooks = [each for each in notes if "helm.sh/hook" in each]
-    assert len(hooks) > 3
-    for each in hooks:
-        policy = each["helm.sh/hook-delete-policy"].split(",")
-        assert policy == ["before-hook-creation", "hook-succeeded", "hook-failed"]
-        assert each["helm.sh/hook-output-log-policy"] == "hook-failed"

@@ -21,7 +21,7 @@ from saga_operator.endpoint import OwnToken
 from saga_operator.main import serve
 from saga_operator.memory import Heartbeat, StatusBook
 from saga_operator.metrics import Metrics
-from saga_operator.resource import GROUP, PLURAL, VERSION
+from saga_operator.resource import GROUP, PLURAL, RELEASE_LABEL, VERSION
 from saga_operator.settings import Settings
 from saga_operator.tick import Runtime
 from sagactl import polling
@@ -30,11 +30,15 @@ from tests.operator.order_service import TOKEN, FakeOrderService
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMESPACE, NAME, UID = "shop", "monitor", "uid-of-the-monitor"
 SAGAMONITORS, SECRETS, SERVICES = f"{GROUP}/{VERSION}/{PLURAL}", "v1/secrets", "v1/services"
-OBJECT = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}/{NAME}"
+DEPLOYMENTS, DEPLOYMENT = "apps/v1/deployments", "shop-saga-operator"
+RELEASE = "shop"
+OBJECTS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
+OBJECT = f"{OBJECTS}/{NAME}"
 LIVENESS_PORTS = count(18900)
 RESOURCES = {
     SECRETS: ResourceInfo(kind="Secret", singular="secret", namespaced=True, verbs={"get"}),
     SERVICES: ResourceInfo(kind="Service", singular="service", namespaced=True, verbs={"get"}),
+    DEPLOYMENTS: ResourceInfo(kind="Deployment", singular="deployment", namespaced=True, verbs={"get"}),
     "v1/events": ResourceInfo(kind="Event", singular="event", namespaced=True, verbs={"create"}),
     "v1/namespaces": ResourceInfo(kind="Namespace", singular="namespace", namespaced=False, verbs={"list"}),
     "apiextensions.k8s.io/v1/customresourcedefinitions": ResourceInfo(
@@ -46,7 +50,7 @@ SAGAMONITOR = ResourceInfo(
     singular="sagamonitor",
     namespaced=True,
     subresources={"status"},
-    verbs={"get", "list", "watch", "patch"},
+    verbs={"get", "list", "watch", "create", "patch"},
 )
 
 
@@ -58,11 +62,21 @@ class ApiServer(KubernetesEmulator):
 
     refuses_status_writes = False
     refuses_secrets = False
+    finds_invalid = ""
 
     async def _handle(self, request: Request) -> web.StreamResponse:
         refused = self.refuses_status_writes and request.subresource == "status"
         if refused or (self.refuses_secrets and request.resource == resource(SECRETS)):
             return web.json_response({"kind": "Status", "reason": "InternalError"}, status=500)
+        if request.action == action.CREATE and request.resource == resource(SAGAMONITORS):
+            if self.finds_invalid:
+                return web.json_response({"kind": "Status", "message": self.finds_invalid}, status=422)
+            request.data["metadata"] |= {
+                "uid": f"uid-{request.id}",
+                "generation": 1,
+                "resourceVersion": "1",
+            }
+            request.data["status"] = {}
         if request.action == action.CREATE and "generateName" in request.data["metadata"]:
             request.data["metadata"]["name"] = f"{request.data['metadata']['generateName']}{request.id}"
         return await super()._handle(request)
@@ -97,23 +111,44 @@ class Kube:
     def undefine(self) -> None:
         del self.api.resources[SAGAMONITORS]
 
-    def monitor(self, status: dict[str, Any] | None = None, **spec: Any) -> None:
-        ref = {"url": self.order_service.url, "tokenSecretRef": {"name": "token"}}
+    def monitor(
+        self,
+        status: dict[str, Any] | None = None,
+        name: str = NAME,
+        metadata: dict[str, Any] | None = None,
+        **spec: Any,
+    ) -> None:
         self.secret("token")
-        self.api.objects[SAGAMONITORS, NAMESPACE, NAME] = {
+        self.api.objects[SAGAMONITORS, NAMESPACE, name] = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "SagaMonitor",
             "metadata": {
-                "name": NAME,
+                "name": name,
                 "namespace": NAMESPACE,
-                "uid": UID,
+                "uid": UID if name == NAME else f"uid-of-{name}",
                 "generation": 1,
+                "labels": {RELEASE_LABEL: RELEASE},
                 "annotations": {},
                 "resourceVersion": "1",  # the emulator keeps none, and kopf insists on it
+                **(metadata or {}),
             },
-            "spec": {"orderService": ref, **spec},
+            "spec": {"orderService": self.order_service_ref, **spec},
             "status": status or {},
         }
+
+    @property
+    def order_service_ref(self) -> dict[str, Any]:
+        return {"url": self.order_service.url, "tokenSecretRef": {"name": "token"}}
+
+    def deployment(self, **metadata: Any) -> None:
+        """The operator's own."""
+        metadata = {
+            "name": DEPLOYMENT,
+            "namespace": NAMESPACE,
+            "uid": "uid-of-the-deployment",
+            **metadata,
+        }
+        self.api.objects[DEPLOYMENTS, NAMESPACE, DEPLOYMENT] = {"metadata": metadata}
 
     def secret(self, name: str, labels: dict[str, str] | None = None, **data: str) -> None:
         encoded = {
@@ -138,19 +173,17 @@ class Kube:
     async def respec(self, generation: int, **spec: Any) -> None:
         await self.patch({"metadata": {"generation": generation}, "spec": spec})
 
-    async def delete(self) -> None:
-        async with self.session.delete(f"{self.api.url}{OBJECT}") as response:
+    async def delete(self, name: str = NAME) -> None:
+        async with self.session.delete(f"{self.api.url}{OBJECTS}/{name}") as response:
             response.raise_for_status()
-
-    async def strip_and_delete(self) -> None:
-        """As `kubectl patch` of the finalizers does, when someone loses patience."""
-        await self.delete()
-        await self.patch({"metadata": {"finalizers": []}})
 
     @property
     def finalizers(self) -> list[str]:
-        metadata = self.api.objects[SAGAMONITORS, NAMESPACE, NAME].last.raw["metadata"]
-        return list(metadata.get("finalizers", []))
+        return list(self.named(NAME)["metadata"].get("finalizers", []))
+
+    def named(self, name: str) -> dict[str, Any]:
+        """A SagaMonitor as it is."""
+        return dict(self.api.objects[SAGAMONITORS, NAMESPACE, name].last.raw)
 
     @property
     def there(self) -> bool:
@@ -158,7 +191,7 @@ class Kube:
 
     @property
     def status(self) -> dict[str, Any]:
-        return dict(self.api.objects[SAGAMONITORS, NAMESPACE, NAME].last.raw["status"])
+        return dict(self.named(NAME)["status"])
 
     @property
     def conditions(self) -> dict[str, tuple[str, str]]:
@@ -172,11 +205,17 @@ class Kube:
     def events(self) -> list[str]:
         return [request.data["reason"] for request in self.api[action.CREATE, resource("v1/events")]]
 
+    @property
+    def event_messages(self) -> list[str]:
+        return [request.data["message"] for request in self.api[action.CREATE, resource("v1/events")]]
+
     async def client(self) -> ApiClient:
         return await self.stack.enter_async_context(ApiClient(Configuration(host=str(self.api.url))))
 
     @asynccontextmanager
-    async def operator(self, namespaces: tuple[str, ...] = (NAMESPACE,)) -> AsyncIterator["Operator"]:
+    async def operator(
+        self, namespaces: tuple[str, ...] = (NAMESPACE,), release: str = RELEASE, **settings: Any
+    ) -> AsyncIterator["Operator"]:
         loop = asyncio.get_running_loop()
         registry = CollectorRegistry()
         runtime = Runtime(
@@ -187,14 +226,22 @@ class Kube:
             heartbeat=Heartbeat(loop.time),
             book=StatusBook(),
             clock=lambda: START + timedelta(seconds=loop.time()),
+            jitter=lambda: 1.0,
         )
-        settings = Settings(watch_namespace=namespaces, metrics_port=0, liveness_port=next(LIVENESS_PORTS))
+        given = Settings(
+            watch_namespace=namespaces,
+            pod_namespace=(NAMESPACE,),
+            release=release,
+            order_service=f"{release}-order",
+            deployment=DEPLOYMENT,
+            metrics_port=0,
+            liveness_port=next(LIVENESS_PORTS),
+            **settings,
+        )
         stop, ready = asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(serve(runtime, settings, ready, stop))
+        task = asyncio.create_task(serve(runtime, given, ready, stop))
         try:
-            yield Operator(
-                runtime, registry, f"http://127.0.0.1:{settings.liveness_port}/healthz", self.session
-            )
+            yield Operator(runtime, registry, f"http://127.0.0.1:{given.liveness_port}/healthz", self.session)
         finally:
             stop.set()
             await task

@@ -34,6 +34,9 @@ class FakeOrderService:
     asked: list[str] = field(default_factory=list)
     """Every request for a compensation."""
     listings: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    """Requests that were answered at the same time."""
     delay: float = 0.0
     failing: Callable[[str], bool] = lambda _: False
     """By path: whether to answer 500."""
@@ -62,7 +65,10 @@ class FakeOrderService:
         async def guarded(request: web.Request) -> web.Response:
             if request.headers.get("Authorization") != f"Bearer {self.token}":
                 raise web.HTTPUnauthorized
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
             await asyncio.sleep(self.delay)
+            self.at_once -= 1
             if self.failing(request.path):
                 raise web.HTTPInternalServerError
             return await handler(request)

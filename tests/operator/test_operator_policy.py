@@ -25,7 +25,7 @@ from saga_operator.policy.policy import (
     delay_until_next,
     gives_up,
     is_due,
-    longest_delay,
+    longest_pause,
     pause_after,
     plan,
 )
@@ -188,7 +188,7 @@ def test_a_sweep_becomes_due_within_the_longest_delay_whatever_the_clock_did(
 ) -> None:
     next_sweep = NOW + delay_until_next(interval, consecutive_failures)
     after = NOW - timedelta(seconds=set_back)
-    assert is_due(next_sweep, interval, after + longest_delay(interval)) or is_due(
+    assert is_due(next_sweep, interval, after + longest_pause(interval)) or is_due(
         next_sweep, interval, after
     )
 

@@ -11,12 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saga_operator.conditions import Event, find
-from saga_operator.policy.policy import Attempt, Failure, Outcome, Plan, StaleOrder, Sweep, plan
+from saga_operator.policy.policy import (
+    Attempt,
+    Failure,
+    Outcome,
+    Plan,
+    StaleOrder,
+    Sweep,
+    delay_until_next,
+    longest_pause,
+    plan,
+)
 from saga_operator.report import Report, Seen, conclude, invalid, suspended
 from saga_operator.spec import Spec, parse_spec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CRD = Path("charts/saga-operator/crds/sagamonitors.yaml")
+CRD = Path("charts/saga-operator/files/sagamonitors.yaml")
 SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][
     "status"
 ]
@@ -181,9 +191,13 @@ def test_a_kubernetes_outage_says_nothing_of_the_order_service() -> None:
     assert reasons(events) == ["KubernetesUnavailable"]
 
 
-def test_failed_compensations_make_it_not_ready_though_the_service_answers() -> None:
+def test_failed_compensations_are_told_and_degrade_but_the_monitor_does_its_work() -> None:
     status, events = after(swept(stale(2), Outcome.FAILED))
-    assert shown(status)["Ready"] == ("False", "CompensationFailed")
+    assert shown(status)["Ready"] == ("True", "CompensationFailed")
+    degraded, more = after(swept(), *[swept(stale(2), Outcome.FAILED)] * 4, swept())
+    assert reasons(more).count("CompensationFailed") == 1
+    assert reasons(more)[-3:] == ["Degraded", "NoStaleOrders", "Recovered"]
+    assert shown(degraded)["Ready"] == ("True", "Watching")
     assert shown(status)["OrderServiceReachable"] == ("True", "Answered")
     assert status["failedTotal"] == 2
     assert {"StaleOrdersDetected", "CompensationFailed"} == set(reasons(events))
@@ -251,6 +265,19 @@ def test_a_condition_keeps_its_transition_time_until_its_status_changes() -> Non
     found = find(status["conditions"], "StaleOrdersDetected")
     assert found is not None
     assert found["lastTransitionTime"] == "2026-01-01T00:01:00Z"
+
+
+@given(st.floats(0.9, 1.1), st.integers(0, 6))
+def test_a_pause_is_jittered_but_never_put_off_for_longer_than_any_pause(
+    jitter: float, failures: int
+) -> None:
+    status, _ = after(swept(), *[unreachable()] * failures)
+    last = unreachable() if failures else swept()
+    told = conclude(Seen(1, status), spec(), last, jitter=jitter)
+    pause = datetime.fromisoformat(told.status["nextSweepTime"]) - NOW
+    usual = delay_until_next(spec().interval, told.status["consecutiveFailures"])
+    assert usual * jitter - timedelta(seconds=1) <= pause <= usual * jitter
+    assert pause <= longest_pause(spec().interval)
 
 
 def test_the_generation_and_the_handled_request_are_recorded() -> None:

@@ -1,9 +1,11 @@
 """The order service's admin API: which orders are stale, and the request to compensate one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from math import ceil
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
@@ -37,14 +39,21 @@ class Endpoint:
 class OrderService:
     """`Orders` over HTTP. Redirects are refused: they would carry the token elsewhere."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: Endpoint,
+        called: Callable[[str, str, float], None] = lambda *_: None,
+    ) -> None:
+        """`called` is told of each request: what was asked, `ok` or why not, and how many seconds it took."""
         self._session = session
         self._endpoint = endpoint
+        self._called = called
         self._timeout = aiohttp.ClientTimeout(total=endpoint.timeout.total_seconds())
 
     async def stale(self, status: str, older_than: timedelta) -> list[StaleOrder]:
         query = f"status={status}&olderThan={_seconds(older_than)}&limit={LISTED_AT_MOST}"
-        answer = await self._call("GET", f"/internal/orders/stale?{query}")
+        answer = await self._told("list", "GET", f"/internal/orders/stale?{query}")
         try:
             return [_stale_order(order) for order in answer["orders"]]
         except (KeyError, TypeError, ValueError) as error:
@@ -54,15 +63,24 @@ class OrderService:
 
     async def compensate(self, order: StaleOrder, older_than: timedelta) -> Outcome:
         body = {"reason": REASON, "status": order.status, "olderThan": _seconds(older_than)}
-        answer = await self._call(
-            "POST", f"/internal/orders/{quote(order.order_id, safe='')}/compensate", body
-        )
+        path = f"/internal/orders/{quote(order.order_id, safe='')}/compensate"
+        answer = await self._told("compensate", "POST", path, body)
         try:
             return Outcome(answer["outcome"])
         except (KeyError, TypeError, ValueError) as error:
             raise OrderServiceError(
                 "BadAnswer", f"the answer to a compensation is malformed: {error!r}"
             ) from error
+
+    async def _told(self, call: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        began, result = monotonic(), "ok"
+        try:
+            return await self._call(method, path, body)
+        except OrderServiceError as error:
+            result = error.failure.reason
+            raise
+        finally:
+            self._called(call, result, monotonic() - began)
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         headers = {"Authorization": f"Bearer {self._endpoint.token}"}

@@ -7,6 +7,12 @@ from enum import StrEnum
 
 LONGEST_BACK_OFF = timedelta(minutes=2)
 
+FIRST_RETRY = timedelta(seconds=5)
+"""The pause after a failed sweep until one has succeeded: a new shop starts beside its monitor."""
+
+JITTER = 0.1
+"""By which part of itself a pause may be longer or shorter."""
+
 CATCH_UP = timedelta(seconds=1)
 """The pause while orders are left over: after an outage they are thousands, and each holds stock."""
 
@@ -148,6 +154,11 @@ def longest_delay(interval: timedelta) -> timedelta:
     return max(interval, LONGEST_BACK_OFF)
 
 
+def longest_pause(interval: timedelta) -> timedelta:
+    """No sweep is put off for longer, jitter included."""
+    return longest_delay(interval) * (1 + JITTER)
+
+
 def is_due(next_sweep: datetime | None, interval: timedelta, now: datetime) -> bool:
     """Tell whether to sweep now; also if the next is further away than any delay: the clock was set back."""
-    return next_sweep is None or now >= next_sweep or next_sweep - now > longest_delay(interval)
+    return next_sweep is None or now >= next_sweep or next_sweep - now > longest_pause(interval)

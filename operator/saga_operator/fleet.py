@@ -1,0 +1,53 @@
+"""Which SagaMonitors are ours: those of other releases have an operator of their own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from saga_operator.resource import RELEASE_LABEL, Monitor
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The release that an operator belongs to. One without a release serves every monitor it sees."""
+
+    release: str = ""
+    namespace: str = ""
+    order_service: str = ""
+    """Name of the release's own order Service."""
+
+    def serves(self, monitor: Monitor) -> bool:
+        """Tell by the label; without one, a monitor of the release's own order service is meant for us."""
+        if not self.release:
+            return True
+        if (release := monitor.labels.get(RELEASE_LABEL)) is not None:
+            return release == self.release
+        watched = (monitor.spec.get("orderService") or {}).get("serviceRef") or {}
+        return (monitor.namespace, watched.get("name")) == (self.namespace, self.order_service)
+
+
+@dataclass
+class Fleet:
+    """The monitors that are served, as the watch showed them last."""
+
+    _monitors: dict[tuple[str, str], Monitor] = field(default_factory=dict)
+
+    def add(self, monitor: Monitor) -> Monitor | None:
+        """Return what was known under its name."""
+        before = self._monitors.get(monitor.key)
+        self._monitors[monitor.key] = monitor
+        return before
+
+    def get(self, namespace: str, name: str) -> Monitor | None:
+        return self._monitors.get((namespace, name))
+
+    def has(self, monitor: Monitor) -> bool:
+        """Tell whether this very object is served, and not another one of its name."""
+        known = self._monitors.get(monitor.key)
+        return known is not None and known.uid == monitor.uid
+
+    def remove(self, monitor: Monitor) -> None:
+        if self.has(monitor):
+            del self._monitors[monitor.key]
+
+    def __iter__(self) -> Iterator[Monitor]:
+        return iter(tuple(self._monitors.values()))

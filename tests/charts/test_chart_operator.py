@@ -1,0 +1,151 @@
+"""The operator's chart: nothing that a deletion has to wait for, and a definition that releases share."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.helm import RenderingError
+from saga_operator.settings import Settings
+from tests.charts.rendering import (
+    CASES,
+    CHARTS,
+    NAMES,
+    NAMESPACE,
+    UMBRELLA,
+    environment,
+    named,
+    of_kind,
+    render,
+)
+from tests.charts.test_chart_schemas import CRD, SCHEMA, admit
+
+OPERATOR = CHARTS / "saga-operator"
+every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+
+
+def settings(*given: str) -> Settings:
+    """Read the operator's settings as its pod would."""
+    pod = named(render(UMBRELLA, None, *given), "Deployment", "shop-saga-operator")["spec"]["template"]
+    found = {name.lower(): value for name, value in environment(pod).items() if isinstance(value, str)}
+    return Settings.model_validate(
+        {**found, "monitor": json.loads(found["monitor"]) if "monitor" in found else None}
+    )
+
+
+def rights(objects: tuple[dict[str, Any], ...], role: str) -> dict[str, set[str]]:
+    rules = named(objects, "Role", role)["rules"]
+    return {resource: set(rule["verbs"]) for rule in rules for resource in rule["resources"]}
+
+
+@every_case
+def test_nothing_is_a_hook_but_the_test(chart: Path, values: Path | None) -> None:
+    """A hook is what Argo CD, Flux and `kubectl delete namespace` do not run, or run at another time."""
+    for found in render(chart, values):
+        hook = found["metadata"].get("annotations", {}).get("helm.sh/hook")
+        assert hook == ("test" if found["kind"] == "Pod" else None)
+        assert "finalizers" not in found["metadata"]
+
+
+@every_case
+def test_no_release_brings_a_sagamonitor_beside_its_definition(chart: Path, values: Path | None) -> None:
+    assert not of_kind(render(chart, values), "SagaMonitor")
+
+
+def test_the_releases_own_sagamonitor_lets_no_order_wait_for_ever() -> None:
+    monitor = settings().monitor
+    assert monitor is not None
+    assert admit({"spec": monitor.spec}) == []
+    assert monitor.name == "shop"
+    assert monitor.labels["sagashop.io/release"] == settings().release == "shop"
+    assert (monitor.spec["staleAfter"], monitor.spec["pendingStaleAfter"]) == ("5m", "15m")
+    assert monitor.spec["action"] == "Compensate"
+    ref = {"name": settings().order_service, "port": "http"}
+    assert monitor.spec["orderService"] == {"serviceRef": ref}
+    assert named(render(UMBRELLA), "Service", ref["name"])
+    assert named(render(UMBRELLA), "Deployment", settings().deployment)
+
+
+def test_the_releases_own_sagamonitor_may_be_another_or_none() -> None:
+    other = "saga-operator.monitor.spec.orderService.serviceRef.name=elsewhere"
+    monitor = settings(other, "saga-operator.monitor.spec.dryRun=true").monitor
+    assert monitor is not None
+    assert monitor.spec["orderService"] == {"serviceRef": {"name": "elsewhere"}}
+    assert monitor.spec["dryRun"] is True
+    assert settings("saga-operator.monitor.create=false").monitor is None
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [("staleAfter=soon", "staleAfter"), ("stalAfter=5m", "stalAfter"), ("maxPerSweep=0", "maxPerSweep")],
+)
+def test_a_sagamonitor_that_the_api_server_would_refuse_is_refused_at_once(
+    field: str, complaint: str
+) -> None:
+    with pytest.raises(RenderingError, match=complaint):
+        render(OPERATOR, None, f"monitor.spec.{field}")
+
+
+def test_the_operator_may_make_a_monitor_only_where_it_has_to() -> None:
+    objects = render(UMBRELLA)
+    assert rights(objects, "shop-saga-operator") == {
+        "sagamonitors": {"get", "list", "watch", "patch"},
+        "sagamonitors/status": {"get", "patch"},
+        "events": {"create"},
+        "services": {"get"},
+    }
+    assert rights(objects, "shop-saga-operator-monitor") == {
+        "sagamonitors": {"create"},
+        "deployments": {"get"},
+    }
+    none = render(UMBRELLA, None, "saga-operator.monitor.create=false")
+    assert "shop-saga-operator-monitor" not in {one["metadata"]["name"] for one in of_kind(none, "Role")}
+
+
+def test_a_default_release_has_no_rights_in_the_whole_cluster_but_for_reviewing_tokens() -> None:
+    objects = render(UMBRELLA, None, "saga-operator.rbac.aggregate=false")
+    assert [role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")] == [
+        f"{NAMESPACE}-shop-order-tokenreview"
+    ]
+
+
+def test_the_clusters_own_roles_see_and_change_sagamonitors() -> None:
+    roles = {role["metadata"]["name"]: role for role in of_kind(render(OPERATOR), "ClusterRole")}
+    view, edit = (roles[f"{NAMESPACE}-shop-saga-operator-{name}"] for name in ("view", "edit"))
+    aggregate = "rbac.authorization.k8s.io/aggregate-to-"
+    for role, whose in ((view, {"view", "edit", "admin"}), (edit, {"edit", "admin"})):
+        labels = role["metadata"]["labels"]
+        assert {label.removeprefix(aggregate) for label in labels if label.startswith(aggregate)} == whose
+    [rule] = view["rules"]
+    assert {"get", "list", "watch"} == set(rule["verbs"])
+
+
+def test_the_definition_is_an_object_of_the_release_that_outlives_it() -> None:
+    [found] = of_kind(render(UMBRELLA), "CustomResourceDefinition")
+    assert found["spec"] == CRD["spec"]
+    assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert int(found["metadata"]["labels"]["sagashop.io/schema"]) >= 1
+    [gone] = of_kind(render(UMBRELLA, None, "saga-operator.crds.keep=false"), "CustomResourceDefinition")
+    assert "annotations" not in gone["metadata"]
+    assert not of_kind(render(UMBRELLA, None, "saga-operator.crds.enabled=false"), "CustomResourceDefinition")
+
+
+def unexplained(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    if "description" not in schema:
+        yield path
+    for name, part in schema.get("properties", {}).items():
+        yield from unexplained(part, f"{path}.{name}")
+    if "items" in schema:
+        yield from unexplained(schema["items"], f"{path}[]")
+
+
+def test_kubectl_explains_every_field() -> None:
+    assert list(unexplained(SCHEMA)) == [".metadata"]  # the API server's own
+
+
+def test_the_chart_can_be_read_by_those_who_apply_the_definition_themselves() -> None:
+    """A plain file, for `kubectl apply --server-side --filename`."""
+    assert yaml.safe_load((OPERATOR / "files/sagamonitors.yaml").read_text())["kind"] == CRD["kind"]

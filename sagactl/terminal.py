@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
+import msgspec
 import typer
 from aio_pika.exceptions import AMQPError
 from pymongo.errors import PyMongoError
@@ -50,6 +51,8 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
         _give_up("MongoDB does not answer", error)
     except (AMQPError, OSError) as error:
         _give_up("RabbitMQ does not answer", error)
+    except msgspec.ValidationError as error:
+        _give_up("a document is not as this release writes it", error)
     except UnavailableError as error:
         _give_up(str(error))
 

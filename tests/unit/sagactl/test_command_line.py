@@ -4,11 +4,15 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import msgspec
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from sagactl.access import SECRETS_DIR, URLS
 from sagactl.cli import app
+from sagactl.terminal import run
+from services.payment.ledger import LedgerEntry
 
 NOBODY = "127.0.0.1:9"
 
@@ -60,3 +64,12 @@ def test_a_server_that_does_not_answer_is_named_in_a_sentence(monkeypatch: pytes
     assert isinstance(result.exception, SystemExit)
     assert "RabbitMQ does not answer" in result.output
     assert "AMQP_URL" in result.output
+
+
+def test_a_document_that_no_service_writes_is_told_in_a_sentence() -> None:
+    async def reads() -> None:
+        msgspec.convert({"status": 5}, LedgerEntry)
+
+    with pytest.raises(typer.Exit) as ended:
+        run(reads())
+    assert ended.value.exit_code == 2

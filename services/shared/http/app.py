@@ -12,13 +12,14 @@ from pydantic.alias_generators import to_camel
 from starlette.middleware import Middleware
 
 from services.shared import logs, telemetry
-from services.shared.health import Readiness
+from services.shared.health import Background, Readiness
 from services.shared.http import probes, problems
 from services.shared.http.auth import Tokens, published_at
 from services.shared.http.bodies import examples_of_models
 from services.shared.http.described import DEFAULT, NAME, PROBLEM
 from services.shared.http.methods import HeadAsGet
 from services.shared.http.requests import RequestScope
+from services.shared.new_secrets import Renewal
 from services.shared.settings import Settings
 
 VERSION: Final = "0.1.0"
@@ -50,8 +51,8 @@ def create_app(
                 published_at(settings.jwks_url, session), settings.jwt_issuer, settings.jwt_audience
             )
             with _metrics_apart(settings):
-                async with life(app) as readiness:
-                    app.state.readiness = readiness
+                async with life(app) as readiness, _renewed(readiness) as renewed:
+                    app.state.readiness = renewed
                     yield
         telemetry.shutdown()
 
@@ -75,6 +76,25 @@ def create_app(
         app.include_router(probes.metrics_router)
     app.include_router(router)
     return app
+
+
+@asynccontextmanager
+async def _renewed(readiness: ReadinessCheck) -> AsyncIterator[ReadinessCheck]:
+    """Meanwhile watches the Secrets that the process has read; where they change it is not ready any more."""
+    renewal = Renewal.of_environment()
+    if renewal is None:
+        yield readiness
+        return
+
+    async def check() -> Readiness:
+        return renewal.of(await readiness())
+
+    background = Background()
+    background.run_once(renewal.watch(), "looking for new secrets")
+    try:
+        yield check
+    finally:
+        await background.stop()
 
 
 @contextmanager

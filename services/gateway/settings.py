@@ -36,7 +36,15 @@ class GatewaySettings(Settings):
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
     # Whose web pages may use the API: origins (`https://shop.example`), separated by commas, or `*` for all.
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    cors_origins: Annotated[
+        tuple[Origin, ...],
+        NoDecode,
+        Field(
+            json_schema_extra={
+                "x-allowed": "origins such as https://shop.example, with commas between them, or *"
+            }
+        ),
+    ] = ()
     # Until an answer begins. A stream may then last as long as it likes.
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = 15
 

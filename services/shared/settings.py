@@ -1,10 +1,18 @@
 """Settings that every service has, read from the environment and from files in SECRETS_DIR."""
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from services.shared.schemas import ANYTHING, Schema, in_words, plain
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -41,13 +49,41 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            faults = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
-            raise SystemExit("\n".join(faults)) from None
+            raise SystemExit("\n".join(cls._sentences(error))) from None
+
+    @classmethod
+    def wrong_in(cls, environment: Mapping[str, str]) -> list[str]:
+        """What `given` would say in a process with this environment; nothing where it could begin."""
+
+        class There(cls):  # type: ignore[valid-type,misc]  # mypy knows no base that is a variable
+            @classmethod
+            def settings_customise_sources(
+                cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                variables = EnvSettingsSource(settings_cls)
+                variables.env_vars = {name.lower(): value for name, value in environment.items()}
+                return variables, sources["file_secret_settings"]
+
+        try:
+            There()
+        except ValidationError as error:
+            return cls._sentences(error)
+        return []
+
+    @classmethod
+    def _sentences(cls, error: ValidationError) -> list[str]:
+        schemas = cls.model_json_schema().get("properties", ANYTHING)
+        return [_sentence(fault["loc"], fault["type"], fault["msg"], schemas) for fault in error.errors()]
 
 
-def _sentence(where: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(map(str, where)).upper() or "settings"
-    return f"{name}: {message.removeprefix('Value error, ')}"
+def _sentence(where: tuple[int | str, ...], kind: str, message: str, schemas: Schema) -> str:
+    """Rules of our own say themselves what is allowed; of others the schema does."""
+    if not where:
+        return f"settings: {message.removeprefix('Value error, ')}"
+    name = str(where[0])
+    if kind == "value_error":
+        return f"{name.upper()}: {message.removeprefix('Value error, ')}"
+    return f"{name.upper()}: give {in_words(plain(schemas[name], ANYTHING))}"
 
 
 class DatabaseSettings(Settings):

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 
-from services.shared.http.schemas import ANYTHING, Schema, fields, in_words, inside, plain
+from services.shared.schemas import ANYTHING, Schema, fields, in_words, inside, plain
 
 Location: TypeAlias = Sequence[str | int]
 # Raised by our own validators: the text is ours, and says it all.

@@ -73,9 +73,39 @@ def test_a_wrong_setting_ends_the_service_with_a_sentence_that_names_it_and_not_
     with pytest.raises(SystemExit) as ended:
         PaymentSettings.given()
     assert str(ended.value).splitlines() == [
-        "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'",
-        "PAYMENT_SUCCESS_RATE: Input should be a valid number, unable to parse string as a number",
+        "LOG_LEVEL: give one of debug, info, warning, error",
+        "PAYMENT_SUCCESS_RATE: give a number from 0 to 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value", "says"),
+    [
+        (PaymentSettings, "PAYMENT_GATEWAY", "stripe", "give mock"),
+        (PaymentSettings, "PAYMENT_SUCCESS_RATE", "1.5", "give a number from 0 to 1"),
+        (PaymentSettings, "PAYMENT_DELAY_SECONDS", "-1", "give a number of 0 or more"),
+        (InventorySettings, "COMPENSATION_AUTO", "perhaps", "give true or false"),
+        (InventorySettings, "METRICS_PORT", "70000", "give a whole number from 1 to 65535"),
+        (InventorySettings, "MAX_CONNECTIONS", "9", "give a whole number from 10 to 100000"),
+        (GatewaySettings, "RATE_LIMIT_WINDOW_SECONDS", "0", "give a number above 0, 86400 at most"),
+        (GatewaySettings, "UPSTREAM_TIMEOUT_SECONDS", "0", "give a number above 0"),
+        (GatewaySettings, "CORS_ORIGINS", "shop.example", "give origins such as https://shop.example"),
+        (
+            GatewaySettings,
+            "TRUSTED_PROXIES",
+            "nobody",
+            "'nobody' does not appear to be an IPv4 or IPv6 network",
+        ),
+    ],
+)
+def test_what_a_service_would_say_of_an_environment_is_known_before_it_starts(
+    settings: type[Settings], name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "of this process")
+    good = {"PAYMENT_GATEWAY": "mock"}
+    assert settings.wrong_in(good) == []
+    (sentence,) = settings.wrong_in(good | {name: value})
+    assert sentence.startswith(f"{name}: {says}")
 
 
 def test_a_rule_of_our_own_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

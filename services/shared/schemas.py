@@ -13,6 +13,8 @@ def in_words(schema: Schema) -> str:
     """Of a schema without references at its top."""
     if WORDS in schema:
         return str(schema[WORDS])
+    if "const" in schema:
+        return str(schema["const"])
     if "enum" in schema:
         return f"one of {', '.join(map(str, schema['enum']))}"
     describe = _OF_TYPE.get(schema.get("type", ""))
@@ -53,6 +55,8 @@ def _needed(schema: Schema) -> str:
 
 def _range(schema: Schema) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
+    if (above := schema.get("exclusiveMinimum")) is not None:
+        return f" above {above:.15g}" + ("" if most is None else f", {most:.15g} at most")
     if least is None:
         return "" if most is None else f" up to {most:.15g}"
     return f" of {least:.15g} or more" if most is None else f" from {least:.15g} to {most:.15g}"

@@ -11,7 +11,7 @@ up: setup ; @$(PYTHON_OF) -m dev up ## start servers and services in the backgro
 restart: ; @$(PYTHON_OF) -m dev restart "$(SERVICE)" ## start one service again, with the settings given now; SERVICE=order
 traces: setup ; @dev/traces.sh ## the same as up, with Jaeger: the way of each order through all services (builds it, once)
 down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
-logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(ORDER:%=--order %) $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
+logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(if $(ORDER),--order "$(ORDER)") $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
 demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own (a minute)
 recording: setup ; @$(PYTHON_OF) -m dev.recording $(if $(ORDER),docs/images/trace.svg '$$ sagactl trace ORDER' .venv/bin/sagactl trace $(ORDER),docs/images/demo.svg '$$ make demo' $(PYTHON_OF) -m dev.demo) ## film the demo for the README; ORDER=<id> films its trace (make traces)
 

@@ -5,7 +5,9 @@ What starts a stack takes a while to load, so the commands that need it do so: `
 
 import json
 import os
-from collections.abc import Coroutine, Sequence
+import re
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,12 +18,15 @@ from rich.table import Table
 
 from dev import already
 from dev.errors import StackError
+from dev.given import check_own
 from dev.interrupts import run as run_to_the_end
 from dev.logs import Wanted, follow, show
 from dev.processes import Processes
 from dev.services import NAMES
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run"))
+SOME_ID = "019ac05d-3a3c-7f6e-9b57-0c7d3c0f8a11"
+ORDER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ServersOnly = Annotated[bool, typer.Option("--servers-only", help="MongoDB, RabbitMQ and Redis alone.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -83,6 +88,8 @@ def logs(
     following: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on with what comes.")] = True,
 ) -> None:
     """Show the logs of all services, or of some processes, in the order in which things happened."""
+    if order is not None and not ORDER_ID.fullmatch(order):
+        raise typer.BadParameter(f"{order!r} is no order's id, such as {SOME_ID}")
     directory, wanted = DIRECTORY / "logs", Wanted(tuple(names or ()), order)
     if unknown := wanted.unknown(directory):
         known = ", ".join(sorted(path.stem for path in directory.glob("*.log")))
@@ -111,6 +118,12 @@ def status() -> None:
 
 
 def _up(services: Sequence[str], *, jaeger: Path | None = None) -> None:
+    with _told():
+        check_own(os.environ)
+        if already.lacks_what_is_given(DIRECTORY):
+            from dev import local  # noqa: PLC0415
+
+            local.check(DIRECTORY)
     if already.is_up(DIRECTORY, services, with_jaeger=jaeger is not None):
         already.tell(DIRECTORY, "already up", console)
         return
@@ -120,12 +133,19 @@ def _up(services: Sequence[str], *, jaeger: Path | None = None) -> None:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
+    with _told():
         code = run_to_the_end(work)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with a stack is a sentence or some, and the end."""
+    try:
+        yield
     except StackError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True, highlight=False)
-        code = 1
-    raise typer.Exit(code)
+        raise typer.Exit(1) from None
 
 
 app()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from dev.given import wants_goods
 from dev.layout import Layout
 from dev.lock import BusyError, locked
 from dev.processes import Processes
@@ -41,14 +42,15 @@ def is_up(directory: Path, services: Sequence[str], *, with_jaeger: bool) -> boo
     )
 
 
-def wants_goods(environment: Mapping[str, str]) -> bool:
-    """Whether the shop is to be filled: SEED=false leaves it empty."""
-    return environment.get("SEED", "true").lower() not in {"false", "no", "0"}
+def lacks_what_is_given(directory: Path) -> bool:
+    """Whether what runs was started without settings that are given now, or with others."""
+    layout = Layout.kept_in(directory)
+    return layout is not None and bool(layout.differing(os.environ))
 
 
 def tell(directory: Path, head: str, console: Console) -> None:
     layout = Layout.kept_in(directory)
-    for line in remarks(layout, os.environ) if layout else ():
+    for line in remarks(directory, layout, os.environ) if layout else ():
         console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(f"[bold green]{head}[/]", highlight=False, soft_wrap=True)
     for line in welcome(directory):

@@ -3,7 +3,6 @@
 Of the environment it keeps only what the stack and its services read: the rest is the user's own.
 """
 
-import importlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from dev.files import write_private
+from dev.given import settings_of
+from dev.ports import variable
 
 SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL")
 # Of OpenTelemetry, and how many processes a service has.
@@ -41,11 +42,17 @@ class Layout:
 
     def differing(self, environment: Mapping[str, str]) -> list[str]:
         """The settings that the environment gives, and that the stack was started without or with others."""
-        return sorted(
+        settings = sorted(
             name
             for name, value in environment.items()
             if (name in self.readable or name.startswith(PREFIXES)) and self.settings.get(name) != value
         )
+        ports = sorted(
+            variable(name)
+            for name, port in self.ports.items()
+            if environment.get(variable(name)) not in {None, "", str(port)}
+        )
+        return settings + ports
 
     def keep_in(self, directory: Path) -> None:
         write_private(directory / FILE, json.dumps(asdict(self), indent=1) + "\n")
@@ -73,7 +80,4 @@ def worth_keeping(settings: Mapping[str, str], services: Sequence[str]) -> Mappi
 
 
 def _fields_of(service: str) -> Collection[str]:
-    """Of its settings. They are loaded when they are asked for: `make up` of what is up does not ask."""
-    module = importlib.import_module(f"services.{service}.settings")
-    fields: Mapping[str, object] = getattr(module, f"{service.capitalize()}Settings").model_fields
-    return fields.keys()
+    return settings_of(service).model_fields.keys()

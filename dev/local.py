@@ -2,16 +2,17 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import aiohttp
 from rich.console import Console
 
-from dev.already import tell, wants_goods
+from dev.already import tell
 from dev.errors import StackError
-from dev.layout import changeable
+from dev.given import wants_goods
+from dev.layout import Layout, changeable
 from dev.lock import turn
 from dev.seed import Seeded, seed
 from dev.services import NAMES
@@ -28,6 +29,10 @@ class NothingRunsError(StackError):
 
 class UnknownServiceError(StackError):
     """There is nothing of that name to be restarted."""
+
+
+class NotKeptError(StackError):
+    """A service does not start with the settings that were given for its restart."""
 
 
 class SeedError(StackError):
@@ -62,16 +67,26 @@ async def restart(directory: Path, name: str, console: Console) -> None:
         if stack is None:
             raise NothingRunsError(f"nothing runs in {directory}: make up")
         service, names = _meant(stack, name)
-        changed = _given_now(stack, service)
-        if changed:
-            stack.change(service, changed)
-            say(f"with {', '.join(sorted(changed))} as given now")
-        for each in names:
-            began = time.monotonic()
-            await stack.restart(each)
-            stack.describe()
-            took = time.monotonic() - began
-            say(f"{each} is ready again after {took:.1f} s (pid {stack.processes.pid(each)})")
+        given = _given_now(stack, service)
+        stack.check(given, [service])
+        if given:
+            say(f"with {', '.join(sorted(given))} as given now")
+        try:
+            with stack.changed(service, given):
+                await _restarted(stack, names, say)
+        except StackError as error:
+            if not given:
+                raise
+            say(f"it does not start with that, so again with what it had: {error}")
+            await _restarted(stack, names, say)
+            raise NotKeptError(f"{', '.join(sorted(given))} as given now: not kept") from error
+
+
+def check(directory: Path) -> None:
+    """Raises SettingError for settings that what runs could not be given, had they come in time."""
+    layout, stack = Layout.kept_in(directory), Stack.laid_out_in(directory)
+    if layout is not None and stack is not None:
+        stack.check({name: os.environ[name] for name in layout.differing(os.environ)})
 
 
 async def down(directory: Path, console: Console) -> None:
@@ -82,6 +97,15 @@ async def down(directory: Path, console: Console) -> None:
         say(f"stopped: {', '.join(stopped)}; the data stays in {directory}")
     else:
         say(f"nothing runs in {directory}")
+
+
+async def _restarted(stack: Stack, names: Sequence[str], say: Callable[[str], None]) -> None:
+    for each in names:
+        began = time.monotonic()
+        await stack.restart(each)
+        stack.describe()
+        took = time.monotonic() - began
+        say(f"{each} is ready again after {took:.1f} s (pid {stack.processes.pid(each)})")
 
 
 def _serves(stack: Stack, services: Sequence[str]) -> bool:

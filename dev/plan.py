@@ -6,6 +6,7 @@ from typing import Any
 
 from dev.credentials import Credentials
 from dev.errors import StackError
+from dev.given import refuse, replicas_of, settings_of
 from dev.jaeger import Jaeger
 from dev.ports import Ports
 from dev.processes import Program
@@ -63,6 +64,19 @@ class Plan:
         """What all services get under this name, or what this one does."""
         own = self._environments.get(service, {}) if service else {}
         return own.get(name, self._settings.get(name))
+
+    def check(self, given: Mapping[str, str], services: Collection[str] | None = None) -> None:
+        """Raises SettingError where one of the services, or of all, would not start with what is given to it
+        beside what it has.
+        """
+        refuse(
+            sentence
+            for replica in self.replicas
+            if replica.number == 1 and (services is None or replica.service in services)
+            for sentence in settings_of(replica.service).wrong_in(
+                replica.program({**self._environment(replica), **given}).environment
+            )
+        )
 
     # Where everything is
 
@@ -132,7 +146,7 @@ class Plan:
         replicas = [
             (service, number)
             for service in self._wanted
-            for number in range(1, int(self._settings.get(f"REPLICAS_{service.upper()}", "1")) + 1)
+            for number in range(1, int(self._settings.get(replicas_of(service), "1")) + 1)
         ]
         self.replicas = [
             Replica(service, number, ports.take(name_of(service, number))) for service, number in replicas

@@ -1,8 +1,13 @@
-"""Ports: the design's own, or the next free one; random ones for stacks side by side."""
+"""Ports: the design's own, or the next free one; random ones for stacks side by side.
+
+A port that was found free is taken later, by the program that is started there. Until then it is claimed, by
+a socket of that name in Linux's abstract namespace: two stacks that start at once never choose the same.
+"""
 
 import random
 import socket
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 from dev.errors import StackError
 
@@ -25,6 +30,7 @@ DEFAULTS = {
 }
 # Below Linux's range for outgoing connections, so that no client can sit on a port that was just found free.
 RANDOM_RANGE = range(10_000, 32_000)
+LARGEST = 65_535
 
 
 class PortTakenError(StackError):
@@ -43,11 +49,24 @@ class Ports:
         self._settings = settings
         self._at_random = at_random
         self.given: dict[str, int] = dict(kept or {})
+        self._claims: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def take(self, name: str) -> int:
         if name not in self.given:
             self.given[name] = self._wanted(name) or self._first_free(name)
         return self.given[name]
+
+    def release(self) -> None:
+        """What was taken has its program by now, or will have none."""
+        for claim in self._claims:
+            claim.close()
+        self._claims.clear()
 
     def moved(self) -> Mapping[str, tuple[int, int]]:
         """What is elsewhere because its usual port was in use: the usual port, and the one taken."""
@@ -59,23 +78,42 @@ class Ports:
         }
 
     def _asked(self, name: str) -> str | None:
-        return self._settings.get(f"PORT_{name.upper().replace('-', '_')}")
+        return self._settings.get(variable(name))
 
     def _wanted(self, name: str) -> int | None:
         asked = self._asked(name)
-        if asked and not is_free(int(asked)):
-            raise PortTakenError(f"PORT_{name.upper()}={asked}, but that port is in use: name another")
+        if asked and not self._claim(int(asked)):
+            raise PortTakenError(f"{variable(name)}={asked}, but that port is in use: name another")
         return int(asked) if asked else None
 
     def _first_free(self, name: str) -> int:
         given = self.given.values()
-        return next(port for port in self._candidates(name) if port not in given and is_free(port))
+        return next(port for port in self._candidates(name) if port not in given and self._claim(port))
+
+    def _claim(self, port: int) -> bool:
+        """Whether the port is free, and nobody else's who is about to use it."""
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0sagashop port {port}")
+        except OSError:
+            claim.close()
+            return False
+        if not is_free(port):
+            claim.close()
+            return False
+        self._claims.append(claim)
+        return True
 
     def _candidates(self, name: str) -> Iterable[int]:
         if self._at_random:
             return random.sample(RANDOM_RANGE, len(RANDOM_RANGE))
         default = DEFAULTS[name.partition("-")[0]]
         return range(default, default + 1000)
+
+
+def variable(name: str) -> str:
+    """The setting that asks for the port of this name."""
+    return f"PORT_{name.upper().replace('-', '_')}"
 
 
 def is_free(port: int) -> bool:

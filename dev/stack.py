@@ -8,7 +8,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Self
 
 from dev.errors import StackError
 from dev.files import write_private
+from dev.given import check_own
 from dev.layout import FILE as LAYOUT
 from dev.layout import Layout, readable, worth_keeping
 from dev.plan import Plan
@@ -73,7 +75,8 @@ class Stack(Plan):
             jaeger=Path(layout.jaeger) if layout.jaeger else None,
         )
         stack._settings = {**others, **layout.settings}
-        stack._lay_out(Ports(stack._settings, at_random=layout.random_ports, kept=layout.ports))
+        with Ports(stack._settings, at_random=layout.random_ports, kept=layout.ports) as ports:
+            stack._lay_out(ports)
         return stack
 
     async def __aenter__(self) -> Self:
@@ -89,10 +92,13 @@ class Stack(Plan):
 
     async def up(self) -> None:
         """Start all and wait until it is ready; when that fails or is cancelled, leave nothing running."""
+        check_own(self._settings)
         await self.down()  # what an earlier run that was killed left in this directory
-        self._lay_out(Ports(self._settings, at_random=self._random_ports))
         try:
-            await self.complete()
+            with Ports(self._settings, at_random=self._random_ports) as ports:
+                self._lay_out(ports)
+                self.check({})
+                await self.complete()
         except BaseException:
             await self.down()
             raise
@@ -145,9 +151,10 @@ class Stack(Plan):
     async def trace(self, jaeger: Path) -> Sequence[str]:
         """Start Jaeger beside what runs, and the services again, with their traces going there."""
         self._jaeger = jaeger
-        self._lay_out(self.ports)
-        await self.processes.stop([replica.name for replica in self.replicas])
-        return await self.complete()
+        with self.ports:
+            self._lay_out(self.ports)
+            await self.processes.stop([replica.name for replica in self.replicas])
+            return await self.complete()
 
     # One of them: "order", "order-2", "mongodb", "rabbitmq", "redis"
 
@@ -160,9 +167,19 @@ class Stack(Plan):
         """Start it, and do not wait until it is ready."""
         self._spawn([self._programs[name]])
 
-    def change(self, service: str, settings: Mapping[str, str]) -> None:
-        """What the service gets from its next start on, beside what all get."""
-        self._environments.setdefault(service, {}).update(settings)
+    @contextmanager
+    def changed(self, service: str, settings: Mapping[str, str]) -> Iterator[None]:
+        """What the service gets from its next start on, beside what all get; taken back if that fails."""
+        former = self._environments.get(service, {})
+        self._set_environment(service, {**former, **settings})
+        try:
+            yield
+        except BaseException:
+            self._set_environment(service, former)
+            raise
+
+    def _set_environment(self, service: str, settings: dict[str, str]) -> None:
+        self._environments[service] = settings
         self._lay_out(self.ports)
         self._keep_layout()
 

@@ -37,4 +37,5 @@ async def serving(
 
 
 def free_port() -> int:
-    return Ports({}, at_random=True).take("gateway")
+    with Ports({}, at_random=True) as ports:
+        return ports.take("gateway")

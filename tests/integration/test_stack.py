@@ -305,8 +305,8 @@ async def test_a_stranger_with_a_remembered_process_id_is_left_alone(tmp_path: P
 def test_the_next_port_is_taken_when_the_usual_one_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as port:
         monkeypatch.setitem(DEFAULTS, "gateway", port)
-        ports = Ports({})
-        first, second = ports.take("gateway"), ports.take("gateway-2")
+        with Ports({}) as ports:
+            first, second = ports.take("gateway"), ports.take("gateway-2")
         assert port < first < second
 
 

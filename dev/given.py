@@ -1,0 +1,63 @@
+"""Whether what is given to the stack can be: said before anything is started with it, or kept."""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from dev.errors import StackError
+from dev.ports import DEFAULTS, LARGEST, variable
+from dev.services import NAMES
+
+if TYPE_CHECKING:
+    from services.shared.settings import Settings
+
+YES = frozenset({"true", "yes", "1"})
+NO = frozenset({"false", "no", "0"})
+
+
+class SettingError(StackError):
+    """Settings have values that they cannot have: a sentence for each, with what is allowed."""
+
+
+def settings_of(service: str) -> "type[Settings]":
+    """Loaded when it is asked for: `make up` of what is up does not ask."""
+    module = importlib.import_module(f"services.{service}.settings")
+    found: type[Settings] = getattr(module, f"{service.capitalize()}Settings")
+    return found
+
+
+def check_own(environment: Mapping[str, str]) -> None:
+    """Of what the stack itself reads. Raises SettingError."""
+    refuse(_wrong(environment))
+
+
+def refuse(sentences: Iterable[str]) -> None:
+    """Raises SettingError if there are any; what several services say of one setting is said once."""
+    if said := [*dict.fromkeys(sentences)]:
+        raise SettingError("\n".join([*said, "nothing was changed"]))
+
+
+def wants_goods(environment: Mapping[str, str]) -> bool:
+    """Whether the shop is to be filled: SEED=false leaves it empty."""
+    return environment.get("SEED", "true").lower() not in NO
+
+
+def replicas_of(service: str) -> str:
+    return f"REPLICAS_{service.upper()}"
+
+
+def _wrong(environment: Mapping[str, str]) -> Iterator[str]:
+    if environment.get("SEED", "true").lower() not in YES | NO:
+        yield "SEED: give true or false"
+    if environment.get("PORTS", "random") != "random":
+        yield "PORTS: give random, or leave it out"
+    for name in map(replicas_of, NAMES):
+        if name in environment and not _is_count(environment[name]):
+            yield f"{name}: give a whole number of 1 or more"
+    for name in map(variable, DEFAULTS):
+        if environment.get(name) and not (_is_count(environment[name]) and int(environment[name]) <= LARGEST):
+            yield f"{name}: give a whole number from 1 to {LARGEST}"
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) > 0

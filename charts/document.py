@@ -59,7 +59,10 @@ class Value:
                 return {**self.hint["$crd"], **described}
             kind = {} if "type" in self.hint or self.default is None else {"type": TYPES[type(self.default)]}
             return {**described, **kind, **self.hint}
-        properties = {child.path[-1]: child.schema() for child in self.children}
+        # What holds for names that are not listed holds for those that are.
+        of_all = self.hint.get("additionalProperties")
+        shared = of_all if isinstance(of_all, dict) else {}
+        properties = {child.path[-1]: {**child.schema(), **shared} for child in self.children}
         return {"type": "object", "additionalProperties": False, "properties": properties, **self.hint}
 
 

@@ -1,7 +1,7 @@
 {{/* A pod's spec with sagactl in it. Takes (dict "root" $ "name" "smoke" "restart" "Never" "command" list "settings" sources). */}}
 {{- define "sagactl.pod" -}}
 {{- $values := .root.Values.sagactl -}}
-serviceAccountName: {{ .root.Release.Name }}-sagactl
+serviceAccountName: {{ include "sagashop.prefix" .root }}-sagactl
 {{ include "sagashop.pod" (list .root $values 10001) }}
 restartPolicy: {{ .restart }}
 terminationGracePeriodSeconds: 5

@@ -34,7 +34,7 @@ spec:
       {{- else }}
       {{- include "sagashop.pod" (list . .Values 10001) | nindent 6 }}
       {{- end }}
-      {{- include "sagashop.spread" (list . "server" .Values) | nindent 6 }}
+      {{- include "sagashop.spread" (list . "server" .Values "Deployment") | nindent 6 }}
       terminationGracePeriodSeconds: {{ .Values.drain.terminationGracePeriodSeconds }}
       {{- if .Values.development.reload }}
       initContainers:

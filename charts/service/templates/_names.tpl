@@ -1,11 +1,21 @@
+{{/* The release's name, as names of objects begin with it: what comes after it needs its place within 63 characters, and what
+     is cut off still tells releases apart. */}}
+{{- define "sagashop.prefix" -}}
+{{- if gt (len .Release.Name) 35 -}}
+{{- printf "%s-%s" (.Release.Name | trunc 26 | trimSuffix "-") (.Release.Name | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- .Release.Name -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Every object of a chart is called <release>-<chart>, so that charts find each other by name alone. */}}
 {{- define "sagashop.fullname" -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" (include "sagashop.prefix" .) .Chart.Name -}}
 {{- end -}}
 
 {{/* The name of a sibling chart's object. Takes (list $ "order"). */}}
 {{- define "sagashop.sibling" -}}
-{{- printf "%s-%s" (index . 0).Release.Name (index . 1) | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" (include "sagashop.prefix" (index . 0)) (index . 1) -}}
 {{- end -}}
 
 {{/* Where the shop's own services listen, inside the pod and on their Service. */}}

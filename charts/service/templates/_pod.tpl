@@ -1,7 +1,8 @@
 {{/* What every pod has: restricted Pod Security, no API token, no service links. Takes (list $ values uid [automount]). */}}
 {{- define "sagashop.pod" -}}
 {{- $root := index . 0 -}}{{- $values := index . 1 -}}{{- $uid := index . 2 -}}
-{{- $secrets := concat (dig "imagePullSecrets" list ($root.Values.global | default dict)) (dig "pullSecrets" list $values.image) -}}
+{{- $global := $root.Values.global | default dict -}}
+{{- $secrets := concat (dig "imagePullSecrets" list $global) (dig "pullSecrets" list $values.image) -}}
 automountServiceAccountToken: {{ gt (len .) 3 | ternary true false }}
 enableServiceLinks: false
 securityContext:
@@ -14,19 +15,19 @@ securityContext:
 {{- with $secrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
   {{- end }}
 {{- end }}
-{{- with $values.priorityClassName }}
+{{- with $values.priorityClassName | default $global.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- with $values.nodeSelector }}
+{{- with merge dict ($values.nodeSelector | default dict) ($global.nodeSelector | default dict) }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.tolerations }}
+{{- with concat ($values.tolerations | default list) ($global.tolerations | default list) }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.affinity }}
+{{- with $values.affinity | default $global.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -41,7 +42,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Replicas on different nodes, and in different zones, when there are several. Takes (list $ "component" values). */}}
+{{/* Replicas on different nodes, and in different zones, when there are several. Takes (list $ "component" values ["Deployment"]). */}}
 {{- define "sagashop.spread" -}}
 {{- $root := index . 0 -}}{{- $component := index . 1 -}}{{- $values := index . 2 -}}
 {{- if $values.topologySpread.enabled }}
@@ -50,6 +51,11 @@ topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: {{ . }}
     whenUnsatisfiable: {{ $values.topologySpread.whenUnsatisfiable }}
+    # A node that is being drained does not count, nor do the pods of the version before.
+    nodeTaintsPolicy: Honor
+    {{- if gt (len $) 3 }}
+    matchLabelKeys: [pod-template-hash]
+    {{- end }}
     labelSelector:
       matchLabels: {{- include "sagashop.selector" (list $root $component) | nindent 8 }}
   {{- end }}

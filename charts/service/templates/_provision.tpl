@@ -60,7 +60,8 @@ spec:
 {{- define "sagashop.provisionPod" -}}
 {{- $job := .job -}}{{- $root := $job.root -}}{{- $image := .image -}}
 serviceAccountName: {{ include "sagashop.fullname" $root }}-provision
-{{ include "sagashop.pod" (list $root (dict "image" $image) 10001) }}
+{{/* where the server may run */ -}}
+{{ include "sagashop.pod" (list $root (merge (dict "image" $image) (pick $root.Values "priorityClassName" "nodeSelector" "tolerations" "affinity")) 10001) }}
 restartPolicy: OnFailure
 {{- range $number, $arguments := $job.steps }}
 {{- if eq (add1 $number | int) (len $job.steps) }}

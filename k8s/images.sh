@@ -3,25 +3,32 @@
 # Builds the images of the named services (default: all seven, operator and sagactl), prints the size of each and how long
 # it takes from `docker run` until its code is imported, and loads them into the cluster that runs here: the local one
 # (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
+# Runs on what Linux and macOS have: bash 3.2, no GNU date.
 set -euo pipefail
-. "$(dirname "$0")/../dev/cluster/environment.sh"
-help_if_asked "$@"
+root=$(cd "$(dirname "$0")/.." && pwd)
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$root"
 
 version=$(awk -F'"' '/^version = / {print $2; exit}' pyproject.toml)
 revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 services=("$@")
 [ $# -gt 0 ] || services=(gateway auth order product inventory payment notification operator sagactl)
+network=()
 
-# A docker that is there already is used; on a machine without one the local cluster's builds.
-if ! command docker version >/dev/null 2>&1; then
-  "$here/docker.sh" start
+# A docker that is there already is used, wherever it is; on a machine without one the local cluster's builds, which has no
+# network of its own.
+if command docker version >/dev/null 2>&1; then
+  docker() { DOCKER_BUILDKIT=1 command docker "$@"; }
+else
+  . dev/cluster/environment.sh
+  dev/cluster/docker.sh start
   export DOCKER_HOST=unix://$docker_socket
+  network=(--network host)
 fi
 
 build() {
-  docker build --quiet --network host --tag "sagashop/$1:$version" --build-arg "SERVICE=$1" --build-arg "VERSION=$version" \
-    --build-arg "REVISION=$revision" ${BASE_IMAGE:+--build-arg "BASE_IMAGE=$BASE_IMAGE"} . >/dev/null
+  docker build --quiet ${network[@]+"${network[@]}"} --tag "sagashop/$1:$version" --build-arg "SERVICE=$1" \
+    --build-arg "VERSION=$version" --build-arg "REVISION=$revision" ${BASE_IMAGE:+--build-arg "BASE_IMAGE=$BASE_IMAGE"} . >/dev/null
 }
 
 # What /app/start runs, as a module that can be imported without being run.
@@ -33,15 +40,17 @@ module() {
   esac
 }
 
+milliseconds_now() { perl -MTime::HiRes=time -e 'printf "%d", time * 1000'; }
+
 # Milliseconds; with the second run's file cache, and the restrictions that a pod has.
 start_time() {
   local begin
   for _ in 1 2; do
-    begin=$(date +%s%N)
+    begin=$(milliseconds_now)
     docker run --rm --network none --read-only --tmpfs /tmp --cap-drop ALL --entrypoint python "sagashop/$1:$version" \
       -c "import $(module "$1")"
   done
-  echo $((($(date +%s%N) - begin) / 1000000))
+  echo $(($(milliseconds_now) - begin))
 }
 
 printf '%-14s %8s %12s\n' image MB 'start (ms)'
@@ -54,8 +63,8 @@ for service in "${services[@]}"; do
   printf '%-14s %8d %12d\n' "$service" $(($(docker image inspect -f '{{.Size}}' "$image") / 1000000)) "$milliseconds"
 done
 
-if [ -S "$containerd_socket" ]; then
-  "$here/load.sh" "${images[@]}"
+if [ -S "${CONTAINERD_SOCKET:-/run/sagashop/containerd.sock}" ]; then
+  DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}')} dev/cluster/load.sh "${images[@]}"
 elif command -v kind >/dev/null && kind get clusters 2>/dev/null | grep -qx sagashop; then
   kind load docker-image --name sagashop "${images[@]}"
 fi

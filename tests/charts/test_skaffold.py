@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from dev.helm import ROOT, run_helm
+from dev.helm import ROOT
 from tests.charts.rendering import NAMESPACE, SERVICES, UMBRELLA, named, pods, render
 
 CONFIG = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
@@ -47,6 +47,7 @@ HELM = closed(
     },
     {"valuesFiles": {"type": "array", "items": TEXT}},
 )
+FLAGS = {"type": "array", "items": TEXT}
 PATCH = closed({"op": {"enum": ["add"]}, "path": TEXT, "value": {}})
 # The part of skaffold/v4beta14 that we use.
 SCHEMA = closed(
@@ -55,8 +56,17 @@ SCHEMA = closed(
         "kind": {"const": "Config"},
         "metadata": closed({"name": TEXT}),
         "build": closed({**BUILD, "artifacts": {"type": "array", "items": ARTIFACT}}),
-        "deploy": closed({"helm": closed({"releases": {"type": "array", "items": HELM}})}),
-        "portForward": {"type": "array"},
+        "deploy": closed(
+            {
+                "helm": closed(
+                    {
+                        "flags": closed({"install": FLAGS, "upgrade": FLAGS}),
+                        "releases": {"type": "array", "items": HELM},
+                    }
+                )
+            },
+            {"kubeContext": TEXT},
+        ),
         "profiles": {
             "type": "array",
             "items": closed(
@@ -128,26 +138,62 @@ def test_the_values_of_a_profile_exist_and_render(profile: str) -> None:
         assert render(ROOT / release["chartPath"], ROOT / file)
 
 
-@pytest.mark.parametrize("index", range(len(SERVICES)))
-def test_what_is_synced_goes_where_a_pod_reloads_it_from(index: int) -> None:
-    artifact = patched("dev")["build"]["artifacts"][index]
-    service = artifact["docker"]["buildArgs"]["SERVICE"]
-    for sync in artifact["sync"]["manual"]:
-        folder = Path(sync["src"].partition("/**")[0])
-        assert list((ROOT / folder).glob("**/*.py"))
-        assert folder.parts[1] in {service, "shared"}
+def synced(artifact: dict[str, Any], dest: str | None = None) -> set[Path]:
+    """Find the files that a rule of an artifact takes to the pod instead of building its image anew."""
+    rules = [rule for rule in artifact["sync"]["manual"] if dest in (None, rule["dest"])]
+    return {file for rule in rules for file in ROOT.glob(rule["src"])}
+
+
+def code(*folders: str) -> set[Path]:
+    return {file for folder in folders for file in ROOT.glob(f"{folder}/**/*.py")}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_edit_builds_no_image_anew_but_that_whose_program_it_is(image: str) -> None:
+    """A file that an image is made of, and no rule names, makes Skaffold build and deploy it."""
+    [artifact] = [one for one in patched("dev")["build"]["artifacts"] if one["image"] == image]
+    name = image.removeprefix("sagashop/")
+    own = {"operator": code("operator"), "sagactl": code("sagactl", "operator")}.get(name, set())
+    assert code("services", "operator", "sagactl") - synced(artifact) == own
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_synced_goes_where_a_pod_reloads_it_from(service: str) -> None:
+    [artifact] = [one for one in patched("dev")["build"]["artifacts"] if one["image"].endswith(f"/{service}")]
+    assert code("services/shared", f"services/{service}") <= synced(artifact, "/app")
     deployment = named(
         render(UMBRELLA, ROOT / "k8s/values/development.yaml"), "Deployment", f"shop-{service}"
     )
     [container] = deployment["spec"]["template"]["spec"]["containers"]
-    [code] = [mount for mount in container["volumeMounts"] if mount["name"] == "code"]
-    assert f"{sync['dest']}/{folder.parts[0]}" == code["mountPath"]
-    assert "-newer" in container["command"][-1]
+    [mount] = [each for each in container["volumeMounts"] if each["name"] == "code"]
+    assert mount["mountPath"] == "/app/services"
+    assert f"find /app/services/{service} /app/services/shared -name" in container["command"][-1]
 
 
-def test_the_forwarded_port_is_the_gateways() -> None:
-    [forward] = CONFIG["portForward"]
-    service = named(render(UMBRELLA), "Service", forward["resourceName"])
-    assert forward["port"] in [port["port"] for port in service["spec"]["ports"]]
-    assert run_helm("version")
-    assert NAMESPACE != forward["namespace"] == RELEASE["namespace"]
+def test_what_a_pod_does_not_hold_goes_to_a_place_that_it_can_write_to() -> None:
+    objects = render(UMBRELLA, ROOT / "k8s/values/development.yaml")
+    running = {name.split("/")[1].removeprefix("shop-"): pod for name, pod in pods(objects)}
+    for artifact in patched("dev")["build"]["artifacts"]:
+        name = artifact["image"].removeprefix("sagashop/")
+        [container] = running["saga-operator" if name == "operator" else name]["spec"]["containers"]
+        mounts = {each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")}
+        for rule in artifact["sync"]["manual"]:
+            writable = "/app/services" if rule["dest"] == "/app" else rule["dest"]
+            assert writable in mounts, name
+
+
+def test_the_loop_deploys_to_the_projects_own_cluster_and_nowhere_else() -> None:
+    kind = yaml.safe_load((ROOT / "k8s/kind.yaml").read_text())
+    config = patched("dev")
+    assert config["deploy"]["kubeContext"] == f"kind-{kind['name']}"
+    assert "portForward" not in config  # kind itself has the port
+    [mapping] = kind["nodes"][0]["extraPortMappings"]
+    service = named(render(UMBRELLA, ROOT / "k8s/values/development.yaml"), "Service", "shop-gateway")
+    assert mapping["hostPort"] == service["spec"]["ports"][0]["port"] == 3003
+    assert mapping["containerPort"] == service["spec"]["ports"][0]["nodePort"]
+
+
+def test_helm_waits_as_long_as_the_documents_say() -> None:
+    assert CONFIG["deploy"]["helm"]["flags"] == {"install": ["--timeout=10m"], "upgrade": ["--timeout=10m"]}
+    assert "--timeout 10m" in (ROOT / "docs/operations.md").read_text()
+    assert RELEASE["namespace"] != NAMESPACE

@@ -87,12 +87,12 @@ spec:
 periodSeconds: {{ .periodSeconds }}, timeoutSeconds: {{ .timeoutSeconds }}, failureThreshold: {{ .failureThreshold }}
 {{- end -}}
 
-{{/* Starts the service, and again whenever a file of its code becomes newer than its start. */}}
+{{/* Starts the service, and again whenever a file of its code becomes newer than its start; another service's are none of it. */}}
 {{- define "service.reload" -}}
 trap 'kill $pid; wait $pid; exit' TERM
 while touch /tmp/started; do
   /app/start & pid=$!
-  until [ "$(find /app/services -name '*.py' -newer /tmp/started -print -quit)" ]; do sleep 1 & wait $!; done
+  until [ "$(find /app/services/{{ .Chart.Name }} /app/services/shared -name '*.py' -newer /tmp/started -print -quit)" ]; do sleep 1 & wait $!; done
   kill $pid; wait $pid
 done
 {{- end -}}

@@ -46,6 +46,9 @@ class Metrics:
             "oldest_stale_order_timestamp_seconds", "Since when the oldest is stale; 0: none is."
         )
         self._deferred = gauge("deferred_orders", "Stale orders the last sweep left for a later one.")
+        self._preview = gauge(
+            "dry_run_orders", "Orders that the last sweep would have compensated, were it no dry run."
+        )
         self._last = gauge("last_sweep_timestamp_seconds", "When the last sweep ended.")
         self._last_good = gauge(
             "last_successful_sweep_timestamp_seconds", "When the last successful sweep ended."
@@ -116,6 +119,7 @@ class Metrics:
         self._sweeps.labels(*monitor, "succeeded" if sweep.succeeded else "failed").inc()
         self._duration.labels(*monitor).observe((sweep.finished - sweep.started).total_seconds())
         self._deferred.labels(*monitor).set(sweep.deferred)
+        self._preview.labels(*monitor).set(len(sweep.plan.preview))
         self._last.labels(*monitor).set(ended)
         if sweep.succeeded:
             self._last_good.labels(*monitor).set(ended)

@@ -289,6 +289,18 @@ async def test_metrics_are_known_again_at_once_after_a_restart(kube: Kube) -> No
         assert operator.metric("sagamonitor_info", **{**asked, "suspended": "false"}) == 1
 
 
+async def test_a_dry_run_says_how_many_orders_it_would_compensate(kube: Kube) -> None:
+    """The status names the first ten alone."""
+    kube.order_service.add_stale(30)
+    kube.monitor(dryRun=True, maxPerSweep=25)
+    async with kube.operator() as operator:
+        await asyncio.sleep(4)
+        assert operator.metric("sagamonitor_dry_run_orders") == 25
+        [ready] = [one for one in kube.status["conditions"] if one["type"] == "Ready"]
+        assert "25 would be compensated, 5 deferred" in ready["message"]
+        assert kube.order_service.asked == []
+
+
 async def test_requests_to_the_order_service_are_measured_by_what_was_asked_and_how_it_went(
     kube: Kube,
 ) -> None:

@@ -18,6 +18,7 @@ def summary(sweep: Sweep) -> str:
     by_status = Counter(order.status for order in sweep.found)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
     oldest = timestamp(min(order.state_since for order in sweep.found))
-    compensated = sweep.count(Outcome.COMPENSATED)
+    preview = len(sweep.plan.preview)
+    done = f"{preview} would be compensated" if preview else f"{sweep.count(Outcome.COMPENSATED)} compensated"
     listed = f"{len(sweep.found)} stale ({counts}), the oldest since {oldest}"
-    return f"{listed}; {compensated} compensated, {sweep.deferred} deferred"
+    return f"{listed}; {done}, {sweep.deferred} deferred"

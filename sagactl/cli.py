@@ -10,6 +10,7 @@ import typer
 
 from sagactl.oncall import accounts, audit, letters, order, sweep, trace
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
+from sagactl.oncall.explain import command as explain
 from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Verdict, show
@@ -85,6 +86,7 @@ def check_command(  # noqa: PLR0917 - a command's options
     raise typer.Exit(EXIT_CODES[report.verdict])
 
 
+app.command("explain")(explain.explain)
 app.command("order")(order.order)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)

@@ -40,9 +40,10 @@ from services.shared.contract.decisions import (
     still_needed,
 )
 from services.shared.contract.events import CONSUMES
+from services.shared.contract.identity import REMEMBERED
 from services.shared.database.store import from_document
 from services.shared.engine import edition
-from services.shared.engine.batch import REMEMBERED, digest
+from services.shared.engine.batch import digest
 from services.shared.engine.leases import OUTBOX, is_due
 
 SERVICE_OF: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
@@ -120,11 +121,11 @@ class Judge:
     def acknowledged(self, queue: str, message: Stored) -> None:
         assert self.broker is not None  # noqa: S101  # it tells of this
         if queue in SERVICE_OF and not self.broker.copied[queue, message.id]:
-            undone = self._undone(queue, message.id, message.body)
+            undone = self.undone(queue, message.id, message.body)
             if undone:
                 self._find(f"{message.id[:8]} on {queue} was acknowledged, but {undone}")
 
-    def _undone(self, queue: str, id_: str, body: bytes) -> str | None:
+    def undone(self, queue: str, id_: str, body: bytes) -> str | None:
         """What is still to be done about a message, by what is committed; None where nothing is."""
         service = SERVICE_OF[queue]
         domain, database = self._domains[service], self.databases[service]
@@ -201,7 +202,7 @@ class Judge:
             for queue in queues.get(emitted.type, ()):
                 if not self.broker.routed[id_]:
                     yield f"{emitted.type} {id_[:8]} was never published"
-                elif undone := self._undone(queue, id_, emitted.body):
+                elif undone := self.undone(queue, id_, emitted.body):
                     yield f"{emitted.type} {id_[:8]} was lost on its way to {queue}: {undone}"
 
     def all(self, service: str, kind: type[AnyAggregate]) -> list[AnyAggregate]:

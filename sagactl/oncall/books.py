@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import groupby
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
+from sagactl.oncall.explain.marks import Unsent
 from sagactl.oncall.invariants import Case, Held, tally
 from sagactl.oncall.unrest import Waiting
 from services.inventory.reservation import Reservation
@@ -146,6 +148,27 @@ class Books:
             case
             for start in range(0, len(ids), CHUNK)
             for case in await self._chunk(ids[start : start + CHUNK])
+        ]
+
+    async def now(self) -> datetime:
+        """By the database's clock."""
+        answer = await self._client.admin.command("hello")
+        return cast("datetime", answer["localTime"])
+
+    async def stock_of(self, ids: Sequence[str]) -> Mapping[str, Stock]:
+        """Of these products, as far as inventory knows them."""
+        return await self._by_id("inventory", Stock, ids)
+
+    async def unsent(self, order_id: str) -> Sequence[Unsent]:
+        """Events about the order that are committed, and that the broker has not confirmed. Outboxes are
+        short but for an outage: they are read to their end.
+        """
+        return [
+            Unsent(event["id"], event["type"], service, row["at"])
+            for service in PUBLISHES
+            async for row in self._of(service)[OUTBOX].find({"events.subject": order_id})
+            for event in row["events"]
+            if event["subject"] == order_id
         ]
 
     async def _chunk(self, ids: Sequence[str]) -> list[Case]:

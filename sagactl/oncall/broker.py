@@ -150,17 +150,31 @@ async def _ready(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
 
 async def _listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]:
     """Every queue of the vhost, as the management API knows it."""
+    return await _asked(management_url, f"queues/{quote(vhost, safe='')}", f"vhost {vhost}")
+
+
+async def bound(management_url: str, amqp_url: str, queue: str) -> frozenset[str]:
+    """The routing keys by which the queue is bound. Raises BrokerError where the API does not answer."""
+    vhost = quote(vhost_of(amqp_url), safe="")
+    bindings = await _asked(
+        management_url, f"queues/{vhost}/{quote(queue, safe='')}/bindings", f"queue {queue}"
+    )
+    return frozenset(str(binding["routing_key"]) for binding in bindings)
+
+
+async def _asked(management_url: str, path: str, what: str) -> Sequence[Mapping[str, Any]]:
+    """What the management API lists. Raises BrokerError, also where there is no `what`."""
     parts = urlsplit(management_url)
     login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    url = URL(f"{place}/api/queues/{quote(vhost, safe='')}", encoded=True)
+    url = URL(f"{place}/api/{path}", encoded=True)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
             session.get(url, headers={"Authorization": login}) as response,
         ):
             if response.status == HTTPStatus.NOT_FOUND:
-                raise BrokerError(f"the broker has no vhost {vhost}, or does not show it to this user")
+                raise BrokerError(f"the broker has no {what}, or does not show it to this user")
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
             listed: list[dict[str, Any]] = await response.json()

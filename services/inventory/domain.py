@@ -91,7 +91,7 @@ class _Change(NamedTuple):
 def _reserve(loaded: Loaded, message: Message, event: ReserveStock) -> Decision:
     before = _reservation(loaded, event)
     change = _change(before, before, _asks(loaded, message, event, before), message)
-    return _decision(loaded, change, message, _reserve_answer(event, change.lines))
+    return _decision(loaded, change, message, reserve_answer(event, change.lines))
 
 
 def _asks(loaded: Loaded, message: Message, event: ReserveStock, before: Reservation) -> Iterable[Ask]:
@@ -128,7 +128,8 @@ def _on_offer(loaded: Loaded, message: Message, product_id: str) -> int:
     return stock.on_offer if stock else 0
 
 
-def _reserve_answer(event: ReserveStock, lines: tuple[ReservedLine, ...]) -> StockReserved | StockUnavailable:
+def reserve_answer(event: ReserveStock, lines: tuple[ReservedLine, ...]) -> StockReserved | StockUnavailable:
+    """What the request is answered: read off its `lines`, in its order, as they are afterwards."""
     kept = tuple(Line(line.product_id, line.quantity) for line in lines if line.is_kept)
     missing = tuple(
         Missing(line.product_id, line.quantity or wanted.quantity, line.available)

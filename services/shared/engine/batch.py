@@ -6,13 +6,12 @@ decision raises leaves no trace; its neighbours commit.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from msgspec import structs
 
+from services.shared.contract import identity
 from services.shared.contract.audit import Entry
 from services.shared.contract.decisions import (
     Aggregate,
@@ -26,14 +25,10 @@ from services.shared.contract.decisions import (
 )
 from services.shared.engine.journal import Step
 
-# An older publisher with 50 lines sends over a hundred messages to one reservation.
-REMEMBERED: Final = 256
-DIGEST_BYTES: Final = 16
-
 
 def digest(message: Message) -> bytes:
-    """How a home remembers a message: an id is handled once per queue."""
-    return hashlib.blake2b(f"{message.source}/{message.id}".encode(), digest_size=DIGEST_BYTES).digest()
+    """How a home remembers the message."""
+    return identity.digest(message.source, message.id)
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +121,7 @@ class Batch:
                 )
             if ref not in changed:
                 home = structs.replace(home, version=home.version + 1)
-            changed[ref] = structs.replace(home, seen=(*home.seen, undecided.digest)[-REMEMBERED:])
+            changed[ref] = structs.replace(home, seen=(*home.seen, undecided.digest)[-identity.REMEMBERED :])
         return changed
 
     def _at_hand(self, ref: Ref) -> Aggregate | None:

@@ -8,6 +8,7 @@ from typing import Final
 from services.shared import telemetry
 from services.shared.contract.audit import By
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
+from services.shared.contract.identity import HTTP
 from services.shared.database.clock import Clock
 from services.shared.engine.batch import Undecided, digest
 from services.shared.engine.batching import Batching, Pace
@@ -40,7 +41,7 @@ class Intake:
             raise Unavailable("too many requests are waiting")
         message = Message(
             id=id_,
-            source="http",
+            source=HTTP,
             body=command,
             at=self._clock.now(),
             traceparent=telemetry.current_traceparent(),

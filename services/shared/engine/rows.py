@@ -1,6 +1,5 @@
 """Outbox rows: the events of one committed batch, as they are stored and published."""
 
-import uuid
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from bson import ObjectId
 
 from services.shared.contract import wire
 from services.shared.contract.decisions import Decision, Message
+from services.shared.contract.identity import cause, event_id
 
 Document = dict[str, Any]
 
@@ -63,16 +63,11 @@ class Row(NamedTuple):
         return cls(document["_id"], events, document["at"], document["due"])
 
 
-def event_id(cause: str, type_: str, index: int) -> str:
-    """UUIDv5 of the causing message: handling it again gives the same id, which its consumers have seen."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cause}/{type_}/{index}"))
-
-
 def events_of(message: Message, decision: Decision) -> Iterable[OutboxEvent]:
-    cause = f"{message.source}/{message.id}"
+    caused_by = cause(message.source, message.id)
     for index, event in enumerate(decision.events):
         yield OutboxEvent(
-            event_id(cause, event.type, index),
+            event_id(caused_by, event.type, index),
             event.type,
             event.subject,
             wire.encode(event).decode(),

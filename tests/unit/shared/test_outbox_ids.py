@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from services.shared.contract import events, wire
 from services.shared.contract.decisions import Decision, Message
-from services.shared.engine.rows import event_id, events_of
+from services.shared.contract.identity import event_id
+from services.shared.engine.rows import events_of
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 DECISION = Decision(

@@ -1,0 +1,73 @@
+"""What a person on call does next: in plain words, with a command to paste where there is one."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from sagactl.oncall.explain.explanation import Advice, Hop, HopState, Outcome, Verdict
+from sagactl.oncall.explain.marks import Marks
+from services.order.domain import COMPENSABLE
+from services.order.model import Status
+
+# Redriving leads on, or does no harm.
+WORTH_REDRIVING: Final = frozenset({Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY, Outcome.IS_RETRIED})
+
+
+def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Advice]:
+    order = marks.case.order
+    for hop in chain:
+        if hop.state is HopState.DEAD_LETTER:
+            yield _of_letter(hop)
+    if any(hop.state is HopState.MISSING for hop in chain):
+        yield from _of_missing(marks)
+    if verdict is Verdict.WAITING:
+        yield from _of_waiting(chain)
+    nothing_lost = not any(hop.state in {HopState.MISSING, HopState.DEAD_LETTER} for hop in chain)
+    if verdict is Verdict.STUCK and nothing_lost and order is not None:
+        yield from _of_missing(marks)
+    if verdict is Verdict.CONTRADICTED:
+        yield Advice("Compare what the services know of it.", f"sagactl order {marks.case.id}")
+
+
+def _of_letter(hop: Hop) -> Advice:
+    would = hop.redrive
+    if would is None or would.outcome in WORTH_REDRIVING:
+        return Advice("Give the dead letter another chance.", f"sagactl redrive {hop.queue} --id {hop.id}")
+    if would.outcome is Outcome.NOTHING:
+        return Advice("The dead letter changes nothing any more.", f"sagactl dlq delete {hop.queue} {hop.id}")
+    return Advice(
+        f"Redriving does not help yet ({would.says}). Look at the letter, and mend its cause first.",
+        f"sagactl dlq show {hop.queue} {hop.id}",
+    )
+
+
+def _of_missing(marks: Marks) -> Iterator[Advice]:
+    order = marks.case.order
+    if order is None:
+        return
+    if order.status in COMPENSABLE:
+        option = "--stale-after" if order.status is Status.CONFIRMED else "--pending-stale-after"
+        yield Advice(
+            "Have a sweep compensate it, with whatever else is as stale: it ends CANCELLED, and what it "
+            "holds goes back.",
+            f"sagactl sweep {option} {round(marks.stale_after.total_seconds())}s",
+        )
+    else:
+        yield Advice(
+            "No command sends it again. Keep its id, and see what the order still owes.",
+            f"sagactl order {order.id}",
+        )
+
+
+def _of_waiting(chain: Sequence[Hop]) -> Iterator[Advice]:
+    consumers = {hop.consumer for hop in chain if hop.state is HopState.ON_ITS_WAY}
+    publishers = {hop.publisher for hop in chain if hop.state is HopState.IN_OUTBOX}
+    for service in sorted(consumers):
+        yield Advice(
+            f"Look whether {service} runs and gets on.",
+            f"kubectl get pods -l app.kubernetes.io/name={service}",
+        )
+    for service in sorted(publishers):
+        yield Advice(
+            f"Look whether the broker is up, and {service} reaches it (GET /readyz).",
+            f"kubectl get pods -l app.kubernetes.io/name={service}",
+        )

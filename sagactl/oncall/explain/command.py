@@ -1,0 +1,70 @@
+"""`sagactl explain ORDER`: where its messages are, what comes next, and what to do."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from saga_operator.policy.durations import parse_duration
+from sagactl.oncall.explain.explanation import Explanation, Verdict
+from sagactl.oncall.explain.reading import Reader
+from sagactl.oncall.explain.screen import STYLES, lines
+from sagactl.oncall.screen import printable
+from sagactl.terminal import AsJson, Stack, access, aside, console, run
+
+# 2 is for what could not be looked at.
+EXIT_CODES: Final = {
+    Verdict.SETTLED: 0,
+    Verdict.MOVING: 3,
+    Verdict.WAITING: 3,
+    Verdict.STUCK: 1,
+    Verdict.CONTRADICTED: 1,
+    Verdict.UNKNOWN: 1,
+}
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+def explain(
+    order_id: Annotated[str, typer.Argument(help="The id that its 201 gave.", metavar="ORDER")],
+    stack: Stack = None,
+    stale_after: Annotated[
+        str, typer.Option(help="CONFIRMED for this long is what the sweeps here take for stale.")
+    ] = "5m",
+    output: Annotated[Output, typer.Option("--output", "-o", help="What is printed.")] = Output.TEXT,
+    as_json: AsJson = False,  # noqa: FBT002  # an option
+) -> None:
+    """Tell where an order's messages are, what comes next, and what to do. Only reads.
+
+    Exit code 0: it is settled, and everything has arrived. 1: it is stuck or contradicted, or nobody knows
+    it. 2: it could not be looked at. 3: something is on its way.
+    """
+    reader = Reader(access(stack), _duration(stale_after))
+    with aside.status("looking") as status:
+        told = run(reader.explained(order_id, progress=status.update))
+    if as_json or output is Output.JSON:
+        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    else:
+        show(told)
+    raise typer.Exit(EXIT_CODES[told.verdict])
+
+
+def show(told: Explanation) -> None:
+    word = told.verdict.upper()
+    for line in lines(told):
+        text = printable(line)
+        if line.startswith("verdict"):
+            text = text.replace(word, f"[bold {STYLES[told.verdict]}]{word}[/]", 1)
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text}: give a duration such as 5m") from None

@@ -1,0 +1,139 @@
+"""The one function: from what was read about an order to what there is to say about it. Pure."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from sagactl.oncall import invariants
+from sagactl.oncall.explain import advice
+from sagactl.oncall.explain.explanation import (
+    OPEN,
+    UNDER_WAY,
+    Book,
+    Deadline,
+    Explanation,
+    Hop,
+    HopState,
+    Outcome,
+    Verdict,
+)
+from sagactl.oncall.explain.hops import hops
+from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.table import actions, what_comes
+from services.order.model import Order, Status
+from services.shared.contract.decisions import Aggregate
+
+# While everything runs, a hop takes milliseconds, and a retry a second.
+MOVES_WITHIN: Final = timedelta(seconds=10)
+
+
+def explain(marks: Marks) -> Explanation:
+    case, chain = marks.case, hops(marks)
+    at_rest = not any(hop.state in OPEN for hop in chain)
+    findings = tuple(_findings(marks, at_rest=at_rest))
+    judged = _judge(marks, chain, findings)
+    return Explanation(
+        order=case.id,
+        at=marks.at,
+        verdict=judged.verdict,
+        because=judged.because,
+        books=tuple(_books(marks)),
+        missing=tuple(hop.name for hop in chain if hop.state is HopState.MISSING),
+        hops=chain,
+        next=tuple(what_comes(marks, chain)),
+        deadline=_deadline(marks),
+        actions=tuple(actions(marks)),
+        advice=tuple(advice.advice(marks, judged.verdict, chain)),
+        findings=findings,
+    )
+
+
+class _Judged(NamedTuple):
+    verdict: Verdict
+    because: str
+
+
+def _judge(marks: Marks, chain: Sequence[Hop], findings: Sequence[str]) -> _Judged:
+    order = marks.case.order
+    if order is None:
+        if not list(_books(marks)) and not chain:
+            return _Judged(Verdict.UNKNOWN, "no service knows it")
+        return _Judged(Verdict.CONTRADICTED, "the order service does not know it; others do")
+    if stuck := [hop for hop in chain if _holds_up(hop)]:
+        return _Judged(Verdict.STUCK, "; ".join(map(_where, stuck)))
+    if moving := [hop for hop in chain if hop.state in UNDER_WAY]:
+        return _Judged(_pace(marks, moving), "; ".join(map(_where, moving)))
+    return _with_nothing_open(marks, order, chain, findings)
+
+
+def _with_nothing_open(marks: Marks, order: Order, chain: Sequence[Hop], findings: Sequence[str]) -> _Judged:
+    if findings:
+        return _Judged(Verdict.CONTRADICTED, findings[0])
+    if order.settled:
+        return _Judged(Verdict.SETTLED, f"the order is {order.status}, and every message has arrived")
+    untold = [hop for hop in chain if hop.state is HopState.CANNOT_BE_TOLD]
+    if untold:
+        return _Judged(Verdict.UNKNOWN, "; ".join(map(_where, untold)))
+    if marks.moving:
+        return _Judged(Verdict.MOVING, "it moved while it was looked at")
+    return _Judged(Verdict.STUCK, f"the order is {order.status}, and nothing is on its way")
+
+
+def _holds_up(hop: Hop) -> bool:
+    """Nothing comes of a dead letter that would have no effect."""
+    harmless = hop.redrive is not None and hop.redrive.outcome is Outcome.NOTHING
+    return hop.state is HopState.MISSING or (hop.state is HopState.DEAD_LETTER and not harmless)
+
+
+def _where(hop: Hop) -> str:
+    said = {
+        HopState.MISSING: f"was never handled by {hop.consumer}, and is nowhere",
+        HopState.DEAD_LETTER: f"is a dead letter of {hop.queue}: {hop.reason}",
+        HopState.IN_OUTBOX: f"is {hop.reason}",
+        HopState.ON_ITS_WAY: f"is on its way to {hop.consumer}: {hop.reason}",
+        HopState.CANNOT_BE_TOLD: f"may or may not have been handled: {hop.reason}",
+    }
+    return f"{hop.type} {said[hop.state]}"
+
+
+def _pace(marks: Marks, moving: Sequence[Hop]) -> Verdict:
+    order = marks.case.order
+    times = [order.updated_at] if order else []
+    times += [hop.at for hop in moving if hop.at is not None]
+    return Verdict.MOVING if marks.moving or marks.at - max(times) < MOVES_WITHIN else Verdict.WAITING
+
+
+def _findings(marks: Marks, *, at_rest: bool) -> Iterator[str]:
+    """Contradictions are one at any time; invariants hold once everything has arrived."""
+    for finding in invariants.contradictions(marks.case):
+        yield finding.what
+    if at_rest and not marks.moving:
+        for finding in invariants.check_case(marks.case):
+            yield f"{finding.invariant.label}: {finding.what}"
+
+
+def _books(marks: Marks) -> Iterator[Book]:
+    case = marks.case
+    homes: list[tuple[str, Aggregate | None]] = [
+        ("order", case.order),
+        ("inventory", case.reservation),
+        ("payment", case.payment),
+    ]
+    for service, home in homes:
+        if home is not None and (standing := home.standing) is not None:
+            yield Book(service, standing.state, tuple(dict.fromkeys(standing.notes)))
+    for entry in case.ledger:
+        yield Book("gateway", f"{entry.kind} {entry.status}")
+    if case.notifications:
+        yield Book("notification", ", ".join(each.kind for each in case.notifications))
+
+
+def _deadline(marks: Marks) -> Deadline | None:
+    """When a sweep compensates the order, if one runs. It leaves PENDING alone unless it is told to."""
+    order = marks.case.order
+    if order is None or order.status is not Status.CONFIRMED:
+        return None
+    return Deadline(
+        order.state_since + marks.stale_after,
+        "the next sweep after that compensates the order, where one runs",
+    )

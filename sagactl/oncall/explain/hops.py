@@ -1,0 +1,203 @@
+"""The chain of an order's messages: each event that must exist, on each queue it is for, and where it is."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sagactl.oncall.explain import preview
+from sagactl.oncall.explain.explanation import Hop, HopState, Outcome, Preview
+from sagactl.oncall.explain.marks import CONSUMER, Marks, Unsent
+from sagactl.oncall.explain.sent import COMMANDS, QUEUE_OF, Sent, answers, by_order, expects_answer
+from services.shared.contract.events import CONSUMES, INVENTORY_EVENTS, NOTIFICATIONS, Event, PaymentFailed
+from services.shared.contract.identity import cause
+
+QUEUES: Final[dict[str, list[str]]] = {}
+for _queues in CONSUMES.values():
+    for _queue, _kinds in _queues.items():
+        for _kind in _kinds:
+            QUEUES.setdefault(_kind.type, []).append(_queue)
+# Messages wait here before they are tried again.
+DELAYS: Final = {"1": "1 s", "2": "10 s", "3": "60 s"}
+
+
+class Link(NamedTuple):
+    """An event that must exist, on one of its queues."""
+
+    sent: Sent
+    queue: str
+
+    @property
+    def name(self) -> str:
+        return cause(self.queue, self.sent.id)
+
+
+def links(marks: Marks) -> Iterator[Link]:
+    """In the order in which they were caused, as far as that goes."""
+    order = marks.case.order
+    sent = list(by_order(order)) if order is not None else []
+    while sent:
+        each = sent.pop(0)
+        for queue in _queues_of(marks, each):
+            link = Link(each, queue)
+            yield link
+            sent[:0] = _answered(marks, link)
+
+
+def _queues_of(marks: Marks, sent: Sent) -> Iterable[str]:
+    for queue in QUEUES[sent.event.type]:
+        # Whether inventory is told is a setting: where it is not known, a mark says that it was.
+        optional = queue == INVENTORY_EVENTS and isinstance(sent.event, PaymentFailed)
+        seen = marks.handled(queue, sent.id) or marks.letter(queue, sent.id) is not None
+        if not optional or marks.auto_compensation or seen:
+            yield queue
+
+
+def _answered(marks: Marks, link: Link) -> list[Sent]:
+    """The answer that there is a mark of; else the likely one, once the message was handled."""
+    possible = answers(marks, link.queue, link.sent.id, link.sent.event)
+    found = [each for each in possible if _is_anywhere(marks, each)]
+    if found:
+        return found
+    must = marks.handled(link.queue, link.sent.id) and expects_answer(
+        marks, link.queue, link.sent.id, link.sent.event
+    )
+    return list(possible[:1]) if must else []
+
+
+def _is_anywhere(marks: Marks, sent: Sent) -> bool:
+    return any(marks.is_anywhere(queue, sent.id) for queue in QUEUES[sent.event.type])
+
+
+# --- where they are ---------------------------------------------------------------------------------------
+
+
+def hops(marks: Marks) -> tuple[Hop, ...]:
+    chain = list(links(marks))
+    known = {link.name for link in chain}
+    answered = {link.sent.cause for link in chain if link.sent.publisher != "order"}
+    found = [_hop(marks, link, answered=link.name in answered) for link in chain]
+    return (*_from_outside(marks, known), *found, *_strangers(marks, known))
+
+
+def _hop(marks: Marks, link: Link, *, answered: bool) -> Hop:
+    sent, queue = link
+    state, reason = _place(marks, queue, sent.id, sent.event, answered=answered)
+    return Hop(
+        id=sent.id,
+        type=sent.event.type,
+        publisher=sent.publisher,
+        queue=queue,
+        consumer=CONSUMER[queue],
+        state=state,
+        cause=sent.cause,
+        at=_at(marks, queue, sent.id),
+        reason=reason,
+        redrive=_redrive(marks, queue, sent.id),
+    )
+
+
+def _place(
+    marks: Marks, queue: str, id_: str, event: Event, *, answered: bool
+) -> tuple[HopState, str | None]:
+    """Where it is, and what there is to say about that: by its own marks, or else by those of its queue."""
+    letter = marks.letter(queue, id_)
+    if marks.handled(queue, id_) or answered:
+        return HopState.DONE, f"a copy of it is a dead letter: {letter.reason}" if letter else None
+    if letter is not None:
+        return HopState.DEAD_LETTER, letter.reason
+    if (unsent := marks.in_outbox(id_)) is not None:
+        return HopState.IN_OUTBOX, _in_outbox(unsent)
+    return _unmarked(marks, queue, id_, event)
+
+
+def _unmarked(marks: Marks, queue: str, id_: str, event: Event) -> tuple[HopState, str | None]:
+    if not marks.remembers(queue):
+        return HopState.CANNOT_BE_TOLD, f"{CONSUMER[queue]} does not remember so far back"
+    would = preview.of_event(marks, queue, id_, event)
+    if would.outcome is Outcome.NOTHING:
+        return HopState.WITHOUT_EFFECT, None
+    if waiting := list(marks.places(queue)):
+        return HopState.ON_ITS_WAY, _waits(waiting)
+    if marks.moving:
+        return HopState.ON_ITS_WAY, "it moved while it was looked at"
+    return HopState.MISSING, "in no outbox, no queue and no dead letter, and never handled"
+
+
+def _waits(places: Sequence[tuple[str, int]]) -> str:
+    """Who is in a queue cannot be told without taking it out: it may be any of those that are there."""
+    said = []
+    for name, number in places:
+        delay = DELAYS.get(name.rpartition(".retry.")[2])
+        again = f", tried again within {delay}" if delay else ""
+        said.append(f"{'the one' if number == 1 else f'one of {number}'} in {name}{again}")
+    return f"may be {' or '.join(said)}"
+
+
+def _at(marks: Marks, queue: str, id_: str) -> datetime | None:
+    """When it was handled, where a mark with a time says so; else when it came to where it is."""
+    order = marks.case.order
+    times = [entry.at for entry in (order.history if order else ()) if entry.event_id == id_]
+    times += [each.at for each in marks.case.notifications if (queue, each.id) == (NOTIFICATIONS, id_)]
+    unsent = marks.in_outbox(id_)
+    return times[0] if times else unsent.since if unsent else None
+
+
+def _redrive(marks: Marks, queue: str, id_: str) -> Preview | None:
+    letter = marks.letter(queue, id_)
+    return preview.of_letter(marks, letter) if letter is not None else None
+
+
+# --- what no rule of today's made -------------------------------------------------------------------------
+
+
+def _from_outside(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
+    """What the order took from other systems, or from an older release."""
+    for entry in marks.case.order.history if marks.case.order else ():
+        if entry.event in COMMANDS or cause(QUEUE_OF[entry.event], entry.event_id) in known:
+            continue
+        yield Hop(
+            id=entry.event_id,
+            type=entry.event,
+            publisher="unknown",
+            queue=QUEUE_OF[entry.event],
+            consumer="order",
+            state=HopState.DONE,
+            at=entry.at,
+        )
+
+
+def _strangers(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
+    """Dead letters and events in outboxes that are about the order, and that its history does not explain."""
+    for letter in marks.letters:
+        if cause(letter.queue, letter.id) not in known:
+            yield Hop(
+                id=letter.id,
+                type=letter.type,
+                publisher="unknown",
+                queue=letter.queue,
+                consumer=CONSUMER[letter.queue],
+                state=HopState.DEAD_LETTER,
+                reason=letter.reason,
+                redrive=preview.of_letter(marks, letter),
+            )
+    for unsent in marks.unsent:
+        for queue in QUEUES.get(unsent.type, ()):
+            if queue not in _optional(unsent) and cause(queue, unsent.id) not in known:
+                yield Hop(
+                    id=unsent.id,
+                    type=unsent.type,
+                    publisher=unsent.service,
+                    queue=queue,
+                    consumer=CONSUMER[queue],
+                    state=HopState.IN_OUTBOX,
+                    at=unsent.since,
+                    reason=_in_outbox(unsent),
+                )
+
+
+def _optional(unsent: Unsent) -> Collection[str]:
+    return {INVENTORY_EVENTS} if unsent.type == PaymentFailed.type else ()
+
+
+def _in_outbox(unsent: Unsent) -> str:
+    return f"in the outbox of {unsent.service} since {unsent.since:%H:%M:%S} UTC"

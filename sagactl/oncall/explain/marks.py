@@ -1,0 +1,117 @@
+"""What was read about an order: everything that its messages may have left behind."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from sagactl.oncall.invariants import Case
+from services.inventory.reservation import Reservation
+from services.inventory.stock import Stock
+from services.order.model import Order
+from services.payment.payment import Payment, PaymentState
+from services.shared.contract import topology
+from services.shared.contract.decisions import Aggregate, Ref
+from services.shared.contract.events import CONSUMES, NOTIFICATIONS
+from services.shared.contract.identity import REMEMBERED, digest
+from services.shared.contract.table import Watched
+
+CONSUMER: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
+STALE_AFTER: Final = timedelta(minutes=5)
+
+
+class Letter(NamedTuple):
+    """A dead letter that is about the order."""
+
+    queue: str
+    id: str
+    type: str
+    # Such as `failed: no such column`.
+    reason: str
+    body: bytes
+
+
+class Unsent(NamedTuple):
+    """An event in an outbox."""
+
+    id: str
+    type: str
+    service: str
+    since: datetime
+
+
+class Marks(Struct, frozen=True, kw_only=True):
+    case: Case
+    # When it was read, by the database's clock.
+    at: datetime
+    # Of the products of its reservation and of its lines.
+    stock: Mapping[str, Stock] = {}
+    unsent: tuple[Unsent, ...] = ()
+    letters: tuple[Letter, ...] = ()
+    # Queue, or retry queue -> messages in it, of whatever order, those with a consumer included.
+    waiting: Mapping[str, int] = {}
+    # Whether inventory hears of failed payments; None where it is not known.
+    auto_compensation: bool | None = None
+    # The order changed while it was looked at: what is not found has moved meanwhile.
+    moving: bool = False
+    # So long an order may be CONFIRMED before a sweep compensates it.
+    stale_after: timedelta = STALE_AFTER
+
+    def home(self, queue: str) -> Watched | None:
+        """What remembers the messages of the queue; a notification is its own message's memory."""
+        homes = {"order": self.case.order, "inventory": self.case.reservation, "payment": self.case.payment}
+        return homes.get(CONSUMER[queue])
+
+    def handled(self, queue: str, id_: str) -> bool:
+        """Whether the message has left a mark on what it is about."""
+        if queue == NOTIFICATIONS:
+            return any(each.id == id_ for each in self.case.notifications)
+        home = self.home(queue)
+        if home is None:
+            return False
+        marked = digest(queue, id_) in home.seen or any(each.event_id == id_ for each in home.attention)
+        if isinstance(home, Order):
+            return marked or any(entry.event_id == id_ for entry in home.history)
+        return marked
+
+    def remembers(self, queue: str) -> bool:
+        """Whether what the home has not seen was not handled."""
+        home = self.home(queue)
+        if home is None:
+            return True
+        if isinstance(home, Payment) and home.state is PaymentState.CAPTURING:
+            return True  # stored before anything was decided
+        # Nothing exists that nothing made: it was written by a release that did not remember.
+        return 0 < len(home.seen) < REMEMBERED
+
+    def is_anywhere(self, queue: str, id_: str) -> bool:
+        """Whether the message exists, by any mark but the queues', which do not tell who is in them."""
+        return (
+            self.handled(queue, id_) or self.letter(queue, id_) is not None or self.in_outbox(id_) is not None
+        )
+
+    def letter(self, queue: str, id_: str) -> Letter | None:
+        return next((each for each in self.letters if (each.queue, each.id) == (queue, id_)), None)
+
+    def in_outbox(self, id_: str) -> Unsent | None:
+        return next((each for each in self.unsent if each.id == id_), None)
+
+    def places(self, queue: str) -> Iterator[tuple[str, int]]:
+        """The queue and its retry queues that are not empty."""
+        for name in topology.all_queues(queue):
+            if name != topology.dead_letter_queue(queue) and (number := self.waiting.get(name, 0)):
+                yield name, number
+
+    def loaded(self) -> dict[Ref, Aggregate | None]:
+        """All of it, as rules load it."""
+        case = self.case
+        found: list[Aggregate | None] = [case.order, case.reservation, case.payment, *case.notifications]
+        homes: dict[Ref, Aggregate | None] = {
+            Ref(Order, case.id): None,
+            Ref(Reservation, case.id): None,
+            Ref(Payment, case.id): None,
+        }
+        homes |= {Ref(type(each), each.id): each for each in found if each is not None}
+        homes |= {Ref(Stock, id_): stock for id_, stock in self.stock.items()}
+        return homes

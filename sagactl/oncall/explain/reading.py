@@ -1,0 +1,92 @@
+"""Reads what an order's messages left behind: in databases, outboxes, queues and dead letters. Only reads."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from msgspec import structs
+
+from sagactl.access import Access
+from sagactl.oncall import broker
+from sagactl.oncall.books import Books, reading
+from sagactl.oncall.explain.explaining import explain
+from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks
+from sagactl.oncall.invariants import Case
+from services.shared.contract.events import AUTO_COMPENSATION, INVENTORY_EVENTS
+
+# An order that moves while it is looked at is looked at so often.
+LOOKS: Final = 3
+LETTERS_AT_MOST: Final = 10_000
+# What is missing is so for longer than the broker's statistics are old: five seconds where nobody set it.
+LOOKS_AGAIN_SECONDS: Final = 6.0
+
+
+@dataclass(frozen=True)
+class Reader:
+    access: Access
+    stale_after: timedelta = STALE_AFTER
+    again_seconds: float = LOOKS_AGAIN_SECONDS
+
+    async def explained(self, order_id: str, progress: Callable[[str], None] = lambda _: None) -> Explanation:
+        """What there is to say of the order. A message is called missing once it was so at two looks.
+
+        Raises PyMongoError, AMQPError, OSError or BrokerError where a server does not answer.
+        """
+        async with reading(self.access.mongodb_url) as books:
+            told = explain(await self._read(books, order_id))
+            while told.missing:
+                progress("a message is missing: looking again")
+                await asyncio.sleep(self.again_seconds)
+                again = explain(await self._read(books, order_id))
+                if set(again.missing) <= set(told.missing):
+                    return again
+                told = again
+        return told
+
+    async def _read(self, books: Books, order_id: str) -> Marks:
+        """Documents before and after everything else: what they say is where messages come from, and where
+        they end. If they are the same, a message in between was where it was looked for, or further.
+        """
+        (before,) = await books.these([order_id])
+        for _ in range(LOOKS):
+            marks = await self._around(books, before)
+            (after,) = await books.these([order_id])
+            if after == before:
+                return marks
+            before = after
+        return structs.replace(marks, case=after, moving=True)
+
+    async def _around(self, books: Books, case: Case) -> Marks:
+        where = self.access
+        unsent = await books.unsent(case.id)
+        queues = await broker.queues(where.management_url, where.amqp_url)
+        letters = await broker.dead_letters(where.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+        keys = await broker.bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
+        return Marks(
+            case=case,
+            at=await books.now(),
+            stock=await books.stock_of(_products(case)),
+            unsent=tuple(unsent),
+            letters=tuple(_letter(each) for each in letters if _is_about(each, case.id)),
+            waiting={name: waiting.number for name, waiting in queues.waiting.items()},
+            auto_compensation=AUTO_COMPENSATION.type in keys,
+            stale_after=self.stale_after,
+        )
+
+
+def _products(case: Case) -> list[str]:
+    ordered = [line.product_id for line in case.order.lines] if case.order else []
+    reserved = [line.product_id for line in case.reservation.lines] if case.reservation else []
+    return sorted({*ordered, *reserved})
+
+
+def _is_about(letter: broker.DeadLetter, order_id: str) -> bool:
+    """Older publishers do not say what a message is about but in its body."""
+    return letter.subject == order_id or f'"{order_id}"'.encode() in letter.body
+
+
+def _letter(letter: broker.DeadLetter) -> Letter:
+    return Letter(letter.queue, letter.id, letter.type, f"{letter.kind}: {letter.reason}", letter.body)

@@ -1,0 +1,202 @@
+"""Which events must have been published about an order, by whom, and under which ids.
+
+What the order itself published follows from its history, entry by entry, by the table. What inventory and
+payment answered follows from what they handled, and from what they say today.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, cast
+
+from msgspec import structs
+
+from sagactl.oncall.explain.marks import Marks
+from services.inventory.domain import REFUSED_WITH_THE_ORDER, reserve_answer
+from services.inventory.reservation import LineState as Reserved
+from services.inventory.reservation import Reservation, ReservedLine
+from services.order import steps
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.model import HistoryEntry, LineState, Order, Progress, Status
+from services.order.saga import SAGA
+from services.payment.payment import Payment, PaymentState
+from services.shared.contract import events, money
+from services.shared.contract.events import CONSUMES, Event, PaymentSucceeded
+from services.shared.contract.identity import HTTP, cause, event_id
+from services.shared.contract.table import NEW, STAYS, Emit, Step
+
+COMMANDS: Final = {each.type for each in (CreateOrder, CancelOrder, RequestRefund, TimeOut)}
+# Event -> the order's queue that it comes by.
+QUEUE_OF: Final = {event.type: queue for queue, kinds in CONSUMES["order"].items() for event in kinds}
+KINDS: Final[dict[str, type]] = {kind.type: kind for _, kind in SAGA.cells}  # type: ignore[attr-defined]  # triggers
+RELEASES: Final = frozenset({steps.release_stock, steps.release_late, steps.release_refunded})
+REFUNDS: Final = frozenset({steps.refund_payment, steps.refund_capture, steps.refund_late_capture})
+
+
+class Sent(NamedTuple):
+    """An event that its publisher's rules made of a cause."""
+
+    id: str
+    event: Event
+    publisher: str
+    # `source/id`.
+    cause: str
+    at: datetime | None = None
+
+
+# --- by the order -----------------------------------------------------------------------------------------
+
+
+def by_order(order: Order) -> Iterator[Sent]:
+    """All that it has published so far, as its history says."""
+    for entry in order.history:
+        of = caused_by(entry)
+        for index, emit in enumerate(emitted(order, entry)):
+            event = _event(order, entry, emit)
+            yield Sent(event_id(of, event.type, index), event, "order", of, entry.at)
+
+
+def caused_by(entry: HistoryEntry) -> str:
+    source = HTTP if entry.event in COMMANDS else QUEUE_OF[entry.event]
+    return cause(source, entry.event_id)
+
+
+def emitted(order: Order, entry: HistoryEntry) -> Sequence[Emit]:
+    """What the entry's row of the table publishes; nothing where today's table has no such row."""
+    state = NEW if entry.from_ is None else entry.from_
+    rows = [
+        row
+        for row in SAGA.cells.get((state, KINDS.get(entry.event, CreateOrder)), ())
+        if isinstance(row, Step) and (state if row.to is STAYS else row.to) == entry.to
+    ]
+    if len(rows) > 1:
+        released = any(release.asked_by == entry.event_id for release in order.releases)
+        refunded = _asked_for_refund(order)
+        rows = [
+            row
+            for row in rows
+            if (not RELEASES.isdisjoint(row.emit), not REFUNDS.isdisjoint(row.emit)) == (released, refunded)
+        ]
+    return rows[0].emit if rows else ()
+
+
+def _asked_for_refund(order: Order) -> bool:
+    """Whether it asked for its money when it was cancelled: it does so once, then or of a late payment."""
+    if order.refund is Progress.NONE:
+        return False
+    late = any(
+        each.event == PaymentSucceeded.type and each.from_ is Status.CANCELLED for each in order.history
+    )
+    return not late
+
+
+def _event(order: Order, entry: HistoryEntry, emit: Emit) -> Event:
+    """What was published at the entry, made of the order as it is today: bodies may differ in what no rule
+    looks at.
+    """
+    # Of all triggers an event is made of the reason of this one alone.
+    trigger = RequestRefund(order_id=order.id, customer_id=None, reason=entry.reason or "")
+    return cast("Event", emit(_as_at(order, entry), trigger))
+
+
+def _as_at(order: Order, entry: HistoryEntry) -> Order:
+    """With its lines as they were at the entry: those that were not refused were held, and sold with it."""
+    if entry.to not in {Status.CONFIRMED, Status.PAID}:
+        return order
+    state = LineState.HELD if entry.to is Status.CONFIRMED else LineState.SOLD
+    kept = tuple(
+        line if line.state in {LineState.REFUSED, LineState.REQUESTED} else structs.replace(line, state=state)
+        for line in order.lines
+    )
+    return structs.replace(order, lines=kept)
+
+
+# --- by those who answer it -------------------------------------------------------------------------------
+
+
+def answers(marks: Marks, queue: str, id_: str, event: Event) -> Sequence[Sent]:
+    """What its consumer may have answered, the likeliest first; nothing where it answers nothing."""
+    of = cause(queue, id_)
+    match event:
+        case events.ReserveStock():
+            likely, publisher = _reserve_answers(marks.case.reservation, event), "inventory"
+        case events.ReleaseStock() | events.PaymentFailed() if queue != QUEUE_OF[events.PaymentFailed.type]:
+            likely, publisher = _release_answers(marks.case.reservation, event.order_id), "inventory"
+        case events.OrderConfirmed():
+            likely, publisher = _charge_answers(marks.case.payment), "payment"
+        case events.RefundPayment():
+            likely, publisher = _refund_answers(marks.case.payment), "payment"
+        case _:
+            return ()
+    return [Sent(event_id(of, each.type, 0), each, publisher, of) for each in likely]
+
+
+def expects_answer(marks: Marks, queue: str, id_: str, event: Event) -> bool:
+    """Whether what was handled must have been answered: not where it contradicted what happened, and not
+    where the order was never to be charged.
+    """
+    home = marks.home(queue)
+    if home is None or any(each.event_id == id_ for each in home.attention):
+        return False
+    if isinstance(home, Payment) and isinstance(event, events.OrderConfirmed):
+        return home.state not in {PaymentState.VOIDED, PaymentState.CAPTURING}
+    if isinstance(home, Payment) and isinstance(event, events.RefundPayment):
+        return home.state is PaymentState.REFUNDED
+    return True
+
+
+def _reserve_answers(found: Reservation | None, event: events.ReserveStock) -> Sequence[Event]:
+    lines = [_as_answered(found.line(line.product_id) if found else None, line) for line in event.products]
+    answer = reserve_answer(event, tuple(lines))
+    if isinstance(answer, events.StockReserved):
+        other: Event = events.StockUnavailable(order_id=event.order_id, missing=(), reason="")
+    else:
+        other = events.StockReserved(order_id=event.order_id, products=event.products)
+    return answer, other
+
+
+def _as_answered(line: ReservedLine | None, wanted: events.Line) -> ReservedLine:
+    """The line before anything of it was given back; a line that is not known is one that will be held."""
+    if line is None:
+        return ReservedLine(product_id=wanted.product_id, state=Reserved.HELD, quantity=wanted.quantity)
+    if line.is_given_back and line.reason != REFUSED_WITH_THE_ORDER:
+        return structs.replace(line, state=Reserved.HELD)
+    return line
+
+
+def _release_answers(found: Reservation | None, order_id: str) -> Sequence[Event]:
+    lines = found.lines if found else ()
+    back = tuple(events.Line(line.product_id, line.quantity) for line in lines if line.is_given_back)
+    return (events.StockReleased(order_id=order_id, products=back),)
+
+
+def _charge_answers(payment: Payment | None) -> Sequence[Event]:
+    if payment is None or not payment.currency:
+        return ()
+    amount = money.to_decimal(payment.amount, payment.currency)
+    captured = events.PaymentSucceeded(
+        order_id=payment.id,
+        transaction_id=payment.transaction_id,
+        amount=amount,
+        currency=payment.currency,
+    )
+    declined = events.PaymentFailed(
+        order_id=payment.id,
+        transaction_id=payment.transaction_id,
+        amount=amount,
+        currency=payment.currency,
+        reason=payment.reason,
+    )
+    return (declined, captured) if payment.state is PaymentState.DECLINED else (captured, declined)
+
+
+def _refund_answers(payment: Payment | None) -> Sequence[Event]:
+    if payment is None or not payment.currency:
+        return ()
+    refunded = events.PaymentRefunded(
+        order_id=payment.id,
+        transaction_id=payment.transaction_id,
+        refund_id=payment.refund_id,
+        amount=money.to_decimal(payment.amount, payment.currency),
+        currency=payment.currency,
+    )
+    return (refunded,)

@@ -1,0 +1,90 @@
+"""What the saga's table says of an order: what it waits for, and which commands it allows."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from sagactl.oncall.explain import preview
+from sagactl.oncall.explain.explanation import OPEN, Action, Hop, Next, Outcome
+from sagactl.oncall.explain.hops import QUEUES
+from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.sent import KINDS, QUEUE_OF
+from services.order import steps
+from services.order.commands import CancelOrder, RequestRefund, TimeOut
+from services.order.model import Order
+from services.order.saga import SAGA
+from services.shared.contract import events
+from services.shared.contract.events import PUBLISHES, Event
+from services.shared.contract.table import STAYS, Emit, Guard, Step
+
+# What each word of the table publishes.
+EMITS: Final[dict[Emit, type[Event]]] = {
+    steps.reserve_stock: events.ReserveStock,
+    steps.order_confirmed: events.OrderConfirmed,
+    steps.order_paid: events.OrderPaid,
+    steps.order_cancelled: events.OrderCancelled,
+    steps.order_refunded: events.OrderRefunded,
+    steps.release_stock: events.ReleaseStock,
+    steps.release_late: events.ReleaseStock,
+    steps.release_refunded: events.ReleaseStock,
+    steps.refund_requested: events.RefundRequested,
+    steps.refund_payment: events.RefundPayment,
+    steps.refund_capture: events.RefundPayment,
+    steps.refund_late_capture: events.RefundPayment,
+}
+# Guards that the order alone decides, whatever the event says.
+OF_THE_ORDER: Final[frozenset[Guard]] = frozenset(
+    {steps.no_capture_yet, steps.captured_oddly, steps.refund_open, steps.refund_done}
+)
+# What may be answered to what, by whom.
+ANSWERS: Final[dict[str, tuple[type[Event], ...]]] = {
+    events.ReserveStock.type: (events.StockReserved, events.StockUnavailable),
+    events.ReleaseStock.type: (events.StockReleased,),
+    events.OrderConfirmed.type: (events.PaymentSucceeded, events.PaymentFailed),
+    events.RefundPayment.type: (events.PaymentRefunded,),
+}
+PUBLISHER: Final = {event.type: service for service, kinds in PUBLISHES.items() for event in kinds}
+
+
+def what_comes(marks: Marks, chain: Sequence[Hop]) -> Iterator[Next]:
+    """The events that reach the order once the hops that are open go on, in the order of the hops."""
+    order = marks.case.order
+    if order is None:
+        return
+    awaited: dict[str, None] = {}
+    for hop in chain:
+        if hop.state not in OPEN:
+            continue
+        if hop.consumer == "order":
+            awaited.setdefault(hop.type)
+        elif hop.queue in QUEUES[hop.type]:
+            awaited.update(dict.fromkeys(event.type for event in ANSWERS.get(hop.type, ())))
+    for type_ in awaited:
+        if type_ in QUEUE_OF:
+            yield Next(type_, PUBLISHER[type_], QUEUE_OF[type_], tuple(_effects(order, type_)))
+
+
+def _effects(order: Order, type_: str) -> Iterator[str]:
+    for row in SAGA.cells[order.status, KINDS[type_]]:
+        # Of a guard that looks only at the order, its event is not needed.
+        excluded = row.when in OF_THE_ORDER and not row.when(order, None)
+        if isinstance(row, Step) and not excluded:
+            to = order.status if row.to is STAYS else row.to
+            published = ", ".join(EMITS[emit].type for emit in row.emit)
+            emits = f", emits {published}" if published else ""
+            yield f"stays {to}{emits}" if to == order.status else f"{order.status} -> {to}{emits}"
+
+
+def actions(marks: Marks) -> Iterator[Action]:
+    order = marks.case.order
+    if order is None:
+        return
+    commands: dict[str, CancelOrder | RequestRefund | TimeOut] = {
+        "cancel": CancelOrder(order_id=order.id, customer_id=None),
+        "refund": RequestRefund(order_id=order.id, customer_id=None, reason=""),
+        "compensate": TimeOut(order_id=order.id, status=order.status, older_than=0, reason=""),
+    }
+    for name, command in commands.items():
+        would = preview.of_command(order, command, marks)
+        allowed = would.outcome is Outcome.APPLIES
+        says = f"the order is {order.status} already" if would.outcome is Outcome.NOTHING else would.says
+        yield Action(name, allowed, says, would.emits)

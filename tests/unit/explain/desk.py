@@ -1,0 +1,136 @@
+"""An order in the hands of the engine's own batches: each message is handled when a test says so."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+from msgspec import structs
+
+from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks
+from sagactl.oncall.invariants import Case
+from services.inventory.domain import domain as inventory
+from services.inventory.reservation import Reservation
+from services.inventory.stock import Stock
+from services.notification.domain import NOTIFICATIONS, Notification
+from services.order.commands import CreateOrder
+from services.order.domain import DOMAIN as ORDERS
+from services.order.model import Line, Order
+from services.payment.domain import DOMAIN as PAYMENTS
+from services.payment.domain import intend
+from services.payment.gateway import Captured, Refunded
+from services.payment.ledger import Kind, LedgerEntry, Status
+from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
+from services.shared.contract import events, wire
+from services.shared.contract.decisions import Aggregate, Message, Ref, still_needed
+from services.shared.contract.identity import HTTP
+from services.shared.engine.batch import Batch, Undecided, digest
+from services.shared.engine.rows import OutboxEvent, events_of
+
+NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ORDER: Final = "order-1"
+DOMAINS: Final = {
+    "order": ORDERS,
+    "inventory": inventory(auto_compensation=False),
+    "payment": PAYMENTS,
+    "notification": NOTIFICATIONS,
+}
+
+
+class Desk:
+    """A new order of two lamps, of which there are ten; what it causes waits for `hear`."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.stored: dict[Ref, Aggregate] = {Ref(Stock, "lamp"): Stock(id="lamp", available=10, initial=10)}
+        self.published: list[OutboxEvent] = []
+        self.ledger: list[LedgerEntry] = []
+        self._commit("order", Message(id=ORDER, source=HTTP, body=created(), at=self.now))
+
+    def hear(self, queue: str) -> OutboxEvent:
+        """The latest event for the queue is handled."""
+        kinds = {event.type for event in events_of_queue(queue)}
+        event = next(each for each in reversed(self.published) if each.type in kinds)
+        body: Any = wire.decode(queue, event.body.encode())
+        message = Message(id=event.id, source=queue, body=body, at=self.now)
+        if CONSUMER[queue] == "payment" and (intent := intend(self.one(Payment), message)) is not None:
+            self.stored[Ref(Payment, ORDER)] = intent
+            message = structs.replace(message, body=self._ask_the_gateway(intent, body))
+        self._commit(CONSUMER[queue], message)
+        return event
+
+    def _ask_the_gateway(self, payment: Payment, event: object) -> ChargeOutcome | RefundOutcome:
+        if isinstance(event, events.OrderConfirmed):
+            self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.CAPTURED, "txn-1")
+            return ChargeOutcome(event, Captured("txn-1"))
+        assert isinstance(event, events.RefundPayment)
+        self._enter(payment, payment.refund_key, Kind.REFUND, Status.REFUNDED, "re-1")
+        return RefundOutcome(event, Refunded("re-1"))
+
+    def _enter(self, payment: Payment, key: str, kind: Kind, status: Status, reference: str) -> None:
+        entry = LedgerEntry(
+            id=key,
+            order_id=ORDER,
+            kind=kind,
+            amount=payment.amount,
+            currency=payment.currency,
+            status=status,
+            transaction_id=reference,
+        )
+        self.ledger.append(entry)
+
+    def paid(self) -> "Desk":
+        for queue in ("inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events"):
+            self.hear(queue)
+        self.hear("notifications")
+        return self
+
+    def command(self, body: object) -> None:
+        self._commit("order", Message(id="command-1", source=HTTP, body=body, at=self.now))
+
+    def one(self, kind: type[Any]) -> Any:  # whatever the kind is
+        return self.stored.get(Ref(kind, ORDER))
+
+    def change(self, kind: type[Aggregate], **fields: object) -> None:
+        self.stored[Ref(kind, ORDER)] = structs.replace(self.one(kind), **fields)
+
+    def _commit(self, service: str, message: Message) -> None:
+        domain = DOMAINS[service]
+        loaded: dict[Ref, Aggregate | None] = {}
+        while needed := still_needed(domain, (message,), loaded):
+            loaded.update({ref: self.stored.get(ref) for ref in needed})
+        batch = Batch(domain, loaded)
+        batch.decide(
+            Undecided(message, domain.home(message), digest(message), cast("Any", None), is_command=False)
+        )
+        assert not batch.failed, batch.failed
+        self.stored |= {Ref(type(each), each.id): each for each, _ in batch.writes()}
+        for _, decision in batch.decided:
+            self.published += events_of(message, decision)
+
+    def marks(self, *, after: timedelta = timedelta(), **more: Any) -> Marks:
+        told = [each for each in self.stored.values() if isinstance(each, Notification)]
+        case = Case(ORDER, self.one(Order), self.one(Reservation), self.one(Payment), self.ledger, told)
+        stock = {ref.id: each for ref, each in self.stored.items() if isinstance(each, Stock)}
+        return Marks(case=case, at=self.now + after, stock=stock, **{"auto_compensation": False, **more})
+
+    def letter(self, queue: str, reason: str = "failed: no such column") -> Letter:
+        """The latest event for the queue, as a dead letter."""
+        kinds = {event.type for event in events_of_queue(queue)}
+        event = next(each for each in reversed(self.published) if each.type in kinds)
+        return Letter(queue, event.id, event.type, reason, event.body.encode())
+
+
+def events_of_queue(queue: str) -> Iterable[type[events.Event]]:
+    return events.CONSUMES[CONSUMER[queue]][queue]
+
+
+def created() -> CreateOrder:
+    return CreateOrder(
+        order_id=ORDER,
+        customer_id="ann",
+        email="ann@example.com",
+        lines=(Line("lamp", 2, 1000, name="Lamp"),),
+        currency="USD",
+        fulfilment="all",
+        payment_token=None,
+    )

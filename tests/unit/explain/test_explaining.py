@@ -1,0 +1,213 @@
+"""What an explanation says of one order, at the turns of its life."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from jsonschema import validate
+
+from sagactl.oncall.explain.explaining import explain
+from sagactl.oncall.explain.explanation import Explanation, HopState, Outcome, Verdict
+from sagactl.oncall.explain.marks import Marks, Unsent
+from sagactl.oncall.explain.screen import lines
+from sagactl.oncall.explain.table import EMITS
+from sagactl.oncall.invariants import Case
+from services.inventory.reservation import Reservation
+from services.order.commands import RequestRefund
+from services.order.model import Order
+from services.order.saga import SAGA
+from services.payment.payment import Payment, PaymentState
+from services.shared.contract.identity import REMEMBERED
+from services.shared.contract.table import Step
+from tests.unit.explain.desk import NOW, ORDER, Desk
+
+SCHEMA = Path(__file__).parents[3] / "docs" / "sagactl" / "explanation.schema.json"
+LONG = timedelta(minutes=1)
+
+
+def states(told: Explanation) -> dict[str, HopState]:
+    return {f"{hop.type} on {hop.queue}": hop.state for hop in told.hops}
+
+
+def test_the_ids_of_an_orders_messages_never_change_between_releases() -> None:
+    """Else the messages of orders that are under way during an upgrade would be called missing."""
+    told = explain(Desk().paid().marks())
+    assert {hop.name: hop.type for hop in told.hops} == {
+        "inventory/8be15095-1f84-51fa-b030-7329c2c65401": "INVENTORY_RESERVE_REQUEST",
+        "orders/c08dce9f-8a6b-5336-be6c-7131ffe9ce01": "INVENTORY_RESERVED",
+        "STOCK_RESERVED/d256fddc-2055-51be-b50d-ce0823c369ab": "ORDER_CONFIRMED",
+        "order-events/bb7794e1-4e7b-5140-a232-c219f7240b2c": "PAYMENT_SUCCEEDED",
+        "inventory-events/d94815f8-b6b7-5c92-9050-9ee57d524db3": "ORDER_PAID",
+        "notifications/d94815f8-b6b7-5c92-9050-9ee57d524db3": "ORDER_PAID",
+    }
+    assert told.verdict is Verdict.SETTLED
+
+
+def test_an_order_that_was_just_placed_moves_and_one_that_was_so_a_while_ago_waits() -> None:
+    desk, waiting = Desk(), {"inventory": 3}
+    assert explain(desk.marks(waiting=waiting)).verdict is Verdict.MOVING
+    told = explain(desk.marks(waiting=waiting, after=LONG))
+    assert told.verdict is Verdict.WAITING
+    assert (
+        told.because == "INVENTORY_RESERVE_REQUEST is on its way to inventory: may be one of 3 in inventory"
+    )
+    assert [each.event for each in told.next] == ["INVENTORY_RESERVED", "INVENTORY_RESERVE_FAILED"]
+    assert told.advice[0].command == "kubectl get pods -l app.kubernetes.io/name=inventory"
+
+
+def test_what_waits_to_be_tried_again_says_within_how_long() -> None:
+    told = explain(Desk().marks(waiting={"inventory.retry.3": 1}))
+    assert told.hops[0].reason == "may be the one in inventory.retry.3, tried again within 60 s"
+
+
+def test_what_is_in_no_place_is_missing_unless_the_order_moved_meanwhile() -> None:
+    desk = Desk()
+    (lost,) = desk.published
+    assert explain(desk.marks()).missing == (f"inventory/{lost.id}",)
+    assert explain(desk.marks(waiting={"orders": 7, "inventory.dlq": 1})).missing
+    assert explain(desk.marks(moving=True)).missing == ()
+
+
+def test_what_is_in_an_outbox_is_there_on_all_its_queues() -> None:
+    desk = Desk()
+    for queue in ("inventory", "orders", "STOCK_RESERVED", "order-events"):
+        desk.hear(queue)
+    event = desk.published[-1]
+    told = explain(desk.marks(after=LONG, unsent=(Unsent(event.id, event.type, "order", NOW),)))
+    assert told.verdict is Verdict.WAITING
+    assert {hop.queue for hop in told.hops if hop.state is HopState.IN_OUTBOX} == {
+        "inventory-events",
+        "notifications",
+    }
+
+
+def test_a_dead_letter_is_told_with_its_reason_and_what_redriving_would_do() -> None:
+    desk = Desk()
+    for queue in ("inventory", "orders"):
+        desk.hear(queue)
+    told = explain(desk.marks(letters=(desk.letter("STOCK_RESERVED"),)))
+    assert told.verdict is Verdict.STUCK
+    assert told.because == "ORDER_CONFIRMED is a dead letter of STOCK_RESERVED: failed: no such column"
+    (dead,) = (hop for hop in told.hops if hop.state is HopState.DEAD_LETTER)
+    assert dead.redrive is not None
+    assert dead.redrive.says == "would ask the payment gateway for the charge order-1:capture"
+    assert told.advice[0].command == f"sagactl redrive STOCK_RESERVED --id {dead.id}"
+    assert told.deadline is not None
+    assert told.deadline.at == NOW + timedelta(minutes=5)
+
+
+def test_a_dead_letter_that_was_handled_all_the_same_is_no_trouble() -> None:
+    desk = Desk().paid()
+    told = explain(desk.marks(letters=(desk.letter("order-events"),)))
+    assert told.verdict is Verdict.SETTLED
+    assert "PAYMENT_SUCCEEDED on order-events" in states(told)
+
+
+def test_a_dead_letter_of_somebody_else_is_shown_and_is_not_redriven_blindly() -> None:
+    desk = Desk().paid()
+    letter = desk.letter("orders")._replace(id="theirs", body=b"nonsense", reason="invalid: malformed")
+    told = explain(desk.marks(letters=(letter,)))
+    assert told.verdict is Verdict.STUCK
+    assert told.hops[-1].redrive is not None
+    assert told.hops[-1].redrive.outcome is Outcome.FAILS
+    assert told.advice[0].command == "sagactl dlq show orders theirs"
+
+
+@pytest.mark.parametrize("seen", [(), tuple(bytes([n]) for n in range(REMEMBERED))], ids=["none", "full"])
+def test_what_nobody_remembers_is_never_called_missing(seen: tuple[bytes, ...]) -> None:
+    desk = Desk()
+    for queue in ("inventory", "orders", "STOCK_RESERVED"):
+        desk.hear(queue)
+    desk.change(Payment, seen=seen)
+    desk.change(Reservation, seen=seen)
+    desk.published.clear()
+    desk.change(Order, seen=(), history=desk.one(Order).history[:1])  # nobody knows what was answered
+    told = explain(desk.marks())
+    assert states(told)["INVENTORY_RESERVE_REQUEST on inventory"] is HopState.CANNOT_BE_TOLD
+    assert told.missing == ()
+
+
+def test_what_was_answered_was_handled_whoever_has_forgotten_it() -> None:
+    desk = Desk()
+    for queue in ("inventory", "orders", "STOCK_RESERVED"):
+        desk.hear(queue)
+    desk.change(Reservation, seen=())
+    told = explain(desk.marks())
+    assert states(told)["INVENTORY_RESERVE_REQUEST on inventory"] is HopState.DONE
+    (lost,) = told.missing
+    assert lost == f"order-events/{desk.published[-1].id}"
+
+
+def test_a_charge_whose_answer_is_not_known_is_missing_only_with_its_message() -> None:
+    """Payment has stored that it asks; the message that made it ask waits, or is gone."""
+    desk = Desk()
+    for queue in ("inventory", "orders", "STOCK_RESERVED"):
+        desk.hear(queue)
+    desk.change(Payment, state=PaymentState.CAPTURING, seen=())
+    assert explain(desk.marks(waiting={"STOCK_RESERVED.retry.2": 1})).missing == ()
+    (lost,) = explain(desk.marks()).missing
+    assert lost.startswith("STOCK_RESERVED/")
+
+
+def test_what_the_table_forbids_is_told_in_its_own_words() -> None:
+    told = explain(Desk().paid().marks())
+    assert {action.name: (action.allowed, action.says) for action in told.actions} == {
+        "cancel": (False, "the order is paid: ask for a refund instead"),
+        "refund": (True, "PAID -> REFUNDING"),
+        "compensate": (False, "the order is paid"),
+    }
+    assert told.actions[1].emits == ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND")
+    assert told.next == ()
+
+
+def test_a_refund_is_followed_to_its_end() -> None:
+    desk = Desk().paid()
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+    told = explain(desk.marks(waiting={"payment-events": 1}))
+    assert [each.event for each in told.next] == ["PAYMENT_REFUNDED"]
+    assert told.next[0].effects == ("stays REFUNDING, emits INVENTORY_RELEASE_REQUEST",)
+    for queue in ("notifications", "payment-events", "order-events", "inventory", "orders", "notifications"):
+        desk.hear(queue)
+    assert explain(desk.marks()).because == "the order is REFUNDED, and every message has arrived"
+
+
+def test_an_order_that_nobody_knows_and_one_that_only_others_know() -> None:
+    nobody = explain(Marks(case=Case("x", None, None, None, [], []), at=NOW))
+    assert (nobody.verdict, nobody.hops, nobody.actions) == (Verdict.UNKNOWN, (), ())
+    desk = Desk()
+    desk.hear("inventory")
+    del desk.stored[next(ref for ref in desk.stored if ref.kind is Order)]
+    assert explain(desk.marks()).verdict is Verdict.CONTRADICTED
+
+
+def test_an_order_that_is_open_with_nothing_on_its_way_is_stuck() -> None:
+    desk = Desk().paid()
+    desk.change(Order, status="REFUNDING")
+    told = explain(desk.marks())
+    assert told.verdict is Verdict.CONTRADICTED  # its history does not lead there
+    assert told.advice
+
+
+def test_every_word_of_the_table_publishes_what_is_said_of_it() -> None:
+    steps = [row for rows in SAGA.cells.values() for row in rows if isinstance(row, Step)]
+    assert {emit for step in steps for emit in step.emit} == set(EMITS)
+    order, trigger = Desk().paid().one(Order), RequestRefund(order_id=ORDER, customer_id=None, reason="")
+    for emit, kind in EMITS.items():
+        assert type(emit(order, trigger)) is kind
+
+
+def test_its_json_is_as_the_schema_says_and_the_schema_is_committed() -> None:
+    schema = msgspec.json.schema(Explanation)
+    committed = json.loads(SCHEMA.read_text())
+    assert committed == json.loads(msgspec.json.encode(schema))
+    desk = Desk()
+    for marks in (desk.marks(), desk.paid().marks(letters=(desk.letter("orders"),))):
+        validate(json.loads(msgspec.json.encode(explain(marks))), committed)
+
+
+def test_the_verdict_comes_first_and_what_to_do_comes_last() -> None:
+    told = list(lines(explain(Desk().marks())))
+    assert told[1].startswith("verdict       STUCK: INVENTORY_RESERVE_REQUEST was never handled by inventory")
+    assert told[-1].strip() == "sagactl sweep --pending-stale-after 300s"

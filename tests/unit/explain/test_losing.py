@@ -1,0 +1,166 @@
+"""What is lost on purpose is named, by its id and queue; where nothing is lost, nothing is called missing.
+
+The engine itself runs here, with all rules, on servers in memory (`dev/simulate`): marks are what it left.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+
+from dev.simulate.shop import Shop
+from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Outcome, Verdict
+from sagactl.oncall.explain.screen import WIDTH, lines
+from sagactl.oncall.explain.sent import COMMANDS
+from services.order.model import Order
+from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, INVENTORY_EVENTS, OrderEvent
+from services.shared.contract.identity import event_id
+from tests.unit.explain.losing import NOTHING, Losing, Loss, emitted, run
+
+ORDERS: Final = 60
+# Every way that a message about an order takes: (queue, type).
+ROUTES: Final = sorted(
+    (queue, event.type)
+    for queues in CONSUMES.values()
+    for queue, kinds in queues.items()
+    for event in kinds
+    if issubclass(event, OrderEvent)
+)
+# Where a lost hop is in the end. Nobody misses what would have had no effect.
+IN_THE_END: Final = {
+    Loss.DROPPED: {HopState.MISSING, HopState.WITHOUT_EFFECT},
+    Loss.DEAD_LETTERED: {HopState.DEAD_LETTER},
+    Loss.LEFT_IN_THE_OUTBOX: {HopState.IN_OUTBOX},
+}
+ARRIVED: Final = {HopState.DONE, HopState.WITHOUT_EFFECT}
+
+
+def one_for_each_order(queue: str, type_: str, order_id: str) -> bool:
+    """The first order loses all that takes the first route, the second what takes the second, and so on."""
+    number = int(order_id.removeprefix("order-").partition(".")[0])
+    return ROUTES[number % len(ROUTES)] == (queue, type_)
+
+
+SHOPS: Final = [pytest.param(0, True, id="calm"), pytest.param(1, False, id="with faults")]
+
+
+@pytest.mark.parametrize(("seed", "calm"), [*SHOPS, pytest.param(2, False, id="with other faults")])
+def test_where_nothing_is_lost_nothing_is_called_missing(seed: int, *, calm: bool) -> None:
+    """And the chain is what was published, to the last id, at every time."""
+    looks = 0
+
+    def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
+        nonlocal looks
+        for id_, told in explained.items():
+            looks += 1
+            assert not told.missing, told
+            assert {hop.id for hop in told.hops} == emitted(shop, id_)
+            assert told.verdict in {Verdict.SETTLED, Verdict.MOVING, Verdict.WAITING}, told
+            assert not at_the_end or told.verdict is Verdict.SETTLED, told
+            assert (told.next == ()) or told.verdict is not Verdict.SETTLED, told
+
+    run(f"explain.{seed}", ORDERS, Losing(NOTHING, one_for_each_order), look, calm=calm)
+    assert looks > ORDERS
+
+
+@pytest.mark.parametrize("loss", IN_THE_END)
+@pytest.mark.parametrize(("seed", "calm"), SHOPS)
+def test_what_is_lost_is_named_and_nothing_else_is(seed: int, loss: Loss, *, calm: bool) -> None:
+    losing = Losing(loss, one_for_each_order)
+    named = set[HopState]()
+
+    def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
+        for id_, told in explained.items():
+            lost = losing.lost.get(id_, set())
+            assert set(told.missing) <= lost, told
+            assert {hop.id for hop in told.hops} == emitted(shop, id_)
+            for hop in told.hops if at_the_end else ():
+                if hop.name in lost:
+                    named.add(hop.state)
+                    assert hop.state in IN_THE_END[loss], (hop, told)
+                    # By the body that was lost, which nobody but the judge has.
+                    undone = shop.judge.undone(hop.queue, hop.id, shop.judge.emitted[hop.id].body)
+                    assert (undone is None) == (hop.state is HopState.WITHOUT_EFFECT), (hop, undone)
+                elif hop.id not in {name.partition("/")[2] for name in lost}:
+                    assert hop.state in ARRIVED, (hop, told)
+            if at_the_end:
+                assert told.verdict is verdict_of(told), told
+                assert (told.advice == ()) == (told.verdict is Verdict.SETTLED), told
+            assert (
+                max(len(line) for line in lines(told) if "sagactl" not in line and "kubectl" not in line)
+                <= WIDTH
+            )
+
+    run(f"lost.{seed}", ORDERS, losing, look, calm=calm)
+    routes = {queue for hops in losing.lost.values() for queue, _, _ in (hop.partition("/") for hop in hops)}
+    assert len(routes) >= len(CONSUMES)
+    assert named - {HopState.WITHOUT_EFFECT} == IN_THE_END[loss] - {HopState.WITHOUT_EFFECT}
+
+
+def is_command(line: str) -> bool:
+    """Commands are to be pasted, and so never broken."""
+    return line.split()[:1] in (["sagactl"], ["kubectl"])
+
+
+def verdict_of(told: Explanation) -> Verdict:
+    """By its hops alone: nothing else stops an order here."""
+    if told.missing or any(
+        hop.redrive is not None and hop.redrive.outcome is not Outcome.NOTHING for hop in told.hops
+    ):
+        return Verdict.STUCK
+    return Verdict.WAITING if any(hop.state in UNDER_WAY for hop in told.hops) else Verdict.SETTLED
+
+
+def test_what_redriving_would_do_is_what_it_does() -> None:
+    losing = Losing(Loss.DEAD_LETTERED, one_for_each_order)
+    said: dict[str, Hop] = {}
+
+    def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
+        hops = {hop.name: hop for told in explained.values() for hop in told.hops}
+        if at_the_end and losing.loss is not NOTHING:
+            said.update((name, hop) for name, hop in hops.items() if hop.state is HopState.DEAD_LETTER)
+        for name, before in said.items() if losing.loss is NOTHING else ():
+            assert before.redrive is not None
+            happened = {type_ for type_ in before.redrive.emits if _is_emitted(shop, name, type_)}
+            assert happened == set(before.redrive.emits)
+            nothing = before.redrive.outcome is Outcome.NOTHING
+            assert hops[name].state is (HopState.WITHOUT_EFFECT if nothing else HopState.DONE), before
+        for told in explained.values() if losing.loss is NOTHING else ():
+            assert told.verdict is Verdict.SETTLED
+
+    run("redriven.1", ORDERS, losing, look, redriven=True)
+    assert {hop.redrive.outcome for hop in said.values() if hop.redrive} >= {
+        Outcome.APPLIES,
+        Outcome.ASKS_THE_GATEWAY,
+    }
+
+
+def _is_emitted(shop: Shop, cause: str, type_: str) -> bool:
+    return any(event_id(cause, type_, index) in shop.judge.emitted for index in range(3))
+
+
+def test_what_comes_next_is_what_was_said_to_come() -> None:
+    """Of each order's next step after a look: it is a command, or was told with where it leads."""
+    last: dict[str, tuple[int, Explanation]] = {}
+    steps = 0
+
+    def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
+        nonlocal steps
+        assert at_the_end or explained is not None
+        for order in shop.judge.all("order", Order):
+            known, told = last.get(order.id, (len(order.history), explained[order.id]))
+            for step in order.history[known : known + 1]:
+                if step.event not in COMMANDS:
+                    steps += 1
+                    effects = {each.event: each.effects for each in told.next}
+                    way = f"{step.from_} -> {step.to}" if step.from_ != step.to else f"stays {step.to}"
+                    assert any(effect.startswith(way) for effect in effects[step.event]), (step, told)
+            last[order.id] = (len(order.history), explained[order.id])
+
+    run("next", ORDERS, Losing(NOTHING, one_for_each_order), look, calm=False)
+    assert steps > ORDERS / 2
+
+
+def test_every_route_is_one_that_may_be_lost() -> None:
+    assert (INVENTORY_EVENTS, AUTO_COMPENSATION.type) in ROUTES
+    assert len(ROUTES) < ORDERS / 3

@@ -53,6 +53,11 @@ class StatusBook:
     def unsaved(self, uid: str) -> Mapping[str, Any] | None:
         return self._last[uid] if uid in self._unsaved else None
 
+    @property
+    def behind(self) -> int:
+        """How many statuses could not be written yet."""
+        return len(self._unsaved)
+
     def saved(self, uid: str) -> None:
         self._unsaved.discard(uid)
 

@@ -75,6 +75,11 @@ class Metrics:
             ("call", "result"),
             registry=registry,
         )
+        self._unsaved = Gauge(
+            "sagamonitor_unsaved_statuses",
+            "Statuses that the Kubernetes API has not taken yet.",
+            registry=registry,
+        )
         self._failed_ticks = Counter(
             "sagamonitor_failed_ticks", "Ticks that ended by a fault of the operator.", registry=registry
         )
@@ -109,6 +114,9 @@ class Metrics:
         """Count a request to the order service: what was asked, and how it went."""
         self._calls.labels(call, result).observe(seconds)
 
+    def unsaved(self, statuses: int) -> None:
+        self._unsaved.set(statuses)
+
     def tick_failed(self) -> None:
         self._failed_ticks.inc()
 
@@ -135,7 +143,7 @@ class Metrics:
     def forget(self, namespace: str, name: str) -> None:
         """Drop a deleted monitor's series, which would look alive forever."""
         for metric in vars(self).values():
-            if metric not in (self._calls, self._failed_ticks):
+            if metric not in (self._calls, self._failed_ticks, self._unsaved):
                 metric.remove_by_labels({"namespace": namespace, "name": name})
 
     def _show(self, monitor: tuple[str, str], status: Mapping[str, Any]) -> None:

@@ -63,6 +63,7 @@ async def tick(runtime: Runtime, monitor: Monitor, keep_on: Callable[[], bool]) 
         runtime.book.note(monitor.uid, {**status, **told.status})
         runtime.metrics.reported(monitor.namespace, monitor.name, told)
     await _save(runtime, monitor)
+    runtime.metrics.unsaved(runtime.book.behind)
     if not runtime.fleet.has(monitor):
         forget(runtime, monitor)  # it was deleted meanwhile
     return () if told is None else told.events

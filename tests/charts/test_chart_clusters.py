@@ -209,3 +209,77 @@ def test_the_notes_say_how_to_reach_the_shop_that_was_installed(settings: list[s
     _, _, notes = run_helm("install", "shop", UMBRELLA, *options, *given).partition("NOTES:")
     assert said in notes
     assert "describe pods" in notes
+
+
+@pytest.mark.parametrize("server", ["mongodb", "rabbitmq"])
+def test_several_members_without_volumes_are_refused(server: str) -> None:
+    """Each update would empty one after the other."""
+    settings = [f"{server}.replicaCount=3", f"{server}.persistence.enabled=false"]
+    with pytest.raises(RenderingError, match="would lose its data"):
+        render(UMBRELLA, None, *settings)
+    render(UMBRELLA, None, f"{server}.replicaCount=1", f"{server}.persistence.enabled=false")
+
+
+def test_queues_get_members_on_nodes_that_join_later() -> None:
+    def configured(nodes: int) -> str:
+        found = named(render(UMBRELLA, None, f"rabbitmq.replicaCount={nodes}"), "ConfigMap", "shop-rabbitmq")
+        return str(found["data"]["20-sagashop.conf"])
+
+    reconciliation = "quorum_queue.continuous_membership_reconciliation"
+    assert reconciliation not in configured(1)
+    for line in ("enabled = true", "auto_remove = false", "target_group_size = 3"):
+        assert f"{reconciliation}.{line}\n" in configured(3)
+
+
+def test_a_command_line_tool_reaches_all_nodes_of_the_broker() -> None:
+    """`rabbitmqctl` is a node of its own, which the others answer."""
+    policy = named(render(UMBRELLA), "NetworkPolicy", "shop-rabbitmq")["spec"]
+    tools = {"port": 35672, "endPort": 35682, "protocol": "TCP"}
+    for rules, peers in ((policy["ingress"], "from"), (policy["egress"], "to")):
+        [nodes] = [rule for rule in rules if {"port": 25672, "protocol": "TCP"} in rule["ports"]]
+        assert tools in nodes["ports"]
+        assert nodes[peers][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "rabbitmq"
+
+
+def test_the_next_member_of_the_database_waits_for_the_one_before() -> None:
+    assert named(render(UMBRELLA), "StatefulSet", "shop-mongodb")["spec"]["minReadySeconds"] >= 10
+
+
+def test_the_operator_takes_what_other_pods_take() -> None:
+    objects = render(
+        CHARTS / "saga-operator",
+        None,
+        "podLabels.team=shop",
+        "podAnnotations.note=yes",
+        "serviceAccount.annotations.role=arn",
+        "extraEnv[0].name=HTTPS_PROXY",
+        "extraEnv[0].value=http://proxy",
+        "extraEnv[1].name=LOG_LEVEL",
+        "extraEnv[1].value=debug",
+    )
+    pod = named(objects, "Deployment", "shop-saga-operator")["spec"]["template"]
+    assert pod["metadata"]["labels"]["team"] == "shop"
+    assert pod["metadata"]["annotations"] == {"note": "yes"}
+    env = pod["spec"]["containers"][0]["env"]
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy"} in env
+    assert [one["value"] for one in env if one["name"] == "LOG_LEVEL"] == ["debug"]
+    account = named(objects, "ServiceAccount", "shop-saga-operator")
+    assert account["metadata"]["annotations"] == {"role": "arn"}
+
+
+def test_an_operator_of_the_whole_cluster_may_be_let_into_other_shops() -> None:
+    egress = "global.networkPolicy.externalEgress[0]"
+    objects = render(
+        UMBRELLA,
+        None,
+        "saga-operator.clusterWide=true",
+        f"{egress}.to[0].namespaceSelector.matchLabels.shops=yes",
+        f"{egress}.ports[0].port=3002",
+    )
+    policy = named(objects, "NetworkPolicy", "shop-saga-operator")["spec"]
+    assert {
+        "to": [{"namespaceSelector": {"matchLabels": {"shops": "yes"}}}],
+        "ports": [{"port": 3002}],
+    } in policy["egress"]
+    role = named(objects, "ClusterRole", f"{NAMESPACE}-shop-saga-operator")
+    assert {"sagamonitors", "namespaces"} <= {one for rule in role["rules"] for one in rule["resources"]}

@@ -132,8 +132,10 @@ async def test_a_status_that_an_api_server_refuses_for_minutes_is_written_when_i
         assert kube.order_service.listings > 20
         assert await operator.health() == 200
         assert kube.status == {}
+        assert operator.registry.get_sample_value("sagamonitor_unsaved_statuses") == 1
         kube.api.refuses_status_writes = False
         await asyncio.sleep(6)
+        assert operator.registry.get_sample_value("sagamonitor_unsaved_statuses") == 0
         assert kube.conditions["Ready"] == ("True", "Watching")
         assert kube.status["compensatedTotal"] == 3
 

@@ -87,3 +87,21 @@ spec:
   selector:
     matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}
 {{- end -}}
+
+{{/* What a change of a server's size would do to it, said instead of done. Takes (list $ "mongodb" "what a member is called"). */}}
+{{- define "sagashop.resizable" -}}
+{{- $root := index . 0 -}}{{- $values := $root.Values -}}{{- $chart := $root.Chart.Name -}}
+{{- if and (gt (int $values.replicaCount) 1) (not $values.persistence.enabled) -}}
+{{- fail (printf "%s: with %d %ss and without volumes an update would lose its data: set %s.persistence.enabled, or replicaCount to 1" $chart (int $values.replicaCount) (index . 1) $chart) -}}
+{{- end -}}
+{{- with lookup "apps/v1" "StatefulSet" $root.Release.Namespace (include "sagashop.fullname" $root) -}}
+{{- if lt (int $values.replicaCount) (int .spec.replicas) -}}
+{{- fail (printf "%s: %d %ss are there, and %d are fewer: those that go would take their vote and their data along; docs/operations.md (Scale) says how to take them out first" $chart (int .spec.replicas) (index $ 1) (int $values.replicaCount)) -}}
+{{- end -}}
+{{- range .spec.volumeClaimTemplates -}}
+{{- if ne .spec.resources.requests.storage $values.persistence.size -}}
+{{- fail (printf "%s: Kubernetes does not change the volumes of a StatefulSet (they have %s, %s are asked for); docs/operations.md (Scale) says how to grow them first" $chart .spec.resources.requests.storage $values.persistence.size) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagactl.polling import until
-from tests.e2e.release import ROOT, CommandError, Release, run
+from tests.e2e.release import CHART, ROOT, CommandError, Release, run
 
 OPERATOR = ROOT / "charts/saga-operator"
 OTHER = Release("kiosk", "kiosk-e2e", ())
@@ -108,6 +108,41 @@ async def test_a_deleted_definition_is_healed_by_the_next_upgrade(release: Relea
     await run("kubectl", "delete", "crd", "sagamonitors.sagashop.io", "--timeout=60s")
     await release.upgrade()
     await shows(release, release.name, "Ready", "True", within=180)
+
+
+async def test_a_cluster_without_a_default_storage_class_says_so_before_anything_is_installed(
+    release: Release,
+) -> None:
+    default = "storageclass.kubernetes.io/is-default-class"
+    await run("kubectl", "annotate", "storageclass", "--all", f"{default}=false", "--overwrite")
+    options = [f"--values={file}" for file in release.values]
+    try:
+        with pytest.raises(CommandError, match="has no default StorageClass"):
+            await run(
+                "helm", "install", "other", CHART, "--namespace", "default", "--dry-run=server", *options
+            )
+        given = [f"--set={server}.persistence.storageClass=directory" for server in ("mongodb", "rabbitmq")]
+        await run(
+            "helm", "install", "other", CHART, "--namespace", "default", "--dry-run=server", *options, *given
+        )
+    finally:
+        await run("kubectl", "annotate", "storageclass", "directory", f"{default}=true", "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("mongodb.replicaCount=1", "3 members are there, and 1 are fewer"),
+        ("rabbitmq.persistence.size=9Gi", "does not change the volumes of a StatefulSet"),
+    ],
+)
+async def test_a_change_that_would_do_harm_is_refused_and_changes_nothing(
+    release: Release, setting: str, complaint: str
+) -> None:
+    revision = await run("helm", "list", "--namespace", release.namespace, "--output", "json")
+    with pytest.raises(CommandError, match=complaint):
+        await release.upgrade(setting)
+    assert await run("helm", "list", "--namespace", release.namespace, "--output", "json") == revision
 
 
 _LAST: dict[str, str] = {}

@@ -126,7 +126,11 @@ except urllib.error.HTTPError as error:
     ("account", "verb", "resource", "allowed"),
     [
         ("shop-saga-operator", "patch", "sagamonitors.sagashop.io", True),
+        ("shop-saga-operator", "create", "sagamonitors.sagashop.io", True),
         ("shop-saga-operator", "delete", "sagamonitors.sagashop.io", False),
+        ("shop-saga-operator", "get", "deployments/shop-saga-operator", True),
+        ("shop-saga-operator", "get", "deployments/shop-order", False),
+        ("shop-saga-operator", "patch", "deployments/shop-saga-operator", False),
         ("shop-saga-operator", "get", "secrets", False),
         ("shop-saga-operator", "get", "services", True),
         ("shop-saga-operator", "get", "pods", False),

@@ -283,3 +283,33 @@ def test_an_operator_of_the_whole_cluster_may_be_let_into_other_shops() -> None:
     } in policy["egress"]
     role = named(objects, "ClusterRole", f"{NAMESPACE}-shop-saga-operator")
     assert {"sagamonitors", "namespaces"} <= {one for rule in role["rules"] for one in rule["resources"]}
+
+
+def test_a_load_balancer_may_have_the_ports_and_the_limits_that_its_cloud_wants() -> None:
+    objects = render(
+        CHARTS / "gateway",
+        None,
+        "expose.type=LoadBalancer",
+        "expose.morePorts[0]=80",
+        "expose.loadBalancerClass=service.k8s.aws/nlb",
+        "expose.loadBalancerSourceRanges[0]=203.0.113.0/24",
+        "expose.ipFamilyPolicy=PreferDualStack",
+    )
+    spec = named(objects, "Service", "shop-gateway")["spec"]
+    assert [(port["name"], port["port"], port["targetPort"]) for port in spec["ports"]] == [
+        ("http", 3003, "http"),
+        ("http-80", 80, "http"),
+    ]
+    assert spec["loadBalancerClass"] == "service.k8s.aws/nlb"
+    assert spec["loadBalancerSourceRanges"] == ["203.0.113.0/24"]
+    assert spec["ipFamilyPolicy"] == "PreferDualStack"
+    plain = named(render(CHARTS / "gateway"), "Service", "shop-gateway")["spec"]
+    assert not {"loadBalancerClass", "loadBalancerSourceRanges", "ipFamilyPolicy"} & plain.keys()
+
+
+def test_the_api_server_may_be_on_another_port() -> None:
+    """As on minikube (8443) and MicroK8s (16443)."""
+    objects = render(UMBRELLA, None, "global.networkPolicy.apiServerPorts={443,16443}")
+    for name in ("shop-order", "shop-saga-operator"):
+        ports = [rule["ports"] for rule in named(objects, "NetworkPolicy", name)["spec"]["egress"]]
+        assert [{"port": 443, "protocol": "TCP"}, {"port": 16443, "protocol": "TCP"}] in ports

@@ -200,6 +200,7 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
         (["rabbitmq.external.enabled=true", "rabbitmq.external.host=x"], "nobody makes the user"),
         (["gateway.ingress.enabled=true", "gateway.trustedProxies[0]=none"], "ingress.host is needed"),
         (["gateway.ingress.enabled=true", "gateway.ingress.host=x.example"], "trustedProxies is needed"),
+        (["global.tracing.endpoint=http://collector:4318"], "global.tracing.endpoint: outside of the shop"),
         (["payment.env.PAYMENT_GATEWAY="], "payment.env.PAYMENT_GATEWAY is needed: `mock` is"),
         (
             [
@@ -210,7 +211,7 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
             "set payment.allowMockBehindIngress if that is meant",
         ),
     ],
-    ids=["traces", "cache", "database", "broker", "ingress", "proxies", "no gateway", "mock"],
+    ids=["traces", "cache", "database", "broker", "ingress", "proxies", "egress", "no gateway", "mock"],
 )
 def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], complaint: str) -> None:
     with pytest.raises(RenderingError, match=complaint):

@@ -10,7 +10,10 @@
 
 {{/* The API server: it has no pod to select and differs in address from cluster to cluster. */}}
 {{- define "sagashop.egress.api" -}}
-- ports: [{port: 443, protocol: TCP}, {port: 6443, protocol: TCP}]
+- ports:
+    {{- range dig "networkPolicy" "apiServerPorts" (list 443 6443) (.Values.global | default dict) }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end -}}
 
 {{/* Servers outside the cluster, for those that talk to servers at all. */}}

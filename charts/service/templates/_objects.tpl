@@ -25,6 +25,15 @@ spec:
   {{- if ne .Values.expose.type "ClusterIP" }}
   externalTrafficPolicy: {{ .Values.expose.externalTrafficPolicy }}
   {{- end }}
+  {{- with .Values.expose.loadBalancerClass }}
+  loadBalancerClass: {{ . }}
+  {{- end }}
+  {{- with .Values.expose.loadBalancerSourceRanges }}
+  loadBalancerSourceRanges: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.expose.ipFamilyPolicy }}
+  ipFamilyPolicy: {{ . }}
+  {{- end }}
   selector: {{- include "sagashop.selector" (list . "server") | nindent 4 }}
   ports:
     - name: http
@@ -35,6 +44,9 @@ spec:
       {{- with .Values.expose.nodePort }}
       nodePort: {{ . }}
       {{- end }}
+    {{- range .Values.expose.morePorts }}
+    - {name: http-{{ . }}, port: {{ . }}, targetPort: http, protocol: TCP, appProtocol: http}
+    {{- end }}
 ---
 {{ include "service.deployment" . }}
 {{- if .Values.autoscaling.enabled }}

@@ -151,7 +151,7 @@ def _serve_metrics(port: int, registry: CollectorRegistry) -> Callable[[], None]
 
 
 def main() -> None:
-    settings = Settings()
+    settings = Settings.given()
     kopf.configure(
         debug=settings.log_level == "debug",
         quiet=settings.log_level in {"warning", "error"},

@@ -1,10 +1,13 @@
 """What the environment tells the operator."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def _names(text: object) -> object:
@@ -20,6 +23,11 @@ def _lower(text: object) -> object:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 # 0 lets the system choose: for tests.
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _sentence(fault: "ErrorDetails") -> str:
+    name, *within = map(str, fault["loc"])
+    return f"{'.'.join([name.upper(), *within])}: {fault['msg']}"
 
 
 class MonitorTemplate(BaseModel):
@@ -47,6 +55,17 @@ class Settings(BaseSettings):
     metrics_port: Port = 8081
     liveness_port: Port = 8080
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+
+    @classmethod
+    def given(cls) -> Self:
+        """Those of this process. Raises SystemExit, with a sentence about each variable that is wrong.
+
+        As the services do, which the operator's image has nothing of.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SystemExit("\n".join(_sentence(fault) for fault in error.errors())) from None
 
     @property
     def trusted_namespaces(self) -> frozenset[str]:

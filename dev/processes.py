@@ -3,7 +3,6 @@
 What is remembered outlives the Python process that started it: `down` stops what `up` left running.
 """
 
-import asyncio
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ import psutil
 
 from dev import logfiles
 from dev.errors import StackError
+from sagactl.polling import NotInTimeError, until
 
 POLL_SECONDS = 0.02
 
@@ -140,10 +140,11 @@ class Processes:
         self._remember()
 
     async def _ended(self, names: Collection[str], patience: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while any(name in self for name in names):  # no event to wait for
-                    await asyncio.sleep(POLL_SECONDS)
+        async def gone() -> bool:
+            return not any(name in self for name in names)
+
+        with suppress(NotInTimeError):
+            await until(gone, within=patience, what="the end of processes", every=POLL_SECONDS)
 
     def _last_lines(self, name: str) -> str:
         return "\n".join([*logfiles.last_run(self.log(name))][-20:])

@@ -1,4 +1,4 @@
-"""Users and rights on the stack's own servers, made again when passwords or contract have changed.
+"""Queues, users and rights on the stack's own servers, made again when passwords or contract have changed.
 
 What is known to be in place lets the services start together with the servers: that saves half of a start.
 """
@@ -13,8 +13,9 @@ from pathlib import Path
 from dev.credentials import Credentials
 from dev.files import write_private
 from dev.servers import Given, MongoDB, RabbitMQ
-from sagactl.provision import accounts, trails
-from services.shared.contract import events
+from sagactl import provision
+from sagactl.provision import accounts
+from services.shared import contract
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ def provisions(
 
 
 def _contents(credentials: Credentials) -> str:
-    """Changes with everything that users and rights are made from."""
+    """Changes with everything that queues, users and rights are made from."""
     source = hashlib.sha256(json.dumps(dict(credentials.users), sort_keys=True).encode())
-    for module in (accounts, trails, events):
-        source.update(Path(str(module.__file__)).read_bytes())
+    for package in (provision, contract):
+        for file in sorted(Path(package.__path__[0]).rglob("*.py")):
+            source.update(file.read_bytes())
     return source.hexdigest()

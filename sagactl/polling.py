@@ -19,8 +19,11 @@ async def until(
     within: float,
     what: str,
     every: float = POLL_SECONDS,
+    told: Callable[[Found], str] = repr,
 ) -> Found:
     """Looks until what is found is good, and returns it. `within` and `every` are in seconds.
+
+    `told`: what was seen last, for those who read that it was not good.
 
     Raises NotInTimeError, also when a look itself takes too long; and whatever `look` raises.
     """
@@ -32,7 +35,7 @@ async def until(
                 found = await look()
                 if good(found):
                     return found
-                seen = repr(found)
+                seen = told(found)
                 await asyncio.sleep(every)
     except TimeoutError:
         if not deadline.expired():  # it is an error of `look`

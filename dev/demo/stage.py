@@ -1,6 +1,5 @@
 """What the audience sees: headlines, orders with their events as they happen, and what was expected."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sagactl import polling
 from sagactl.shop import Client, Json
 
 POLL_SECONDS = 0.1
@@ -49,14 +49,16 @@ class Stage:
 
     async def follow(self, shopper: Client, order_id: str, title: str, until: Callable[[Json], bool]) -> Json:
         """Show the order's events as they happen, until `until` holds for it. Raises TimeoutError."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            with self._live(title) if self.console.is_terminal else self._plain(title) as show:
-                while True:
-                    order, timeline = await shopper.order(order_id), await shopper.timeline(order_id)
-                    show(order, timeline)
-                    if until(order):
-                        return order
-                    await asyncio.sleep(POLL_SECONDS)
+        with self._live(title) if self.console.is_terminal else self._plain(title) as show:
+
+            async def shown() -> Json:
+                order, timeline = await shopper.order(order_id), await shopper.timeline(order_id)
+                show(order, timeline)
+                return order
+
+            return await polling.until(
+                shown, until, within=PATIENCE_SECONDS, what=title, every=POLL_SECONDS, told=_state
+            )
 
     @contextmanager
     def _live(self, title: str) -> Iterator[Show]:

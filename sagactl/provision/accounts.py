@@ -10,16 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 import typer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
-from yarl import URL
 
 from sagactl.provision import replica_set, trails
+from sagactl.provision.management import administering, login_of
+from sagactl.provision.queues import declare_all
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 
 CONTROL: Final = "sagactl"
@@ -55,27 +56,19 @@ def topic_permissions(user: str) -> dict[str, str]:
 
 
 async def provision_rabbitmq(management_url: str, passwords: Mapping[str, str], vhost: str = "/") -> None:
-    """Make the users of `passwords` (user name -> password) on the broker.
+    """Make the queues, then the users of `passwords` (user name -> password) on the broker.
 
-    `management_url` carries an administrator's credentials: http://admin:pw@host:15672.
+    In this order: before its user is there no service publishes. `management_url` carries an administrator's
+    credentials: http://admin:pw@host:15672.
     """
-    login, base = _login(management_url)
-    room = quote(vhost, safe="")
-    timeout = aiohttp.ClientTimeout(total=10)
-    headers = {"Authorization": aiohttp.encode_basic_auth(*login)}
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-
-        async def put(path: str, body: Mapping[str, str]) -> None:
-            async with session.put(URL(f"{base}/api/{path}", encoded=True), json=body) as answer:
-                answer.raise_for_status()
-
-        await put(f"vhosts/{room}", {})
+    async with administering(management_url, vhost) as broker:
+        await broker.enter()
+        await declare_all(broker)
         for user, password in passwords.items():
-            await put(
-                f"users/{user}", {"password": password, "tags": "monitoring" if user == CONTROL else ""}
-            )
-            await put(f"permissions/{room}/{user}", permissions(user))
-            await put(f"topic-permissions/{room}/{user}", topic_permissions(user))
+            tags = "monitoring" if user == CONTROL else ""
+            await broker.put(f"users/{user}", {"password": password, "tags": tags})
+            await broker.put(f"permissions/{broker.room}/{user}", permissions(user))
+            await broker.put(f"topic-permissions/{broker.room}/{user}", topic_permissions(user))
 
 
 async def provision_mongodb(
@@ -110,19 +103,11 @@ async def set_user(
         await admin.command("updateUser", user, **wanted)
 
 
-def _login(url: str) -> tuple[tuple[str, str], str]:
-    """((user, password), URL without them)."""
-    parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-    return (unquote(user), unquote(password)), bare
-
-
 def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str, str]:
     """Take the passwords from the URLs that the services themselves are given: <users>/<user>/<key>."""
     passwords = {}
     for user in expected:
-        (name, password), _ = _login((users / user / key).read_text().strip())
+        (name, password), _ = login_of((users / user / key).read_text().strip())
         if name != user:
             raise typer.BadParameter(f"the {key} of {user} names the user {name!r}; it must name {user!r}")
         passwords[user] = password
@@ -157,12 +142,12 @@ def rabbitmq(
     vhost: str = "/",
     patience: Patience = 300,
 ) -> None:
-    """Make vhost, users, permissions and topic permissions."""
+    """Make vhost, queues, users, permissions and topic permissions."""
     passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
     login = ":".join(quote((admin / part).read_text().strip(), safe="") for part in ("username", "password"))
     url = management_url.replace("://", f"://{login}@", 1)
     asyncio.run(_persist(lambda: provision_rabbitmq(url, passwords, vhost), patience))
-    typer.echo(f"RabbitMQ users are as they should be: {', '.join(passwords)}")
+    typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(passwords)}")
 
 
 @app.command()
@@ -191,7 +176,7 @@ def initiate(
 ) -> None:
     """Initiate a replica set, or add new members to it, and make its root user."""
     secret, members = key.read_text(), hosts.split(",")
-    (user, password), _ = _login(admin.read_text().strip())
+    (user, password), _ = login_of(admin.read_text().strip())
 
     async def root() -> None:
         async with replica_set.as_member(secret, members, name) as client:

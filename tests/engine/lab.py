@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -23,6 +24,7 @@ from dev.faults import Proxy
 from dev.faults.crashes import Crashes, CrashPoint
 from dev.servers import RabbitMQ
 from dev.stack import Stack
+from sagactl import polling
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision
 from services.shared.contract.events import EXCHANGE, Event
@@ -38,7 +40,6 @@ READY_WITHIN = 20.0
 SOON = 15.0
 STOPPED_WITHIN = 30.0
 DIES_WITHIN = 30.0
-POLL_SECONDS = 0.05
 # The broker tells of unacknowledged messages once a second.
 TOLD_WITHIN = 10.0
 UNTOLD = -1
@@ -48,17 +49,16 @@ REPLICAS: set[Engine] = set()
 
 
 async def until(what: str, look: Callable[[], Seen | Awaitable[Seen]], expected: Seen, within: float) -> None:
-    """Fails, with what was seen last, when `expected` is not seen within so many seconds."""
-    deadline = asyncio.get_running_loop().time() + within
-    while True:
-        seen = look()
-        if isinstance(seen, Awaitable):
-            seen = await seen
-        if seen == expected:
-            return
-        late = asyncio.get_running_loop().time() > deadline
-        assert not late, f"not within {within:.0f} s: {what}. {_difference(expected, seen)}"
-        await asyncio.sleep(POLL_SECONDS)
+    """Raises NotInTimeError, with what was seen last, when `expected` is not seen within so many seconds."""
+
+    async def seen() -> Seen:
+        found = look()
+        return await found if isinstance(found, Awaitable) else found
+
+    def is_expected(found: Seen) -> bool:
+        return found == expected
+
+    await polling.until(seen, is_expected, within=within, what=what, told=partial(_difference, expected))
 
 
 def _difference(expected: object, seen: object) -> str:

@@ -1,0 +1,74 @@
+"""Makes every queue of the contract before anybody can publish: what comes before a consumer waits for it.
+
+Each service declares its own queues when it starts. An event that goes to several of them, and is published
+while some are not there yet, is confirmed by the broker and never reaches those.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from sagactl.provision.management import Management
+from services.shared.contract import topology
+from services.shared.contract.events import CONSUMES, EXCHANGE
+
+# Requests at the same time.
+AT_ONCE: Final = 8
+
+
+class Queue(NamedTuple):
+    service: str
+    name: str
+    arguments: Mapping[str, str | int]
+
+
+class Binding(NamedTuple):
+    exchange: str
+    queue: str
+    key: str
+
+
+def queues() -> Iterator[Queue]:
+    for service, owned in CONSUMES.items():
+        for queue in owned:
+            for name, arguments in topology.queue_arguments(service, queue).items():
+                yield Queue(service, name, arguments)
+
+
+def bindings() -> Iterator[Binding]:
+    """All but the one that a setting decides, which the service itself makes."""
+    for queue in queues():
+        yield Binding(topology.retry_exchange(queue.service), queue.name, queue.name)
+    for service in CONSUMES:
+        for name, events in topology.subscriptions(service, auto_compensation=False).items():
+            for event in events:
+                yield Binding(EXCHANGE, name, event.type)
+
+
+async def declare_all(broker: Management) -> None:
+    """Makes everything that is missing; changes nothing that is there. Raises what `Management` does."""
+    room, there = broker.room, await broker.names("queues")
+    kinds = {EXCHANGE: "topic"} | {topology.retry_exchange(service): "direct" for service in CONSUMES}
+    await _some_at_once(
+        broker.put(f"exchanges/{room}/{name}", {"type": kind, "durable": True})
+        for name, kind in kinds.items()
+    )
+    await _some_at_once(
+        broker.put(f"queues/{room}/{queue.name}", {"durable": True, "arguments": dict(queue.arguments)})
+        for queue in queues()
+        if queue.name not in there
+    )
+    await _some_at_once(
+        broker.post(f"bindings/{room}/e/{each.exchange}/q/{each.queue}", {"routing_key": each.key})
+        for each in bindings()
+    )
+
+
+async def _some_at_once(requests: Iterable[Coroutine[Any, Any, None]]) -> None:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(request: Coroutine[Any, Any, None]) -> None:
+        async with slots:
+            await request
+
+    await asyncio.gather(*map(one, requests))

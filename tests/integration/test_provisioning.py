@@ -1,0 +1,79 @@
+"""What provisioning leaves on a broker: a place for every event, before there is anybody to consume it."""
+
+from urllib.parse import urlsplit
+
+import aio_pika
+
+from dev.stack import Stack
+from sagactl.polling import until
+from sagactl.provision.accounts import BROKER_USERS, provision_rabbitmq
+from services.shared.contract import topology
+from services.shared.contract.events import (
+    AUTO_COMPENSATION,
+    CONSUMES,
+    EXCHANGE,
+    INVENTORY_EVENTS,
+    PUBLISHES,
+)
+from services.shared.engine.declaring import declare
+from tests.integration.room import Room
+
+
+async def provision(servers: Stack, room: Room) -> None:
+    """As the job of a release does."""
+    passwords = servers.credentials.of(BROKER_USERS)
+    await provision_rabbitmq(servers.rabbitmq.management_url, passwords, room.name)
+
+
+async def publish(servers: Stack, room: Room, publisher: str, *types: str) -> None:
+    """With the rights of the publisher alone. Fails for an event that goes nowhere."""
+    url = servers.rabbitmq.url_of(publisher, servers.credentials.users[publisher])
+    async with await aio_pika.connect(urlsplit(url)._replace(path=f"/{room.name}").geturl()) as connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(EXCHANGE)
+        for type_ in types:
+            await exchange.publish(aio_pika.Message(b"{}"), type_, mandatory=True)
+
+
+async def waiting(room: Room) -> dict[str, int]:
+    """How many messages are on each queue of the contract."""
+    async with room.broker() as channel:
+        found = {}
+        for owned in CONSUMES.values():
+            for queue in owned:
+                declared = await channel.declare_queue(queue, passive=True)
+                found[queue] = declared.declaration_result.message_count or 0
+        return found
+
+
+async def test_an_event_that_comes_before_any_consumer_waits_for_each_of_them(
+    servers: Stack, room: Room
+) -> None:
+    await provision(servers, room)
+    for publisher, events in PUBLISHES.items():
+        await publish(servers, room, publisher, *(event.type for event in events))
+    expected = {
+        queue: len(events)
+        for service in CONSUMES
+        for queue, events in topology.subscriptions(service, auto_compensation=False).items()
+    }
+    await until(
+        lambda: waiting(room), lambda found: found == expected, within=10, what="each event on its queues"
+    )
+
+
+async def test_what_a_service_declares_is_the_same_and_stays_when_it_is_provisioned_again(
+    servers: Stack, room: Room
+) -> None:
+    await provision(servers, room)
+    async with room.broker() as channel:
+        for service in CONSUMES:
+            queues = topology.subscriptions(service, auto_compensation=True)
+            await declare(await channel.get_underlay_channel(), service, queues)
+    await provision(servers, room)
+    await publish(servers, room, "payment", AUTO_COMPENSATION.type)
+
+    async def bound() -> bool:
+        return (await waiting(room))[INVENTORY_EVENTS] == 1
+
+    await until(bound, within=10, what="the event of the setting's binding")

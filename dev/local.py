@@ -77,9 +77,10 @@ async def restart(directory: Path, name: str, console: Console) -> None:
         except StackError as error:
             if not given:
                 raise
-            say(f"it does not start with that, so again with what it had: {error}")
+            say(str(error))
             await _restarted(stack, names, say)
-            raise NotKeptError(f"{', '.join(sorted(given))} as given now: not kept") from error
+            refused = f"{service} does not start with {', '.join(sorted(given))} as given now"
+            raise NotKeptError(f"{refused}: it runs with what it had before") from error
 
 
 def check(directory: Path) -> None:

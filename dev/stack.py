@@ -170,6 +170,9 @@ class Stack(Plan):
     @contextmanager
     def changed(self, service: str, settings: Mapping[str, str]) -> Iterator[None]:
         """What the service gets from its next start on, beside what all get; taken back if that fails."""
+        if not settings:
+            yield
+            return
         former = self._environments.get(service, {})
         self._set_environment(service, {**former, **settings})
         try:

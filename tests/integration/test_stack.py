@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -56,9 +56,11 @@ async def nothing_is_left_of(directory: Path) -> None:
     pytest.fail(f"left behind: {processes_of(directory)}")
 
 
-async def dev(command: str, directory: Path, **more: Any) -> asyncio.subprocess.Process:
+async def dev(
+    command: str, directory: Path, settings: Mapping[str, str] | None = None, **more: Any
+) -> asyncio.subprocess.Process:
     """`python -m dev` in a process of its own."""
-    environment = {**os.environ, "STACK_DIR": str(directory), "PORTS": "random"}
+    environment = {**os.environ, "STACK_DIR": str(directory), "PORTS": "random", **(settings or {})}
     arguments = ["-m", "dev", *command.split()]
     return await asyncio.create_subprocess_exec(
         sys.executable, *arguments, cwd=REPOSITORY, env=environment, **more
@@ -195,6 +197,18 @@ async def test_make_up_keeps_a_filled_shop_alive_until_make_down(directory: Path
     assert pids(directory)["auth"] == shop["pids"]["auth"]
     assert "auth, order, product" in await refused("restart ordr", directory)
 
+    before = (directory / "layout.json").read_text()
+    for command in ("restart inventory", "up"):
+        said_no = await refused(command, directory, LOG_LEVEL="loud")
+        assert "LOG_LEVEL: give one of debug, info, warning, error\nnothing was changed" in said_no
+    busy = shop["gateway"].rpartition(":")[2]
+    assert (
+        "inventory does not start with METRICS_PORT as given now: it runs with what it had before"
+        in await refused("restart inventory", directory, METRICS_PORT=busy)
+    )
+    assert (directory / "layout.json").read_text() == before
+    assert await runs(directory, "inventory", shop["pids"]["inventory"])
+
     os.kill(pids(directory)["supervisor"], signal.SIGKILL)
     os.kill(pids(directory)["payment"], signal.SIGKILL)
     assert "started again: payment" in await said("up", directory)
@@ -229,9 +243,9 @@ async def ends_of_orders(shop: dict[str, Any]) -> Counter[tuple[str, str | None]
         return Counter((order["status"], order.get("cancellationReason")) for order in orders)
 
 
-async def refused(command: str, directory: Path) -> str:
+async def refused(command: str, directory: Path, **settings: str) -> str:
     """What the command says when it fails."""
-    process = await dev(command, directory, stdout=subprocess.PIPE)
+    process = await dev(command, directory, settings, stdout=subprocess.PIPE)
     out, _ = await process.communicate()
     assert process.returncode == 1, out.decode()
     return out.decode()

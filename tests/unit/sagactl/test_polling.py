@@ -37,6 +37,13 @@ async def test_an_error_names_what_was_waited_for_and_what_was_seen_last() -> No
         await until(empty, within=0.05, what="the answer", every=0.01)
 
 
+async def test_what_was_seen_last_can_be_told_in_other_words() -> None:
+    with pytest.raises(NotInTimeError, match=r"last seen: \d+ so far$"):
+        await until(
+            counting(), lambda _: False, within=0.05, what="more", every=0.01, told=lambda n: f"{n} so far"
+        )
+
+
 async def test_a_look_that_never_ends_is_broken_off() -> None:
     async def hanging() -> bool:
         await asyncio.Event().wait()

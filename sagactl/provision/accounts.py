@@ -55,15 +55,17 @@ def topic_permissions(user: str) -> dict[str, str]:
     return {"exchange": EXCHANGE, "write": f"^({types})$" if types else NOTHING, "read": ".*"}
 
 
-async def provision_rabbitmq(management_url: str, passwords: Mapping[str, str], vhost: str = "/") -> None:
+async def provision_rabbitmq(
+    management_url: str, passwords: Mapping[str, str], vhost: str = "/", nodes: int = 1
+) -> None:
     """Make the queues, then the users of `passwords` (user name -> password) on the broker.
 
     In this order: before its user is there no service publishes. `management_url` carries an administrator's
-    credentials: http://admin:pw@host:15672.
+    credentials: http://admin:pw@host:15672. `nodes`: of the cluster, all of which are to have the queues.
     """
     async with administering(management_url, vhost) as broker:
         await broker.enter()
-        await declare_all(broker)
+        await declare_all(broker, nodes)
         for user, password in passwords.items():
             tags = "monitoring" if user == CONTROL else ""
             await broker.put(f"users/{user}", {"password": password, "tags": tags})
@@ -140,13 +142,14 @@ def rabbitmq(
     management_url: Annotated[str, typer.Option(help="The management API, without credentials.")],
     admin: Annotated[Path, typer.Option(help="Folder with an administrator's `username` and `password`.")],
     vhost: str = "/",
+    nodes: Annotated[int, typer.Option(help="Of the cluster: queues are made once all of them run.")] = 1,
     patience: Patience = 300,
 ) -> None:
     """Make vhost, queues, users, permissions and topic permissions."""
     passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
     login = ":".join(quote((admin / part).read_text().strip(), safe="") for part in ("username", "password"))
     url = management_url.replace("://", f"://{login}@", 1)
-    asyncio.run(_persist(lambda: provision_rabbitmq(url, passwords, vhost), patience))
+    asyncio.run(_persist(lambda: provision_rabbitmq(url, passwords, vhost, nodes), patience))
     typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(passwords)}")
 
 

@@ -34,6 +34,11 @@ class Management:
             answer.raise_for_status()
             return frozenset(each["name"] for each in await answer.json())
 
+    async def running_nodes(self) -> int:
+        async with self._session.get(self._at("nodes?columns=running")) as answer:
+            answer.raise_for_status()
+            return sum(bool(node.get("running")) for node in await answer.json())
+
     async def enter(self) -> None:
         """Make the virtual host where it is missing, and be allowed to make things in it."""
         await self.put(f"vhosts/{self.room}", {})

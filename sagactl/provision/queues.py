@@ -45,9 +45,19 @@ def bindings() -> Iterator[Binding]:
                 yield Binding(EXCHANGE, name, event.type)
 
 
-async def declare_all(broker: Management) -> None:
-    """Makes everything that is missing; changes nothing that is there. Raises what `Management` does."""
+class TooFewNodesError(ConnectionError):
+    """Nodes of the cluster are still to come: a queue has its members on those that ran when it was made."""
+
+
+async def declare_all(broker: Management, nodes: int) -> None:
+    """Makes everything that is missing, once so many nodes run; changes nothing that is there.
+
+    Raises TooFewNodesError, and what `Management` does.
+    """
     room, there = broker.room, await broker.names("queues")
+    missing = [queue for queue in queues() if queue.name not in there]
+    if missing and (running := await broker.running_nodes()) < nodes:
+        raise TooFewNodesError(f"{running} of {nodes} nodes of the broker run")
     kinds = {EXCHANGE: "topic"} | {topology.retry_exchange(service): "direct" for service in CONSUMES}
     await _some_at_once(
         broker.put(f"exchanges/{room}/{name}", {"type": kind, "durable": True})
@@ -55,8 +65,7 @@ async def declare_all(broker: Management) -> None:
     )
     await _some_at_once(
         broker.put(f"queues/{room}/{queue.name}", {"durable": True, "arguments": dict(queue.arguments)})
-        for queue in queues()
-        if queue.name not in there
+        for queue in missing
     )
     await _some_at_once(
         broker.post(f"bindings/{room}/e/{each.exchange}/q/{each.queue}", {"routing_key": each.key})

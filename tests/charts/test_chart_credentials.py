@@ -114,6 +114,12 @@ def test_an_external_server_gets_users_and_no_pods() -> None:
     assert re.fullmatch(r"amqps://order:\w{32}@broker\.example\.internal:5671/shop", url)
 
 
+def test_queues_are_made_when_all_nodes_of_the_bundled_broker_run() -> None:
+    [job] = of_kind(render(CHARTS / "rabbitmq", None, "replicaCount=3"), "Job")
+    [broker] = job["spec"]["template"]["spec"]["containers"]
+    assert broker["args"][-2:] == ["--nodes", "3"]
+
+
 def test_a_job_is_named_by_what_it_does() -> None:
     """A Job cannot be changed, so another content needs another name, and the same content the same."""
 

@@ -3,10 +3,12 @@
 from urllib.parse import urlsplit
 
 import aio_pika
+import pytest
 
 from dev.stack import Stack
 from sagactl.polling import until
 from sagactl.provision.accounts import BROKER_USERS, provision_rabbitmq
+from sagactl.provision.queues import TooFewNodesError
 from services.shared.contract import topology
 from services.shared.contract.events import (
     AUTO_COMPENSATION,
@@ -60,6 +62,13 @@ async def test_an_event_that_comes_before_any_consumer_waits_for_each_of_them(
     await until(
         lambda: waiting(room), lambda found: found == expected, within=10, what="each event on its queues"
     )
+
+
+async def test_queues_wait_for_all_nodes_that_are_to_have_them(servers: Stack, room: Room) -> None:
+    with pytest.raises(TooFewNodesError, match="1 of 3 nodes"):
+        await provision_rabbitmq(servers.rabbitmq.management_url, {}, room.name, nodes=3)
+    await provision_rabbitmq(servers.rabbitmq.management_url, {}, room.name)
+    await provision_rabbitmq(servers.rabbitmq.management_url, {}, room.name, nodes=3)
 
 
 async def test_what_a_service_declares_is_the_same_and_stays_when_it_is_provisioned_again(

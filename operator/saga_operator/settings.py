@@ -1,13 +1,10 @@
 """What the environment tells the operator."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 def _names(text: object) -> object:
@@ -25,9 +22,9 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _sentence(fault: "ErrorDetails") -> str:
-    name, *within = map(str, fault["loc"])
-    return f"{'.'.join([name.upper(), *within])}: {fault['msg']}"
+def _sentence(where: tuple[int | str, ...], message: str) -> str:
+    name, *within = map(str, where)
+    return f"{'.'.join([name.upper(), *within])}: {message}"
 
 
 class MonitorTemplate(BaseModel):
@@ -65,7 +62,8 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            raise SystemExit("\n".join(_sentence(fault) for fault in error.errors())) from None
+            faults = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
+            raise SystemExit("\n".join(faults)) from None
 
     @property
     def trusted_namespaces(self) -> frozenset[str]:

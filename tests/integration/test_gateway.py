@@ -263,7 +263,7 @@ async def test_web_pages_of_other_origins_are_let_in_by_a_setting_alone(
         assert refused.headers["access-control-allow-origin"] == "https://shop.example"
         other = await client.get("/api/products", headers=theirs)
         assert "access-control-allow-origin" not in other.headers
-    assert [asked.method for asked in echo.asked].count("OPTIONS") == 1, "where no page is let in"
+    assert "OPTIONS" not in [asked.method for asked in echo.asked]
 
 
 @pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/path", "https://a b"])

@@ -22,6 +22,7 @@ from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.explain.table import actions, what_comes
 from services.order.model import Order, Status
 from services.shared.contract.decisions import Aggregate
+from services.shared.contract.events import NOTIFICATIONS
 
 # While everything runs, a hop takes milliseconds, and a retry a second.
 MOVES_WITHIN: Final = timedelta(seconds=10)
@@ -29,9 +30,10 @@ MOVES_WITHIN: Final = timedelta(seconds=10)
 
 def explain(marks: Marks) -> Explanation:
     case, chain = marks.case, hops(marks)
-    at_rest = not any(hop.state in OPEN for hop in chain)
+    missed = _missed(marks, chain)
+    at_rest = not any(hop.state in OPEN for hop in missed)
     findings = tuple(_findings(marks, at_rest=at_rest))
-    judged = _judge(marks, chain, findings)
+    judged = _judge(marks, missed, findings)
     return Explanation(
         order=case.id,
         at=marks.at,
@@ -40,12 +42,24 @@ def explain(marks: Marks) -> Explanation:
         books=tuple(_books(marks)),
         missing=tuple(hop.name for hop in chain if hop.state is HopState.MISSING),
         hops=chain,
-        next=tuple(what_comes(marks, chain)),
+        next=tuple(what_comes(marks, missed)),
         deadline=_deadline(marks),
         actions=tuple(actions(marks)),
-        advice=tuple(advice.advice(marks, judged.verdict, chain)),
+        advice=tuple(advice.advice(marks, judged.verdict, missed)),
         findings=findings,
     )
+
+
+def _missed(marks: Marks, chain: Sequence[Hop]) -> Sequence[Hop]:
+    """Without what is missing, and has no consequence any more: the order is at an end, and its books agree.
+
+    What customers are to be told is always missed.
+    """
+    order, unfinished = marks.case.order, [hop for hop in chain if hop.state in OPEN]
+    nothing_else = all(hop.state is HopState.MISSING and hop.queue != NOTIFICATIONS for hop in unfinished)
+    if order is None or not order.settled or not nothing_else or any(invariants.check_case(marks.case)):
+        return chain
+    return [hop for hop in chain if hop.state is not HopState.MISSING]
 
 
 class _Judged(NamedTuple):
@@ -70,7 +84,7 @@ def _with_nothing_open(marks: Marks, order: Order, chain: Sequence[Hop], finding
     if findings:
         return _Judged(Verdict.CONTRADICTED, findings[0])
     if order.settled:
-        return _Judged(Verdict.SETTLED, f"the order is {order.status}, and every message has arrived")
+        return _Judged(Verdict.SETTLED, f"the order is {order.status}, and no message is missed")
     untold = [hop for hop in chain if hop.state is HopState.CANNOT_BE_TOLD]
     if untold:
         return _Judged(Verdict.UNKNOWN, "; ".join(map(_where, untold)))
@@ -97,10 +111,14 @@ def _where(hop: Hop) -> str:
 
 
 def _pace(marks: Marks, moving: Sequence[Hop]) -> Verdict:
-    order = marks.case.order
-    times = [order.updated_at] if order else []
-    times += [hop.at for hop in moving if hop.at is not None]
-    return Verdict.MOVING if marks.moving or marks.at - max(times) < MOVES_WITHIN else Verdict.WAITING
+    case = marks.case
+    times = [home.updated_at for home in (case.order, case.reservation, case.payment) if home is not None]
+    times += [hop.at for hop in moving]
+    return (
+        Verdict.MOVING
+        if marks.moving or marks.at - max(filter(None, times)) < MOVES_WITHIN
+        else Verdict.WAITING
+    )
 
 
 def _findings(marks: Marks, *, at_rest: bool) -> Iterator[str]:

@@ -170,7 +170,7 @@ def test_a_refund_is_followed_to_its_end() -> None:
     assert told.next[0].effects == ("stays REFUNDING, emits INVENTORY_RELEASE_REQUEST",)
     for queue in ("notifications", "payment-events", "order-events", "inventory", "orders", "notifications"):
         desk.hear(queue)
-    assert explain(desk.marks()).because == "the order is REFUNDED, and every message has arrived"
+    assert explain(desk.marks()).because == "the order is REFUNDED, and no message is missed"
 
 
 def test_an_order_that_nobody_knows_and_one_that_only_others_know() -> None:

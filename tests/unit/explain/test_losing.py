@@ -12,10 +12,11 @@ from dev.simulate.shop import Shop
 from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Outcome, Verdict
 from sagactl.oncall.explain.screen import WIDTH, lines
 from sagactl.oncall.explain.sent import COMMANDS
+from sagactl.oncall.invariants import check_case
 from services.order.model import Order
 from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, INVENTORY_EVENTS, OrderEvent
 from services.shared.contract.identity import event_id
-from tests.unit.explain.losing import NOTHING, Losing, Loss, emitted, run
+from tests.unit.explain.losing import NOTHING, Losing, Loss, Snapshot, emitted, run
 
 ORDERS: Final = 60
 # Every way that a message about an order takes: (queue, type).
@@ -67,7 +68,7 @@ def test_where_nothing_is_lost_nothing_is_called_missing(seed: int, *, calm: boo
 @pytest.mark.parametrize(("seed", "calm"), SHOPS)
 def test_what_is_lost_is_named_and_nothing_else_is(seed: int, loss: Loss, *, calm: bool) -> None:
     losing = Losing(loss, one_for_each_order)
-    named = set[HopState]()
+    named, verdicts = set[HopState](), set[Verdict]()
 
     def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
         for id_, told in explained.items():
@@ -84,7 +85,8 @@ def test_what_is_lost_is_named_and_nothing_else_is(seed: int, loss: Loss, *, cal
                 elif hop.id not in {name.partition("/")[2] for name in lost}:
                     assert hop.state in ARRIVED, (hop, told)
             if at_the_end:
-                assert told.verdict is verdict_of(told), told
+                assert told.verdict is verdict_of(shop, told), told
+                verdicts.add(told.verdict)
                 assert (told.advice == ()) == (told.verdict is Verdict.SETTLED), told
             assert (
                 max(len(line) for line in lines(told) if "sagactl" not in line and "kubectl" not in line)
@@ -94,6 +96,7 @@ def test_what_is_lost_is_named_and_nothing_else_is(seed: int, loss: Loss, *, cal
     run(f"lost.{seed}", ORDERS, losing, look, calm=calm)
     routes = {queue for hops in losing.lost.values() for queue, _, _ in (hop.partition("/") for hop in hops)}
     assert len(routes) >= len(CONSUMES)
+    assert Verdict.SETTLED in verdicts
     assert named - {HopState.WITHOUT_EFFECT} == IN_THE_END[loss] - {HopState.WITHOUT_EFFECT}
 
 
@@ -102,9 +105,14 @@ def is_command(line: str) -> bool:
     return line.split()[:1] in (["sagactl"], ["kubectl"])
 
 
-def verdict_of(told: Explanation) -> Verdict:
-    """By its hops alone: nothing else stops an order here."""
-    if told.missing or any(
+def verdict_of(shop: Shop, told: Explanation) -> Verdict:
+    """By what was lost: where the order has ended, what is missing matters only if it shows in its books, or
+    if it was for the customer.
+    """
+    case = Snapshot(shop, Losing(NOTHING, one_for_each_order)).marks(told.order).case
+    assert case.order is not None
+    shows = any(check_case(case)) or any(name.startswith("notifications/") for name in told.missing)
+    if (told.missing and (shows or not case.order.settled)) or any(
         hop.redrive is not None and hop.redrive.outcome is not Outcome.NOTHING for hop in told.hops
     ):
         return Verdict.STUCK

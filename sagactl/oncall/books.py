@@ -152,7 +152,7 @@ class Books:
 
     async def now(self) -> datetime:
         """By the database's clock."""
-        answer = await self._client.admin.command("hello")
+        answer = await self._client.admin.command("hello", codec_options=self._client.codec_options)
         return cast("datetime", answer["localTime"])
 
     async def stock_of(self, ids: Sequence[str]) -> Mapping[str, Stock]:

@@ -173,16 +173,16 @@ class Stack(Plan):
         if not settings:
             yield
             return
-        former = self._environments.get(service, {})
-        self._set_environment(service, {**former, **settings})
+        former = self._environments
+        self._set_environments({**former, service: {**former.get(service, {}), **settings}})
         try:
             yield
         except BaseException:
-            self._set_environment(service, former)
+            self._set_environments(former)
             raise
 
-    def _set_environment(self, service: str, settings: dict[str, str]) -> None:
-        self._environments[service] = settings
+    def _set_environments(self, environments: dict[str, dict[str, str]]) -> None:
+        self._environments = environments
         self._lay_out(self.ports)
         self._keep_layout()
 

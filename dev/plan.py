@@ -17,6 +17,9 @@ from dev.services import Replica, addresses, name_of
 # What a shop on one machine is for: orders are paid for nothing, and cards do as they are told.
 PLAYED = {"PAYMENT_GATEWAY": "mock", "PAYMENT_TEST_TOKENS": "true"}
 
+# No mail goes out of it: what would be in one is in the log.
+UNSENT = {"LOG_MAIL_TOKENS": "true"}
+
 
 class DirectoryError(StackError):
     """The stack cannot live in this directory."""
@@ -196,7 +199,7 @@ class Plan:
             # Whoever works on a web page at another port of this machine.
             "CORS_ORIGINS": "*",
             **(PLAYED if service == "payment" else {}),
-            **({"SECRETS_KEY": self.credentials.secrets_key} if service == "auth" else {}),
+            **({"SECRETS_KEY": self.credentials.secrets_key, **UNSENT} if service == "auth" else {}),
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

@@ -96,9 +96,10 @@ class Client:
         await self.call("POST", "/auth/register", {"name": name, "email": email, "password": password})
         return replace(await self.log_in(email, password), name=name)
 
-    async def log_in(self, email: str, password: str) -> Self:
-        """The same client with the account; an administrator's, too."""
-        answer = await self.call("POST", "/auth/login", {"email": email, "password": password})
+    async def log_in(self, email: str, password: str, code: str | None = None) -> Self:
+        """The same client with the account; an administrator's, too. `code` is of its second factor."""
+        login = {"email": email, "password": password} | ({"code": code} if code else {})
+        answer = await self.call("POST", "/auth/login", login)
         token, expires_in = answer["accessToken"], float(answer["expiresIn"])
         return replace(self, name=email, token=token, expires_in=expires_in)
 

@@ -1,6 +1,7 @@
 """`sagactl accounts`: who has a role; roles given and taken, accounts disabled, logins ended.
 
-It asks the auth service through the gateway, as an administrator: GATEWAY_URL, ADMIN_EMAIL, ADMIN_PASSWORD.
+It asks the auth service through the gateway, as an administrator: GATEWAY_URL, ADMIN_EMAIL, ADMIN_PASSWORD,
+and ADMIN_CODE where that account has a second factor.
 """
 
 import asyncio
@@ -13,14 +14,15 @@ import aiohttp
 import typer
 from rich.table import Table
 
-from sagactl.access import GATEWAY_LOGIN, NoAccessError, OrderAccess
+from sagactl.access import GATEWAY_LOGIN, NoAccessError, OrderAccess, setting
 from sagactl.oncall.screen import plural, printable
 from sagactl.shop import Client, Json, ShopError
 from sagactl.terminal import CANNOT_TELL, AsJson, Stack, aside, console
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 PATH: Final = "/auth/accounts"
-HEADINGS: Final = ("e-mail", "name", "roles", "state", "since")
+CODE: Final = "ADMIN_CODE"
+HEADINGS: Final = ("e-mail", "name", "roles", "second factor", "state", "since")
 Answer = TypeVar("Answer")
 Email = Annotated[str, typer.Argument(help="Of the account.", metavar="EMAIL")]
 Role = Annotated[str, typer.Argument(help="admin, support or viewer.", metavar="ROLE")]
@@ -77,6 +79,18 @@ def log_out(email: Email, stack: Stack = None) -> None:
     console.print(f"{printable(email)} is logged out everywhere", highlight=False)
 
 
+@app.command("totp-reset")
+def totp_reset(email: Email, stack: Stack = None) -> None:
+    """Take the second factor from an account whose owner lost it, and log it out everywhere."""
+
+    async def reset(admin: Client) -> None:
+        account = await _account(admin, email)
+        await admin.call("DELETE", f"{PATH}/{account['userId']}/totp")
+
+    _ask(stack, reset)
+    console.print(f"{printable(email)} logs in by its password alone now", highlight=False)
+
+
 def _change(stack: Stack, email: str, **change: object) -> None:
     async def changed(admin: Client) -> Json:
         account = await _account(admin, email)
@@ -107,7 +121,7 @@ def _ask(stack: Stack, work: Callable[[Client], Awaitable[Answer]]) -> Answer:
     async def asked() -> Answer:
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.timeout(TIMEOUT.total):
             visitor = Client(session, access.gateway)
-            return await work(await visitor.log_in(access.email, access.password))
+            return await work(await visitor.log_in(access.email, access.password, setting(CODE)))
 
     try:
         return asyncio.run(asked())
@@ -116,7 +130,10 @@ def _ask(stack: Stack, work: Callable[[Client], Awaitable[Answer]]) -> Answer:
     except (aiohttp.ClientError, TimeoutError) as error:
         what = f"the gateway does not answer: {str(error) or 'in time'}"
     aside.print(f"[red]{printable(what)}[/]", soft_wrap=True)
-    aside.print(f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right?", highlight=False)
+    aside.print(
+        f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? {CODE} is a code of the second factor.",
+        highlight=False,
+    )
     raise typer.Exit(CANNOT_TELL)
 
 
@@ -126,6 +143,7 @@ def _table(accounts: list[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for each in accounts:
         state = "disabled" if each["disabled"] else "enabled"
-        row = (each["email"], each["name"], ", ".join(each["roles"]), state, each["createdAt"][:10])
+        factor = "yes" if each["totp"] else "no"
+        row = (each["email"], each["name"], ", ".join(each["roles"]), factor, state, each["createdAt"][:10])
         table.add_row(*map(printable, row))
     return table

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from services.auth import standing
-from services.auth.api import Desk
+from services.auth.desk import Desk
 from services.auth.domain import User
 from services.auth.queries import EmailTaken
 from services.auth.record import Record

@@ -3,67 +3,44 @@
 import secrets
 import uuid
 from http import HTTPStatus
-from typing import Annotated, Final, NamedTuple
+from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from services.auth import domain, examples, standing
+from services.auth import by_mail, domain, examples, standing
 from services.auth.bodies import Account, Credentials, NewPassword, RefreshToken, Registration, Session
-from services.auth.domain import ACCESS_TTL, Family, Use, User
+from services.auth.desk import (
+    NO_STORE,
+    SECRET_BYTES,
+    Desk,
+    TheDesk,
+    TheRecord,
+    begin,
+    new_session,
+    present,
+    spend,
+    try_password,
+)
+from services.auth.domain import Family, Use, User
 from services.auth.guessing import WrongGuess, guess
-from services.auth.keys import KeyRing
-from services.auth.passwords import Passwords
-from services.auth.queries import Accounts
-from services.auth.record import Record, actor
-from services.auth.settings import AuthSettings
+from services.auth.letters import Kind
+from services.auth.record import actor
 from services.auth.strength import check_password
 from services.shared.contract.audit import Action, Outcome
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
-from services.shared.database.clock import Clock
-from services.shared.database.trail import Trail
-from services.shared.http.auth import Forbidden, Unauthenticated
+from services.shared.http.auth import Unauthenticated
 from services.shared.http.dependencies import Caller
 from services.shared.http.described import described
-from services.shared.http.origin import address_of, by
+from services.shared.http.origin import address_of
 from services.shared.http.routing import Route
 from services.shared.http.validation import invalid
 
-SECRET_BYTES: Final = 32
-ID_BYTES: Final = 16
-# Tokens must not stay in a cache.
-NO_STORE: Final = {"Cache-Control": "no-store"}
 # Shorter than the time for which verifiers remember the keys.
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
 WRONG: Final = "the e-mail address or the password is wrong"
 NO_SUCH_TOKEN: Final = "there is no such refresh token, or it has expired: log in"  # noqa: S105  # a sentence
-GONE: Final = "the account does not exist any more"
-DISABLED: Final = "the account is disabled: ask the shop's support"
-ENDED: Final = "all logins of the account were ended: log in again"
-
-
-class Desk(NamedTuple):
-    """What the routes work with."""
-
-    settings: AuthSettings
-    accounts: Accounts
-    passwords: Passwords
-    keys: KeyRing
-    clock: Clock
-    trail: Trail
-
-
-async def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-async def _record(request: Request, desk: Annotated[Desk, Depends(_desk)]) -> Record:
-    return Record(desk.trail, desk.clock, by(request))
-
-
-TheDesk = Annotated[Desk, Depends(_desk)]
-TheRecord = Annotated[Record, Depends(_record)]
+CODE_NEEDED: Final = "the account has a second factor: send `code` as well, of its app or a recovery code"
 
 
 router = APIRouter(tags=["auth"], route_class=Route)
@@ -81,6 +58,8 @@ async def register(body: Registration, desk: TheDesk, record: TheRecord, respons
         password_hash=await desk.passwords.hash(body.password.get_secret_value()),
         created_at=desk.clock.now(),
     )
+    # First, so that there is no account whose letter is missing; one without its account is for nobody.
+    await by_mail.owe(desk, Kind.VERIFY, user)
     await desk.accounts.add(user)
     await record.of(Action.REGISTERED, user.id, actor(user))
     response.headers.update(NO_STORE)
@@ -90,10 +69,22 @@ async def register(body: Registration, desk: TheDesk, record: TheRecord, respons
 
 @router.post(
     "/auth/login",
-    responses=described([Code.LOGIN_FAILED, Code.FORBIDDEN, Code.RATE_LIMITED, Code.OVERLOADED]),
+    responses=described(
+        [
+            Code.LOGIN_FAILED,
+            Code.TOTP_REQUIRED,
+            Code.TOTP_REFUSED,
+            Code.FORBIDDEN,
+            Code.RATE_LIMITED,
+            Code.OVERLOADED,
+        ]
+    ),
 )
 async def log_in(body: Credentials, desk: TheDesk, record: TheRecord, response: Response) -> Session:
-    """An access token for 15 minutes, and a refresh token for the next ones."""
+    """An access token for 15 minutes, and a refresh token for the next ones.
+
+    An account that has a second factor is asked for its `code`, once the password is right.
+    """
     user = await desk.accounts.user_of(body.email)
     async with record.refusals(Action.LOGIN, "" if user is None else user.id):
         async with guess(desk.accounts, await _guesser(desk, body, user), desk.clock.now()):
@@ -102,10 +93,14 @@ async def log_in(body: Credentials, desk: TheDesk, record: TheRecord, response: 
             )
             if user is None or not check.is_right:
                 raise WrongGuess(WRONG)
+            if user.has_totp:
+                if body.code is None:
+                    raise Unauthenticated(CODE_NEEDED, Code.TOTP_REQUIRED)
+                user = await spend(desk, user, body.code)
         if check.newer_hash:
             # Where the account was changed meanwhile, this waits for the next login.
             await desk.accounts.replace(user, standing.with_newer_hash(user, check.newer_hash))
-        session = await _begin(desk, user)
+        session = await begin(desk, user)
     await record.of(Action.LOGIN, user.id, actor(user))
     response.headers.update(NO_STORE)
     return session
@@ -136,9 +131,9 @@ async def refresh(
         await record.of(Action.TOKEN_REUSED, family.user_id, outcome=Outcome.REFUSED)
     if outcome is not Use.ROTATED:
         raise Unauthenticated(f"the refresh token is {outcome}: log in", Code.REFRESH_TOKEN_REFUSED)
-    user = await _present(desk, family.user_id, family.epoch)
+    user = await present(desk, family.user_id, family.epoch)
     response.headers.update(NO_STORE)
-    return _session(desk, user, f"{family_id}.{successor}")
+    return new_session(desk, user, f"{family_id}.{successor}")
 
 
 @router.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT)
@@ -176,7 +171,7 @@ async def change_password(
     body: NewPassword, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
 ) -> Session:
     """Change the password. All logins end, and a new one begins here."""
-    user = await _present(desk, caller.id)
+    user = await present(desk, caller.id)
     new = body.new_password.get_secret_value()
     try:
         check_password(new, user.email)
@@ -186,22 +181,20 @@ async def change_password(
         record.refusals(Action.PASSWORD_CHANGED, user.id, caller.actor),
         guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
     ):
-        check = await desk.passwords.check(body.current_password.get_secret_value(), user.password_hash)
-        if not check.is_right:
-            raise WrongGuess("the current password is wrong")
+        await try_password(desk, user, body.current_password)
     changed = standing.with_password(user, await desk.passwords.hash(new))
     stored = await desk.accounts.replace(user, changed)
     if stored is None:
         raise Refused("the account was changed at the same moment: try again")
     await record.of(Action.PASSWORD_CHANGED, user.id, caller.actor)
     response.headers.update(NO_STORE)
-    return await _begin(desk, stored)
+    return await begin(desk, stored)
 
 
 @router.get("/auth/me", responses=described([Code.ACCOUNT_GONE, Code.FORBIDDEN]))
 async def get_account(caller: Caller, desk: TheDesk) -> Account:
     """Whose token it is."""
-    return _account(await _present(desk, caller.id))
+    return _account(await present(desk, caller.id))
 
 
 @router.get("/.well-known/jwks.json", responses={200: examples.KEYS_ANSWER})
@@ -220,37 +213,12 @@ async def _guesser(desk: Desk, body: Credentials, user: User | None) -> str:
     return f"account:{domain.digest(body.email)}"
 
 
-async def _begin(desk: Desk, user: User) -> Session:
-    """Begin a login of `user`, as it was when its password was checked."""
-    family_id, secret = secrets.token_urlsafe(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
-    await desk.accounts.begin(domain.begin(family_id, user, secret, desk.clock.now()))
-    # Hashing takes its time: whatever ended all logins meanwhile ends this one.
-    return _session(desk, await _present(desk, user.id, user.epoch), f"{family_id}.{secret}")
-
-
-async def _present(desk: Desk, user_id: str, epoch: int | None = None) -> User:
-    """The account as it is now. Raise Unauthenticated, Forbidden where it or a login of `epoch` has ended."""
-    user = await desk.accounts.user(user_id)
-    if user is None:
-        raise Unauthenticated(GONE, Code.ACCOUNT_GONE)
-    if user.disabled:
-        raise Forbidden(DISABLED)
-    if epoch is not None and user.epoch != epoch:
-        raise Unauthenticated(ENDED, Code.REFRESH_TOKEN_REFUSED)
-    return user
-
-
 def _account(user: User) -> Account:
-    return Account(user_id=user.id, email=user.email, name=user.name, roles=list(user.roles))
-
-
-def _session(desk: Desk, user: User, refresh_token: str) -> Session:
-    settings = desk.settings
-    said = domain.claims(
-        user, desk.clock.now(), settings.jwt_issuer, settings.jwt_audience, secrets.token_urlsafe(ID_BYTES)
-    )
-    return Session(
-        access_token=desk.keys.sign(said),
-        refresh_token=refresh_token,
-        expires_in=int(ACCESS_TTL.total_seconds()),
+    return Account(
+        user_id=user.id,
+        email=user.email,
+        name=user.name,
+        roles=list(user.roles),
+        verified=user.verified,
+        totp=user.has_totp,
     )

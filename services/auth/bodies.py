@@ -46,6 +46,12 @@ def _is_text(secret: SecretStr) -> SecretStr:
 
 Password = Annotated[SecretStr, AfterValidator(_is_text)]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
+Code = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=64, description="Six digits of the app, or a recovery code; each works once"
+    ),
+]
 
 # A password as somebody typed it, right or wrong.
 Typed = Annotated[Password, Field(max_length=1024)]
@@ -66,6 +72,7 @@ class Registration(_Strict, json_schema_extra={"examples": [examples.REGISTRATIO
 class Credentials(_Strict, json_schema_extra={"examples": [examples.CREDENTIALS]}):
     email: Email
     password: Typed
+    code: Code | None = None
     refresh_token: Annotated[
         Text | None,
         Field(
@@ -82,6 +89,41 @@ class NewPassword(_Strict, json_schema_extra={"examples": [examples.NEW_PASSWORD
     new_password: Typed
 
 
+class Address(_Strict, json_schema_extra={"examples": [examples.ADDRESS]}):
+    email: Email
+
+
+class MailToken(_Strict, json_schema_extra={"examples": [examples.MAIL_TOKEN]}):
+    token: Text
+
+
+class PasswordByMail(_Strict, json_schema_extra={"examples": [examples.PASSWORD_BY_MAIL]}):
+    """The rules of the new one need the account: the route checks it."""
+
+    token: Text
+    new_password: Typed
+
+
+class PasswordProof(_Strict, json_schema_extra={"examples": [examples.PASSWORD_PROOF]}):
+    current_password: Typed
+
+
+class TotpCode(_Strict, json_schema_extra={"examples": [examples.TOTP_CODE]}):
+    code: Code
+
+
+class TotpProof(_Strict, json_schema_extra={"examples": [examples.TOTP_PROOF]}):
+    current_password: Typed
+    code: Code
+
+
+class TotpSecret(View, json_schema_extra={"examples": [examples.TOTP_SECRET]}):
+    """Shown once, and never again."""
+
+    otpauth_uri: Annotated[str, Field(description="Of the app; mostly shown as a QR code")]
+    recovery_codes: Annotated[list[str], Field(description="Each works once, where the app is lost")]
+
+
 class RefreshToken(_Strict, json_schema_extra={"examples": [examples.REFRESH_TOKEN]}):
     refresh_token: Text
 
@@ -91,6 +133,8 @@ class Account(View, json_schema_extra={"examples": [examples.ACCOUNT]}):
     email: str
     name: str
     roles: list[str]
+    verified: Annotated[bool, Field(description="Whether its owner has shown to read mail to the address")]
+    totp: Annotated[bool, Field(description="Whether a login needs a code of an authenticator app")]
 
 
 class AccountState(Account, json_schema_extra={"examples": [examples.ACCOUNT_STATE]}):
@@ -115,4 +159,10 @@ class Session(View, json_schema_extra={"examples": [examples.SESSION]}):
     access_token: str
     refresh_token: str
     expires_in: Annotated[int, Field(description="Seconds until the access token expires")]
+    totp_missing: Annotated[
+        bool,
+        Field(
+            description="The role `admin` is withheld until the account has a second factor: /auth/totp/enrol"
+        ),
+    ] = False
     token_type: str = "Bearer"  # noqa: S105  # the name of a scheme

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Final
 
 import msgspec
+from msgspec import Struct
 
 from services.shared.contract.decisions import Aggregate
 
@@ -16,6 +17,19 @@ REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
 # A client that never got the answer asks again, with the token that it has. For so long that is no theft.
 REPEATED_WITHIN: Final = timedelta(seconds=10)
+
+
+class Totp(Struct, frozen=True, rename="camel", kw_only=True):
+    """The second factor of an account."""
+
+    # Sealed: the database alone makes no codes.
+    secret: str
+    # A code of it was seen: logins need one now.
+    confirmed: bool = False
+    # The time step of the latest code that was used: none of it, or of an earlier one, counts again.
+    last_step: int = 0
+    # Hashes of the codes that work without the app, each once.
+    recovery: tuple[str, ...] = ()
 
 
 class User(Aggregate, frozen=True, rename="camel", kw_only=True):
@@ -31,6 +45,13 @@ class User(Aggregate, frozen=True, rename="camel", kw_only=True):
     disabled: bool = False
     # The administrator whom the settings name.
     seeded: bool = False
+    totp: Totp | None = None
+    # Its owner has shown to read what is sent to the address.
+    verified: bool = False
+
+    @property
+    def has_totp(self) -> bool:
+        return self.totp is not None and self.totp.confirmed
 
 
 class Family(Aggregate, frozen=True, rename="camel", kw_only=True):
@@ -61,8 +82,13 @@ class Use(StrEnum):
     REUSED = "reused"
 
 
-def claims(user: User, now: datetime, issuer: str, audience: str, token_id: str) -> dict[str, Any]:
-    """The claims of an access token. By its id no two are the same, not even of one second."""
+def claims(
+    user: User, roles: list[str], now: datetime, issuer: str, audience: str, token_id: str
+) -> dict[str, Any]:
+    """The claims of an access token that grants `roles`.
+
+    By its id no two are the same, not even of one second.
+    """
     issued = int(now.timestamp())
     return {
         "iss": issuer,
@@ -70,7 +96,7 @@ def claims(user: User, now: datetime, issuer: str, audience: str, token_id: str)
         "aud": audience,
         "sub": user.id,
         "email": user.email,
-        "roles": list(user.roles),
+        "roles": roles,
         "iat": issued,
         "exp": issued + int(ACCESS_TTL.total_seconds()),
     }

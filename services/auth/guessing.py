@@ -14,8 +14,8 @@ from services.shared.http.problems import Problem
 class WrongGuess(Unauthenticated):
     """What was tried is wrong: it stays counted."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, Code.LOGIN_FAILED)
+    def __init__(self, detail: str, code: Code = Code.LOGIN_FAILED) -> None:
+        super().__init__(detail, code)
 
 
 @asynccontextmanager

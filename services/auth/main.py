@@ -9,8 +9,8 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth import administrator, api, staff
-from services.auth.api import Desk
+from services.auth import administrator, api, by_mail, second_factor, staff
+from services.auth.desk import Desk
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import INDEXES, Accounts, SigningKeys
@@ -33,7 +33,15 @@ def make_app(settings: AuthSettings) -> FastAPI:
         store = Store(client, settings.database)
         clock = Clock(client)
         keys = KeyRing(SigningKeys(store), clock, settings.signing_key_age)
-        desk = Desk(settings, Accounts(store), Passwords(settings.hash_concurrency), keys, clock, store.trail)
+        desk = Desk(
+            settings,
+            Accounts(store),
+            Passwords(settings.hash_concurrency),
+            keys,
+            clock,
+            store.trail,
+            settings.seals,
+        )
         app.state.desk = desk
         # The service checks its own tokens by the keys that it holds.
         app.state.tokens = Tokens(keys.published, settings.jwt_issuer, settings.jwt_audience)
@@ -56,7 +64,8 @@ def make_app(settings: AuthSettings) -> FastAPI:
 
     router = APIRouter()
     router.include_router(api.router)
-    router.include_router(staff.router)
+    for each in (by_mail.router, second_factor.router, staff.router):
+        router.include_router(each)
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 

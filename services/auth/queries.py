@@ -11,7 +11,8 @@ from pymongo.errors import DuplicateKeyError
 
 from services.auth import guesses
 from services.auth.domain import Family, Use, User
-from services.auth.guesses import Guesses
+from services.auth.guesses import PASSWORDS, Allowance, Guesses
+from services.auth.letters import Letter
 from services.auth.rotation import SigningKey
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Aggregate, Refused
@@ -25,6 +26,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     ),
     Family.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     Guesses.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
+    Letter.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     SigningKey.collection: (),
 }
 Stored = TypeVar("Stored", bound=Aggregate)
@@ -92,19 +94,30 @@ class Accounts:
     async def family(self, family_id: str) -> Family | None:
         return await self._store.get(Family, family_id)
 
-    async def count_guess(self, id_: str, now: datetime) -> timedelta:
+    async def add_letter(self, letter: Letter) -> None:
+        await self._store.collection(Letter).insert_one(to_document(letter))
+
+    async def letter(self, id_: str) -> Letter | None:
+        return await self._store.get(Letter, id_)
+
+    async def remove_letter(self, letter: Letter) -> bool:
+        """Whether this did it, and nobody else."""
+        removed = await self._store.collection(Letter).delete_one({"_id": letter.id})
+        return removed.deleted_count == 1
+
+    async def count_guess(self, id_: str, now: datetime, allowed: Allowance = PASSWORDS) -> timedelta:
         """Count a wrong password before it is tried: of many at once, no more are tried than have room.
 
         Return how long to wait first, where there is no room: it is not counted then.
         """
         while True:
             known = await self._store.get(Guesses, id_)
-            counted = guesses.failed(id_, known, now)
+            counted = guesses.failed(id_, known, now, allowed)
             if known is None:
                 with suppress(DuplicateKeyError):  # another was first
                     await self._store.collection(Guesses).insert_one(to_document(counted))
                     return timedelta()
-            elif left := guesses.wait(known, now):
+            elif left := guesses.wait(known, now, allowed):
                 return left
             elif await self.replace(known, counted) is not None:
                 return timedelta()

@@ -20,6 +20,10 @@ class AuthSettings(DatabaseSettings):
     # What seals the secrets in the database: keys in Base64, the newest first, separated by commas. There is
     # no default: with a key that everybody knows nothing would be sealed.
     secrets_key: SecretStr
+    # Whether an administrator's token needs a second factor to be one.
+    require_totp: bool = False
+    # Tokens of letters go to the log, where everybody who reads it can use them: for a machine of one's own.
+    log_mail_tokens: bool = False
     # How long a key signs. Fractions are for tests.
     signing_key_days: Annotated[float, Field(gt=0, le=365)] = 30
     # Passwords hashed at the same time: each takes a core and 19 MiB.

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from services.auth import standing
-from services.auth.api import TheDesk, TheRecord
+from services.auth import standing, totp
 from services.auth.bodies import AccountChange, AccountList, AccountState, Email
+from services.auth.desk import TheDesk, TheRecord
 from services.auth.domain import User
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
@@ -59,6 +59,18 @@ async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk, record: 
     await record.of(Action.LOGINS_ENDED, user_id, manager.actor)
 
 
+@router.delete(
+    "/{user_id}/totp", status_code=HTTPStatus.NO_CONTENT, responses=described([Code.STATE_FORBIDS])
+)
+async def reset_totp(user_id: Id, manager: Manager, desk: TheDesk, record: TheRecord) -> None:
+    """Take the second factor from an account whose owner lost it, and end its logins."""
+    if user_id == manager.id:
+        raise Refused("this is your own account: take the second factor from it with its code")
+    if await desk.accounts.change(user_id, totp.ended) is None:
+        raise NotFound("there is no such account")
+    await record.of(Action.SECOND_FACTOR_ENDED, user_id, manager.actor)
+
+
 def _changed(user: User, body: AccountChange) -> User:
     if body.roles is not None:
         user = standing.with_roles(user, body.roles)
@@ -82,6 +94,8 @@ def _state(user: User) -> AccountState:
         email=user.email,
         name=user.name,
         roles=list(user.roles),
+        verified=user.verified,
+        totp=user.has_totp,
         disabled=user.disabled,
         created_at=user.created_at,
     )

@@ -25,6 +25,11 @@ def with_password(user: User, password_hash: str) -> User:
     return ends_logins(with_newer_hash(user, password_hash))
 
 
+def verified(user: User) -> User:
+    """Its owner reads what is sent to its address."""
+    return msgspec.structs.replace(user, verified=True)
+
+
 def named_by_settings(user: User) -> User:
     """The administrator as the settings name it already."""
     return msgspec.structs.replace(user, seeded=True)
@@ -39,8 +44,13 @@ def with_roles(user: User, roles: Iterable[str]) -> User:
 
 
 def appointed(user: User, password_hash: str) -> User:
-    """Whoever has the address that the settings name gets the role, with their password alone."""
+    """Whoever has the address that the settings name gets the role, with their password alone.
+
+    A second factor that somebody else set up for the address would lock them out.
+    """
     administrator = with_roles(user, {*user.roles, Role.ADMIN})
+    if not user.seeded:
+        administrator = msgspec.structs.replace(administrator, totp=None)
     return with_password(named_by_settings(administrator), password_hash)
 
 

@@ -32,6 +32,8 @@ The same key again makes nothing new, and is answered with `Idempotency-Replayed
 """
 TAGS: Final = {
     "auth": "Accounts and tokens.",
+    "by mail": "What a letter to the address of an account proves: that it is theirs, a new password.",
+    "second factor": "A code of an authenticator app (TOTP), which a login of the account needs then.",
     "accounts": "For administrators: roles, accounts that are disabled, the end of logins.",
     "orders": "Place orders, follow them, cancel them while they are not paid, refund them once they are.",
     "products": "The catalogue. Everybody reads it, administrators change it.",

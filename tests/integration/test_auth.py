@@ -89,6 +89,8 @@ async def test_whoever_registers_can_log_in_and_is_who_it_said(client: httpx.Asy
             "email": "ada@x.example",
             "name": "Ada",
             "roles": [],
+            "verified": False,
+            "totp": False,
         }
     )
 

@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pyotp
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -74,6 +76,32 @@ async def test_a_customer_is_logged_out_everywhere(url: str) -> None:
         token = (await client.post("/auth/login", json=ADA)).json()["refreshToken"]
         assert "logged out everywhere" in (await sagactl("log-out", ADA["email"])).stdout
         assert (await client.post("/auth/refresh", json={"refreshToken": token})).status_code == 401
+
+
+async def test_a_lost_second_factor_is_taken_and_an_administrator_with_one_gives_its_code(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = {login["email"]: await with_second_factor(url, login) for login in (ADA, BOSS)}
+    assert await status_of_login(url) == 401
+    without = await sagactl("totp-reset", ADA["email"])
+    assert (without.exit_code, "ADMIN_CODE" in without.output) == (2, True)
+    monkeypatch.setenv("ADMIN_CODE", codes[BOSS["email"]][0])
+    assert "by its password alone" in (await sagactl("totp-reset", ADA["email"])).stdout
+    assert await status_of_login(url) == 200
+
+
+async def with_second_factor(url: str, login: dict[str, str]) -> list[str]:
+    """Its recovery codes."""
+    async with httpx.AsyncClient(base_url=url) as client:
+        token = (await client.post("/auth/login", json=login)).json()["accessToken"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        proof = {"currentPassword": login["password"]}
+        begun = (await client.post("/auth/totp/enrol", json=proof)).json()
+        secret = parse_qs(urlsplit(begun["otpauthUri"]).query)["secret"][0]
+        code = pyotp.TOTP(secret).now()
+        assert (await client.post("/auth/totp/confirm", json={"code": code})).status_code == 200
+        codes: list[str] = begun["recoveryCodes"]
+        return codes
 
 
 async def test_what_cannot_be_done_is_told_with_exit_code_2(

@@ -24,6 +24,10 @@ class Action(StrEnum):
     LOGIN = "login"
     TOKEN_REUSED = "token.reused"  # noqa: S105  # the name of an event
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  # the name of an event
+    PASSWORD_RESET = "password.reset"  # noqa: S105  # the name of an event
+    EMAIL_VERIFIED = "email.verified"
+    SECOND_FACTOR_BEGUN = "second-factor.begun"
+    SECOND_FACTOR_ENDED = "second-factor.ended"
     LOGINS_ENDED = "logins.ended"
     ACCOUNT_CHANGED = "account.changed"
     PRODUCT_CREATED = "product.created"

@@ -14,6 +14,9 @@ class Code(StrEnum):
     TOKEN_INVALID = "token-invalid"  # noqa: S105  # a name
     TOKEN_EXPIRED = "token-expired"  # noqa: S105  # a name
     LOGIN_FAILED = "login-failed"
+    TOTP_REQUIRED = "totp-required"
+    TOTP_REFUSED = "totp-refused"
+    MAIL_TOKEN_REFUSED = "mail-token-refused"  # noqa: S105  # a name
     REFRESH_TOKEN_REFUSED = "refresh-token-refused"  # noqa: S105  # a name
     ACCOUNT_GONE = "account-gone"
     FORBIDDEN = "forbidden"

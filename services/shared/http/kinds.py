@@ -66,6 +66,17 @@ KINDS: Final[dict[Code, Kind]] = {
         "Login failed",
         "The e-mail address or the password is wrong. Which of them is not told.",
     ),
+    Code.TOTP_REQUIRED: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Second factor required",
+        "The password is right, and the account has a second factor. Ask for a code of the authenticator app,"
+        " and log in again with it as `code`.",
+    ),
+    Code.TOTP_REFUSED: Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Second factor refused",
+        "The code is wrong, or was used before: each works once. Wait for the app's next one.",
+    ),
     Code.REFRESH_TOKEN_REFUSED: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Refresh token refused",
@@ -123,6 +134,11 @@ KINDS: Final[dict[Code, Kind]] = {
         "Invalid request",
         "Fields, parameters or headers are missing, unknown, or not as they have to be. `errors` has one"
         " entry for each, with what is allowed.",
+    ),
+    Code.MAIL_TOKEN_REFUSED: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "Token of a letter refused",
+        "It is unknown, has expired, or was used before: each works once. Ask for another letter.",
     ),
     Code.UNKNOWN_PRODUCT: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,

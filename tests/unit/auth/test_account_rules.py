@@ -100,7 +100,7 @@ def test_no_family_lives_longer_than_90_days_however_often_it_is_used(pauses: li
 
 
 def test_an_access_token_says_who_what_for_whom_and_until_when() -> None:
-    assert domain.claims(ADA, NOW, "shop", "services", "t1") == {
+    assert domain.claims(ADA, ["admin"], NOW, "shop", "services", "t1") == {
         "jti": "t1",
         "iss": "shop",
         "aud": "services",

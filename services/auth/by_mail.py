@@ -1,0 +1,132 @@
+"""What a letter to the address of an account proves: that it is theirs, and who may set a password.
+
+No answer tells whether there is an account: what is asked for by an address is answered alike and takes as
+long for any.
+"""
+
+import logging
+import math
+import secrets
+import uuid
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter, Response
+
+from services.auth import letters, standing
+from services.auth.bodies import Address, MailToken, PasswordByMail
+from services.auth.desk import Desk, TheDesk, TheRecord
+from services.auth.domain import User, digest
+from services.auth.guesses import LETTERS
+from services.auth.letters import Kind, Letter
+from services.auth.record import actor
+from services.auth.strength import check_password
+from services.shared.contract.audit import Action
+from services.shared.contract.codes import Code
+from services.shared.http.described import described
+from services.shared.http.problems import Problem
+from services.shared.http.routing import Route
+from services.shared.http.validation import invalid
+
+REFUSED: Final = "the token is unknown, has expired, or was used: ask for another letter"
+router = APIRouter(prefix="/auth", tags=["by mail"], route_class=Route)
+log = logging.getLogger(__name__)
+
+
+@router.post("/verify", status_code=HTTPStatus.NO_CONTENT, responses=described([Code.MAIL_TOKEN_REFUSED]))
+async def verify_email(body: MailToken, desk: TheDesk, record: TheRecord) -> None:
+    """Show by the token of a letter that the address of an account is one's own."""
+    letter, user = await _opened(desk, Kind.VERIFY, body.token)
+    await _use_up(desk, letter)
+    await desk.accounts.change(user.id, standing.verified)
+    await record.of(Action.EMAIL_VERIFIED, user.id, actor(user))
+
+
+@router.post(
+    "/verify/resend",
+    status_code=HTTPStatus.ACCEPTED,
+    response_class=Response,
+    responses=described([Code.RATE_LIMITED]),
+)
+async def resend_verification(body: Address, desk: TheDesk) -> Response:
+    """Ask for another letter to an address. The answer is the same for any address."""
+    return await _asked(desk, Kind.VERIFY, body.email)
+
+
+@router.post(
+    "/reset",
+    status_code=HTTPStatus.ACCEPTED,
+    response_class=Response,
+    responses=described([Code.RATE_LIMITED]),
+)
+async def ask_for_reset(body: Address, desk: TheDesk) -> Response:
+    """Ask for a letter by which a forgotten password is replaced. The answer is the same for any address."""
+    return await _asked(desk, Kind.RESET, body.email)
+
+
+@router.post(
+    "/reset/confirm",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=described([Code.MAIL_TOKEN_REFUSED, Code.OVERLOADED]),
+)
+async def reset_password(body: PasswordByMail, desk: TheDesk, record: TheRecord) -> None:
+    """Set a password by the token of a letter. All logins end; a second factor stays."""
+    letter, user = await _opened(desk, Kind.RESET, body.token)
+    new = body.new_password.get_secret_value()
+    try:
+        check_password(new, user.email)
+    except ValueError as error:
+        raise invalid("body", ["newPassword"], str(error)) from None
+    hashed = await desk.passwords.hash(new)
+    await _use_up(desk, letter)
+
+    def changed(current: User) -> User:
+        if current.epoch != user.epoch or current.disabled:
+            raise Problem(Code.MAIL_TOKEN_REFUSED, REFUSED)
+        # Whoever read the letter has the address.
+        return standing.verified(standing.with_password(current, hashed))
+
+    await desk.accounts.change(user.id, changed)
+    await record.of(Action.PASSWORD_RESET, user.id)
+
+
+async def owe(desk: Desk, kind: Kind, user: User | None) -> None:
+    """Store the letter that is due, and hand its token out where the settings say so."""
+    letter = letters.due(str(uuid.uuid4()), kind, user, desk.clock.now())
+    secret = secrets.token_urlsafe(letters.SECRET_BYTES)
+    if desk.settings.log_mail_tokens:
+        letter = letters.drawn(letter, secret)
+    await desk.accounts.add_letter(letter)
+    if desk.settings.log_mail_tokens and letter.user_id:
+        token = letters.token_of(letter, secret)
+        log.info("no mail is sent here: to %s account %s, the token is %s", kind, letter.user_id, token)
+
+
+async def _asked(desk: Desk, kind: Kind, email: str) -> Response:
+    now = desk.clock.now()
+    left = await desk.accounts.count_guess(f"{kind}:{digest(email)}", now, LETTERS)
+    if left:
+        seconds = math.ceil(left.total_seconds())
+        raise Problem(
+            Code.RATE_LIMITED,
+            f"letters to this address were asked for already: try again in {seconds} s",
+            {"Retry-After": str(seconds)},
+        )
+    await owe(desk, kind, await desk.accounts.user_of(email))
+    return Response(status_code=HTTPStatus.ACCEPTED)
+
+
+async def _opened(desk: Desk, kind: Kind, token: str) -> tuple[Letter, User]:
+    """The letter of a token and its account. Raise Problem where the token does nothing (any more)."""
+    letter_id, _, secret = token.partition(".")
+    letter = await desk.accounts.letter(letter_id)
+    user = await desk.accounts.user(letter.user_id) if letter is not None else None
+    if letter is None or user is None or not letters.opens(letter, kind, secret, user, desk.clock.now()):
+        raise Problem(Code.MAIL_TOKEN_REFUSED, REFUSED)
+    return letter, user
+
+
+async def _use_up(desk: Desk, letter: Letter) -> None:
+    """Of several who present a token at once, one goes on."""
+    if not await desk.accounts.remove_letter(letter):
+        raise Problem(Code.MAIL_TOKEN_REFUSED, REFUSED)

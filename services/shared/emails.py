@@ -10,6 +10,14 @@ LONGEST_TYPED: Final = 320
 # What could end a header line or start another address is left out.
 _CHARACTER: Final = r"[^@\s<>()\[\],;:\\\"\x00-\x1f\x7f]"
 _ADDRESS: Final = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}+\.{_CHARACTER}+")
+# In any text, as itself or in a URL. The bounds keep the search linear: what is longer is no address.
+_ANYWHERE: Final = re.compile(r"""[^\s<>()\[\],;:"'\\]{1,64}(?:@|%40)[^\s<>()\[\],;:"'\\/?&#]{1,255}""")
+HIDDEN: Final = "***"
+
+
+def hidden(text: str) -> str:
+    """A text with no address in it, nor what looks like one."""
+    return _ANYWHERE.sub(HIDDEN, text)
 
 
 def normalize(text: str) -> str:

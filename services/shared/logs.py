@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from services.shared import console, telemetry
+from services.shared import console, emails, telemetry
 
 Format = Literal["auto", "console", "json"]
 # What every record has; whatever else is on one was said by who logs.
@@ -24,6 +24,7 @@ QUIET: Final = {
     "pymongo": logging.ERROR,
     "uvicorn": logging.WARNING,
 }
+_NO_TEXT: Final = (int, float, datetime, type(None))
 _encode: Final = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -67,7 +68,7 @@ class Structured(logging.Formatter):
             "service": self._service,
             "logger": record.name,
         }
-        return "\n".join(self.render({**common, **said}) for said in self._said(record))
+        return "\n".join(self.render({**common, **_anonymous(said)}) for said in self._said(record))
 
     def render(self, line: Mapping[str, Any]) -> str:
         try:
@@ -88,6 +89,19 @@ class Structured(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return [fields]
+
+
+def _anonymous(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whoever reads logs need not know who the customers are, and an exception may quote anything."""
+    if not any(_may_name(value) for value in line.values()):
+        return line
+    return {name: emails.hidden(str(value)) if _may_name(value) else value for name, value in line.items()}
+
+
+def _may_name(value: object) -> bool:
+    """Whether there is an address in it, as itself or in a URL."""
+    text = value if isinstance(value, str) else "" if isinstance(value, _NO_TEXT) else str(value)
+    return "@" in text or "%40" in text
 
 
 class _Readable(Structured):

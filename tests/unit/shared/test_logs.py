@@ -52,6 +52,25 @@ def test_an_error_is_one_line_with_its_traceback() -> None:
     assert "ZeroDivisionError: division by zero" in line["exception"]
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_address_is_ever_logged_whoever_quotes_it(form: str) -> None:
+    lines = printed(
+        "try:\n"
+        "    raise ValueError('duplicate key: { email: \"ada@x.example\" }')\n"
+        "except ValueError:\n"
+        "    log.exception('for %s', 'Ada+Tea@X.example', \n"
+        "        extra={'path': '/a?email=ada%40x.example&b=1', 'to': ['ada@x.example'], 'n': 1})\n",
+        form=repr(form),
+    )
+    text = "\n".join(lines)
+    assert "x.example" not in text.lower()
+    assert "***" in text
+    if form == "json":
+        (line,) = map(json.loads, lines)
+        assert line["message"] == "for ***"
+        assert line["path"] == "***&b=1"
+
+
 def test_a_level_below_the_one_that_is_set_is_not_printed() -> None:
     assert logged("log.debug('a detail')\nlogging.getLogger('pymongo').warning('reconnecting')\n") == []
 

@@ -1,0 +1,29 @@
+"""Addresses of mail in texts: none is left, and nothing takes long."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.shared import emails
+
+
+@given(before=st.text(), email=st.emails(), after=st.text())
+def test_no_text_shows_an_address_after_it_was_hidden(before: str, email: str, after: str) -> None:
+    try:
+        parsed = emails.parse(email)
+    except ValueError:  # quoted ones, which cannot register here
+        return
+    assert parsed not in emails.hidden(f"{before} {parsed} {after}")
+
+
+@given(text=st.text(alphabet=st.characters(exclude_characters="@%")))
+def test_a_text_without_one_stays_as_it_is(text: str) -> None:
+    assert emails.hidden(text) == text
+
+
+def test_the_longest_lines_are_searched_in_no_time() -> None:
+    for text in ("a" * 64_000 + " @", "@" * 64_000, "a@" * 32_000, "%40" * 20_000):
+        begun = time.perf_counter()
+        emails.hidden(text)
+        assert time.perf_counter() - begun < 0.5

@@ -16,7 +16,6 @@ class Code(StrEnum):
     LOGIN_FAILED = "login-failed"
     TOTP_REQUIRED = "totp-required"
     TOTP_REFUSED = "totp-refused"
-    MAIL_TOKEN_REFUSED = "mail-token-refused"  # noqa: S105  # a name
     REFRESH_TOKEN_REFUSED = "refresh-token-refused"  # noqa: S105  # a name
     ACCOUNT_GONE = "account-gone"
     FORBIDDEN = "forbidden"
@@ -30,6 +29,7 @@ class Code(StrEnum):
     BODY_TOO_LARGE = "body-too-large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type"
     INVALID = "invalid"
+    MAIL_TOKEN_REFUSED = "mail-token-refused"  # noqa: S105  # a name
     UNKNOWN_PRODUCT = "unknown-product"
     MIXED_CURRENCIES = "mixed-currencies"
     TOTAL_TOO_LARGE = "total-too-large"

@@ -225,3 +225,11 @@ def test_the_notes_say_what_to_do_next() -> None:
     assert "https://shop.example.com/" in notes
     assert "get sagamonitors" in notes
     assert "No money moves" in notes
+
+
+@pytest.mark.parametrize("required", ["true", "false"])
+def test_a_second_factor_is_required_where_the_values_say_so(required: str) -> None:
+    objects = render(UMBRELLA, None, f"auth.secondFactor.required={required}")
+    [container] = named(objects, "Deployment", "shop-auth")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "REQUIRE_TOTP", "value": required} in container["env"]
+    assert "LOG_MAIL_TOKENS" not in str(container["env"]), "tokens are in no log of a cluster"

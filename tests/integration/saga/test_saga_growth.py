@@ -29,6 +29,7 @@ UNUSED: Final = {
     Index("auth", "refreshFamilies", "{ expiresAt: 1 }"),
     Index("payment", "gateway_ledger", "{ orderId: 1 }"),
     Index("auth", "guesses", "{ expiresAt: 1 }"),
+    Index("auth", "letters", "{ expiresAt: 1 }"),
 }
 
 

@@ -3,6 +3,7 @@
 import secrets
 from typing import Annotated, Final, NamedTuple
 
+import msgspec
 from fastapi import Depends, Request
 from pydantic import SecretStr
 
@@ -97,6 +98,10 @@ async def spend(desk: Desk, user: User, code: str) -> User:
         spent = totp.spent(current.totp, secret, code, desk.clock.now())
         if spent is None:
             raise WrongGuess("the code is wrong, or was used: wait for the next one", Code.TOTP_REFUSED)
+        if not desk.seals.is_newest(spent.secret):
+            spent = msgspec.structs.replace(
+                spent, secret=desk.seals.seal(secret.encode(), totp.owner(current))
+            )
         return totp.with_spent(current, spent)
 
     changed = await desk.accounts.change(user.id, used)
@@ -107,6 +112,8 @@ async def spend(desk: Desk, user: User, code: str) -> User:
 
 async def begin(desk: Desk, user: User) -> Session:
     """Begin a login of `user`, as it was when its password was checked."""
+    if user.disabled:  # which nobody is told without the password
+        raise Forbidden(DISABLED)
     family_id, secret = secrets.token_urlsafe(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
     await desk.accounts.begin(domain.begin(family_id, user, secret, desk.clock.now()))
     # Hashing takes its time: whatever ended all logins meanwhile ends this one.

@@ -1,6 +1,7 @@
 """The second factor with a real auth service: logins that need a code, and codes that work once."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -208,6 +209,16 @@ async def test_a_sealed_secret_of_one_account_is_of_no_use_in_another(
     assert ada is not None
     await users.update_one({"email": BOSS["email"]}, {"$set": {"totp": ada["totp"]}})
     assert (await log_in(client, BOSS, app.code())).status_code == 503
+
+
+async def test_a_login_seals_the_secret_anew_once_there_is_a_newer_key(room: Room) -> None:
+    older, newer = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    async with running(make_app(settings_for(room, secrets_key=SecretStr(older)))) as client:
+        app, _, _ = await enrolled(client, BOSS)
+    async with running(make_app(settings_for(room, secrets_key=SecretStr(f"{newer},{older}")))) as client:
+        assert (await log_in(client, BOSS, app.code())).status_code == 200
+    async with running(make_app(settings_for(room, secrets_key=SecretStr(newer)))) as client:
+        assert (await log_in(client, BOSS, app.code(steps_from_now=1))).status_code == 200
 
 
 async def test_where_it_is_required_an_administrator_is_one_once_the_app_is_confirmed(room: Room) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from services.auth import guesses
 from services.auth.queries import Accounts
 from services.shared.contract.codes import Code
 from services.shared.http.auth import Unauthenticated
@@ -24,7 +25,7 @@ async def guess(accounts: Accounts, id_: str, now: datetime) -> AsyncIterator[No
 
     Raise Problem where none is to be tried yet.
     """
-    left = await accounts.count_guess(id_, now)
+    left = await accounts.count_guess(id_, now, guesses.PASSWORDS)
     if left:
         seconds = math.ceil(left.total_seconds())
         raise Problem(

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.auth import guesses
 from services.auth.domain import Family, Use, User
-from services.auth.guesses import PASSWORDS, Allowance, Guesses
+from services.auth.guesses import Allowance, Guesses
 from services.auth.letters import Letter
 from services.auth.rotation import SigningKey
 from services.shared.contract.codes import Code
@@ -105,7 +105,7 @@ class Accounts:
         removed = await self._store.collection(Letter).delete_one({"_id": letter.id})
         return removed.deleted_count == 1
 
-    async def count_guess(self, id_: str, now: datetime, allowed: Allowance = PASSWORDS) -> timedelta:
+    async def count_guess(self, id_: str, now: datetime, allowed: Allowance) -> timedelta:
         """Count a wrong password before it is tried: of many at once, no more are tried than have room.
 
         Return how long to wait first, where there is no room: it is not counted then.

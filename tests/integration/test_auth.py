@@ -635,7 +635,7 @@ async def test_logging_out_everywhere_ends_all_logins_and_no_later_one(client: h
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first wait outlasts a test."""
-    monkeypatch.setattr(guesses, "FIRST_WAIT", timedelta(seconds=30))
+    monkeypatch.setattr(guesses, "PASSWORDS", guesses.PASSWORDS._replace(first_wait=timedelta(seconds=30)))
 
 
 async def guessed(client: httpx.AsyncClient, number: int, email: str = ADA["email"]) -> httpx.Response:

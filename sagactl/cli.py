@@ -14,6 +14,7 @@ from sagactl.oncall.explain import command as explain
 from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Verdict, show
+from sagactl.oncall.status import command as status
 from sagactl.provision import accounts as provisioned
 from sagactl.smoke import purchase
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
@@ -86,6 +87,7 @@ def check_command(  # noqa: PLR0917 - a command's options
     raise typer.Exit(EXIT_CODES[report.verdict])
 
 
+app.command("status")(status.status)
 app.command("explain")(explain.explain)
 app.command("order")(order.order)
 app.command("audit")(audit.audit)

@@ -58,7 +58,7 @@ class Books:
     def __init__(self, client: AsyncMongoClient[Document]) -> None:
         self._client = client
 
-    def _of(self, service: str) -> AsyncDatabase[Document]:
+    def of(self, service: str) -> AsyncDatabase[Document]:
         return self._client.get_database(service)
 
     async def unrest(self) -> Mapping[str, Waiting]:
@@ -69,7 +69,7 @@ class Books:
         in_flight = {"state": {"$in": IN_FLIGHT}}
         places.append(("payments in flight", "payment", Payment.collection, in_flight))
         found = {
-            name: await self._waiting(self._of(service)[collection], query)
+            name: await self._waiting(self.of(service)[collection], query)
             for name, service, collection, query in places
         }
         return {name: waiting for name, waiting in found.items() if waiting.number}
@@ -77,7 +77,7 @@ class Books:
     async def rows_of_nobody(self) -> Mapping[str, int]:
         """How many outbox rows no replica will ever find due, by service."""
         counts = {
-            service: await self._of(service)[OUTBOX].count_documents({"due": {"$exists": False}})
+            service: await self.of(service)[OUTBOX].count_documents({"due": {"$exists": False}})
             for service in PUBLISHES
         }
         return {service: count for service, count in counts.items() if count}
@@ -88,12 +88,12 @@ class Books:
         return Waiting(count, frozenset([str(document["_id"]) async for document in oldest]))
 
     async def stock(self) -> AsyncIterator[Stock]:
-        async for document in self._of("inventory")[Stock.collection].find():
+        async for document in self.of("inventory")[Stock.collection].find():
             yield from_document(Stock, document)
 
     async def catalogue(self) -> list[str]:
         """The products that are for sale."""
-        found = self._of("product")[Product.collection].find({"deleted": False}, {"_id": 1})
+        found = self.of("product")[Product.collection].find({"deleted": False}, {"_id": 1})
         return [document["_id"] async for document in found]
 
     async def stock_and_reservations(self, ids: Sequence[str]) -> tuple[Sequence[Stock], Held]:
@@ -102,7 +102,7 @@ class Books:
         Inventory changes the two in one transaction: at one instant they agree, whatever moves.
         """
         held = Held(Counter(), Counter())
-        inventory = self._of("inventory")
+        inventory = self.of("inventory")
         async with self._client.start_session(snapshot=True) as session:
             found = inventory[Stock.collection].find({"_id": {"$in": list(ids)}}, session=session)
             stock = [from_document(Stock, document) async for document in found]
@@ -139,7 +139,7 @@ class Books:
 
     async def _page(self, service: str, collection: str, field: str, last: str) -> list[str]:
         """By the field's index; an order that has several entries is in it several times."""
-        found = self._of(service)[collection].find({field: {"$gt": last}}, {"_id": 0, field: 1})
+        found = self.of(service)[collection].find({field: {"$gt": last}}, {"_id": 0, field: 1})
         return [document[field] async for document in found.sort(field, ASCENDING).limit(CHUNK)]
 
     async def these(self, ids: Sequence[str]) -> list[Case]:
@@ -166,7 +166,7 @@ class Books:
         return [
             Unsent(event["id"], event["type"], service, row["at"])
             for service in PUBLISHES
-            async for row in self._of(service)[OUTBOX].find({"events.subject": order_id})
+            async for row in self.of(service)[OUTBOX].find({"events.subject": order_id})
             for event in row["events"]
             if event["subject"] == order_id
         ]
@@ -190,13 +190,13 @@ class Books:
         ]
 
     async def _by_id(self, service: str, kind: type[Kind], ids: Sequence[str]) -> dict[str, Kind]:
-        found = self._of(service)[kind.collection].find({"_id": {"$in": list(ids)}})
+        found = self.of(service)[kind.collection].find({"_id": {"$in": list(ids)}})
         return {document["_id"]: from_document(kind, document) async for document in found}
 
     async def _by_order(
         self, service: str, collection: str, ids: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        found = self._of(service)[collection].find({"orderId": {"$in": list(ids)}})
+        found = self.of(service)[collection].find({"orderId": {"$in": list(ids)}})
         documents = await found.sort([("orderId", ASCENDING), ("_id", ASCENDING)]).to_list()
         return {
             order_id: list(group) for order_id, group in groupby(documents, lambda each: str(each["orderId"]))

@@ -127,16 +127,16 @@ async def queues(management_url: str, amqp_url: str) -> Queues:
     Raises BrokerError where the management API or the broker does not answer.
     """
     vhost = vhost_of(amqp_url)
-    listed = await _listed(management_url, vhost)
-    ours = sorted((queue for queue in listed if queue["name"] in LIVE), key=itemgetter("name"))
-    ready = await _ready(amqp_url, [queue["name"] for queue in ours])
-    found = {queue["name"]: _waiting(queue, ready[queue["name"]]) for queue in ours}
+    found = await listed(management_url, vhost)
+    ours = sorted((queue for queue in found if queue["name"] in LIVE), key=itemgetter("name"))
+    ready = await ready_in(amqp_url, [queue["name"] for queue in ours])
+    counted = {queue["name"]: _waiting(queue, ready[queue["name"]]) for queue in ours}
     return Queues(
-        vhost, frozenset(found), {name: waiting for name, waiting in found.items() if waiting.number}
+        vhost, frozenset(counted), {name: waiting for name, waiting in counted.items() if waiting.number}
     )
 
 
-async def _ready(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
+async def ready_in(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
     """Queue -> messages that no consumer has been given yet."""
     if not names:
         return {}
@@ -148,21 +148,12 @@ async def _ready(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
     return {queue.name: queue.declaration_result.message_count or 0 for queue in asked}
 
 
-async def _listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]:
+async def listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]:
     """Every queue of the vhost, as the management API knows it."""
-    return await _asked(management_url, f"queues/{quote(vhost, safe='')}", f"vhost {vhost}")
+    return await asked(management_url, f"queues/{quote(vhost, safe='')}", f"vhost {vhost}")
 
 
-async def bound(management_url: str, amqp_url: str, queue: str) -> frozenset[str]:
-    """The routing keys by which the queue is bound. Raises BrokerError where the API does not answer."""
-    vhost = quote(vhost_of(amqp_url), safe="")
-    bindings = await _asked(
-        management_url, f"queues/{vhost}/{quote(queue, safe='')}/bindings", f"queue {queue}"
-    )
-    return frozenset(str(binding["routing_key"]) for binding in bindings)
-
-
-async def _asked(management_url: str, path: str, what: str) -> Sequence[Mapping[str, Any]]:
+async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[str, Any]]:
     """What the management API lists. Raises BrokerError, also where there is no `what`."""
     parts = urlsplit(management_url)
     login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))

@@ -63,7 +63,8 @@ def _of_waiting(chain: Sequence[Hop]) -> Iterator[Advice]:
     publishers = {hop.publisher for hop in chain if hop.state is HopState.IN_OUTBOX}
     for service in sorted(consumers):
         yield Advice(
-            f"Look whether {service} runs and gets on.",
+            f"Look whether {service} runs. If its queue moves on, and the order does not, the message is "
+            "lost.",
             f"kubectl get pods -l app.kubernetes.io/name={service}",
         )
     for service in sorted(publishers):

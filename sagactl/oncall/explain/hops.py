@@ -118,6 +118,8 @@ def _unmarked(marks: Marks, queue: str, id_: str, event: Event) -> tuple[HopStat
         return HopState.WITHOUT_EFFECT, None
     if waiting := list(marks.places(queue)):
         return HopState.ON_ITS_WAY, _waits(waiting)
+    if unread := marks.unread(queue):
+        return HopState.ON_ITS_WAY, f"may be one of {unread} dead letters of {queue} that could not be read"
     if marks.moving:
         return HopState.ON_ITS_WAY, "it moved while it was looked at"
     return HopState.MISSING, "in no outbox, no queue and no dead letter, and never handled"

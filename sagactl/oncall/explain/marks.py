@@ -49,8 +49,11 @@ class Marks(Struct, frozen=True, kw_only=True):
     stock: Mapping[str, Stock] = {}
     unsent: tuple[Unsent, ...] = ()
     letters: tuple[Letter, ...] = ()
-    # Queue, or retry queue -> messages in it, of whatever order, those with a consumer included.
+    # Queue -> messages in it, of whatever order, those with a consumer included; of retry queues and dead
+    # letters, too.
     waiting: Mapping[str, int] = {}
+    # Queue -> how many of its dead letters were read, whoever they are about.
+    letters_read: Mapping[str, int] = {}
     # Whether inventory hears of failed payments; None where it is not known.
     auto_compensation: bool | None = None
     # The order changed while it was looked at: what is not found has moved meanwhile.
@@ -96,6 +99,12 @@ class Marks(Struct, frozen=True, kw_only=True):
 
     def in_outbox(self, id_: str) -> Unsent | None:
         return next((each for each in self.unsent if each.id == id_), None)
+
+    def unread(self, queue: str) -> int:
+        """Dead letters that could not be read: somebody else looks at them, or they are too many."""
+        return max(
+            0, self.waiting.get(topology.dead_letter_queue(queue), 0) - self.letters_read.get(queue, 0)
+        )
 
     def places(self, queue: str) -> Iterator[tuple[str, int]]:
         """The queue and its retry queues that are not empty."""

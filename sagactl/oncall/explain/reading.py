@@ -1,6 +1,7 @@
 """Reads what an order's messages left behind: in databases, outboxes, queues and dead letters. Only reads."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,8 @@ from msgspec import structs
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
+from sagactl.oncall.depths import bound
+from sagactl.oncall.depths import depths as deep
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks
@@ -62,16 +65,17 @@ class Reader:
     async def _around(self, books: Books, case: Case) -> Marks:
         where = self.access
         unsent = await books.unsent(case.id)
-        queues = await broker.queues(where.management_url, where.amqp_url)
+        depths = await deep(where.management_url, where.amqp_url)
         letters = await broker.dead_letters(where.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
-        keys = await broker.bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
+        keys = await bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
         return Marks(
             case=case,
             at=await books.now(),
             stock=await books.stock_of(_products(case)),
             unsent=tuple(unsent),
             letters=tuple(_letter(each) for each in letters if _is_about(each, case.id)),
-            waiting={name: waiting.number for name, waiting in queues.waiting.items()},
+            waiting={name: depth.number for name, depth in depths.items()},
+            letters_read=Counter(each.queue for each in letters),
             auto_compensation=AUTO_COMPENSATION.type in keys,
             stale_after=self.stale_after,
         )

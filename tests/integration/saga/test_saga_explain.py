@@ -114,3 +114,24 @@ async def test_a_dead_letter_is_told_with_its_reason_and_what_is_advised_cures_i
 async def test_an_order_that_nobody_knows_is_said_to_be_unknown(shop: Shop) -> None:
     told = await explained(shop, "nowhere", exits=1)
     assert told["verdict"] == "unknown"
+
+
+async def test_status_tells_of_a_service_that_is_down_and_of_nothing_once_it_is_back(shop: Shop) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("inventory"):
+        order_id = await shop.place({lamp: 1})
+        await until(lambda: is_waiting(shop, "inventory"), within=PATIENCE, what="in the queue")
+
+        async def is_told() -> bool:
+            told = (await sagactl(shop, "status")).stdout
+            return "nobody consumes inventory, where 1 wait: is inventory up?" in told
+
+        await until(is_told, within=PATIENCE, what="told")
+        told = json.loads((await sagactl(shop, "status", "--json")).stdout)
+        assert {each["of"]: each["number"] for each in told["orders"]} == {"PENDING": 1}
+        assert told["orders"][0]["oldest"] == order_id
+    await shop.settles(order_id, "PAID")
+    await shop.drained()
+    told = json.loads((await sagactl(shop, "status", "--json")).stdout)
+    assert (told["orders"], told["outboxes"]) == ([], [])
+    assert not [problem for problem in told["problems"] if "inventory," in problem]

@@ -147,6 +147,7 @@ class Snapshot:
             unsent=tuple(self._unsent[order_id]),
             letters=tuple(self._letters[order_id]),
             waiting=self._waiting,
+            letters_read={queue: self._waiting[queue + DEAD] for queue in CONSUMER},
             auto_compensation=self._shop.judge._auto,  # noqa: SLF001  # as it was set
         )
 

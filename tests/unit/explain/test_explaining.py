@@ -66,8 +66,16 @@ def test_what_is_in_no_place_is_missing_unless_the_order_moved_meanwhile() -> No
     desk = Desk()
     (lost,) = desk.published
     assert explain(desk.marks()).missing == (f"inventory/{lost.id}",)
-    assert explain(desk.marks(waiting={"orders": 7, "inventory.dlq": 1})).missing
+    assert explain(
+        desk.marks(waiting={"orders": 7, "inventory.dlq": 1}, letters_read={"inventory": 1})
+    ).missing
     assert explain(desk.marks(moving=True)).missing == ()
+
+
+def test_what_may_be_a_dead_letter_that_somebody_else_looks_at_is_not_called_missing() -> None:
+    told = explain(Desk().marks(waiting={"inventory.dlq": 3}, letters_read={"inventory": 1}))
+    assert told.missing == ()
+    assert told.hops[0].reason == "may be one of 2 dead letters of inventory that could not be read"
 
 
 def test_what_is_in_an_outbox_is_there_on_all_its_queues() -> None:

@@ -1,0 +1,112 @@
+"""How the shop stands, and what of that is wrong. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from services.shared.contract import topology
+from services.shared.contract.events import CONSUMES
+
+# While everything runs, an event leaves its outbox within milliseconds, and its row within two seconds.
+OUTBOX_WAITS_AT_MOST: Final = timedelta(seconds=30)
+# An order waits for a slow payment no longer than that, and a sweep compensates it then.
+OPEN_AT_MOST: Final = timedelta(minutes=5)
+# More messages than that wait in a queue only where its consumer cannot keep up.
+QUEUE_AT_MOST: Final = 1000
+
+
+class Depth(Struct, frozen=True, rename="camel", kw_only=True):
+    """A queue of a service: its messages, with those that a consumer holds; those that are tried again later;
+    those that were given up.
+    """
+
+    queue: str
+    service: str
+    messages: int
+    consumers: int
+    retrying: int
+    dead: int
+    # Whether the broker has it.
+    exists: bool = True
+
+
+class Backlog(Struct, frozen=True, rename="camel"):
+    """So many of a kind, and since when the oldest is there."""
+
+    of: str
+    number: int
+    since: datetime
+    oldest: str
+
+
+class Status(Struct, frozen=True, rename="camel", kw_only=True):
+    at: datetime
+    queues: tuple[Depth, ...]
+    # Events that the broker has not confirmed, by service.
+    outboxes: tuple[Backlog, ...] = ()
+    # Orders to which something is still to come, by state.
+    orders: tuple[Backlog, ...] = ()
+    # Orders that are marked for somebody to look at.
+    marked: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def depths(found: Mapping[str, tuple[int, int]]) -> Iterator[Depth]:
+    """Of every queue that there should be. `found`: queue -> messages, consumers; retry queues and dead
+    letters, too.
+    """
+    for service, queues in CONSUMES.items():
+        for queue in queues:
+            *live, dead = topology.all_queues(queue)
+            messages, consumers = found.get(queue, (0, 0))
+            yield Depth(
+                queue=queue,
+                service=service,
+                messages=messages,
+                consumers=consumers,
+                retrying=sum(found.get(retry, (0, 0))[0] for retry in live[1:]),
+                dead=found.get(dead, (0, 0))[0],
+                exists=queue in found,
+            )
+
+
+def problems(status: Status) -> Iterator[str]:
+    """A sentence each, with what to type next."""
+    for each in status.queues:
+        yield from _of_queue(each)
+    for outbox in status.outboxes:
+        age = status.at - outbox.since
+        if age > OUTBOX_WAITS_AT_MOST:
+            yield (
+                f"{outbox.of} does not get its events out: {outbox.number} in its outbox, the oldest for "
+                f"{said(age)}. Is the broker up, and does it reach it?"
+            )
+    for orders in status.orders:
+        age = status.at - orders.since
+        if age > OPEN_AT_MOST:
+            yield f"an order has been {orders.of} for {said(age)}. See sagactl explain {orders.oldest}"
+    if status.marked:
+        yield f"orders that contradict what happened: {status.marked}. See sagactl check"
+
+
+def _of_queue(depth: Depth) -> Iterator[str]:
+    if not depth.exists:
+        yield f"the broker has no queue {depth.queue}: {depth.service} has never declared it"
+    elif not depth.consumers:
+        yield f"nobody consumes {depth.queue}, where {depth.messages} wait: is {depth.service} up?"
+    elif depth.messages > QUEUE_AT_MOST:
+        yield f"{depth.messages} messages wait in {depth.queue}: {depth.service} cannot keep up"
+    if depth.dead:
+        yield f"dead letters of {depth.queue}: {depth.dead}. See sagactl dlq list --queue {depth.queue}"
+
+
+def said(age: timedelta) -> str:
+    """In the two largest units, such as `3 min 20 s`."""
+    seconds = max(0, round(age.total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    parts = ((days, "d"), (hours % 24, "h"), (minutes % 60, "min"), (seconds % 60, "s"))
+    first = next((index for index, (number, _) in enumerate(parts) if number), len(parts) - 1)
+    shown = [f"{number} {unit}" for number, unit in parts[first : first + 2] if number]
+    return " ".join(shown) or "0 s"

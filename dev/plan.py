@@ -111,7 +111,7 @@ class Plan:
 
     @property
     def checker(self) -> Mapping[str, str]:
-        """The URLs of `sagactl`: reads all databases but `auth`, redrives dead letters, no more."""
+        """The URLs of `sagactl`: reads all but `auth`, redrives dead letters, erases customers, no more."""
         password = self.credentials.users["sagactl"]
         return {
             "mongodbUrl": self.mongodb.url_of("sagactl", password),

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sagactl.oncall import accounts, audit, letters, order, sweep, trace
+from sagactl.oncall import accounts, audit, customers, letters, order, sweep, trace
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.explain import command as explain
 from sagactl.oncall.invariants import Invariant
@@ -97,6 +97,7 @@ app.command("redrive")(letters.redrive_command)
 app.command("sweep")(sweep.sweep)
 app.command("smoke")(purchase.smoke)
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(customers.app, name="customers")
 app.add_typer(provisioned.app, name="provision")
 
 

@@ -4,26 +4,20 @@ It asks the auth service through the gateway, as an administrator: GATEWAY_URL, 
 and ADMIN_CODE where that account has a second factor.
 """
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-import aiohttp
 import typer
 from rich.table import Table
 
-from sagactl.access import GATEWAY_LOGIN, NoAccessError, OrderAccess, setting
+from sagactl.oncall.administrator import ask
 from sagactl.oncall.screen import plural, printable
-from sagactl.shop import Client, Json, ShopError
-from sagactl.terminal import CANNOT_TELL, AsJson, Stack, aside, console
+from sagactl.shop import Client, Json
+from sagactl.terminal import AsJson, Stack, console
 
-TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 PATH: Final = "/auth/accounts"
-CODE: Final = "ADMIN_CODE"
 HEADINGS: Final = ("e-mail", "name", "roles", "second factor", "state", "since")
-Answer = TypeVar("Answer")
 Email = Annotated[str, typer.Argument(help="Of the account.", metavar="EMAIL")]
 Role = Annotated[str, typer.Argument(help="admin, support or viewer.", metavar="ROLE")]
 app = typer.Typer(no_args_is_help=True, help="Accounts: the shop's own people, and any by its address.")
@@ -36,7 +30,7 @@ def list_(
     as_json: AsJson = False,  # noqa: FBT002  # an option
 ) -> None:
     """Show every account that has a role, or the one with an address."""
-    found = _ask(stack, lambda admin: _accounts(admin, email))
+    found = ask(stack, lambda admin: _accounts(admin, email))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -72,10 +66,10 @@ def log_out(email: Email, stack: Stack = None) -> None:
     """End all logins of an account. Its access tokens are good until they expire: at most 15 minutes."""
 
     async def end(admin: Client) -> None:
-        account = await _account(admin, email)
+        account = await account_of(admin, email)
         await admin.call("POST", f"{PATH}/{account['userId']}/logout")
 
-    _ask(stack, end)
+    ask(stack, end)
     console.print(f"{printable(email)} is logged out everywhere", highlight=False)
 
 
@@ -84,19 +78,19 @@ def totp_reset(email: Email, stack: Stack = None) -> None:
     """Take the second factor from an account whose owner lost it, and log it out everywhere."""
 
     async def reset(admin: Client) -> None:
-        account = await _account(admin, email)
+        account = await account_of(admin, email)
         await admin.call("DELETE", f"{PATH}/{account['userId']}/totp")
 
-    _ask(stack, reset)
+    ask(stack, reset)
     console.print(f"{printable(email)} logs in by its password alone now", highlight=False)
 
 
 def _change(stack: Stack, email: str, **change: object) -> None:
     async def changed(admin: Client) -> Json:
-        account = await _account(admin, email)
+        account = await account_of(admin, email)
         return await admin.call("PATCH", f"{PATH}/{account['userId']}", change)
 
-    console.print(_table([_ask(stack, changed)]))
+    console.print(_table([ask(stack, changed)]))
 
 
 async def _accounts(admin: Client, email: str | None) -> list[Json]:
@@ -104,37 +98,12 @@ async def _accounts(admin: Client, email: str | None) -> list[Json]:
     return list((await admin.call("GET", PATH + query))["items"])
 
 
-async def _account(admin: Client, email: str) -> Json:
+async def account_of(admin: Client, email: str) -> Json:
+    """Raises BadParameter where there is none."""
     found = await _accounts(admin, email)
     if not found:
         raise typer.BadParameter(f"there is no account with the address {email}")
     return found[0]
-
-
-def _ask(stack: Stack, work: Callable[[Client], Awaitable[Answer]]) -> Answer:
-    """What the shop answers an administrator; where it does not, a sentence and exit code 2."""
-    try:
-        access = OrderAccess.at_the_gateway(stack)
-    except NoAccessError as error:
-        raise typer.BadParameter(str(error)) from error
-
-    async def asked() -> Answer:
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.timeout(TIMEOUT.total):
-            visitor = Client(session, access.gateway)
-            return await work(await visitor.log_in(access.email, access.password, setting(CODE)))
-
-    try:
-        return asyncio.run(asked())
-    except ShopError as error:
-        what = str(error)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        what = f"the gateway does not answer: {str(error) or 'in time'}"
-    aside.print(f"[red]{printable(what)}[/]", soft_wrap=True)
-    aside.print(
-        f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? {CODE} is a code of the second factor.",
-        highlight=False,
-    )
-    raise typer.Exit(CANNOT_TELL)
 
 
 def _table(accounts: list[dict[str, Any]]) -> Table:

@@ -18,7 +18,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
-from sagactl.provision import replica_set, trails
+from sagactl.provision import erasing, replica_set, trails
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all
 from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
@@ -82,9 +82,10 @@ async def provision_mongodb(
     """
     async with AsyncMongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
         await trails.provision(client, retention_days)
+        await erasing.provision(client)
         for user, password in passwords.items():
             roles = (
-                [{"role": "read", "db": name} for name in CHECKED] + trails.reading()
+                [{"role": "read", "db": name} for name in CHECKED] + trails.reading() + erasing.rights()
                 if user == CONTROL
                 else [{"role": "readWrite", "db": user}]
             )

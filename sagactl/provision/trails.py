@@ -10,13 +10,13 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
+from sagactl.provision.roles import set_role
 from services.shared.contract.audit import TRAILS
 from services.shared.database.trail import COLLECTION, database_of
 
 RETENTION_DAYS: Final = 400
 ROLE: Final = "append"
 INDEX: Final = "retention"
-ROLE_EXISTS: Final = 51002
 INDEX_OPTIONS_CONFLICT: Final = 85
 DAY_SECONDS: Final = 24 * 60 * 60
 
@@ -51,9 +51,4 @@ async def _retain(database: AsyncDatabase[dict[str, Any]], seconds: int) -> None
 
 async def _set_role(database: AsyncDatabase[dict[str, Any]]) -> None:
     privileges = [{"resource": {"db": database.name, "collection": COLLECTION}, "actions": ["insert"]}]
-    try:
-        await database.command("createRole", ROLE, privileges=privileges, roles=[])
-    except OperationFailure as error:
-        if error.code != ROLE_EXISTS:
-            raise
-        await database.command("updateRole", ROLE, privileges=privileges, roles=[])
+    await set_role(database, ROLE, privileges)

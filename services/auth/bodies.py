@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from services.auth import examples
+from services.auth.letters import Kind
 from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.http.bodies import Body, View
@@ -142,6 +143,29 @@ class AccountState(Account, json_schema_extra={"examples": [examples.ACCOUNT_STA
 
     disabled: bool
     created_at: datetime
+
+
+class LoginData(View):
+    created_at: datetime
+    expires_at: datetime
+    revoked: bool
+
+
+class LetterData(View):
+    kind: Kind
+    created_at: datetime
+    expires_at: datetime
+
+
+class AccountData(AccountState, json_schema_extra={"examples": [examples.ACCOUNT_DATA]}):
+    """All that is kept of an account, but for secrets."""
+
+    tokens_until: Annotated[
+        datetime | None, Field(description="Until when access tokens that it was given are good")
+    ]
+    recovery_codes_left: int
+    logins: list[LoginData]
+    letters: list[LetterData]
 
 
 class AccountList(View, json_schema_extra={"examples": [examples.ACCOUNT_LIST]}):

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Final
@@ -12,6 +13,8 @@ from msgspec import Struct
 from services.shared.contract.decisions import Aggregate
 
 ACCESS_TTL: Final = timedelta(minutes=15)
+# Verifiers allow for clocks that differ.
+TOKEN_LEEWAY: Final = timedelta(seconds=30)
 # An unused refresh token expires after REFRESH_IDLE; its family expires after REFRESH_LONGEST, used or not.
 REFRESH_IDLE: Final = timedelta(days=14)
 REFRESH_LONGEST: Final = timedelta(days=90)
@@ -116,6 +119,13 @@ def begin(id_: str, user: User, secret: str, now: datetime) -> Family:
         created_at=now,
         expires_at=now + REFRESH_IDLE,
     )
+
+
+def tokens_until(families: Iterable[Family]) -> datetime | None:
+    """Until when access tokens of these logins are good, whatever has ended the logins; None without any."""
+    issued = (moment for family in families for moment in (family.created_at, family.exchanged_at) if moment)
+    latest = max(issued, default=None)
+    return None if latest is None else latest + ACCESS_TTL + TOKEN_LEEWAY
 
 
 def client(address: str, user_agent: str) -> str:

@@ -35,6 +35,12 @@ ACCOUNT_STATE: Final[Example] = ACCOUNT | {
     "disabled": False,
     "createdAt": "2026-11-26T09:00:00Z",
 }
+ACCOUNT_DATA: Final[Example] = ACCOUNT_STATE | {
+    "tokensUntil": "2026-11-26T09:15:30Z",
+    "recoveryCodesLeft": 0,
+    "logins": [{"createdAt": "2026-11-26T09:00:00Z", "expiresAt": "2026-12-10T09:00:00Z", "revoked": False}],
+    "letters": [{"kind": "verify", "createdAt": "2026-11-26T09:00:00Z", "expiresAt": "2026-11-27T09:00:00Z"}],
+}
 ACCOUNT_LIST: Final[Example] = {"items": [ACCOUNT_STATE]}
 ACCOUNT_CHANGE: Final[Example] = {"roles": ["support"]}
 SESSION: Final[Example] = {

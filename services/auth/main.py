@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth import administrator, api, by_mail, second_factor, staff
+from services.auth import administrator, api, by_mail, leaving, second_factor, staff
 from services.auth.desk import Desk
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
@@ -64,7 +64,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
 
     router = APIRouter()
     router.include_router(api.router)
-    for each in (by_mail.router, second_factor.router, staff.router):
+    for each in (by_mail.router, second_factor.router, staff.router, leaving.router):
         router.include_router(each)
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from services.auth import guesses
-from services.auth.domain import Family, Use, User
+from services.auth import guesses, letters
+from services.auth.domain import Family, Use, User, digest
 from services.auth.guesses import Allowance, Guesses
 from services.auth.letters import Letter
 from services.auth.rotation import SigningKey
@@ -36,6 +36,13 @@ class EmailTaken(Refused):
     """An account has this address already."""
 
     code = Code.EMAIL_TAKEN
+
+
+class Kept(NamedTuple):
+    """What there is of an account beside itself."""
+
+    families: Sequence[Family]
+    letters: Sequence[Letter]
 
 
 class Accounts:
@@ -75,6 +82,32 @@ class Accounts:
             if (stored := await self.replace(user, changed)) is not None:
                 return stored
         return None
+
+    async def kept_of(self, user: User) -> Kept:
+        """Without an index: once in an account's life, when its owner leaves or asks for it."""
+        theirs = {"userId": user.id}
+        families = self._store.collection(Family).find(theirs)
+        owed = self._store.collection(Letter).find(theirs)
+        return Kept(
+            [from_document(Family, each) async for each in families],
+            [from_document(Letter, each) async for each in owed],
+        )
+
+    async def erase(self, user: User) -> bool:
+        """Remove the account with all there is of it: itself last, so that what breaks off goes on again.
+
+        Return whether it was as it was read.
+        """
+        theirs: dict[str, Any] = {"userId": user.id}
+        email = digest(user.email)
+        counted = [f"{scope}:{email}" for scope in ("account", *letters.Kind)]
+        families = [f"client:{family.id}" for family in (await self.kept_of(user)).families]
+        ids = [*counted, *families, f"password:{user.id}"]
+        await self._store.collection(Guesses).delete_many({"_id": {"$in": ids}})
+        await self._store.collection(Letter).delete_many(theirs)
+        await self._store.collection(Family).delete_many(theirs)
+        removed = await self._store.collection(User).delete_one({"_id": user.id, "version": user.version})
+        return removed.deleted_count == 1
 
     async def begin(self, family: Family) -> None:
         await self._store.collection(Family).insert_one(to_document(family))

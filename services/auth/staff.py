@@ -32,9 +32,9 @@ async def list_accounts(
 ) -> AccountList:
     """The accounts that have a role, or the one with an address."""
     if email is None:
-        return AccountList(items=[_state(user) for user in await desk.accounts.staff()])
+        return AccountList(items=[state(user) for user in await desk.accounts.staff()])
     user = await desk.accounts.user_of(email)
-    return AccountList(items=[] if user is None else [_state(user)])
+    return AccountList(items=[] if user is None else [state(user)])
 
 
 @router.patch("/{user_id}", responses=described([Code.STATE_FORBIDS]))
@@ -48,7 +48,7 @@ async def change_account(
     if user is None:
         raise NotFound("there is no such account")
     await record.of(Action.ACCOUNT_CHANGED, user.id, manager.actor, detail=_detail(body))
-    return _state(user)
+    return state(user)
 
 
 @router.post("/{user_id}/logout", status_code=HTTPStatus.NO_CONTENT)
@@ -88,7 +88,7 @@ def _detail(body: AccountChange) -> str:
     return "; ".join(said)
 
 
-def _state(user: User) -> AccountState:
+def state(user: User) -> AccountState:
     return AccountState(
         user_id=user.id,
         email=user.email,

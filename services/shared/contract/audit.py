@@ -30,6 +30,7 @@ class Action(StrEnum):
     SECOND_FACTOR_ENDED = "second-factor.ended"
     LOGINS_ENDED = "logins.ended"
     ACCOUNT_CHANGED = "account.changed"
+    ACCOUNT_ERASED = "account.erased"
     PRODUCT_CREATED = "product.created"
     PRODUCT_CHANGED = "product.changed"
     PRODUCT_DELETED = "product.deleted"
@@ -38,6 +39,8 @@ class Action(StrEnum):
     ORDER_CANCELLED = "order.cancelled"
     ORDER_REFUNDED = "order.refunded"
     ORDER_COMPENSATED = "order.compensated"
+    CUSTOMER_EXPORTED = "customer.exported"
+    CUSTOMER_ERASED = "customer.erased"
     LETTERS_REDRIVEN = "letters.redriven"
     LETTER_DELETED = "letter.deleted"
 

@@ -34,6 +34,8 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("auth", "post", "/auth/totp/disable"): (OPEN, {"currentPassword": "wrong", "code": "000000"}),
     ("auth", "get", "/auth/accounts"): (ADMIN, None),
     ("auth", "patch", "/auth/accounts/{user_id}"): (ADMIN, {"roles": ["admin"]}),
+    ("auth", "delete", "/auth/accounts/{user_id}"): (ADMIN, None),
+    ("auth", "get", "/auth/accounts/{user_id}/data"): (ADMIN, None),
     ("auth", "post", "/auth/accounts/{user_id}/logout"): (ADMIN, None),
     ("auth", "delete", "/auth/accounts/{user_id}/totp"): (ADMIN, None),
     ("auth", "get", "/.well-known/jwks.json"): (OPEN, None),

@@ -1,0 +1,53 @@
+"""What the tools ask of the shop as an administrator.
+
+GATEWAY_URL, ADMIN_EMAIL, ADMIN_PASSWORD say which, and ADMIN_CODE where the account has a second factor.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import aiohttp
+import typer
+
+from sagactl.access import GATEWAY_LOGIN, NoAccessError, OrderAccess, setting
+from sagactl.oncall.screen import printable
+from sagactl.shop import Client, ShopError
+from sagactl.terminal import CANNOT_TELL, Stack, aside, run
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
+CODE: Final = "ADMIN_CODE"
+Answer = TypeVar("Answer")
+
+
+class _NoAnswer(Exception):
+    """The gateway does not answer. The text says what it said, or did not."""
+
+
+def ask(
+    stack: Stack, work: Callable[[Client], Awaitable[Answer]], seconds: float = TIMEOUT.total or 0
+) -> Answer:
+    """What comes of asking the shop, within so many seconds. Else a sentence, and exit code 2."""
+    try:
+        access = OrderAccess.at_the_gateway(stack)
+    except NoAccessError as error:
+        raise typer.BadParameter(str(error)) from error
+
+    async def asked() -> Answer:
+        try:
+            async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.timeout(seconds):
+                visitor = Client(session, access.gateway)
+                return await work(await visitor.log_in(access.email, access.password, setting(CODE)))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _NoAnswer(f"the gateway does not answer: {str(error) or 'in time'}") from error
+
+    try:
+        return run(asked())
+    except (ShopError, _NoAnswer) as error:
+        what = str(error)
+    aside.print(f"[red]{printable(what)}[/]", soft_wrap=True)
+    aside.print(
+        f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? {CODE} is a code of the second factor.",
+        highlight=False,
+    )
+    raise typer.Exit(CANNOT_TELL)

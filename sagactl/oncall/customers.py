@@ -1,0 +1,171 @@
+"""`sagactl customers`: all that the shop keeps of a customer, in one document, and its end.
+
+It asks auth through the gateway, as an administrator, and the other stores with the tools' own users.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from sagactl.access import Access
+from sagactl.oncall import erasure, trails
+from sagactl.oncall.accounts import PATH, account_of
+from sagactl.oncall.administrator import ask
+from sagactl.oncall.books import reading
+from sagactl.oncall.erasure import unpublished
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.order import to_json
+from sagactl.oncall.pseudonyms import Names
+from sagactl.oncall.screen import masked, plural, printable
+from sagactl.oncall.trails import Wanted
+from sagactl.shop import Client, Json, ShopError
+from sagactl.terminal import Stack, access, aside, console
+from services.shared.contract.audit import Action
+
+WORKS_SECONDS: Final = 300.0
+ENTRIES_AT_MOST: Final = 100_000
+Who = Annotated[str, typer.Argument(help="The customer's e-mail address, or id.", metavar="EMAIL|ID")]
+app = typer.Typer(no_args_is_help=True, help="Customers: what is kept of one, and its end.")
+
+
+class Refusal(IntEnum):
+    """Exit codes: somebody has to act first, or time has to pass."""
+
+    NOT_OVER = 1
+    NOT_YET = 3
+
+
+class _Refused(Exception):
+    """The customer cannot be erased now. Each sentence says why, and what to do."""
+
+    def __init__(self, code: Refusal, sentences: list[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self.code = code
+
+
+@app.command("export")
+def export(customer: Who, stack: Stack = None) -> None:
+    """Print all that is kept of a customer as one JSON document. Of secrets there are hashes: left out."""
+    where = access(stack)
+
+    async def collected(admin: Client) -> Json:
+        account = await _data(admin, customer)
+        await trails.ask(where.mongodb_url, Action.CUSTOMER_EXPORTED, account["userId"])
+        return await _collect(where, account)
+
+    typer.echo(json.dumps(ask(stack, collected, WORKS_SECONDS), indent=2, default=str))
+
+
+@app.command("erase")
+def erase(
+    customer: Who,
+    stack: Stack = None,
+    wait: Annotated[float, typer.Option(help="Seconds for messages under way to arrive.")] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="Really: it cannot be taken back.")] = False,  # noqa: FBT002  # an option
+) -> None:
+    """Remove a customer's account, and their name from all stores. Orders stay, with their amounts.
+
+    Exit code 1: an order has not ended. 3: the account is disabled now, and what is under way has to end
+    first: run it again.
+    """
+    if not yes:
+        raise typer.BadParameter("this cannot be taken back: say --yes")
+    where = access(stack)
+
+    async def erased(admin: Client) -> int | _Refused:
+        try:
+            return await _erase(admin, where, customer, wait)
+        except _Refused as refused:
+            return refused
+
+    outcome = ask(stack, erased, WORKS_SECONDS)
+    if isinstance(outcome, _Refused):
+        aside.print(printable(str(outcome)), soft_wrap=True, highlight=False)
+        raise typer.Exit(outcome.code)
+    console.print(
+        f"{printable(customer)} is erased; {plural(outcome, 'order')} stay, of nobody", highlight=False
+    )
+
+
+async def _data(admin: Client, customer: str) -> Json:
+    """The account of an address or an id. Raises BadParameter where there is none."""
+    user_id = (await account_of(admin, customer))["userId"] if "@" in customer else customer
+    try:
+        return await admin.call("GET", f"{PATH}/{user_id}/data")
+    except ShopError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise typer.BadParameter(f"there is no account with the id {customer}") from None
+
+
+async def _erase(admin: Client, where: Access, customer: str, wait: float) -> int:
+    """How many orders stay. Raises _Refused."""
+    account = await _data(admin, customer)
+    user_id = account["userId"]
+    if account["roles"]:
+        raise _Refused(
+            Refusal.NOT_OVER, [f"the account has a role: sagactl accounts demote {account['email']}"]
+        )
+    _check(Refusal.NOT_OVER, erasure.not_over(await _cases(where, user_id)))
+    await trails.ask(where.mongodb_url, Action.CUSTOMER_ERASED, user_id)
+    if not account["disabled"]:
+        await admin.call("PATCH", f"{PATH}/{user_id}", {"disabled": True})
+        account = await _data(admin, user_id)
+    _check(Refusal.NOT_YET, _tokens(account))
+    # No order can come any more; one may have come since.
+    cases = await _cases(where, user_id)
+    _check(Refusal.NOT_OVER, erasure.not_over(cases))
+    orders = [case.id for case in cases]
+    names = Names(account["email"], orders)
+    async with erasure.connect(where.mongodb_url) as client:
+        _check(Refusal.NOT_YET, await unpublished(client, orders))
+        _check(Refusal.NOT_YET, await erasure.undelivered(where, wait))
+        await erasure.pseudonymise(client, user_id, orders)
+    await erasure.rewrite_letters(where.amqp_url, names)
+    # Last, for it is what the rest is found by.
+    await admin.call("DELETE", f"{PATH}/{user_id}")
+    return len(orders)
+
+
+def _check(code: Refusal, sentences: list[str]) -> None:
+    if sentences:
+        raise _Refused(code, sentences)
+
+
+def _tokens(account: Mapping[str, Any]) -> list[str]:
+    until = account["tokensUntil"]
+    if until is None or datetime.fromisoformat(until) <= datetime.now(UTC):
+        return []
+    return [
+        f"the account is disabled now, its access tokens are good until {until}: run this again after that"
+    ]
+
+
+async def _cases(where: Access, user_id: str) -> list[Case]:
+    async with erasure.connect(where.mongodb_url) as client, reading(where.mongodb_url) as books:
+        return await books.these(await erasure.orders_of(client, user_id))
+
+
+async def _collect(where: Access, account: Json) -> Json:
+    user_id = account["userId"]
+    cases = await _cases(where, user_id)
+    names = Names(account["email"], [case.id for case in cases])
+    letters = await erasure.letters_about(where.amqp_url, names)
+    did = await trails.told(where.mongodb_url, Wanted(actor=user_id), ENTRIES_AT_MOST)
+    done_to = await trails.told(where.mongodb_url, Wanted(subject=user_id), ENTRIES_AT_MOST)
+    entries = {each.document["_id"]: each.to_json() for each in (*did, *done_to)}
+    async with erasure.connect(where.mongodb_url) as client:
+        keys = await erasure.keys_of(client, user_id)
+    return {
+        "account": account,
+        "orders": [to_json(case) for case in cases],
+        "idempotencyKeys": keys,
+        "deadLetters": [{**each._asdict(), "body": masked(each.body)} for each in letters],
+        "auditTrail": msgspec.to_builtins(list(entries.values())),
+    }

@@ -1,0 +1,185 @@
+"""A customer in the stores behind the services: all that is there of them, and its end.
+
+Orders, payments, stock and the ledger stay, with their amounts: the books have to add up. What names the
+customer leaves them. Each step may be repeated.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
+
+import aio_pika
+from pymongo import AsyncMongoClient
+
+from sagactl.access import Access
+from sagactl.oncall import broker
+from sagactl.oncall.books import ANSWERS_WITHIN_MS
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.check import QUIET_SECONDS
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.pseudonyms import ADDRESS, TEXT, Names
+from sagactl.oncall.redrive import AT_ONCE
+from services.notification.domain import Notification
+from services.order.commands import RequestRefund
+from services.order.model import Order
+from services.payment.payment import ENDS
+from services.shared.contract import topology
+from services.shared.contract.events import CONSUMES, PUBLISHES, RefundPayment, RefundRequested
+from services.shared.contract.idempotency import IdempotencyKey, key_id
+from services.shared.database.store import WRITE_CONCERN, Document
+from services.shared.engine.envelope import ATTEMPTS, ERROR, ERROR_KIND, FAILURE, kept
+from services.shared.engine.leases import OUTBOX
+
+POLL_SECONDS: Final = 0.5
+# Queues whose messages may name a customer: by the address, the token of a card, or what they typed.
+NAMING: Final = tuple(
+    queue
+    for queues in CONSUMES.values()
+    for queue, events in queues.items()
+    if not {RefundRequested, RefundPayment}.isdisjoint(events)
+    or any({"email", "payment_token"} & set(event.__struct_fields__) for event in events)
+)
+
+
+def not_over(cases: Iterable[Case]) -> list[str]:
+    """Why the customer cannot be erased yet: orders that have not ended, a sentence each."""
+    said = []
+    for case in cases:
+        if case.order is not None and not case.order.settled:
+            said.append(
+                f"order {case.id} is {case.order.status} and not settled: cancel it, or wait for its end"
+            )
+        elif case.payment is not None and case.payment.state not in ENDS:
+            said.append(f"the payment of order {case.id} is {case.payment.state}: wait for its end")
+    return said
+
+
+async def unpublished(client: AsyncMongoClient[Document], orders: Collection[str]) -> list[str]:
+    """The outboxes that hold events about these orders, a sentence each."""
+    about = {"events.subject": {"$in": list(orders)}}
+    return [
+        f"events about the customer's orders wait in the outbox of {service}: are its replicas up?"
+        for service in PUBLISHES
+        if await client[service][OUTBOX].count_documents(about, limit=1)
+    ]
+
+
+async def undelivered(access: Access, seconds: float) -> list[str]:
+    """The queues that were never empty for so long, a sentence each: a message may still name the customer.
+
+    One that is empty once has handed on all that was in it before: the customer causes nothing new.
+    """
+    loop = asyncio.get_running_loop()
+    # What is not acknowledged the broker tells late.
+    await asyncio.sleep(QUIET_SECONDS)
+    end, busy = loop.time() + seconds, set(NAMING)
+    while busy:
+        waiting = (await broker.queues(access.management_url, access.amqp_url)).waiting
+        busy = {queue for queue in busy if not waiting.keys().isdisjoint(_alive(queue))}
+        if loop.time() >= end:
+            break
+        await asyncio.sleep(POLL_SECONDS)
+    return [f"messages wait in {queue}: is its consumer up?" for queue in sorted(busy)]
+
+
+def _alive(queue: str) -> Sequence[str]:
+    return [name for name in topology.all_queues(queue) if name != topology.dead_letter_queue(queue)]
+
+
+def connect(mongodb_url: str) -> AsyncMongoClient[Document]:
+    """By a user who may change what `pseudonymise` does. Its calls raise PyMongoError."""
+    return AsyncMongoClient(
+        mongodb_url, tz_aware=True, readConcernLevel="majority", serverSelectionTimeoutMS=ANSWERS_WITHIN_MS
+    )
+
+
+async def orders_of(client: AsyncMongoClient[Document], customer_id: str) -> list[str]:
+    found = client["order"][Order.collection].find({"customerId": customer_id}, {"_id": 1})
+    return [document["_id"] async for document in found]
+
+
+async def keys_of(client: AsyncMongoClient[Document], customer_id: str) -> list[Document]:
+    """The idempotency keys that the customer sent within the last day."""
+    return await client["order"][IdempotencyKey.collection].find(_keys(customer_id)).to_list()
+
+
+def _keys(customer_id: str) -> Document:
+    first = key_id(customer_id, "")
+    return {"_id": {"$gte": first, "$lt": first + "\U0010ffff"}}
+
+
+async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, orders: Collection[str]) -> None:
+    """Take what names the customer out of the databases of order and notification."""
+    changed = client["order"].with_options(write_concern=WRITE_CONCERN)
+    theirs = {"customerId": customer_id}
+    await changed[Order.collection].update_many(theirs, {"$set": {"email": ADDRESS, "paymentToken": None}})
+    asked = {**theirs, "refundReason": {"$ne": None}}
+    await changed[Order.collection].update_many(asked, {"$set": {"refundReason": TEXT}})
+    await changed[Order.collection].update_many(
+        {**theirs, "history.event": RequestRefund.type},
+        {"$set": {"history.$[asked].reason": TEXT}},
+        array_filters=[{"asked.event": RequestRefund.type}],
+    )
+    await changed[IdempotencyKey.collection].delete_many(_keys(customer_id))
+    told = client["notification"].with_options(write_concern=WRITE_CONCERN)[Notification.collection]
+    about: Document = {"orderId": {"$in": list(orders)}}
+    await told.update_many({**about, "recipient": {"$ne": None}}, {"$set": {"recipient": ADDRESS}})
+    typed = {**about, "kind": RefundRequested.type}
+    await told.update_many(typed, {"$set": {"subject": f"A refund is asked for: {TEXT}"}})
+
+
+async def letters_about(amqp_url: str, names: Names) -> list[DeadLetter]:
+    """The dead letters that name the customer."""
+    letters = await broker.dead_letters(amqp_url, broker.QUEUES, AT_ONCE)
+    return [letter for letter in letters if names.body_without(letter.body) != letter.body]
+
+
+async def rewrite_letters(amqp_url: str, names: Names) -> int:
+    """Put dead letters back without the customer's name: confirmed there, taken here. Returns how many.
+
+    They can still be redriven, and are known by the same ids.
+    """
+    count = 0
+    async with broker.channel(amqp_url) as channel:
+        for queue, service in broker.QUEUES.items():
+            exchange = await channel.get_exchange(topology.retry_exchange(service), ensure=False)
+            # All are taken before the first is sent: what is put back must not be met again.
+            for message in [each async for each in broker.take(channel, queue, AT_ONCE)]:
+                changed = _without(message, queue, names)
+                if changed is None:
+                    continue
+                dead = topology.dead_letter_queue(queue)
+                await exchange.publish(changed, dead, mandatory=True, timeout=broker.TIMEOUT)
+                await message.ack()
+                count += 1
+    return count
+
+
+def _without(
+    message: aio_pika.abc.AbstractIncomingMessage, queue: str, names: Names
+) -> aio_pika.Message | None:
+    """The same dead letter without the customer's name; None where it has none."""
+    body = names.body_without(message.body)
+    headers = _headers(message, queue)
+    clean = names.headers_without(headers)
+    if (body, clean) == (message.body, headers):
+        return None
+    return aio_pika.Message(
+        body,
+        headers=clean,
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=broker.identity(queue, message),
+        correlation_id=message.correlation_id,
+        timestamp=message.timestamp,
+        type=message.type,
+    )
+
+
+def _headers(message: aio_pika.abc.AbstractIncomingMessage, queue: str) -> dict[str, Any]:
+    """Ours as they are, and why it is dead; of the broker's own notes no more than that."""
+    headers = kept(message.headers)
+    if ERROR in message.headers:
+        return headers | {name: message.headers[name] for name in FAILURE if name in message.headers}
+    letter = DeadLetter.of(queue, message)
+    return headers | {ERROR: letter.reason, ERROR_KIND: letter.kind, ATTEMPTS: letter.attempts}

@@ -24,6 +24,8 @@ class Span:
 class Traces:
     endpoint: str
     spans: list[Span] = field(default_factory=list)
+    # As they came, with all attributes.
+    exported: list[bytes] = field(default_factory=list)
 
     def of(self, trace_id: str) -> list[Span]:
         return [span for span in self.spans if span.trace_id == trace_id]
@@ -55,7 +57,9 @@ class _Receiver(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        self.server.traces.spans.extend(_spans(body))  # type: ignore[attr-defined]
+        traces: Traces = self.server.traces  # type: ignore[attr-defined]  # receiving puts it there
+        traces.exported.append(body)
+        traces.spans.extend(_spans(body))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -129,3 +129,22 @@ def imports(module: Path) -> Iterator[str]:
 
 def normalized(name: str) -> str:
     return name.lower().replace("_", "-")
+
+
+# What customers place is theirs, and has no other author.
+NEED_NO_AUTHOR = {"create_order"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_command_over_http_says_who_answers_for_it(service: str) -> None:
+    """Without `by` it leaves no entry on the audit trail."""
+    without = {
+        function.name
+        for module in modules(service)
+        for function in ast.walk(ast.parse(module.read_text()))
+        if isinstance(function, ast.AsyncFunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "engine.execute"
+        if "by" not in {keyword.arg for keyword in call.keywords}
+    }
+    assert without - NEED_NO_AUTHOR == set()

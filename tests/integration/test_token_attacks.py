@@ -25,6 +25,7 @@ from services.payment.main import make_app as make_payment
 from services.payment.settings import PaymentSettings
 from services.product.main import make_app as make_product
 from services.product.settings import ProductSettings
+from services.shared.contract.codes import Code
 from services.shared.settings import Settings
 from tests.attacks.tokens import SCHEMES, Forger, good_claims
 from tests.integration.issuer import Issuer
@@ -32,7 +33,7 @@ from tests.integration.room import Room, running
 
 NOWHERE = "http://127.0.0.1:9"
 # What no token of ours was ever refused with before.
-REFUSALS = {"TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_MISSING"}
+REFUSALS = {Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.TOKEN_MISSING}
 
 
 class Target(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ import httpx
 from redis.asyncio import Redis
 
 from sagactl.oncall.check import Known
-from sagactl.oncall.invariants import Invariant
 from sagactl.polling import until
 from sagactl.shop import Json
 from services.shared.http.cursors import Cursor
@@ -326,8 +326,8 @@ async def test_api8_security_misconfiguration(shop: Shop) -> None:
         await ask(
             shop, "POST", "/api/orders", "mallory", content=b"{", headers={"content-type": "application/json"}
         ),
-        await ask(shop, "TRACE", "/api/products"),
-        await ask(shop, "PUT", "/api/products"),
+        await ask(shop, "TRACE", "/api/products", "mallory"),
+        await ask(shop, "PUT", "/api/products", "mallory"),
     ]
     assert [answer.status_code for answer in answers] == [200, 404, 404, 400, 405, 405]
     for answer in answers:
@@ -342,10 +342,15 @@ async def test_api8_security_misconfiguration(shop: Shop) -> None:
     assert secret.headers["cache-control"] == "no-store"
     shout = await ask(shop, "GET", "/api/orders", "alice", headers={"X-Shout": "alice-shouts"})
     assert "alice-shouts" not in str(shout.headers) + shout.text
-    for path in ("/.git/config", "/.env", "/static/", "/statics/", "/docs/../settings.py", "/etc/passwd"):
+    for path in ("/.git/config", "/.env", "/static", "/statics", "/docs/../settings.py", "/etc/passwd"):
         assert (await ask(shop, "GET", path)).status_code in {400, 404}, path
     proxied = await ask(shop, "GET", "/metrics", headers={"X-Forwarded-For": "192.0.2.1"})
     assert proxied.status_code == 404, "metrics are this machine's alone"
+
+
+def nameless(path: str) -> str:
+    """Without the names of its parameters, which differ."""
+    return re.sub(r"\{\w+\}", "{}", path)
 
 
 async def test_api9_improper_inventory_management(shop: Shop) -> None:
@@ -382,7 +387,7 @@ async def test_api9_improper_inventory_management(shop: Shop) -> None:
     # Each service describes all of what it serves; those that are for operators are known by their path.
     for service, url in shop.stack.services.items():
         own = (await ask(shop, "GET", f"{url}/openapi.json")).json()["paths"]
-        hidden = {path for path in own if path not in described}
+        hidden = {path for path in own if nameless(path) not in {nameless(each) for each in described}}
         assert all(path.startswith("/internal/") for path in hidden), (service, hidden)
 
 
@@ -401,23 +406,22 @@ async def test_api10_unsafe_consumption_of_apis(shop: Shop) -> None:
     assert (await ask(shop, "GET", f"/api/products/{torch}")).json()["price"] == "10.00"
     order_id = await shop.place({torch: 1}, who="alice")
     assert (await shop.settles(order_id, "PAID"))["totalPrice"] == "10.00"
-    # Somebody who may publish says that an order is paid with a cent, and refunded.
-    slow = await shop.place({lamp: 1}, who="alice", card="tok_slow")
-    await shop.is_at(slow, "CONFIRMED")
-    lie = body("PAYMENT_SUCCEEDED", orderId=slow, transactionId="txn_lie", amount="0.01", currency="USD")
-    await shop.publish("order-events", lie, message_id=uuid.uuid4().hex)
+    # Somebody who may publish says that an order is paid once more, with a cent, and given back.
+    for type_, said in (
+        ("PAYMENT_SUCCEEDED", {"amount": "0.01"}),
+        ("PAYMENT_REFUNDED", {"amount": "10.00", "refundId": "ref_lie"}),
+    ):
+        lie = body(type_, orderId=first, transactionId="txn_lie", currency="USD", **said)
+        await shop.publish("order-events", lie, message_id=uuid.uuid4().hex)
 
-    async def is_marked() -> bool:
-        found = await shop.database("order")["orders"].find_one({"_id": slow}) or {}
-        return bool(found.get("attention"))
+    async def marks() -> int:
+        found = await shop.database("order")["orders"].find_one({"_id": first}) or {}
+        return len(found.get("attention", ()))
 
-    await until(is_marked, within=SECONDS, what="the order is marked")
-    assert (await shop.order(slow))["status"] == "CONFIRMED", "a cent is not the price"
-    await shop.cancel(slow)
-    await shop.becomes(slow, lambda order: order["settled"])
-    # It is marked for a human to look at, and what was captured by a lie is not in the ledger.
-    for invariant in (Invariant.EXPLAINED, Invariant.MONEY_AGREES):
-        shop.house.known.add(Known(slow, invariant))
+    await until(marks, lambda count: count == 2, within=SECONDS, what="both lies are marked for somebody")
+    assert (await shop.order(first))["status"] == "PAID"
+    assert (await shop.ledger(first)) == {"captured": 1}
+    shop.house.known.add(Known(first))
     # The payment gateway answers 503 for a while.
     failing = await shop.place({lamp: 1}, who="alice", card="tok_error")
     await shop.settles(failing, "PAID")

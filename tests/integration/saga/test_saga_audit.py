@@ -61,7 +61,7 @@ def said(entry: Json) -> tuple[str, str, str, str, str]:
 
 async def sagactl(shop: Shop, *command: str) -> Result:
     """It has an event loop of its own."""
-    environment = {"STACK_DIR": str(shop.stack.directory)}
+    environment = {"STACK_DIR": str(shop.stack.directory), "COLUMNS": "250"}
     return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
 
 
@@ -78,7 +78,7 @@ async def test_logins_and_what_happens_to_accounts(shop: Shop) -> None:
     refused, (entry,) = await ask("post", "/auth/login", login | {"password": "wrong horse"})
     assert refused.status_code == 401
     assert said(entry) == ("auth", "login", "refused", "nobody", ada)
-    assert entry["reason"] == "LOGIN_FAILED"
+    assert entry["reason"] == "login-failed"
     _, (entry,) = await ask("post", "/auth/login", {"email": "nobody@shop.example", "password": PASSWORD})
     assert said(entry) == ("auth", "login", "refused", "nobody", "")
 
@@ -117,7 +117,7 @@ async def test_what_administrators_do_with_accounts(shop: Shop) -> None:
     _, (entry,) = await ask("patch", f"/auth/accounts/{ada}", {"disabled": True})
     assert entry["detail"] == "disabled"
     refused, (entry,) = await ask("post", "/auth/login", login)
-    assert (refused.status_code, entry["reason"], entry["outcome"]) == (403, "FORBIDDEN", "refused")
+    assert (refused.status_code, entry["reason"], entry["outcome"]) == (403, "forbidden", "refused")
     _, (entry,) = await ask("post", f"/auth/accounts/{ada}/logout")
     assert said(entry) == ("auth", "logins.ended", "done", "user", ada)
 

@@ -98,5 +98,14 @@ COMMANDS: Final[Mapping[str, Callable[[], int]]] = {
     "sbom": sbom,
 }
 
+
+def main(arguments: Sequence[str]) -> int:
+    match arguments:
+        case [name] if name in COMMANDS:
+            return COMMANDS[name]()
+        case _:
+            raise SystemExit(f"give one of {', '.join(COMMANDS)}")
+
+
 if __name__ == "__main__":
-    sys.exit(COMMANDS[sys.argv[1]]())
+    sys.exit(main(sys.argv[1:]))

@@ -138,3 +138,9 @@ def test_what_is_looked_at_is_the_repository() -> None:
     files = supply_chain.tracked()
     assert {"Dockerfile", "services/auth/keys.py", "dev/supply_chain.py"} <= {*files}
     assert "uv.lock" not in files
+
+
+@pytest.mark.parametrize("arguments", [[], ["everything"], ["sbom", "secrets"]])
+def test_what_it_cannot_do_is_told_with_what_it_can(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="give one of advisories, secrets, sbom"):
+        supply_chain.main(arguments)

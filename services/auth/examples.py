@@ -19,7 +19,7 @@ TOTP_CODE: Final[Example] = {"code": TOTP}
 TOTP_PROOF: Final[Example] = {"currentPassword": PASSWORD, "code": TOTP}
 TOTP_SECRET: Final[Example] = {
     "otpauthUri": "otpauth://totp/sagashop:ada%40shop.example?secret=JBSWY3DPEHPK3PXP&issuer=sagashop",
-    "recoveryCodes": ["5f0c-91aa-07d2-e4b8", "1c3e-77f0-b29d-a846"],
+    "recoveryCodes": ["5f0c-91aa-07d2-e4b8-06d1-7be3-a95c", "1c3e-77f0-b29d-a846-d20b-91f4-3e78"],
 }
 REFRESH_TOKEN: Final[Example] = {"refreshToken": REFRESH}
 ACCOUNT: Final[Example] = {

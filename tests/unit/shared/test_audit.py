@@ -1,6 +1,7 @@
 """What is said on the audit trail, and of what nothing is said."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -87,3 +88,8 @@ def test_what_is_on_the_trail_is_counted_and_logged(caplog: pytest.LogCaptureFix
     said = vars(record)
     assert (said["subject"], said["address"], said["request_id"]) == ("ada", "192.0.2.7", "request-1")
     assert counted() == before + 1
+
+
+def test_the_page_about_the_trail_names_every_action() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
+    assert {action for action in Action if f"`{action}`" not in page} == set()

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sagactl.oncall import accounts, audit, customers, letters, order, sweep, trace
+from sagactl.oncall import accounts, audit, customers, find, letters, order, sweep, trace
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.explain import command as explain
 from sagactl.oncall.invariants import Invariant
@@ -89,6 +89,7 @@ def check_command(  # noqa: PLR0917 - a command's options
 
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
+app.command("find")(find.find)
 app.command("order")(order.order)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)

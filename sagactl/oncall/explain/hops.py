@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Hop, HopState, Outcome, Preview
 from sagactl.oncall.explain.marks import CONSUMER, Marks, Unsent
-from sagactl.oncall.explain.sent import COMMANDS, QUEUE_OF, Sent, answers, by_order, expects_answer
+from sagactl.oncall.explain.sent import QUEUE_OF, Sent, answers, by_order, expects_answer
 from services.shared.contract.events import CONSUMES, INVENTORY_EVENTS, NOTIFICATIONS, Event, PaymentFailed
 from services.shared.contract.identity import cause
 
@@ -155,7 +155,7 @@ def _redrive(marks: Marks, queue: str, id_: str) -> Preview | None:
 def _from_outside(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
     """What the order took from other systems, or from an older release."""
     for entry in marks.case.order.history if marks.case.order else ():
-        if entry.event in COMMANDS or cause(QUEUE_OF[entry.event], entry.event_id) in known:
+        if entry.event not in QUEUE_OF or cause(QUEUE_OF[entry.event], entry.event_id) in known:
             continue
         yield Hop(
             id=entry.event_id,

@@ -49,10 +49,19 @@ class Sent(NamedTuple):
 def by_order(order: Order) -> Iterator[Sent]:
     """All that it has published so far, as its history says."""
     for entry in order.history:
+        if not is_known(entry):
+            continue
         of = caused_by(entry)
         for index, emit in enumerate(emitted(order, entry)):
+            if emit in REFUNDS and order.capture is None:
+                continue  # a damaged document: nobody knows what was asked for
             event = _event(order, entry, emit)
             yield Sent(event_id(of, event.type, index), event, "order", of, entry.at)
+
+
+def is_known(entry: HistoryEntry) -> bool:
+    """Whether it is of an event that this release has."""
+    return entry.event in COMMANDS or entry.event in QUEUE_OF
 
 
 def caused_by(entry: HistoryEntry) -> str:

@@ -32,7 +32,7 @@ def status(
 
 def _show(found: Status) -> None:
     for problem in found.problems:
-        console.print(f"[red]![/] {printable(problem)}", highlight=False)
+        console.print(f"[red]![/] {printable(problem)}", highlight=False, soft_wrap=True)
     if not found.problems:
         console.print("[green]Nothing is wrong.[/]")
     console.print(_queues(found))

@@ -135,3 +135,19 @@ async def test_status_tells_of_a_service_that_is_down_and_of_nothing_once_it_is_
     told = json.loads((await sagactl(shop, "status", "--json")).stdout)
     assert (told["orders"], told["outboxes"]) == ([], [])
     assert not [problem for problem in told["problems"] if "inventory," in problem]
+
+
+async def test_an_order_is_found_by_whatever_a_person_has_of_it(shop: Shop) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 1}, who="finder")
+    await shop.settles(order_id, "PAID")
+    document = await shop.database("order")["orders"].find_one({"_id": order_id})
+    assert document is not None
+    event, transaction = document["history"][-1]["eventId"], document["capture"]["transactionId"]
+    for text in (order_id, document["email"], document["customerId"], event, transaction, lamp):
+        result = await sagactl(shop, "find", text, "--json")
+        assert result.exit_code == 0, result.output
+        hits = json.loads(result.stdout)
+        assert f"sagactl explain {order_id}" in {hit["command"] for hit in hits}, text
+    assert "5 available" not in (await sagactl(shop, "find", lamp)).stdout
+    assert (await sagactl(shop, "find", "nothing-of-ours")).exit_code == 1

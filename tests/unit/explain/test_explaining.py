@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from jsonschema import validate
+from msgspec import structs
 
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, HopState, Outcome, Verdict
@@ -196,6 +197,18 @@ def test_an_order_that_is_open_with_nothing_on_its_way_is_stuck() -> None:
     told = explain(desk.marks())
     assert told.verdict is Verdict.CONTRADICTED  # its history does not lead there
     assert told.advice
+
+
+def test_an_order_that_a_newer_release_has_moved_or_that_is_damaged_is_explained_all_the_same() -> None:
+    desk = Desk().paid()
+    history = desk.one(Order).history
+    newer = structs.replace(history[-1], event="SHIPPED", event_id="theirs")
+    desk.change(Order, history=(*history, newer))
+    assert explain(desk.marks()).verdict is Verdict.CONTRADICTED  # by the table of this release
+    desk = Desk().paid()
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+    desk.change(Order, capture=None)
+    assert explain(desk.marks()).hops
 
 
 def test_every_word_of_the_table_publishes_what_is_said_of_it() -> None:

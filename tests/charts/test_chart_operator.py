@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.helm import RenderingError
+from dev.helm import ROOT, RenderingError
+from saga_operator.fleet import Owner
+from saga_operator.resource import Monitor
 from saga_operator.settings import Settings
 from tests.charts.rendering import (
     CASES,
@@ -149,3 +151,12 @@ def test_kubectl_explains_every_field() -> None:
 def test_the_chart_can_be_read_by_those_who_apply_the_definition_themselves() -> None:
     """A plain file, for `kubectl apply --server-side --filename`."""
     assert yaml.safe_load((OPERATOR / "files/sagamonitors.yaml").read_text())["kind"] == CRD["kind"]
+
+
+@pytest.mark.parametrize("sample", sorted(ROOT.glob("k8s/samples/*.yaml")), ids=lambda file: file.stem)
+def test_the_sample_sagamonitors_are_served_by_the_release_that_they_are_for(sample: Path) -> None:
+    owner = Owner("shop", NAMESPACE, settings().order_service)
+    for found in yaml.safe_load_all(sample.read_text()):
+        if found["kind"] == "SagaMonitor":
+            metadata = {"namespace": NAMESPACE, "uid": "u", "generation": 1, **found["metadata"]}
+            assert owner.serves(Monitor.of({**found, "metadata": metadata}))

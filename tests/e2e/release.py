@@ -55,6 +55,7 @@ class Release:
     name: str
     namespace: str
     values: tuple[Path, ...]
+    chart: Path = CHART
 
     async def kubectl(self, *arguments: str | Path, stdin: str = "") -> str:
         return await run("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin)
@@ -84,7 +85,9 @@ class Release:
         begin = time.monotonic()
         files = [f"--values={file}" for file in self.values]
         namespace = ("--namespace", self.namespace)
-        await run("helm", verb, self.name, CHART, *namespace, *files, "--wait", "--timeout", "10m", *options)
+        await run(
+            "helm", verb, self.name, self.chart, *namespace, *files, "--wait", "--timeout", "10m", *options
+        )
         return time.monotonic() - begin
 
     async def pods(self, service: str, *, going: bool = False) -> list[str]:

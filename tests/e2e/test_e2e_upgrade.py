@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import shutil
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sagactl.polling import until
 from sagactl.shop import Client
 from tests.e2e import books
 from tests.e2e.load import Load
-from tests.e2e.release import SERVICES, Release
+from tests.e2e.release import CHART, SERVICES, Release
 
 STOCK = 5_000
 
@@ -39,14 +42,22 @@ async def test_every_service_is_rolled_under_load_and_no_request_fails(
     await books.check(release, load.orders)
 
 
-async def test_an_upgrade_brings_the_definition_up_to_date(release: Release) -> None:
+async def test_an_upgrade_brings_the_definition_up_to_date(release: Release, tmp_path: Path) -> None:
     """Helm never changes what is in a chart's crds folder; this one is a template."""
-    crd = "customresourcedefinition/sagamonitors.sagashop.io"
-    short = '[{"op": "replace", "path": "/spec/names/shortNames", "value": ["old"]}]'
-    await release.kubectl("patch", crd, "--type=json", "--patch", short)
+    older = tmp_path / "sagashop"
+    shutil.copytree(CHART, older)
+    file = older / "charts/saga-operator/files/sagamonitors.yaml"
+    file.write_text(file.read_text().replace("shortNames: [sgm]", "shortNames: [old]"))
+
+    async def short_names() -> list[str]:
+        found = await release.get("customresourcedefinition", "sagamonitors.sagashop.io")
+        names: list[str] = found["spec"]["names"]["shortNames"]
+        return names
+
+    await replace(release, chart=older).upgrade()
+    assert await short_names() == ["old"]
     await release.upgrade()
-    found = await release.get("customresourcedefinition", "sagamonitors.sagashop.io")
-    assert found["spec"]["names"]["shortNames"] == ["sgm"]
+    assert await short_names() == ["sgm"]
 
 
 async def test_a_password_is_rotated_by_its_secret_and_an_upgrade(

@@ -3,20 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from saga_operator import conditions
 from saga_operator.conditions import Condition, Event, Status
 from saga_operator.news import COMPENSATION_FAILED, SUSPENDED, news
 from saga_operator.policy.policy import (
-    FIRST_RETRY,
     KUBERNETES_UNAVAILABLE,
     LISTED_AT_MOST,
     Action,
     Outcome,
     StaleOrder,
     Sweep,
+    failures_that_degrade,
     pause_after,
 )
 from saga_operator.policy.summary import summary, timestamp
@@ -66,12 +66,13 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Repor
     `jitter` is what the pause is multiplied by.
     """
     failures = 0 if sweep.succeeded else (seen.status.get("consecutiveFailures") or 0) + 1
-    now = sweep.finished
+    now, before = sweep.finished, seen.swept_before
+    pause = pause_after(sweep, spec.interval, failures, swept_before=before)
     judged = (
         _ready(spec, sweep),
         _reachable(sweep),
         _stale(seen, sweep),
-        _degraded(failures, _threshold(seen, spec), sweep),
+        _degraded(failures, failures_that_degrade(spec.failure_threshold, spec.interval, before), sweep),
     )
     counted = {} if sweep.found is None else _counts(sweep.found, spec)
     succeeded = {"lastSuccessfulSweepTime": timestamp(now)} if sweep.succeeded else {}
@@ -81,7 +82,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Repor
         now,
         {
             "lastSweepTime": timestamp(now),
-            "nextSweepTime": timestamp(now + _pause(seen, spec, sweep, failures) * jitter),
+            "nextSweepTime": timestamp(now + pause * jitter),
             "lastHandledSweepRequest": seen.sweep_request,
             "consecutiveFailures": failures,
             "compensatedTotal": (seen.status.get("compensatedTotal") or 0) + sweep.count(Outcome.COMPENSATED),
@@ -120,20 +121,6 @@ def _report(seen: Seen, judged: Iterable[Condition], now: datetime, fields: Mapp
     rendered = conditions.replaced(seen.conditions, judged, seen.generation, now)
     events = tuple(news(seen.conditions, rendered))
     return Report({"observedGeneration": seen.generation, "conditions": rendered, **fields}, events)
-
-
-def _pause(seen: Seen, spec: Spec, sweep: Sweep, failures: int) -> timedelta:
-    """Nothing was ever swept: do not back off, for the order service may just be starting."""
-    if not (sweep.succeeded or seen.swept_before):
-        return min(spec.interval, FIRST_RETRY)
-    return pause_after(sweep, spec.interval, failures)
-
-
-def _threshold(seen: Seen, spec: Spec) -> int:
-    """Failures that come faster than by the interval count for less: a slow start degrades nothing."""
-    if seen.swept_before:
-        return spec.failure_threshold
-    return spec.failure_threshold * max(1, int(spec.interval / FIRST_RETRY))
 
 
 def _ready(spec: Spec, sweep: Sweep) -> Condition:

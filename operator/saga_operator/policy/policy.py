@@ -136,12 +136,24 @@ def gives_up(attempts: Sequence[Attempt]) -> Failure | None:
     return None
 
 
-def pause_after(sweep: Sweep, interval: timedelta, consecutive_failures: int) -> timedelta:
-    """The pause until the next sweep: hardly any while a sweep that works leaves orders for a later one."""
+def pause_after(
+    sweep: Sweep, interval: timedelta, consecutive_failures: int, *, swept_before: bool = True
+) -> timedelta:
+    """The pause until the next sweep: hardly any while a sweep that works leaves orders for a later one.
+
+    No back-off until one has succeeded (`swept_before`), for the order service may just be starting.
+    """
+    if not (sweep.succeeded or swept_before):
+        return min(interval, FIRST_RETRY)
     left_over = sweep.deferred or len(sweep.found or ()) >= LISTED_AT_MOST
     if sweep.succeeded and sweep.attempts and left_over:
         return min(interval, CATCH_UP)
     return delay_until_next(interval, consecutive_failures)
+
+
+def failures_that_degrade(threshold: int, interval: timedelta, swept_before: bool) -> int:  # noqa: FBT001 - a fact
+    """Failures that come faster than by the interval count for less: a slow start degrades nothing."""
+    return threshold if swept_before else threshold * max(1, int(interval / FIRST_RETRY))
 
 
 def delay_until_next(interval: timedelta, consecutive_failures: int) -> timedelta:

@@ -5,7 +5,6 @@ What starts a stack takes a while to load, so the commands that need it do so: `
 
 import json
 import os
-import re
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +24,6 @@ from dev.processes import Processes
 from dev.services import NAMES
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run"))
-SOME_ID = "019ac05d-3a3c-7f6e-9b57-0c7d3c0f8a11"
-ORDER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ServersOnly = Annotated[bool, typer.Option("--servers-only", help="MongoDB, RabbitMQ and Redis alone.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -88,12 +85,9 @@ def logs(
     following: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on with what comes.")] = True,
 ) -> None:
     """Show the logs of all services, or of some processes, in the order in which things happened."""
-    if order is not None and not ORDER_ID.fullmatch(order):
-        raise typer.BadParameter(f"{order!r} is no order's id, such as {SOME_ID}")
     directory, wanted = DIRECTORY / "logs", Wanted(tuple(names or ()), order)
-    if unknown := wanted.unknown(directory):
-        known = ", ".join(sorted(path.stem for path in directory.glob("*.log")))
-        raise typer.BadParameter(f"there is no log of {', '.join(unknown)}; there are {known or 'none'}")
+    with _told():
+        wanted.check(directory)
     if following:
         _run(follow(directory, console, wanted))
     if not show(directory, console, wanted):

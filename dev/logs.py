@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +10,17 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from dev.errors import StackError
 from dev.services import NAMES
 from services.shared.console import render
 
 POLL_SECONDS = 0.2
+ORDER_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+SOME_ID = "019ac05d-3a3c-7f6e-9b57-0c7d3c0f8a11"
+
+
+class NothingThereError(StackError):
+    """What is asked for can be in no log."""
 
 
 class Wanted(NamedTuple):
@@ -26,10 +34,15 @@ class Wanted(NamedTuple):
         name = path.stem
         return name in self.names or name.partition("-")[0] in (self.names or NAMES)
 
-    def unknown(self, directory: Path) -> Sequence[str]:
-        """Names of which there is no log."""
+    def check(self, directory: Path) -> None:
+        """Raises NothingThereError for what can be about no order, and for names of which there is no log."""
+        if self.order is not None and not ORDER_ID.fullmatch(self.order):
+            raise NothingThereError(f"{self.order!r} is no order's id, such as {SOME_ID}")
         there = {path.stem for path in directory.glob("*.log")}
-        return [name for name in self.names if name not in there | {each.partition("-")[0] for each in there}]
+        known = there | {name.partition("-")[0] for name in there}
+        if unknown := [name for name in self.names if name not in known]:
+            others = ", ".join(sorted(there)) or "none"
+            raise NothingThereError(f"there is no log of {', '.join(unknown)}; there are {others}")
 
     def has(self, line: str) -> bool:
         return self.order is None or self.order in line

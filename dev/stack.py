@@ -72,6 +72,7 @@ class Stack(Plan):
             directory,
             services=layout.services,
             environments=layout.environments,
+            random_ports=layout.random_ports,
             jaeger=Path(layout.jaeger) if layout.jaeger else None,
         )
         stack._settings = {**others, **layout.settings}

@@ -25,8 +25,15 @@ def remarks(directory: Path, layout: Layout, environment: Mapping[str, str]) -> 
     ports = Ports(environment, at_random=layout.random_ports, kept=layout.ports)
     if elsewhere := [f"{name} on {port} instead of {usual}" for name, (usual, port) in ports.moved().items()]:
         yield f"ports in use by other programs, so: {', '.join(elsewhere)}"
+    for service, given in layout.environments.items():
+        told = " ".join(f"{name}={_shown(name, value)}" for name, value in sorted(given.items()))
+        yield f"{service} was restarted with {told}"
     if late := layout.differing(environment):
         yield f"it runs with another {', '.join(late)}: {_to_change(late, directory)}"
+
+
+def _shown(name: str, value: str) -> str:
+    return "..." if name.endswith(("PASSWORD", "KEY")) else value
 
 
 def _to_change(names: Sequence[str], directory: Path) -> str:

@@ -15,7 +15,7 @@ from pydantic import (
 
 from services.auth import examples
 from services.auth.letters import Kind
-from services.auth.strength import check_password
+from services.auth.strength import LENGTHS, check_password
 from services.shared import emails
 from services.shared.http.bodies import Body, View
 from services.shared.http.rights import Role
@@ -54,13 +54,15 @@ Code = Annotated[
     ),
 ]
 
+PASSWORD_IN_WORDS = f"a password of {LENGTHS[0]} to {LENGTHS[-1]} characters"
+
 # A password as somebody typed it, right or wrong.
 Typed = Annotated[Password, Field(max_length=1024)]
 
 
 class Registration(_Strict, json_schema_extra={"examples": [examples.REGISTRATION]}):
     email: Email
-    password: Password
+    password: Annotated[Password, Field(json_schema_extra={"x-allowed": PASSWORD_IN_WORDS})]
     name: Name
 
     @field_validator("password")

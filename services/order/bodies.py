@@ -26,8 +26,22 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
     """`quantities` go with `ids`, one for one. Prices are ours."""
 
-    ids: Annotated[list[Id], Field(min_length=1, max_length=MOST_LINES)]
-    quantities: Annotated[list[Quantity], Field(min_length=1, max_length=MOST_LINES)]
+    ids: Annotated[
+        list[Id],
+        Field(
+            min_length=1,
+            max_length=MOST_LINES,
+            json_schema_extra={"x-allowed": f"a list of 1 to {MOST_LINES} ids of products"},
+        ),
+    ]
+    quantities: Annotated[
+        list[Quantity],
+        Field(
+            min_length=1,
+            max_length=MOST_LINES,
+            json_schema_extra={"x-allowed": "a list of whole numbers, one for each of ids"},
+        ),
+    ]
     fulfilment: Fulfilment = "all"
     payment_token: PaymentToken | None = None
 

@@ -34,8 +34,8 @@ def test_what_is_good_or_somebody_elses_is_no_fault() -> None:
 class LaidOut(Stack):
     """A stack that nobody starts."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
-        super().__init__(directory, settings=settings)
+    def __init__(self, directory: Path, *, random_ports: bool = True, **settings: str) -> None:
+        super().__init__(directory, settings=settings, random_ports=random_ports)
         with Ports(self._settings, at_random=True) as ports:
             self._lay_out(ports)
 
@@ -66,6 +66,19 @@ async def test_what_cannot_be_is_found_before_anything_runs(tmp_path: Path) -> N
         await stack.up()
     assert not stack.processes.started
     assert not stack.processes.log("mongodb").exists()
+
+
+@pytest.mark.parametrize("at_random", [True, False])
+def test_what_is_known_of_a_stack_is_kept_when_another_process_changes_it(
+    tmp_path: Path, *, at_random: bool
+) -> None:
+    given = {"LOG_LEVEL": "debug"}
+    with LaidOut(tmp_path, random_ports=at_random).changed("order", given):
+        before = Layout.kept_in(tmp_path)
+    again = Stack.laid_out_in(tmp_path)
+    assert again is not None
+    with again.changed("order", given):
+        assert Layout.kept_in(tmp_path) == before
 
 
 def test_a_change_that_fails_is_not_kept(tmp_path: Path) -> None:

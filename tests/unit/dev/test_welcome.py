@@ -112,6 +112,18 @@ def test_what_comes_too_late_is_told_with_how_it_gets_in(
     assert not list(remarks(tmp_path, layout, {"PORT_GATEWAY": "3003"}))
 
 
+def test_what_a_service_was_restarted_with_is_told(tmp_path: Path) -> None:
+    layout = Layout(
+        NAMES,
+        {},
+        random_ports=False,
+        settings={},
+        readable=[],
+        environments={"payment": {"PAYMENT_SUCCESS_RATE": "0"}},
+    )
+    assert list(remarks(tmp_path, layout, {})) == ["payment was restarted with PAYMENT_SUCCESS_RATE=0"]
+
+
 def test_logs_of_what_is_no_order_are_refused_in_a_sentence(tmp_path: Path) -> None:
     asked = subprocess.run(  # ourselves
         [sys.executable, "-m", "dev", "logs", "--order", "nope"],
@@ -120,5 +132,5 @@ def test_logs_of_what_is_no_order_are_refused_in_a_sentence(tmp_path: Path) -> N
         text=True,
         check=False,
     )
-    assert asked.returncode != 0
-    assert "'nope' is no order's id, such as 0" in asked.stderr
+    assert asked.returncode == 1
+    assert asked.stdout.startswith("'nope' is no order's id, such as 0")

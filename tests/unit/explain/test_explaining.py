@@ -16,7 +16,7 @@ from sagactl.oncall.explain.screen import lines
 from sagactl.oncall.explain.table import EMITS
 from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
-from services.order.commands import RequestRefund
+from services.order.commands import CancelOrder, RequestRefund
 from services.order.model import Order
 from services.order.saga import SAGA
 from services.payment.payment import Payment, PaymentState
@@ -180,6 +180,34 @@ def test_a_refund_is_followed_to_its_end() -> None:
     for queue in ("notifications", "payment-events", "order-events", "inventory", "orders", "notifications"):
         desk.hear(queue)
     assert explain(desk.marks()).because == "the order is REFUNDED, and no message is missed"
+
+
+def test_a_charge_that_was_never_to_be_made_is_never_answered() -> None:
+    """The cancellation was faster than what it cancels."""
+    desk = Desk()
+    for queue in ("inventory", "orders"):
+        desk.hear(queue)
+    desk.command(CancelOrder(order_id=ORDER, customer_id=None))
+    for queue in ("payment-events", "STOCK_RESERVED", "inventory", "orders", "notifications"):
+        desk.hear(queue)
+    told = explain(desk.marks())
+    assert states(told)["ORDER_CONFIRMED on STOCK_RESERVED"] is HopState.DONE
+    assert (told.verdict, told.missing) == (Verdict.SETTLED, ())
+    assert "PAYMENT_SUCCEEDED" not in {hop.type for hop in told.hops}
+
+
+def test_what_contradicted_is_not_waited_for() -> None:
+    """Payment was asked for another amount than it took: it marked that, and answers nothing."""
+    desk = Desk()
+    for queue in ("inventory", "orders", "STOCK_RESERVED", "order-events"):
+        desk.hear(queue)
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+    desk.change(Payment, amount=7)
+    desk.hear("payment-events")
+    told = explain(desk.marks(waiting={"inventory-events": 1, "notifications": 2}))
+    assert states(told)["PAYMENT_REFUND on payment-events"] is HopState.DONE
+    assert told.missing == ()
+    assert "PAYMENT_REFUND: a refund of another amount was asked for" in told.findings
 
 
 def test_an_order_that_nobody_knows_and_one_that_only_others_know() -> None:

@@ -140,8 +140,8 @@ def answers(marks: Marks, queue: str, id_: str, event: Event) -> Sequence[Sent]:
 
 
 def expects_answer(marks: Marks, queue: str, id_: str, event: Event) -> bool:
-    """Whether what was handled must have been answered: not where it contradicted what happened, and not
-    where the order was never to be charged.
+    """Whether what was handled must have been answered: not where it contradicted what happened, not where
+    the order was never to be charged, and not while the payment gateway has not answered.
     """
     home = marks.home(queue)
     if home is None or any(each.event_id == id_ for each in home.attention):

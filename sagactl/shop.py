@@ -60,6 +60,8 @@ class Client:
     expires_in: float = 0
     # Seconds for which a request is repeated while the shop cannot answer it at the moment.
     patience: float = 0
+    # Seconds between one attempt and the next: longer where many do so at the same time.
+    pause: float = RETRY_SECONDS
 
     async def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str = ""
@@ -73,7 +75,7 @@ class Client:
                 for_good = isinstance(error, ShopError) and error.status not in NOT_NOW
                 if for_good or time.monotonic() >= end:
                     raise
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self.pause)
 
     async def _try(self, method: str, path: str, body: Mapping[str, Any] | None, key: str) -> Json:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}

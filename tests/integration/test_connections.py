@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -369,3 +369,20 @@ async def test_who_waits_to_be_told_to_go_on_is_answered_by_the_route() -> None:
         assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
         await connection.send(b"hello")
         assert await connection.status() == 200
+
+
+async def test_answers_do_not_pile_up_for_one_who_is_turned_away_and_does_not_read() -> None:
+    large = AWAY.replace(b"content-length: 4", b"content-length: 10000").replace(b"busy", b"x" * 10_000)
+    answered = 0
+
+    def count(_: Asked) -> bytes:
+        nonlocal answered
+        answered += 1
+        return large
+
+    async with clients(count) as those:
+        connection = await those.connect()
+        with suppress(ConnectionError):
+            await connection.send(b"POST /echo HTTP/1.1\r\n\r\n" * 20_000)
+        await asyncio.sleep(1)
+    assert 0 < answered < 5_000  # what the sockets hold; 20,000 would be 200 MB

@@ -216,7 +216,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _is_turned_away(self) -> bool:
         """Only a request whose turn it is. Without a scope and a task, its answer costs half."""
         is_first = not self.pipeline and (self.cycle is None or self.cycle.response_complete)
-        if not is_first or self.expect_100_continue:
+        # Who does not read its answers gets none at once: they would only pile up here.
+        if not is_first or self.expect_100_continue or self.flow.write_paused:
             return False
         self._turned_away = self._door.turn_away(Asked(self.parser.get_method(), self.url, self.headers))
         self._has_headers = self._turned_away is not None

@@ -89,6 +89,11 @@ def _order(order: Order) -> Iterator[RenderableType]:
         price = _amount(line.price, order.currency)
         yield f"[bold]line[/]     {line.quantity} of {printable(line.product_id)} at{price}: {line.state}"
     yield _timeline(order.history)
+    for entry in order.history:
+        if entry.actor is not None:
+            roles = f" ({', '.join(entry.actor.roles)})" if entry.actor.roles else ""
+            who = f"{entry.actor.kind} {entry.actor.id}{roles}"
+            yield f"[bold]by[/]       {printable(who)}: {entry.event}"
     traces = dict.fromkeys(entry.trace_id for entry in order.history if entry.trace_id)
     if traces:
         yield f"[bold]trace[/]    {printable(', '.join(traces))}"

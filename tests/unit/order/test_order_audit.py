@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.order import shown
 from services.order.bodies import entry_body
 from services.order.domain import DOMAIN
 from services.order.model import Order
@@ -58,3 +60,11 @@ def test_staff_sees_who_acted_and_a_customer_does_not() -> None:
     shown = entry_body(order.history[-1], staff)["actor"]
     assert shown == {"id": OPERATOR.actor.id, "kind": Kind.OPERATOR, "roles": ()}
     assert "actor" not in entry_body(order.history[-1], User(eg.CUSTOMER, "c@x.example"))
+
+
+def test_sagactl_order_says_who_acted() -> None:
+    order = Memory(DOMAIN, eg.CONFIRMED).handle(eg.time_out(), by=OPERATOR, at=eg.AT).changed[0]
+    assert isinstance(order, Order)
+    lines = [part for part in shown(Case(order.id, order, None, None, [], [])) if isinstance(part, str)]
+    said = [line for line in lines if OPERATOR.actor.id in line]
+    assert said == [f"[bold]by[/]       operator {OPERATOR.actor.id}: SAGA_TIMEOUT"]

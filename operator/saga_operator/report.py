@@ -72,7 +72,9 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Repor
         _ready(spec, sweep),
         _reachable(sweep),
         _stale(seen, sweep),
-        _degraded(failures, failures_that_degrade(spec.failure_threshold, spec.interval, before), sweep),
+        _degraded(
+            failures, failures_that_degrade(spec.failure_threshold, spec.interval, swept_before=before), sweep
+        ),
     )
     counted = {} if sweep.found is None else _counts(sweep.found, spec)
     succeeded = {"lastSuccessfulSweepTime": timestamp(now)} if sweep.succeeded else {}

@@ -151,7 +151,7 @@ def pause_after(
     return delay_until_next(interval, consecutive_failures)
 
 
-def failures_that_degrade(threshold: int, interval: timedelta, swept_before: bool) -> int:  # noqa: FBT001 - a fact
+def failures_that_degrade(threshold: int, interval: timedelta, *, swept_before: bool) -> int:
     """Failures that come faster than by the interval count for less: a slow start degrades nothing."""
     return threshold if swept_before else threshold * max(1, int(interval / FIRST_RETRY))
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -45,21 +45,45 @@ def by_caller(
     return (*general, Budget(f"guesses:{place}", settings.rate_limit_address_guesses))
 
 
-def by_account(settings: GatewaySettings, address: str, body: bytes) -> tuple[Budget, ...]:
-    """What is counted of a guess beside that: the account that a password is tried for."""
+def by_account(
+    settings: GatewaySettings, rule: Rule, user: User | None, address: str, body: bytes
+) -> tuple[Budget, ...]:
+    """What is counted of a guess beside that: the accounts that it is about, on each path for itself."""
     place = limited_as(address)
-    return (Budget(f"guesses:{place}:{_account(body)}", settings.rate_limit_account_guesses),)
+    return tuple(
+        Budget(f"guesses:{place}:{_digest(rule.path, named)}", settings.rate_limit_account_guesses)
+        for named in _accounts(rule, user, body)
+    )
 
 
-def _account(body: bytes) -> str:
-    """The key of the account; the service judges the body itself."""
+def _accounts(rule: Rule, user: User | None, body: bytes) -> Sequence[str]:
+    """How the request names accounts, one at least: what else it names gives it no budget of its own.
+
+    The service judges the body itself.
+    """
+    if user is not None and not rule.open_to:
+        return [f"user:{user.id}"]
+    said = _object(body)
+    email, token = said.get("email"), said.get("token")
+    named = []
+    if isinstance(email, str) and len(email) <= emails.LONGEST_TYPED:
+        named.append(f"email:{emails.normalize(email)}")
+    if isinstance(token, str):
+        # Of a letter: its id, and the secret that may be a guess.
+        named.append(f"letter:{token.partition('.')[0]}")
+    return named or ["nobody"]
+
+
+def _object(body: bytes) -> Mapping[str, object]:
     try:
-        email = json.loads(body)["email"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        email = None
-    is_one = isinstance(email, str) and len(email) <= emails.LONGEST_TYPED
-    known = emails.normalize(email) if is_one else ""
-    return hashlib.blake2b(known.encode(errors="replace"), digest_size=_DIGEST_BYTES).hexdigest()
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _digest(path: str, named: str) -> str:
+    return hashlib.blake2b(f"{path} {named}".encode(errors="replace"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 class Count(NamedTuple):

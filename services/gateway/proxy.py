@@ -155,7 +155,7 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
     except BodyTooLarge:
         return preconditions.too_large().response()
     if rule.guesses:
-        counted = await gate.count(by_account(gate.settings, address, body))
+        counted = await gate.count(by_account(gate.settings, rule, user, address, body))
     own = {"x-forwarded-for": address} | telemetry.onward()
     return await gate.upstreams[rule.service].answer(Call(scope, body, own, counted), receive, send)
 

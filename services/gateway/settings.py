@@ -30,7 +30,7 @@ class GatewaySettings(Settings):
     rate_limit_requests: Requests = 600
     # Of all users at one address together: accounts are free.
     rate_limit_address_requests: Requests = 3000
-    # Logins and registrations per address: for one account, and for all accounts.
+    # Guesses (passwords, codes, tokens of letters) per address: for one account on one path, and for all.
     rate_limit_account_guesses: Requests = 10
     rate_limit_address_guesses: Requests = 120
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed.

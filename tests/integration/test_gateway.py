@@ -501,6 +501,26 @@ async def test_passwords_of_an_account_can_be_guessed_only_so_often(
         assert (await client.post("/auth/refresh", json={})).status_code == 201, "no password is tried there"
 
 
+async def test_who_guesses_behind_an_address_leaves_the_others_there_their_own_tries(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, rate_limit_account_guesses=2) as client:
+
+        async def change(who: str) -> int:
+            own = issuer.headers(who)
+            return (
+                await client.post("/auth/password", json={"currentPassword": "x"}, headers=own)
+            ).status_code
+
+        async def open_letter(letter: str) -> int:
+            return (await client.post("/auth/verify", json={"token": f"{letter}.secret"})).status_code
+
+        assert [await change("ada") for _ in range(3)] == [201, 201, 429]
+        assert await change("bob") == 201
+        assert [await open_letter("one") for _ in range(3)] == [201, 201, 429]
+        assert await open_letter("two") == 201
+
+
 async def test_an_address_is_believed_from_our_own_proxies_only(
     room: Room, issuer: Issuer, echo: Echo
 ) -> None:

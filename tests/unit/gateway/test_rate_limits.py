@@ -17,6 +17,7 @@ SETTINGS = GatewaySettings(
     rate_limit_requests=600, rate_limit_account_guesses=10, rate_limit_address_guesses=120
 )
 ADA = User(id="ada", email="ada@x.example")
+BOB = User(id="bob", email="bob@x.example")
 HERE = "203.0.113.7"
 WINDOW = 60.0
 
@@ -74,20 +75,54 @@ def test_guesses_count_for_the_address_and_then_for_the_account_at_that_address(
     general, place = by_caller(SETTINGS, rule(path), None, HERE)
     assert general == Budget(f"address:{HERE}", 600)
     assert place == Budget(f"guesses:{HERE}", 120)
-    (account,) = by_account(SETTINGS, HERE, json.dumps({"email": "Ada@X.example"}).encode())
+    (account,) = guess_on(path, {"email": "Ada@X.example"})
     assert account.limit == 10
     assert account.name == "guesses"
     assert "ada" not in account.key
 
 
+def guess_on(path: str, body: object, user: User | None = None) -> tuple[Budget, ...]:
+    return by_account(SETTINGS, rule(path), user, HERE, json.dumps(body).encode())
+
+
 def account_of(email: object) -> str:
-    (budget,) = by_account(SETTINGS, HERE, json.dumps({"email": email}).encode())
+    (budget,) = guess_on("/auth/login", {"email": email})
     return budget.key
 
 
 def test_all_spellings_of_an_address_are_one_account() -> None:
     assert account_of("ada@x.example") == account_of(" ADA@x.EXAMPLE ") == account_of("\uff41da@x.example")
     assert account_of("ada@x.example") != account_of("bob@x.example")
+
+
+@pytest.mark.parametrize("path", ["/auth/password", "/auth/totp/enrol", "/auth/totp/disable"])
+def test_behind_one_address_each_user_guesses_alone_and_does_not_become_another_by_a_body(path: str) -> None:
+    own = guess_on(path, {"currentPassword": "a"}, ADA)
+    assert own == guess_on(path, {"currentPassword": "b", "email": "x@x.example", "token": "1.2"}, ADA)
+    assert own != guess_on(path, {"currentPassword": "a"}, BOB)
+    assert [(budget.name, budget.limit) for budget in own] == [("guesses", 10)]
+
+
+@pytest.mark.parametrize("path", ["/auth/verify", "/auth/reset/confirm"])
+def test_behind_one_address_each_letter_is_guessed_alone_whatever_the_secret(path: str) -> None:
+    own = guess_on(path, {"token": "letter-1.secret"})
+    assert own == guess_on(path, {"token": "letter-1.guess"}) != guess_on(path, {"token": "letter-2.secret"})
+    assert not any(said in budget.key for budget in own for said in ("letter-1", "secret"))
+
+
+def test_what_is_guessed_on_one_path_takes_nothing_from_another() -> None:
+    ada = {"email": "ada@x.example"}
+    paths = ("/auth/login", "/auth/register", "/auth/verify", "/auth/reset")
+    assert len({guess_on(path, ada) for path in paths}) == len(paths)
+    assert guess_on("/auth/password", {}, ADA) != guess_on("/auth/totp/enrol", {}, ADA)
+
+
+def test_a_field_more_gives_a_guess_no_fresh_budget() -> None:
+    (account,) = guess_on("/auth/login", {"email": "ada@x.example"})
+    assert account in guess_on("/auth/login", {"email": "ada@x.example", "token": "anything.1"})
+    assert account in guess_on("/auth/login", {"email": "ada@x.example"}, BOB)
+    (letter,) = guess_on("/auth/verify", {"token": "letter-1.a"})
+    assert letter in guess_on("/auth/verify", {"token": "letter-1.b", "email": "random@x.example"})
 
 
 @given(
@@ -97,11 +132,11 @@ def test_all_spellings_of_an_address_are_one_account() -> None:
     )
 )
 def test_a_body_without_an_account_counts_all_the_same(body: bytes) -> None:
-    assert len(by_account(SETTINGS, HERE, body)) == 1
+    assert len(by_account(SETTINGS, rule("/auth/login"), None, HERE, body)) == 1
 
 
 def test_a_deeply_nested_body_is_no_trouble() -> None:
-    assert len(by_account(SETTINGS, HERE, b"[" * 60_000)) == 1
+    assert len(by_account(SETTINGS, rule("/auth/login"), None, HERE, b"[" * 60_000)) == 1
 
 
 def test_what_is_too_long_for_an_address_is_none_and_is_not_normalized(

@@ -14,7 +14,7 @@ from dev.credentials import Credentials
 from dev.files import write_private
 from dev.servers import Given, MongoDB, RabbitMQ
 from sagactl import provision
-from sagactl.provision import accounts
+from sagactl.provision import accounts, broker_rights
 from services.shared import contract
 
 
@@ -45,7 +45,7 @@ def provisions(
         make = partial(accounts.provision_mongodb, mongodb.url, credentials.of(accounts.DATABASE_USERS))
         needed.append(Provision(mongodb.directory / "provisioned", contents, make))
     if isinstance(rabbitmq, RabbitMQ):
-        users = credentials.of(accounts.BROKER_USERS)
+        users = credentials.of(broker_rights.BROKER_USERS)
         make = partial(accounts.provision_rabbitmq, rabbitmq.management_url, users)
         needed.append(Provision(rabbitmq.directory / "provisioned", contents, make))
     return needed

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from sagactl.oncall import accounts, audit, customers, find, letters, order, sweep, trace
+from sagactl.oncall import accounts, audit, customers, find, keys, letters, order, sweep, trace
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.explain import command as explain
 from sagactl.oncall.invariants import Invariant
@@ -99,6 +99,7 @@ app.command("sweep")(sweep.sweep)
 app.command("smoke")(purchase.smoke)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(customers.app, name="customers")
+app.add_typer(keys.app, name="keys")
 app.add_typer(provisioned.app, name="provision")
 
 

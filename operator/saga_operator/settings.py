@@ -67,5 +67,5 @@ class Settings(BaseSettings):
 
     @property
     def trusted_namespaces(self) -> frozenset[str]:
-        """The namespaces whose Services may be sent the token, by default those it serves, or its own."""
-        return frozenset(self.token_namespaces or self.watch_namespace or self.pod_namespace)
+        """The namespaces whose Services may be sent the token, by default its own."""
+        return frozenset(self.token_namespaces or self.pod_namespace)

@@ -1,5 +1,6 @@
 """A SagaMonitor's spec, read into types; the defaults are the CRD's."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,6 +9,8 @@ from typing import Any
 from saga_operator.policy.durations import parse_duration
 from saga_operator.policy.policy import Action, Policy
 
+# What follows it is ours: a path, a query or a fragment in it would make another request of ours.
+ADDRESS = re.compile(r"https?://[^\s/?#@]+/?")
 LONGEST_TIMEOUT = timedelta(seconds=30)
 """One request may not hold up a sweep for longer, whatever the spec says: the heartbeat depends on it."""
 
@@ -65,8 +68,11 @@ def _order_service(ref: Mapping[str, Any]) -> OrderServiceRef:
     service, token = ref.get("serviceRef"), ref.get("tokenSecretRef")
     if (ref.get("url") is None) == (service is None):
         raise ValueError("exactly one of orderService.url and orderService.serviceRef must be set")
+    url = ref.get("url")
+    if url is not None and not ADDRESS.fullmatch(url):
+        raise ValueError("orderService.url is the address of the order service alone: https://host:port")
     return OrderServiceRef(
-        url=ref.get("url"),
+        url=url,
         service=None if service is None else service["name"],
         port="http" if service is None else service.get("port", "http"),
         token=None if token is None else SecretRef(token["name"], token.get("key", "token")),

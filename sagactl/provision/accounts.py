@@ -1,11 +1,10 @@
 """Gives every service its own user on the shared servers, with rights on its own things only.
 
 Idempotent, so that a job may run it at every release: users that exist get their password and rights set
-again. What a service may publish and consume is read from the contract in `services.shared.contract.events`.
+again. The exchange of all events is made with the queues: no service may declare or delete what all share.
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -19,40 +18,16 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from sagactl.provision import erasing, replica_set, trails
+from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, topic_permissions
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all
-from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 
-CONTROL: Final = "sagactl"
 DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")
-BROKER_USERS: Final = (*sorted(PUBLISHES.keys() | CONSUMES.keys()), CONTROL)
 DATABASE_USERS: Final = (*DATABASES, CONTROL)
 # What the checker compares. `auth` is not in it: who reads the signing keys there may be any user.
 CHECKED: Final = tuple(name for name in DATABASES if name != "auth")
-NOTHING: Final = "^$"
 USER_EXISTS: Final = 51003
 RETRY_SECONDS: Final = 2
-
-
-def permissions(user: str) -> dict[str, str]:
-    """RabbitMQ's three patterns of object names for a user."""
-    if user == CONTROL:  # redrive: takes dead letters, hands them back to their service's own exchange
-        queues = sorted(queue for owned in CONSUMES.values() for queue in owned)
-        return {
-            "configure": NOTHING,
-            "write": rf"^({'|'.join(sorted(CONSUMES))})\.retry$",
-            "read": rf"^({'|'.join(map(re.escape, queues))})\.dlq$",
-        }
-    queues = sorted(map(re.escape, CONSUMES.get(user, {})))
-    own = rf"|({'|'.join(queues)})(\.retry\.[123]|\.dlq)?" if queues else ""
-    pattern = rf"^({user}\.retry|{re.escape(EXCHANGE)}{own})$"
-    return {"configure": pattern, "write": pattern, "read": pattern}
-
-
-def topic_permissions(user: str) -> dict[str, str]:
-    """Name the event types a user may publish; who may bind is decided by the queue's permission."""
-    types = "|".join(event.type for event in PUBLISHES.get(user, ()))
-    return {"exchange": EXCHANGE, "write": f"^({types})$" if types else NOTHING, "read": ".*"}
 
 
 async def provision_rabbitmq(

@@ -37,7 +37,7 @@ from services.shared.http.routing import Route
 from services.shared.http.validation import invalid
 
 # Shorter than the time for which verifiers remember the keys.
-KEYS_CACHE: Final = {"Cache-Control": "public, max-age=60"}
+KEYS_CACHE: Final = {"Cache-Control": "public, max-age=30"}
 WRONG: Final = "the e-mail address or the password is wrong"
 NO_SUCH_TOKEN: Final = "there is no such refresh token, or it has expired: log in"  # noqa: S105  # a sentence
 CODE_NEEDED: Final = "the account has a second factor: send `code` as well, of its app or a recovery code"

@@ -15,6 +15,7 @@ from pydantic import (
 
 from services.auth import examples
 from services.auth.letters import Kind
+from services.auth.rotation import Turn
 from services.auth.strength import LENGTHS, check_password
 from services.shared import emails
 from services.shared.http.bodies import Body, View
@@ -179,6 +180,20 @@ class AccountChange(Body, json_schema_extra={"examples": [examples.ACCOUNT_CHANG
 
     disabled: bool | None = None
     roles: frozenset[Role] | None = None
+
+
+class KeyState(View, json_schema_extra={"examples": [examples.KEY_STATE]}):
+    key_id: Annotated[str, Field(description="Counts up")]
+    kid: Annotated[str, Field(description="As tokens name it: the RFC 7638 thumbprint")]
+    turn: Annotated[
+        Turn, Field(description="`next`: it will sign; `verifying`: tokens that it signed may be in use")
+    ]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class KeyList(View, json_schema_extra={"examples": [examples.KEY_LIST]}):
+    items: list[KeyState]
 
 
 class Session(View, json_schema_extra={"examples": [examples.SESSION]}):

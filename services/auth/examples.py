@@ -43,6 +43,14 @@ ACCOUNT_DATA: Final[Example] = ACCOUNT_STATE | {
 }
 ACCOUNT_LIST: Final[Example] = {"items": [ACCOUNT_STATE]}
 ACCOUNT_CHANGE: Final[Example] = {"roles": ["support"]}
+KEY_STATE: Final[Example] = {
+    "keyId": "2",
+    "kid": "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+    "turn": "signing",
+    "createdAt": "2026-11-26T09:00:00Z",
+    "revokedAt": None,
+}
+KEY_LIST: Final[Example] = {"items": [KEY_STATE]}
 SESSION: Final[Example] = {
     # pragma: allowlist nextline secret: its signature says "signature"
     "accessToken": "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiI3YzFlMmI1ZSJ9.c2lnbmF0dXJl",

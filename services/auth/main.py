@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth import administrator, api, by_mail, leaving, second_factor, staff
+from services.auth import administrator, api, by_mail, custody, leaving, second_factor, staff
 from services.auth.desk import Desk
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
@@ -32,7 +32,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
         client = connect(settings.mongodb_url)
         store = Store(client, settings.database)
         clock = Clock(client)
-        keys = KeyRing(SigningKeys(store), clock, settings.signing_key_age)
+        keys = KeyRing(SigningKeys(store), clock, settings.signing_key_age, settings.seals)
         desk = Desk(
             settings,
             Accounts(store),
@@ -44,7 +44,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
         )
         app.state.desk = desk
         # The service checks its own tokens by the keys that it holds.
-        app.state.tokens = Tokens(keys.published, settings.jwt_issuer, settings.jwt_audience)
+        app.state.tokens = Tokens(keys.published, settings.jwt_issuer, settings.jwt_audience, at_hand=True)
         begun = asyncio.Event()
 
         async def readiness() -> Readiness:
@@ -64,7 +64,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
 
     router = APIRouter()
     router.include_router(api.router)
-    for each in (by_mail.router, second_factor.router, staff.router, leaving.router):
+    for each in (by_mail.router, second_factor.router, staff.router, leaving.router, custody.router):
         router.include_router(each)
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 

@@ -178,6 +178,10 @@ class SigningKeys:
         keys = [from_document(SigningKey, document) async for document in self._keys.find()]
         return sorted(keys, key=lambda key: int(key.id))
 
+    async def one(self, id_: str) -> SigningKey | None:
+        found = await self._keys.find_one({"_id": id_})
+        return None if found is None else from_document(SigningKey, found)
+
     async def add(self, key: SigningKey) -> bool:
         """Return whether the key was added; if not, another replica has made the one of this id."""
         try:
@@ -185,6 +189,12 @@ class SigningKeys:
         except DuplicateKeyError:
             return False
         return True
+
+    async def replace(self, old: SigningKey, new: SigningKey) -> bool:
+        """Return whether it was; if not, somebody else changed it since `old` was read."""
+        stored = msgspec.structs.replace(new, version=old.version + 1)
+        replaced = await self._keys.replace_one({"_id": old.id, "version": old.version}, to_document(stored))
+        return replaced.matched_count == 1
 
     async def remove(self, keys: Sequence[SigningKey]) -> None:
         await self._keys.delete_many({"_id": {"$in": [key.id for key in keys]}})

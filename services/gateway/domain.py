@@ -42,6 +42,7 @@ RULES: Final = (
     Rule("/auth/totp", "auth", _NONE, guesses=True),
     Rule("/auth/logout-all", "auth", _NONE),
     Rule("/auth/accounts", "auth", _NONE),
+    Rule("/auth/keys", "auth", _NONE),
     Rule("/auth/me", "auth", _NONE),
     Rule("/.well-known/jwks.json", "auth", METHODS),
     Rule("/api/products", "product", _READ, names_ids=True),

@@ -35,6 +35,7 @@ TAGS: Final = {
     "by mail": "What a letter to the address of an account proves: that it is theirs, a new password.",
     "second factor": "A code of an authenticator app (TOTP), which a login of the account needs then.",
     "accounts": "For administrators: roles, accounts that are disabled, the end of logins.",
+    "keys": "For administrators: the keys that access tokens are signed with.",
     "orders": "Place orders, follow them, cancel them while they are not paid, refund them once they are.",
     "products": "The catalogue. Everybody reads it, administrators change it.",
     "inventory": "How many pieces there are. Administrators restock, and see what is reserved and sold.",

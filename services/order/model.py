@@ -119,6 +119,7 @@ class Order(Watched, frozen=True, kw_only=True):
     currency: str
     total: int
     fulfilment: Fulfilment
+    # Until it is handed on to the payment service; then nobody here needs it.
     payment_token: str | None = None
     cancellation_reason: CancellationReason | None = None
     cancellation_detail: str | None = None

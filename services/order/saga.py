@@ -247,7 +247,9 @@ def _with_entry(order: Order, before: Order | None, message: Message, trigger: T
         actor=message.by.actor if message.by else None,
     )
     since = order.state_since if order.status is was else message.at
-    return structs.replace(order, state_since=since, history=(*order.history, entry))
+    # It goes with the confirmation, whose row in the outbox has it from here on, or is never needed.
+    token = order.payment_token if order.status is PENDING else None
+    return structs.replace(order, state_since=since, history=(*order.history, entry), payment_token=token)
 
 
 def _changed(before: tuple[Line, ...], after: tuple[Line, ...]) -> tuple[LineChange, ...]:

@@ -2,7 +2,6 @@
 
 import base64
 import re
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import typer
 
 from dev.helm import ROOT
 from dev.servers import redis_rights
-from sagactl.provision import accounts
+from sagactl.provision import accounts, broker_rights
 from services.auth.sealing import KEY_BYTES
-from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES
 from tests.charts.rendering import CASES, CHARTS, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render
 
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
@@ -50,7 +49,7 @@ def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | N
 
 
 @pytest.mark.parametrize(
-    ("server", "users"), [("mongodb", accounts.DATABASE_USERS), ("rabbitmq", accounts.BROKER_USERS)]
+    ("server", "users"), [("mongodb", accounts.DATABASE_USERS), ("rabbitmq", broker_rights.BROKER_USERS)]
 )
 def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(
     server: str, users: tuple[str, ...]
@@ -150,40 +149,6 @@ def test_key_file_and_cookie_are_for_their_owner_alone() -> None:
         "initContainers"
     ]
     assert "install -m 600 /run/admin/erlang-cookie /var/lib/rabbitmq/.erlang.cookie" in secrets["args"][0]
-
-
-def names_of(service: str) -> list[str]:
-    """Everything in the broker that a service makes or uses, its shared exchange apart."""
-    queues = CONSUMES.get(service, {})
-    copies = [
-        f"{queue}{suffix}" for queue in queues for suffix in ("", ".retry.1", ".retry.2", ".retry.3", ".dlq")
-    ]
-    return [f"{service}.retry", *copies]
-
-
-@pytest.mark.parametrize("service", sorted(PUBLISHES.keys() | CONSUMES.keys()))
-def test_a_service_may_touch_its_own_queues_and_the_shared_exchange_only(service: str) -> None:
-    others = chain.from_iterable(names_of(other) for other in CONSUMES if other != service)
-    for pattern in accounts.permissions(service).values():
-        assert all(re.search(pattern, name) for name in [EXCHANGE, *names_of(service)])
-        assert not any(re.search(pattern, name) for name in others)
-        assert not re.search(pattern, "")  # the default exchange, which would reach every queue
-
-
-@pytest.mark.parametrize("service", sorted(PUBLISHES.keys() | CONSUMES.keys()))
-def test_a_service_may_publish_the_events_that_are_its_own_only(service: str) -> None:
-    pattern = accounts.topic_permissions(service)["write"]
-    for owner, events in PUBLISHES.items():
-        assert all(bool(re.search(pattern, event.type)) == (owner == service) for event in events)
-
-
-def test_the_tool_may_take_dead_letters_and_hand_them_back_but_not_publish_events() -> None:
-    rights = accounts.permissions("sagactl")
-    assert re.search(rights["read"], "orders.dlq")
-    assert not re.search(rights["read"], "orders")
-    assert re.search(rights["write"], "order.retry")
-    assert not re.search(rights["write"], EXCHANGE)
-    assert not re.search(rights["configure"], "orders")
 
 
 def test_redis_gives_a_user_to_every_service_that_uses_it_and_none_to_everybody() -> None:

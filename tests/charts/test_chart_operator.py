@@ -52,6 +52,19 @@ def test_nothing_is_a_hook_but_the_test(chart: Path, values: Path | None) -> Non
         assert "finalizers" not in found["metadata"]
 
 
+def test_the_operator_reads_no_secret_and_where_it_may_those_that_are_named() -> None:
+    def secrets(*given: str) -> list[dict[str, Any]]:
+        rules = named(render(OPERATOR, None, *given), "Role", "shop-saga-operator")["rules"]
+        return [rule for rule in rules if "secrets" in rule["resources"]]
+
+    assert secrets() == []
+    some = ("tokenSecrets.enabled=true", "tokenSecrets.names={order-token,other}")
+    [rule] = secrets(*some)
+    assert (rule["verbs"], rule["resourceNames"]) == (["get"], ["order-token", "other"])
+    [rule] = secrets("tokenSecrets.enabled=true")
+    assert "resourceNames" not in rule
+
+
 @every_case
 def test_no_release_brings_a_sagamonitor_beside_its_definition(chart: Path, values: Path | None) -> None:
     assert not of_kind(render(chart, values), "SagaMonitor")

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from dev.stack import Stack
 from sagactl.polling import until
+from services.shared.contract.events import EXCHANGE
 
 READY_WITHIN = 15.0
 
@@ -76,8 +77,10 @@ async def make_room(servers: Stack) -> AsyncIterator[Room]:
         AsyncMongoClient[dict[str, Any]](servers.mongodb.url, tz_aware=True) as mongodb,
         aiohttp.ClientSession() as http,
     ):
-        async with http.put(vhost) as answer:
-            answer.raise_for_status()
+        exchange = f"{servers.rabbitmq.management_url}/api/exchanges/{name}/{EXCHANGE}"
+        for url, body in ((vhost, {}), (exchange, {"type": "topic", "durable": True})):
+            async with http.put(url, json=body) as answer:
+                answer.raise_for_status()
         amqp_url = urlsplit(servers.rabbitmq.url)._replace(path=f"/{name}").geturl()
         key = servers.credentials.secrets_key
         yield Room(name, servers.mongodb.url, amqp_url, servers.redis.url, mongodb, redis, key)

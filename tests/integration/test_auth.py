@@ -26,6 +26,7 @@ from services.auth.passwords import Check, Passwords
 from services.auth.settings import AuthSettings
 from tests.integration.room import Room, running
 from tests.integration.serving import serving
+from tests.integration.signing import opened
 
 ADA = {"email": "ada@x.example", "password": "correct horse", "name": "Ada"}
 LOGIN = {"email": ADA["email"], "password": ADA["password"]}
@@ -334,10 +335,7 @@ async def test_a_token_that_is_not_ours_is_refused(client: httpx.AsyncClient, ro
     account = (await me(client, tokens["accessToken"])).json()
     stored = await room.database("auth")["signingKeys"].find_one()
     assert stored is not None
-    # Without its purpose, by which the library would refuse to do anything else with it.
-    key = RSAKey.import_key(
-        {name: value for name, value in stored["jwk"].items() if name not in ("alg", "use")}
-    )
+    key = opened(stored, room.secrets_key)
     claims = GOOD | {"sub": account["userId"], "exp": int(time.time()) + 60}
     genuine = jwt.encode(HEADER | {"kid": key.kid}, claims, key)
     assert (await me(client, genuine)).status_code == 200, "the forgery is told apart by what is forged"
@@ -350,7 +348,7 @@ async def test_published_keys_have_no_private_part(client: httpx.AsyncClient) ->
     answer = await client.get("/.well-known/jwks.json")
     (key,) = answer.json()["keys"]
     assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
-    assert answer.headers["cache-control"] == "public, max-age=60"
+    assert answer.headers["cache-control"] == "public, max-age=30"
 
 
 async def test_replicas_that_start_together_agree_on_one_key(room: Room) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from dev.stack import Stack
 from sagactl.polling import until
-from sagactl.provision.accounts import BROKER_USERS, provision_rabbitmq
+from sagactl.provision.accounts import provision_rabbitmq
+from sagactl.provision.broker_rights import BROKER_USERS
 from sagactl.provision.queues import TooFewNodesError
 from services.shared.contract import topology
 from services.shared.contract.events import (

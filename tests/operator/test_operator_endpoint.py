@@ -1,14 +1,22 @@
 """Where the orders are asked for, and that nobody but the trusted is sent the operator's own token."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import pytest
+import yaml
 
+from dev.helm import ROOT
 from saga_operator.endpoint import OwnToken, resolve
 from saga_operator.policy.orders import Endpoint, OrderServiceError
 from saga_operator.settings import Settings
 from saga_operator.spec import parse_spec
+
+CRD: Final = yaml.safe_load((ROOT / "charts/saga-operator/files/sagamonitors.yaml").read_text())
+SPEC: Final = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+URL: Final = re.compile(SPEC["orderService"]["properties"]["url"]["pattern"])
 
 FIVE_SECONDS = timedelta(seconds=5)
 
@@ -92,7 +100,39 @@ def test_a_spec_that_passed_by_validation_is_a_value_error(spec: dict[str, objec
         parse_spec(spec)
 
 
-def test_the_operators_token_is_for_the_namespaces_it_serves_or_else_its_own(
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://order.example/admin",
+        "https://order.example?to=",
+        "https://order.example/?",
+        "https://order.example#",
+        "https://user:password@order.example",
+        "https://",
+        "https://order example",
+        "ftp://order.example",
+        "order.example",
+        "https://order.example\n",
+    ],
+)
+def test_a_url_is_an_address_and_nothing_that_could_swallow_the_path(url: str) -> None:
+    """By the resource's own schema, and again in code."""
+    ref = {"url": url, "tokenSecretRef": {"name": "token"}}
+    with pytest.raises(ValueError, match="is the address of the order service alone"):
+        parse_spec({"orderService": ref})
+    assert not URL.fullmatch(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://o", "https://order.example:8443", "http://[::1]:80/", "http://10.0.0.1"]
+)
+def test_an_address_may_have_a_port_and_end_in_a_slash(url: str) -> None:
+    ref = {"url": url, "tokenSecretRef": {"name": "token"}}
+    assert parse_spec({"orderService": ref}).order_service.url == url
+    assert URL.fullmatch(url)
+
+
+def test_the_operators_token_is_for_its_own_namespace_unless_others_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def trusted(**environment: str) -> set[str]:
@@ -101,7 +141,8 @@ def test_the_operators_token_is_for_the_namespaces_it_serves_or_else_its_own(
                 patched.setenv(name, value)
             return set(Settings().trusted_namespaces)
 
-    assert trusted(WATCH_NAMESPACE="a, b", POD_NAMESPACE="ops") == {"a", "b"}
+    assert trusted(WATCH_NAMESPACE="a, b", POD_NAMESPACE="ops") == {"ops"}
+    assert trusted(WATCH_NAMESPACE="a, b") == set()
     assert trusted(POD_NAMESPACE="ops") == {"ops"}
     assert trusted(POD_NAMESPACE="ops", TOKEN_NAMESPACES="shop") == {"shop"}
     assert trusted() == set()

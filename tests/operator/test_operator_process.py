@@ -30,6 +30,7 @@ async def operator() -> AsyncIterator[Process]:
     settings = {
         "PYTHONPATH": "operator",
         "WATCH_NAMESPACE": NAMESPACE,
+        "POD_NAMESPACE": NAMESPACE,
         "METRICS_PORT": str(metrics),
         "LIVENESS_PORT": str(liveness),
     }

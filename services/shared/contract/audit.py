@@ -31,6 +31,8 @@ class Action(StrEnum):
     LOGINS_ENDED = "logins.ended"
     ACCOUNT_CHANGED = "account.changed"
     ACCOUNT_ERASED = "account.erased"
+    KEY_ROTATED = "key.rotated"
+    KEY_REVOKED = "key.revoked"
     PRODUCT_CREATED = "product.created"
     PRODUCT_CHANGED = "product.changed"
     PRODUCT_DELETED = "product.deleted"

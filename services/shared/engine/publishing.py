@@ -9,6 +9,7 @@ from typing import Any, Final
 from aio_pika.abc import AbstractConnection
 from aiormq import Channel
 from aiormq.abc import ChannelFrame
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
@@ -48,7 +49,11 @@ class Publishing(Link):
 
     async def _set_up(self, connection: AbstractConnection, on_lost: Callable[..., None]) -> None:
         self._asking = await open_channel(connection, on_lost, confirms=False)
-        await until_closed(self._asking, declaring.declare_exchange(self._asking))
+        try:
+            await until_closed(self._asking, declaring.ask_for_exchange(self._asking))
+        except (ConnectionError, ChannelNotFoundEntity):
+            await declaring.make_exchange(connection)
+            raise  # the channel is closed: everything is set up anew
         self._events = ConfirmedChannel(await open_channel(connection, on_lost, confirms=True))
         self._copies = ConfirmedChannel(await open_channel(connection, on_lost, confirms=True))
 

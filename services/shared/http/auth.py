@@ -26,7 +26,10 @@ LEEWAY_SECONDS: Final = 5
 RETRY_SECONDS: Final = 1.0
 # An unknown key id makes us ask for the keys again, but not more often than this.
 REFETCH_SECONDS: Final = 5.0
-KEYS_FRESH_SECONDS: Final = 300.0
+KEYS_FRESH_SECONDS: Final = 60.0
+# Not seen again for so long, they are not believed any more: one of them may have been revoked. Access tokens
+# last no longer, so that this ends nothing that works without the auth service.
+KEYS_BELIEVED_SECONDS: Final = 1200.0
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 EXPIRED: Final = "the token has expired: log in again, or refresh it"
 CACHED_TOKENS: Final = 4096
@@ -88,8 +91,9 @@ def published_at(url: str, session: aiohttp.ClientSession) -> Keys:
 class Tokens:
     """Verifies access tokens. Signatures are checked once a token; expiry, each time."""
 
-    def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
-        self._ask = keys
+    def __init__(self, keys: Keys, issuer: str, audience: str, *, at_hand: bool = False) -> None:
+        """`at_hand`: the keys are in this process, and are looked at for every request."""
+        self._ask, self._at_hand = keys, at_hand
         self._claims = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": issuer},
@@ -99,7 +103,8 @@ class Tokens:
         )
         self._document = b""
         self._keys: KeySet | None = None
-        self._fetched_at = float("-inf")
+        # When they were asked for, and when they were had (monotonic seconds).
+        self._fetched_at = self._had_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._failed: tuple[float, str] | None = None
         self._verified: OrderedDict[str, tuple[User, float]] = OrderedDict()
@@ -107,11 +112,13 @@ class Tokens:
     @property
     def ready(self) -> bool:
         """Whether the keys have been had at least once."""
-        return self._keys is not None
+        return self._had_at > float("-inf")
 
     async def prepare(self) -> None:
         """Asks for the keys where they are not known or not fresh. Raises KeysUnavailable."""
-        if time.monotonic() - self._fetched_at > KEYS_FRESH_SECONDS:
+        if self._keys is not None and time.monotonic() - self._had_at > KEYS_BELIEVED_SECONDS:
+            self._forget()
+        if self._at_hand or time.monotonic() - self._fetched_at > KEYS_FRESH_SECONDS:
             await self._fetch()
 
     async def user(self, authorization: str | None) -> User:
@@ -172,7 +179,7 @@ class Tokens:
         async with self._fetching:
             if self._fetched_at != before:
                 return True  # somebody else just did
-            if time.monotonic() - self._fetched_at < REFETCH_SECONDS:
+            if not self._at_hand and time.monotonic() - self._fetched_at < REFETCH_SECONDS:
                 return False
             if self._failed is not None and time.monotonic() - self._failed[0] < RETRY_SECONDS:
                 raise KeysUnavailable(self._failed[1])
@@ -187,14 +194,19 @@ class Tokens:
             return True
 
     def _take(self, document: bytes) -> None:
-        if document == self._document:
-            return
-        try:
-            self._keys = KeySet.import_key_set(json.loads(document))
-        except (JoseError, ValueError) as error:
-            raise KeysUnavailable(f"what is published are no keys: {error}") from error
-        self._document = document
-        # A key that was withdrawn takes its tokens along.
+        if document != self._document:
+            try:
+                self._keys = KeySet.import_key_set(json.loads(document))
+            except (JoseError, ValueError) as error:
+                raise KeysUnavailable(f"what is published are no keys: {error}") from error
+            self._document = document
+            # A key that was withdrawn takes its tokens along.
+            self._verified.clear()
+        self._had_at = time.monotonic()
+
+    def _forget(self) -> None:
+        log.warning("the signing keys were not had for too long: nobody is let in by them any more")
+        self._keys, self._document, self._fetched_at = None, b"", float("-inf")
         self._verified.clear()
 
 

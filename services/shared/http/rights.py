@@ -15,6 +15,8 @@ class Right(StrEnum):
     EDIT_PRODUCTS = auto()
     RESTOCK = auto()
     MANAGE_ACCOUNTS = auto()
+    # Those that access tokens are signed with.
+    MANAGE_KEYS = auto()
 
 
 class Role(StrEnum):

@@ -13,6 +13,7 @@ from joserfc.jwk import RSAKey
 
 from sagactl.shop import Json
 from tests.integration.saga.shop import Shop
+from tests.integration.signing import opened
 
 MISSING = "ffffffff-0000-0000-0000-000000000000"
 
@@ -166,7 +167,7 @@ async def signed(shop: Shop, **changes: Any) -> str:
     """A token that the auth service could have given out, but for the changes."""
     stored = await shop.database("auth")["signingKeys"].find_one(sort=[("_id", 1)])
     assert stored is not None
-    key = RSAKey.import_key(stored["jwk"])
+    key = opened(stored, shop.stack.credentials.secrets_key)
     return sign(key, str(key.kid), **changes)
 
 

@@ -1,10 +1,11 @@
 """The flows of an order, end to end, over HTTP through the gateway."""
 
 import asyncio
+import uuid
 
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.probe import ids
+from tests.integration.saga.probe import ENGINES, ids
 from tests.integration.saga.shop import Shop
 
 
@@ -18,6 +19,22 @@ async def test_a_paid_order_has_sold_its_stock_and_charged_its_total_once(shop: 
     await shop.stock_becomes(cup, (4, 0, 1))
     assert await shop.ledger(order_id) == {"captured": 1}
     assert await shop.events_of(order_id) == ["ORDER_CREATED", "INVENTORY_RESERVED", "PAYMENT_SUCCEEDED"]
+
+
+async def test_a_payment_token_is_in_no_database_once_it_was_used(shop: Shop) -> None:
+    """However the charge ends: this token does not say."""
+    lamp, token = await shop.product(), f"tok_{uuid.uuid4().hex}"
+    async with shop.listening() as heard:
+        order_id = await shop.place({lamp: 1}, card=token)
+        await shop.becomes(order_id, lambda order: bool(order["settled"]))
+    handed_on = [message.type for message in heard if token.encode() in message.body]
+    assert handed_on == ["ORDER_CONFIRMED"]
+    await shop.drained()
+    for service in ENGINES:
+        database = shop.database(service)
+        for name in await database.list_collection_names():
+            kept = [found async for found in database[name].find() if token in str(found)]
+            assert kept == [], f"{service}.{name}"
 
 
 async def test_an_order_publishes_five_messages_however_many_lines_it_has(shop: Shop) -> None:

@@ -1,13 +1,10 @@
 """Who may do what: customers with each other's things, services with each other's servers."""
 
-import aio_pika
 import pytest
-from aiormq.exceptions import ChannelAccessRefused
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
 from sagactl.shop import Json
-from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
 from tests.integration.saga.shop import Shop
 
 ENGINES = ("order", "product", "inventory", "payment", "notification")
@@ -38,6 +35,9 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("auth", "get", "/auth/accounts/{user_id}/data"): (ADMIN, None),
     ("auth", "post", "/auth/accounts/{user_id}/logout"): (ADMIN, None),
     ("auth", "delete", "/auth/accounts/{user_id}/totp"): (ADMIN, None),
+    ("auth", "get", "/auth/keys"): (ADMIN, None),
+    ("auth", "post", "/auth/keys"): (ADMIN, None),
+    ("auth", "post", "/auth/keys/{key_id}/revoke"): (ADMIN, None),
     ("auth", "get", "/.well-known/jwks.json"): (OPEN, None),
     ("product", "get", "/api/products"): (OPEN, None),
     ("product", "get", "/api/products/{product_id}"): (OPEN, None),
@@ -77,7 +77,7 @@ async def test_another_customers_things_look_as_if_they_were_not_there(shop: Sho
     bob, alice = await shop.headers("bob"), await shop.headers("alice")
     for (_, method, path), (who, content) in ROUTES.items():
         for door in (shop.stack.gateway, shop.stack.services["order"]):
-            url = door + path.format(order_id=order_id, product_id=lamp, user_id=order_id)
+            url = door + path.format(order_id=order_id, product_id=lamp, user_id=order_id, key_id="0")
             if door != shop.stack.gateway and not path.startswith(("/api/orders", "/internal/orders")):
                 continue
             answer = await shop.http.request(method, url, json=content, headers=bob)
@@ -125,7 +125,9 @@ async def test_staff_may_do_what_their_role_says_and_nothing_else(shop: Shop, ro
     for (service, method, path), (who, content) in ROUTES.items():
         if who == OPEN:
             continue
-        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp, user_id=order_id)
+        url = shop.stack.services[service] + path.format(
+            order_id=order_id, product_id=lamp, user_id=order_id, key_id="0"
+        )
         params = {"orderId": order_id} if path == "/internal/notifications" else None
         answer = await shop.http.request(method, url, json=content, headers=headers, params=params)
         assert answer.status_code == STAFF[role].get(path, 403), (path, answer.text)
@@ -140,7 +142,9 @@ async def test_without_a_token_only_what_is_open_answers(shop: Shop) -> None:
     for (service, method, path), (who, content) in ROUTES.items():
         if who == OPEN:
             continue
-        url = shop.stack.services[service] + path.format(order_id=order_id, product_id=lamp, user_id=order_id)
+        url = shop.stack.services[service] + path.format(
+            order_id=order_id, product_id=lamp, user_id=order_id, key_id="0"
+        )
         answer = await shop.http.request(method, url, json=content)
         assert answer.status_code == 401, (path, answer.text)
     await shop.settles(order_id, "PAID")
@@ -175,34 +179,3 @@ async def test_sagactl_reads_what_the_checker_compares_and_nothing_of_auth(shop:
             for collection in ("signingKeys", "users"):
                 with pytest.raises(OperationFailure, match="not authorized"):
                     await client[other][collection].find_one({})
-
-
-@pytest.mark.parametrize("service", ENGINES)
-async def test_a_service_reaches_no_queue_but_its_own(shop: Shop, service: str) -> None:
-    url = shop.stack.rabbitmq.url_of(service, shop.stack.credentials.users[service])
-    others = [queue for owner, queues in CONSUMES.items() if owner != service for queue in queues]
-    async with await aio_pika.connect(url) as connection:
-        for queue in [name for other in others for name in (other, f"{other}.retry.1", f"{other}.dlq")]:
-            channel = await connection.channel()
-            with pytest.raises(ChannelAccessRefused):
-                await (await channel.get_queue(queue, ensure=False)).get(fail=False)
-        for name in ("made-up", "order.retry" if service != "order" else "inventory.retry"):
-            channel = await connection.channel()
-            with pytest.raises(ChannelAccessRefused):
-                await channel.declare_exchange(name, durable=True)
-        channel = await connection.channel()
-        with pytest.raises(ChannelAccessRefused):
-            await channel.default_exchange.publish(aio_pika.Message(b"{}"), others[0])
-
-
-@pytest.mark.parametrize("service", ENGINES)
-async def test_a_service_publishes_no_events_but_its_own(shop: Shop, service: str) -> None:
-    url = shop.stack.rabbitmq.url_of(service, shop.stack.credentials.users[service])
-    own = set(PUBLISHES.get(service, ()))
-    foreign = {event.type for events in PUBLISHES.values() for event in events if event not in own}
-    async with await aio_pika.connect(url) as connection:
-        for type_ in sorted(foreign):
-            channel = await connection.channel()
-            exchange = await channel.get_exchange(EXCHANGE, ensure=False)
-            with pytest.raises(ChannelAccessRefused):
-                await exchange.publish(aio_pika.Message(b"{}"), type_)

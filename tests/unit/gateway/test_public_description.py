@@ -83,6 +83,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "listAccounts",
         "listOrders",
         "listProducts",
+        "listSigningKeys",
         "listStock",
         "logIn",
         "logOut",
@@ -95,6 +96,8 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "resetPassword",
         "resetTotp",
         "restock",
+        "revokeSigningKey",
+        "rotateSigningKeys",
         "verifyEmail",
     ]
 

@@ -143,6 +143,13 @@ class AnOrder(RuleBasedStateMachine):
         assert len(self.order.history) <= 12
 
     @invariant()
+    def the_payment_token_is_kept_until_it_is_handed_on_and_no_longer(self) -> None:
+        assert self.order.payment_token == ("tok_success" if self.order.status is Status.PENDING else None)
+        for event in self.published:
+            if isinstance(event, events.OrderConfirmed):
+                assert event.payment_token == "tok_success"
+
+    @invariant()
     def the_history_leads_to_where_the_order_is(self) -> None:
         assert replay(self.order.history) is self.order.status
 

@@ -107,7 +107,7 @@ class Opened:
 async def opened(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Opened]:
     made = Opened()
     monkeypatch.setattr(publishing, "open_channel", made.open_channel)
-    monkeypatch.setattr(declaring, "declare_exchange", nothing)
+    monkeypatch.setattr(declaring, "ask_for_exchange", nothing)
     running = asyncio.create_task(made.link.run())
     await asyncio.wait_for(made.link.wait_connected(), SOON)
     yield made

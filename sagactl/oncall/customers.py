@@ -23,7 +23,7 @@ from sagactl.oncall.invariants import Case
 from sagactl.oncall.order import to_json
 from sagactl.oncall.pseudonyms import Names
 from sagactl.oncall.screen import masked, plural, printable
-from sagactl.oncall.trails import Wanted
+from sagactl.oncall.trails import Concerning
 from sagactl.shop import Client, Json, ShopError
 from sagactl.terminal import Stack, access, aside, console
 from services.shared.contract.audit import Action
@@ -51,7 +51,7 @@ class _Refused(Exception):
 
 @app.command("export")
 def export(customer: Who, stack: Stack = None) -> None:
-    """Print all that is kept of a customer as one JSON document. Of secrets there are hashes: left out."""
+    """Print all that is kept of a customer as one JSON document, but hashes of secrets and the tokens of cards."""
     where = access(stack)
 
     async def collected(admin: Client) -> Json:
@@ -155,11 +155,10 @@ async def _cases(where: Access, user_id: str) -> list[Case]:
 async def _collect(where: Access, account: Json) -> Json:
     user_id = account["userId"]
     cases = await _cases(where, user_id)
-    names = Names(account["email"], [case.id for case in cases])
+    orders = [case.id for case in cases]
+    names = Names(account["email"], orders)
     letters = await erasure.letters_about(where.amqp_url, names)
-    did = await trails.told(where.mongodb_url, Wanted(actor=user_id), ENTRIES_AT_MOST)
-    done_to = await trails.told(where.mongodb_url, Wanted(subject=user_id), ENTRIES_AT_MOST)
-    entries = {each.document["_id"]: each.to_json() for each in (*did, *done_to)}
+    entries = await trails.told(where.mongodb_url, Concerning(user_id, orders), ENTRIES_AT_MOST)
     async with erasure.connect(where.mongodb_url) as client:
         keys = await erasure.keys_of(client, user_id)
     return {
@@ -167,5 +166,5 @@ async def _collect(where: Access, account: Json) -> Json:
         "orders": [to_json(case) for case in cases],
         "idempotencyKeys": keys,
         "deadLetters": [{**each._asdict(), "body": masked(each.body)} for each in letters],
-        "auditTrail": msgspec.to_builtins(list(entries.values())),
+        "auditTrail": msgspec.to_builtins([each.to_json() for each in entries]),
     }

@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -34,6 +34,17 @@ class Wanted(NamedTuple):
         said = {"actor.id": self.actor, "subject": self.subject, "action": self.action}
         after = {} if self.since is None else {"at": {"$gte": self.since}}
         return after | {name: str(value) for name, value in said.items() if value is not None}
+
+
+class Concerning(NamedTuple):
+    """Which entries: those of what a customer did, or of what was done to them or to their orders."""
+
+    customer_id: str
+    orders: Collection[str]
+
+    def query(self) -> Document:
+        subjects = [self.customer_id, *self.orders]
+        return {"$or": [{"actor.id": self.customer_id}, {"subject": {"$in": subjects}}]}
 
 
 class Told(NamedTuple):
@@ -67,14 +78,16 @@ class Told(NamedTuple):
         return said
 
 
-async def told(mongodb_url: str, wanted: Wanted, limit: int) -> list[Told]:
+async def told(mongodb_url: str, wanted: Wanted | Concerning, limit: int) -> list[Told]:
     """The latest of all trails, in the order of time. Raises PyMongoError."""
     async with _connected(mongodb_url) as client:
         found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in TRAILS))
     return sorted((each for some in found for each in some), key=lambda each: each.at)[-limit:]
 
 
-async def _of(client: AsyncMongoClient[Document], service: str, wanted: Wanted, limit: int) -> list[Told]:
+async def _of(
+    client: AsyncMongoClient[Document], service: str, wanted: Wanted | Concerning, limit: int
+) -> list[Told]:
     entries = client[database_of(service)][COLLECTION].find(wanted.query())
     return [Told(service, each) async for each in entries.sort("at", DESCENDING).limit(limit)]
 

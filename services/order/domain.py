@@ -141,12 +141,14 @@ def decide(loaded: Loaded, message: Message) -> Decision:
 def _answered_for(
     order: Order, decision: Decision, message: Message, command: CancelOrder | RequestRefund
 ) -> Decision:
-    """What customers do with their own orders is told by the orders' history alone."""
+    """What customers do with their own orders is told by the orders' history alone, and so is what was typed:
+    an entry is never changed, and would name a customer who is erased.
+    """
     if message.by is None or message.by.actor.id == order.customer_id:
         return decision
     match command:
         case RequestRefund():
-            return audited(decision, message, Action.ORDER_REFUNDED, order.id, reason=command.reason)
+            return audited(decision, message, Action.ORDER_REFUNDED, order.id)
         case CancelOrder():
             return audited(decision, message, Action.ORDER_CANCELLED, order.id)
 

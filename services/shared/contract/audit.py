@@ -13,7 +13,7 @@ from msgspec import Struct, field
 _MAIL: Final = re.compile(r"\S+@\S+")
 # Who has a trail: the services in which people act, and the tools.
 TRAILS: Final = ("auth", "inventory", "order", "product", "sagactl")
-# Of a text that somebody typed.
+# Of a text that came with a request.
 LONGEST: Final = 300
 
 
@@ -97,7 +97,7 @@ class Entry(Struct, frozen=True, rename="camel", kw_only=True):
     subject: str
     address: str
     request_id: str | None
-    # As whoever did it says.
+    # A code, or what a program gives as one: what people type would outlive a customer's erasure.
     reason: str | None = None
     # What was changed: amounts, roles, names of fields.
     detail: str = ""
@@ -129,5 +129,5 @@ def entry(
 
 
 def without_mail(text: str) -> str:
-    """What somebody typed, without addresses of mail, and not too long."""
+    """A text that came with a request, without addresses of mail, and not too long."""
     return _MAIL.sub("***", text[:LONGEST])

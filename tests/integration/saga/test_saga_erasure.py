@@ -70,12 +70,17 @@ class Customer:
         self.orders["paid"] = await shop.place({lamp: 1}, who=who, key=f"key-of-{who}")
         self.orders["declined"] = await shop.place({lamp: 1}, who=who, card="tok_declined")
         self.orders["refunded"] = await shop.place({lamp: 1}, who=who)
+        self.orders["by staff"] = await shop.place({lamp: 1}, who=who)
         await shop.settles(self.orders["paid"], "PAID")
         await shop.settles(self.orders["declined"], "CANCELLED")
         await shop.settles(self.orders["refunded"], "PAID")
         client = await shop.client(who)
         await client.refund(self.orders["refunded"], f"I am {who}, call me")
+        await shop.settles(self.orders["by staff"], "PAID")
+        admin = await shop.client("admin")
+        await admin.refund(self.orders["by staff"], f"{who} called")
         await shop.settles(self.orders["refunded"], "REFUNDED")
+        await shop.settles(self.orders["by staff"], "REFUNDED")
 
     async def has_a_dead_letter(self) -> None:
         dead = body("ORDER_PAID", orderId=self.orders["paid"], email=self.email)
@@ -115,7 +120,7 @@ async def test_a_customer_who_is_erased_is_found_nowhere_and_the_books_add_up(sh
     await customer.tokens_expire()
     done = await sagactl(shop, "erase", customer.email, "--yes")
     assert done.exit_code == 0, done.output
-    assert "3 orders stay" in done.output
+    assert "4 orders stay" in done.output
 
     assert await places_with(shop, customer.email) == set()
     assert await places_with(shop, customer.name) == set()
@@ -199,9 +204,11 @@ async def test_what_is_kept_of_a_customer_is_one_document(shop: Shop) -> None:
     assert [told["recipient"] for told in paid["notifications"]] == [customer.email]
     assert [each["id"] for each in document["deadLetters"]] == [f"dead-{customer.orders['paid']}"]
     keys = {key["_id"].partition("/")[2] for key in document["idempotencyKeys"]}
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert f"key-of-{customer.name}" in keys
     assert {"account.registered", "login"} <= {each["action"] for each in document["auditTrail"]}
+    by_staff = [each["subject"] for each in document["auditTrail"] if each["action"] == "order.refunded"]
+    assert by_staff == [customer.orders["by staff"]]
     for secret in ("passwordHash", "tok_success", "digest"):
         assert secret not in result.stdout
     await shop.dead_letter("notifications", customer.orders["paid"])

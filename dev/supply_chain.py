@@ -78,7 +78,7 @@ def sbom() -> int:
         form = ("--format", "cyclonedx1.5", "--preview-features", "sbom-export", "--output-file", str(file))
         done = _run(uv(), "export", "--frozen", "--no-dev", "--quiet", *chosen, *form)
         if done.returncode:
-            _say(done.stderr)
+            _say(done.stderr.strip())
             return done.returncode
         _say(os.path.relpath(file, ROOT))
     return 0

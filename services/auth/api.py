@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -10,9 +11,11 @@ from fastapi import APIRouter, Request, Response
 from services.auth import by_mail, domain, examples, standing
 from services.auth.bodies import Account, Credentials, NewPassword, RefreshToken, Registration, Session
 from services.auth.desk import (
+    CODE_NEEDED,
     NO_STORE,
     SECRET_BYTES,
     Desk,
+    TheAccount,
     TheDesk,
     TheRecord,
     begin,
@@ -40,7 +43,6 @@ from services.shared.http.validation import invalid
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=30"}
 WRONG: Final = "the e-mail address or the password is wrong"
 NO_SUCH_TOKEN: Final = "there is no such refresh token, or it has expired: log in"  # noqa: S105  # a sentence
-CODE_NEEDED: Final = "the account has a second factor: send `code` as well, of its app or a recovery code"
 
 
 router = APIRouter(tags=["auth"], route_class=Route)
@@ -94,8 +96,6 @@ async def log_in(body: Credentials, desk: TheDesk, record: TheRecord, response: 
             if user is None or not check.is_right:
                 raise WrongGuess(WRONG)
             if user.has_totp:
-                if body.code is None:
-                    raise Unauthenticated(CODE_NEEDED, Code.TOTP_REQUIRED)
                 user = await spend(desk, user, body.code)
         if check.newer_hash:
             # Where the account was changed meanwhile, this waits for the next login.
@@ -146,12 +146,12 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
 @router.post(
     "/auth/logout-all",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=described([Code.ACCOUNT_GONE]),
+    responses=described([Code.ACCOUNT_GONE, Code.FORBIDDEN]),
 )
-async def log_out_everywhere(caller: Caller, desk: TheDesk, record: TheRecord) -> None:
-    """End all logins of the account. Access tokens stay valid until they expire."""
-    if await desk.accounts.change(caller.id, standing.ends_logins) is not None:
-        await record.of(Action.LOGINS_ENDED, caller.id, caller.actor)
+async def log_out_everywhere(user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord) -> None:
+    """End all logins of the account. Access tokens are good until they expire, but for the account itself."""
+    if await desk.accounts.change(user.id, standing.ends_logins) is not None:
+        await record.of(Action.LOGINS_ENDED, user.id, caller.actor)
 
 
 @router.post(
@@ -159,6 +159,8 @@ async def log_out_everywhere(caller: Caller, desk: TheDesk, record: TheRecord) -
     responses=described(
         [
             Code.LOGIN_FAILED,
+            Code.TOTP_REQUIRED,
+            Code.TOTP_REFUSED,
             Code.ACCOUNT_GONE,
             Code.FORBIDDEN,
             Code.STATE_FORBIDS,
@@ -168,10 +170,12 @@ async def log_out_everywhere(caller: Caller, desk: TheDesk, record: TheRecord) -
     ),
 )
 async def change_password(
-    body: NewPassword, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
+    body: NewPassword, user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
 ) -> Session:
-    """Change the password. All logins end, and a new one begins here."""
-    user = await present(desk, caller.id)
+    """Change the password. All logins end, and a new one begins here.
+
+    An account that has a second factor is asked for its `code`, as at a login.
+    """
     new = body.new_password.get_secret_value()
     try:
         check_password(new, user.email)
@@ -182,8 +186,14 @@ async def change_password(
         guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
     ):
         await try_password(desk, user, body.current_password)
-    changed = standing.with_password(user, await desk.passwords.hash(new))
-    stored = await desk.accounts.replace(user, changed)
+        if user.has_totp and body.code is None:  # before the hash, which takes its time
+            raise Unauthenticated(CODE_NEEDED, Code.TOTP_REQUIRED)
+        changed = partial(standing.with_password, password_hash=await desk.passwords.hash(new))
+        stored = (
+            await spend(desk, user, body.code, changed)
+            if user.has_totp
+            else await desk.accounts.replace(user, changed(user))
+        )
     if stored is None:
         raise Refused("the account was changed at the same moment: try again")
     await record.of(Action.PASSWORD_CHANGED, user.id, caller.actor)
@@ -192,9 +202,9 @@ async def change_password(
 
 
 @router.get("/auth/me", responses=described([Code.ACCOUNT_GONE, Code.FORBIDDEN]))
-async def get_account(caller: Caller, desk: TheDesk) -> Account:
+async def get_account(user: TheAccount) -> Account:
     """Whose token it is."""
-    return _account(await present(desk, caller.id))
+    return _account(user)
 
 
 @router.get("/.well-known/jwks.json", responses={200: examples.KEYS_ANSWER})

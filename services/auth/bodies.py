@@ -91,6 +91,7 @@ class NewPassword(_Strict, json_schema_extra={"examples": [examples.NEW_PASSWORD
 
     current_password: Typed
     new_password: Typed
+    code: Code | None = None
 
 
 class Address(_Strict, json_schema_extra={"examples": [examples.ADDRESS]}):

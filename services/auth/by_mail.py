@@ -38,8 +38,9 @@ async def verify_email(body: MailToken, desk: TheDesk, record: TheRecord) -> Non
     """Show by the token of a letter that the address of an account is one's own."""
     letter, user = await _opened(desk, Kind.VERIFY, body.token)
     await _use_up(desk, letter)
-    await desk.accounts.change(user.id, standing.verified)
-    await record.of(Action.EMAIL_VERIFIED, user.id, actor(user))
+    changed = await desk.accounts.change(user.id, standing.verified)
+    if changed is not None and changed.after != changed.before:
+        await record.of(Action.EMAIL_VERIFIED, user.id, actor(user))
 
 
 @router.post(

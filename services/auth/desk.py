@@ -1,6 +1,8 @@
 """What the routes work with, and what several of them do: prove who it is, begin a login."""
 
 import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -10,7 +12,7 @@ from pydantic import SecretStr
 from services.auth import domain, totp
 from services.auth.bodies import Session
 from services.auth.domain import ACCESS_TTL, Totp, User
-from services.auth.guessing import WrongGuess
+from services.auth.guessing import WrongGuess, guess
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
@@ -22,6 +24,7 @@ from services.shared.contract.decisions import Unavailable
 from services.shared.database.clock import Clock
 from services.shared.database.trail import Trail
 from services.shared.http.auth import Forbidden, Unauthenticated
+from services.shared.http.dependencies import Caller
 from services.shared.http.origin import by
 
 SECRET_BYTES: Final = 32
@@ -31,6 +34,7 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 GONE: Final = "the account does not exist any more"
 DISABLED: Final = "the account is disabled: ask the shop's support"
 ENDED: Final = "all logins of the account were ended: log in again"
+CODE_NEEDED: Final = "the account has a second factor: send `code` as well, of its app or a recovery code"
 
 
 class Desk(NamedTuple):
@@ -58,15 +62,23 @@ TheDesk = Annotated[Desk, Depends(_desk)]
 TheRecord = Annotated[Record, Depends(_record)]
 
 
-async def present(desk: Desk, user_id: str, epoch: int | None = None) -> User:
+async def _account_of(caller: Caller, desk: TheDesk) -> User:
+    return await present(desk, caller.id, caller.epoch, Code.TOKEN_INVALID)
+
+
+# The account of the caller, whose token is of a login that nothing has ended.
+TheAccount = Annotated[User, Depends(_account_of)]
+
+
+async def present(desk: Desk, user_id: str, epoch: int, refusal: Code = Code.REFRESH_TOKEN_REFUSED) -> User:
     """The account as it is now. Raise Unauthenticated, Forbidden where it or a login of `epoch` has ended."""
     user = await desk.accounts.user(user_id)
     if user is None:
         raise Unauthenticated(GONE, Code.ACCOUNT_GONE)
     if user.disabled:
         raise Forbidden(DISABLED)
-    if epoch is not None and user.epoch != epoch:
-        raise Unauthenticated(ENDED, Code.REFRESH_TOKEN_REFUSED)
+    if user.epoch != epoch:
+        raise Unauthenticated(ENDED, refusal)
     return user
 
 
@@ -85,11 +97,17 @@ def secret_of(desk: Desk, user: User, factor: Totp) -> str:
         raise Unavailable("codes cannot be checked at the moment") from error
 
 
-async def spend(desk: Desk, user: User, code: str) -> User:
+async def spend(
+    desk: Desk, user: User, code: str | None, then: Callable[[User], User] = lambda user: user
+) -> User:
     """The account with a code of its second factor used up, which of many at once one does.
 
-    Raise WrongGuess where the code is wrong or was used: to be called within a `guess`.
+    `then` is what the code is for, done in the same write. Raise Unauthenticated where there is no code,
+    WrongGuess where it is wrong or was used, and Problem where there were too many of those, wherever they
+    were tried.
     """
+    if code is None:
+        raise Unauthenticated(CODE_NEEDED, Code.TOTP_REQUIRED)
 
     def used(current: User) -> User:
         if current.totp is None or current.epoch != user.epoch:
@@ -102,12 +120,18 @@ async def spend(desk: Desk, user: User, code: str) -> User:
             spent = msgspec.structs.replace(
                 spent, secret=desk.seals.seal(secret.encode(), totp.owner(current))
             )
-        return totp.with_spent(current, spent)
+        return then(totp.with_spent(current, spent))
 
-    changed = await desk.accounts.change(user.id, used)
+    async with guess_of_code(desk, user):
+        changed = await desk.accounts.change(user.id, used)
     if changed is None:
         raise Unauthenticated(GONE, Code.ACCOUNT_GONE)
-    return changed
+    return changed.after
+
+
+def guess_of_code(desk: Desk, user: User) -> AbstractAsyncContextManager[None]:
+    """One budget for the codes of an account, whoever tries them, and for what."""
+    return guess(desk.accounts, f"code:{user.id}", desk.clock.now(), "codes")
 
 
 async def begin(desk: Desk, user: User) -> Session:

@@ -100,6 +100,7 @@ def claims(
         "sub": user.id,
         "email": user.email,
         "roles": roles,
+        "epoch": user.epoch,
         "iat": issued,
         "exp": issued + int(ACCESS_TTL.total_seconds()),
     }

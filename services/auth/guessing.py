@@ -20,8 +20,8 @@ class WrongGuess(Unauthenticated):
 
 
 @asynccontextmanager
-async def guess(accounts: Accounts, id_: str, now: datetime) -> AsyncIterator[None]:
-    """Try a secret in here, and raise WrongGuess where it is wrong.
+async def guess(accounts: Accounts, id_: str, now: datetime, what: str = "passwords") -> AsyncIterator[None]:
+    """Try a secret in here, one of `what`, and raise WrongGuess where it is wrong.
 
     Raise Problem where none is to be tried yet.
     """
@@ -30,7 +30,7 @@ async def guess(accounts: Accounts, id_: str, now: datetime) -> AsyncIterator[No
         seconds = math.ceil(left.total_seconds())
         raise Problem(
             Code.RATE_LIMITED,
-            f"there were too many wrong passwords for this account: try again in {seconds} s",
+            f"there were too many wrong {what} for this account: try again in {seconds} s",
             {"Retry-After": str(seconds)},
         )
     try:

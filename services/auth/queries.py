@@ -38,6 +38,13 @@ class EmailTaken(Refused):
     code = Code.EMAIL_TAKEN
 
 
+class Change(NamedTuple):
+    """An account before a rule and after it; the same where the rule changed nothing."""
+
+    before: User
+    after: User
+
+
 class Kept(NamedTuple):
     """What there is of an account beside itself."""
 
@@ -73,14 +80,14 @@ class Accounts:
         staff = [from_document(User, document) async for document in found]
         return sorted(staff, key=lambda user: user.email)
 
-    async def change(self, user_id: str, rule: Callable[[User], User]) -> User | None:
+    async def change(self, user_id: str, rule: Callable[[User], User]) -> Change | None:
         """Apply a rule to an account, whatever other replicas do. Return None where there is none."""
         while (user := await self.user(user_id)) is not None:
             changed = rule(user)
             if changed == user:
-                return user
+                return Change(user, user)
             if (stored := await self.replace(user, changed)) is not None:
-                return stored
+                return Change(user, stored)
         return None
 
     async def kept_of(self, user: User) -> Kept:
@@ -102,7 +109,7 @@ class Accounts:
         email = digest(user.email)
         counted = [f"{scope}:{email}" for scope in ("account", *letters.Kind)]
         families = [f"client:{family.id}" for family in (await self.kept_of(user)).families]
-        ids = [*counted, *families, f"password:{user.id}"]
+        ids = [*counted, *families, f"password:{user.id}", f"code:{user.id}"]
         await self._store.collection(Guesses).delete_many({"_id": {"$in": ids}})
         await self._store.collection(Letter).delete_many(theirs)
         await self._store.collection(Family).delete_many(theirs)

@@ -9,8 +9,17 @@ from fastapi import APIRouter, Response
 
 from services.auth import totp
 from services.auth.bodies import PasswordProof, Session, TotpCode, TotpProof, TotpSecret
-from services.auth.desk import NO_STORE, TheDesk, TheRecord, begin, present, secret_of, spend, try_password
-from services.auth.domain import User
+from services.auth.desk import (
+    NO_STORE,
+    TheAccount,
+    TheDesk,
+    TheRecord,
+    begin,
+    guess_of_code,
+    secret_of,
+    spend,
+    try_password,
+)
 from services.auth.guessing import WrongGuess, guess
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
@@ -29,10 +38,14 @@ router = APIRouter(prefix="/auth/totp", tags=["second factor"], route_class=Rout
 
 @router.post("/enrol", responses=described([*GUESSES, Code.OVERLOADED]))
 async def enrol_totp(
-    body: PasswordProof, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
+    body: PasswordProof,
+    user: TheAccount,
+    caller: Caller,
+    desk: TheDesk,
+    record: TheRecord,
+    response: Response,
 ) -> TotpSecret:
     """A new secret for an authenticator app, and recovery codes. It counts once a code of it is confirmed."""
-    user = await present(desk, caller.id)
     if user.has_totp:
         raise Refused(ON)
     async with (
@@ -53,10 +66,9 @@ async def enrol_totp(
 
 @router.post("/confirm", responses=described([*GUESSES, Code.TOTP_REFUSED]))
 async def confirm_totp(
-    body: TotpCode, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
+    body: TotpCode, user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
 ) -> Session:
     """Show that the app works. From here on a login needs its code; all logins end, and a new one begins."""
-    user = await present(desk, caller.id)
     if user.has_totp:
         raise Refused(ON)
     if user.totp is None:
@@ -64,7 +76,7 @@ async def confirm_totp(
     secret = secret_of(desk, user, user.totp)
     async with (
         record.refusals(Action.SECOND_FACTOR_BEGUN, user.id, caller.actor),
-        guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
+        guess_of_code(desk, user),
     ):
         spent = totp.with_code(user.totp, secret, body.code, desk.clock.now())
         if spent is None:
@@ -82,9 +94,10 @@ async def confirm_totp(
     status_code=HTTPStatus.NO_CONTENT,
     responses=described([*GUESSES, Code.TOTP_REFUSED, Code.OVERLOADED]),
 )
-async def disable_totp(body: TotpProof, caller: Caller, desk: TheDesk, record: TheRecord) -> None:
+async def disable_totp(
+    body: TotpProof, user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord
+) -> None:
     """End the second factor, by the password and a code. All logins end."""
-    user = await present(desk, caller.id)
     if not user.has_totp:
         raise Refused(OFF)
     async with (
@@ -92,10 +105,5 @@ async def disable_totp(body: TotpProof, caller: Caller, desk: TheDesk, record: T
         guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
     ):
         await try_password(desk, user, body.current_password)
-        await spend(desk, user, body.code)
-
-    def ended(current: User) -> User:
-        return totp.ended(current) if current.epoch == user.epoch else current
-
-    await desk.accounts.change(user.id, ended)
+        await spend(desk, user, body.code, totp.ended)
     await record.of(Action.SECOND_FACTOR_ENDED, user.id, caller.actor)

@@ -2,13 +2,13 @@
 
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
 
 from services.auth import standing, totp
 from services.auth.bodies import AccountChange, AccountList, AccountState, Email
-from services.auth.desk import TheDesk, TheRecord
+from services.auth.desk import TheAccount, TheDesk, TheRecord
 from services.auth.domain import User
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
@@ -20,7 +20,15 @@ from services.shared.http.described import described
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
-Manager = Annotated[Caller, Depends(Holder(Right.MANAGE_ACCOUNTS))]
+_manages: Final = Holder(Right.MANAGE_ACCOUNTS)
+
+
+async def _manager(caller: Annotated[Caller, Depends(_manages)], _: TheAccount) -> Caller:
+    return caller
+
+
+# An administrator whose token is of a login that nothing has ended.
+Manager = Annotated[Caller, Depends(_manager)]
 router = APIRouter(prefix="/auth/accounts", tags=["accounts"], route_class=Route)
 
 
@@ -44,16 +52,17 @@ async def change_account(
     """Disable an account or enable it, set its roles. Who is disabled, or loses a role, is logged out."""
     if user_id == manager.id:
         raise Refused("this is your own account: another administrator has to change it")
-    user = await desk.accounts.change(user_id, partial(_changed, body=body))
-    if user is None:
+    changed = await desk.accounts.change(user_id, partial(_changed, body=body))
+    if changed is None:
         raise NotFound("there is no such account")
-    await record.of(Action.ACCOUNT_CHANGED, user.id, manager.actor, detail=_detail(body))
-    return state(user)
+    if changed.after != changed.before:
+        await record.of(Action.ACCOUNT_CHANGED, user_id, manager.actor, detail=_detail(body))
+    return state(changed.after)
 
 
 @router.post("/{user_id}/logout", status_code=HTTPStatus.NO_CONTENT)
 async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk, record: TheRecord) -> None:
-    """End all logins of an account. Its access tokens stay valid until they expire."""
+    """End all logins of an account. Its access tokens are good until they expire, but for accounts."""
     if await desk.accounts.change(user_id, standing.ends_logins) is None:
         raise NotFound("there is no such account")
     await record.of(Action.LOGINS_ENDED, user_id, manager.actor)
@@ -66,9 +75,11 @@ async def reset_totp(user_id: Id, manager: Manager, desk: TheDesk, record: TheRe
     """Take the second factor from an account whose owner lost it, and end its logins."""
     if user_id == manager.id:
         raise Refused("this is your own account: take the second factor from it with its code")
-    if await desk.accounts.change(user_id, totp.ended) is None:
+    changed = await desk.accounts.change(user_id, totp.ended)
+    if changed is None:
         raise NotFound("there is no such account")
-    await record.of(Action.SECOND_FACTOR_ENDED, user_id, manager.actor)
+    if changed.after != changed.before:
+        await record.of(Action.SECOND_FACTOR_ENDED, user_id, manager.actor)
 
 
 def _changed(user: User, body: AccountChange) -> User:

@@ -154,7 +154,9 @@ async def test_a_stolen_access_token_changes_no_second_factor(client: httpx.Asyn
         assert (await client.post("/auth/totp/disable", json=proof, headers=who)).status_code == 401
     ended = await client.post("/auth/totp/disable", json=right | {"code": codes[0]}, headers=who)
     assert ended.status_code == 204
-    assert (await log_in(client, ADA)).status_code == 200
+    older = await client.post("/auth/totp/disable", json=right | {"code": codes[1]}, headers=who)
+    assert older.status_code == 401, "its login ended with the second factor"
+    who = await headers(client, ADA)
     none = await client.post("/auth/totp/disable", json=right | {"code": codes[1]}, headers=who)
     assert none.status_code == 409
 
@@ -236,7 +238,9 @@ async def test_where_it_is_required_an_administrator_is_one_once_the_app_is_conf
         assert (await client.get("/auth/accounts", headers=who)).status_code == 200
 
 
-async def test_whoever_lost_the_app_is_helped_by_another_administrator(client: httpx.AsyncClient) -> None:
+async def test_whoever_lost_the_app_is_helped_by_another_administrator(
+    client: httpx.AsyncClient, room: Room
+) -> None:
     _, _, begun = await enrolled(client, ADA)
     who = await headers(client, BOSS)
     (ada,) = (await client.get("/auth/accounts", params={"email": ADA["email"]}, headers=who)).json()["items"]
@@ -249,6 +253,30 @@ async def test_whoever_lost_the_app_is_helped_by_another_administrator(client: h
     boss = (await client.get("/auth/me", headers=who)).json()
     own = await client.delete(f"/auth/accounts/{boss['userId']}/totp", headers=who)
     assert own.status_code == 409
+    assert (await client.delete(path, headers=who)).status_code == 204
+    assert await endings_of(room, ada["userId"]) == 1, "there was none to be ended the second time"
+
+
+async def endings_of(room: Room, user_id: str) -> int:
+    """How often the trail says that a second factor of theirs was ended."""
+    trail = room.mongodb[database_of(room.database_name("auth"))][COLLECTION]
+    ended = {"subject": user_id, "action": "second-factor.ended", "outcome": "done"}
+    return int(await trail.count_documents(ended))
+
+
+async def test_of_many_who_end_the_second_factor_at_once_one_does_and_is_recorded(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    _, codes, begun = await enrolled(client, ADA)
+    who = {"Authorization": f"Bearer {begun['accessToken']}"}
+    proofs = [{"currentPassword": ADA["password"], "code": code} for code in codes[:4]]
+    answers = await asyncio.gather(
+        *(client.post("/auth/totp/disable", json=proof, headers=who) for proof in proofs)
+    )
+    assert sorted(answer.status_code for answer in answers) == [204, 401, 401, 401]
+    ada = await room.database("auth")["users"].find_one({"email": ADA["email"]})
+    assert ada is not None
+    assert await endings_of(room, ada["_id"]) == 1
 
 
 async def roles_in(client: httpx.AsyncClient, token: str) -> list[str]:

@@ -61,6 +61,8 @@ class User(Struct, frozen=True):
     email: str
     rights: frozenset[Right] = frozenset()
     roles: tuple[str, ...] = ()
+    # The account's when the token was given: auth alone knows the account's of today.
+    epoch: int = 0
 
     @property
     def actor(self) -> Actor:
@@ -151,7 +153,7 @@ class Tokens:
         except (JoseError, ValueError) as error:
             raise Unauthenticated(f"the token is not valid here ({_why(error)}): log in again") from None
         roles = known_roles(claims.get("roles"))
-        user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(roles), roles)
+        user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(roles), roles, _epoch(claims))
         return user, float(claims["exp"])
 
     async def _decode(self, token: str) -> dict[str, Any]:
@@ -208,6 +210,14 @@ class Tokens:
         log.warning("the signing keys were not had for too long: nobody is let in by them any more")
         self._keys, self._document, self._fetched_at = None, b"", float("-inf")
         self._verified.clear()
+
+
+def _epoch(claims: dict[str, Any]) -> int:
+    """Of a token without one, the first: so were those that were given before there was the claim."""
+    epoch = claims.get("epoch", 0)
+    if not isinstance(epoch, int):
+        raise Unauthenticated("the token is not valid here (its epoch is no number): log in again")
+    return epoch
 
 
 def _why(error: JoseError | ValueError) -> str:

@@ -54,7 +54,8 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.TOKEN_INVALID: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Token not valid",
-        "This shop did not sign the token, or did so with a key that was withdrawn. Log in again.",
+        "This shop did not sign the token, or did so with a key that was withdrawn; or, at `/auth`, all"
+        " logins of the account were ended since. Log in again.",
     ),
     Code.TOKEN_EXPIRED: Kind(
         HTTPStatus.UNAUTHORIZED,
@@ -70,7 +71,7 @@ KINDS: Final[dict[Code, Kind]] = {
         HTTPStatus.UNAUTHORIZED,
         "Second factor required",
         "The password is right, and the account has a second factor. Ask for a code of the authenticator app,"
-        " and log in again with it as `code`.",
+        " and send the request again with it as `code`.",
     ),
     Code.TOTP_REFUSED: Kind(
         HTTPStatus.UNAUTHORIZED,

@@ -86,8 +86,9 @@ async def test_logins_and_what_happens_to_accounts(shop: Shop) -> None:
     change = {"currentPassword": "wrong horse", "newPassword": "another battery"}
     _, (entry,) = await ask("post", "/auth/password", change, token)
     assert said(entry) == ("auth", "password.changed", "refused", "user", ada)
-    _, (entry,) = await ask("post", "/auth/password", change | {"currentPassword": PASSWORD}, token)
+    renewed, (entry,) = await ask("post", "/auth/password", change | {"currentPassword": PASSWORD}, token)
     assert said(entry) == ("auth", "password.changed", "done", "user", ada)
+    token = {"Authorization": f"Bearer {renewed.json()['accessToken']}"}
     _, (entry,) = await ask("post", "/auth/logout-all", None, token)
     assert said(entry) == ("auth", "logins.ended", "done", "user", ada)
 

@@ -107,6 +107,7 @@ def test_an_access_token_says_who_what_for_whom_and_until_when() -> None:
         "sub": "u1",
         "email": "ada@x.example",
         "roles": ["admin"],
+        "epoch": 0,
         "iat": int(NOW.timestamp()),
         "exp": int((NOW + ACCESS_TTL).timestamp()),
     }

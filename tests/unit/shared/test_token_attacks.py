@@ -51,6 +51,11 @@ async def test_a_good_token_under_another_scheme_is_none(name: str) -> None:
         await verifier().user(SCHEMES[name](FORGER.good))
 
 
+@pytest.mark.parametrize(("claims", "epoch"), [({}, 0), ({"epoch": 3}, 3)])
+async def test_a_token_without_an_epoch_is_of_the_first(claims: dict[str, int], epoch: int) -> None:
+    assert (await verifier().user(f"Bearer {FORGER.signed(**claims)}")).epoch == epoch
+
+
 async def test_a_million_forged_key_ids_ask_for_the_keys_once_in_a_while() -> None:
     asked = 0
 
@@ -101,7 +106,9 @@ ODD = (
 
 @given(
     st.dictionaries(
-        st.sampled_from(["iss", "aud", "sub", "email", "roles", "iat", "exp", "nbf"]), ODD, max_size=4
+        st.sampled_from(["iss", "aud", "sub", "email", "epoch", "roles", "iat", "exp", "nbf"]),
+        ODD,
+        max_size=4,
     )
 )
 def test_whatever_the_issuer_signs_is_a_user_or_refused(claims: dict[str, Any]) -> None:

@@ -6,17 +6,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from services.auth.bodies import KeyList, KeyState
-from services.auth.desk import TheDesk, TheRecord
+from services.auth.desk import Present, TheDesk, TheRecord
 from services.auth.rotation import SigningKey, Turn
 from services.shared.contract.audit import Action
 from services.shared.contract.decisions import NotFound
 from services.shared.http.auth import User as Caller
 from services.shared.http.bodies import Id
-from services.shared.http.dependencies import Holder
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
-Keeper = Annotated[Caller, Depends(Holder(Right.MANAGE_KEYS))]
+Keeper = Annotated[Caller, Depends(Present(Right.MANAGE_KEYS))]
 router = APIRouter(prefix="/auth/keys", tags=["keys"], route_class=Route)
 
 

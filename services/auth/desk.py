@@ -24,8 +24,10 @@ from services.shared.contract.decisions import Unavailable
 from services.shared.database.clock import Clock
 from services.shared.database.trail import Trail
 from services.shared.http.auth import Forbidden, Unauthenticated
-from services.shared.http.dependencies import Caller
+from services.shared.http.auth import User as Holding
+from services.shared.http.dependencies import Caller, Holder
 from services.shared.http.origin import by
+from services.shared.http.rights import Right
 
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 16
@@ -68,6 +70,16 @@ async def _account_of(caller: Caller, desk: TheDesk) -> User:
 
 # The account of the caller, whose token is of a login that nothing has ended.
 TheAccount = Annotated[User, Depends(_account_of)]
+
+
+class Present:
+    """A caller who has this right, by a token of a login that nothing has ended."""
+
+    def __init__(self, right: Right) -> None:
+        self._holder = Holder(right)
+
+    async def __call__(self, caller: Caller, _: TheAccount) -> Holding:
+        return await self._holder(caller)
 
 
 async def present(desk: Desk, user_id: str, epoch: int, refusal: Code = Code.REFRESH_TOKEN_REFUSED) -> User:

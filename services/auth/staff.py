@@ -2,33 +2,24 @@
 
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from services.auth import standing, totp
 from services.auth.bodies import AccountChange, AccountList, AccountState, Email
-from services.auth.desk import TheAccount, TheDesk, TheRecord
+from services.auth.desk import Present, TheDesk, TheRecord
 from services.auth.domain import User
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import NotFound, Refused
 from services.shared.http.auth import User as Caller
 from services.shared.http.bodies import Id
-from services.shared.http.dependencies import Holder
 from services.shared.http.described import described
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
-_manages: Final = Holder(Right.MANAGE_ACCOUNTS)
-
-
-async def _manager(caller: Annotated[Caller, Depends(_manages)], _: TheAccount) -> Caller:
-    return caller
-
-
-# An administrator whose token is of a login that nothing has ended.
-Manager = Annotated[Caller, Depends(_manager)]
+Manager = Annotated[Caller, Depends(Present(Right.MANAGE_ACCOUNTS))]
 router = APIRouter(prefix="/auth/accounts", tags=["accounts"], route_class=Route)
 
 

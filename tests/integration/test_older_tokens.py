@@ -72,8 +72,9 @@ async def test_whoever_is_no_administrator_any_more_manages_nothing(client: http
     former = await headers(client, ADA)
     assert (await client.get("/auth/accounts", headers=former)).status_code == 200
     assert (await client.patch(path, json={"roles": []}, headers=boss)).status_code == 200
-    refused = await client.get("/auth/accounts", headers=former)
-    assert (refused.status_code, refused.json()["code"]) == (401, "token-invalid")
+    for managed in ("/auth/accounts", "/auth/keys"):
+        refused = await client.get(managed, headers=former)
+        assert (refused.status_code, refused.json()["code"]) == (401, "token-invalid")
 
 
 async def test_a_password_is_changed_with_a_code_where_there_is_a_second_factor(

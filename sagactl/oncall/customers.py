@@ -51,7 +51,7 @@ class _Refused(Exception):
 
 @app.command("export")
 def export(customer: Who, stack: Stack = None) -> None:
-    """Print all that is kept of a customer as one JSON document, but hashes of secrets and the tokens of cards."""
+    """Print all that is kept of a customer as one JSON document, without secrets and tokens of cards."""
     where = access(stack)
 
     async def collected(admin: Client) -> Json:

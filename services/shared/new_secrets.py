@@ -2,20 +2,22 @@
 
 Kubernetes replaces the files of a Secret that changes (another password, another server) and restarts nobody,
 and a chart cannot know what is in a Secret that somebody else makes. So the process looks at its files, and
-ends in good order; the kubelet starts it again. Its replicas do so at different times.
+ends in good order; the kubelet starts it again. Its replicas do so at different times. With Secrets that it
+could not begin with it goes on as it is: otherwise one slip of a hand would take every replica down.
 """
 
 import asyncio
-import hashlib
 import logging
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from services.shared import secret_files
 from services.shared.health import Readiness, terminate
+from services.shared.secret_files import fingerprint
+from services.shared.settings import Settings
 
 LOOK_SECONDS: Final = 5.0
 SPREAD_SECONDS: Final = 30.0
@@ -30,6 +32,10 @@ class Renewal:
     """Ends the process after the files of `folder` have changed. `end` ends it."""
 
     folder: Path
+    # Their fingerprint, not later than when the process read them.
+    read: str
+    # What a process that begins now would say of its settings; nothing where it could begin.
+    wrong: Callable[[], list[str]]
     look: float = LOOK_SECONDS
     spread: float = SPREAD_SECONDS
     drain: float = DRAIN_SECONDS
@@ -37,17 +43,30 @@ class Renewal:
     draining: bool = False
 
     @classmethod
-    def of_environment(cls) -> "Renewal | None":
-        """Of SECRETS_DIR; None without one."""
-        folder = os.environ.get("SECRETS_DIR")
-        return cls(Path(folder)) if folder else None
+    def of_process(cls, settings: Settings) -> "Renewal | None":
+        """Of SECRETS_DIR, which the settings were read from; None without one."""
+        folder = secret_files.folder()
+        if folder is None:
+            return None
+        return cls(folder, settings.secrets_read or fingerprint(folder), settings.wrong_now)
 
     async def watch(self) -> None:
         """Return when the process has been told to end."""
-        read = await asyncio.to_thread(fingerprint, self.folder)
-        while not await self._is_another(read):
-            await asyncio.sleep(self.look)
-        await asyncio.sleep(random.uniform(0, self.spread))  # noqa: S311 - no secret
+        refused = ""
+        while True:
+            found = await self._others()
+            if found == refused:
+                continue
+            if sentences := await asyncio.to_thread(self.wrong):
+                refused = found
+                said = "; ".join(sentences)
+                log.error(
+                    "the Secrets in %s are others now, and wrong, so this goes on: %s", self.folder, said
+                )
+                continue
+            await asyncio.sleep(random.uniform(0, self.spread))  # noqa: S311 - no secret
+            if await self._fingerprint() == found:
+                break
         log.warning("the Secrets in %s are others now: starting anew with them", self.folder)
         self.draining = True
         await asyncio.sleep(self.drain)
@@ -57,25 +76,18 @@ class Renewal:
         """What to say of the readiness: no more once the end is near."""
         return Readiness(ready=False, detail="starting anew") if self.draining else readiness
 
-    async def _is_another(self, read: str) -> bool:
-        """Twice the same and not what was read: nobody is writing any more, and nobody changed it back."""
-        now = await asyncio.to_thread(fingerprint, self.folder)
-        if now == read:
-            return False
-        await asyncio.sleep(self.look)
-        return await asyncio.to_thread(fingerprint, self.folder) == now
+    async def _others(self) -> str:
+        """The fingerprint of the next files that are others than those that were read.
 
+        Twice the same: nobody is writing any more, and nobody changed it back.
+        """
+        before = self.read
+        while True:
+            now = await self._fingerprint()
+            if now == before != self.read:
+                return now
+            before = now
+            await asyncio.sleep(self.look)
 
-def fingerprint(folder: Path) -> str:
-    """Digest of the names and contents of the files. One that cannot be read counts as empty."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("[!.]*")):
-        digest.update(f"{file.name}\n{_content(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def _content(file: Path) -> str:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:  # it is being replaced, and read again after a while
-        return ""
+    async def _fingerprint(self) -> str:
+        return await asyncio.to_thread(fingerprint, self.folder)

@@ -4,14 +4,16 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
+from services.shared import secret_files
 from services.shared.schemas import ANYTHING, Schema, in_words, plain
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -40,16 +42,32 @@ class Settings(BaseSettings):
     jwt_issuer: str = "sagashop"
     jwt_audience: str = "sagashop"
 
+    _secrets_read: str | None = PrivateAttr(default=None)
+
+    @property
+    def secrets_read(self) -> str | None:
+        """The fingerprint that the files in SECRETS_DIR had just before they were read; None without any."""
+        return self._secrets_read
+
     @classmethod
     def given(cls) -> Self:
         """Those of this process. Raises SystemExit, with a sentence about each variable that is wrong.
 
         The values are not told: one of them may be a password, and the sentences get into a log.
         """
+        folder = secret_files.folder()
+        read = None if folder is None else secret_files.fingerprint(folder)
         try:
-            return cls()
-        except ValidationError as error:
+            found = cls()
+        except (ValidationError, SettingsError) as error:
             raise SystemExit("\n".join(cls._sentences(error))) from None
+        found._secrets_read = read
+        return found
+
+    @classmethod
+    def wrong_now(cls) -> list[str]:
+        """What `given` would say in a process that begins now, by this one's environment and the files."""
+        return cls.wrong_in(os.environ)
 
     @classmethod
     def wrong_in(cls, environment: Mapping[str, str]) -> list[str]:
@@ -66,12 +84,16 @@ class Settings(BaseSettings):
 
         try:
             There()
-        except ValidationError as error:
+        except (ValidationError, SettingsError) as error:
             return cls._sentences(error)
         return []
 
     @classmethod
-    def _sentences(cls, error: ValidationError) -> list[str]:
+    def _sentences(cls, error: ValidationError | SettingsError) -> list[str]:
+        if isinstance(
+            error, SettingsError
+        ):  # no text, or not JSON where a list has to be; it names the setting
+            return [f"settings: {error}"]
         schemas = cls.model_json_schema().get("properties", ANYTHING)
         return [_sentence(fault["loc"], fault["type"], fault["msg"], schemas) for fault in error.errors()]
 

@@ -40,6 +40,7 @@ def create_app(
     `unavailable`: exceptions that mean that something the service needs does not answer.
     `before_routes`: what sees requests as they came, after they were checked.
     """
+    renewal = Renewal.of_process(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +52,7 @@ def create_app(
                 published_at(settings.jwks_url, session), settings.jwt_issuer, settings.jwt_audience
             )
             with _metrics_apart(settings):
-                async with life(app) as readiness, _renewed(readiness) as renewed:
+                async with life(app) as readiness, _renewed(readiness, renewal) as renewed:
                     app.state.readiness = renewed
                     yield
         telemetry.shutdown()
@@ -79,9 +80,8 @@ def create_app(
 
 
 @asynccontextmanager
-async def _renewed(readiness: ReadinessCheck) -> AsyncIterator[ReadinessCheck]:
+async def _renewed(readiness: ReadinessCheck, renewal: Renewal | None) -> AsyncIterator[ReadinessCheck]:
     """Meanwhile watches the Secrets that the process has read; where they change it is not ready any more."""
-    renewal = Renewal.of_environment()
     if renewal is None:
         yield readiness
         return

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.health import Readiness
-from services.shared.new_secrets import Renewal, fingerprint
+from services.shared.new_secrets import Renewal
+from services.shared.secret_files import fingerprint
+from services.shared.settings import Port, Settings
 
 LOOK = 0.02
 READY = Readiness(ready=True, detail="ok")
@@ -42,8 +44,22 @@ def mounted(tmp_path: Path) -> Mounted:
     return found
 
 
+def wrong_in(folder: Path) -> list[str]:
+    """A process that begins with these files refuses an AMQP_URL which is none."""
+    url = (folder / "AMQP_URL").read_text()
+    return [] if url.startswith("amqp") else ["AMQP_URL: give a URL"]
+
+
 def renewal(mounted: Mounted, ended: list[bool], drain: float = 0.0) -> Renewal:
-    return Renewal(mounted.folder, LOOK, spread=0.0, drain=drain, end=lambda: ended.append(True))
+    return Renewal(
+        mounted.folder,
+        fingerprint(mounted.folder),
+        lambda: wrong_in(mounted.folder),
+        LOOK,
+        spread=0.0,
+        drain=drain,
+        end=lambda: ended.append(True),
+    )
 
 
 async def test_another_content_ends_the_process(mounted: Mounted) -> None:
@@ -74,7 +90,7 @@ async def test_a_process_is_not_ready_while_it_is_about_to_end(mounted: Mounted)
     watching = asyncio.create_task(found.watch())
     await asyncio.sleep(5 * LOOK)
     assert found.of(READY) == READY
-    mounted.show(AMQP_URL="another")
+    mounted.show(AMQP_URL="amqp://another")
     await asyncio.sleep(0.3)
     assert not found.of(READY).ready
     assert ended == []
@@ -82,11 +98,105 @@ async def test_a_process_is_not_ready_while_it_is_about_to_end(mounted: Mounted)
     assert ended == [True]
 
 
-def test_without_a_folder_there_is_nothing_to_watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("SECRETS_DIR", raising=False)
-    assert Renewal.of_environment() is None
+async def test_what_changed_after_it_was_read_and_before_anybody_watched_ends_the_process_too(
+    mounted: Mounted,
+) -> None:
+    ended: list[bool] = []
+    found = renewal(mounted, ended)
+    mounted.show(AMQP_URL="amqps://elsewhere", MONGODB_URL="mongodb://db")
+    await asyncio.wait_for(found.watch(), 5)
+    assert ended == [True]
+
+
+async def test_a_process_stays_with_what_it_read_while_it_could_not_begin_with_the_new_and_says_so_once(
+    mounted: Mounted, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[bool] = []
+    found = renewal(mounted, ended)
+    watching = asyncio.create_task(found.watch())
+    await asyncio.sleep(5 * LOOK)
+    mounted.show(AMQP_URL="s3cret", MONGODB_URL="mongodb://db")
+    await asyncio.sleep(20 * LOOK)
+    assert (watching.done(), found.of(READY), ended) == (False, READY, [])
+    (said,) = caplog.records
+    assert (said.levelname, "AMQP_URL: give a URL" in said.message) == ("ERROR", True)
+    assert "s3cret" not in caplog.text
+    mounted.show(AMQP_URL="also wrong", MONGODB_URL="mongodb://db")
+    await asyncio.sleep(20 * LOOK)
+    assert len(caplog.records) == 2
+    mounted.show(AMQP_URL="amqps://elsewhere", MONGODB_URL="mongodb://db")
+    await asyncio.wait_for(watching, 5)
+    assert ended == [True]
+
+
+async def test_what_becomes_wrong_while_a_process_waits_for_its_turn_is_stayed_away_from(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.shared.new_secrets.random.uniform", lambda _, most: most)
+    ended: list[bool] = []
+    found = renewal(mounted, ended)
+    found.spread = 20 * LOOK
+    watching = asyncio.create_task(found.watch())
+    mounted.show(AMQP_URL="amqps://elsewhere", MONGODB_URL="mongodb://db")
+    await asyncio.sleep(10 * LOOK)
+    mounted.show(AMQP_URL="wrong", MONGODB_URL="mongodb://db")
+    await asyncio.sleep(40 * LOOK)
+    assert (watching.done(), ended) == (False, [])
+    watching.cancel()
+
+
+class Own(Settings):
+    service = "order"
+    port: Port = 1
+    ratio: float = 1.0
+    several: tuple[int, ...] = ()
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Own]:
+    """Settings of a process with SECRETS_DIR."""
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
-    assert Renewal.of_environment() == Renewal(tmp_path)
+    monkeypatch.setitem(Own.model_config, "secrets_dir", str(tmp_path))
+    return Own
+
+
+def test_without_a_folder_there_is_nothing_to_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SECRETS_DIR", raising=False)
+    assert Renewal.of_process(Own.given()) is None
+
+
+def test_what_is_compared_with_is_what_was_there_before_it_was_read(own: type[Own], tmp_path: Path) -> None:
+    (tmp_path / "ratio").write_text("0.5")
+    before = fingerprint(tmp_path)
+
+    class Meanwhile(own):  # type: ignore[valid-type,misc]  # mypy knows no base that is a variable
+        def model_post_init(self, context: object) -> None:
+            (tmp_path / "ratio").write_text("0.7")
+            super().model_post_init(context)
+
+    settings = Meanwhile.given()
+    assert settings.ratio == 0.5
+    found = Renewal.of_process(settings)
+    assert found is not None
+    assert (found.read, found.folder) == (before, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("ratio", b"s3cret"), ("ratio", b"\xffs3cret"), ("several", b"[s3cret")]
+)
+def test_a_file_that_no_process_could_begin_with_is_told_by_the_name_of_the_setting(
+    own: type[Own], tmp_path: Path, name: str, content: bytes
+) -> None:
+    found = Renewal.of_process(own.given())
+    assert found is not None
+    assert found.wrong() == []
+    (tmp_path / name).write_bytes(content)
+    (sentence,) = found.wrong()
+    assert name in sentence.lower()
+    assert "s3cret" not in sentence
+    with pytest.raises(SystemExit) as ended:
+        own.given()
+    assert str(ended.value) == sentence
 
 
 names = st.text("abc", min_size=1, max_size=3)

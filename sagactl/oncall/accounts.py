@@ -17,7 +17,11 @@ from sagactl.shop import Client, Json
 from sagactl.terminal import AsJson, Stack, console
 
 PATH: Final = "/auth/accounts"
-HEADINGS: Final = ("e-mail", "name", "roles", "second factor", "state", "since")
+HEADINGS: Final = ("e-mail", "verified", "name", "roles", "second factor", "state", "since")
+UNVERIFIED: Final = (
+    "nobody has shown to read mail to {email}: the account may be of somebody else. Ask for another letter "
+    "(POST /auth/verify/resend), or give the role all the same with --yes"
+)
 Email = Annotated[str, typer.Argument(help="Of the account.", metavar="EMAIL")]
 Role = Annotated[str, typer.Argument(help="admin, support or viewer.", metavar="ROLE")]
 app = typer.Typer(no_args_is_help=True, help="Accounts: the shop's own people, and any by its address.")
@@ -50,9 +54,21 @@ def enable(email: Email, stack: Stack = None) -> None:
 
 
 @app.command()
-def promote(email: Email, role: Role, stack: Stack = None) -> None:
+def promote(
+    email: Email,
+    role: Role,
+    stack: Stack = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Though the address is not verified.")] = False,  # noqa: FBT002  # an option
+) -> None:
     """Give an account a role, in place of any that it has."""
-    _change(stack, email, roles=[role])
+
+    async def promoted(admin: Client) -> Json:
+        account = await account_of(admin, email)
+        if not (account["verified"] or yes):
+            raise typer.BadParameter(UNVERIFIED.format(email=email))
+        return await _changed(admin, account, roles=[role])
+
+    console.print(_table([ask(stack, promoted)]))
 
 
 @app.command()
@@ -87,10 +103,13 @@ def totp_reset(email: Email, stack: Stack = None) -> None:
 
 def _change(stack: Stack, email: str, **change: object) -> None:
     async def changed(admin: Client) -> Json:
-        account = await account_of(admin, email)
-        return await admin.call("PATCH", f"{PATH}/{account['userId']}", change)
+        return await _changed(admin, await account_of(admin, email), **change)
 
     console.print(_table([ask(stack, changed)]))
+
+
+async def _changed(admin: Client, account: Json, **change: object) -> Json:
+    return await admin.call("PATCH", f"{PATH}/{account['userId']}", change)
 
 
 async def _accounts(admin: Client, email: str | None) -> list[Json]:
@@ -112,7 +131,8 @@ def _table(accounts: list[dict[str, Any]]) -> Table:
         table.add_column(heading, overflow="fold")
     for each in accounts:
         state = "disabled" if each["disabled"] else "enabled"
-        factor = "yes" if each["totp"] else "no"
-        row = (each["email"], each["name"], ", ".join(each["roles"]), factor, state, each["createdAt"][:10])
+        verified, factor = ("yes" if each[name] else "no" for name in ("verified", "totp"))
+        roles = ", ".join(each["roles"])
+        row = (each["email"], verified, each["name"], roles, factor, state, each["createdAt"][:10])
         table.add_row(*map(printable, row))
     return table

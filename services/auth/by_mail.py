@@ -71,7 +71,10 @@ async def ask_for_reset(body: Address, desk: TheDesk) -> Response:
     responses=described([Code.MAIL_TOKEN_REFUSED, Code.OVERLOADED]),
 )
 async def reset_password(body: PasswordByMail, desk: TheDesk, record: TheRecord) -> None:
-    """Set a password by the token of a letter. All logins end; a second factor stays."""
+    """Set a password by the token of a letter. All logins end.
+
+    A second factor stays, unless nobody had shown before that the address is theirs.
+    """
     letter, user = await _opened(desk, Kind.RESET, body.token)
     new = body.new_password.get_secret_value()
     try:
@@ -84,11 +87,14 @@ async def reset_password(body: PasswordByMail, desk: TheDesk, record: TheRecord)
     def changed(current: User) -> User:
         if current.epoch != user.epoch or current.disabled:
             raise Problem(Code.MAIL_TOKEN_REFUSED, REFUSED)
-        # Whoever read the letter has the address.
-        return standing.verified(standing.with_password(current, hashed))
+        return standing.reset_by_letter(current, hashed)
 
-    await desk.accounts.change(user.id, changed)
+    done = await desk.accounts.change(user.id, changed)
+    if done is None:
+        raise Problem(Code.MAIL_TOKEN_REFUSED, REFUSED)
     await record.of(Action.PASSWORD_RESET, user.id)
+    if done.before.has_totp and not done.after.has_totp:
+        await record.of(Action.SECOND_FACTOR_ENDED, user.id)
 
 
 async def owe(desk: Desk, kind: Kind, user: User | None) -> None:

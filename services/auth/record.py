@@ -7,6 +7,7 @@ from typing import Final
 from services.auth.domain import User
 from services.shared.contract import audit
 from services.shared.contract.audit import NOBODY, Action, Actor, By, Kind, Outcome
+from services.shared.contract.codes import Code
 from services.shared.database.clock import Clock
 from services.shared.database.new_id import new_id
 from services.shared.database.trail import Trail
@@ -47,12 +48,14 @@ class Record:
     async def refusals(self, action: Action, subject: str, actor: Actor = NOBODY) -> AsyncIterator[None]:
         """What is refused in here is recorded as such, with the code of its problem for a reason.
 
+        Who is asked for a code of the second factor has the password right, and comes again: that is halfway.
         Who has to wait before the next attempt has not tried anything: that is counted, and not recorded.
         """
         try:
             yield
         except (Unauthenticated, Forbidden) as error:
-            await self.of(action, subject, actor, outcome=Outcome.REFUSED, reason=error.code)
+            outcome = Outcome.HALFWAY if error.code is Code.TOTP_REQUIRED else Outcome.REFUSED
+            await self.of(action, subject, actor, outcome=outcome, reason=error.code)
             raise
 
 

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
+from services.shared.database.trail import COLLECTION, database_of
 from tests.integration.room import Room, running
 
 ADA = {"email": "ada@x.example", "password": "correct horse"}
@@ -148,9 +149,7 @@ async def test_what_is_no_token_is_refused(client: httpx.AsyncClient, token: str
     assert (await client.post("/auth/verify", json={"token": token})).json()["code"] == "mail-token-refused"
 
 
-async def test_a_second_factor_outlives_the_password(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def with_second_factor(client: httpx.AsyncClient) -> None:
     session = (await log_in(client)).json()
     client.headers["Authorization"] = f"Bearer {session['accessToken']}"
     begun = await client.post("/auth/totp/enrol", json={"currentPassword": ADA["password"]})
@@ -158,8 +157,27 @@ async def test_a_second_factor_outlives_the_password(
     assert secret is not None
     code = pyotp.TOTP(secret[1]).now()
     assert (await client.post("/auth/totp/confirm", json={"code": code})).status_code == 200
+
+
+async def test_a_second_factor_outlives_the_password(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await client.post("/auth/verify/resend", json={"email": ADA["email"]})).status_code == 202
+    assert (await client.post("/auth/verify", json={"token": token_of("verify", caplog)})).status_code == 204
+    await with_second_factor(client)
     assert (await confirm(client, await asked_for_reset(client, caplog))).status_code == 204
     assert (await log_in(client, NEW)).json()["code"] == "totp-required"
+
+
+async def test_whoever_registered_anothers_address_does_not_lock_them_out_by_a_second_factor(
+    client: httpx.AsyncClient, room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    await with_second_factor(client)
+    assert (await confirm(client, await asked_for_reset(client, caplog))).status_code == 204
+    assert await is_verified(client, ADA | {"password": NEW}) is True
+    trail = room.mongodb[database_of(room.database_name("auth"))][COLLECTION]
+    told = [entry["action"] async for entry in trail.find().sort("at")]
+    assert told[-3:] == ["password.reset", "second-factor.ended", "login"]
 
 
 async def test_a_disabled_account_gets_no_letter(

@@ -58,10 +58,20 @@ async def status_of_login(url: str) -> int:
 async def test_roles_are_given_and_taken(url: str) -> None:
     assert url
     assert await roles_by_address() == {BOSS["email"]: ["admin"]}
-    assert "support" in (await sagactl("promote", ADA["email"], "support")).stdout
+    refused = await sagactl("promote", ADA["email"], "support")
+    assert (refused.exit_code, "nobody has shown to read mail" in refused.output) == (2, True)
+    assert await roles_by_address() == {BOSS["email"]: ["admin"]}
+    assert "support" in (await sagactl("promote", ADA["email"], "support", "--yes")).stdout
     assert await roles_by_address() == {ADA["email"]: ["support"], BOSS["email"]: ["admin"]}
     assert (await sagactl("demote", ADA["email"])).exit_code == 0
     assert await roles_by_address() == {BOSS["email"]: ["admin"]}
+
+
+async def test_an_account_whose_address_is_verified_needs_no_assurance(url: str, room: Room) -> None:
+    assert url
+    await room.database("auth")["users"].update_one({"email": ADA["email"]}, {"$set": {"verified": True}})
+    assert "verified" in (await sagactl("list", ADA["email"])).stdout
+    assert "viewer" in (await sagactl("promote", ADA["email"], "viewer")).stdout
 
 
 async def test_an_account_is_disabled_and_enabled(url: str) -> None:

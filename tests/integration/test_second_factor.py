@@ -176,8 +176,9 @@ async def test_wrong_codes_count_against_the_accounts_budget(client: httpx.Async
 async def test_what_is_done_with_a_second_factor_is_on_the_audit_trail(
     client: httpx.AsyncClient, room: Room
 ) -> None:
-    """A refused code most of all: somebody else has the password."""
+    """A refused code most of all: somebody else has the password. Who is asked for one was not refused."""
     _, codes, begun = await enrolled(client, ADA)
+    await log_in(client, ADA)
     await log_in(client, ADA, "12345")
     proof = {"currentPassword": ADA["password"], "code": codes[0]}
     who = {"Authorization": f"Bearer {begun['accessToken']}"}
@@ -186,8 +187,9 @@ async def test_what_is_done_with_a_second_factor_is_on_the_audit_trail(
     assert ada is not None
     trail = room.mongodb[database_of(room.database_name("auth"))][COLLECTION]
     told = [entry async for entry in trail.find({"subject": ada["_id"]}).sort("at")]
-    assert [(entry["action"], entry["outcome"], entry["reason"]) for entry in told][-3:] == [
+    assert [(entry["action"], entry["outcome"], entry["reason"]) for entry in told][-4:] == [
         ("second-factor.begun", "done", None),
+        ("login", "halfway", "totp-required"),
         ("login", "refused", "totp-refused"),
         ("second-factor.ended", "done", None),
     ]

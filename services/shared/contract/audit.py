@@ -50,6 +50,8 @@ class Action(StrEnum):
 class Outcome(StrEnum):
     DONE = "done"
     REFUSED = "refused"
+    # The first half of it: the password was right, and a code of the second factor is asked for.
+    HALFWAY = "halfway"
     # Written before it was tried: what became of it is seen where it was done.
     ASKED = "asked"
 

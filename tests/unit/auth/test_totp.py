@@ -100,6 +100,21 @@ def test_where_it_is_required_no_administrator_is_one_without_it() -> None:
     assert totp.granted(on, required=True) == totp.granted(staff, required=False) == ["admin", "support"]
 
 
+@pytest.mark.parametrize(
+    ("verified", "roles", "stays"),
+    [(False, (), False), (True, (), True), (False, ("support",), True), (True, ("support",), True)],
+)
+def test_a_letter_ends_the_second_factor_of_an_address_that_nobody_had_shown_to_be_theirs(
+    *, verified: bool, roles: tuple[str, ...], stays: bool
+) -> None:
+    """Whom an administrator gave a role, or the settings name, the shop has vouched for."""
+    begun = totp.begun(msgspec.structs.replace(ADA, verified=verified, roles=roles), "sealed", [])
+    assert begun.totp is not None
+    on = totp.confirmed(begun, begun.totp)
+    reset = standing.reset_by_letter(on, "hash")
+    assert (reset.has_totp, reset.verified, reset.epoch) == (stays, True, on.epoch + 1)
+
+
 def test_a_second_factor_of_whoever_had_the_administrators_address_is_not_taken_over() -> None:
     begun = totp.begun(msgspec.structs.replace(ADA, roles=()), "sealed", [])
     assert begun.totp is not None

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from pymongo.errors import PyMongoError
 
-from services.auth import administrator, api, by_mail, custody, leaving, second_factor, staff
+from services.auth import administrator, api, by_mail, custody, leaving, resealing, second_factor, staff
 from services.auth.desk import Desk
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
@@ -81,7 +81,7 @@ async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
         except PyMongoError as error:
             log.warning("waiting for the database: %s", error)
             await asyncio.sleep(RETRY_SECONDS)
-    await asyncio.gather(desk.clock.run(), desk.keys.run())
+    await asyncio.gather(desk.clock.run(), desk.keys.run(), resealing.run(desk.accounts, desk.seals))
 
 
 if __name__ == "__main__":

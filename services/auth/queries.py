@@ -1,6 +1,6 @@
 """Every query of the auth service: users, the families of their refresh tokens, signing keys."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
@@ -23,6 +23,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     User.collection: (
         IndexModel("email", unique=True),
         IndexModel("roles"),
+        IndexModel("totp.secret", sparse=True),
     ),
     Family.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     Guesses.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
@@ -89,6 +90,13 @@ class Accounts:
             if (stored := await self.replace(user, changed)) is not None:
                 return Change(user, stored)
         return None
+
+    async def sealed_otherwise(self, newest: str) -> AsyncIterator[User]:
+        """The accounts with a second factor whose sealed secret begins otherwise than with `newest`."""
+        after = newest[:-1] + chr(ord(newest[-1]) + 1)
+        others = [{"totp.secret": {"$lt": newest}}, {"totp.secret": {"$gte": after}}]
+        async for document in self._store.collection(User).find({"$or": others}):
+            yield from_document(User, document)
 
     async def kept_of(self, user: User) -> Kept:
         """Without an index: once in an account's life, when its owner leaves or asks for it."""

@@ -1,7 +1,8 @@
 """Secrets at rest: what is in the database, or in a backup of it, is of no use without a key from elsewhere.
 
-AES-256-GCM. The first of the keys seals, all of them open, so that one key can follow another: put the new
-one first, wait until everything that was sealed by the old one is sealed anew, then drop that.
+AES-256-GCM. The first of the keys seals, all of them open, so that one key can follow another: add the new
+one at the end, so that every replica opens what it seals; put it first; wait until everything that was
+sealed by the old one is sealed anew, then drop that.
 """
 
 import base64
@@ -56,9 +57,14 @@ class Seals:
         except (InvalidTag, ValueError) as error:
             raise CannotBeOpened(f"{what} was changed after it was sealed, or is another's") from error
 
+    @property
+    def newest(self) -> str:
+        """What begins all that the key has sealed that seals now."""
+        return f"{VERSION}.{self._newest}."
+
     def is_newest(self, sealed: str) -> bool:
         """Whether the key that seals now has sealed it; if not, open it and seal it anew."""
-        return sealed.startswith(f"{VERSION}.{self._newest}.")
+        return sealed.startswith(self.newest)
 
 
 def _key(text: str) -> bytes:

@@ -53,13 +53,8 @@ def ended(user: User) -> User:
     return user if user.totp is None else ends_logins(msgspec.structs.replace(user, totp=None))
 
 
-def spent(totp: Totp, secret: str, code: str, now: datetime) -> Totp | None:
-    """With a code of the app, or a recovery code, used up; None where it is wrong, or was used before."""
-    return with_code(totp, secret, code, now) or _recovered(totp, _typed(code))
-
-
 def with_code(totp: Totp, secret: str, code: str, now: datetime) -> Totp | None:
-    """With a code of the app used up.
+    """With a code of the app used up; None where it is wrong, or was used before.
 
     A code counts for its step, and no step counts twice, nor one before the latest (RFC 6238, 5.2).
     """
@@ -82,8 +77,9 @@ def granted(user: User, *, required: bool) -> list[str]:
     return [role for role in user.roles if not (required and role == Role.ADMIN and not user.has_totp)]
 
 
-def _recovered(totp: Totp, typed: str) -> Totp | None:
-    presented = digest(typed)
+def recovered(totp: Totp, code: str) -> Totp | None:
+    """With a recovery code used up; None where it is wrong, or was used before."""
+    presented = digest(_typed(code))
     left = tuple(each for each in totp.recovery if not hmac.compare_digest(each, presented))
     return None if left == totp.recovery else msgspec.structs.replace(totp, recovery=left)
 

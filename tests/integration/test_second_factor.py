@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from pydantic import SecretStr
 
+from sagactl.polling import until
 from services.auth import guesses
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
@@ -215,14 +216,56 @@ async def test_a_sealed_secret_of_one_account_is_of_no_use_in_another(
     assert (await log_in(client, BOSS, app.code())).status_code == 503
 
 
-async def test_a_login_seals_the_secret_anew_once_there_is_a_newer_key(room: Room) -> None:
-    older, newer = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
-    async with running(make_app(settings_for(room, secrets_key=SecretStr(older)))) as client:
+OLDER, NEWER = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+
+
+def with_keys(room: Room, *keys: str) -> AuthSettings:
+    return settings_for(room, secrets_key=SecretStr(",".join(keys)))
+
+
+async def of_older_keys(client: httpx.AsyncClient) -> float:
+    """As `/metrics` says."""
+    text = (await client.get("/metrics")).text
+    (sample,) = (
+        line for line in text.splitlines() if line.startswith("sagashop_auth_secrets_of_older_keys ")
+    )
+    return float(sample.split()[1])
+
+
+async def test_secrets_are_sealed_anew_once_the_newer_key_is_first_without_a_login(room: Room) -> None:
+    async with running(make_app(with_keys(room, OLDER))) as client:
         app, _, _ = await enrolled(client, BOSS)
-    async with running(make_app(settings_for(room, secrets_key=SecretStr(f"{newer},{older}")))) as client:
+    users = room.database("auth")["users"]
+    before = await users.find_one({"email": BOSS["email"]})
+    async with running(make_app(with_keys(room, OLDER, NEWER))) as client:
+        assert await users.find_one({"email": BOSS["email"]}) == before, (
+            "the new key opens, and does not seal"
+        )
+    async with running(make_app(with_keys(room, NEWER, OLDER))) as client:
+
+        async def changed() -> bool:
+            return await users.find_one({"email": BOSS["email"]}) != before
+
+        await until(changed, within=15, what="the secret to be sealed anew")
+    async with running(make_app(with_keys(room, NEWER))) as client:
         assert (await log_in(client, BOSS, app.code())).status_code == 200
-    async with running(make_app(settings_for(room, secrets_key=SecretStr(newer)))) as client:
-        assert (await log_in(client, BOSS, app.code(steps_from_now=1))).status_code == 200
+        assert await of_older_keys(client) == 0
+
+
+async def test_where_the_key_is_gone_that_sealed_the_secret_recovery_codes_work(room: Room) -> None:
+    async with running(make_app(with_keys(room, OLDER))) as client:
+        app, codes, _ = await enrolled(client, BOSS)
+    async with running(make_app(with_keys(room, NEWER))) as client:
+
+        async def counted() -> bool:
+            return await of_older_keys(client) == 1
+
+        await until(counted, within=15, what="the secret to be counted")
+        assert (await log_in(client, BOSS, app.code())).status_code == 503
+        who = await headers(client, BOSS, codes[0])
+        end = {"currentPassword": BOSS["password"], "code": codes[1]}
+        assert (await client.post("/auth/totp/disable", json=end, headers=who)).status_code == 204
+        await enrolled(client, BOSS)
 
 
 async def test_where_it_is_required_an_administrator_is_one_once_the_app_is_confirmed(room: Room) -> None:

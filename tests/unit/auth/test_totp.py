@@ -28,22 +28,22 @@ def code_at(moment: datetime) -> str:
 )
 def test_codes_are_those_of_the_rfc(at: int, code: str) -> None:
     moment = datetime.fromtimestamp(at, UTC)
-    assert totp.spent(FRESH, RFC, code, moment) == msgspec.structs.replace(FRESH, last_step=at // SECONDS)
-    assert totp.spent(FRESH, RFC, code[:3] + " " + code[3:], moment) is not None, "as apps show it"
+    assert totp.with_code(FRESH, RFC, code, moment) == msgspec.structs.replace(FRESH, last_step=at // SECONDS)
+    assert totp.with_code(FRESH, RFC, code[:3] + " " + code[3:], moment) is not None, "as apps show it"
 
 
 @given(off=st.integers(-300, 300))
 def test_a_code_counts_in_its_step_and_the_ones_beside_it(off: int) -> None:
     shown = NOW + timedelta(seconds=off)
     steps = int(shown.timestamp()) // SECONDS - int(NOW.timestamp()) // SECONDS
-    assert (totp.spent(FRESH, RFC, code_at(shown), NOW) is not None) == (abs(steps) <= 1)
+    assert (totp.with_code(FRESH, RFC, code_at(shown), NOW) is not None) == (abs(steps) <= 1)
 
 
 @given(offs=st.lists(st.integers(-60, 60), min_size=1, max_size=20))
 def test_of_codes_in_whatever_order_none_counts_twice_and_none_before_the_latest(offs: list[int]) -> None:
     factor, steps = FRESH, []
     for off in offs:
-        spent = totp.spent(factor, RFC, code_at(NOW + timedelta(seconds=off)), NOW)
+        spent = totp.with_code(factor, RFC, code_at(NOW + timedelta(seconds=off)), NOW)
         if spent is not None:
             factor = spent
             steps.append(spent.last_step)
@@ -54,12 +54,13 @@ def test_of_codes_in_whatever_order_none_counts_twice_and_none_before_the_latest
 def test_what_is_no_code_is_refused(code: str) -> None:
     shown = {code_at(NOW + timedelta(seconds=off)) for off in (-SECONDS, 0, SECONDS)}
     if code not in shown:
-        assert totp.spent(FRESH, RFC, code, NOW) is None
+        assert totp.with_code(FRESH, RFC, code, NOW) is None
+        assert totp.recovered(FRESH, code) is None
 
 
 def test_digits_of_another_script_are_no_code() -> None:
     arabic = code_at(NOW).translate({ord("0") + digit: 0x660 + digit for digit in range(10)})
-    assert totp.spent(FRESH, RFC, arabic, NOW) is None
+    assert totp.with_code(FRESH, RFC, arabic, NOW) is None
 
 
 def test_a_recovery_code_works_once_and_the_others_after_it() -> None:
@@ -67,10 +68,10 @@ def test_a_recovery_code_works_once_and_the_others_after_it() -> None:
     user = totp.begun(ADA, "sealed", codes)
     assert user.totp is not None
     assert not any(code in str(user.totp) or code.replace("-", "") in str(user.totp) for code in codes)
-    once = totp.spent(user.totp, RFC, codes[1].upper(), NOW)
+    once = totp.recovered(user.totp, codes[1].upper())
     assert once is not None
-    assert totp.spent(once, RFC, codes[1], NOW) is None
-    assert totp.spent(once, RFC, codes[2], NOW) is not None
+    assert totp.recovered(once, codes[1]) is None
+    assert totp.recovered(once, codes[2]) is not None
     assert totp.with_code(user.totp, RFC, codes[0], NOW) is None, "it does not show that the app works"
 
 

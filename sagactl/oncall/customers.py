@@ -18,7 +18,6 @@ from sagactl.oncall import erasure, trails
 from sagactl.oncall.accounts import PATH, account_of
 from sagactl.oncall.administrator import ask
 from sagactl.oncall.books import reading
-from sagactl.oncall.erasure import unpublished
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.order import to_json
 from sagactl.oncall.pseudonyms import Names
@@ -51,15 +50,22 @@ class _Refused(Exception):
 
 @app.command("export")
 def export(customer: Who, stack: Stack = None) -> None:
-    """Print all that is kept of a customer as one JSON document, without secrets and tokens of cards."""
+    """Print all that is kept of a customer as one JSON document, without secrets and tokens of cards.
+
+    Exit code 3: not all dead letters were looked at.
+    """
     where = access(stack)
 
-    async def collected(admin: Client) -> Json:
+    async def collected(admin: Client) -> tuple[Json, list[str]]:
         account = await _data(admin, customer)
         await trails.ask(where.mongodb_url, Action.CUSTOMER_EXPORTED, account["userId"])
         return await _collect(where, account)
 
-    typer.echo(json.dumps(ask(stack, collected, WORKS_SECONDS), indent=2, default=str))
+    document, unseen = ask(stack, collected, WORKS_SECONDS)
+    typer.echo(json.dumps(document, indent=2, default=str))
+    if unseen:
+        _say("\n".join(unseen))
+        raise typer.Exit(Refusal.NOT_YET)
 
 
 @app.command("erase")
@@ -72,7 +78,7 @@ def erase(
     """Remove a customer's account, and their name from all stores. Orders stay, with their amounts.
 
     Exit code 1: an order has not ended. 3: the account is disabled now, and what is under way has to end
-    first: run it again.
+    first, or dead letters have to go: run it again.
     """
     if not yes:
         raise typer.BadParameter("this cannot be taken back: say --yes")
@@ -86,11 +92,15 @@ def erase(
 
     outcome = ask(stack, erased, WORKS_SECONDS)
     if isinstance(outcome, _Refused):
-        aside.print(printable(str(outcome)), soft_wrap=True, highlight=False)
+        _say(str(outcome))
         raise typer.Exit(outcome.code)
     console.print(
         f"{printable(customer)} is erased; {plural(outcome, 'order')} stay, of nobody", highlight=False
     )
+
+
+def _say(text: str) -> None:
+    aside.print(printable(text), soft_wrap=True, highlight=False)
 
 
 async def _data(admin: Client, customer: str) -> Json:
@@ -124,10 +134,16 @@ async def _erase(admin: Client, where: Access, customer: str, wait: float) -> in
     orders = [case.id for case in cases]
     names = Names(account["email"], orders)
     async with erasure.connect(where.mongodb_url) as client:
-        _check(Refusal.NOT_YET, await unpublished(client, orders))
-        _check(Refusal.NOT_YET, await erasure.undelivered(where, wait))
-        await erasure.pseudonymise(client, user_id, orders)
-    await erasure.rewrite_letters(where.amqp_url, names)
+        # Until all of it was looked at and nothing was found: staff may act on an order meanwhile.
+        found = True
+        while found:
+            _check(Refusal.NOT_YET, await erasure.unpublished(client, orders))
+            _check(Refusal.NOT_YET, await erasure.undelivered(where, wait))
+            stored = await erasure.pseudonymise(client, user_id, orders)
+            letters = await erasure.rewrite_letters(where.amqp_url, names)
+            _check(Refusal.NOT_YET, letters.unseen)
+            _check(Refusal.NOT_OVER, erasure.not_over(await _cases(where, user_id)))
+            found = bool(stored or letters.changed)
     # Last, for it is what the rest is found by.
     await admin.call("DELETE", f"{PATH}/{user_id}")
     return len(orders)
@@ -152,7 +168,8 @@ async def _cases(where: Access, user_id: str) -> list[Case]:
         return await books.these(await erasure.orders_of(client, user_id))
 
 
-async def _collect(where: Access, account: Json) -> Json:
+async def _collect(where: Access, account: Json) -> tuple[Json, list[str]]:
+    """All that is kept, and what of the dead letters was not looked at."""
     user_id = account["userId"]
     cases = await _cases(where, user_id)
     orders = [case.id for case in cases]
@@ -161,10 +178,11 @@ async def _collect(where: Access, account: Json) -> Json:
     entries = await trails.told(where.mongodb_url, Concerning(user_id, orders), ENTRIES_AT_MOST)
     async with erasure.connect(where.mongodb_url) as client:
         keys = await erasure.keys_of(client, user_id)
-    return {
+    document = {
         "account": account,
         "orders": [to_json(case) for case in cases],
         "idempotencyKeys": keys,
-        "deadLetters": [{**each._asdict(), "body": masked(each.body)} for each in letters],
+        "deadLetters": [{**each._asdict(), "body": masked(each.body)} for each in letters.letters],
         "auditTrail": msgspec.to_builtins([each.to_json() for each in entries]),
     }
+    return document, letters.unseen

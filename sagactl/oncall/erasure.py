@@ -5,8 +5,9 @@ customer leaves them. Each step may be repeated.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aio_pika
 from pymongo import AsyncMongoClient
@@ -108,43 +109,71 @@ def _keys(customer_id: str) -> Document:
     return {"_id": {"$gte": first, "$lt": first + "\U0010ffff"}}
 
 
-async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, orders: Collection[str]) -> None:
-    """Take what names the customer out of the databases of order and notification."""
-    changed = client["order"].with_options(write_concern=WRITE_CONCERN)
-    theirs = {"customerId": customer_id}
-    await changed[Order.collection].update_many(theirs, {"$set": {"email": ADDRESS, "paymentToken": None}})
-    asked = {**theirs, "refundReason": {"$ne": None}}
-    await changed[Order.collection].update_many(asked, {"$set": {"refundReason": TEXT}})
-    await changed[Order.collection].update_many(
-        {**theirs, "history.event": RequestRefund.type},
-        {"$set": {"history.$[asked].reason": TEXT}},
-        array_filters=[{"asked.event": RequestRefund.type}],
-    )
-    await changed[IdempotencyKey.collection].delete_many(_keys(customer_id))
+async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, orders: Collection[str]) -> int:
+    """Take what names the customer out of the databases of order and notification.
+
+    Returns the number of documents that did; a second time it is 0.
+    """
+    order = client["order"].with_options(write_concern=WRITE_CONCERN)
+    placed = order[Order.collection]
     told = client["notification"].with_options(write_concern=WRITE_CONCERN)[Notification.collection]
+    theirs = {"customerId": customer_id}
     about: Document = {"orderId": {"$in": list(orders)}}
-    await told.update_many({**about, "recipient": {"$ne": None}}, {"$set": {"recipient": ADDRESS}})
-    typed = {**about, "kind": RefundRequested.type}
-    await told.update_many(typed, {"$set": {"subject": f"A refund is asked for: {TEXT}"}})
+    changed = [
+        await placed.update_many(theirs, {"$set": {"email": ADDRESS, "paymentToken": None}}),
+        await placed.update_many({**theirs, "refundReason": {"$ne": None}}, {"$set": {"refundReason": TEXT}}),
+        await placed.update_many(
+            {**theirs, "history.event": RequestRefund.type},
+            {"$set": {"history.$[asked].reason": TEXT}},
+            array_filters=[{"asked.event": RequestRefund.type}],
+        ),
+        await told.update_many({**about, "recipient": {"$ne": None}}, {"$set": {"recipient": ADDRESS}}),
+        await told.update_many(
+            {**about, "kind": RefundRequested.type},
+            {"$set": {"subject": f"A refund is asked for: {TEXT}"}},
+        ),
+    ]
+    removed = await order[IdempotencyKey.collection].delete_many(_keys(customer_id))
+    return sum(each.modified_count for each in changed) + removed.deleted_count
 
 
-async def letters_about(amqp_url: str, names: Names) -> list[DeadLetter]:
-    """The dead letters that name the customer."""
+class About(NamedTuple):
+    """The dead letters that name the customer, and what `unseen` says of the queues."""
+
+    letters: list[DeadLetter]
+    unseen: list[str]
+
+
+async def letters_about(amqp_url: str, names: Names) -> About:
     letters = await broker.dead_letters(amqp_url, broker.QUEUES, AT_ONCE)
-    return [letter for letter in letters if names.body_without(letter.body) != letter.body]
+    held = Counter(letter.queue for letter in letters)
+    return About(
+        [letter for letter in letters if names.body_without(letter.body) != letter.body],
+        unseen(queue for queue, number in held.items() if number >= AT_ONCE),
+    )
 
 
-async def rewrite_letters(amqp_url: str, names: Names) -> int:
-    """Put dead letters back without the customer's name: confirmed there, taken here. Returns how many.
+class Rewritten(NamedTuple):
+    """How many dead letters were changed, and what `unseen` says of the queues."""
+
+    changed: int
+    unseen: list[str]
+
+
+async def rewrite_letters(amqp_url: str, names: Names) -> Rewritten:
+    """Put dead letters back without the customer's name: confirmed there, taken here.
 
     They can still be redriven, and are known by the same ids.
     """
-    count = 0
+    count, full = 0, []
     async with broker.channel(amqp_url) as channel:
         for queue, service in broker.QUEUES.items():
             exchange = await channel.get_exchange(topology.retry_exchange(service), ensure=False)
             # All are taken before the first is sent: what is put back must not be met again.
-            for message in [each async for each in broker.take(channel, queue, AT_ONCE)]:
+            taken = [each async for each in broker.take(channel, queue, AT_ONCE)]
+            if len(taken) >= AT_ONCE:
+                full.append(queue)
+            for message in taken:
                 changed = _without(message, queue, names)
                 if changed is None:
                     continue
@@ -152,7 +181,16 @@ async def rewrite_letters(amqp_url: str, names: Names) -> int:
                 await exchange.publish(changed, dead, mandatory=True, timeout=broker.TIMEOUT)
                 await message.ack()
                 count += 1
-    return count
+    return Rewritten(count, unseen(full))
+
+
+def unseen(full: Iterable[str]) -> list[str]:
+    """Of queues that gave as many dead letters as are looked at, a sentence each: there may be more."""
+    return [
+        f"{topology.dead_letter_queue(queue)} holds {AT_ONCE} dead letters or more, and no more are looked"
+        f" at: sagactl redrive {queue}, or delete some, and run this again"
+        for queue in full
+    ]
 
 
 def _without(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 from typer.testing import CliRunner, Result
 
 from sagactl.cli import app
+from sagactl.oncall import erasure
 from sagactl.oncall.pseudonyms import ADDRESS, TEXT
 from sagactl.polling import until
 from sagactl.provision.erasing import ACTIONS
@@ -81,6 +83,15 @@ class Customer:
         await admin.refund(self.orders["by staff"], f"{who} called")
         await shop.settles(self.orders["refunded"], "REFUNDED")
         await shop.settles(self.orders["by staff"], "REFUNDED")
+        await self.is_published()
+
+    async def is_published(self) -> None:
+        """No outbox holds anything of their orders; it does for a moment after it was published."""
+
+        async def is_so() -> bool:
+            return not await erasure.unpublished(self.shop.mongodb, self.orders.values())
+
+        await until(is_so, within=PATIENCE, what="empty outboxes")
 
     async def has_a_dead_letter(self) -> None:
         dead = body("ORDER_PAID", orderId=self.orders["paid"], email=self.email)
@@ -171,6 +182,67 @@ async def test_whoever_has_an_order_under_way_is_not_erased(shop: Shop) -> None:
     login = {"email": customer.email, "password": PASSWORD}
     assert (await shop.http.post("/auth/login", json=login)).status_code == 200, "nothing was begun"
     await shop.settles(order_id, "PAID")
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_what_staff_does_while_a_customer_is_erased_is_seen(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, in_time: bool
+) -> None:
+    """A refund between the books and the account, which ends before all is looked at again, or does not."""
+    customer = Customer(shop)
+    await customer.buys()
+    await sagactl(shop, "erase", customer.email, "--yes")
+    await customer.tokens_expire()
+    paid = customer.orders["paid"]
+    own = await shop.headers("admin")
+    pseudonymise, found = erasure.pseudonymise, []
+
+    async def then_refunded(client: AsyncMongoClient[Json], customer_id: str, orders: list[str]) -> int:
+        """It runs in the tool's event loop, and asks the shop as an administrator does."""
+        found.append(await pseudonymise(client, customer_id, orders))
+        if len(found) == 1:
+            async with httpx.AsyncClient(base_url=shop.stack.gateway, headers=own) as staff:
+                reason = {"reason": f"{customer.name} called"}
+                (await staff.post(f"/api/orders/{paid}/refund", json=reason)).raise_for_status()
+                while in_time and not (await staff.get(f"/api/orders/{paid}")).json()["settled"]:
+                    await asyncio.sleep(0.1)
+            while in_time and await erasure.unpublished(client, orders):
+                await asyncio.sleep(0.1)
+        return found[-1]
+
+    monkeypatch.setattr(erasure, "pseudonymise", then_refunded)
+    first = await sagactl(shop, "erase", customer.email, "--yes")
+    if in_time:
+        assert first.exit_code == 0, first.output
+        assert found[1] > 0 == found[-1], "it ends when nothing is found any more"
+    else:
+        assert first.exit_code in {1, 3}, first.output
+        assert await customer.id(), "the account is there to be found by"
+        await shop.settles(paid, "REFUNDED")
+        await customer.is_published()
+        assert (await sagactl(shop, "erase", customer.email, "--yes")).exit_code == 0
+    assert (await shop.order(paid))["status"] == "REFUNDED"
+    assert await places_with(shop, customer.name) == set()
+
+
+async def test_where_not_all_dead_letters_can_be_looked_at_nobody_is_called_erased(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = Customer(shop)
+    await customer.buys()
+    await customer.has_a_dead_letter()
+    await sagactl(shop, "erase", customer.email, "--yes")
+    await customer.tokens_expire()
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "AT_ONCE", 1)
+        for command in (["export", customer.email], ["erase", customer.email, "--yes"]):
+            result = await sagactl(shop, *command)
+            assert result.exit_code == 3, result.output
+            assert "notifications.dlq holds 1 dead letters or more" in " ".join(result.stderr.split())
+    assert await customer.id(), "the account is there to be found by"
+    done = await sagactl(shop, "erase", customer.email, "--yes")
+    assert done.exit_code == 0, done.output
+    await shop.dead_letter("notifications", customer.orders["paid"])
 
 
 async def test_staff_and_whoever_is_not_there_are_refused_in_a_sentence(shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""How many wrong passwords an account takes, from all addresses together, before answers are delayed: pure.
+"""How many wrong passwords, or codes, an account takes, from all addresses together, before a delay: pure.
 
 A delay, and not a lock-out, which would let anybody lock anybody out. Who guesses gets some 60 tries an hour;
 who proves to be a known client, by a refresh token, has a budget that strangers cannot use up.
@@ -35,7 +35,7 @@ LETTERS: Final = Allowance(3, timedelta(minutes=20), timedelta(minutes=20), time
 
 
 class Guesses(Aggregate, frozen=True, rename="camel", kw_only=True):
-    """The wrong passwords that were tried for an account, or by a known client of it."""
+    """The wrong passwords or codes that were tried for an account, or the passwords by a known client of it."""
 
     collection: ClassVar[str] = "guesses"
 

@@ -35,7 +35,7 @@ LETTERS: Final = Allowance(3, timedelta(minutes=20), timedelta(minutes=20), time
 
 
 class Guesses(Aggregate, frozen=True, rename="camel", kw_only=True):
-    """The wrong passwords or codes that were tried for an account, or the passwords by a known client of it."""
+    """The wrong passwords or codes that were tried for an account, or by a known client of it."""
 
     collection: ClassVar[str] = "guesses"
 

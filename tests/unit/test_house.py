@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -148,3 +149,9 @@ def test_every_command_over_http_says_who_answers_for_it(service: str) -> None:
         if "by" not in {keyword.arg for keyword in call.keywords}
     }
     assert without - NEED_NO_AUTHOR == set()
+
+
+def test_every_file_of_tests_has_a_name_of_its_own() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    # One lane collects several folders: pytest takes the second of a name for the first.
+    assert [name for name, count in names.items() if count > 1] == []

@@ -18,12 +18,21 @@ lane() {
     return $status
 }
 
-echo "three lanes side by side, some minutes; to watch one: tail -f $lanes/saga.log (engine.log, rest.log)"
-lane saga tests/integration/saga &
-pids=($!)
+# The tests of the whole shop are two lanes, by the alphabet: each of them builds a shop of its own.
+shop=(tests/integration/saga/test_*.py)
+half=$((${#shop[@]} / 2))
+
+echo "five lanes side by side, some minutes; to watch one: tail -f $lanes/saga-1.log (saga-2, engine, servers, rest)"
+pids=()
+lane saga-1 "${shop[@]:0:half}" &
+pids+=($!)
+lane saga-2 "${shop[@]:half}" &
+pids+=($!)
 lane engine tests/engine &
 pids+=($!)
-lane rest tests/unit tests/operator tests/charts tests/integration --ignore=tests/integration/saga &
+lane servers tests/integration --ignore=tests/integration/saga &
+pids+=($!)
+lane rest tests/unit tests/operator tests/charts &
 pids+=($!)
 trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
 failed=0

@@ -362,7 +362,7 @@ OF_ITS_OWN = {
     "413: too large": (413, "POST", "/api/products", {"Content-Length": "65537"}),
     "422: a slash in an id": (422, "GET", "/api/orders/a%2fb", {}),
     "502: the service breaks off": (502, "GET", "/api/products/broken", {}),
-    "503: the service is unavailable": (503, "GET", "/auth/keys", {}),
+    "503: the service is unavailable": (503, "POST", "/auth/logout", {"Content-Length": "0"}),
     "504: the service takes too long": (504, "GET", "/api/products/slow", {}),
     "200: its description": (200, "GET", "/openapi.json", {}),
     "200: a probe": (200, "GET", "/healthz", {}),

@@ -43,6 +43,11 @@ class Customers(Visit):
     async def headers(self, who: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {(await self.client(who)).token}"}
 
+    async def headers_anew(self, who: str) -> dict[str, str]:
+        """After all logins of the account have ended: to `auth`, tokens from before are nothing."""
+        self.house.logins[who] = ("", float("-inf"))
+        return await self.headers(who)
+
     # --- buying -----------------------------------------------------------------------------------------
 
     async def product(self, stock: int = 10, price: str = "10.00", currency: str = "USD") -> str:

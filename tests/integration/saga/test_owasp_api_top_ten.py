@@ -372,13 +372,12 @@ async def test_api9_improper_inventory_management(shop: Shop) -> None:
             "/api/notifications",
             "/api/outbox",
             "/api/orders/x/internal",
-            "/auth/keys",
             "/auth/users",
             "/metrics/x",
         ),
     ):
         answer = await ask(shop, "GET", path, "admin")
-        assert answer.status_code in {404, 405}, (path, answer.status_code)
+        assert answer.status_code in {404, 405}, (path, answer.text)
     for path, item in described.items():
         target = path.replace("{", "").replace("}", "")
         for method in {"get", "post", "put", "patch", "delete"} - item.keys():

@@ -21,7 +21,7 @@ PAGE: Final = 20
 PAGES: Final = 4
 # The page whose reading is measured against what it holds.
 SMALL: Final = 2
-# No more orders than this are in a state that is rare here.
+# More orders than this are in a state that many are in.
 FEW: Final = 8
 # By MongoDB itself, and by the checker.
 UNUSED: Final = {
@@ -115,7 +115,7 @@ async def lists(shop: Shop) -> None:
         for status in Status:
             found = await pages(shop, who, "/api/orders", status=status)
             assert {order["status"] for order in found} <= {status}
-            assert (len(found) > FEW) == (status in {Status.PAID, Status.CANCELLED}), status
+            assert len(found) > FEW or status not in {Status.PAID, Status.CANCELLED}, status
     assert len(await pages(shop, WHO, "/api/products")) > PAGE * PAGES
 
 

@@ -292,7 +292,7 @@ async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest
     monkeypatch.setattr("services.shared.http.serving.STALLED_SECONDS", 0.3)
     async with clients() as those:
         connection = await those.connect(READ.replace(b"headers", b"large"))
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await connection.reader.readexactly(LARGE)
 

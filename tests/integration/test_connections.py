@@ -23,7 +23,7 @@ router = APIRouter()
 UPGRADE = b"GET /headers HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
 READ = b"GET /headers HTTP/1.1\r\nHost: shop\r\n\r\n"
-LARGE = 4 * 1024 * 1024
+LARGE = 32 * 1024 * 1024  # more than two sockets hold between them
 
 
 @router.get("/headers")
@@ -292,7 +292,7 @@ async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest
     monkeypatch.setattr("services.shared.http.serving.STALLED_SECONDS", 0.3)
     async with clients() as those:
         connection = await those.connect(READ.replace(b"headers", b"large"))
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await connection.reader.readexactly(LARGE)
 

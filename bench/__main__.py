@@ -4,7 +4,6 @@ Timings on a shared machine vary: compare the phases of one run, not runs of dif
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +17,9 @@ from bench import report
 from bench.existing import compare
 from bench.load import Load
 from bench.report import Idle, Measured, Overload
-from bench.shop import Shop, shop
+from bench.shop import Shop, clear, shop
 from bench.soak import soak
 from bench.traces import collector
-from dev.stack import Stack
 from sagactl.oncall.check import check_stack
 
 # Of what the shop settles at its best.
@@ -112,8 +110,7 @@ async def existing(directory: Path, existing: int, load: Load) -> bool:
 
     The full shop is kept in `directory`: the next run has only to start it.
     """
-    await Stack(directory / "empty").down()  # a run that was killed left it running
-    shutil.rmtree(directory / "empty")
+    await clear(directory / "empty")
     async with (
         shop(directory / "full", {}, WARM_UP_LEAST, console) as full,
         shop(directory / "empty", {}, WARM_UP_LEAST, console) as empty,

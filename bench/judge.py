@@ -13,11 +13,10 @@ told so. And theirs asks while nothing fails; with `--kill` services are killed 
 
 import asyncio
 import random
-import shutil
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -28,6 +27,7 @@ from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
+from bench.shop import clear
 from dev.stack import Stack
 from sagactl.oncall.check import check_stack
 from sagactl.shop import Client
@@ -99,8 +99,7 @@ def judge(told: Sequence[Told], kept: Kept) -> Judgement:
 async def run(directory: Path, *, kill: bool, seed: int) -> bool:
     """Whether the four counts are 0, and the shop's own checker finds every invariant."""
     chance = random.Random(seed)  # noqa: S311  # who orders is no secret
-    await Stack(directory).down()  # a run that was killed left it running
-    shutil.rmtree(directory, ignore_errors=True)  # what earlier runs paid is none of this one's
+    await clear(directory)  # what earlier runs paid is none of this one's
     async with (
         Stack(directory, settings=SETTINGS) as stack,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
@@ -111,7 +110,7 @@ async def run(directory: Path, *, kill: bool, seed: int) -> bool:
         customers = await _customers(visitor)
         buyers = [chance.choice(customers) for _ in range(ORDERS)]
         console.print(f"{ORDERS} orders at the same time, of {len({each.name for each in buyers})} customers")
-        async with _killing(stack) if kill else _nothing():
+        async with _killing(stack) if kill else nullcontext():
             placed = await asyncio.gather(*(each.place({product: 1}) for each in buyers))
         told = [
             Told(buyer.name, await _end_of(buyer, order["orderId"]))
@@ -152,11 +151,6 @@ async def _killing(stack: Stack) -> AsyncIterator[None]:
         yield
     finally:
         await killing
-
-
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield
 
 
 async def _end_of(buyer: Client, order_id: str) -> str:

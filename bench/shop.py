@@ -1,6 +1,7 @@
 """A stack with customers and products in it, on which phases are measured."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -75,6 +76,12 @@ class Shop(NamedTuple):
         before, started = meter.usage(self.stack), time.perf_counter()
         await asyncio.sleep(IDLE_SECONDS)
         return Idle(time.perf_counter() - started, before, meter.usage(self.stack))
+
+
+async def clear(directory: Path) -> None:
+    """Leave nothing there of an earlier run, which may have been killed and left its servers running."""
+    await Stack(directory).down()
+    shutil.rmtree(directory)
 
 
 @asynccontextmanager

@@ -18,7 +18,9 @@ from services.auth.desk import (
     TheAccount,
     TheDesk,
     TheRecord,
+    acceptable,
     begin,
+    guess_of_password,
     new_session,
     present,
     spend,
@@ -28,7 +30,6 @@ from services.auth.domain import Family, Use, User
 from services.auth.guessing import WrongGuess, guess
 from services.auth.letters import Kind
 from services.auth.record import actor
-from services.auth.strength import check_password
 from services.shared.contract.audit import Action, Outcome
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
@@ -37,7 +38,6 @@ from services.shared.http.dependencies import Caller
 from services.shared.http.described import described
 from services.shared.http.origin import address_of
 from services.shared.http.routing import Route
-from services.shared.http.validation import invalid
 
 # Shorter than the time for which verifiers remember the keys.
 KEYS_CACHE: Final = {"Cache-Control": "public, max-age=30"}
@@ -176,14 +176,10 @@ async def change_password(
 
     An account that has a second factor is asked for its `code`, as at a login.
     """
-    new = body.new_password.get_secret_value()
-    try:
-        check_password(new, user.email)
-    except ValueError as error:
-        raise invalid("body", ["newPassword"], str(error)) from None
+    new = acceptable(body.new_password, user)
     async with (
         record.refusals(Action.PASSWORD_CHANGED, user.id, caller.actor),
-        guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
+        guess_of_password(desk, user),
     ):
         await try_password(desk, user, body.current_password)
         if user.has_totp and body.code is None:  # before the hash, which takes its time

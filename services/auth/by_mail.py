@@ -15,18 +15,16 @@ from fastapi import APIRouter, Response
 
 from services.auth import letters, standing
 from services.auth.bodies import Address, MailToken, PasswordByMail
-from services.auth.desk import Desk, TheDesk, TheRecord
+from services.auth.desk import Desk, TheDesk, TheRecord, acceptable
 from services.auth.domain import User, digest
 from services.auth.guesses import LETTERS
 from services.auth.letters import Kind, Letter
 from services.auth.record import actor
-from services.auth.strength import check_password
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
 from services.shared.http.described import described
 from services.shared.http.problems import Problem
 from services.shared.http.routing import Route
-from services.shared.http.validation import invalid
 
 REFUSED: Final = "the token is unknown, has expired, or was used: ask for another letter"
 router = APIRouter(prefix="/auth", tags=["by mail"], route_class=Route)
@@ -76,11 +74,7 @@ async def reset_password(body: PasswordByMail, desk: TheDesk, record: TheRecord)
     A second factor stays, unless nobody had shown before that the address is theirs.
     """
     letter, user = await _opened(desk, Kind.RESET, body.token)
-    new = body.new_password.get_secret_value()
-    try:
-        check_password(new, user.email)
-    except ValueError as error:
-        raise invalid("body", ["newPassword"], str(error)) from None
+    new = acceptable(body.new_password, user)
     hashed = await desk.passwords.hash(new)
     await _use_up(desk, letter)
 

@@ -18,6 +18,7 @@ from services.auth.queries import Accounts
 from services.auth.record import Record
 from services.auth.sealing import CannotBeOpened, Seals
 from services.auth.settings import AuthSettings
+from services.auth.strength import check_password
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Unavailable
 from services.shared.database.clock import Clock
@@ -27,6 +28,7 @@ from services.shared.http.auth import User as Holding
 from services.shared.http.dependencies import Caller, Holder
 from services.shared.http.origin import by
 from services.shared.http.rights import Right
+from services.shared.http.validation import invalid
 
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 16
@@ -98,6 +100,21 @@ async def try_password(desk: Desk, user: User, password: SecretStr) -> None:
     check = await desk.passwords.check(password.get_secret_value(), user.password_hash)
     if not check.is_right:
         raise WrongGuess("the current password is wrong")
+
+
+def guess_of_password(desk: Desk, user: User) -> AbstractAsyncContextManager[None]:
+    """One budget for the current password of an account, by its access tokens."""
+    return guess(desk.accounts, f"password:{user.id}", desk.clock.now())
+
+
+def acceptable(new: SecretStr, user: User) -> str:
+    """The new password of an account. Raise RequestValidationError where it is too easy to guess."""
+    password = new.get_secret_value()
+    try:
+        check_password(password, user.email)
+    except ValueError as error:
+        raise invalid("body", ["newPassword"], str(error)) from None
+    return password
 
 
 def secret_of(desk: Desk, user: User, factor: Totp) -> str:

@@ -16,11 +16,12 @@ from services.auth.desk import (
     TheRecord,
     begin,
     guess_of_code,
+    guess_of_password,
     secret_of,
     spend,
     try_password,
 )
-from services.auth.guessing import WrongGuess, guess
+from services.auth.guessing import WrongGuess
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
@@ -50,7 +51,7 @@ async def enrol_totp(
         raise Refused(ON)
     async with (
         record.refusals(Action.SECOND_FACTOR_BEGUN, user.id, caller.actor),
-        guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
+        guess_of_password(desk, user),
     ):
         await try_password(desk, user, body.current_password)
     secret = pyotp.random_base32()
@@ -102,7 +103,7 @@ async def disable_totp(
         raise Refused(OFF)
     async with (
         record.refusals(Action.SECOND_FACTOR_ENDED, user.id, caller.actor),
-        guess(desk.accounts, f"password:{user.id}", desk.clock.now()),
+        guess_of_password(desk, user),
     ):
         await try_password(desk, user, body.current_password)
         await spend(desk, user, body.code, totp.ended)

@@ -5,7 +5,7 @@ import pytest
 
 from sagactl.shop import Json
 from tests.integration.saga.shop import Shop
-from tests.integration.saga.test_saga_permissions import HIDDEN, ROUTES
+from tests.integration.saga.test_saga_permissions import HIDDEN, ROUTES, filled
 
 ORIGIN = {"Origin": "https://shop.example"}
 PROBES = ("/healthz", "/readyz", "/metrics")
@@ -18,10 +18,10 @@ async def doors(shop: Shop) -> list[tuple[str, str, str]]:
     await shop.settles(order_id, "PAID")
     found = []
     for (service, method, path), (who, _) in ROUTES.items():
-        filled = path.format(order_id=order_id, product_id=lamp, user_id=order_id, key_id=order_id)
-        found.append((method, filled, shop.stack.services[service] + filled))
+        target = filled(path, order_id, lamp)
+        found.append((method, target, shop.stack.services[service] + target))
         if who != HIDDEN:
-            found.append((method, filled, shop.stack.gateway + filled))
+            found.append((method, target, shop.stack.gateway + target))
     return found
 
 

@@ -61,6 +61,11 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
 }
 
 
+def filled(path: str, order_id: str, product_id: str) -> str:
+    """The path of a route, of this order and product, and of an account and a key that are not there."""
+    return path.format(order_id=order_id, product_id=product_id, user_id=order_id, key_id="0")
+
+
 async def test_the_matrix_names_every_route_of_every_service(shop: Shop) -> None:
     described = set()
     for service in DATABASES:
@@ -77,7 +82,7 @@ async def test_another_customers_things_look_as_if_they_were_not_there(shop: Sho
     bob, alice = await shop.headers("bob"), await shop.headers("alice")
     for (_, method, path), (who, content) in ROUTES.items():
         for door in (shop.stack.gateway, shop.stack.services["order"]):
-            url = door + path.format(order_id=order_id, product_id=lamp, user_id=order_id, key_id="0")
+            url = door + filled(path, order_id, lamp)
             if door != shop.stack.gateway and not path.startswith(("/api/orders", "/internal/orders")):
                 continue
             answer = await shop.http.request(method, url, json=content, headers=bob)
@@ -127,9 +132,7 @@ async def test_staff_may_do_what_their_role_says_and_nothing_else(shop: Shop, ro
     for (service, method, path), (who, content) in ROUTES.items():
         if who == OPEN:
             continue
-        url = shop.stack.services[service] + path.format(
-            order_id=order_id, product_id=lamp, user_id=order_id, key_id="0"
-        )
+        url = shop.stack.services[service] + filled(path, order_id, lamp)
         params = {"orderId": order_id} if path == "/internal/notifications" else None
         answer = await shop.http.request(method, url, json=content, headers=headers, params=params)
         assert answer.status_code == STAFF[role].get(path, 403), (path, answer.text)
@@ -144,9 +147,7 @@ async def test_without_a_token_only_what_is_open_answers(shop: Shop) -> None:
     for (service, method, path), (who, content) in ROUTES.items():
         if who == OPEN:
             continue
-        url = shop.stack.services[service] + path.format(
-            order_id=order_id, product_id=lamp, user_id=order_id, key_id="0"
-        )
+        url = shop.stack.services[service] + filled(path, order_id, lamp)
         answer = await shop.http.request(method, url, json=content)
         assert answer.status_code == 401, (path, answer.text)
     await shop.settles(order_id, "PAID")

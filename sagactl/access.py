@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from services.shared.urls import with_password
+
 SECRETS_DIR: Final = "SECRETS_DIR"
 LOCAL_STACK: Final = Path(".run")
 GATEWAY_LOGIN: Final = ("GATEWAY_URL", "ADMIN_EMAIL", "ADMIN_PASSWORD")
-URLS: Final = ("MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL")
+# Each with the password of the user in it, which may be kept apart.
+URLS: Final = {
+    "MONGODB_URL": "MONGODB_PASSWORD",
+    "AMQP_URL": "AMQP_PASSWORD",
+    "MANAGEMENT_URL": "AMQP_PASSWORD",
+}
 
 
 class NoAccessError(ValueError):
@@ -34,6 +41,15 @@ def required(name: str) -> str:
     if not found:
         raise NoAccessError(f"set {name}, as a variable or as a file in SECRETS_DIR")
     return found
+
+
+def _url(name: str) -> str | None:
+    """One of URLS, with its password. Raises NoAccessError where the two do not fit."""
+    url, password = setting(name), setting(URLS[name])
+    try:
+        return url and with_password(url, password or "")
+    except ValueError as error:
+        raise NoAccessError(f"{name}: {error}") from None
 
 
 def _stack(directory: Path) -> Any:  # noqa: ANN401  # JSON
@@ -61,7 +77,7 @@ class Access:
     @classmethod
     def found(cls, stack: Path | None = None) -> Self:
         """Of the stack that is named, by the settings, or of the stack here. Raises NoAccessError."""
-        urls = {name: setting(name) for name in URLS}
+        urls = {name: _url(name) for name in URLS}
         mongodb, amqp, management = urls.values()
         if stack is None and mongodb and amqp and management:
             return cls(mongodb, amqp, management)

@@ -16,6 +16,7 @@ from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Verdict, show
 from sagactl.oncall.status import command as status
 from sagactl.provision import accounts as provisioned
+from sagactl.provision.passwords import secrets_command
 from sagactl.smoke import purchase
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
 
@@ -101,6 +102,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(customers.app, name="customers")
 app.add_typer(keys.app, name="keys")
 app.add_typer(provisioned.app, name="provision")
+app.command("secrets")(secrets_command)
 
 
 def _expected(text: str) -> Known:

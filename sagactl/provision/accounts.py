@@ -21,6 +21,7 @@ from sagactl.provision import erasing, replica_set, trails
 from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, topic_permissions
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all
+from services.shared.urls import with_password
 
 DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")
 DATABASE_USERS: Final = (*DATABASES, CONTROL)
@@ -81,11 +82,18 @@ async def set_user(
         await admin.command("updateUser", user, **wanted)
 
 
+def read_url(file: Path) -> str:
+    """Read a connection URL; what is not in it of its login is in the file *_PASSWORD beside *_URL."""
+    beside = file.with_name(file.name.replace("_URL", "_PASSWORD"))
+    password = beside.read_text().strip() if beside != file and beside.exists() else ""
+    return with_password(file.read_text().strip(), password)
+
+
 def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str, str]:
     """Take the passwords from the URLs that the services themselves are given: <users>/<user>/<key>."""
     passwords = {}
     for user in expected:
-        (name, password), _ = login_of((users / user / key).read_text().strip())
+        (name, password), _ = login_of(read_url(users / user / key))
         if name != user:
             raise typer.BadParameter(f"the {key} of {user} names the user {name!r}; it must name {user!r}")
         passwords[user] = password
@@ -140,7 +148,7 @@ def mongodb(
 ) -> None:
     """Make the users and the audit trails of a MongoDB that is already a replica set."""
     passwords = read_passwords(users, "MONGODB_URL", DATABASE_USERS)
-    url = admin.read_text().strip()
+    url = read_url(admin)
     asyncio.run(_persist(lambda: provision_mongodb(url, passwords, retention), patience))
     typer.echo(f"MongoDB users are as they should be: {', '.join(passwords)}")
 
@@ -155,7 +163,7 @@ def initiate(
 ) -> None:
     """Initiate a replica set, or add new members to it, and make its root user."""
     secret, members = key.read_text(), hosts.split(",")
-    (user, password), _ = login_of(admin.read_text().strip())
+    (user, password), _ = login_of(read_url(admin))
 
     async def root() -> None:
         async with replica_set.as_member(secret, members, name) as client:

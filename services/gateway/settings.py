@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.gateway.callers import Networks
 from services.shared.settings import Port, Settings
+from services.shared.urls import with_password
 
 # As browsers send it: a scheme, a host, perhaps a port; never a path.
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
@@ -19,6 +20,8 @@ class GatewaySettings(Settings):
     service: ClassVar[str] = "gateway"
     port: Port = 3003
     redis_url: str = "redis://127.0.0.1:6379/0"
+    # Of the user in that URL, where it is not in there.
+    redis_password: str = ""
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
     product_url: str = "http://127.0.0.1:3004"
@@ -61,6 +64,11 @@ class GatewaySettings(Settings):
         if not isinstance(text, str):
             return text
         return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+    @model_validator(mode="after")
+    def _log_in(self) -> Self:
+        self.redis_url = with_password(self.redis_url, self.redis_password)
+        return self
 
     @property
     def upstreams(self) -> Mapping[str, str]:

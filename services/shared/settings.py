@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from services.shared import secret_files
 from services.shared.schemas import ANYTHING, Schema, in_words, plain
+from services.shared.urls import with_password
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -110,6 +111,8 @@ def _sentence(where: tuple[int | str, ...], kind: str, message: str, schemas: Sc
 
 class DatabaseSettings(Settings):
     mongodb_url: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+    # Of the user in that URL, where it is not in there; the same below.
+    mongodb_password: str = ""
     # The service's own name unless given.
     mongodb_database: str = ""
 
@@ -117,15 +120,28 @@ class DatabaseSettings(Settings):
     def database(self) -> str:
         return self.mongodb_database or self.service
 
+    @model_validator(mode="after")
+    def _log_in_to_the_database(self) -> Self:
+        self.mongodb_url = with_password(self.mongodb_url, self.mongodb_password)
+        return self
+
 
 class EngineSettings(DatabaseSettings):
     """Of the services that consume or publish events."""
 
     amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
+    amqp_password: str = ""
     redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password: str = ""
     commit_max_batch: Annotated[int, Field(ge=1, le=1000)] = 100
     commit_linger_ms: Annotated[float, Field(ge=0, le=1000)] = 30
     commit_queue_size: Annotated[int, Field(ge=1)] = 2000
+
+    @model_validator(mode="after")
+    def _log_in(self) -> Self:
+        self.amqp_url = with_password(self.amqp_url, self.amqp_password)
+        self.redis_url = with_password(self.redis_url, self.redis_password)
+        return self
 
 
 BODY_LIMIT_BYTES: Final = 64 * 1024

@@ -2,20 +2,24 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-from dev.helm import ROOT
+from dev.helm import ROOT, RenderingError, run_helm
 from dev.servers import redis_rights
 from sagactl.provision import accounts, broker_rights
+from sagactl.provision.passwords import new_passwords
 from services.auth.sealing import KEY_BYTES
 from services.shared.contract.events import CONSUMES
+from services.shared.urls import with_password
 from tests.charts.rendering import CASES, CHARTS, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render
 
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
+GITOPS = UMBRELLA / "ci/gitops-values.yaml"
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 
 
@@ -28,6 +32,14 @@ def mounted(pod: dict[str, Any]) -> set[str]:
         sources = volume.get("projected", {}).get("sources", ())
         names |= {source["secret"]["name"] for source in sources if "secret" in source}
     return names
+
+
+def sources(pod: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, key) of everything that a pod mounts by key of Secrets (`secret`) or ConfigMaps."""
+    for volume in pod["spec"]["volumes"]:
+        for source in volume.get("projected", {}).get("sources", ()):
+            for item in source.get(kind, {}).get("items", ()):
+                yield source[kind]["name"], item["key"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -85,6 +97,80 @@ def test_with_given_secrets_nothing_is_generated() -> None:
     order = named(objects, "Deployment", "shop-order")["spec"]["template"]
     assert mounted(order) == {"order-mongodb", "order-amqp", "order-redis"}
     assert not [job for job in of_kind(objects, "Job") if "provision" in job["metadata"]["name"]]
+
+
+@every_case
+def test_every_mounted_key_of_a_config_map_is_there(chart: Path, values: Path | None) -> None:
+    objects = render(chart, values)
+    made = {
+        (found["metadata"]["name"], key) for found in of_kind(objects, "ConfigMap") for key in found["data"]
+    }
+    for name, pod in pods(objects):
+        assert set(sources(pod, "configMap")) <= made, name
+
+
+def test_two_renderings_without_a_cluster_are_the_same_to_the_byte() -> None:
+    def rendered() -> str:
+        return run_helm("template", "shop", UMBRELLA, "--namespace", "market", "--values", GITOPS)
+
+    assert rendered() == rendered()
+
+
+def test_one_secret_as_the_command_writes_it_is_enough_and_all_of_it_is_used() -> None:
+    objects = render(UMBRELLA, GITOPS)
+    assert not of_kind(objects, "Secret")
+    used = {found for _, pod in pods(objects) for found in sources(pod, "secret")}
+    assert used == {("shop-passwords", key) for key in new_passwords("admin@shop.example")}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_of_the_one_secret_a_service_sees_its_own_passwords(name: str) -> None:
+    pod = named(render(UMBRELLA, GITOPS), "Deployment", f"shop-{name}")["spec"]["template"]
+    own = {f"{server}-{name}" for server in KEYS}
+    others = {"ADMIN_EMAIL", "ADMIN_PASSWORD", "SECRETS_KEY"} if name == "auth" else set()
+    assert {key for _, key in sources(pod, "secret")} <= own | others
+
+
+@pytest.mark.parametrize("server", KEYS)
+def test_what_is_put_together_in_the_pod_is_the_url_that_would_have_been_made(server: str) -> None:
+    kept_apart = named(render(UMBRELLA, GITOPS), "ConfigMap", f"shop-{server}-urls")["data"]
+    compared = 0
+    for name, url in kept_apart.items():
+        user, key = name.split(".")
+        secret = "admin" if user == "root" else user
+        made = named(render(UMBRELLA), "Secret", f"shop-{server}-{secret}")["stringData"]
+        assert with_password(url, made["password"]) == made[key]
+        compared += 1
+    assert compared >= len(CONSUMES)
+
+
+def test_where_nothing_may_be_made_all_that_is_missing_is_named() -> None:
+    with pytest.raises(RenderingError) as refused:
+        render(UMBRELLA, None, "global.secrets.generate=false")
+    [sentence] = re.findall(r"nobody gives (.*): set global\.secrets\.existingSecret", str(refused.value))
+    missing = sentence.split(", ")
+    made = of_kind(render(UMBRELLA), "Secret")
+    assert len(missing) == len(set(missing)) == len(made)
+    given = [f"{value}=given" for value in missing]
+    assert not of_kind(render(UMBRELLA, None, "global.secrets.generate=false", *given), "Secret")
+    with pytest.raises(RenderingError, match=f"nobody gives {re.escape(missing[0])}: set"):
+        render(UMBRELLA, None, "global.secrets.generate=false", *given[1:])
+
+
+def test_given_urls_and_the_one_secret_go_together() -> None:
+    objects = render(UMBRELLA, GITOPS, "global.mongodb.existingSecrets.order=whole")
+    pod = named(objects, "Deployment", "shop-order")["spec"]["template"]
+    found = set(sources(pod, "secret"))
+    assert ("whole", "MONGODB_URL") in found
+    assert ("shop-passwords", "rabbitmq-order") in found
+    assert "order.MONGODB_URL" not in named(objects, "ConfigMap", "shop-mongodb-urls")["data"]
+
+
+def test_a_virtual_host_may_hold_what_a_url_has_to_escape() -> None:
+    settings = ("rabbitmq.external.vhost=eu/shop", "sagactl.toolbox.enabled=true")
+    objects = render(UMBRELLA, UMBRELLA / "ci/external-values.yaml", *settings)
+    url = named(objects, "Secret", "shop-rabbitmq-order")["stringData"]["AMQP_URL"]
+    assert re.fullmatch(r"amqps://order:\w{32}@broker\.example\.internal:5671/eu%2Fshop", url)
 
 
 def test_the_key_that_seals_outlives_the_release_as_the_database_does() -> None:
@@ -183,3 +269,12 @@ def test_a_url_that_names_another_user_is_refused(tmp_path: Path) -> None:
     assert accounts.read_passwords(tmp_path, "AMQP_URL", ("order",)) == {"order": "p/w"}
     with pytest.raises(typer.BadParameter, match="of payment names the user 'order'"):
         accounts.read_passwords(tmp_path, "AMQP_URL", ("order", "payment"))
+
+
+def test_a_password_beside_its_url_belongs_to_the_user_in_it(tmp_path: Path) -> None:
+    (tmp_path / "order").mkdir()
+    (tmp_path / "order/AMQP_URL").write_text("amqp://order@host/\n")
+    (tmp_path / "order/AMQP_PASSWORD").write_text("p/w\n")
+    assert accounts.read_passwords(tmp_path, "AMQP_URL", ("order",)) == {"order": "p/w"}
+    (tmp_path / "connectionString.standard").write_text("mongodb://root:r@host/\n")
+    assert accounts.read_url(tmp_path / "connectionString.standard") == "mongodb://root:r@host/"

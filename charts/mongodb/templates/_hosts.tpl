@@ -19,3 +19,25 @@ mongodb://%s:%s@{{ include "mongodb.hosts" $ }}/?replicaSet={{ $.Values.replicaS
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The root user's URL and the members' key file of the bundled set, as sources of a projected volume: from its own Secret, given or
+     made, or from the one with all passwords. Takes (list $ (list keys of those wanted: "MONGODB_URL" "keyfile")). */}}
+{{- define "mongodb.admin" -}}
+{{- $root := index . 0 -}}{{- $wanted := index . 1 -}}
+{{- $all := include "sagashop.passwords" $root -}}
+{{- if and $all (not $root.Values.existingSecret) -}}
+{{- if has "MONGODB_URL" $wanted }}
+{{ include "sagashop.login" (list $root "mongodb" "root" (list "MONGODB_URL") "") }}
+{{- end }}
+{{- if has "keyfile" $wanted }}
+- secret: {name: {{ $all }}, items: [{key: mongodb-keyfile, path: keyfile}]}
+{{- end }}
+{{- else }}
+- secret:
+    name: {{ $root.Values.existingSecret | default (printf "%s-admin" (include "sagashop.fullname" $root)) }}
+    items:
+      {{- range $wanted }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
+{{- end }}
+{{- end -}}

@@ -24,6 +24,13 @@ volumes:
 {{- end -}}
 
 {{/* The Secret of the first administrator, as chart auth names it. */}}
+{{- define "sagactl.adminSecret" -}}
+{{- dig "admin" "existingSecret" "" .Values.auth | default (include "sagashop.passwords" .) | default (printf "%s-admin" (include "sagashop.sibling" (list . "auth"))) -}}
+{{- end -}}
+
+{{/* The first administrator's login, as a source of a projected volume. */}}
 {{- define "sagactl.admin" -}}
-{{- dig "admin" "existingSecret" "" .Values.auth | default (printf "%s-admin" (include "sagashop.sibling" (list . "auth"))) -}}
+secret:
+  name: {{ include "sagactl.adminSecret" . }}
+  items: [{key: ADMIN_EMAIL, path: ADMIN_EMAIL}, {key: ADMIN_PASSWORD, path: ADMIN_PASSWORD}]
 {{- end -}}

@@ -97,12 +97,12 @@ while touch /tmp/started; do
 done
 {{- end -}}
 
-{{/* Secrets as files, named as the settings they are. */}}
+{{/* Files, named as the settings they are. */}}
 {{- define "service.settings" -}}
 {{- $root := . -}}
 {{- $keys := dict "mongodb" "MONGODB_URL" "rabbitmq" "AMQP_URL" "redis" "REDIS_URL" -}}
 {{- range .Values.servers }}
-- secret: {name: {{ include "sagashop.credentials" (list $root . $root.Chart.Name) }}, items: [{key: {{ get $keys . }}, path: {{ get $keys . }}}]}
+{{ include "sagashop.login" (list $root . $root.Chart.Name (list (get $keys .)) "") }}
 {{- end }}
 {{- range .Values.settingsSecrets }}
 - secret:

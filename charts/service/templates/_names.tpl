@@ -74,6 +74,47 @@ podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kuberne
 {{- $given | default (include "sagashop.sibling" (list $root (printf "%s-%s" $server $user))) -}}
 {{- end -}}
 
+{{/* The one Secret that holds all passwords, as `sagactl secrets` writes it; empty where there is none. */}}
+{{- define "sagashop.passwords" -}}
+{{- dig "secrets" "existingSecret" "" (.Values.global | default dict) -}}
+{{- end -}}
+
+{{/* Where a user's password is, as JSON: the Secret, and the key in it; nothing where its URL was given as a whole.
+     Takes (list $ "mongodb" "order"). */}}
+{{- define "sagashop.password" -}}
+{{- $root := index . 0 -}}{{- $server := index . 1 -}}{{- $user := index . 2 -}}
+{{- if not (dig $server "existingSecrets" $user "" ($root.Values.global | default dict)) -}}
+{{- with include "sagashop.passwords" $root -}}
+{{- dict "name" . "key" (printf "%s-%s" $server $user) | toJson -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Files with a user's connection URLs, as sources of a projected volume: from a Secret that holds them with their password, or, of
+     the one Secret with all passwords, its password beside the URLs, which are composed in the pod.
+     Takes (list $ "mongodb" "order" (list "MONGODB_URL") "folder/"). */}}
+{{- define "sagashop.login" -}}
+{{- $root := index . 0 -}}{{- $server := index . 1 -}}{{- $user := index . 2 -}}{{- $keys := index . 3 -}}{{- $folder := index . 4 -}}
+{{- $files := dict "mongodb" "MONGODB_PASSWORD" "rabbitmq" "AMQP_PASSWORD" "redis" "REDIS_PASSWORD" -}}
+{{- with include "sagashop.password" (list $root $server $user) -}}
+{{- $password := fromJson . -}}
+- secret: {name: {{ $password.name }}, items: [{key: {{ $password.key }}, path: {{ $folder }}{{ get $files $server }}}]}
+- configMap:
+    name: {{ include "sagashop.sibling" (list $root $server) }}-urls
+    items:
+      {{- range $keys }}
+      - {key: {{ $user }}.{{ . }}, path: {{ $folder }}{{ . }}}
+      {{- end }}
+{{- else -}}
+- secret:
+    name: {{ include "sagashop.credentials" (list $root $server $user) }}
+    items:
+      {{- range $keys }}
+      - {key: {{ . }}, path: {{ $folder }}{{ . }}}
+      {{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* One value of a Secret that may exist, decoded. Takes (list $ "secret" "key"). An upgrade keeps what an install made. */}}
 {{- define "sagashop.stored" -}}
 {{- $root := index . 0 -}}

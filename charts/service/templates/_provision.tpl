@@ -1,9 +1,15 @@
 {{/* Secrets with each user's connection URL, and the Job that makes these users on the server. */}}
 
-{{/* Makes one user's Secret, unless one was given. Takes (list $ "server" "user" "KEY" <urls dict: KEY -> URL with %s>). */}}
-{{- define "sagashop.user" -}}
-{{- $root := index . 0 -}}{{- $server := index . 1 -}}{{- $user := index . 2 -}}{{- $urls := index . 3 -}}
-{{- if not (dig $server "existingSecrets" $user "" ($root.Values.global | default dict)) }}
+{{/* Makes what the users of a server log in with, apart from those whose URLs were given: for each a Secret with password and URLs,
+     or, where one Secret has all passwords, a ConfigMap with the URLs without.
+     Takes (list $ "mongodb" <users dict: user -> dict: KEY -> URL with %s:%s@ for user and password>). */}}
+{{- define "sagashop.users" -}}
+{{- $root := index . 0 -}}{{- $server := index . 1 -}}
+{{- $urls := dict -}}
+{{- range $user, $own := index . 2 }}
+{{- if include "sagashop.password" (list $root $server $user) -}}
+{{- range $key, $url := $own }}{{ $_ := set $urls (printf "%s.%s" $user $key) (replace "%s:%s@" (printf "%s@" $user) $url) }}{{ end -}}
+{{- else if not (dig $server "existingSecrets" $user "" ($root.Values.global | default dict)) }}
 {{- $name := include "sagashop.credentials" (list $root $server $user) -}}
 {{- $password := include "sagashop.stored" (list $root $name "password") | default (randAlphaNum 32) }}
 ---
@@ -15,15 +21,25 @@ metadata:
 stringData:
   username: {{ $user }}
   password: {{ $password }}
-  {{- range $key, $url := $urls }}
-  {{ $key }}: {{ printf $url $user $password | quote }}
+  {{- range $key, $url := $own }}
+  {{ $key }}: {{ replace "%s:%s@" (printf "%s:%s@" $user $password) $url | quote }}
   {{- end }}
+{{- end }}
+{{- end }}
+{{- with $urls }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "sagashop.sibling" (list $root $server) }}-urls
+  labels: {{- include "sagashop.labels" (list $root "user") | nindent 4 }}
+data: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
 {{/* A plain Job, named by a hash of what it does, passwords included: a Job cannot be changed, and a hook would keep
-     --wait waiting for pods that wait for the hook. Takes (dict "root" $ "server" "mongodb" "key" "MONGODB_URL" "users" list "admin" secret
-     "adminKey" key "steps" (list of lists of arguments) "extra" (projected sources)). */}}
+     --wait waiting for pods that wait for the hook. Takes (dict "root" $ "server" "mongodb" "key" "MONGODB_URL" "users" list "admin" (sources of a volume, as
+     YAML) "steps" (list of lists of arguments)). */}}
 {{- define "sagashop.provisionJob" -}}
 {{- $root := .root -}}
 {{- $values := $root.Values.provision -}}
@@ -33,6 +49,10 @@ stringData:
 {{- range .users -}}
 {{- $secret := include "sagashop.credentials" (list $root $.server .) -}}
 {{- $stored := printf "%s%s" (include "sagashop.stored" (list $root $secret "password")) (include "sagashop.stored" (list $root $secret $.key)) -}}
+{{- with include "sagashop.password" (list $root $.server .) -}}
+{{- $password := fromJson . -}}
+{{- $stored = include "sagashop.stored" (list $root $password.name $password.key) -}}
+{{- end -}}
 {{- $passwords = append $passwords ($stored | default (toString $root.Release.Revision)) -}}
 {{- end -}}
 apiVersion: v1
@@ -86,10 +106,12 @@ volumes:
       defaultMode: 0440
       sources:
         {{- range $job.users }}
-        - secret: {name: {{ include "sagashop.credentials" (list $root $job.server .) }}, items: [{key: {{ $job.key }}, path: {{ . }}/{{ $job.key }}}]}
+        {{- include "sagashop.login" (list $root $job.server . (list $job.key) (printf "%s/" .)) | nindent 8 }}
         {{- end }}
   - name: admin
-    secret: {secretName: {{ $job.admin }}, defaultMode: 0440}
+    projected:
+      defaultMode: 0440
+      sources: {{- $job.admin | nindent 8 }}
 {{- end -}}
 
 {{/* What the Job may reach. Takes (list $ ports). */}}

@@ -11,7 +11,7 @@ from sagactl.access import URLS, Access, NoAccessError, required, setting
 
 @pytest.fixture(autouse=True)
 def nothing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*URLS, access.SECRETS_DIR, "ADMIN_EMAIL"):
+    for name in (*URLS, *URLS.values(), access.SECRETS_DIR, "ADMIN_EMAIL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -62,3 +62,23 @@ def test_without_anything_it_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch)
 
 def test_passwords_in_urls_are_not_shown() -> None:
     assert "secret" not in repr(Access("mongodb://u:secret@x", "amqp://u:secret@x", "http://u:secret@x"))
+
+
+def test_the_password_of_a_url_may_be_a_file_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(access.SECRETS_DIR, str(tmp_path))
+    for name, url in (
+        ("MONGODB_URL", "mongodb://sagactl@a,b/"),
+        ("AMQP_URL", "amqp://sagactl@c/"),
+        ("MANAGEMENT_URL", "http://sagactl@c:15672"),
+        ("MONGODB_PASSWORD", "one"),
+        ("AMQP_PASSWORD", "two"),
+    ):
+        (tmp_path / name).write_text(url)
+    assert Access.found() == Access(
+        "mongodb://sagactl:one@a,b/", "amqp://sagactl:two@c/", "http://sagactl:two@c:15672"
+    )
+    (tmp_path / "AMQP_URL").write_text("amqp://c/")
+    with pytest.raises(NoAccessError, match=r"AMQP_URL: .* names no user"):
+        Access.found()

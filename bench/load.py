@@ -122,11 +122,14 @@ async def _from_clients(orders: _Orders, pool: Pool, load: Load) -> None:
     numbers = iter(range(load.orders))
 
     async def client() -> None:
-        async with pool.connection() as connection:
+        connection = await pool.take()
+        try:
             for _ in numbers:
                 request, since = next(orders.requests), time.perf_counter()
                 while not await orders.place(connection, request, since):
                     await asyncio.sleep(COME_BACK_SECONDS)
+        finally:
+            pool.give_back(connection)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(load.clients):
@@ -136,8 +139,11 @@ async def _from_clients(orders: _Orders, pool: Pool, load: Load) -> None:
 async def _at_rate(orders: _Orders, pool: Pool, load: Load, chance: random.Random) -> None:
     async def customer(due: float) -> None:
         orders.offered.lags.append(time.perf_counter() - due)
-        async with pool.connection() as connection:
+        connection = await pool.take()
+        try:
             await orders.place(connection, next(orders.requests), due)
+        finally:
+            pool.give_back(connection)
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -157,7 +163,18 @@ async def until_settled(orders: AsyncCollection[dict[str, Any]]) -> None:
     )
 
 
-async def saga_seconds(orders: AsyncCollection[dict[str, Any]], ids: Sequence[str]) -> list[float]:
-    """From the creation to the end of each saga, by the order's own history."""
+class Saga(NamedTuple):
+    """From the creation of an order to its end."""
+
+    seconds: float
+    # When it ended, in seconds since the epoch.
+    ended: float
+
+
+async def sagas_of(orders: AsyncCollection[dict[str, Any]], ids: Sequence[str]) -> list[Saga]:
+    """The sagas of these orders, by each order's own history."""
     found = orders.find({"_id": {"$in": ids}}, {"createdAt": 1, "updatedAt": 1})
-    return [(order["updatedAt"] - order["createdAt"]).total_seconds() async for order in found]
+    return [
+        Saga((order["updatedAt"] - order["createdAt"]).total_seconds(), order["updatedAt"].timestamp())
+        async for order in found
+    ]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import Load, Offered
+from bench.load import Load, Offered, Saga
 from bench.meter import Reading, Usage
 
 # What is promised of three times the load that the shop can settle.
@@ -23,8 +23,7 @@ class Measured(NamedTuple):
     name: str
     load: Load
     offered: Offered
-    # Seconds from creation to the end of each saga.
-    sagas: Sequence[float]
+    sagas: Sequence[Saga]
     # From the first POST to the last order's end.
     seconds: float
     before: Reading
@@ -39,6 +38,17 @@ class Measured(NamedTuple):
         return self.settled / self.seconds
 
     @property
+    def steady_per_second(self) -> float:
+        """Orders settled per second, without the first and the last tenth of them."""
+        ends = sorted(saga.ended for saga in self.sagas)
+        first, last = len(ends) // 10, len(ends) * 9 // 10
+        return (last - first) / (ends[last] - ends[first])
+
+    @property
+    def saga_ms(self) -> dict[str, float]:
+        return quantiles_ms([saga.seconds for saga in self.sagas])
+
+    @property
     def cpu_ms_per_order(self) -> Mapping[str, float]:
         used = cpu_seconds(self.before.usage, self.after.usage)
         return {name: seconds * 1000 / self.settled for name, seconds in used.items()}
@@ -51,7 +61,7 @@ class Measured(NamedTuple):
         return {
             "settledPerSecond": round(self.settled_per_second, 1),
             "postMs": quantiles_ms(self.offered.posts),
-            "sagaMs": quantiles_ms(self.sagas),
+            "sagaMs": self.saga_ms,
             "cpuMsPerOrder": round(sum(self.cpu_ms_per_order.values()), 3),
             "cpuMsPerOrderByProcess": {name: round(ms, 3) for name, ms in self.cpu_ms_per_order.items()},
             "residentMiB": {name: round(mib) for name, mib in self.after.usage.resident_mib.items()},
@@ -103,25 +113,27 @@ class Overload(NamedTuple):
 
     @property
     def of_peak(self) -> float:
-        return self.overload.settled_per_second / self.peak.settled_per_second
+        return self.overload.steady_per_second / self.peak.steady_per_second
 
     @property
     def is_as_promised(self) -> bool:
-        p99 = quantiles_ms(self.overload.sagas)["p99"] / 1000
+        p99 = self.overload.saga_ms["p99"] / 1000
         return self.of_peak >= GOODPUT_PROMISED and p99 <= SAGA_P99_PROMISED_SECONDS
 
     def to_json(self) -> dict[str, Any]:
         return {
             **self.overload.to_json(),
+            "steadyPerSecond": round(self.overload.steady_per_second, 1),
+            "peakSteadyPerSecond": round(self.peak.steady_per_second, 1),
             "ofPeak": round(self.of_peak, 3),
             "asPromised": self.is_as_promised,
         }
 
     def __str__(self) -> str:
-        saga, phase = quantiles_ms(self.overload.sagas), self.overload
+        saga, phase = self.overload.saga_ms, self.overload
         kept = "as promised" if self.is_as_promised else "NOT as promised"
         return (
-            f"overload: {phase.load.rate:.0f} orders/s offered, {phase.settled_per_second:.0f} settled "
+            f"overload: {phase.load.rate:.0f} orders/s offered, {phase.steady_per_second:.0f} settled "
             f"({self.of_peak:.0%} of the peak), {phase.offered.refused_share:.0%} answered 503 "
             f"(p99 {quantiles_ms(phase.offered.refusals)['p99']:.0f} ms); sagas of the accepted "
             f"p50 {saga['p50']:.0f} ms, p99 {saga['p99']:.0f} ms: {kept} "
@@ -179,7 +191,7 @@ def _of_orders(phases: Sequence[Measured]) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left")
     for phase in phases:
-        post, saga = quantiles_ms(phase.offered.posts), quantiles_ms(phase.sagas)
+        post, saga = quantiles_ms(phase.offered.posts), phase.saga_ms
         table.add_row(
             f"{phase.name} ({phase.load})",
             f"{phase.settled_per_second:.0f}",

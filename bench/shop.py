@@ -14,7 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from rich.console import Console
 
 from bench import meter
-from bench.load import Load, Site, offer, saga_seconds, until_settled
+from bench.load import Load, Site, offer, sagas_of, until_settled
 from bench.meter import Reading
 from bench.report import Idle, Measured
 from dev.stack import Stack
@@ -67,7 +67,7 @@ class Shop(NamedTuple):
         seconds = time.perf_counter() - started
         used = meter.usage(self.stack)
         after = Reading(used, await meter.counts(self.stack, self.mongo))
-        sagas = await saga_seconds(self.orders, offered.ids)
+        sagas = await sagas_of(self.orders, offered.ids)
         return Measured(name, load, offered, sagas, seconds, before, after)
 
     async def idle(self) -> Idle:

@@ -41,7 +41,7 @@ def turn(cpu_ms: float) -> Measured:
     orders = 10
     used = Reading(Usage({"mongodb": cpu_ms * orders / 1000}, {}), Counts(0, 0, 0, 0))
     nothing = Reading(Usage({"mongodb": 0.0}, {}), Counts(0, 0, 0, 0))
-    return Measured("x", Load(orders), Offered(ids=["x"] * orders), [1.0], 1, nothing, used)
+    return Measured("x", Load(orders), Offered(ids=["x"] * orders), [], 1, nothing, used)
 
 
 @pytest.mark.parametrize(("full", "too_much"), [((3.0, 3.6), False), ((3.3, 3.4), True), ((2.0, 2.0), False)])

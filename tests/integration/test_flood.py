@@ -3,6 +3,8 @@
 import asyncio
 import resource
 import socket
+import statistics
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,8 +20,9 @@ from tests.integration.room import Room
 from tests.integration.serving import free_port
 
 HALF_OPEN = 2000
-# Seconds: far below the gateway's deadline for headers, after which the flood would have gone by itself.
-WITHIN = 5
+# Seconds within which others are answered: most of them; and each, whatever else the machine does.
+# Far below the gateway's deadline for headers, after which the flood would have gone by itself.
+MOST_WITHIN, WITHIN = 1, 5
 # Of 384 MiB that the chart gives it.
 GROWTH = 100 * 2**20
 BEGUN = b"POST /auth/login HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n\r\n" + b"x" * 1000
@@ -72,9 +75,13 @@ async def test_a_flood_of_half_open_requests_and_an_endless_header_hold_nobody_u
         streaming = asyncio.create_task(endless_header(gateway))
         with half_open(gateway, HALF_OPEN):
             async with httpx.AsyncClient(base_url=shop.gateway, timeout=WITHIN) as client:
+                seconds = []
                 for _ in range(20):  # each by a connection of its own
+                    began = time.perf_counter()
                     answer = await client.get("/api/products", headers={"Connection": "close"})
+                    seconds.append(time.perf_counter() - began)
                     assert answer.status_code == 201
+            assert statistics.median(seconds) < MOST_WITHIN
             assert not streaming.done()
             assert process.memory_info().rss - before < GROWTH
         streaming.cancel()

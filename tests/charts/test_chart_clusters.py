@@ -152,6 +152,50 @@ def test_an_umbrella_around_ours_may_have_globals_of_its_own() -> None:
         render(UMBRELLA, None, "global.tracing.sampelRatio=1")
 
 
+def images(*settings: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return (image, pull policy) of the shop's own programs, and of the servers that others make."""
+    found = [
+        (name, container["image"], container["imagePullPolicy"])
+        for name, pod in pods(render(UMBRELLA, None, "sagactl.toolbox.enabled=true", *settings))
+        for container in containers(pod)
+    ]
+    servers = tuple(f"{kind}/shop-{name}" for kind, name in SERVERS)
+    others = {(image, policy) for name, image, policy in found if name in servers}
+    return {(image, policy) for name, image, policy in found if name not in servers}, others
+
+
+SERVERS = (
+    ("StatefulSet", "mongodb"),
+    ("StatefulSet", "rabbitmq"),
+    ("Deployment", "redis"),
+    ("Deployment", "jaeger"),
+)
+OWN = {"auth", "gateway", "inventory", "notification", "operator", "order", "payment", "product", "sagactl"}
+
+
+def test_one_value_says_where_all_our_own_images_are() -> None:
+    settings = ("registry=123.dkr.ecr.example/team", "tag=7.0.0", "pullPolicy=Always")
+    ours, others = images(*(f"global.image.{setting}" for setting in settings))
+    assert ours == {(f"123.dkr.ecr.example/team/sagashop/{name}:7.0.0", "Always") for name in OWN}
+    assert {(image.split("/")[0], policy) for image, policy in others} == {("docker.io", "IfNotPresent")}
+
+
+def test_a_mirror_of_all_registries_stands_beside_the_registry_of_our_own() -> None:
+    ours, others = images("global.imageRegistry=mirror.example")
+    assert {image.split("/")[0] for image, _ in ours | others} == {"mirror.example"}
+    ours, others = images("global.imageRegistry=mirror.example", "global.image.registry=own.example")
+    assert {image.split("/")[0] for image, _ in ours} == {"own.example"}
+    assert {image.split("/")[0] for image, _ in others} == {"mirror.example"}
+
+
+def test_what_an_image_says_itself_goes_before_what_all_say() -> None:
+    settings = ("order.image.tag=patched", "order.image.pullPolicy=Never", "mongodb.provision.image.tag=mine")
+    ours, _ = images("global.image.tag=7.0.0", *settings)
+    tags = {image.rpartition("/")[2] for image, _ in ours}
+    assert {"order:patched", "sagactl:mine", "sagactl:7.0.0", "payment:7.0.0"} <= tags
+    assert {policy for image, policy in ours if "order:" in image} == {"Never"}
+
+
 @pytest.mark.parametrize("form", ["global.imagePullSecrets[0]", "global.imagePullSecrets[0].name"])
 def test_pull_secrets_are_named_in_either_form(form: str) -> None:
     for name, pod in pods(render(UMBRELLA, None, f"{form}=regcred", "sagactl.toolbox.enabled=true")):

@@ -7,7 +7,7 @@ restartPolicy: {{ .restart }}
 terminationGracePeriodSeconds: 5
 containers:
   - name: {{ .name }}
-    {{- include "sagashop.container" (list .root $values.image) | nindent 4 }}
+    {{- include "sagashop.container" (list .root (include "sagashop.ours" (list .root $values.image) | fromYaml)) | nindent 4 }}
     command: {{- toYaml .command | nindent 6 }}
     env:
       - {name: GATEWAY_URL, value: {{ include "sagashop.url" (list .root "gateway") }}}

@@ -2,6 +2,7 @@
 {{- $name := include "sagashop.fullname" . -}}
 {{- $image := mergeOverwrite (dict "repository" (printf "sagashop/%s" .Chart.Name)) (omit .Values.image "repository") -}}
 {{- with .Values.image.repository }}{{ $_ := set $image "repository" . }}{{ end -}}
+{{- $image = include "sagashop.ours" (list . $image) | fromYaml -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:

@@ -57,11 +57,19 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kubernetes.io/instance: {{ (index . 0).Release.Name }}}}
 {{- end -}}
 
-{{/* registry/repository:tag@digest. Takes (list $ image): the tag defaults to the chart's appVersion. */}}
+{{/* An image of our own: what it does not say itself, `global.image` says. Takes (list $ image), gives one, as YAML. */}}
+{{- define "sagashop.ours" -}}
+{{- $root := index . 0 -}}{{- $image := index . 1 -}}
+{{- $all := dig "image" dict ($root.Values.global | default dict) -}}
+{{- $said := dict "tag" ($image.tag | default $all.tag) "pullPolicy" ($image.pullPolicy | default $all.pullPolicy) -}}
+{{- mergeOverwrite (deepCopy $image) $said (dict "home" $all.registry) | toYaml -}}
+{{- end -}}
+
+{{/* registry/repository:tag@digest. Takes (list $ image): the registry is the one of our own images, else the mirror of all, else its
+     own; the tag defaults to the chart's appVersion. */}}
 {{- define "sagashop.image" -}}
 {{- $root := index . 0 -}}{{- $image := index . 1 -}}
-{{- $registry := dig "imageRegistry" "" ($root.Values.global | default dict) | default $image.registry -}}
-{{- with $registry }}{{ . }}/{{ end -}}
+{{- with $image.home | default (dig "imageRegistry" "" ($root.Values.global | default dict)) | default $image.registry }}{{ . }}/{{ end -}}
 {{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- with $image.digest }}@{{ . }}{{ end -}}
 {{- end -}}

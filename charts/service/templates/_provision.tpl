@@ -43,7 +43,8 @@ data: {{- toYaml . | nindent 2 }}
 {{- define "sagashop.provisionJob" -}}
 {{- $root := .root -}}
 {{- $values := $root.Values.provision -}}
-{{- $image := mergeOverwrite (deepCopy $values.image) (dict "tag" ($values.image.tag | default $root.Chart.Version)) -}}
+{{- $image := include "sagashop.ours" (list $root $values.image) | fromYaml -}}
+{{- $image = mergeOverwrite $image (dict "tag" ($image.tag | default $root.Chart.Version)) -}}
 {{- $spec := include "sagashop.provisionPod" (dict "job" . "image" $image) -}}
 {{- $passwords := list -}}
 {{- range .users -}}

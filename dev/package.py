@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
-from dev.helm import ROOT, run_helm
+from dev.helm import ROOT, RenderingError, run_helm
 
 PACKAGES: Final = ROOT / ".run/charts"
 # What people install; all other charts are within the first of them.
@@ -45,8 +46,9 @@ def index(folder: Path, url: str) -> Path:
 
 def push(files: Iterable[Path], registry: str) -> None:
     """Put packages into an OCI registry (`oci://...`) that `helm registry login` has logged in to."""
+    plain = urlsplit(registry).hostname in {"localhost", "127.0.0.1"}  # as docker does
     for file in files:
-        run_helm("push", file, registry)
+        run_helm("push", file, registry, *(["--plain-http"] if plain else []))
 
 
 def _staged(name: str, folder: Path, registry: str, home: str) -> Path:
@@ -98,4 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RenderingError as error:
+        raise SystemExit(str(error).strip()) from None

@@ -3,6 +3,8 @@
 # Builds the images of the named services (default: all seven, operator and sagactl), prints the size of each and how long
 # it takes from `docker run` until its code is imported, and loads them into the cluster that runs here: the local one
 # (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
+# PUSH=registry.example/team builds them for amd64 and arm64 instead (PLATFORMS says otherwise), and pushes them to that registry, each
+# with an SBOM and its provenance, by buildx with docker-bake.hcl. Digests are then in .run/images.json.
 # Runs on what Linux and macOS have: bash 3.2, no GNU date.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,6 +17,12 @@ services=("$@")
 [ $# -gt 0 ] || services=(gateway auth order product inventory payment notification operator sagactl)
 network=()
 
+if [ -n "${PUSH:-}" ]; then
+  mkdir -p .run
+  REGISTRY=${PUSH%/} VERSION=$version REVISION=$revision exec docker buildx bake --file docker-bake.hcl --push \
+    --metadata-file .run/images.json "$@"
+fi
+
 # A docker that is there already is used, wherever it is; on a machine without one the local cluster's builds, which has no
 # network of its own.
 if command docker version >/dev/null 2>&1; then
@@ -24,6 +32,8 @@ else
   dev/cluster/docker.sh start
   export DOCKER_HOST=unix://$docker_socket
   network=(--network host)
+  # That one makes its own base image, which no registry knows a digest of.
+  BASE_IMAGE=${BASE_IMAGE:-$(sed -n 's/^ARG BASE_IMAGE=\([^@]*\).*/\1/p' Dockerfile)}
 fi
 
 build() {

@@ -1,15 +1,19 @@
 """k8s/images.sh on other people's machines: any docker, the bash and the tools of macOS."""
 
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from dev.helm import ROOT
+from dev.supply_chain import IMAGES
 
 DOCKER = """#!/bin/sh
 echo "${{DOCKER_HOST:-the context's}} BuildKit=${{DOCKER_BUILDKIT:-}} $*" >>{log}
+echo "${{REGISTRY:-}} ${{VERSION:-}}" >>{log}.bake
 case "$1" in
 version) exit {works} ;;
 image) echo 123000000 ;;
@@ -33,7 +37,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def images(
-    tmp_path: Path, log: Path, *services: str, works: bool = True
+    tmp_path: Path, log: Path, *services: str, works: bool = True, push: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run it with stubs for docker and kind, first on the path."""
     programs = tmp_path / "programs"
@@ -52,6 +56,7 @@ def images(
             **surroundings,
             "PATH": f"{programs}:{os.environ['PATH']}",
             "CONTAINERD_SOCKET": "/nowhere",
+            "PUSH": push,
             "BASH_ENV": str(tmp_path / "old.sh"),
         },
         capture_output=True,
@@ -86,3 +91,51 @@ def test_help_needs_no_docker(tmp_path: Path, log: Path) -> None:
     assert done.returncode == 0
     assert "usage: images.sh" in done.stdout
     assert not log.exists()
+
+
+def test_images_are_pushed_with_buildx_to_the_registry_that_was_named(tmp_path: Path, log: Path) -> None:
+    done = images(tmp_path, log, "order", push="registry.example/team/")
+    assert done.returncode == 0, done.stderr
+    [call] = log.read_text().splitlines()
+    options = "buildx bake --file docker-bake.hcl --push --metadata-file .run/images.json order"
+    assert call.endswith(options)
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert log.with_name("log.bake").read_text().split() == ["registry.example/team", version[1]]
+
+
+def test_what_is_pushed_is_all_that_the_sbom_knows_under_the_names_of_the_charts() -> None:
+    bake = (ROOT / "docker-bake.hcl").read_text()
+    [services] = re.findall(r"service = \[(.+)\]", bake)
+    assert re.findall(r'"([a-z]+)"', services) == sorted(IMAGES)
+    assert '"${REGISTRY}/sagashop/${service}:${VERSION}"' in bake
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "line"),
+    [
+        (f"sha256:{'a' * 64}", 0, f"ARG BASE_IMAGE=python:3.13-slim@sha256:{'a' * 64}"),
+        ("no such host", 1, "ARG BASE_IMAGE=python:3.13-slim@sha256:old"),
+        ("", 1, "ARG BASE_IMAGE=python:3.13-slim@sha256:old"),
+    ],
+    ids=["a digest", "something else", "no answer"],
+)
+def test_the_base_image_is_named_by_a_digest_that_a_registry_gave_and_by_no_other(
+    tmp_path: Path, answer: str, status: int, line: str
+) -> None:
+    (tmp_path / "k8s").mkdir()
+    script = shutil.copy(ROOT / "k8s/pin.sh", tmp_path / "k8s")
+    (tmp_path / "Dockerfile").write_text(
+        "# A\nARG BASE_IMAGE=python:3.13-slim@sha256:old\nFROM ${BASE_IMAGE}\n"
+    )
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho {answer}\n[ '{answer}' ]\n")
+    docker.chmod(0o755)
+    done = subprocess.run(  # noqa: S603 - our own script
+        [script],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == status
+    assert (tmp_path / "Dockerfile").read_text() == f"# A\n{line}\nFROM ${{BASE_IMAGE}}\n"

@@ -28,12 +28,13 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom format docs test unit simulate bench judge soak survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test unit simulate bench judge soak survive chart-test e2e
 
-lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, chart-lint
+lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
 advisories: setup ; @$(PYTHON_OF) -m dev.supply_chain advisories ## look what uv.lock names up in the database of known vulnerabilities; OSV_URL=<mirror>
 sbom: setup ; @$(PYTHON_OF) -m dev.supply_chain sbom ## write what each image is made of, with hashes (CycloneDX), to .run/sbom
+release: setup ; @$(PYTHON_OF) -m dev.release prepare "$(VERSION)" ## write a new version everywhere, and begin its section of the changelog; VERSION=0.2.0
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) charts/document.py ## draw the tables, list the errors, describe the charts
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers

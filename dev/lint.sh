@@ -14,4 +14,6 @@ check "shell" "$bin/shellcheck" -x --severity=warning dev/*.sh k8s/*.sh dev/clus
 check "lock" "${uv:=$(command -v uv || echo .run/uv/bin/uv)}" lock --check --offline --quiet
 check "secrets" "$bin/python" -m dev.supply_chain secrets
 check "dockerfiles" "$bin/hadolint" Dockerfile dev/cluster/images/Dockerfile
+check "workflows" go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck "$bin/shellcheck"
+check "workflows, for who could misuse them" "$bin/zizmor" --offline --quiet .github
 exit $status

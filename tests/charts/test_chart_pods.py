@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.release import current
 from tests.charts.rendering import (
     CASES,
     NAMES,
@@ -128,7 +129,7 @@ def test_a_digest_pins_an_image_and_a_mirror_goes_before_it() -> None:
         UMBRELLA, None, f"order.image.digest={digest}", "global.imageRegistry=mirror.example/hub"
     )
     for name, image in (
-        ("shop-order", f"mirror.example/hub/sagashop/order:0.1.0@{digest}"),
+        ("shop-order", f"mirror.example/hub/sagashop/order:{current()}@{digest}"),
         ("shop-redis", "mirror.example/hub/library/redis:8.0.4"),
     ):
         [container] = named(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"]

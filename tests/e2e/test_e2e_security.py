@@ -156,7 +156,7 @@ async def test_a_pod_that_is_not_hardened_is_not_admitted(release: Release) -> N
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "root"},
-        "spec": {"containers": [{"name": "root", "image": "sagashop/gateway:0.1.0"}]},
+        "spec": {"containers": [{"name": "root", "image": "sagashop/gateway"}]},
     }
     with pytest.raises(CommandError, match='violates PodSecurity "restricted'):
         await release.kubectl("apply", "--filename", "-", stdin=json.dumps(pod))

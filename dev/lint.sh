@@ -3,6 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 bin=.venv/bin
+export PATH=$PATH:/usr/local/go/bin
 status=0
 check() { echo "lint: $1" && shift && { "$@" || status=1; }; }
 

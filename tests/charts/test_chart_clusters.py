@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dev.helm import RenderingError, run_helm
+from dev.release import current
 from tests.charts.rendering import (
     CASES,
     CHARTS,
@@ -178,6 +179,16 @@ def test_one_value_says_where_all_our_own_images_are() -> None:
     ours, others = images(*(f"global.image.{setting}" for setting in settings))
     assert ours == {(f"123.dkr.ecr.example/team/sagashop/{name}:7.0.0", "Always") for name in OWN}
     assert {(image.split("/")[0], policy) for image, policy in others} == {("docker.io", "IfNotPresent")}
+
+
+def test_without_a_registry_our_own_images_are_not_taken_from_somebody_on_docker_hub() -> None:
+    ours, others = images()
+    assert ours == {(f"sagashop/{name}:{current()}", "Never") for name in OWN}
+    assert {policy for _, policy in others} == {"IfNotPresent"}
+    ours, _ = images("order.image.registry=own.example", "auth.image.repository=own.example/auth")
+    assert {policy for image, policy in ours if "own.example" in image} == {"IfNotPresent"}
+    ours, _ = images("global.imageRegistry=mirror.example")
+    assert {policy for _, policy in ours} == {"IfNotPresent"}
 
 
 def test_a_mirror_of_all_registries_stands_beside_the_registry_of_our_own() -> None:

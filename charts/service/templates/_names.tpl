@@ -57,12 +57,14 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kubernetes.io/instance: {{ (index . 0).Release.Name }}}}
 {{- end -}}
 
-{{/* An image of our own: what it does not say itself, `global.image` says. Takes (list $ image), gives one, as YAML. */}}
+{{/* An image of our own: what it does not say itself, `global.image` says. Without a registry its name would be one of Docker Hub's,
+     where it is not ours: it is on the nodes, or not at all. Takes (list $ image), gives one, as YAML. */}}
 {{- define "sagashop.ours" -}}
-{{- $root := index . 0 -}}{{- $image := index . 1 -}}
-{{- $all := dig "image" dict ($root.Values.global | default dict) -}}
-{{- $said := dict "tag" ($image.tag | default $all.tag) "pullPolicy" ($image.pullPolicy | default $all.pullPolicy) -}}
-{{- mergeOverwrite (deepCopy $image) $said (dict "home" $all.registry) | toYaml -}}
+{{- $global := (index . 0).Values.global | default dict -}}{{- $image := index . 1 -}}
+{{- $all := dig "image" dict $global -}}
+{{- $nowhere := not (or $all.registry $global.imageRegistry $image.registry (not (hasPrefix "sagashop/" $image.repository))) -}}
+{{- $policy := $image.pullPolicy | default $all.pullPolicy | default ($nowhere | ternary "Never" "IfNotPresent") -}}
+{{- mergeOverwrite (deepCopy $image) (dict "tag" ($image.tag | default $all.tag) "pullPolicy" $policy "home" $all.registry) | toYaml -}}
 {{- end -}}
 
 {{/* registry/repository:tag@digest. Takes (list $ image): the registry is the one of our own images, else the mirror of all, else its

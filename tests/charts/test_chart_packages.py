@@ -66,6 +66,10 @@ def test_building_dependencies_puts_nothing_in_front_of_what_is_there(
     assert rendered(chart) == rendered(UMBRELLA)
 
 
+def test_no_copy_of_a_chart_lies_in_front_of_what_is_in_the_tree() -> None:
+    assert not list(CHARTS.rglob("*.tgz")), "an older helm dependency build left it: delete it"
+
+
 def test_no_chart_asks_for_another_by_an_address() -> None:
     for file in CHARTS.glob("*/Chart.yaml"):
         for dependency in yaml.safe_load(file.read_text()).get("dependencies", ()):

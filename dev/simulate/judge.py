@@ -110,10 +110,7 @@ class Judge:
         if collection == Stock.collection:
             stock = from_document(Stock, after)
             there = stock.available + stock.reserved + stock.sold
-            if (
-                there != stock.initial + stock.restocked
-                or min(stock.available, stock.reserved, stock.sold) < 0
-            ):
+            if there != stock.came or min(stock.available, stock.reserved, stock.sold) < 0:
                 self._find(f"{name}: pieces were made or lost: {stock}")
 
     # --- at every acknowledgement -----------------------------------------------------------------------

@@ -16,7 +16,8 @@ from dev.simulate.dice import OF_BROKER, OF_REPLICAS, Dice, Fault
 from dev.simulate.history import History
 from dev.simulate.judge import Judge
 from dev.simulate.replica import Around, Gone, Replica, domains
-from services.inventory.products import Restock
+from services.inventory.moves import Reason
+from services.inventory.products import Adjust, Restock
 from services.inventory.settings import InventorySettings
 from services.notification.settings import NotificationSettings
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
@@ -196,9 +197,15 @@ class Shop:
             await asyncio.sleep(place.seconds(1.0))
         if place.random.random() < 1 / 2:
             await asyncio.sleep(place.seconds(5.0))
-            restock = Restock(product_id=product_id, quantity=3, idempotency_key=f"restock/{number}")
+            key = f"restock/{number}"
+            told = place.random.choice(
+                (
+                    Restock(product_id=product_id, quantity=3, idempotency_key=key),
+                    Adjust(product_id=product_id, delta=-2, reason=Reason.LOST, idempotency_key=key),
+                )
+            )
             with suppress(Gone, Refused, Unavailable):
-                await self._call("inventory", restock, f"restock-{number}")
+                await self._call("inventory", told, f"restock-{number}")
 
     async def _buy(self, number: int) -> None:
         random = self.dice.at(f"customer {number}").random

@@ -93,7 +93,7 @@ def check_case(case: Case) -> Iterator[Finding]:
 def check_stock(stock: Stock, held: Held) -> Iterator[Finding]:
     """STOCK_CONSERVED, and the product's side of STOCK_OWNED."""
     there = stock.available + stock.reserved + stock.sold
-    came = stock.initial + stock.restocked
+    came = stock.came
     if there != came:
         yield Finding(Invariant.STOCK_CONSERVED, stock.id, f"{there} pieces are there, but {came} came")
     if min(stock.available, stock.reserved, stock.sold) < 0:

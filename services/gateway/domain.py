@@ -16,7 +16,7 @@ _SEGMENT: Final = re.compile(r"[^/\\%?#;\x00-\x20\x7f]+")
 
 
 class Rule(NamedTuple):
-    """Everything below `path` goes to `service`."""
+    """Everything below `path` goes to `service`. A segment `*` is any id: the rest has a rule of its own."""
 
     path: str
     service: str
@@ -24,7 +24,7 @@ class Rule(NamedTuple):
     open_to: frozenset[str]
     # Guessing passwords is limited more strictly than anything else.
     guesses: bool = False
-    # Every segment below `path` is an id, or a word that could be one.
+    # Every segment after the second is an id, or a word that could be one.
     names_ids: bool = False
 
     def needs_token(self, method: str) -> bool:
@@ -47,6 +47,7 @@ RULES: Final = (
     Rule("/.well-known/jwks.json", "auth", METHODS),
     Rule("/api/products", "product", _READ, names_ids=True),
     Rule("/api/inventory", "inventory", _READ, names_ids=True),
+    Rule("/api/inventory/*/moves", "inventory", _NONE, names_ids=True),
     Rule("/api/orders", "order", _NONE, names_ids=True),
     Rule("/api/payments", "payment", _NONE, names_ids=True),
 )
@@ -68,8 +69,7 @@ def rule_for(raw_path: bytes) -> Rule | None:
     path = _decoded(raw_path)
     rule = _rule_of(path)
     if rule is not None and rule.names_ids:
-        below = path[rule.path.count("/") :]
-        if any(segment not in _DOTS and not ids.is_id(segment) for segment in below):
+        if any(segment not in _DOTS and not ids.is_id(segment) for segment in path[2:]):
             raise NotAnId(ids.LOOKS_LIKE)
     _check(path)
     return rule
@@ -88,7 +88,11 @@ def segments(raw_path: bytes) -> tuple[str, ...]:
 
 
 def _rule_of(path: tuple[str, ...]) -> Rule | None:
-    return _BY_SEGMENTS.get(path[:2]) or _BY_SEGMENTS.get(path[:1])
+    return (
+        _BY_SEGMENTS.get((*path[:2], "*", *path[3:4]))
+        or _BY_SEGMENTS.get(path[:2])
+        or _BY_SEGMENTS.get(path[:1])
+    )
 
 
 def _check(path: tuple[str, ...]) -> None:

@@ -38,6 +38,6 @@ TAGS: Final = {
     "keys": "For administrators: the keys that access tokens are signed with.",
     "orders": "Place orders, follow them, cancel them while they are not paid, refund them once they are.",
     "products": "The catalogue. Everybody reads it, administrators change it.",
-    "inventory": "How many pieces there are. Administrators restock, and see what is reserved and sold.",
+    "inventory": "How many pieces there are. Administrators count and restock, and see what is sold.",
     "payments": "What became of an order's payment.",
 }

@@ -12,12 +12,20 @@ from services.shared.http import safe_headers
 from services.shared.http.problems import problem
 
 # What scripts of other origins may send and read. Tokens travel in a header: there are no cookies to allow.
-METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
-HEADERS: Final = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID", "traceparent")
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "X-Request-ID",
+    "traceparent",
+)
 CORS: Final[dict[str, Any]] = {
     "allow_methods": METHODS,
     "allow_headers": HEADERS,
     "expose_headers": (
+        "ETag",
         "Location",
         "X-Request-ID",
         "Idempotency-Replayed",

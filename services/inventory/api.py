@@ -1,13 +1,13 @@
-"""The inventory service's routes: what there is of a product, and more of it."""
+"""The inventory service's routes: what there is of a product, and what people say there is."""
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.inventory import queries
-from services.inventory.bodies import Delivery, StockBody, StockList
-from services.inventory.products import Restock
+from services.inventory.bodies import Adjustment, Counted, Delivery, MoveList, StockBody, StockList
+from services.inventory.products import Adjust, Command, Restock, SetAvailable
 from services.inventory.stock import Stock
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import NotFound, Verdict
@@ -18,9 +18,13 @@ from services.shared.http.bodies import IDS_IN_WORDS, LONGEST_LIST, MOST_IDS, Id
 from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader, MaybeCaller
 from services.shared.http.described import described
 from services.shared.http.origin import by
+from services.shared.http.revisions import MATCHED, IfMatch, etag
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
+# A revision that no stock reaches.
+FARTHEST: Final = 2**53
+Restocker = Annotated[User, Depends(Holder(Right.RESTOCK))]
 router = APIRouter(prefix="/api/inventory", tags=["inventory"], route_class=Route)
 
 
@@ -43,9 +47,27 @@ async def list_stock(
 
 
 @router.get("/{product_id}", response_model_exclude_unset=True)
-async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller) -> StockBody:
-    """What can be ordered now. What is reserved and sold is shown to the shop's staff."""
-    return StockBody.of(await _stock(engine, product_id), for_staff=_is_staff(caller))
+async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller, response: Response) -> StockBody:
+    """What can be ordered now. What is reserved and sold, and the ETag, are shown to the shop's staff."""
+    stock, for_staff = await _stock(engine, product_id), _is_staff(caller)
+    if for_staff:  # how often it changed tells how much is sold
+        response.headers.update(etag(stock.revision))
+    return StockBody.of(stock, for_staff=for_staff)
+
+
+@router.get("/{product_id}/moves")
+async def list_stock_moves(
+    product_id: Id,
+    _: Restocker,
+    engine: TheEngine,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[
+        int | None, Query(ge=0, le=FARTHEST, description="`nextCursor` of the page before")
+    ] = None,
+) -> MoveList:
+    """What people said of the stock, the newest first: restockings, adjustments, counts."""
+    await _stock(engine, product_id)
+    return MoveList.of(await queries.moves(engine.store, product_id, limit + 1, cursor), limit)
 
 
 @router.post(
@@ -56,7 +78,7 @@ async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller) -> S
 async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     product_id: Id,
     delivery: Delivery,
-    admin: Annotated[User, Depends(Holder(Right.RESTOCK))],
+    admin: Restocker,
     engine: TheEngine,
     request: Request,
     response: Response,
@@ -66,13 +88,84 @@ async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     command = Restock(
         product_id=product_id,
         quantity=delivery.quantity,
-        idempotency_key=key_id(f"restock/{admin.id}", idempotency_key) if idempotency_key else None,
+        idempotency_key=_key("restock", admin, idempotency_key),
     )
+    return await _changed(engine, command, request, response, admin)
+
+
+@router.post(
+    "/{product_id}/adjust",
+    openapi_extra=IDEMPOTENT,
+    responses=described([Code.STATE_FORBIDS, Code.IDEMPOTENCY_KEY_REUSED]),
+)
+async def adjust_stock(  # noqa: PLR0917  # FastAPI passes them by name
+    product_id: Id,
+    adjustment: Adjustment,
+    admin: Restocker,
+    engine: TheEngine,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKeyHeader,
+) -> StockBody:
+    """There are more pieces than was known, or fewer. What orders hold cannot be taken away."""
+    command = Adjust(
+        product_id=product_id,
+        delta=adjustment.delta,
+        reason=adjustment.reason,
+        note=adjustment.note,
+        idempotency_key=_key("adjust", admin, idempotency_key),
+    )
+    return await _changed(engine, command, request, response, admin)
+
+
+@router.put(
+    "/{product_id}",
+    openapi_extra={"parameters": [MATCHED, *IDEMPOTENT["parameters"]]},
+    responses=described(
+        [
+            Code.STATE_FORBIDS,
+            Code.PRECONDITION_FAILED,
+            Code.PRECONDITION_REQUIRED,
+            Code.IDEMPOTENCY_KEY_REUSED,
+        ]
+    ),
+)
+async def set_stock(  # noqa: PLR0917  # FastAPI passes them by name
+    product_id: Id,
+    counted: Counted,
+    admin: Restocker,
+    revisions: IfMatch,
+    engine: TheEngine,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKeyHeader,
+) -> StockBody:
+    """So many pieces can be ordered, if the stock is still as it was read: `If-Match` has its ETag."""
+    command = SetAvailable(
+        product_id=product_id,
+        available=counted.available,
+        reason=counted.reason,
+        note=counted.note,
+        revisions=revisions,
+        idempotency_key=_key("set", admin, idempotency_key),
+    )
+    return await _changed(engine, command, request, response, admin)
+
+
+async def _changed(
+    engine: Engine, command: Command, request: Request, response: Response, admin: User
+) -> StockBody:
+    """The stock as the command leaves it."""
     decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
-    stock: Stock = decision.reply  # type: ignore[assignment]  # what a restock answers with
+    stock: Stock = decision.reply  # type: ignore[assignment]  # what all of them answer with
     if decision.verdict is Verdict.DUPLICATE:
         response.headers.update(REPLAYED)
+    response.headers.update(etag(stock.revision))
     return StockBody.of(stock, for_staff=True)
+
+
+def _key(command: str, admin: User, given: str | None) -> str | None:
+    return key_id(f"{command}/{admin.id}", given) if given else None
 
 
 def _is_staff(caller: User | None) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 from msgspec import structs
 
 from services.inventory import products
-from services.inventory.products import Restock
+from services.inventory.moves import StockMove
+from services.inventory.products import Adjust, Restock, SetAvailable
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.steps import Ask
 from services.inventory.stock import Stock
@@ -53,7 +54,9 @@ def home(message: Message) -> Ref:
     match message.body:
         case ProductCreated(product_id=product_id) | ProductDeleted(product_id=product_id):
             return Ref(Stock, product_id)
-        case Restock(product_id=product_id):
+        case Restock(product_id=product_id) | Adjust(product_id=product_id):
+            return Ref(Stock, product_id)
+        case SetAvailable(product_id=product_id):
             return Ref(Stock, product_id)
         case body:
             return Ref(Reservation, body.order_id)  # type: ignore[attr-defined]  # all others are about orders
@@ -68,8 +71,10 @@ def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
             reservation = loaded.get(Reservation, order_id)
             for line in reservation.lines if reservation else ():
                 yield Ref(Stock, line.product_id)
-        case Restock(idempotency_key=str(key)):
-            yield Ref(IdempotencyKey, key)
+        case Restock(idempotency_key=key) | Adjust(idempotency_key=key) | SetAvailable(idempotency_key=key):
+            yield Ref(StockMove, message.id)
+            if key is not None:
+                yield Ref(IdempotencyKey, key)
 
 
 class _Change(NamedTuple):
@@ -228,6 +233,8 @@ RULES: Final[dict[type, Callable[[Loaded, Message, Any], Decision]]] = {
     ProductCreated: products.create,
     ProductDeleted: products.discontinue,
     Restock: products.restock,
+    Adjust: products.adjust,
+    SetAvailable: products.set_available,
 }
 
 

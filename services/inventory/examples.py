@@ -10,3 +10,19 @@ STOCK: Final[Example] = {
     "discontinued": False,
 }
 STOCK_LIST: Final[Example] = {"items": [STOCK]}
+ADJUSTMENT: Final[Example] = {"delta": -2, "reason": "DAMAGED", "note": "water in the basement"}
+COUNTED: Final[Example] = {"available": 21, "reason": "COUNT"}
+MOVE_LIST: Final[Example] = {
+    "items": [
+        {
+            "kind": "adjust",
+            "delta": -2,
+            "reason": "DAMAGED",
+            "note": "water in the basement",
+            "by": "0198f3a2-6c1e-7b4d-9c55-2a61f0d3b7e4",
+            "at": "2026-08-01T12:00:00Z",
+            "revision": 17,
+        }
+    ],
+    "nextCursor": None,
+}

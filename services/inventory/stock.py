@@ -29,7 +29,10 @@ TAKE_BACK: Final = Move(Counter.SOLD, Counter.AVAILABLE)
 
 
 class Stock(Aggregate, frozen=True, kw_only=True):
-    """available + reserved + sold == initial + restocked, always, and none is negative."""
+    """available + reserved + sold == initial + restocked + adjusted, always.
+
+    None of the first three is negative.
+    """
 
     collection: ClassVar[str] = "stock"
     available: int = 0
@@ -37,6 +40,10 @@ class Stock(Aggregate, frozen=True, kw_only=True):
     sold: int = 0
     initial: int = 0
     restocked: int = 0
+    # What counting found to be more, or less, than was known.
+    adjusted: int = 0
+    # How often it changed. `version` counts the writes, and a write may have several changes.
+    revision: int = 0
     # Not to be reserved any more. What is held or sold stays.
     discontinued: bool = False
     # False: a tombstone. Its deletion was heard of before its creation.
@@ -54,10 +61,34 @@ class Stock(Aggregate, frozen=True, kw_only=True):
                 move.source: getattr(self, move.source) - quantity,
                 move.target: getattr(self, move.target) + quantity,
             },
+            revision=self.revision + 1,
         )
 
     def created_with(self, initial: int) -> "Stock":
-        return structs.replace(self, initial=initial, available=initial, created=True)
+        return structs.replace(
+            self, initial=initial, available=initial, created=True, revision=self.revision + 1
+        )
 
     def restocked_by(self, quantity: int) -> "Stock":
-        return structs.replace(self, available=self.available + quantity, restocked=self.restocked + quantity)
+        return structs.replace(
+            self,
+            available=self.available + quantity,
+            restocked=self.restocked + quantity,
+            revision=self.revision + 1,
+        )
+
+    def adjusted_by(self, delta: int) -> "Stock":
+        return structs.replace(
+            self,
+            available=self.available + delta,
+            adjusted=self.adjusted + delta,
+            revision=self.revision + 1,
+        )
+
+    def ended(self) -> "Stock":
+        return structs.replace(self, discontinued=True, revision=self.revision + 1)
+
+    @property
+    def came(self) -> int:
+        """How many pieces there are, or were sold."""
+        return self.initial + self.restocked + self.adjusted

@@ -57,7 +57,11 @@ async def test_anybody_may_see_what_there_is_and_administrators_what_is_reserved
     for headers in ({}, expired, issuer.headers("alice")):
         assert (await client.get("/api/inventory/lamp", headers=headers)).json() == public
     admin = await client.get("/api/inventory/lamp", headers=issuer.headers("boss", admin=True))
-    assert admin.json() == public | {"reserved": 2, "sold": 0}
+    assert admin.json() == public | {"reserved": 2, "sold": 0, "revision": 2}
+    assert (admin.headers["ETag"], "ETag" in (await client.get("/api/inventory/lamp")).headers) == (
+        '"2"',
+        False,
+    )
 
 
 async def test_the_stock_of_many_products_is_one_request(
@@ -167,6 +171,105 @@ async def test_what_is_discontinued_is_not_restocked(
         "/api/inventory/lamp/restock", json={"quantity": 1}, headers=issuer.headers("boss", admin=True)
     )
     assert answer.status_code == 409
+
+
+async def test_pieces_that_broke_are_taken_off_and_told_of(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 7)
+    await wires.send(ReserveStock(order_id="order_1", products=(Line("lamp", 4),)))
+    await wires.hear("INVENTORY_RESERVED")
+    headers = issuer.headers("boss", admin=True)
+    body = {"delta": -2, "reason": "DAMAGED", "note": "water in the basement"}
+    url = "/api/inventory/lamp/adjust"
+    assert (await client.post(url, json=body, headers=issuer.headers("alice"))).status_code == 403
+    keyed = headers | {"Idempotency-Key": "flood"}
+    answers = [await client.post(url, json=body, headers=keyed) for _ in range(2)]
+    assert [answer.json()["available"] for answer in answers] == [1, 1]
+    assert answers[1].headers["Idempotency-Replayed"] == "true"
+    more = await client.post(url, json=body, headers=headers)
+    assert more.status_code == 409
+    assert more.json()["available"] == 1
+    assert more.json()["reserved"] == 4
+    (move,) = (await client.get("/api/inventory/lamp/moves", headers=headers)).json()["items"]
+    assert move == body | {"kind": "adjust", "by": "boss", "at": move["at"], "revision": 3}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/adjust", {"delta": 0, "reason": "FOUND"}),
+        ("POST", "/adjust", {"delta": 1}),
+        ("POST", "/adjust", {"delta": 1.5, "reason": "FOUND"}),
+        ("POST", "/adjust", {"delta": 1, "reason": "STOLEN"}),
+        ("POST", "/adjust", {"delta": 1, "reason": "FOUND", "note": "x" * 501}),
+        ("PUT", "", {"available": -1, "reason": "COUNT"}),
+        ("PUT", "", {"available": 10**9 + 1, "reason": "COUNT"}),
+        ("PUT", "", {"available": 1, "reason": "COUNT", "more": 1}),
+    ],
+)
+async def test_a_bad_adjustment_is_refused(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires, method: str, path: str, body: dict[str, Any]
+) -> None:
+    await stocked(client, wires, "lamp", 5)
+    headers = issuer.headers("boss", admin=True) | {"If-Match": "*"}
+    answer = await client.request(method, f"/api/inventory/lamp{path}", json=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+    assert (await stock_of(client, "lamp"))["available"] == 5
+
+
+async def test_of_a_hundred_who_saw_the_same_stock_one_may_write(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 5)
+    headers = issuer.headers("boss", admin=True)
+    url = "/api/inventory/lamp"
+    seen = (await client.get(url, headers=headers)).headers["ETag"]
+    bodies = [{"available": 100 + number, "reason": "COUNT"} for number in range(100)]
+    answers = await asyncio.gather(
+        *(client.put(url, json=body, headers=headers | {"If-Match": seen}) for body in bodies)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 99
+    (won,) = [answer for answer in answers if answer.status_code == 200]
+    assert (await stock_of(client, "lamp"))["available"] == won.json()["available"]
+    overtaken = next(answer.json() for answer in answers if answer.status_code == 412)
+    assert (overtaken["code"], overtaken["revision"]) == ("precondition-failed", won.json()["revision"])
+    moves = (await client.get(f"{url}/moves", headers=headers)).json()
+    assert [move["kind"] for move in moves["items"]] == ["set"]
+
+
+async def test_whoever_sets_the_stock_says_what_they_saw(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 5)
+    headers, url = issuer.headers("boss", admin=True), "/api/inventory/lamp"
+    body = {"available": 8, "reason": "COUNT"}
+    assert (await client.put(url, json=body, headers=headers)).status_code == 428
+    for tag, status in {"1": 422, '"1': 422, 'W/"1"': 412, '"other"': 412, '"7", "1"': 200, "*": 200}.items():
+        answer = await client.put(url, json=body, headers=headers | {"If-Match": tag})
+        assert answer.status_code == status, tag
+    gone = await client.put("/api/inventory/none", json=body, headers=headers | {"If-Match": "*"})
+    assert gone.status_code == 404
+
+
+async def test_the_history_of_a_stock_is_read_page_by_page(
+    client: httpx.AsyncClient, issuer: Issuer, wires: Wires
+) -> None:
+    await stocked(client, wires, "lamp", 0)
+    headers, url = issuer.headers("boss", admin=True), "/api/inventory/lamp"
+    for quantity in range(1, 6):
+        await client.post(f"{url}/restock", json={"quantity": quantity}, headers=headers)
+    found: list[int] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = (await client.get(f"{url}/moves", params={"limit": 2, **cursor}, headers=headers)).json()
+        found += [move["delta"] for move in page["items"]]
+        if page["nextCursor"] is None:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    assert found == [5, 4, 3, 2, 1]
+    assert (await client.get("/api/inventory/none/moves", headers=headers)).status_code == 404
 
 
 async def test_an_older_publisher_is_served_product_by_product(

@@ -37,6 +37,7 @@ class Action(StrEnum):
     PRODUCT_CHANGED = "product.changed"
     PRODUCT_DELETED = "product.deleted"
     RESTOCKED = "stock.restocked"
+    STOCK_ADJUSTED = "stock.adjusted"
     # By others than the customer.
     ORDER_CANCELLED = "order.cancelled"
     ORDER_REFUNDED = "order.refunded"

@@ -160,9 +160,22 @@ class Rejected(Exception):
 
 
 class Refused(Exception):
-    """A command that the state forbids. The text tells the caller what to do."""
+    """A command that the state forbids. The text tells the caller what to do.
+
+    `members` go with it, for programs to read: what there is, where less was asked for.
+    """
 
     code: ClassVar[Code] = Code.STATE_FORBIDS
+
+    def __init__(self, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.members = members
+
+
+class Stale(Refused):
+    """The command is about a revision that has been overtaken."""
+
+    code = Code.PRECONDITION_FAILED
 
 
 class NotFound(Refused):

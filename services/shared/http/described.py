@@ -32,6 +32,9 @@ PROBLEM: Final[dict[str, Any]] = {
         "detail": {"type": "string", "description": "What to do about it"},
         "errors": {"type": "array", "items": _FAULT},
         "unknown": {"type": "array", "items": {"type": "string"}, "description": "Ids of unknown products"},
+        "available": {"type": "integer", "description": "Pieces that can be ordered now"},
+        "reserved": {"type": "integer", "description": "Pieces that orders hold"},
+        "revision": {"type": "integer", "description": "Of what is there now: its ETag"},
         "outcome": {"type": "string", "enum": ["unknown"], "description": "It may have been carried out"},
     },
 }

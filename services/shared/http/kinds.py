@@ -122,6 +122,12 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.EMAIL_TAKEN: Kind(
         HTTPStatus.CONFLICT, "E-mail address taken", "An account has this address. Log in, or use another."
     ),
+    Code.PRECONDITION_FAILED: Kind(
+        HTTPStatus.PRECONDITION_FAILED,
+        "Precondition failed",
+        "It changed since you read it, and nothing was done. `revision` is what it has now: read it again,"
+        " decide again, and send its `ETag` as `If-Match`.",
+    ),
     Code.BODY_TOO_LARGE: Kind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large", "No request needs more than 65536 bytes."
     ),
@@ -161,6 +167,12 @@ KINDS: Final[dict[Code, Kind]] = {
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Idempotency-Key used before",
         "Within the last day the key came with another request. Make a new key for each new request.",
+    ),
+    Code.PRECONDITION_REQUIRED: Kind(
+        HTTPStatus.PRECONDITION_REQUIRED,
+        "Precondition required",
+        "Say which state this is based on: send the `ETag` that you read as `If-Match`, so that nothing is"
+        " overwritten that you have not seen.",
     ),
     Code.RATE_LIMITED: Kind(
         HTTPStatus.TOO_MANY_REQUESTS,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-ONCE: Final = frozenset({b"authorization", b"content-type", b"host", b"idempotency-key"})
+ONCE: Final = frozenset({b"authorization", b"content-type", b"host", b"idempotency-key", b"if-match"})
 
 
 def repeated(headers: Iterable[tuple[bytes, bytes]], by_name: Mapping[bytes, bytes]) -> str | None:

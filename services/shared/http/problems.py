@@ -80,8 +80,12 @@ def install(app: FastAPI, unavailable: Iterable[type[Exception]] = ()) -> None:
 
 def of(error: Any) -> Response:  # noqa: ANN401  # one of KNOWN, which share no base
     """The problem of one of the errors in KNOWN."""
-    # Without this member it is certain that nothing was done.
-    members = {"outcome": "unknown"} if isinstance(error, Unavailable) and error.unknown else {}
+    members: Mapping[str, object] = {}
+    if isinstance(error, Refused):
+        members = error.members
+    elif isinstance(error, Unavailable) and error.unknown:
+        # Without this member it is certain that nothing was done.
+        members = {"outcome": "unknown"}
     return problem(error.code, str(error), None, **members)
 
 

@@ -84,6 +84,8 @@ async def everyday(shop: Shop) -> str:
         assert await client.payment(order_id) is not None
     assert (await internal(shop, "notification", f"/internal/notifications?orderId={order_id}"))["items"]
     await shop.stock(lamp)
+    await admin.call("POST", f"/api/inventory/{lamp}/adjust", {"delta": -1, "reason": "LOST"}, key=f"{lamp}-")
+    assert (await admin.call("GET", f"/api/inventory/{lamp}/moves"))["items"]
     return order_id
 
 

@@ -60,6 +60,7 @@ each_operation = pytest.mark.parametrize(
 
 def test_operations_have_the_names_that_a_client_would_give_them() -> None:
     assert sorted(operation.item["operationId"] for operation in OPERATIONS) == [
+        "adjustStock",
         "askForReset",
         "cancelOrder",
         "changeAccount",
@@ -85,6 +86,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "listProducts",
         "listSigningKeys",
         "listStock",
+        "listStockMoves",
         "logIn",
         "logOut",
         "logOutAccount",
@@ -98,6 +100,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "restock",
         "revokeSigningKey",
         "rotateSigningKeys",
+        "setStock",
         "verifyEmail",
     ]
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.inventory.domain import domain
-from services.inventory.products import Restock
+from services.inventory.moves import Reason, StockMove
+from services.inventory.products import Adjust, Restock, SetAvailable
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.shared.contract.decisions import Message, Premature, Refused, Verdict
@@ -58,7 +59,16 @@ EVENTS = st.one_of(
     st.builds(ProductCreated, product_id=PRODUCTS, initial_stock=st.integers(0, 6)),
     st.builds(ProductDeleted, product_id=PRODUCTS),
     st.builds(Restock, product_id=PRODUCTS, quantity=QUANTITIES),
+    st.builds(Adjust, product_id=PRODUCTS, delta=st.integers(-4, 4), reason=st.sampled_from(Reason)),
+    st.builds(
+        SetAvailable,
+        product_id=PRODUCTS,
+        available=st.integers(0, 6),
+        reason=st.sampled_from(Reason),
+        revisions=st.none() | st.tuples(st.integers(0, 9)),
+    ),
 )
+COMMANDS = (Restock, Adjust, SetAvailable)
 
 
 class Inventory(RuleBasedStateMachine):
@@ -92,7 +102,7 @@ class Inventory(RuleBasedStateMachine):
     @rule(data=st.data())
     def comes_again(self, data: st.DataObject) -> None:
         """Once all is said, the same again changes no stock."""
-        events = [message for message in self.handled if not isinstance(message.body, Restock)]
+        events = [message for message in self.handled if not isinstance(message.body, COMMANDS)]
         if events:
             message = data.draw(st.sampled_from(events))
             before = {stock.id: stock for stock in self.memory.all(Stock)}
@@ -102,7 +112,7 @@ class Inventory(RuleBasedStateMachine):
     @rule(event=EVENTS)
     def comes_twice(self, event: object) -> None:
         """At once: the same answer, and nothing changes but once."""
-        if isinstance(event, Restock):
+        if isinstance(event, COMMANDS):
             return
         try:
             first = self.memory.handle(event, last_try=True)
@@ -126,8 +136,15 @@ class Inventory(RuleBasedStateMachine):
     @invariant()
     def no_piece_is_made_or_lost(self) -> None:
         for stock in self.memory.all(Stock):
-            assert stock.available + stock.reserved + stock.sold == stock.initial + stock.restocked
+            assert stock.available + stock.reserved + stock.sold == stock.came
             assert min(stock.available, stock.reserved, stock.sold) >= 0
+
+    @invariant()
+    def every_adjustment_has_its_move(self) -> None:
+        for stock in self.memory.all(Stock):
+            moves = [move for move in self.memory.all(StockMove) if move.product_id == stock.id]
+            assert sum(move.delta for move in moves) == stock.restocked + stock.adjusted
+            assert len({move.revision for move in moves}) == len(moves)
 
     @invariant()
     def every_counter_is_the_sum_of_its_lines(self) -> None:

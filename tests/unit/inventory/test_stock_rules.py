@@ -1,4 +1,4 @@
-"""What creating, discontinuing and restocking do to a product's stock."""
+"""What creating, discontinuing, restocking and adjusting do to a product's stock."""
 
 from datetime import timedelta
 
@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.inventory.domain import domain
-from services.inventory.products import Restock
+from services.inventory.moves import MoveKind, Reason, StockMove
+from services.inventory.products import Adjust, Restock, SetAvailable
 from services.inventory.stock import LARGEST, Stock
 from services.shared.contract.audit import Action, Actor, By, Kind
-from services.shared.contract.decisions import KeyReused, NotFound, Refused, Verdict
+from services.shared.contract.decisions import KeyReused, NotFound, Refused, Stale, Verdict
 from services.shared.contract.events import ProductCreated, ProductDeleted
 from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
 from tests.unit.memory import NOW, Memory
@@ -32,7 +33,7 @@ def lamp(memory: Memory) -> Stock:
 def test_a_created_product_has_its_initial_stock() -> None:
     memory = inventory()
     memory.handle(CREATED)
-    assert lamp(memory) == Stock(id="lamp", version=1, initial=7, available=7)
+    assert lamp(memory) == Stock(id="lamp", version=1, initial=7, available=7, revision=1)
 
 
 def test_a_product_created_again_keeps_what_it_has() -> None:
@@ -128,3 +129,94 @@ def test_who_restocked_and_how_much_is_on_the_trail_once() -> None:
     (entry,) = memory.handle(KEYED, by=by).audit
     assert (entry.action, entry.subject, entry.detail) == (Action.RESTOCKED, "lamp", "3 pieces")
     assert memory.handle(KEYED, by=by).audit == ()
+
+
+BROKEN = Adjust(product_id="lamp", delta=-2, reason=Reason.DAMAGED, note="fell down", idempotency_key="a/1")
+
+
+def counted(available: int, *revisions: int) -> SetAvailable:
+    return SetAvailable(
+        product_id="lamp", available=available, reason=Reason.COUNT, revisions=revisions or None
+    )
+
+
+def test_an_adjustment_is_in_the_balance_and_in_the_history() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=4, reserved=1, sold=2, revision=9))
+    by = By(Actor("boss", Kind.USER, ("admin",)), "192.0.2.7")
+    decision = memory.handle(BROKEN, by=by)
+    stock = lamp(memory)
+    assert (stock.available, stock.adjusted, stock.revision, stock.came) == (2, -2, 10, 5)
+    (move,) = memory.all(StockMove)
+    assert (move.product_id, move.kind, move.delta) == ("lamp", MoveKind.ADJUST, -2)
+    assert (move.reason, move.note, move.by, move.revision) == (Reason.DAMAGED, "fell down", "boss", 10)
+    (entry,) = decision.audit
+    assert (entry.action, entry.reason, entry.detail) == (Action.STOCK_ADJUSTED, "DAMAGED", "-2 pieces")
+
+
+def test_with_a_key_an_adjustment_counts_once() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=7))
+    memory.handle(BROKEN)
+    assert memory.handle(BROKEN).verdict is Verdict.DUPLICATE
+    assert (lamp(memory).available, len(memory.all(StockMove))) == (5, 1)
+
+
+def test_what_orders_hold_cannot_be_adjusted_away() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=1, reserved=6, revision=3))
+    with pytest.raises(Refused, match="1 pieces can be taken away") as refused:
+        memory.handle(BROKEN)
+    assert refused.value.members == {"available": 1, "reserved": 6, "revision": 3}
+    assert memory.all(StockMove) == []
+
+
+def test_a_discontinued_product_can_be_counted() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=7, discontinued=True))
+    memory.handle(BROKEN)
+    assert lamp(memory).available == 5
+
+
+def test_there_is_no_adjusting_above_the_most_or_what_does_not_exist() -> None:
+    more = Adjust(product_id="lamp", delta=1, reason=Reason.FOUND)
+    with pytest.raises(Refused, match="at most"):
+        inventory(Stock(id="lamp", initial=LARGEST)).handle(more)
+    with pytest.raises(NotFound, match="lamp"):
+        inventory().handle(more)
+
+
+def test_a_count_sets_what_is_available() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=4, reserved=3, revision=5))
+    memory.handle(counted(6, 4, 5))
+    assert (lamp(memory).available, lamp(memory).adjusted, lamp(memory).reserved) == (6, 2, 3)
+    (move,) = memory.all(StockMove)
+    assert (move.kind, move.delta, move.revision) == (MoveKind.SET, 2, 6)
+
+
+def test_a_count_of_an_overtaken_revision_is_told_the_present_one() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=7))
+    memory.handle(CREATED)
+    with pytest.raises(Stale) as stale:
+        memory.handle(counted(5, 7))
+    assert stale.value.members == {"available": 7, "reserved": 0, "revision": 0}
+    memory.handle(counted(5))
+    assert lamp(memory).available == 5
+
+
+def test_a_count_that_finds_what_was_known_changes_nothing() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=7))
+    assert memory.handle(counted(7, 0)).reply == lamp(memory)
+    assert (lamp(memory).revision, memory.all(StockMove)) == (0, [])
+
+
+@given(st.lists(st.sampled_from([CREATED, RESTOCK, BROKEN, counted(3), DELETED]), max_size=8))
+def test_every_change_has_a_revision_of_its_own(commands: list[object]) -> None:
+    memory = inventory(Stock(id="lamp", initial=5, available=5))
+    for command in commands:
+        before = lamp(memory)
+        try:
+            memory.handle(command)
+        except Refused:
+            continue
+        changed = lamp(memory) != before
+        assert lamp(memory).revision == before.revision + changed
+    revisions = [move.revision for move in memory.all(StockMove)]
+    assert len(set(revisions)) == len(revisions)
+    assert sum(move.delta for move in memory.all(StockMove)) == lamp(memory).restocked + lamp(memory).adjusted

@@ -68,11 +68,15 @@ def rule_for(raw_path: bytes) -> Rule | None:
     """The rule for a path as it came over the wire, or None where nothing is. Raises PathRefused, NotAnId."""
     path = _decoded(raw_path)
     rule = _rule_of(path)
-    if rule is not None and rule.names_ids:
-        if any(segment not in _DOTS and not ids.is_id(segment) for segment in path[2:]):
-            raise NotAnId(ids.LOOKS_LIKE)
+    if rule is not None and rule.names_ids and not all(_is_id(segment) for segment in path[2:]):
+        raise NotAnId(ids.LOOKS_LIKE)
     _check(path)
     return rule
+
+
+def _is_id(segment: str) -> bool:
+    """Dots are refused later, for what they are."""
+    return segment in _DOTS or ids.is_id(segment)
 
 
 def rule_of(template: str) -> Rule | None:

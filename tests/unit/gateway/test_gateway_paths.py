@@ -77,7 +77,7 @@ def test_no_bytes_at_all_do_more_than_be_refused(raw: bytes) -> None:
     id_=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1),
 )
 def test_a_segment_goes_through_unless_it_has_a_separator_or_should_be_an_id(rule: Rule, id_: str) -> None:
-    path = f"{rule.path}/{quote(id_, safe='')}".encode()
+    path = f"{rule.path.replace('*', 'an-id')}/{quote(id_, safe='')}".encode()
     if id_ in (".", "..") or re.search(r"[/\\%?#;]", id_):
         with pytest.raises(PathRefused):
             rule_for(path)

@@ -17,6 +17,12 @@ def test_no_text_shows_an_address_after_it_was_hidden(before: str, email: str, a
     assert parsed not in emails.hidden(f"{before} {parsed} {after}")
 
 
+def test_an_apostrophe_is_part_of_an_address_or_opens_a_quotation() -> None:
+    assert emails.hidden("to '@shop.example") == "to ***"
+    assert emails.hidden("to 'ada@shop.example'") == "to '***'"
+    assert "brien" not in emails.hidden("to o'brien@shop.example")
+
+
 @given(text=st.text(alphabet=st.characters(exclude_characters="@%")))
 def test_a_text_without_one_stays_as_it_is(text: str) -> None:
     assert emails.hidden(text) == text

@@ -10,8 +10,8 @@ LONGEST_TYPED: Final = 320
 # What could end a header line or start another address is left out.
 _CHARACTER: Final = r"[^@\s<>()\[\],;:\\\"\x00-\x1f\x7f]"
 _ADDRESS: Final = re.compile(rf"{_CHARACTER}{{1,64}}@{_CHARACTER}+\.{_CHARACTER}+")
-# In any text, as itself or in a URL. The bounds keep the search linear: what is longer is no address. An apostrophe
-# may open a quotation, but not in front of the @.
+# In any text, as itself or in a URL. The bounds keep the search linear: what is longer is no address.
+# An apostrophe may open a quotation, but not in front of the @.
 _ANYWHERE: Final = re.compile(
     r"""[^\s<>()\[\],;:"'\\]{0,63}[^\s<>()\[\],;:"\\](?:@|%40)[^\s<>()\[\],;:"'\\/?&#]{1,255}"""
 )

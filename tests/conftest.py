@@ -1,16 +1,25 @@
 """For all tests."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from dev.stack import Stack
 
 # Without this pytest-asyncio makes a loop to go back to after each of its own, and never closes it.
 asyncio.set_event_loop(None)
+
+
+# No deadlines: a busy machine proves nothing. A change is held against the same examples as the one before;
+# `make fuzz` looks for new ones.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Servers for the operator's tests: an order service, and a stand-in for the Kubernetes API."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,15 +7,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
-from hypothesis import settings
 from kmock import Server
 
 from tests.operator.kube import ApiServer, Kube
 from tests.operator.order_service import FakeOrderService
-
-settings.register_profile("default", deadline=None)  # a busy machine proves nothing
-if "HYPOTHESIS_PROFILE" not in os.environ:
-    settings.load_profile("default")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from dev.stack import Stack
 from services.shared.contract import topology
 from services.shared.contract.events import StockReserved
-from tests.engine.lab import SOON, TOLD_WITHIN, Lab, add, all_of, make_lab, named, until
+from tests.engine.lab import SOON, STOPPED_WITHIN, TOLD_WITHIN, Lab, add, all_of, make_lab, named, until
 from tests.engine.toy import EFFECTS_QUEUE, QUEUE, pay, release, reserve
 
 BURST = 500
@@ -195,7 +195,7 @@ async def test_a_replica_stops_in_time_while_the_broker_is_silent(lab: Lab) -> N
             lab.broker.silence()
             await add(engine, "meanwhile")
             started = time.monotonic()
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < STOPPED_WITHIN
         async with lab.replica(direct=True):
             await until("another publishes what was left", lambda: spy.heard_of(["meanwhile"]), 1, SOON)
             await until("the outbox is empty", lab.rows, 0, SOON)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from saga_operator.settings import Settings
 from saga_operator.tick import Runtime
 from sagactl import polling
 from tests.operator.order_service import TOKEN, FakeOrderService
+from tests.ports import free_port
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMESPACE, NAME, UID = "shop", "monitor", "uid-of-the-monitor"
@@ -34,7 +34,6 @@ DEPLOYMENTS, DEPLOYMENT = "apps/v1/deployments", "shop-saga-operator"
 RELEASE = "shop"
 OBJECTS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 OBJECT = f"{OBJECTS}/{NAME}"
-LIVENESS_PORTS = count(18900)
 RESOURCES = {
     SECRETS: ResourceInfo(kind="Secret", singular="secret", namespaced=True, verbs={"get"}),
     SERVICES: ResourceInfo(kind="Service", singular="service", namespaced=True, verbs={"get"}),
@@ -235,7 +234,7 @@ class Kube:
             order_service=f"{release}-order",
             deployment=DEPLOYMENT,
             metrics_port=0,
-            liveness_port=next(LIVENESS_PORTS),
+            liveness_port=free_port(),
             **settings,
         )
         stop, ready = asyncio.Event(), asyncio.Event()

@@ -156,5 +156,12 @@ def test_the_smoke_test_reaches_the_front_door_only() -> None:
     assert not allows(objects, smoke, labels_of(objects, "Deployment", "shop-order"), 3002)
 
 
+@pytest.mark.parametrize("settings", [(), ("global.metrics.from=null",)], ids=["default", "nobody scrapes"])
+def test_nothing_in_a_policy_is_empty(settings: tuple[str, ...]) -> None:
+    """The API server drops what is, and each time that it is applied again it is a change."""
+    for found in of_kind(render(UMBRELLA, None, *settings), "NetworkPolicy"):
+        assert all(found["spec"].values()), found["metadata"]["name"]
+
+
 def test_policies_can_be_switched_off() -> None:
     assert not of_kind(render(UMBRELLA, None, "global.networkPolicy.enabled=false"), "NetworkPolicy")

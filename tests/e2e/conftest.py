@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 import yaml
 
+from dev.helm import ROOT
 from sagactl.shop import Client
-from tests.e2e.release import ROOT, Release, run
+from tests.e2e.release import Release, run
 
 REPORT: list[str] = []
 # Seconds in which a shop that lost a pod or a server answers again.

@@ -1,21 +1,29 @@
 """The installed release, as kubectl and helm see it."""
 
 import asyncio
+import functools
 import json
 import os
 import shutil
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dev.package import package
 from sagactl.polling import until
 
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts/sagashop"
 SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
 CACHE = Path(os.environ.get("SAGASHOP_CACHE", Path.home() / ".cache/sagashop"))
+
+
+@functools.cache
+def packaged() -> Path:
+    """The chart as it would be published: one file, without what is beside it in the tree."""
+    umbrella, _ = package(Path(tempfile.mkdtemp(prefix="sagashop-charts-")))
+    return umbrella
 
 
 class CommandError(RuntimeError):
@@ -55,7 +63,8 @@ class Release:
     name: str
     namespace: str
     values: tuple[Path, ...]
-    chart: Path = CHART
+    # Another than the packaged one.
+    chart: Path | None = None
 
     async def kubectl(self, *arguments: str | Path, stdin: str = "") -> str:
         return await run("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin)
@@ -86,7 +95,16 @@ class Release:
         files = [f"--values={file}" for file in self.values]
         namespace = ("--namespace", self.namespace)
         await run(
-            "helm", verb, self.name, self.chart, *namespace, *files, "--wait", "--timeout", "10m", *options
+            "helm",
+            verb,
+            self.name,
+            self.chart or packaged(),
+            *namespace,
+            *files,
+            "--wait",
+            "--timeout",
+            "10m",
+            *options,
         )
         return time.monotonic() - begin
 

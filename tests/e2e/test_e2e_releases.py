@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from dev.helm import ROOT
 from sagactl.polling import until
-from tests.e2e.release import CHART, ROOT, CommandError, Release, run
+from tests.e2e.release import CommandError, Release, packaged, run
 
 OPERATOR = ROOT / "charts/saga-operator"
 OTHER = Release("kiosk", "kiosk-e2e", ())
@@ -113,20 +114,20 @@ async def test_a_deleted_definition_is_healed_by_the_next_upgrade(release: Relea
 async def test_a_cluster_without_a_default_storage_class_says_so_before_anything_is_installed(
     release: Release,
 ) -> None:
-    default = "storageclass.kubernetes.io/is-default-class"
-    await run("kubectl", "annotate", "storageclass", "--all", f"{default}=false", "--overwrite")
+    mark = "storageclass.kubernetes.io/is-default-class"
+    classes = [one["metadata"] for one in (await release.get("storageclasses"))["items"]]
+    [name] = [one["name"] for one in classes if one.get("annotations", {}).get(mark) == "true"]
     options = [f"--values={file}" for file in release.values]
+    into = ("--namespace", "default", "--dry-run=server")
+    dry = ("helm", "install", "other", str(packaged()), *into, *options)
+    await run("kubectl", "annotate", "storageclass", name, f"{mark}=false", "--overwrite")
     try:
         with pytest.raises(CommandError, match="has no default StorageClass"):
-            await run(
-                "helm", "install", "other", CHART, "--namespace", "default", "--dry-run=server", *options
-            )
-        given = [f"--set={server}.persistence.storageClass=directory" for server in ("mongodb", "rabbitmq")]
-        await run(
-            "helm", "install", "other", CHART, "--namespace", "default", "--dry-run=server", *options, *given
-        )
+            await run(*dry)
+        given = [f"--set={server}.persistence.storageClass={name}" for server in ("mongodb", "rabbitmq")]
+        await run(*dry, *given)
     finally:
-        await run("kubectl", "annotate", "storageclass", "directory", f"{default}=true", "--overwrite")
+        await run("kubectl", "annotate", "storageclass", name, f"{mark}=true", "--overwrite")
 
 
 @pytest.mark.parametrize(

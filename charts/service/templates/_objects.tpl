@@ -88,18 +88,9 @@ spec:
   podSelector:
     matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}
   policyTypes: [Ingress, Egress]
-  ingress:
-    {{- if .Values.networkPolicy.public }}
-    - ports: [{port: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
-    {{- else if .Values.calledBy }}
-    - ports: [{port: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
-      from:
-        {{- range .Values.calledBy }}
-        - {{ include "sagashop.peer" (list $root .) }}
-        {{- end }}
-    {{- end }}
-    {{- include "sagashop.ingress.metrics" (list . (include "service.metricsPort" .)) | nindent 4 }}
-    {{- with .Values.networkPolicy.extraIngress }}{{ toYaml . | nindent 4 }}{{ end }}
+  {{- with include "service.ingress" . | trim }}
+  ingress: {{- . | nindent 4 }}
+  {{- end }}
   egress:
     {{- include "sagashop.egress.dns" . | nindent 4 }}
     {{- range .Values.servers }}
@@ -119,4 +110,19 @@ spec:
     {{- end }}
     {{- include "sagashop.egress.external" . | nindent 4 }}
     {{- with .Values.networkPolicy.extraEgress }}{{ toYaml . | nindent 4 }}{{ end }}
+{{- end -}}
+
+{{- define "service.ingress" -}}
+{{- $root := . -}}
+{{- if .Values.networkPolicy.public }}
+- ports: [{port: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
+{{- else if .Values.calledBy }}
+- ports: [{port: {{ include "sagashop.port" .Chart.Name }}, protocol: TCP}]
+  from:
+    {{- range .Values.calledBy }}
+    - {{ include "sagashop.peer" (list $root .) }}
+    {{- end }}
+{{- end }}
+{{- include "sagashop.ingress.metrics" (list . (include "service.metricsPort" .)) | nindent 0 }}
+{{- with .Values.networkPolicy.extraIngress }}{{ toYaml . | nindent 0 }}{{ end }}
 {{- end -}}

@@ -127,7 +127,6 @@ spec:
   podSelector:
     matchLabels: {{- include "sagashop.selector" (list $root "provision") | nindent 6 }}
   policyTypes: [Ingress, Egress]
-  ingress: []
   egress:
     {{- include "sagashop.egress.dns" $root | nindent 4 }}
     - to: [{podSelector: {matchLabels: {{ include "sagashop.selector" (list $root "server") | fromYaml | toJson }}}}]

@@ -1,50 +1,54 @@
 #!/usr/bin/env bash
-# Every test but the cluster's, in lanes side by side: most of the time tests wait for servers, and each lane has
-# servers of its own. What a lane prints is shown when it ends.
+# Every test but the cluster's, in three lanes side by side: most of the time tests wait for servers, and each lane
+# has servers of its own. What a lane prints is shown when it ends, with the time that it took and that its processes
+# were at work: lanes are cut so that two cores are busy to the end. With COVERAGE=true what was run is counted, too.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 lanes=.run/tests
 rm -rf "$lanes" && mkdir -p "$lanes"
+TIMEFORMAT='%0R s, at work %0U s and %0S s in the system'
 
 lane() {
-    local name=$1
+    local name=$1 coverage=()
     shift
-    COVERAGE_FILE=$lanes/.coverage.$name .venv/bin/pytest -o cache_dir="$lanes/cache.$name" --durations=10 \
-        --cov --cov-report= "$@" >"$lanes/$name.log" 2>&1
+    [ "${COVERAGE:-}" != true ] || coverage=(--cov --cov-report=)
+    { time COVERAGE_FILE=$lanes/.coverage.$name .venv/bin/pytest -o cache_dir="$lanes/cache.$name" --durations=10 \
+        "${coverage[@]}" "$@" >"$lanes/$name.log" 2>&1; } 2>"$lanes/$name.time"
     local status=$?
-    printf '\n--- %s (%s s)\n' "$name" "$SECONDS"
+    printf '\n--- %s: %s\n' "$name" "$(<"$lanes/$name.time")"
     # Of a lane that passed: what was slow, and how many there were.
     if [ $status = 0 ]; then tail -13 "$lanes/$name.log"; else cat "$lanes/$name.log"; fi
     return $status
 }
 
-# The tests of the whole shop are two lanes, by the alphabet: each of them builds a shop of its own. Three lanes
-# at a time are what two cores bear: with more, tests fail that hold the shop to a second.
-shop=(tests/integration/saga/test_*.py)
-half=$((${#shop[@]} / 2))
-
-first() { lane saga-1 "${shop[@]:0:half}"; }
-second() {
+# One after the other: whether all passed.
+lane_by_lane() {
     local status=0
-    lane engine tests/engine || status=1
-    lane saga-2 "${shop[@]:half}" || status=1
-    return $status
-}
-third() {
-    local status=0
-    lane servers tests/integration --ignore=tests/integration/saga || status=1
-    lane rest tests/unit tests/operator tests/charts || status=1
+    while [ $# -gt 0 ]; do
+        "$1" || status=1
+        shift
+    done
     return $status
 }
 
-echo "three lanes side by side, a quarter of an hour; to watch one: tail -f $lanes/saga-1.log (engine, servers)"
-pids=()
-for side in first second third; do
-    $side &
-    pids+=($!)
-done
+# Three lanes at a time are what two cores bear: with more, tests fail that hold the shop to a second.
+shop() { lane shop tests/integration/saga; }
+engine() { lane engine tests/engine; }
+servers() { lane servers tests/integration --ignore=tests/integration/saga; }
+charts() { lane charts tests/charts tests/operator; }
+unit() { lane unit tests/unit; }
+
+echo "three lanes side by side, some ten minutes on two cores; to watch one: tail -f $lanes/shop.log (engine, servers)"
+lane_by_lane shop &
+pids=($!)
+lane_by_lane engine charts &
+pids+=($!)
+lane_by_lane servers unit &
+pids+=($!)
 trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
 failed=0
 for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-.venv/bin/coverage combine -q "$lanes"/.coverage.* && .venv/bin/coverage report --skip-covered | tail -25
+if [ "${COVERAGE:-}" = true ]; then
+    .venv/bin/coverage combine -q "$lanes"/.coverage.* && .venv/bin/coverage report --skip-covered | tail -25
+fi
 exit $failed

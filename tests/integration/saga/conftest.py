@@ -33,7 +33,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         )
         try:
             _run(stack.up())
-            yield House(stack, traces, crashes)
+            house = House(stack, traces, crashes)
+            yield house
+            _run(house.is_left_in_order())
         finally:
             _run(stack.down())
 
@@ -53,4 +55,4 @@ async def shop(house: House, request: pytest.FixtureRequest) -> AsyncIterator[Sh
         finally:
             await shop.heal()
         if {request.node.name} & set(house.accepted.values()):
-            await shop.holds()
+            await house.holds()

@@ -8,7 +8,11 @@ from typing import Any, Final
 
 import httpx
 
+from sagactl.oncall.books import Books
+from sagactl.oncall.invariants import Finding, check_case
+from sagactl.polling import until
 from sagactl.shop import Client, Json, ShopError, Stock
+from services.payment.payment import ENDS, Payment
 from tests.integration.saga.house import PATIENCE, Visit
 
 PASSWORD: Final = "correct horse battery staple"
@@ -101,9 +105,40 @@ class Customers(Visit):
         return await (await self.client("admin")).becomes(order_id, condition, within)
 
     async def settles(self, order_id: str, status: str, within: float = PATIENCE) -> Json:
+        """The order, once it has settled so, and stock, payment and customer have heard of its end.
+
+        For the order service it settles earlier: `becomes` and `is_at` say when, also where somebody who
+        would have to hear of it is away.
+        """
         order = await (await self.client("admin")).settled(order_id, within)
         assert order["status"] == status, order
+        await self.all_heard_of_the_end(order_id, within)
         return order
+
+    async def all_heard_of_the_end(self, order_id: str, within: float = PATIENCE) -> None:
+        """Returns once the books of all services agree about the order."""
+
+        async def open_ends() -> list[Finding]:
+            (case,) = await Books(self.mongodb).these([order_id])
+            return [*check_case(case)]
+
+        what = f"the end of order {order_id} in all books"
+        await until(open_ends, lambda found: not found, within=within, what=what)
+
+    async def money_is_back(self, order_id: str) -> None:
+        """Returns once nothing is kept of a payment that has come to its end; at most one was captured."""
+        payments = self.database("payment")[Payment.collection]
+
+        async def kept() -> tuple[str, int, int]:
+            payment = await payments.find_one({"_id": order_id}) or {}
+            entries = await self.ledger(order_id)
+            return payment.get("state", ""), entries["captured"], entries["refunded"]
+
+        def is_nothing(found: tuple[str, int, int]) -> bool:
+            state, captured, refunded = found
+            return state in ENDS and captured == refunded <= 1
+
+        await until(kept, is_nothing, within=PATIENCE, what=f"no money kept of order {order_id}")
 
     async def is_at(self, order_id: str, status: str) -> Json:
         return await (await self.client("admin")).at(order_id, status)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -19,6 +19,16 @@ from tests.integration.saga.house import PATIENCE, Visit
 # The broker's statistics are of the last second, and quorum queues report to them once a second.
 STATISTICS_LATE: Final = 2.2
 ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
+# What is published about an order that is paid.
+HAPPY: Final = frozenset(
+    {
+        "INVENTORY_RESERVED",
+        "INVENTORY_RESERVE_REQUEST",
+        "ORDER_CONFIRMED",
+        "ORDER_PAID",
+        "PAYMENT_SUCCEEDED",
+    }
+)
 
 
 class Probe(Visit):
@@ -69,8 +79,8 @@ class Probe(Visit):
             await until(enough, within=PATIENCE, what=f"{count} messages in {queue}")
         return taken
 
-    async def dead_letter(self, queue: str, about: str) -> AbstractIncomingMessage:
-        """The dead letter whose body holds `about`, taken from the queue; others are kept."""
+    async def dead_letter(self, queue: str, *about: str) -> AbstractIncomingMessage:
+        """The dead letter whose body holds all of `about`, taken from the queue; others are kept."""
         async with self.broker() as channel:
             dead = await channel.get_queue(f"{queue}.dlq")
             found: list[AbstractIncomingMessage] = []
@@ -78,12 +88,13 @@ class Probe(Visit):
             async def there() -> bool:
                 others: list[AbstractIncomingMessage] = []
                 while (message := await dead.get(fail=False)) is not None:
-                    (found if about.encode() in message.body else others).append(message)
+                    is_it = all(each.encode() in message.body for each in about)
+                    (found if is_it else others).append(message)
                 for other in others:
                     await other.nack()
                 return bool(found)
 
-            await until(there, within=PATIENCE, what=f"a dead letter of {queue} about {about}")
+            await until(there, within=PATIENCE, what=f"a dead letter of {queue} about {' '.join(about)}")
             for message in found:
                 await message.ack()
         assert len(found) == 1, [(message.type, message.message_id) for message in found]
@@ -118,10 +129,17 @@ class Probe(Visit):
 
         await until(for_a_while, within=within, what="rest")
 
+    async def all_is_published(self) -> None:
+        """Returns once the outboxes are empty: rows stay for a moment after their events went out."""
+        await until(self._is_published, within=PATIENCE, what="empty outboxes")
+
     async def _is_idle(self) -> bool:
         queues = await self.management("GET", "queues")
         if any(queue.get("messages") for queue in queues if not queue["name"].endswith(".dlq")):
             return False
+        return await self._is_published()
+
+    async def _is_published(self) -> bool:
         outboxes = [self.database(service)["outbox"] for service in ENGINES]
         counts = await asyncio.gather(*(outbox.count_documents({}) for outbox in outboxes))
         return not any(counts)
@@ -148,6 +166,15 @@ class Probe(Visit):
                 text = (await self.http.get(f"{replica.url}/metrics")).text
                 total += sum(_samples(text, name, labels))
         return total
+
+
+async def all_heard(messages: Sequence[AbstractIncomingMessage], about: str, types: Iterable[str]) -> None:
+    """Returns once each type was heard about an order: a listener hears beside those who act on it."""
+
+    async def missing() -> list[str]:
+        return [type_ for type_ in types if not ids(messages, type_, about)]
+
+    await until(missing, lambda found: not found, within=PATIENCE, what=f"all that is said about {about}")
 
 
 def body(type_: str, **data: Any) -> bytes:

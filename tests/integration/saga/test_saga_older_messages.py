@@ -7,7 +7,7 @@ from typing import Any
 from sagactl.oncall.check import Known
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.probe import ids
+from tests.integration.saga.probe import all_heard, ids
 from tests.integration.saga.shop import Shop
 from tests.unit.shared import older_messages as older
 
@@ -37,7 +37,9 @@ async def test_inventory_serves_an_order_that_only_another_system_knows(shop: Sh
         await shop.stock_becomes(lamp, (3, 2, 0))
         await shop.publish_older("inventory", release)
         await shop.stock_becomes(lamp, (5, 0, 0))
-        dead = [await shop.dead_letter("orders", f'"INVENTORY_{it}"') for it in ("RESERVED", "RELEASED")]
+        types = ("INVENTORY_RESERVED", "INVENTORY_RELEASED")
+        dead = [await shop.dead_letter("orders", f'"{type_}"', order_id) for type_ in types]
+        await all_heard(heard, order_id, types)
     for letter in dead:
         assert letter.correlation_id == order_id
         assert letter.headers[ERROR] == "unknown order"
@@ -57,6 +59,7 @@ async def test_an_identical_older_message_gets_one_answer(shop: Shop) -> None:
         await shop.stock_becomes(lamp, (5, 0, 0))
         await shop.dead_letter("orders", order_id)
         await shop.drained()
+        await all_heard(heard, order_id, ["INVENTORY_RESERVED"])
     assert len(ids(heard, "INVENTORY_RESERVED", order_id)) == 1
     assert await shop.stock(lamp) == (5, 0, 0)
 
@@ -104,7 +107,7 @@ async def test_an_older_failed_payment_asks_for_compensation_whatever_the_settin
     await shop.publish_older("inventory-events", of(older.PAYMENT_FAILED_COMPENSATION, order_id, lamp))
     await shop.stock_becomes(lamp, (5, 0, 0))
     for type_ in ('"INVENTORY_RESERVED"', '"INVENTORY_RELEASED"'):
-        assert (await shop.dead_letter("orders", type_)).correlation_id == order_id
+        assert (await shop.dead_letter("orders", type_, order_id)).correlation_id == order_id
 
 
 async def test_our_order_takes_older_answers_product_by_product(shop: Shop) -> None:
@@ -116,7 +119,8 @@ async def test_our_order_takes_older_answers_product_by_product(shop: Shop) -> N
         await shop.becomes(order_id, lambda order: states(order) == {lamp: "HELD", cup: "REQUESTED"})
         assert (await shop.order(order_id))["status"] == "PENDING"
         await shop.publish_older("orders", of(older.RESERVED, order_id, cup))
-        await shop.settles(order_id, "PAID")
+        await shop.is_at(order_id, "PAID")
+    await shop.settles(order_id, "PAID")
     await shop.stock_becomes(lamp, (3, 0, 2))
     await shop.stock_becomes(cup, (3, 0, 2))
 
@@ -186,6 +190,7 @@ async def test_lines_asked_for_in_both_forms_are_held_or_refused_once(shop: Shop
         await shop.publish_older("inventory", *[of(older.RESERVE, *each) for each in asked])
     await asyncio.gather(*(shop.settles(order_id, "PAID") for order_id in (*quick, slow)))
     await shop.settles(refused, "CANCELLED")
+    await shop.drained()
     await shop.stock_becomes(lamp, (12, 0, 8))
     await shop.stock_becomes(cup, (12, 0, 8))
     assert set((await reservation(shop, refused)).values()) <= {"REFUSED", "RELEASED"}

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from tests.integration.saga.probe import body, ids
+from tests.integration.saga.probe import all_heard, body, ids
 from tests.integration.saga.shop import Shop
 
 
@@ -15,9 +15,8 @@ async def test_a_release_that_overtakes_its_reservation_leaves_nothing_reserved(
         assert (await shop.cancel(order_id)).status_code == 202
         order = await shop.becomes(order_id, lambda order: order["compensation"]["stock"] == "pending")
         assert (order["status"], order["settled"]) == ("CANCELLED", False)
-        first, second = await shop.take("inventory", 2)
-        assert (first.type, second.type) == ("INVENTORY_RESERVE_REQUEST", "INVENTORY_RELEASE_REQUEST")
-        for message in (second, first):
+        taken = {message.type: message for message in await shop.take("inventory", 2)}
+        for message in (taken["INVENTORY_RELEASE_REQUEST"], taken["INVENTORY_RESERVE_REQUEST"]):
             await shop.publish(
                 "inventory", message.body, message_id=message.message_id, headers=message.headers
             )
@@ -37,15 +36,15 @@ async def test_everyone_compensates_the_same_order_and_its_stock_is_given_back_o
             await asyncio.gather(*(everyone_compensates(shop, order_id) for order_id in orders))
             for order_id in orders:
                 await shop.settles(order_id, "CANCELLED")
+                await all_heard(heard, order_id, ["INVENTORY_RELEASE_REQUEST", "ORDER_CANCELLED"])
             await shop.stock_becomes(lamp, (5, 0, 0))
         for order_id in orders:
             assert len(ids(heard, "INVENTORY_RELEASE_REQUEST", order_id)) == 1
             assert len(ids(heard, "ORDER_CANCELLED", order_id)) == 1
+    for order_id in orders:
+        await shop.money_is_back(order_id)
     await shop.drained()
     assert await shop.stock(lamp) == (5, 0, 0)
-    for order_id in orders:
-        kept = await shop.ledger(order_id)
-        assert kept["captured"] == kept["refunded"] <= 1
 
 
 async def everyone_compensates(shop: Shop, order_id: str) -> None:

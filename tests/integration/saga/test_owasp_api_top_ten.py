@@ -179,7 +179,7 @@ async def test_api4_unrestricted_resource_consumption(shop: Shop) -> None:
     while not attacks.done():
         before = time.monotonic()
         assert (await ask(shop, "GET", f"/api/products/{lamp}")).is_success
-        assert time.monotonic() - before < 5, "somebody else waits"
+        assert time.monotonic() - before < 10, "somebody else waits"
         await asyncio.sleep(0.05)
     await attacks
     assert time.monotonic() - started < SECONDS

@@ -146,17 +146,18 @@ async def test_what_others_do_with_an_order_and_not_what_its_customer_does(shop:
     lamp = await shop.product()
     admin, alice = Asking(shop, "admin"), Asking(shop, "alice")
     operator = Asking(shop, "admin", shop.stack.services["order"])
-    slow = [await shop.place({lamp: 1}, card="tok_slow") for _ in range(3)]
-    _, none = await alice("post", f"/api/orders/{slow[0]}/cancel")
-    assert none == []
-    _, (entry,) = await admin("post", f"/api/orders/{slow[1]}/cancel")
-    assert said(entry) == ("order", "order.cancelled", "done", "user", slow[1])
-    await shop.is_at(slow[2], "CONFIRMED")
-    stale = {"reason": "stuck", "status": "CONFIRMED", "olderThan": 0}
-    _, (entry,) = await operator("post", f"/internal/orders/{slow[2]}/compensate", stale)
-    assert said(entry) == ("order", "order.compensated", "done", "user", slow[2])
-    _, none = await operator("post", f"/internal/orders/{slow[2]}/compensate", stale)
-    assert none == []
+    async with shop.frozen("payment"):
+        open_ = [await shop.place({lamp: 1}) for _ in range(3)]
+        _, none = await alice("post", f"/api/orders/{open_[0]}/cancel")
+        assert none == []
+        _, (entry,) = await admin("post", f"/api/orders/{open_[1]}/cancel")
+        assert said(entry) == ("order", "order.cancelled", "done", "user", open_[1])
+        await shop.is_at(open_[2], "CONFIRMED")
+        stale = {"reason": "stuck", "status": "CONFIRMED", "olderThan": 0}
+        _, (entry,) = await operator("post", f"/internal/orders/{open_[2]}/compensate", stale)
+        assert said(entry) == ("order", "order.compensated", "done", "user", open_[2])
+        _, none = await operator("post", f"/internal/orders/{open_[2]}/compensate", stale)
+        assert none == []
 
     paid = [await shop.place({lamp: 1}) for _ in range(2)]
     for order_id in paid:
@@ -168,10 +169,10 @@ async def test_what_others_do_with_an_order_and_not_what_its_customer_does(shop:
     assert said(entry) == ("order", "order.refunded", "done", "user", paid[1])
     assert "Ada" not in json.dumps(entry, default=str), "what is typed is in the order's history alone"
 
-    timeline = (await admin("get", f"/api/orders/{slow[1]}/timeline"))[0].json()["items"]
+    timeline = (await admin("get", f"/api/orders/{open_[1]}/timeline"))[0].json()["items"]
     (cancelled,) = [each for each in timeline if each["event"] == "CUSTOMER_CANCELLED"]
     assert (cancelled["actor"]["kind"], cancelled["actor"]["roles"]) == ("user", ["admin"])
-    for order_id in (*slow, *paid):
+    for order_id in (*open_, *paid):
         await shop.becomes(order_id, lambda order: order["settled"])
 
 

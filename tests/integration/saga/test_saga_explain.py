@@ -47,7 +47,6 @@ async def test_an_order_that_was_paid_is_settled_and_all_its_messages_are_done(s
     lamp = await shop.product(stock=5)
     order_id = await shop.place({lamp: 1})
     await shop.settles(order_id, "PAID")
-    await shop.drained()
     told = await explained(shop, order_id, exits=0)
     assert told["verdict"] == "settled"
     assert set(states(told).values()) == {"done"}
@@ -66,7 +65,6 @@ async def test_while_a_service_is_down_its_message_is_on_its_way_and_not_missing
         assert states(told) == {"INVENTORY_RESERVE_REQUEST on inventory": "onItsWay"}
         assert [each["event"] for each in told["next"]] == ["INVENTORY_RESERVED", "INVENTORY_RESERVE_FAILED"]
     await shop.settles(order_id, "PAID")
-    await shop.drained()
     await explained(shop, order_id, exits=0)
 
 
@@ -82,7 +80,7 @@ async def test_a_message_whose_queue_was_purged_is_missing_by_its_id(shop: Shop)
     assert told["missing"] == [f"inventory/{reserve_request(order_id)}"]
     assert await shop.compensate(order_id, status="PENDING") == "compensated"
     await shop.settles(order_id, "CANCELLED")
-    await shop.drained()
+    await shop.money_is_back(order_id)
     told = await explained(shop, order_id, exits=0)
     assert told["missing"] == [f"inventory/{reserve_request(order_id)}"]
 
@@ -107,7 +105,6 @@ async def test_a_dead_letter_is_told_with_its_reason_and_what_is_advised_cures_i
     assert program == "sagactl"
     assert "1 dead letter redriven" in (await sagactl(shop, *command)).stdout
     await shop.settles(order_id, "PAID")
-    await shop.drained()
     assert states(await explained(shop, order_id, exits=0))["ORDER_CONFIRMED on STOCK_RESERVED"] == "done"
 
 

@@ -17,6 +17,7 @@ from services.shared.cache import connect_redis
 from services.shared.contract.decisions import Message
 from services.shared.contract.events import CONSUMES
 from services.shared.engine.hints import Hints
+from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop
 
 OWN: Final = {
@@ -131,7 +132,7 @@ async def test_the_shop_has_all_the_rights_that_it_uses(shop: Shop) -> None:
                 found = [key async for key in admin.scan_iter("processed:*")]
                 return {key.split(b":")[1] for key in found} >= {b"orders", b"inventory", b"notifications"}
 
-            await until(remembered, within=10, what="memories of all services")
+            await until(remembered, within=PATIENCE, what="memories of all services")
 
 
 @pytest.mark.parametrize("user", sorted(CONSUMES))
@@ -148,7 +149,7 @@ async def test_what_was_handled_is_remembered_and_found(shop: Shop, user: str) -
             return await hints.seen(messages) == {message.id for message in messages}
 
         try:
-            await until(found, within=10, what="what was remembered")
+            await until(found, within=PATIENCE, what="what was remembered")
         finally:
             writing.cancel()
 

@@ -9,13 +9,15 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
 from dev.stack import Stack
+from tests.integration.authenticator import stop_the_clock_of_codes
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.room import Room, make_room
 
 
 @pytest_asyncio.fixture
-async def room(servers: Stack) -> AsyncIterator[Room]:
-    async with make_room(servers) as room:
+async def room(servers: Stack, request: pytest.FixtureRequest) -> AsyncIterator[Room]:
+    broker = request.node.get_closest_marker("without_broker") is None
+    async with make_room(servers, broker=broker) as room:
         yield room
 
 
@@ -30,6 +32,12 @@ def answers_lost(monkeypatch: pytest.MonkeyPatch) -> None:
             raise AutoReconnect("the answer was lost")
 
     monkeypatch.setattr(AsyncClientSession, "commit_transaction", unheard)
+
+
+@pytest.fixture
+def one_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes of the authenticator app are all of the same, however long a test takes."""
+    stop_the_clock_of_codes(monkeypatch)
 
 
 @pytest_asyncio.fixture

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -33,9 +34,15 @@ class Issuer:
         return {"Authorization": f"Bearer {self.token(user, admin=admin)}"}
 
 
+@cache
+def the_key() -> RSAKey:
+    """One for all tests: each would take as long to make as the rest of its issuer."""
+    return RSAKey.generate_key(2048, {"kid": "test", "use": "sig", "alg": "RS256"})
+
+
 @asynccontextmanager
 async def issuing() -> AsyncIterator[Issuer]:
-    key = RSAKey.generate_key(2048, {"kid": "test", "use": "sig", "alg": "RS256"})
+    key = the_key()
     keys = KeySet([key]).as_dict(private=False)
 
     async def jwks(_: web.Request) -> web.Response:

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from fastapi import FastAPI
 
-from dev.ports import Ports
 from sagactl.polling import until
 from services.shared.http.protocol import TurnAway, nobody
 from services.shared.http.serving import make_server
 from services.shared.settings import Settings
+from tests.integration.room import PATIENCE
+from tests.ports import free_port
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -29,13 +30,8 @@ async def serving(
         return server.started or task.done()
 
     try:
-        await until(started, within=10, what="the server to start")
+        await until(started, within=PATIENCE, what="the server to start")
         yield f"http://127.0.0.1:{here.port}"
     finally:
         server.should_exit = True
         await task
-
-
-def free_port() -> int:
-    with Ports({}, at_random=True) as ports:
-        return ports.take("gateway")

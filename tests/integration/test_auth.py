@@ -28,6 +28,7 @@ from tests.integration.room import Room, running
 from tests.integration.serving import serving
 from tests.integration.signing import opened
 
+pytestmark = pytest.mark.without_broker
 ADA = {"email": "ada@x.example", "password": "correct horse", "name": "Ada"}
 LOGIN = {"email": ADA["email"], "password": ADA["password"]}
 BOSS = {"email": "boss@x.example", "password": "first password"}

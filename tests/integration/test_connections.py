@@ -5,24 +5,30 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 
+from sagactl.polling import until
 from services.shared.contract.codes import Code
 from services.shared.health import Readiness
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.kinds import KINDS, type_of
 from services.shared.http.protocol import Asked, TurnAway, nobody
 from services.shared.settings import Settings
+from tests.integration.room import PATIENCE
 from tests.integration.serving import serving
 
 router = APIRouter()
 UPGRADE = b"GET /headers HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
 READ = b"GET /headers HTTP/1.1\r\nHost: shop\r\n\r\n"
+# Seconds: before the deadline of headers would have ended a connection anyway.
+SOON = 8.0
 LARGE = 32 * 1024 * 1024  # more than two sockets hold between them
 
 
@@ -44,15 +50,30 @@ async def large() -> Response:
 
 @router.get("/slow")
 async def slow() -> str:
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1)
     return "at last"
+
+
+@router.get("/held")
+async def held(request: Request) -> str:
+    """Answered once the test says so."""
+    hold: Hold = request.app.state.hold
+    hold.at_work += 1
+    await hold.ends.wait()
+    return "at last"
+
+
+@dataclass
+class Hold:
+    at_work: int = 0
+    ends: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class PlainSettings(Settings):
     service: ClassVar[str] = "plain"
 
 
-def make_app(settings: PlainSettings) -> FastAPI:
+def make_app(settings: PlainSettings, hold: Hold | None = None) -> FastAPI:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[ReadinessCheck]:
         async def ready() -> Readiness:
@@ -60,7 +81,9 @@ def make_app(settings: PlainSettings) -> FastAPI:
 
         yield ready
 
-    return create_app(settings, router, life)
+    app = create_app(settings, router, life)
+    app.state.hold = hold
+    return app
 
 
 class Connection:
@@ -97,14 +120,14 @@ class Connection:
         return str(problem["detail"])
 
     async def ends(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON):
             try:
                 return await self.reader.read() == b""
             except ConnectionError:
                 return True
 
     async def _until_blank(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SOON):
             try:
                 return await self.reader.readuntil(b"\r\n\r\n")
             except (asyncio.IncompleteReadError, ConnectionError):
@@ -130,11 +153,16 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients(turn_away: TurnAway = nobody, **limits: Any) -> AsyncIterator[Clients]:
-    async with serving(make_app, PlainSettings(port=3000, **limits), turn_away) as url:
+async def clients(
+    turn_away: TurnAway = nobody, hold: Hold | None = None, **limits: Any
+) -> AsyncIterator[Clients]:
+    make = partial(make_app, hold=hold)
+    async with serving(make, PlainSettings(port=3000, **limits), turn_away) as url:
         clients = Clients(url)
-        yield clients
-        await clients.close()
+        try:
+            yield clients
+        finally:
+            await clients.close()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +198,7 @@ async def test_headers_of_just_under_32_kib_are_read_also_before_a_large_body() 
     ids=["nothing", "half of the headers", "an empty line", "half of a second request"],
 )
 async def test_a_request_whose_headers_do_not_come_is_408(begun: bytes) -> None:
-    async with clients(header_timeout_seconds=0.3, request_timeout_seconds=60) as those:
+    async with clients(header_timeout_seconds=0.5, request_timeout_seconds=60) as those:
         connection = await those.connect(begun)
         if begun.startswith(READ):
             assert await connection.status() == 200
@@ -227,7 +255,7 @@ async def test_requests_are_the_same_however_they_are_cut_into_pieces(size: int)
 
 
 async def test_a_slow_answer_is_nobodys_slow_request() -> None:
-    async with clients(header_timeout_seconds=0.1, request_timeout_seconds=0.2) as those:
+    async with clients(header_timeout_seconds=0.5, request_timeout_seconds=0.5) as those:
         connection = await those.connect(READ.replace(b"headers", b"slow"))
         assert await connection.status() == 200
 
@@ -255,10 +283,16 @@ async def test_idle_connections_make_room_after_those_that_are_half_open() -> No
 
 
 async def test_where_all_places_are_at_work_the_next_one_is_503() -> None:
-    async with clients(max_connections=10) as those:
-        busy = [await those.connect(READ.replace(b"headers", b"slow")) for _ in range(10)]
-        await asyncio.sleep(0.1)
+    hold = Hold()
+
+    async def at_work() -> int:
+        return hold.at_work
+
+    async with clients(hold=hold, max_connections=10) as those:
+        busy = [await those.connect(READ.replace(b"headers", b"held")) for _ in range(10)]
+        await until(at_work, lambda count: count == 10, within=PATIENCE, what="all places at work")
         assert "too many" in await (await those.connect(READ)).is_told(503, Code.OVERLOADED)
+        hold.ends.set()
         assert [await connection.status() for connection in busy] == [200] * 10
 
 
@@ -349,7 +383,7 @@ async def test_who_does_not_want_to_stay_is_turned_away_and_let_go() -> None:
 
 
 async def test_who_is_turned_away_in_the_middle_of_a_body_has_the_same_limits() -> None:
-    async with clients(no_posts, request_timeout_seconds=0.3, header_timeout_seconds=0.2) as those:
+    async with clients(no_posts, request_timeout_seconds=0.6, header_timeout_seconds=0.5) as those:
         slow = await those.connect(POST + b"Content-Length: 5\r\n\r\nhe")
         assert await slow.status() == 408
         assert await slow.ends()
@@ -358,7 +392,7 @@ async def test_who_is_turned_away_in_the_middle_of_a_body_has_the_same_limits() 
         assert await large.ends()
         idle = await those.connect(WHOLE)
         assert await idle.status() == 503
-        await asyncio.sleep(0.5)  # longer than a request may take: it has nothing to do with what follows
+        await asyncio.sleep(0.8)  # longer than a request may take: it has nothing to do with what follows
         await idle.send(READ)
         assert await idle.status() == 200
 

@@ -5,7 +5,7 @@ from sagactl.polling import until
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES
 from services.shared.engine.declaring import declare
-from tests.integration.room import Room
+from tests.integration.room import PATIENCE, Room
 
 
 async def test_a_message_that_was_returned_too_often_is_explained(room: Room) -> None:
@@ -20,7 +20,7 @@ async def test_a_message_that_was_returned_too_often_is_explained(room: Room) ->
     async def dead() -> bool:
         return bool(await broker.dead_letters(room.amqp_url, ["notifications"], 1))
 
-    await until(dead, within=10, what="the dead letter")
+    await until(dead, within=PATIENCE, what="the dead letter")
     (letter,) = await broker.dead_letters(room.amqp_url, ["notifications"], 10)
     assert (letter.id, letter.kind, letter.body) == ("m1", "broker", b"fatal")
     assert letter.reason == "returned to the queue 50 times: its consumer dies over it"

@@ -27,9 +27,11 @@ from services.shared.cache import TIMEOUT_SECONDS, connect_redis
 from services.shared.contract.codes import Code
 from tests.integration.echo import Echo, echoing
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room
-from tests.integration.serving import free_port, serving
+from tests.integration.room import PATIENCE, Room
+from tests.integration.serving import serving
+from tests.ports import free_port
 
+pytestmark = pytest.mark.without_broker
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 NOWHERE = "http://127.0.0.1:9"
 
@@ -52,7 +54,7 @@ async def gateway(room: Room, issuer: Issuer, echo: Echo, **changes: Any) -> Asy
         async def ready() -> bool:
             return (await client.get("/readyz")).is_success
 
-        await until(ready, within=10, what="the gateway to be ready")
+        await until(ready, within=PATIENCE, what="the gateway to be ready")
         echo.asked.clear()
         yield client
 
@@ -431,7 +433,7 @@ async def test_when_the_caller_hangs_up_the_service_hears_of_it(
 ) -> None:
     async with client.stream("GET", "/api/orders/o1/events", headers=issuer.headers("ada")) as answer:
         await anext(answer.aiter_bytes())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await echo.hung_up.wait()
 
 
@@ -479,8 +481,8 @@ async def test_all_replicas_count_together(room: Room, issuer: Issuer, echo: Ech
 
 async def test_after_the_seconds_of_retry_after_there_is_room(room: Room, issuer: Issuer, echo: Echo) -> None:
     async with gateway(room, issuer, echo, rate_limit_requests=3, rate_limit_window_seconds=2) as client:
-        refused = [await client.get("/api/products") for _ in range(6)][-1]
-        assert refused.status_code == 429
+        answers = await asyncio.gather(*(client.get("/api/products") for _ in range(8)))
+        refused = next(answer for answer in answers if answer.status_code == 429)
         await asyncio.sleep(int(refused.headers["retry-after"]))
         assert (await client.get("/api/products")).status_code == 201
 
@@ -584,7 +586,7 @@ async def test_without_redis_a_replica_counts_for_itself_and_says_so_to_operator
             async def counted_together_again() -> bool:
                 return await guess() == 429 and await redis.dbsize() > 0
 
-            await until(counted_together_again, within=10, what="a limit in Redis")
+            await until(counted_together_again, within=PATIENCE, what="a limit in Redis")
 
 
 async def test_a_busy_event_loop_is_not_taken_for_an_unavailable_redis(
@@ -616,8 +618,10 @@ async def test_a_description_is_made_once_a_minute_however_many_ask(
 async def test_readiness_asks_the_services_once_a_second_however_many_ask(
     client: httpx.AsyncClient, echo: Echo
 ) -> None:
+    began = time.monotonic()
     await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
-    assert len(echo.asked) <= 10, "five services, twice at most"
+    seconds = time.monotonic() - began
+    assert len(echo.asked) <= 5 * (2 + seconds), "five services, once a second"
 
 
 async def test_metrics_are_for_this_machine_and_not_for_what_a_proxy_on_it_lets_through(
@@ -679,7 +683,7 @@ async def test_a_guess_that_has_no_room_is_refused_before_its_body_is_read(
         reader, writer = await asyncio.open_connection(url.hostname, url.port)
         headers = b"Host: shop\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n"
         writer.write(b"POST /auth/login HTTP/1.1\r\n" + headers + b"\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert (await reader.readline()).startswith(b"HTTP/1.1 429")
         writer.transport.abort()
 
@@ -692,9 +696,9 @@ async def test_a_frozen_redis_holds_up_one_moment_and_not_every_request(
         servers.pause("redis")
         try:
             started = time.monotonic()
-            answers = [await client.get("/api/products") for _ in range(10)]
-            assert [answer.status_code for answer in answers] == [201] * 10
-            assert time.monotonic() - started < 4, "half a second for the first, not for each"
+            answers = [await client.get("/api/products") for _ in range(40)]
+            assert [answer.status_code for answer in answers] == [201] * 40
+            assert time.monotonic() - started < 15, "half a second for the first, not for each"
         finally:
             servers.resume("redis")
 
@@ -762,4 +766,4 @@ async def test_the_processes_work_together_and_end_streams_when_they_are_told_to
         async def ended() -> bool:
             return "gateway" not in shop.processes
 
-        await until(ended, within=10, what="the end of the stream")
+        await until(ended, within=PATIENCE, what="the end of the stream")

@@ -14,7 +14,7 @@ from services.inventory.main import make_app
 from services.inventory.settings import InventorySettings
 from services.shared.contract.events import Line, PaymentFailed, ProductCreated, ProductDeleted, ReserveStock
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, running
+from tests.integration.room import PATIENCE, Room, running
 from tests.integration.wires import Wires, wired
 
 
@@ -38,7 +38,7 @@ async def stocked(client: httpx.AsyncClient, wires: Wires, product_id: str, piec
     async def there() -> bool:
         return (await client.get(f"/api/inventory/{product_id}")).is_success
 
-    await until(there, within=10, what=f"stock of {product_id}")
+    await until(there, within=PATIENCE, what=f"stock of {product_id}")
 
 
 async def stock_of(client: httpx.AsyncClient, product_id: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ async def test_a_product_that_is_unknown_or_never_was_is_not_found(
     async def heard_of() -> bool:
         return await room.database("inventory")["stock"].count_documents({"_id": "never"}) == 1
 
-    await until(heard_of, within=10, what="the deleted product")
+    await until(heard_of, within=PATIENCE, what="the deleted product")
     for product_id in ("unknown", "never"):
         answer = await client.get(f"/api/inventory/{product_id}")
         assert answer.status_code == 404
@@ -166,7 +166,7 @@ async def test_what_is_discontinued_is_not_restocked(
     async def discontinued() -> bool:
         return bool((await stock_of(client, "lamp"))["discontinued"])
 
-    await until(discontinued, within=10, what="the product to be discontinued")
+    await until(discontinued, within=PATIENCE, what="the product to be discontinued")
     answer = await client.post(
         "/api/inventory/lamp/restock", json={"quantity": 1}, headers=issuer.headers("boss", admin=True)
     )

@@ -35,7 +35,7 @@ from services.product.settings import ProductSettings
 from services.shared.database.trail import COLLECTION, database_of
 from services.shared.http import auth as verifying
 from services.shared.settings import Settings
-from tests.integration.room import Room, running
+from tests.integration.room import PATIENCE, Room, running
 from tests.integration.serving import serving
 from tests.integration.signing import opened
 
@@ -263,7 +263,7 @@ async def verifier(room: Room, name: str, auth_url: str) -> AsyncIterator[Callab
         async def ready() -> bool:
             return (await client.get("/readyz")).is_success
 
-        await until(ready, within=15, what=f"{name} to be ready")
+        await until(ready, within=PATIENCE, what=f"{name} to be ready")
 
         async def asked(token: str) -> int:
             headers = {"Authorization": f"Bearer {token}"}
@@ -276,7 +276,8 @@ async def verifier(room: Room, name: str, auth_url: str) -> AsyncIterator[Callab
 async def test_a_revoked_key_is_refused_by_every_service_once_it_looks_again(
     room: Room, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "KEYS_FRESH_SECONDS", 1.0)
+    monkeypatch.setattr(verifying, "KEYS_FRESH_SECONDS", 0.5)
+    monkeypatch.setattr(verifying, "REFETCH_SECONDS", 0.5)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(serving(make_app, settings(room)))
         asked = await stack.enter_async_context(verifier(room, name, url))
@@ -285,7 +286,7 @@ async def test_a_revoked_key_is_refused_by_every_service_once_it_looks_again(
         async def logged_in() -> bool:
             return (await client.post("/auth/login", json=BOSS)).is_success
 
-        await until(logged_in, within=15, what="auth to be ready")
+        await until(logged_in, within=PATIENCE, what="auth to be ready")
         token = await log_in(client)
         assert await asked(token) != 401
         assert (await client.post("/auth/keys/1/revoke")).status_code == 204
@@ -293,7 +294,7 @@ async def test_a_revoked_key_is_refused_by_every_service_once_it_looks_again(
         async def refused() -> bool:
             return await asked(token) == 401
 
-        await until(refused, within=20, what=f"{name} to refuse the revoked key's token")
+        await until(refused, within=PATIENCE, what=f"{name} to refuse the revoked key's token")
         assert await asked(await log_in(client)) != 401
 
 
@@ -306,7 +307,6 @@ async def test_without_the_auth_service_keys_are_believed_for_a_while_and_no_lon
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verifying, "KEYS_FRESH_SECONDS", 0.2)
-    monkeypatch.setattr(verifying, "KEYS_BELIEVED_SECONDS", 3.0)
     async with AsyncExitStack() as stack:
         async with serving(make_app, settings(room)) as url, httpx.AsyncClient(base_url=url) as client:
             asked = await stack.enter_async_context(verifier(room, "payment", url))
@@ -314,15 +314,16 @@ async def test_without_the_auth_service_keys_are_believed_for_a_while_and_no_lon
             async def logged_in() -> bool:
                 return (await client.post("/auth/login", json=BOSS)).is_success
 
-            await until(logged_in, within=15, what="auth to be ready")
+            await until(logged_in, within=PATIENCE, what="auth to be ready")
             token = await log_in(client)
             assert await asked(token) == 404
         assert await asked(token) == 404
+        monkeypatch.setattr(verifying, "KEYS_BELIEVED_SECONDS", 1.0)
 
         async def unavailable() -> bool:
             return await asked(token) == 503
 
-        await until(unavailable, within=20, what="the keys to be believed no longer")
+        await until(unavailable, within=PATIENCE, what="the keys to be believed no longer")
 
 
 async def test_a_replica_that_cannot_read_the_keys_any_more_publishes_none(
@@ -350,7 +351,7 @@ async def test_sagactl_shows_the_keys_begins_the_next_one_and_revokes_one(
         async def logged_in() -> bool:
             return (await client.post("/auth/login", json=BOSS)).is_success
 
-        await until(logged_in, within=15, what="auth to be ready")
+        await until(logged_in, within=PATIENCE, what="auth to be ready")
         monkeypatch.setenv("GATEWAY_URL", url)
         monkeypatch.setenv("ADMIN_EMAIL", BOSS["email"])
         monkeypatch.setenv("ADMIN_PASSWORD", BOSS["password"])

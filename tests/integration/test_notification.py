@@ -4,7 +4,7 @@ from sagactl.polling import until
 from services.notification.main import make_app
 from services.notification.settings import NotificationSettings
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, running
+from tests.integration.room import PATIENCE, Room, running
 
 PAID = (
     b'{"type": "ORDER_PAID", "data": {"orderId": "o1", "totalPrice": "299.99", "currency": "USD",'
@@ -24,7 +24,7 @@ async def test_an_event_that_comes_twice_is_one_notification(room: Room, issuer:
                 "notifications"
             )
 
-        await until(recorded, within=10, what="the notification")
+        await until(recorded, within=PATIENCE, what="the notification")
         (only,) = (await client.get(url, headers=admin)).json()["items"]
         assert (await client.get(url, headers=issuer.headers("ada"))).status_code == 403
     assert {name: only[name] for name in ("id", "kind", "orderId", "recipient", "subject")} == {

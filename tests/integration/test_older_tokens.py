@@ -10,9 +10,11 @@ import pytest_asyncio
 
 from services.auth import guesses
 from services.auth.main import make_app
+from tests.integration.authenticator import App
 from tests.integration.room import Room, running
-from tests.integration.test_second_factor import ADA, BOSS, App, enrolled, headers, log_in, settings_for
+from tests.integration.test_second_factor import ADA, BOSS, enrolled, headers, log_in, settings_for
 
+pytestmark = [pytest.mark.usefixtures("one_half_minute"), pytest.mark.without_broker]
 NEW = "another horse"
 PROOF = {"currentPassword": ADA["password"]}
 ASKED: list[tuple[str, str, dict[str, str] | None]] = [

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, Final
 
+import pytest
 import pytest_asyncio
 from msgspec import structs
 
@@ -14,6 +15,7 @@ from services.shared.database.store import Store, to_document
 from tests.integration.room import Room
 from tests.unit.order import examples as eg
 
+pytestmark = pytest.mark.without_broker
 OVER: Final = 300
 ODD: Final = (Contradiction(eg.AT, "PAYMENT_FAILED", "event", "declined after it was captured"),)
 

@@ -21,7 +21,7 @@ from services.payment.settings import PaymentSettings
 from services.shared.contract.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
 from services.shared.database.store import connect
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, running
+from tests.integration.room import PATIENCE, Room, running
 from tests.integration.wires import Wires, wired
 
 CONFIRMED = OrderConfirmed(
@@ -69,7 +69,7 @@ async def becomes(room: Room, state: str) -> None:
     async def so() -> bool:
         return await database(room)["payments"].count_documents({"_id": "order_1", "state": state}) == 1
 
-    await until(so, within=10, what=f"payment {state}")
+    await until(so, within=PATIENCE, what=f"payment {state}")
 
 
 # --- the service --------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ async def test_a_cancellation_does_not_make_an_open_charge_forgotten(
     async def noted() -> bool:
         return await database(room)["payments"].count_documents({"cancelRequested": True}) == 1
 
-    await until(noted, within=10, what="the contradiction on record")
+    await until(noted, within=PATIENCE, what="the contradiction on record")
     await wires.hear("PAYMENT_SUCCEEDED")
     await becomes(room, "CAPTURED")
 
@@ -163,8 +163,7 @@ async def test_a_cancellation_does_not_make_an_open_charge_forgotten(
 async def test_a_slow_charge_holds_up_nobody(wires: Wires) -> None:
     await wires.send(structs.replace(CONFIRMED, order_id="slow", payment_token="tok_slow"))
     await wires.send(CONFIRMED)
-    async with asyncio.timeout(mock.SLOW_SECONDS / 2):
-        assert (await wires.hear("PAYMENT_SUCCEEDED"))["orderId"] == "order_1"
+    assert (await wires.hear("PAYMENT_SUCCEEDED"))["orderId"] == "order_1"
 
 
 async def test_a_gateway_that_fails_for_a_while_charges_in_the_end(

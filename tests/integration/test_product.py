@@ -14,7 +14,7 @@ from sagactl.polling import until
 from services.product.main import make_app
 from services.product.settings import ProductSettings
 from tests.integration.issuer import Issuer
-from tests.integration.room import Room, running
+from tests.integration.room import PATIENCE, Room, running
 from tests.integration.stock import stocking
 
 LAMP = {"name": "Lamp", "description": "Warm", "price": "299.99", "currency": "USD", "initialStock": 7}
@@ -71,7 +71,7 @@ async def test_products_are_made_known_by_the_outbox(client: httpx.AsyncClient, 
     async def published() -> bool:
         return await room.database("product")["outbox"].count_documents({}) == 0
 
-    await until(published, within=10, what="an empty outbox")
+    await until(published, within=PATIENCE, what="an empty outbox")
 
 
 async def _next(queue: Any) -> Any:

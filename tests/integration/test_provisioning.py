@@ -19,7 +19,7 @@ from services.shared.contract.events import (
     PUBLISHES,
 )
 from services.shared.engine.declaring import declare
-from tests.integration.room import Room
+from tests.integration.room import PATIENCE, Room
 
 
 async def provision(servers: Stack, room: Room) -> None:
@@ -61,7 +61,10 @@ async def test_an_event_that_comes_before_any_consumer_waits_for_each_of_them(
         for queue, events in topology.subscriptions(service, auto_compensation=False).items()
     }
     await until(
-        lambda: waiting(room), lambda found: found == expected, within=10, what="each event on its queues"
+        lambda: waiting(room),
+        lambda found: found == expected,
+        within=PATIENCE,
+        what="each event on its queues",
     )
 
 
@@ -86,4 +89,4 @@ async def test_what_a_service_declares_is_the_same_and_stays_when_it_is_provisio
     async def bound() -> bool:
         return (await waiting(room))[INVENTORY_EVENTS] == 1
 
-    await until(bound, within=10, what="the event of the setting's binding")
+    await until(bound, within=PATIENCE, what="the event of the setting's binding")

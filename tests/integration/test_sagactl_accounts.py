@@ -16,9 +16,10 @@ from sagactl.cli import app
 from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
-from tests.integration.room import Room
+from tests.integration.room import PATIENCE, Room
 from tests.integration.serving import serving
 
+pytestmark = pytest.mark.without_broker
 BOSS = {"email": "boss@x.example", "password": "first password"}
 ADA = {"email": "ada@x.example", "password": "correct horse"}
 
@@ -32,7 +33,7 @@ async def url(room: Room, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]
         async def ready() -> bool:
             return (await client.get("/readyz")).is_success
 
-        await until(ready, within=15, what="the service to be ready")
+        await until(ready, within=PATIENCE, what="the service to be ready")
         assert (await client.post("/auth/register", json=ADA | {"name": "Ada"})).status_code == 201
         monkeypatch.setenv("GATEWAY_URL", url)
         monkeypatch.setenv("ADMIN_EMAIL", BOSS["email"])

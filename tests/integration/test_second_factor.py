@@ -2,13 +2,12 @@
 
 import asyncio
 import base64
-import time
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
-import pyotp
+import pytest
 import pytest_asyncio
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -19,10 +18,12 @@ from services.auth import guesses
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
 from services.shared.database.trail import COLLECTION, database_of
-from tests.integration.room import Room, running
+from tests.integration.authenticator import App
+from tests.integration.room import PATIENCE, Room, running
 
 ADA = {"email": "ada@x.example", "password": "correct horse"}
 BOSS = {"email": "boss@x.example", "password": "first password"}
+pytestmark = [pytest.mark.usefixtures("one_half_minute"), pytest.mark.without_broker]
 
 
 def settings_for(room: Room, **changes: Any) -> AuthSettings:
@@ -47,16 +48,6 @@ async def headers(
     answer = await log_in(client, login, code)
     assert answer.status_code == 200, answer.text
     return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
-
-
-class App:
-    """On somebody's phone."""
-
-    def __init__(self, uri: str) -> None:
-        self.secret = parse_qs(urlsplit(uri).query)["secret"][0]
-
-    def code(self, *, steps_from_now: int = 0) -> str:
-        return str(pyotp.TOTP(self.secret).at(int(time.time()) + 30 * steps_from_now))
 
 
 async def enrolled(client: httpx.AsyncClient, login: dict[str, str]) -> tuple[App, list[str], dict[str, Any]]:
@@ -246,7 +237,7 @@ async def test_secrets_are_sealed_anew_once_the_newer_key_is_first_without_a_log
         async def changed() -> bool:
             return await users.find_one({"email": BOSS["email"]}) != before
 
-        await until(changed, within=15, what="the secret to be sealed anew")
+        await until(changed, within=PATIENCE, what="the secret to be sealed anew")
     async with running(make_app(with_keys(room, NEWER))) as client:
         assert (await log_in(client, BOSS, app.code())).status_code == 200
         assert await of_older_keys(client) == 0
@@ -260,7 +251,7 @@ async def test_where_the_key_is_gone_that_sealed_the_secret_recovery_codes_work(
         async def counted() -> bool:
             return await of_older_keys(client) == 1
 
-        await until(counted, within=15, what="the secret to be counted")
+        await until(counted, within=PATIENCE, what="the secret to be counted")
         assert (await log_in(client, BOSS, app.code())).status_code == 503
         who = await headers(client, BOSS, codes[0])
         end = {"currentPassword": BOSS["password"], "code": codes[1]}

@@ -18,7 +18,6 @@ import aiohttp
 import psutil
 import pytest
 from pymongo import AsyncMongoClient
-from pymongo.errors import OperationFailure
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -26,10 +25,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dev.logfiles import RUN_BEGINS
 from dev.ports import DEFAULTS, Ports, PortTakenError
 from dev.processes import ProcessEndedError, Processes, Program
-from dev.services import NAMES
-from dev.stack import SERVERS, Stack
+from dev.stack import Stack
 from sagactl.polling import until
 from sagactl.shop import Client
+from tests.integration.room import PATIENCE
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -49,11 +48,11 @@ def processes_of(directory: Path) -> list[str]:
 
 async def nothing_is_left_of(directory: Path) -> None:
     """Erlang's own helpers take a moment to notice that their broker is gone."""
-    for _ in range(100):
-        if not processes_of(directory):
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail(f"left behind: {processes_of(directory)}")
+
+    async def left() -> list[str]:
+        return processes_of(directory)
+
+    await until(left, lambda found: not found, within=PATIENCE, what="the end of all processes", every=0.1)
 
 
 async def dev(
@@ -94,13 +93,13 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     asyncio.run(Processes(path).stop())
 
 
-async def write_order(stack: Stack) -> None:
-    async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as client:
+async def write_order(mongodb_url: str) -> None:
+    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
         await client.order.orders.insert_one({"_id": "order_1"})
 
 
-async def read_order(stack: Stack) -> dict[str, Any] | None:
-    async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as client:
+async def read_order(mongodb_url: str) -> dict[str, Any] | None:
+    async with AsyncMongoClient[dict[str, Any]](mongodb_url) as client:
         return await client.order.orders.find_one({"_id": "order_1"})
 
 
@@ -109,38 +108,35 @@ def ping(stack: Stack) -> None:
         redis.ping()
 
 
-async def test_the_servers_start_and_keep_their_data_on_other_ports(directory: Path) -> None:
-    async with Stack(directory, services=()) as first:
-        await write_order(first)
+async def test_what_up_leaves_running_is_stopped_by_down_and_keeps_its_data_on_other_ports(
+    directory: Path,
+) -> None:
+    assert "servers only" in await said("up --servers-only", directory)
+    first = json.loads((directory / "stack.json").read_text())["mongodbUrl"]
+    await write_order(first)
+    assert "mongodb" in await said("status", directory)
+    assert "stopped: mongodb, epmd, rabbitmq, redis" in await said("down", directory)
     await nothing_is_left_of(directory)
+    assert "nothing runs" in await said("down", directory)
+    assert await (await dev("status", directory)).wait() == 1
     async with Stack(directory, services=()) as second:
-        assert second.mongodb.url != first.mongodb.url
-        assert await read_order(second) == {"_id": "order_1"}
+        assert second.mongodb.url != first
+        assert await read_order(second.mongodb.url) == {"_id": "order_1"}
     await nothing_is_left_of(directory)
     assert not (directory / "stack.json").exists()
 
 
-async def test_each_service_reaches_only_its_own_database(directory: Path) -> None:
-    async with Stack(directory, services=()) as stack:
-        url = stack.mongodb.url_of("order", stack.credentials.users["order"])
-        async with AsyncMongoClient[dict[str, Any]](url) as client:
-            await client.order.orders.count_documents({})
-            with pytest.raises(OperationFailure, match="not authorized"):
-                await client.payment.payments.count_documents({})
-
-
-async def test_a_server_can_be_frozen_killed_and_started_again(directory: Path) -> None:
-    async with Stack(directory, services=()) as stack:
-        stack.pause("redis")
-        with pytest.raises(RedisTimeoutError):
-            ping(stack)
-        stack.resume("redis")
-        ping(stack)
-        await stack.kill("redis")
-        with pytest.raises(RedisConnectionError):
-            ping(stack)
-        await stack.start("redis")
-        ping(stack)
+async def test_a_server_can_be_frozen_killed_and_started_again(servers: Stack) -> None:
+    servers.pause("redis")
+    with pytest.raises(RedisTimeoutError):
+        ping(servers)
+    servers.resume("redis")
+    ping(servers)
+    await servers.kill("redis")
+    with pytest.raises(RedisConnectionError):
+        ping(servers)
+    await servers.start("redis")
+    ping(servers)
 
 
 @pytest.mark.parametrize("awaited", ["processes.json", "stack.json"])
@@ -152,20 +148,10 @@ async def test_ctrl_c_leaves_nothing_behind_while_it_starts_or_runs(directory: P
         return file.exists()
 
     foreground = await dev("run --servers-only", directory)
-    await until(written, within=60, what=awaited)
+    await until(written, within=PATIENCE, what=awaited)
     foreground.send_signal(signal.SIGINT)
     assert await foreground.wait() == 128 + signal.SIGINT
     await nothing_is_left_of(directory)
-
-
-async def test_what_up_leaves_running_is_stopped_by_down_in_another_process(directory: Path) -> None:
-    assert "servers only" in await said("up --servers-only", directory)
-    assert (directory / "stack.json").exists()
-    assert "mongodb" in await said("status", directory)
-    assert "stopped: mongodb, epmd, rabbitmq, redis" in await said("down", directory)
-    await nothing_is_left_of(directory)
-    assert "nothing runs" in await said("down", directory)
-    assert await (await dev("status", directory)).wait() == 1
 
 
 async def test_make_up_keeps_a_filled_shop_alive_until_make_down(directory: Path) -> None:
@@ -187,7 +173,7 @@ async def test_make_up_keeps_a_filled_shop_alive_until_make_down(directory: Path
 
     os.kill(shop["pids"]["order"], signal.SIGKILL)
     again = partial(runs, directory, "order", shop["pids"]["order"])
-    await until(again, within=60, what="another order service")
+    await until(again, within=PATIENCE, what="another order service")
     log = directory / "logs" / "order.log"
     assert "ended by itself: it is started again in 1 s" in log.read_text()
     assert log.read_text().count(RUN_BEGINS) == 2
@@ -251,23 +237,6 @@ async def refused(command: str, directory: Path, **settings: str) -> str:
     return out.decode()
 
 
-async def test_the_whole_stack_describes_itself_for_those_who_use_it(directory: Path) -> None:
-    async with Stack(directory, settings={"REPLICAS_ORDER": "2"}) as stack:
-        described = json.loads((directory / "stack.json").read_text())
-        assert described["admin"] == stack.admin
-        assert described["gateway"] == described["services"]["gateway"]
-        assert {"mongodbUrl", "amqpUrl", "redisUrl", "managementUrl", "checker"} <= described.keys()
-        assert set(described["services"]) == set(NAMES)
-        assert set(described["pids"]) == {*NAMES, "order-2", *SERVERS}
-        async with aiohttp.ClientSession() as session:
-            for url in described["replicas"].values():
-                async with session.get(f"{url}/readyz") as ready:
-                    assert ready.ok
-            async with session.post(f"{described['gateway']}/auth/login", json=described["admin"]) as login:
-                assert login.ok
-    await nothing_is_left_of(directory)
-
-
 async def test_servers_of_ones_own_are_used_as_they_are(tmp_path: Path) -> None:
     own = {
         "MONGODB_URL": "mongodb://db.example/?replicaSet=rs0",
@@ -288,7 +257,7 @@ async def test_a_process_that_ends_while_it_is_waited_for_says_why(tmp_path: Pat
     async def ended() -> bool:
         return "short" not in processes
 
-    await until(ended, within=10, what="the end of the process")
+    await until(ended, within=PATIENCE, what="the end of the process")
     with pytest.raises(ProcessEndedError, match="no such file"):
         processes.check("short")
 
@@ -303,7 +272,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_pa
         children[:] = psutil.Process(processes.pid("stubborn")).children()
         return [child.name() for child in children] == ["sleep", "sleep"]
 
-    await until(both_sleep, within=10, what="both children")
+    await until(both_sleep, within=PATIENCE, what="both children")
     await processes.stop(patience=0.2)
     psutil.wait_procs(children, timeout=5)
     assert not any(child.is_running() for child in children)

@@ -13,9 +13,7 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 from sagactl.polling import until
 from services.shared.contract import wire
 from services.shared.contract.events import EXCHANGE, Event
-from tests.integration.room import Room
-
-PATIENCE = 10.0
+from tests.integration.room import PATIENCE, Room
 
 
 class Wires:

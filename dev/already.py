@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,7 +63,9 @@ def _all_ready(urls: Sequence[str]) -> bool:
 
 
 def _is_ready(url: str) -> bool:
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=ANSWERS_WITHIN_SECONDS)
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.netloc, timeout=ANSWERS_WITHIN_SECONDS)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == HTTPStatus.OK

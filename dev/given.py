@@ -2,15 +2,19 @@
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.errors import StackError
 from dev.ports import DEFAULTS, LARGEST, variable
 from dev.services import NAMES
+from services.shared.tls import Identity
 
 if TYPE_CHECKING:
     from services.shared.settings import Settings
 
+# By which the whole stack is reached by TLS, or no part of it.
+IDENTITY = ("TLS_CERT_FILE", "TLS_KEY_FILE")
 YES = frozenset({"true", "yes", "1"})
 NO = frozenset({"false", "no", "0"})
 
@@ -51,12 +55,24 @@ def _wrong(environment: Mapping[str, str]) -> Iterator[str]:
         yield "SEED: give true or false"
     if environment.get("PORTS", "random") != "random":
         yield "PORTS: give random, or leave it out"
+    yield from _wrong_identity(*map(environment.get, (*IDENTITY, "SSL_CERT_FILE")))
     for name in map(replicas_of, NAMES):
         if name in environment and not _is_count(environment[name]):
             yield f"{name}: give a whole number of 1 or more"
     for name in map(variable, DEFAULTS):
         if environment.get(name) and not (_is_count(environment[name]) and int(environment[name]) <= LARGEST):
             yield f"{name}: give a whole number from 1 to {LARGEST}"
+
+
+def _wrong_identity(certificate: str | None, key: str | None, authorities: str | None) -> Iterator[str]:
+    if not (certificate and key):
+        return
+    try:
+        Identity(Path(certificate), Path(key)).context()
+    except ValueError as error:
+        yield f"TLS_CERT_FILE: {error}"
+    if not authorities:
+        yield "SSL_CERT_FILE: give the authorities by whom TLS_CERT_FILE is believed, as a PEM file"
 
 
 def _is_count(text: str) -> bool:

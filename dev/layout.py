@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from dev.files import write_private
-from dev.given import settings_of
+from dev.given import IDENTITY, settings_of
 from dev.ports import variable
 
 SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL")
@@ -64,13 +64,13 @@ def changeable(services: Sequence[str]) -> frozenset[str]:
     return frozenset(
         name
         for name in names
-        if not name.endswith("_URL") and name not in {"HOST", "PORT", "MONGODB_DATABASE"}
+        if not name.endswith("_URL") and name not in {"HOST", "PORT", "MONGODB_DATABASE", *IDENTITY}
     )
 
 
 def readable(services: Sequence[str]) -> frozenset[str]:
     """The variables that the stack or one of these services reads."""
-    return changeable(services) | {*SERVERS_OF_ONES_OWN, "STACK_HOST", "SECRETS_DIR"}
+    return changeable(services) | {*SERVERS_OF_ONES_OWN, *IDENTITY, "STACK_HOST", "SECRETS_DIR"}
 
 
 def worth_keeping(settings: Mapping[str, str], services: Sequence[str]) -> Mapping[str, str]:

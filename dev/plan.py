@@ -6,13 +6,14 @@ from typing import Any
 
 from dev.credentials import Credentials
 from dev.errors import StackError
-from dev.given import refuse, replicas_of, settings_of
+from dev.given import IDENTITY, refuse, replicas_of, settings_of
 from dev.jaeger import Jaeger
 from dev.ports import Ports
 from dev.processes import Program
 from dev.seed import Seeded
 from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
 from dev.services import Replica, addresses, name_of
+from services.shared.tls import Identity
 
 # What a shop on one machine is for: orders are paid for nothing, and cards do as they are told.
 PLAYED = {"PAYMENT_GATEWAY": "mock", "PAYMENT_TEST_TOKENS": "true"}
@@ -152,7 +153,8 @@ class Plan:
             for number in range(1, int(self._settings.get(replicas_of(service), "1")) + 1)
         ]
         self.replicas = [
-            Replica(service, number, ports.take(name_of(service, number))) for service, number in replicas
+            Replica(service, number, ports.take(name_of(service, number)), self._identity is not None)
+            for service, number in replicas
         ]
         servers = (self.mongodb, self.rabbitmq, self.redis, *([self.jaeger] if self.jaeger else []))
         programs = [
@@ -167,12 +169,21 @@ class Plan:
         names = ("jaeger", "jaeger-grpc", "otlp")
         return Jaeger(self.directory / "jaeger", self._jaeger, *map(ports.take, names))
 
+    @property
+    def _identity(self) -> Identity | None:
+        """Of the servers and of all services alike: with it the whole shop is reached by TLS."""
+        certificate, key = map(self._settings.get, IDENTITY)
+        return Identity(Path(certificate).resolve(), Path(key).resolve()) if certificate and key else None
+
     def _mongodb(self, ports: Ports) -> MongoDB | Given:
         if url := self._settings.get("MONGODB_URL"):
             return Given(url)
-        credentials = self.credentials
         return MongoDB(
-            self.directory / "mongodb", ports.take("mongodb"), credentials.root, credentials.mongodb_key
+            self.directory / "mongodb",
+            ports.take("mongodb"),
+            self.credentials.root,
+            self.credentials.mongodb_key,
+            self._identity,
         )
 
     def _rabbitmq(self, ports: Ports) -> RabbitMQ | Given:
@@ -183,14 +194,22 @@ class Plan:
             raise DirectoryError(
                 f"RabbitMQ does not start below {self.directory}: choose a path without quotation marks"
             )
-        names = ("rabbitmq", "management", "distribution", "epmd")
-        return RabbitMQ(self.directory / "rabbitmq", self.credentials.root, *map(ports.take, names))
+        return RabbitMQ(
+            self.directory / "rabbitmq",
+            self.credentials.root,
+            port=ports.take("rabbitmq"),
+            management_port=ports.take("management"),
+            distribution_port=ports.take("distribution"),
+            epmd_port=ports.take("epmd"),
+            identity=self._identity,
+        )
 
     def _redis(self, ports: Ports) -> Redis | Given:
         if url := self._settings.get("REDIS_URL"):
             return Given(url)
         users = self.credentials.users
-        return Redis(self.directory / "redis", ports.take("redis"), self.credentials.root, users)
+        port = ports.take("redis")
+        return Redis(self.directory / "redis", port, self.credentials.root, users, self._identity)
 
     def _environment(self, replica: Replica) -> Mapping[str, str]:
         """Pass the settings on, and say where everything is and who the service is there."""

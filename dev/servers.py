@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from dev.services import REPOSITORY
 from sagactl.polling import until
 from sagactl.provision import replica_set
 from sagactl.provision.accounts import set_user
+from services.shared.tls import Identity
 
 # Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
 RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -36,13 +38,16 @@ class MongoDB:
     port: int
     password: str
     key: str
+    # With it, this server and those below are reached by TLS alone.
+    identity: Identity | None = None
 
     @property
     def url(self) -> str:
         return self.url_of("root", self.password)
 
     def url_of(self, user: str, password: str) -> str:
-        return f"mongodb://{user}:{password}@{self._host}/?replicaSet=rs0"
+        by_tls = "&tls=true" if self.identity else ""
+        return f"mongodb://{user}:{password}@{self._host}/?replicaSet=rs0{by_tls}"
 
     def programs(self) -> Sequence[Program]:
         data = self.directory / "data"
@@ -61,11 +66,25 @@ class MongoDB:
             *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
             # What a service that was killed held is free after this.
             *("--setParameter", "transactionLifetimeLimitSeconds=3"),
+            *self._tls(),
         ]
         return [Program("mongodb", command, os.environ, self.directory, own_session=True)]
 
+    def _tls(self) -> Sequence[str]:
+        if self.identity is None:
+            return []
+        both = "".join(file.read_text() for file in self.identity)
+        own = write_private(self.directory / "identity.pem", both)
+        # It is a client, too, of itself; our clients have no certificates.
+        believed = ssl.get_default_verify_paths().cafile
+        return [
+            *("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(own), "--tlsCAFile", str(believed)),
+            "--tlsAllowConnectionsWithoutCertificates",
+        ]
+
     async def ready(self) -> None:
-        async with replica_set.as_member(self.key, [self._host]) as client:
+        by_tls = self.identity is not None
+        async with replica_set.as_member(self.key, [self._host], tls=by_tls) as client:
             await until(partial(_is_up, client.admin), within=READY_WITHIN_SECONDS, what="mongod to answer")
             await self._make_set(client.admin)
             await until(partial(_is_primary, client.admin), within=READY_WITHIN_SECONDS, what="a primary")
@@ -102,6 +121,7 @@ class RabbitMQ:
     management_port: int
     distribution_port: int
     epmd_port: int
+    identity: Identity | None = None
 
     @property
     def url(self) -> str:
@@ -112,10 +132,12 @@ class RabbitMQ:
         return self.management_url_of("admin", self.password)
 
     def url_of(self, user: str, password: str) -> str:
-        return f"amqp://{user}:{password}@127.0.0.1:{self.port}/"
+        scheme = "amqps" if self.identity else "amqp"
+        return f"{scheme}://{user}:{password}@127.0.0.1:{self.port}/"
 
     def management_url_of(self, user: str, password: str) -> str:
-        return f"http://{user}:{password}@127.0.0.1:{self.management_port}"
+        scheme = "https" if self.identity else "http"
+        return f"{scheme}://{user}:{password}@127.0.0.1:{self.management_port}"
 
     def programs(self) -> Sequence[Program]:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -143,11 +165,22 @@ class RabbitMQ:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
 
+    def _listeners(self) -> Mapping[str, str]:
+        kind = "ssl" if self.identity else "tcp"
+        plain = {
+            f"listeners.{kind}.1": f"127.0.0.1:{self.port}",
+            f"management.{kind}.ip": "127.0.0.1",
+            f"management.{kind}.port": str(self.management_port),
+        }
+        if self.identity is None:
+            return plain
+        own = {"certfile": str(self.identity.certificate), "keyfile": str(self.identity.key)}
+        shown = {f"{where}.{name}": own[name] for where in ("ssl_options", "management.ssl") for name in own}
+        return {"listeners.tcp": "none", **plain, **shown}
+
     def _configuration(self) -> Mapping[str, str]:
         settings = {
-            "listeners.tcp.1": f"127.0.0.1:{self.port}",
-            "management.tcp.ip": "127.0.0.1",
-            "management.tcp.port": str(self.management_port),
+            **self._listeners(),
             "default_user": "admin",
             "default_pass": self.password,
             "log.console.level": "warning",
@@ -180,19 +213,21 @@ class Redis:
     port: int
     password: str
     users: Mapping[str, str]
+    identity: Identity | None = None
 
     @property
     def url(self) -> str:
         return self.url_of("admin", self.password)
 
     def url_of(self, user: str, password: str) -> str:
-        return f"redis://{user}:{password}@127.0.0.1:{self.port}/0"
+        scheme = "rediss" if self.identity else "redis"
+        return f"{scheme}://{user}:{password}@127.0.0.1:{self.port}/0"
 
     def programs(self) -> Sequence[Program]:
         self.directory.mkdir(parents=True, exist_ok=True)
         passwords = {**self.users, "admin": self.password}
         lines = (
-            *("bind 127.0.0.1", f"port {self.port}", f"dir {_quoted(self.directory)}"),
+            *("bind 127.0.0.1", *self._listener(), f"dir {_quoted(self.directory)}"),
             *("save 60 1", "loglevel warning", "user default reset"),
             *(
                 f"user {user} on #{_hash(passwords[user])} {rights}"
@@ -202,6 +237,15 @@ class Redis:
         # A file, for what is on the command line is everybody's to read.
         configuration = write_private(self.directory / "redis.conf", "\n".join(lines) + "\n")
         return [Program("redis", ["redis-server", str(configuration)], os.environ, self.directory)]
+
+    def _listener(self) -> Sequence[str]:
+        if self.identity is None:
+            return [f"port {self.port}"]
+        certificate, key = map(_quoted, self.identity)
+        return [
+            *("port 0", f"tls-port {self.port}", "tls-auth-clients no"),
+            *(f"tls-cert-file {certificate}", f"tls-key-file {key}"),
+        ]
 
     async def ready(self) -> None:
         async with RedisClient.from_url(self.url) as client:

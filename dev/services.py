@@ -22,6 +22,7 @@ class Replica:
     service: str
     number: int
     port: int
+    by_tls: bool = False
 
     @property
     def name(self) -> str:
@@ -29,7 +30,7 @@ class Replica:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.by_tls else 'http'}://127.0.0.1:{self.port}"
 
     def program(self, environment: Mapping[str, str]) -> Program:
         command = [sys.executable, "-m", f"services.{self.service}.main"]

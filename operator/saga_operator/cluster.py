@@ -25,7 +25,7 @@ from kubernetes.aio.client import (
 from kubernetes.aio.client.exceptions import ApiException
 
 from saga_operator.conditions import MESSAGE_LIMIT, Event
-from saga_operator.endpoint import ClusterUnavailable
+from saga_operator.endpoint import ClusterUnavailable, ServicePort
 from saga_operator.policy.orders import OrderServiceError
 from saga_operator.resource import GROUP, KIND, PLURAL, VERSION, Monitor
 
@@ -66,17 +66,17 @@ class Cluster:
         listed = await _found(self._custom.get_api_resources(GROUP, VERSION, _request_timeout=_TIMEOUT))
         return listed is not None and any(resource.name == PLURAL for resource in listed.resources)
 
-    async def service_port(self, namespace: str, name: str, port: str) -> int:
-        """Return the number of a Service's named port. Refuse an ExternalName, which leads elsewhere."""
+    async def service_port(self, namespace: str, name: str, port: str) -> ServicePort:
+        """Return what a Service says of its named port. Refuse an ExternalName, which leads elsewhere."""
         service = await _found(self._core.read_namespaced_service(name, namespace, _request_timeout=_TIMEOUT))
         if service is None:
             raise OrderServiceError("ServiceNotFound", f"Service {name} does not exist")
         if service.spec is None or service.spec.type == "ExternalName":
             raise OrderServiceError("ServiceNotUsable", f"Service {name} is an ExternalName")
-        numbers = [entry.port for entry in service.spec.ports or () if entry.name == port]
-        if not numbers:
+        found = [entry for entry in service.spec.ports or () if entry.name == port]
+        if not found:
             raise OrderServiceError("PortNotFound", f"Service {name} has no port named {port}")
-        return int(numbers[0])
+        return ServicePort(int(found[0].port), by_tls=found[0].app_protocol == "https")
 
     async def secret_token(self, namespace: str, name: str, key: str) -> str:
         """Read a token from a labelled Secret. Raise OrderServiceError where there is none for us."""

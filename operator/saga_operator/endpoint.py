@@ -7,7 +7,7 @@ could collect the operator's.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from saga_operator.policy.orders import Endpoint, OrderServiceError
 from saga_operator.spec import OrderServiceRef
@@ -17,10 +17,17 @@ class ClusterUnavailable(Exception):
     """The Kubernetes API did not answer, or refused."""
 
 
+class ServicePort(NamedTuple):
+    """What a Service says of a port; `by_tls`, by its appProtocol."""
+
+    number: int
+    by_tls: bool = False
+
+
 class Cluster(Protocol):
     """What is asked of the Kubernetes API. All of it may raise ClusterUnavailable."""
 
-    async def service_port(self, namespace: str, name: str, port: str) -> int: ...
+    async def service_port(self, namespace: str, name: str, port: str) -> ServicePort: ...
 
     async def secret_token(self, namespace: str, name: str, key: str) -> str: ...
 
@@ -58,7 +65,8 @@ async def _url(ref: OrderServiceRef, namespace: str, cluster: Cluster) -> str:
     if ref.service is None:
         return str(ref.url)
     port = await cluster.service_port(namespace, ref.service, ref.port)
-    return f"http://{ref.service}.{namespace}.svc:{port}"
+    scheme = "https" if port.by_tls else "http"
+    return f"{scheme}://{ref.service}.{namespace}.svc:{port.number}"
 
 
 async def _token(ref: OrderServiceRef, namespace: str, cluster: Cluster, own: OwnToken) -> str:

@@ -6,6 +6,7 @@ kopf watches, serves the probe and ends the process well. What is done about a S
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -89,7 +90,7 @@ async def run(settings: Settings) -> None:
             heartbeat=Heartbeat(),
             book=StatusBook(),
         )
-        stack.callback(_serve_metrics(settings.metrics_port, registry))
+        stack.callback(_serve_metrics(settings, registry))
         await serve(runtime, settings)
 
 
@@ -139,8 +140,13 @@ def _scheduler(runtime: Runtime, settings: Settings) -> Scheduler:
     return Scheduler(runtime, owner, Keeper(wanted, runtime.fleet, runtime.cluster).keep)
 
 
-def _serve_metrics(port: int, registry: CollectorRegistry) -> Callable[[], None]:
-    server, thread = start_http_server(port, registry=registry)
+def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> Callable[[], None]:
+    server, thread = start_http_server(settings.metrics_port, registry=registry)
+    if settings.tls_cert_file is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password="")
+        # Hands are shaken by a connection's own thread: one client who stalls does not silence all.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 
     def stop() -> None:
         server.shutdown()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
 
@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     order_token_file: Path = Path("/var/run/secrets/sagashop.io/order/token")
     metrics_port: Port = 8081
     liveness_port: Port = 8080
+    # With a certificate and its key (PEM), metrics are told by TLS alone.
+    tls_cert_file: FilePath | None = None
+    tls_key_file: FilePath | None = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
 
     @classmethod

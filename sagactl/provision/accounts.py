@@ -16,6 +16,7 @@ import typer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.uri_parser import parse_uri
 
 from sagactl.provision import erasing, replica_set, trails
 from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, topic_permissions
@@ -162,13 +163,14 @@ def initiate(
     patience: Patience = 300,
 ) -> None:
     """Initiate a replica set, or add new members to it, and make its root user."""
-    secret, members = key.read_text(), hosts.split(",")
-    (user, password), _ = login_of(read_url(admin))
+    secret, members, url = key.read_text(), hosts.split(","), read_url(admin)
+    (user, password), _ = login_of(url)
+    tls = bool(parse_uri(url)["options"].get("tls"))
 
     async def root() -> None:
-        async with replica_set.as_member(secret, members, name) as client:
+        async with replica_set.as_member(secret, members, name, tls=tls) as client:
             await set_user(client.admin, user, password, [{"role": "root", "db": "admin"}])
 
-    asyncio.run(_persist(lambda: replica_set.initiate(name, members, secret), patience))
+    asyncio.run(_persist(lambda: replica_set.initiate(name, members, secret, tls=tls), patience))
     asyncio.run(_persist(root, patience))
     typer.echo(f"replica set {name}: {hosts}")

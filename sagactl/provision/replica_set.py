@@ -18,7 +18,9 @@ class WrongMembersError(RuntimeError):
     """The members that run are not the members asked for, in a way that only a person should mend."""
 
 
-def as_member(key: str, hosts: Sequence[str], name: str | None = None) -> AsyncMongoClient[dict[str, Any]]:
+def as_member(
+    key: str, hosts: Sequence[str], name: str | None = None, *, tls: bool = False
+) -> AsyncMongoClient[dict[str, Any]]:
     """Log in to the set of that name, or to one host, with the members' own rights, which are all rights."""
     return AsyncMongoClient(
         list(hosts),
@@ -29,26 +31,27 @@ def as_member(key: str, hosts: Sequence[str], name: str | None = None) -> AsyncM
         serverSelectionTimeoutMS=SERVER_SELECTION_MS,
         replicaSet=name,
         directConnection=name is None,
+        tls=tls,
     )
 
 
-async def initiate(name: str, hosts: Sequence[str], key: str) -> None:
+async def initiate(name: str, hosts: Sequence[str], key: str, *, tls: bool = False) -> None:
     """Initiate the set through its first host, or add the hosts that an initiated set lacks.
 
     Every host must answer before a set is initiated: one that does not might hold the data of an
     initiated set, and a second initiation would make a second set.
     """
     for host in hosts:
-        if await _config(host, key):
-            await _add_missing(name, hosts, key)
+        if await _config(host, key, tls=tls):
+            await _add_missing(name, hosts, key, tls=tls)
             return
     members = [{"_id": number, "host": host} for number, host in enumerate(hosts)]
-    async with as_member(key, hosts[:1]) as first:
+    async with as_member(key, hosts[:1], tls=tls) as first:
         await first.admin.command("replSetInitiate", {"_id": name, "members": members})
 
 
-async def _config(host: str, key: str) -> dict[str, Any] | None:
-    async with as_member(key, [host]) as member:
+async def _config(host: str, key: str, *, tls: bool) -> dict[str, Any] | None:
+    async with as_member(key, [host], tls=tls) as member:
         try:
             answer = await member.admin.command("replSetGetConfig")
         except OperationFailure as error:
@@ -59,8 +62,8 @@ async def _config(host: str, key: str) -> dict[str, Any] | None:
     return config
 
 
-async def _add_missing(name: str, hosts: Sequence[str], key: str) -> None:
-    async with as_member(key, hosts, name) as client:
+async def _add_missing(name: str, hosts: Sequence[str], key: str, *, tls: bool) -> None:
+    async with as_member(key, hosts, name, tls=tls) as client:
         config = (await client.admin.command("replSetGetConfig"))["config"]
         present = {member["host"] for member in config["members"]}
         if gone := present - set(hosts):

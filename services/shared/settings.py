@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -15,6 +16,7 @@ from pydantic_settings import (
 
 from services.shared import secret_files
 from services.shared.schemas import ANYTHING, Schema, in_words, plain
+from services.shared.tls import Identity, check_authorities
 from services.shared.urls import with_password
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -31,6 +33,11 @@ class Settings(BaseSettings):
     port: Port
     # Where metrics are read; empty: at /metrics of the service's own port.
     metrics_port: Port | None = None
+    # Its certificate with the chain, and the key (PEM): with them it is reached by TLS alone.
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    # The authorities (PEM) that it believes as a client. OpenSSL itself reads the variable: see tls.py.
+    ssl_cert_file: Path | None = None
     # Open at the same time; where there are more, those go first that have asked for nothing.
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
     # Until a request's headers have arrived, and until all of it has.
@@ -44,6 +51,28 @@ class Settings(BaseSettings):
     jwt_audience: str = "sagashop"
 
     _secrets_read: str | None = PrivateAttr(default=None)
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the service shows its clients; None where it speaks plain HTTP."""
+        if self.tls_cert_file is None or self.tls_key_file is None:
+            return None
+        return Identity(self.tls_cert_file, self.tls_key_file)
+
+    @field_validator("ssl_cert_file")
+    @classmethod
+    def _believable(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            check_authorities(file)
+        return file
+
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE are given together, or not at all")
+        if self.identity is not None:
+            self.identity.context()
+        return self
 
     @property
     def secrets_read(self) -> str | None:

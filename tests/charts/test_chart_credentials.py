@@ -54,6 +54,7 @@ def test_a_service_mounts_its_own_credentials_and_nobody_elses(service: str) -> 
 def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | None) -> None:
     objects = render(chart, values)
     made = {found["metadata"]["name"] for found in of_kind(objects, "Secret")}
+    made |= {found["spec"]["secretName"] for found in of_kind(objects, "Certificate")}
     given = values.read_text() if values else ""
     for name, pod in pods(objects):
         for secret in mounted(pod) - made:

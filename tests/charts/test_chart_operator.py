@@ -120,6 +120,27 @@ def test_the_operator_may_make_a_monitor_only_where_it_has_to() -> None:
     assert "shop-saga-operator-monitor" not in {one["metadata"]["name"] for one in of_kind(none, "Role")}
 
 
+def test_an_operator_has_rights_in_the_namespaces_that_it_is_to_watch_and_in_no_others() -> None:
+    watched = "saga-operator.watchNamespaces[0]=market", "saga-operator.watchNamespaces[1]=bazaar"
+    objects = render(UMBRELLA, None, *watched)
+    operator = named(objects, "Deployment", "shop-saga-operator")["spec"]["template"]
+    assert environment(operator)["WATCH_NAMESPACE"] == "market,bazaar"
+    for kind in ("Role", "RoleBinding"):
+        own, there = (
+            named(objects, kind, "shop-saga-operator"),
+            named(objects, kind, "market-shop-saga-operator"),
+        )
+        assert "namespace" not in own["metadata"]
+        assert there["metadata"]["namespace"] == "bazaar"
+        assert there.get("rules") == own.get("rules")
+    assert there["subjects"] == [
+        {"kind": "ServiceAccount", "name": "shop-saga-operator", "namespace": "market"}
+    ]
+    assert not [
+        role for role in of_kind(objects, "ClusterRole") if role["metadata"]["name"].endswith("saga-operator")
+    ]
+
+
 def test_a_default_release_has_no_rights_in_the_whole_cluster_but_for_reviewing_tokens() -> None:
     objects = render(UMBRELLA, None, "saga-operator.rbac.aggregate=false")
     assert [role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")] == [

@@ -158,7 +158,7 @@ def test_the_gateway_believes_the_proxies_that_it_is_told_of() -> None:
     assert (
         trusted("trustedProxies[0]=10.244.0.0/16", "trustedProxies[1]=fd00::/8") == "10.244.0.0/16,fd00::/8"
     )
-    assert trusted("trustedProxies[0]=none", "ingress.enabled=true", "ingress.host=shop.example") == ""
+    assert trusted("trustedProxies[0]=none") == ""
 
 
 def test_who_is_reached_from_outside_the_cluster_hears_the_address_of_the_caller() -> None:
@@ -188,18 +188,39 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
         (["rabbitmq.external.enabled=true", "rabbitmq.external.host=x"], "nobody makes the user"),
         (["gateway.ingress.enabled=true", "gateway.trustedProxies[0]=none"], "ingress.host is needed"),
         (["gateway.ingress.enabled=true", "gateway.ingress.host=x.example"], "trustedProxies is needed"),
-        (["global.tracing.endpoint=http://collector:4318"], "global.tracing.endpoint: outside of the shop"),
-        (["payment.env.PAYMENT_GATEWAY="], "payment.env.PAYMENT_GATEWAY is needed: `mock` is"),
+        (["gateway.httpRoute.enabled=true"], "trustedProxies is needed with an HTTPRoute"),
+        (
+            [
+                "gateway.httpRoute.enabled=true",
+                "gateway.trustedProxies[0]=none",
+                "payment.allowMockBehindIngress=true",
+            ],
+            "httpRoute.parentRefs is needed",
+        ),
         (
             [
                 "gateway.ingress.enabled=true",
                 "gateway.ingress.host=x.example",
                 "gateway.trustedProxies[0]=none",
             ],
+            "ingress.tlsSecret is needed for TLS",
+        ),
+        (["global.tracing.endpoint=http://collector:4318"], "global.tracing.endpoint: outside of the shop"),
+        (["payment.env.PAYMENT_GATEWAY="], "payment.env.PAYMENT_GATEWAY is needed: `mock` is"),
+        (
+            [
+                "gateway.ingress.enabled=true",
+                "gateway.ingress.host=x.example",
+                "gateway.ingress.certificate=controller",
+                "gateway.trustedProxies[0]=none",
+            ],
             "set payment.allowMockBehindIngress if that is meant",
         ),
     ],
-    ids=["traces", "cache", "database", "broker", "ingress", "proxies", "egress", "no gateway", "mock"],
+    ids=[
+        *("traces", "cache", "database", "broker", "ingress", "proxies", "proxies of a route"),
+        *("gateways", "certificate", "egress", "no gateway", "mock"),
+    ],
 )
 def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], complaint: str) -> None:
     with pytest.raises(RenderingError, match=complaint):

@@ -6,7 +6,7 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
 from saga_operator.cluster import Cluster
-from saga_operator.endpoint import ClusterUnavailable
+from saga_operator.endpoint import ClusterUnavailable, ServicePort
 from saga_operator.policy.orders import OrderServiceError
 from tests.operator.kube import NAME, NAMESPACE, Kube
 
@@ -25,9 +25,15 @@ async def reason_of(cluster: Cluster, service: str, port: str) -> str:
 
 async def test_a_services_port_is_found_by_its_name(kube: Kube, cluster: Cluster) -> None:
     kube.service(
-        "order", type="ClusterIP", ports=[{"name": "metrics", "port": 1}, {"name": "http", "port": 3002}]
+        "order",
+        type="ClusterIP",
+        ports=[
+            {"name": "safe", "port": 1, "appProtocol": "https"},
+            {"name": "http", "port": 3002, "appProtocol": "http"},
+        ],
     )
-    assert await cluster.service_port(NAMESPACE, "order", "http") == 3002
+    assert await cluster.service_port(NAMESPACE, "order", "http") == ServicePort(3002)
+    assert await cluster.service_port(NAMESPACE, "order", "safe") == ServicePort(1, by_tls=True)
 
 
 async def test_a_missing_service_a_missing_port_and_a_way_out_of_the_cluster_are_told_apart(

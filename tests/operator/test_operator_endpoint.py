@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dev.helm import ROOT
-from saga_operator.endpoint import OwnToken, resolve
+from saga_operator.endpoint import OwnToken, ServicePort, resolve
 from saga_operator.policy.orders import Endpoint, OrderServiceError
 from saga_operator.settings import Settings
 from saga_operator.spec import parse_spec
@@ -22,12 +22,12 @@ FIVE_SECONDS = timedelta(seconds=5)
 
 
 class OneService:
-    """A cluster with Service `order`, port `http`, and Secret `shop-token` in every namespace."""
+    """A cluster with Service `order`, ports `http` and `safe`, and Secret `shop-token` in every namespace."""
 
-    async def service_port(self, namespace: str, name: str, port: str) -> int:
-        if (name, port) != ("order", "http"):
+    async def service_port(self, namespace: str, name: str, port: str) -> ServicePort:
+        if name != "order" or port not in {"http", "safe"}:
             raise OrderServiceError("PortNotFound", f"{namespace}/{name} has no {port}")
-        return 3002
+        return ServicePort(3002, by_tls=port == "safe")
 
     async def secret_token(self, namespace: str, name: str, key: str) -> str:
         return f"{namespace}/{name}/{key}"
@@ -47,6 +47,11 @@ async def endpoint_of(ref: dict[str, object], own: OwnToken, namespace: str = "s
 async def test_a_service_is_asked_at_its_named_port_with_the_operators_token(own: OwnToken) -> None:
     found = await endpoint_of({"serviceRef": {"name": "order", "port": "http"}}, own)
     assert found == Endpoint("http://order.shop.svc:3002", "own-token", FIVE_SECONDS)
+
+
+async def test_a_service_whose_port_says_https_is_asked_by_tls(own: OwnToken) -> None:
+    found = await endpoint_of({"serviceRef": {"name": "order", "port": "safe"}}, own)
+    assert found.url == "https://order.shop.svc:3002"
 
 
 async def test_a_rotated_token_is_used_at_once(own: OwnToken) -> None:

@@ -15,7 +15,7 @@
 {{- if .enabled -}}
 {{ .scheme }}://%s:%s@{{ .hosts }}/?{{ .options }}
 {{- else -}}
-mongodb://%s:%s@{{ include "mongodb.hosts" $ }}/?replicaSet={{ $.Values.replicaSet }}
+mongodb://%s:%s@{{ include "mongodb.hosts" $ }}/?replicaSet={{ $.Values.replicaSet }}{{ if include "sagashop.tls" $ }}&tls=true{{ end }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

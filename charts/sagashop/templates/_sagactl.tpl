@@ -1,6 +1,7 @@
 {{/* A pod's spec with sagactl in it. Takes (dict "root" $ "name" "smoke" "restart" "Never" "command" list "settings" sources). */}}
 {{- define "sagactl.pod" -}}
 {{- $values := .root.Values.sagactl -}}
+{{- $authorities := include "sagashop.authorities" (list .root "gateway") -}}
 serviceAccountName: {{ include "sagashop.prefix" .root }}-sagactl
 {{ include "sagashop.pod" (list .root $values 10001) }}
 restartPolicy: {{ .restart }}
@@ -13,6 +14,9 @@ containers:
       - {name: GATEWAY_URL, value: {{ include "sagashop.url" (list .root "gateway") }}}
       - {name: ORDER_URL, value: {{ include "sagashop.url" (list .root "order") }}}
       - {name: SECRETS_DIR, value: /var/run/secrets/sagashop.io/settings}
+      {{- if $authorities }}
+      - {name: SSL_CERT_FILE, value: /var/run/secrets/sagashop.io/settings/ca.crt}
+      {{- end }}
     resources: {{- toYaml $values.resources | nindent 6 }}
     volumeMounts:
       - {name: tmp, mountPath: /tmp}
@@ -20,7 +24,7 @@ containers:
 volumes:
   - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
   - name: settings
-    projected: {defaultMode: 0440, sources: {{ toJson .settings }}}
+    projected: {defaultMode: 0440, sources: {{ concat .settings ($authorities | fromYamlArray) | toJson }}}
 {{- end -}}
 
 {{/* The Secret of the first administrator, as chart auth names it. */}}

@@ -1,6 +1,7 @@
 {{- define "service.deployment" -}}
 {{- $name := include "sagashop.fullname" . -}}
 {{- $image := mergeOverwrite (dict "repository" (printf "sagashop/%s" .Chart.Name)) (omit .Values.image "repository") -}}
+{{- $scheme := include "sagashop.http" . | upper -}}
 {{- with .Values.image.repository }}{{ $_ := set $image "repository" . }}{{ end -}}
 {{- $image = include "sagashop.ours" (list . $image) | fromYaml -}}
 apiVersion: apps/v1
@@ -59,9 +60,9 @@ spec:
           envFrom: {{- toYaml . | nindent 12 }}
           {{- end }}
           resources: {{- toYaml .Values.resources | nindent 12 }}
-          startupProbe: {httpGet: {path: /healthz, port: http}, {{ include "service.probe" .Values.probes.startup }}}
-          livenessProbe: {httpGet: {path: /healthz, port: http}, {{ include "service.probe" .Values.probes.liveness }}}
-          readinessProbe: {httpGet: {path: /readyz, port: http}, {{ include "service.probe" .Values.probes.readiness }}}
+          startupProbe: {httpGet: {path: /healthz, port: http, scheme: {{ $scheme }}}, {{ include "service.probe" .Values.probes.startup }}}
+          livenessProbe: {httpGet: {path: /healthz, port: http, scheme: {{ $scheme }}}, {{ include "service.probe" .Values.probes.liveness }}}
+          readinessProbe: {httpGet: {path: /readyz, port: http, scheme: {{ $scheme }}}, {{ include "service.probe" .Values.probes.readiness }}}
           lifecycle:
             # Endpoints forget the pod first; then SIGTERM: stop consuming, finish the batch, close.
             preStop: {sleep: {seconds: {{ .Values.drain.preStopSeconds }}}}
@@ -77,7 +78,10 @@ spec:
         - name: settings
           projected:
             defaultMode: 0440
-            sources: {{- include "service.settings" . | nindent 14 }}
+            sources:
+              {{- include "service.settings" . | nindent 14 }}
+              {{- include "sagashop.identity" . | nindent 14 }}
+              {{- include "sagashop.authorities" (list . .Chart.Name) | nindent 14 }}
         {{- if .Values.development.reload }}
         - {name: code, emptyDir: {sizeLimit: 64Mi}}
         {{- end }}

@@ -13,9 +13,17 @@
 {{- $_ := set $env (printf "%s_URL" (upper .)) (include "sagashop.url" (list $root .)) -}}
 {{- end -}}
 {{- if dig "tracing" "enabled" false $global -}}
-{{- $_ := set $env "OTEL_EXPORTER_OTLP_ENDPOINT" (dig "tracing" "endpoint" "" $global | default (printf "http://%s:4318" (include "sagashop.sibling" (list . "jaeger")))) -}}
+{{- $_ := set $env "OTEL_EXPORTER_OTLP_ENDPOINT" (dig "tracing" "endpoint" "" $global | default (printf "%s://%s:4318" (include "sagashop.http" .) (include "sagashop.sibling" (list . "jaeger")))) -}}
 {{- $_ := set $env "OTEL_TRACES_SAMPLER" "parentbased_traceidratio" -}}
 {{- $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (dig "tracing" "sampleRatio" 1.0 $global | toString) -}}
+{{- end -}}
+{{- if include "sagashop.authority" (list . .Chart.Name) -}}
+{{- $_ := set $env "SSL_CERT_FILE" (printf "%s/ca.crt" $env.SECRETS_DIR) -}}
+{{- if hasPrefix "https:" ($env.OTEL_EXPORTER_OTLP_ENDPOINT | default "") }}{{ $_ := set $env "OTEL_EXPORTER_OTLP_CERTIFICATE" $env.SSL_CERT_FILE }}{{ end -}}
+{{- end -}}
+{{- if include "sagashop.tls" . -}}
+{{- $_ := set $env "TLS_CERT_FILE" (printf "%s/tls.crt" $env.SECRETS_DIR) -}}
+{{- $_ := set $env "TLS_KEY_FILE" (printf "%s/tls.key" $env.SECRETS_DIR) -}}
 {{- end -}}
 {{- range $name, $value := .Values.env -}}
 {{- $_ := set $env $name (tpl (toString $value) $root) -}}

@@ -1,10 +1,11 @@
-{{/* The release's name, as names of objects begin with it: what comes after it needs its place within 63 characters, and what
+{{/* The release's name or the one that is given for it, as names of objects begin with it: what comes after it needs its place within 63 characters, and what
      is cut off still tells releases apart. */}}
 {{- define "sagashop.prefix" -}}
-{{- if gt (len .Release.Name) 35 -}}
-{{- printf "%s-%s" (.Release.Name | trunc 26 | trimSuffix "-") (.Release.Name | sha256sum | trunc 8) -}}
+{{- $name := dig "nameOverride" "" (.Values.global | default dict) | default .Release.Name -}}
+{{- if gt (len $name) 35 -}}
+{{- printf "%s-%s" ($name | trunc 26 | trimSuffix "-") ($name | sha256sum | trunc 8) -}}
 {{- else -}}
-{{- .Release.Name -}}
+{{- $name -}}
 {{- end -}}
 {{- end -}}
 
@@ -25,7 +26,7 @@
 
 {{/* The URL of a sibling service. Takes (list $ "order"). */}}
 {{- define "sagashop.url" -}}
-{{- printf "http://%s:%s" (include "sagashop.sibling" .) (include "sagashop.port" (index . 1)) -}}
+{{- printf "%s://%s:%s" (include "sagashop.http" (index . 0)) (include "sagashop.sibling" .) (include "sagashop.port" (index . 1)) -}}
 {{- end -}}
 
 {{/* Labels that select pods; they never change. Takes (list $ "component"). */}}
@@ -42,6 +43,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ include "sagashop.selector" . }}
 app.kubernetes.io/part-of: sagashop
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | default $root.Chart.Version | quote }}
+{{- with dig "commonLabels" dict ($root.Values.global | default dict) }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* The recommended labels. Takes (list $ "component"). */}}

@@ -52,5 +52,11 @@ spec:
     - port: {{ index . 3 }}
       path: /metrics
       interval: {{ $metrics.interval | default "30s" }}
+      {{- if include "sagashop.tls" $root }}
+      scheme: https
+      tlsConfig:
+        serverName: {{ include "sagashop.fullname" $root }}
+        ca: {{- include "sagashop.authority" (list $root $root.Chart.Name) | nindent 10 }}
+      {{- end }}
 {{- end }}
 {{- end -}}

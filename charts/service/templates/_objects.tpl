@@ -40,12 +40,12 @@ spec:
       port: {{ include "sagashop.port" .Chart.Name }}
       targetPort: http
       protocol: TCP
-      appProtocol: http
+      appProtocol: {{ include "sagashop.http" . }}
       {{- with .Values.expose.nodePort }}
       nodePort: {{ . }}
       {{- end }}
     {{- range .Values.expose.morePorts }}
-    - {name: http-{{ . }}, port: {{ . }}, targetPort: http, protocol: TCP, appProtocol: http}
+    - {name: http-{{ . }}, port: {{ . }}, targetPort: http, protocol: TCP, appProtocol: {{ include "sagashop.http" $ }}}
     {{- end }}
 ---
 {{ include "service.deployment" . }}
@@ -73,11 +73,12 @@ spec:
 {{ include "service.networkPolicy" . }}
 {{- end }}
 {{- include "sagashop.monitor" (list . "PodMonitor" "server" "metrics") }}
+{{- include "sagashop.certificateRequest" (list .) }}
 {{- end -}}
 
 {{- define "service.networkPolicy" -}}
 {{- $root := . -}}
-{{- $ports := dict "mongodb" 27017 "rabbitmq" 5672 "redis" 6379 -}}
+{{- $ports := dict "mongodb" 27017 "rabbitmq" (include "sagashop.brokerPort" (list . "amqp")) "redis" 6379 -}}
 {{- $calls := without (append .Values.calls "auth" | uniq) .Chart.Name -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

@@ -80,6 +80,7 @@ spec:
 
 {{- define "sagashop.provisionPod" -}}
 {{- $job := .job -}}{{- $root := $job.root -}}{{- $image := .image -}}
+{{- $authorities := include "sagashop.authorities" (list $root $root.Chart.Name) -}}
 serviceAccountName: {{ include "sagashop.fullname" $root }}-provision
 {{/* where the server may run */ -}}
 {{ include "sagashop.pod" (list $root (merge (dict "image" $image) (pick $root.Values "priorityClassName" "nodeSelector" "tolerations" "affinity")) 10001) }}
@@ -95,7 +96,13 @@ initContainers:
     command: [python, -m, sagactl.provision]
     args: {{- toYaml $arguments | nindent 6 }}
     resources: {{- toYaml $root.Values.provision.resources | nindent 6 }}
+    {{- if $authorities }}
+    env: [{name: SSL_CERT_FILE, value: /var/run/secrets/sagashop.io/tls/ca.crt}]
+    {{- end }}
     volumeMounts:
+      {{- if $authorities }}
+      - {name: tls, mountPath: /var/run/secrets/sagashop.io/tls, readOnly: true}
+      {{- end }}
       - {name: tmp, mountPath: /tmp}
       - {name: users, mountPath: /var/run/secrets/sagashop.io/users, readOnly: true}
       - {name: admin, mountPath: /var/run/secrets/sagashop.io/admin, readOnly: true}
@@ -113,6 +120,10 @@ volumes:
     projected:
       defaultMode: 0440
       sources: {{- $job.admin | nindent 8 }}
+  {{- with $authorities }}
+  - name: tls
+    projected: {defaultMode: 0440, sources: {{ fromYamlArray . | toJson }}}
+  {{- end }}
 {{- end -}}
 
 {{/* What the Job may reach. Takes (list $ ports). */}}

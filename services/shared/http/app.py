@@ -51,7 +51,7 @@ def create_app(
             app.state.tokens = Tokens(
                 published_at(settings.jwks_url, session), settings.jwt_issuer, settings.jwt_audience
             )
-            with _metrics_apart(settings):
+            with metrics_apart(settings):
                 async with life(app) as readiness, _renewed(readiness, renewal) as renewed:
                     app.state.readiness = renewed
                     yield
@@ -98,12 +98,18 @@ async def _renewed(readiness: ReadinessCheck, renewal: Renewal | None) -> AsyncI
 
 
 @contextmanager
-def _metrics_apart(settings: Settings) -> Iterator[None]:
+def metrics_apart(settings: Settings) -> Iterator[None]:
     """Metrics on a port of their own, which need not be as public as the service is."""
     if settings.metrics_port is None:
         yield
         return
     server, thread = start_http_server(settings.metrics_port, settings.host)
+    if settings.identity is not None:
+        # Not by its own arguments: it would shake hands before a connection has a thread of its own, and one
+        # client who stalls would silence all.
+        server.socket = settings.identity.context().wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     try:
         yield
     finally:

@@ -287,7 +287,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_refused = True
         self._abandon()
         self.transport.write(refusals.written(refused))
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # TLS has no half of a connection to close
+            self.transport.write_eof()
         self._door.idle[self] = None
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.evict)
 

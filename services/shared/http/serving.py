@@ -41,6 +41,7 @@ def serve(app: FastAPI, settings: Settings, turn_away: TurnAway = nobody) -> Non
 
 
 def make_server(app: FastAPI, settings: Settings, turn_away: TurnAway = nobody) -> uvicorn.Server:
+    identity = settings.identity
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -58,6 +59,7 @@ def make_server(app: FastAPI, settings: Settings, turn_away: TurnAway = nobody) 
         # Longer than our clients keep idle connections, so that none sends on one that is just being closed.
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ssl_context_factory=None if identity is None else lambda *_: identity.context(),
     )
     return _Server(config, app.state.stopping)
 
@@ -81,7 +83,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            log.info("serving on port %d", self.config.port)
+            log.info("serving on port %d%s", self.config.port, " by TLS" if self.config.is_ssl else "")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping: what is at hand is finished first")

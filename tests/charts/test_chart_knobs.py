@@ -1,0 +1,170 @@
+"""What others' clusters ask of a chart: names, labels, doors and objects of their own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.helm import RenderingError
+from tests.charts.rendering import (
+    CHARTS,
+    DEFAULT,
+    NAMESPACE,
+    UMBRELLA,
+    named,
+    of_kind,
+    pods,
+    render,
+    selects,
+)
+
+SERVERS = ("jaeger", "mongodb", "rabbitmq", "redis")
+INGRESS = (
+    *("ingress.enabled=true", "ingress.host=shop.example", "trustedProxies[0]=none"),
+    *("ingress.moreHosts[0].host=shop.test", "ingress.tlsSecret=shop-tls"),
+)
+
+
+def with_values(directory: Path, **values: Any) -> tuple[dict[str, Any], ...]:
+    file = directory / "values.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(DEFAULT.read_text()), **values}))
+    return render(UMBRELLA, file)
+
+
+def test_names_of_objects_may_begin_with_something_else_than_the_releases_name() -> None:
+    given = render(UMBRELLA, None, "global.nameOverride=store", "sagactl.toolbox.enabled=true")
+    as_it_comes = render(UMBRELLA, None, "sagactl.toolbox.enabled=true")
+
+    def names(objects: tuple[dict[str, Any], ...]) -> list[tuple[str, str]]:
+        return sorted(
+            (found["kind"], found["metadata"]["name"].rstrip("0123456789abcdef")) for found in objects
+        )
+
+    assert names(given) == sorted(
+        (kind, name.replace("shop-", "store-")) for kind, name in names(as_it_comes)
+    )
+    # Whatever names another object does so by its new name. The release itself is still called shop.
+    assert "shop-" not in json.dumps(given).replace("sagashop-", "").replace("stored-", "")
+
+
+def test_all_objects_and_pods_have_the_common_labels_and_no_selector_does() -> None:
+    objects = render(UMBRELLA, None, "global.commonLabels.team=checkout")
+    for found in objects:
+        assert found["metadata"]["labels"]["team"] == "checkout", found["metadata"]["name"]
+    for owner, pod in pods(objects):
+        assert pod["metadata"]["labels"]["team"] == "checkout", owner
+    for found in of_kind(objects, "Deployment", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy"):
+        assert "team" not in json.dumps(found["spec"].get("selector", found["spec"].get("podSelector", {})))
+
+
+def test_a_common_label_that_pods_are_selected_by_is_refused() -> None:
+    with pytest.raises(RenderingError, match=r"invalid propertyName 'app\.kubernetes\.io/name'"):
+        render(UMBRELLA, None, r"global.commonLabels.app\.kubernetes\.io/name=x")
+
+
+def test_objects_of_ones_own_are_templates(tmp_path: Path) -> None:
+    own = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "{{ .Release.Name }}-own"},
+        "data": {"order": '{{ include "sagashop.url" (list . "order") }}'},
+    }
+    found = named(with_values(tmp_path, extraObjects=[own]), "ConfigMap", "shop-own")
+    assert found["data"] == {"order": "http://shop-order:3002"}
+
+
+@pytest.mark.parametrize("chart", SERVERS)
+def test_a_server_takes_what_a_service_takes(chart: str, tmp_path: Path) -> None:
+    own: dict[str, Any] = {
+        "podLabels": {"sidecar": "no"},
+        "podAnnotations": {"note": "x"},
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+        "extraVolumes": [{"name": "own", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "own", "mountPath": "/own"}],
+        "networkPolicy": {"extraIngress": [{"ports": [{"port": 1}]}]},
+    }
+    objects = with_values(tmp_path, **{chart: own})
+    [pod] = [pod for owner, pod in pods(objects) if owner.endswith(f"/shop-{chart}")]
+    [container] = pod["spec"]["containers"]
+    assert pod["metadata"]["labels"].items() >= own["podLabels"].items()
+    assert pod["metadata"]["annotations"].items() >= own["podAnnotations"].items()
+    for key, where in (("extraEnv", container["env"]), ("extraVolumeMounts", container["volumeMounts"])):
+        assert own[key][0] in where
+    assert own["extraVolumes"][0] in pod["spec"]["volumes"]
+    assert (
+        own["networkPolicy"]["extraIngress"][0]
+        in named(objects, "NetworkPolicy", f"shop-{chart}")["spec"]["ingress"]
+    )
+
+
+def test_the_operator_takes_volumes(tmp_path: Path) -> None:
+    own: dict[str, Any] = {
+        "extraVolumes": [{"name": "own", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "own", "mountPath": "/own"}],
+    }
+    operator = named(with_values(tmp_path, **{"saga-operator": own}), "Deployment", "shop-saga-operator")
+    pod = operator["spec"]["template"]["spec"]
+    assert own["extraVolumes"][0] in pod["volumes"]
+    assert own["extraVolumeMounts"][0] in pod["containers"][0]["volumeMounts"]
+
+
+def test_several_hosts_have_a_certificate_each_or_one_for_all() -> None:
+    own = "ingress.moreHosts[1].host=shop.other", "ingress.moreHosts[1].tlsSecret=other-tls"
+    [ingress] = of_kind(render(CHARTS / "gateway", None, *INGRESS, *own), "Ingress")
+    assert ingress["spec"]["tls"] == [
+        {"hosts": ["shop.example"], "secretName": "shop-tls"},
+        {"hosts": ["shop.test"], "secretName": "shop-tls"},
+        {"hosts": ["shop.other"], "secretName": "other-tls"},
+    ]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["shop.example", "shop.test", "shop.other"]
+    backends = [rule["http"]["paths"][0]["backend"]["service"] for rule in ingress["spec"]["rules"]]
+    assert backends == 3 * [{"name": "shop-gateway", "port": {"name": "http"}}]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "tls"),
+    [("controller", [{"hosts": ["shop.example"]}, {"hosts": ["shop.test"]}]), ("elsewhere", None)],
+)
+def test_the_certificate_may_be_the_controllers_or_elsewhere(certificate: str, tls: object) -> None:
+    [ingress] = of_kind(
+        render(CHARTS / "gateway", None, *INGRESS, f"ingress.certificate={certificate}"), "Ingress"
+    )
+    assert ingress["spec"].get("tls") == tls
+
+
+def test_a_route_of_the_gateway_api_leads_to_the_shop() -> None:
+    settings = "httpRoute.enabled=true", "httpRoute.parentRefs[0].name=public", "trustedProxies[0]=none"
+    hosts = "httpRoute.hostnames[0]=shop.example"
+    [route] = of_kind(render(CHARTS / "gateway", None, *settings, hosts), "HTTPRoute")
+    assert route["spec"] == {
+        "parentRefs": [{"name": "public"}],
+        "hostnames": ["shop.example"],
+        "rules": [{"backendRefs": [{"name": "shop-gateway", "port": 3003}]}],
+    }
+
+
+def test_a_namespace_for_monitoring_reaches_the_ports_of_metrics_and_nothing_else() -> None:
+    objects = render(UMBRELLA)
+    there = {"kubernetes.io/metadata.name": "monitoring"}
+    metrics = {
+        found["metadata"]["name"]: {
+            port["containerPort"]
+            for container in found["spec"]["template"]["spec"]["containers"]
+            for port in container["ports"]
+            if port["name"] == "metrics"
+        }
+        for found in of_kind(objects, "Deployment", "StatefulSet")
+    }
+    for policy in of_kind(objects, "NetworkPolicy"):
+        opened = {
+            port["port"]
+            for rule in policy["spec"].get("ingress") or ()
+            for peer in rule.get("from", ())
+            if "namespaceSelector" in peer and selects(peer["namespaceSelector"], there)
+            for port in rule["ports"]
+        }
+        assert opened == metrics.get(policy["metadata"]["name"], set()), policy["metadata"]["name"]
+    # Peers without a namespaceSelector are of the shop's own namespace, whatever that is called.
+    assert NAMESPACE != "monitoring"

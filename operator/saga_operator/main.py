@@ -113,7 +113,7 @@ async def serve(
             standalone=True,  # one replica; a second by mistake is harmless: docs/adr/0020
             clusterwide=not settings.watch_namespace,
             namespaces=settings.watch_namespace,
-            liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
+            liveness_endpoint=settings.probed_at,
             ready_flag=ready,
             stop_flag=stop,
         )
@@ -141,7 +141,7 @@ def _scheduler(runtime: Runtime, settings: Settings) -> Scheduler:
 
 
 def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> Callable[[], None]:
-    server, thread = start_http_server(settings.metrics_port, registry=registry)
+    server, thread = start_http_server(settings.metrics_port, str(settings.host), registry)
     if settings.tls_cert_file is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password="")

@@ -1,5 +1,6 @@
 """What the environment tells the operator."""
 
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
     # Those whose Services may be sent the operator's own token.
     token_namespaces: Names = ()
     order_token_file: Path = Path("/var/run/secrets/sagashop.io/order/token")
+    # Where metrics and the probe are served: all addresses of a family.
+    host: IPv4Address | IPv6Address = IPv4Address("0.0.0.0")  # noqa: S104  # a pod is there to be asked
     metrics_port: Port = 8081
     liveness_port: Port = 8080
     # With a certificate and its key (PEM), metrics are told by TLS alone.
@@ -67,6 +70,12 @@ class Settings(BaseSettings):
         except ValidationError as error:
             faults = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
             raise SystemExit("\n".join(faults)) from None
+
+    @property
+    def probed_at(self) -> str:
+        """The URL of the liveness probe."""
+        host = f"[{self.host}]" if self.host.version == 6 else self.host  # noqa: PLR2004  # IPv6
+        return f"http://{host}:{self.liveness_port}/healthz"
 
     @property
     def trusted_namespaces(self) -> frozenset[str]:

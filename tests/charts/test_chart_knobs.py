@@ -12,7 +12,10 @@ from tests.charts.rendering import (
     CHARTS,
     DEFAULT,
     NAMESPACE,
+    SERVICES,
     UMBRELLA,
+    containers,
+    environment,
     named,
     of_kind,
     pods,
@@ -143,6 +146,23 @@ def test_a_route_of_the_gateway_api_leads_to_the_shop() -> None:
         "hostnames": ["shop.example"],
         "rules": [{"backendRefs": [{"name": "shop-gateway", "port": 3003}]}],
     }
+
+
+def test_on_a_cluster_of_ipv6_alone_nothing_listens_on_ipv4() -> None:
+    def told(*settings: str) -> str:
+        return json.dumps([pod["spec"] for _, pod in pods(render(UMBRELLA, None, *settings))])
+
+    objects = render(UMBRELLA, None, "global.ipv6=true")
+    assert "0.0.0.0" in told()  # noqa: S104 - what is looked for
+    assert "0.0.0.0" not in json.dumps(objects)  # noqa: S104 - what is looked for
+    services = (*SERVICES, "saga-operator")
+    deployed = (named(objects, "Deployment", f"shop-{name}")["spec"]["template"] for name in services)
+    assert {environment(pod)["HOST"] for pod in deployed} == {"::"}
+    assert (
+        "--ipv6" in containers(named(objects, "StatefulSet", "shop-mongodb")["spec"]["template"])[-1]["args"]
+    )
+    broker = environment(named(objects, "StatefulSet", "shop-rabbitmq")["spec"]["template"])
+    assert broker["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] == "-proto_dist inet6_tcp"
 
 
 def test_a_namespace_for_monitoring_reaches_the_ports_of_metrics_and_nothing_else() -> None:

@@ -25,6 +25,12 @@ def test_a_wrong_setting_ends_the_operator_with_a_sentence_that_names_it(
     assert str(ended.value).startswith(says)
 
 
+def test_the_probe_is_served_by_either_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.given().probed_at == "http://0.0.0.0:8080/healthz"
+    monkeypatch.setenv("HOST", "::")
+    assert Settings.given().probed_at == "http://[::]:8080/healthz"
+
+
 def test_good_settings_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCH_NAMESPACE", "shop, other")
     assert Settings.given().watch_namespace == ("shop", "other")

@@ -6,7 +6,7 @@
 {{- define "service.env" -}}
 {{- $root := . -}}
 {{- $global := .Values.global | default dict -}}
-{{- $env := dict "HOST" "0.0.0.0" "PORT" (include "sagashop.port" .Chart.Name) "METRICS_PORT" (include "service.metricsPort" .) "SECRETS_DIR" "/var/run/secrets/sagashop.io/settings" -}}
+{{- $env := dict "HOST" (include "sagashop.everywhere" . | trimAll "[]") "PORT" (include "sagashop.port" .Chart.Name) "METRICS_PORT" (include "service.metricsPort" .) "SECRETS_DIR" "/var/run/secrets/sagashop.io/settings" -}}
 {{- $_ := set $env "LOG_LEVEL" (dig "logLevel" "info" $global) -}}
 {{- $_ := set $env "JWKS_URL" (printf "%s/.well-known/jwks.json" (include "sagashop.url" (list . "auth"))) -}}
 {{- range .Values.calls -}}

@@ -3,6 +3,11 @@
 {{- if dig "networkPolicy" "enabled" true (.Values.global | default dict) }}true{{ end -}}
 {{- end -}}
 
+{{/* What is listened on: all addresses of a family, as a URL has it. */}}
+{{- define "sagashop.everywhere" -}}
+{{- if dig "ipv6" false (.Values.global | default dict) }}[::]{{ else }}0.0.0.0{{ end -}}
+{{- end -}}
+
 {{/* Name resolution. By port alone: node-local caches have no pod to select. */}}
 {{- define "sagashop.egress.dns" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]

@@ -112,8 +112,8 @@ def test_a_service_is_drained_before_it_is_stopped(service: str) -> None:
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pause >= 3
     assert pod["spec"]["terminationGracePeriodSeconds"] >= pause + 30
-    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
-    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http", "scheme": "HTTP"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http", "scheme": "HTTP"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

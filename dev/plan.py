@@ -201,6 +201,7 @@ class Plan:
             management_port=ports.take("management"),
             distribution_port=ports.take("distribution"),
             epmd_port=ports.take("epmd"),
+            metrics_port=ports.take("broker-metrics"),
             identity=self._identity,
         )
 

@@ -24,6 +24,7 @@ DEFAULTS = {
     "management": 15672,
     "distribution": 25672,
     "epmd": 4369,
+    "broker-metrics": 15692,
     "redis": 6379,
     "jaeger": 16686,
     "otlp": 4318,

@@ -121,7 +121,13 @@ class RabbitMQ:
     management_port: int
     distribution_port: int
     epmd_port: int
+    metrics_port: int
     identity: Identity | None = None
+
+    @property
+    def metrics_url(self) -> str:
+        """Prometheus metrics, for everybody on this machine."""
+        return f"http://127.0.0.1:{self.metrics_port}"
 
     @property
     def url(self) -> str:
@@ -181,6 +187,8 @@ class RabbitMQ:
     def _configuration(self) -> Mapping[str, str]:
         settings = {
             **self._listeners(),
+            "prometheus.tcp.ip": "127.0.0.1",
+            "prometheus.tcp.port": str(self.metrics_port),
             "default_user": "admin",
             "default_pass": self.password,
             "log.console.level": "warning",
@@ -197,7 +205,10 @@ class RabbitMQ:
                 "advanced.config",
                 "[{rabbit, [{quorum_tick_interval, 1000}]}].\n",
             ),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": ("enabled_plugins", "[rabbitmq_management].\n"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": (
+                "enabled_plugins",
+                "[rabbitmq_management,rabbitmq_prometheus].\n",
+            ),
         }
         return {
             variable: str(write_private(self.directory / name, text))
@@ -258,6 +269,7 @@ class Given:
 
     url: str
     management_url: str = ""
+    metrics_url: str = ""
 
     def url_of(self, _user: str, _password: str) -> str:
         return self.url

@@ -12,14 +12,18 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 from saga_operator.policy.policy import Outcome, Sweep
 from saga_operator.report import Report
 from saga_operator.resource import Monitor
 
+# When a series was born tells nobody anything, and there would be one more for each.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 _MONITOR = ("namespace", "name")
 _ASKED = ("action", "dry_run", "suspended")
+_RESULTS = ("succeeded", "failed")
 _CONDITION = {"True": 1, "False": 0, "Unknown": -1}
 _OUTCOMES = {
     Outcome.COMPENSATED: "compensated",
@@ -109,6 +113,11 @@ class Metrics:
             str(bool(monitor.spec.get("suspend"))).lower(),
         )
         self._info.labels(monitor.namespace, monitor.name, *asked).set(1)
+        # At zero: a counter that is born at 1 never rose.
+        for result in _RESULTS:
+            self._sweeps.labels(monitor.namespace, monitor.name, result)
+        for outcome in _OUTCOMES.values():
+            self._compensations.labels(monitor.namespace, monitor.name, outcome)
 
     def called(self, call: str, result: str, seconds: float) -> None:
         """Count a request to the order service: what was asked, and how it went."""
@@ -124,7 +133,7 @@ class Metrics:
         """Count a sweep, and what it found and compensated."""
         monitor = (namespace, name)
         ended = sweep.finished.timestamp()
-        self._sweeps.labels(*monitor, "succeeded" if sweep.succeeded else "failed").inc()
+        self._sweeps.labels(*monitor, _RESULTS[not sweep.succeeded]).inc()
         self._duration.labels(*monitor).observe((sweep.finished - sweep.started).total_seconds())
         self._deferred.labels(*monitor).set(sweep.deferred)
         self._preview.labels(*monitor).set(len(sweep.plan.preview))

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
+from prometheus_client import Gauge
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -14,6 +15,7 @@ from services.shared.contract.decisions import Overloaded
 _ARGON2ID: Final = PasswordHash((Argon2Hasher(memory_cost=19 * 1024, time_cost=2, parallelism=1),))
 # A caller who would wait for more than some seconds is refused at once instead.
 MOST_WAITING: Final = 100
+WAITING: Final = Gauge("sagashop_passwords_waiting", "Passwords that are being hashed or wait for it")
 T = TypeVar("T")
 
 
@@ -27,6 +29,7 @@ class Passwords:
     def __init__(self, concurrency: int) -> None:
         self._slots = asyncio.Semaphore(concurrency)
         self._waiting = 0
+        WAITING.set_function(lambda: self._waiting)
         self._nobodys_hash = _ARGON2ID.hash(secrets.token_hex())
 
     async def hash(self, password: str) -> str:

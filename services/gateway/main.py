@@ -19,7 +19,7 @@ from services.gateway.limiter import Limiter
 from services.gateway.origins import CORS, Origins
 from services.gateway.proxy import Gate, Proxy
 from services.gateway.settings import GatewaySettings
-from services.gateway.upstream import Upstream, make_session
+from services.gateway.upstream import Upstream, begin, make_session
 from services.shared.cache import connect_redis
 from services.shared.health import Readiness, in_background
 from services.shared.http.app import ReadinessCheck, create_app
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 def make_app(settings: GatewaySettings) -> FastAPI:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        begin(settings.upstreams)
         async with make_session() as session:
             gate = Gate(
                 settings=settings,

@@ -1,12 +1,16 @@
 """A service behind the gateway: a request goes on to it, and its answer back, whole or as it comes."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from http import HTTPStatus
+from itertools import product
 from typing import Final, NamedTuple
 
 import aiohttp
 from fastapi import Response
+from prometheus_client import Histogram
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
@@ -14,6 +18,7 @@ from services.gateway.forwarding import back, onward
 from services.shared.contract.codes import Code
 from services.shared.http.answers import CAUSE, PASSED_ON
 from services.shared.http.problems import problem
+from services.shared.telemetry import LATENCY_BUCKETS
 
 # Shorter than the services keep idle connections (shared/http/serving.py): none is used while being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -22,6 +27,23 @@ CONNECT_SECONDS: Final = 2.0
 _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _EVENTS: Final = "text/event-stream"
+UPSTREAM_DURATION: Final = Histogram(
+    "sagashop_upstream_request_duration_seconds",
+    "Requests passed on to a service, until its answer has arrived or, for a stream, has begun",
+    ["upstream", "result"],
+    buckets=LATENCY_BUCKETS,
+)
+# To look a series up by its labels costs as much as to count.
+_series = cache(UPSTREAM_DURATION.labels)
+UNAVAILABLE, TOO_SLOW, BROKE_OFF = "unavailable", "too slow", "broke off"
+# What it answers, by the hundred; or why it does not.
+RESULTS: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", UNAVAILABLE, TOO_SLOW, BROKE_OFF)
+
+
+def begin(services: Iterable[str]) -> None:
+    """Makes the series of these services at zero: what is born at 1 never rose."""
+    for service, result in product(services, RESULTS):
+        UPSTREAM_DURATION.labels(service, result)
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -55,20 +77,28 @@ class Upstream(NamedTuple):
 
     async def answer(self, call: Call, receive: Receive, send: Send) -> Response | None:
         """Let the service answer, or return the problem to answer with instead."""
+        started = time.perf_counter()
+
+        def measure(result: str) -> None:
+            _series(self.service, result).observe(time.perf_counter() - started)
+
         try:
-            await self._answer(call, receive, send)
+            await self._answer(call, receive, send, measure)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            measure(UNAVAILABLE)
             call.scope[CAUSE] = error
             return problem(Code.UNAVAILABLE, f"the {self.service} service is unavailable")
         except TimeoutError:
+            measure(TOO_SLOW)
             return problem(Code.SERVICE_TOO_SLOW, f"the {self.service} service takes too long")
         except aiohttp.ClientError as error:
+            measure(BROKE_OFF)
             call.scope[CAUSE] = error
             detail = f"{self.service} broke off, and may have done what was asked"
             return problem(Code.SERVICE_BROKE_OFF, detail)
         return None
 
-    async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
+    async def _answer(self, call: Call, receive: Receive, send: Send, measure: Callable[[str], None]) -> None:
         method: str = call.scope["method"]
         request = self.session.request(
             method,
@@ -80,6 +110,7 @@ class Upstream(NamedTuple):
         async with asyncio.timeout(self.timeout_seconds) as deadline, request as answer:
             whole = None if _is_stream(method, answer) else await answer.read()
             deadline.reschedule(None)
+            measure(f"{answer.status // 100}xx")
             call.scope[PASSED_ON] = True
             told = [(name.lower().encode(), value.encode()) for name, value in call.counted.items()]
             headers = back(answer.raw_headers) + told

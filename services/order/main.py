@@ -15,6 +15,7 @@ from services.order.pressure import Pressure
 from services.order.settings import OrderSettings
 from services.shared.contract.decisions import Decision, Message
 from services.shared.database.store import UNAVAILABLE
+from services.shared.engine.counting import counting
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.serving import serve
@@ -29,7 +30,7 @@ def make_app(settings: OrderSettings) -> FastAPI:
 
     engine = engine_life(
         lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observed),
-        count_orders,
+        counting(count_orders),
     )
 
     @asynccontextmanager

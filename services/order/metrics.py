@@ -1,19 +1,23 @@
 """What the saga's operators watch: orders by state, how long sagas take, compensations, refunds."""
 
-import asyncio
-import logging
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
-from pymongo.errors import PyMongoError
 
 from services.order import queries
-from services.order.model import ENDS, OPEN, Order, Status
+from services.order.model import ENDS, OPEN, CancellationReason, Order, Status
+from services.order.saga import SAGA
 from services.shared.contract.decisions import Decision, Message
 from services.shared.contract.events import PaymentRefunded, RefundPayment
+from services.shared.contract.table import NEW, STAYS, Step
 from services.shared.engine.life import Engine
 
 ORDERS: Final = Gauge("sagashop_orders", "Orders to which something is still to come, by state", ["status"])
+OLDEST: Final = Gauge(
+    "sagashop_orders_oldest_seconds",
+    "For how long an order has been in this state, at most; 0: none is",
+    ["status"],
+)
 NEEDING_ATTENTION: Final = Gauge("sagashop_orders_attention", "Orders marked for a human to look at")
 TRANSITIONS: Final = Counter("sagashop_order_transitions_total", "Steps of orders", ["from", "to"])
 SAGA_DURATION: Final = Histogram(
@@ -24,8 +28,16 @@ SAGA_DURATION: Final = Histogram(
 )
 COMPENSATIONS: Final = Counter("sagashop_compensations_total", "Orders cancelled, by reason", ["reason"])
 REFUNDS: Final = Counter("sagashop_refunds_total", "Refunds", ["progress"])
-COUNT_EVERY_SECONDS: Final = 15.0
-log = logging.getLogger(__name__)
+for _reason in CancellationReason:  # at zero: what is born at 1 never rose
+    COMPENSATIONS.labels(_reason)
+for _progress in ("requested", "done"):
+    REFUNDS.labels(_progress)
+for _end in ENDS:
+    SAGA_DURATION.labels(_end)
+for (_from, _), _rows in SAGA.cells.items():
+    for _row in _rows:
+        if isinstance(_row, Step):
+            TRANSITIONS.labels("none" if _from is NEW else _from, _from if _row.to is STAYS else _row.to)
 
 
 def observe(message: Message, decision: Decision) -> None:
@@ -48,12 +60,13 @@ def observe(message: Message, decision: Decision) -> None:
 
 
 async def count_orders(engine: Engine) -> None:
-    """Keeps the gauges up to date. Of those that are over there are ever more: they are in TRANSITIONS."""
-    while True:
-        try:
-            for status in OPEN:
-                ORDERS.labels(status).set(await queries.count(engine.store, status))
-            NEEDING_ATTENTION.set(await queries.count_attention(engine.store))
-        except PyMongoError as error:
-            log.warning("orders are not counted: %s", error)
-        await asyncio.sleep(COUNT_EVERY_SECONDS)
+    """Sets the gauges. Of those that are over there are ever more: they are in TRANSITIONS.
+
+    Raises PyMongoError.
+    """
+    now = engine.clock.now()
+    for status in OPEN:
+        ORDERS.labels(status).set(await queries.count(engine.store, status))
+        since = await queries.oldest(engine.store, status)
+        OLDEST.labels(status).set(0 if since is None else (now - since).total_seconds())
+    NEEDING_ATTENTION.set(await queries.count_attention(engine.store))

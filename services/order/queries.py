@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
@@ -74,6 +74,13 @@ async def needing_attention(store: Store, limit: int) -> list[Order]:
 async def count(store: Store, status: Status) -> int:
     """How many orders are in a state. It reads as many keys: not for a state that orders end in."""
     return await store.collection(Order).count_documents({"status": status})
+
+
+async def oldest(store: Store, status: Status) -> datetime | None:
+    """Since when the one is in this open state that is longest in it; None where none is."""
+    query, since = {"status": status}, {"_id": 0, "stateSince": 1}
+    found = await store.collection(Order).find_one(query, since, sort=[("stateSince", ASCENDING)])
+    return None if found is None else cast("datetime", found["stateSince"])
 
 
 async def count_attention(store: Store) -> int:

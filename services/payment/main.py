@@ -11,10 +11,12 @@ from services.payment.api import router
 from services.payment.domain import DOMAIN
 from services.payment.effects import effects
 from services.payment.ledger import Ledger
+from services.payment.metrics import count_refunds
 from services.payment.mock import MockGateway
 from services.payment.queries import INDEXES
 from services.payment.settings import PaymentSettings
 from services.shared.database.store import UNAVAILABLE, Store, connect
+from services.shared.engine.counting import counting
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.serving import serve
@@ -37,7 +39,10 @@ def make_app(settings: PaymentSettings) -> FastAPI:
             delay_seconds=settings.payment_delay_seconds,
             test_tokens=settings.payment_test_tokens,
         )
-        engine = engine_life(lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway)))
+        engine = engine_life(
+            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway)),
+            counting(count_refunds),
+        )
         try:
             async with engine(app) as readiness:
                 yield readiness

@@ -1,16 +1,21 @@
 """Every query about payments, and the index that serves it. The mock gateway keeps its own: ledger.py."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, cast
 
-from pymongo import IndexModel
+from pymongo import ASCENDING, IndexModel
 
 from services.payment import ledger
-from services.payment.payment import Payment
+from services.payment.payment import Payment, PaymentState
 from services.shared.database.store import Store, from_document
 
+# Few payments are ever in it: a charge that goes well costs nothing there.
+BEING_REFUNDED: Final = {"state": PaymentState.REFUNDING.value}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
-    Payment.collection: (),
+    Payment.collection: (
+        IndexModel([("state", ASCENDING), ("intendedAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
+    ),
     ledger.COLLECTION: (IndexModel("orderId"),),
 }
 
@@ -22,3 +27,15 @@ async def of(store: Store, order_id: str, customer_id: str | None) -> Payment | 
         query["customerId"] = customer_id
     document = await store.collection(Payment).find_one(query)
     return None if document is None else from_document(Payment, document)
+
+
+async def count_refunds(store: Store) -> int:
+    """How many refunds are under way."""
+    return await store.collection(Payment).count_documents(BEING_REFUNDED)
+
+
+async def oldest_refund(store: Store) -> datetime | None:
+    """Since when the oldest of them has been asked for; None where none is under way."""
+    since = {"_id": 0, "intendedAt": 1}
+    found = await store.collection(Payment).find_one(BEING_REFUNDED, since, sort=[("intendedAt", ASCENDING)])
+    return None if found is None else cast("datetime", found["intendedAt"])

@@ -14,16 +14,20 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
-from prometheus_client import Histogram
+from prometheus_client import Gauge, Histogram, disable_created_metrics
 
 LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+# When a series was born tells nobody anything, and there would be one more for each.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 HTTP_DURATION: Final = Histogram(
     "sagashop_http_request_duration_seconds",
     "HTTP requests, by route template",
     ["method", "route", "status"],
     buckets=LATENCY_BUCKETS,
 )
+
+BUILD: Final = Gauge("sagashop_build_info", "1; which version of which service that is", ["name", "version"])
 
 # Of later versions of the standard, too: they may add parts, the first ones stay.
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")

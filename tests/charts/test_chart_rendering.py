@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dev.helm import RenderingError, run_helm
+from dev.scraping import DETAILED
 from tests.charts.rendering import (
     ALONE,
     CASES,
@@ -122,18 +123,26 @@ def test_metrics_are_scraped_from_all_services_the_operator_and_the_broker_when_
     objects = render(UMBRELLA, PRODUCTION)
     for found in of_kind(objects, "ServiceMonitor", "PodMonitor"):
         assert found["metadata"]["labels"]["release"] == "prometheus"
-        [endpoint] = found["spec"].get("endpoints") or found["spec"]["podMetricsEndpoints"]
-        assert endpoint["path"] == "/metrics"
+        endpoints = found["spec"].get("endpoints") or found["spec"]["podMetricsEndpoints"]
+        assert endpoints[0]["path"] == "/metrics"
         if found["kind"] == "ServiceMonitor":
             ports = named(objects, "Service", found["metadata"]["name"])["spec"]["ports"]
         else:
             pod = named(objects, "Deployment", found["metadata"]["name"])["spec"]["template"]
             ports = pod["spec"]["containers"][0]["ports"]
-        assert endpoint["port"] in {port["name"] for port in ports}
+        assert {endpoint["port"] for endpoint in endpoints} <= {port["name"] for port in ports}
     assert {found["metadata"]["name"] for found in of_kind(objects, "ServiceMonitor")} == {"shop-rabbitmq"}
     assert {found["metadata"]["name"] for found in of_kind(objects, "PodMonitor")} == {
         f"shop-{name}" for name in (*SERVICES, "saga-operator")
     }
+
+
+def test_the_broker_is_asked_for_its_sums_and_queue_by_queue() -> None:
+    monitor = named(render(UMBRELLA, PRODUCTION), "ServiceMonitor", "shop-rabbitmq")
+    assert monitor["spec"]["endpoints"] == [
+        {"port": "metrics", "path": "/metrics", "interval": "30s"},
+        {"port": "metrics", "path": "/metrics/detailed", "params": DETAILED, "interval": "30s"},
+    ]
 
 
 def test_metrics_of_services_are_on_a_port_that_no_service_object_has() -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from dev.stack import Stack
@@ -325,14 +326,27 @@ async def test_without_keys_it_is_not_ready_and_lets_nobody_in(
         assert (await client.get("/api/products")).status_code == 201, "what is open stays open"
 
 
+def passed_on(upstream: str, result: str) -> float:
+    """How often the service was asked, by what came of it: there from the start."""
+    name, labels = (
+        "sagashop_upstream_request_duration_seconds_count",
+        {"upstream": upstream, "result": result},
+    )
+    found = REGISTRY.get_sample_value(name, labels)
+    assert found is not None
+    return found
+
+
 # --- when services fail -----------------------------------------------------------------------------------
 
 
 async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
     room: Room, issuer: Issuer, echo: Echo
 ) -> None:
+    before = passed_on("order", "unavailable")
     async with gateway(room, issuer, echo, order_url=NOWHERE) as client:
         answer = await client.get("/api/orders", headers=issuer.headers("ada"))
+        assert passed_on("order", "unavailable") == before + 1
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["detail"] == "the order service is unavailable"
         readiness = await client.get("/readyz")
@@ -340,18 +354,24 @@ async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
 
 
 async def test_a_service_that_takes_too_long_is_504(room: Room, issuer: Issuer, echo: Echo) -> None:
+    before = passed_on("order", "too slow")
     async with gateway(room, issuer, echo, upstream_timeout_seconds=0.3) as client:
         answer = await client.get("/api/orders/slow", headers=issuer.headers("ada"))
+        assert passed_on("order", "too slow") == before + 1
         assert (answer.status_code, answer.headers["retry-after"]) == (504, "1")
 
 
 async def test_a_service_that_breaks_off_is_502_and_may_have_acted(
     client: httpx.AsyncClient, issuer: Issuer, echo: Echo
 ) -> None:
+    before, answered = passed_on("order", "broke off"), passed_on("order", "2xx")
     answer = await client.post("/api/orders/broken", headers=issuer.headers("ada"))
     assert answer.status_code == 502
+    assert (passed_on("order", "broke off"), passed_on("order", "2xx")) == (before + 1, answered)
     assert "may have done" in answer.json()["detail"]
     assert len(echo.asked) == 1, "a request that may have acted is not repeated"
+    await client.get("/api/orders", headers=issuer.headers("ada"))
+    assert passed_on("order", "2xx") == answered + 1
 
 
 # --- what a request is called -----------------------------------------------------------------------------

@@ -66,8 +66,10 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
         Status.CONFIRMED: 5,
         Status.REFUNDING: 0,
     }
+    assert await queries.oldest(store, Status.CONFIRMED) == eg.CONFIRMED.state_since
+    assert await queries.oldest(store, Status.REFUNDING) is None
     plans = await asked(store)
-    assert len(plans) == 11
+    assert len(plans) == 13
     for plan in plans:
         assert "COLLSCAN" not in plan["planSummary"], plan["command"]
         assert plan["docsExamined"] <= 10, plan["command"]

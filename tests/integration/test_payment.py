@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,14 +13,15 @@ from msgspec import structs
 from pymongo.asynchronous.database import AsyncDatabase
 
 from sagactl.polling import until
-from services.payment import ledger, mock
+from services.payment import ledger, mock, queries
 from services.payment.gateway import Captured, Charge, Declined, GatewayRefused, GatewayUnavailable, Refund
 from services.payment.ledger import Kind, Ledger, LedgerEntry, Status
 from services.payment.main import make_app
 from services.payment.mock import MockGateway
+from services.payment.payment import Payment, PaymentState
 from services.payment.settings import PaymentSettings
 from services.shared.contract.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
-from services.shared.database.store import connect
+from services.shared.database.store import Store, connect, to_document
 from tests.integration.issuer import Issuer
 from tests.integration.room import PATIENCE, Room, running
 from tests.integration.wires import Wires, wired
@@ -70,6 +72,32 @@ async def becomes(room: Room, state: str) -> None:
         return await database(room)["payments"].count_documents({"_id": "order_1", "state": state}) == 1
 
     await until(so, within=PATIENCE, what=f"payment {state}")
+
+
+# --- what is counted -----------------------------------------------------------------------------------
+
+
+async def test_refunds_under_way_are_counted_without_reading_the_payments_that_are_over(room: Room) -> None:
+    store = Store(room.mongodb, room.database_name("payment"))
+    await store.prepare(queries.INDEXES)
+    over = [payment(number, PaymentState.CAPTURED) for number in range(50)]
+    assert await queries.oldest_refund(store) is None
+    await store.collection(Payment).insert_many(
+        to_document(each) for each in [*over, *(payment(100 + n, PaymentState.REFUNDING) for n in range(3))]
+    )
+    await store.database.command("profile", 2)
+    assert await queries.count_refunds(store) == 3
+    assert await queries.oldest_refund(store) == payment(100, PaymentState.REFUNDING).intended_at
+    await store.database.command("profile", 0)
+    asked = {"ns": f"{store.database.name}.payments", "planSummary": {"$exists": True}}
+    plans = await store.database["system.profile"].find(asked).to_list()
+    assert len(plans) == 2
+    assert all(plan["keysExamined"] <= 4 and plan["docsExamined"] <= 3 for plan in plans), plans
+
+
+def payment(number: int, state: PaymentState) -> Payment:
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+    return Payment(id=f"order_{number}", state=state, intended_at=at, created_at=at, updated_at=at)
 
 
 # --- the service --------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A ServiceMonitor or PodMonitor's endpoints. Takes (list $ "kind" "component" "port name"). */}}
+{{/* A ServiceMonitor or PodMonitor's endpoints. Takes (list $ "kind" "component" "port name"), and after them more endpoints of
+     that port, as (dict "path" "/..." "params" (dict ...)). */}}
 {{- define "sagashop.monitor" -}}
 {{- $root := index . 0 -}}{{- $kind := index . 1 -}}{{- $component := index . 2 -}}
 {{- $metrics := dig "metrics" dict ($root.Values.global | default dict) -}}
@@ -54,8 +55,9 @@ spec:
   selector:
     matchLabels: {{- include "sagashop.selector" (list $root $component) | nindent 6 }}
   {{ eq $kind "PodMonitor" | ternary "podMetricsEndpoints" "endpoints" }}:
-    - port: {{ index . 3 }}
-      path: /metrics
+    {{- range prepend (slice . 4) (dict "path" "/metrics") }}
+    - port: {{ index $ 3 }}
+      {{- toYaml . | nindent 6 }}
       interval: {{ $metrics.interval | default "30s" }}
       {{- if include "sagashop.tls" $root }}
       scheme: https
@@ -63,5 +65,6 @@ spec:
         serverName: {{ include "sagashop.fullname" $root }}
         ca: {{- include "sagashop.authority" (list $root $root.Chart.Name) | nindent 10 }}
       {{- end }}
+    {{- end }}
 {{- end }}
 {{- end -}}

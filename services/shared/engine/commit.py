@@ -191,7 +191,7 @@ class Committer:
 
     def _finish(self, batch: Batch, row: Row | None) -> None:
         self._availability.committed()
-        metrics.TRANSACTIONS.labels("committed").inc()
+        metrics.TRANSACTIONS.labels(metrics.COMMITTED).inc()
         metrics.BATCH_SIZE.observe(len(batch.decided))
         if row is not None:
             self._outbox.enqueue(row)

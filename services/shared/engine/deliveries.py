@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, Protocol
 
 from aiormq import Channel
@@ -69,6 +69,9 @@ class Consumer:
         self._queue, self._channel, self._submit = queue, channel, submit
         self._copier, self._clock, self._prefetch = copier, clock, prefetch
         self._window = AckWindow(prefetch)
+        self._age = metrics.EVENT_AGE.labels(queue)
+        # To look a series up by its labels costs as much as to count.
+        self._consumed = cache(partial(metrics.CONSUMED.labels, queue))
         self._flushing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._undecided: set[asyncio.Future[Decision]] = set()
@@ -155,7 +158,10 @@ class Consumer:
             return
         error = future.exception()
         if error is None:
-            metrics.CONSUMED.labels(self._queue, event.type, future.result().verdict).inc()
+            self._consumed(event.type, future.result().verdict).inc()
+            published = delivery.properties.timestamp
+            if published is not None:
+                self._age.observe(max((self._clock.now() - published).total_seconds(), 0.0))
             self._settle(delivery)
         else:
             span.set_status(Status(StatusCode.ERROR, str(error)))
@@ -167,7 +173,7 @@ class Consumer:
         if not await self._copy(delivery, way):
             return  # the channel is gone: the broker delivers it again
         (metrics.DEAD_LETTERS if way.dead else metrics.RETRIES).labels(self._queue, way.kind).inc()
-        metrics.CONSUMED.labels(self._queue, event.type if event else "unknown", way.kind).inc()
+        self._consumed(event.type if event else metrics.UNREADABLE, way.kind).inc()
         log.log(
             logging.ERROR if way.dead else RETRY_LEVELS[way.kind],
             "%s goes to %s: %s: %s",

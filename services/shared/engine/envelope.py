@@ -33,6 +33,10 @@ FAILURE: Final = frozenset({ATTEMPTS, DEFERRALS, FIRST_FAILED_AT, ERROR, ERROR_K
 OURS: Final = FAILURE | {TRACEPARENT, TRACESTATE, SCHEMA_VERSION, ORIGINAL_HEADERS, REDRIVEN}
 # The broker's notes of its own dead-lettering; on a copy they would count as the copy's.
 BROKERS: Final = ("x-death", "x-first-death", "x-last-death")
+# What a failure is called. Some are dead at once, and one never is.
+KINDS: Final = ("invalid", "rejected", "premature", "deferred", "failed")
+DEAD_AT_ONCE: Final = frozenset({"invalid", "rejected"})
+NEVER_DEAD: Final = "deferred"
 LAST_STEP: Final = len(topology.RETRY_DELAYS_MS)
 ERROR_LIMIT: Final = 500
 ORIGINAL_LIMIT: Final = 2000
@@ -79,12 +83,12 @@ def route(queue: str, delivery: Delivery, error: BaseException, now: datetime) -
     """The retry ladder: invalid messages are dead at once, unknown outcomes never, others after three."""
     kind = _kind_of(error)
     attempts, deferrals = delivery.count(ATTEMPTS), delivery.count(DEFERRALS)
-    if kind == "deferred":
+    if kind == NEVER_DEAD:
         deferrals += 1
         step = min(deferrals, LAST_STEP)
     else:
         attempts += 1
-        step = LAST_STEP + 1 if kind in {"invalid", "rejected"} else attempts
+        step = LAST_STEP + 1 if kind in DEAD_AT_ONCE else attempts
     dead = step > LAST_STEP
     headers = kept(delivery.headers) | {
         ATTEMPTS: attempts,

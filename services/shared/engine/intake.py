@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import deque
+from functools import partial
 from typing import Final
 
 from services.shared import telemetry
@@ -10,6 +11,7 @@ from services.shared.contract.audit import By
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.contract.identity import HTTP
 from services.shared.database.clock import Clock
+from services.shared.engine import metrics
 from services.shared.engine.batch import Undecided, digest
 from services.shared.engine.batching import Batching, Pace
 
@@ -27,6 +29,8 @@ class Intake:
         self._deliveries: deque[Undecided] = deque()
         self._commands: deque[Undecided] = deque()
         self._came = asyncio.Event()
+        for kind, queue in (("deliveries", self._deliveries), ("commands", self._commands)):
+            metrics.WAITING.labels(kind).set_function(partial(len, queue))
 
     def submit(self, message: Message) -> "asyncio.Future[Decision]":
         """The decision on a delivered message, once committed; what the decision raises otherwise."""
@@ -38,6 +42,7 @@ class Intake:
         A command that was answered Unavailable is not carried out later, unless that says `unknown`.
         """
         if len(self._commands) >= self._commands_at_most:
+            metrics.COMMANDS_REFUSED.inc()
             raise Unavailable("too many requests are waiting")
         message = Message(
             id=id_,

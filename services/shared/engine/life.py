@@ -93,26 +93,27 @@ class Engine:
             queue: EffectStage(self.store, effect, self._intake.submit, batching)
             for queue, effect in (effects or {}).items()
         }
-        self._consuming = self._make_consuming(auto_compensation=auto_compensation)
+        self._subscriptions = (
+            topology.subscriptions(settings.service, auto_compensation=auto_compensation)
+            if settings.service in CONSUMES
+            else {}
+        )
+        self._consuming = self._make_consuming() if self._subscriptions else None
         self.background = Background(surroundings.end)
         self._begun = False
+        metrics.begin(settings.service, self._subscriptions)
         metrics.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
 
-    def _make_consuming(self, *, auto_compensation: bool) -> Consuming | None:
-        """None for a service that only publishes."""
-        service = self.settings.service
-        if service not in CONSUMES:
-            return None
-        subscriptions = topology.subscriptions(service, auto_compensation=auto_compensation)
+    def _make_consuming(self) -> Consuming:
         submit: Mapping[str, Submit] = {
             queue: self._stages[queue].submit if queue in self._stages else self._intake.submit
-            for queue in subscriptions
+            for queue in self._subscriptions
         }
         return Consuming(
             self.settings.amqp_url,
-            service,
+            self.settings.service,
             self.clock,
-            subscriptions=subscriptions,
+            subscriptions=self._subscriptions,
             submit=submit,
             copier=self._publishing,
             prefetch=2 * self.settings.commit_max_batch,

@@ -1,10 +1,23 @@
 """What an engine counts. Here, so that a service without one has no such metrics: 0 would be an alarm."""
 
+from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import product
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.shared.contract.decisions import Verdict
+from services.shared.contract.events import PUBLISHES, Event
+from services.shared.contract.identity import HTTP
+from services.shared.engine.confirms import Outcome
+from services.shared.engine.envelope import DEAD_AT_ONCE, KINDS, NEVER_DEAD
+from services.shared.engine.faults import Fault
 from services.shared.telemetry import LATENCY_BUCKETS
+
+COMMITTED: Final = "committed"
+# The type of what cannot be read.
+UNREADABLE: Final = "unknown"
 
 BATCH_SIZE: Final = Histogram(
     "sagashop_commit_batch_size", "Messages in a transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
@@ -16,6 +29,15 @@ TRANSACTIONS: Final = Counter("sagashop_transactions_total", "Transactions by ho
 DUPLICATES: Final = Counter("sagashop_duplicates_total", "Messages handled before", ["source"])
 ATTENTION: Final = Counter("sagashop_attention_total", "Messages that contradict what happened", ["source"])
 CONSUMED: Final = Counter("sagashop_consumed_total", "Messages settled", ["queue", "type", "result"])
+EVENT_AGE: Final = Histogram(
+    "sagashop_event_age_seconds",
+    "From a message's publishing to the commit that handled it",
+    ["queue"],
+    # The broker's timestamps are whole seconds.
+    buckets=(1, 2, 5, 10, 30, 60, 300, 900, 3600),
+)
+WAITING: Final = Gauge("sagashop_commit_waiting", "What waits for its batch", ["kind"])
+COMMANDS_REFUSED: Final = Counter("sagashop_commands_refused_total", "Commands refused since too many waited")
 RETRIES: Final = Counter(
     "sagashop_consumer_retries_total", "Messages sent to a retry queue", ["queue", "kind"]
 )
@@ -24,7 +46,35 @@ PUBLISHED: Final = Counter("sagashop_published_total", "Events confirmed by the 
 PUBLISH_FAILURES: Final = Counter(
     "sagashop_publish_failures_total", "Events not confirmed, or without a queue", ["type", "reason"]
 )
+# To look a series up by its labels costs as much as to count.
+published = cache(PUBLISHED.labels)
 OUTBOX_ROWS: Final = Gauge("sagashop_outbox_rows", "Batches whose events are not all published yet")
 OUTBOX_CLAIMED: Final = Counter("sagashop_outbox_claimed_total", "Batches published after their lease ended")
 OUTBOX_AGE: Final = Gauge("sagashop_outbox_oldest_seconds", "Age of the oldest unpublished event")
 BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected for publishing and consuming")
+
+
+def begin(service: str, subscriptions: Mapping[str, Iterable[type[Event]]]) -> None:
+    """Makes the series that the service may ever have, at zero.
+
+    A counter that is born at 1 never rose, to whoever asks by how much it did: the first dead letter after a
+    start would be nobody's.
+    """
+    for result in (COMMITTED, *Fault):
+        TRANSACTIONS.labels(result)
+    for source in (HTTP, *subscriptions):
+        DUPLICATES.labels(source)
+        ATTENTION.labels(source)
+    for event in PUBLISHES.get(service, ()):
+        PUBLISHED.labels(event.type)
+        for outcome in set(Outcome) - {Outcome.CONFIRMED}:
+            PUBLISH_FAILURES.labels(event.type, outcome)
+    for queue, events in subscriptions.items():
+        EVENT_AGE.labels(queue)
+        for kind in set(KINDS) - {NEVER_DEAD}:
+            DEAD_LETTERS.labels(queue, kind)
+        for kind in set(KINDS) - DEAD_AT_ONCE:
+            RETRIES.labels(queue, kind)
+        CONSUMED.labels(queue, UNREADABLE, "invalid")
+        for event, result in product(events, (*Verdict, *KINDS)):
+            CONSUMED.labels(queue, event.type, result)

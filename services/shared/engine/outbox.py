@@ -178,7 +178,7 @@ class Outbox:
 
     def _on_sent(self, event: OutboxEvent, outcome: Outcome) -> None:
         if outcome is Outcome.CONFIRMED:
-            metrics.PUBLISHED.labels(event.type).inc()
+            metrics.published(event.type).inc()
         else:
             metrics.PUBLISH_FAILURES.labels(event.type, outcome).inc()
         if outcome.is_refusal:

@@ -46,6 +46,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.setup(settings.service, level=settings.log_level, form=settings.log_format)
         telemetry.setup(settings.service)
+        telemetry.BUILD.labels(settings.service, VERSION).set(1)
         async with aiohttp.ClientSession() as session:
             app.state.http = session
             app.state.tokens = Tokens(

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Final
 
@@ -22,6 +23,11 @@ from services.shared.settings import BODY_LIMIT_BYTES
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # In metrics and traces, as proxies count it: the caller did not wait for an answer.
 HUNG_UP: Final = 499
+# Anything else that a parser takes for a method is one to us, or it were the caller who makes the series.
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER: Final = "other"
+# To look a series up by its labels costs as much as to count; there is a bound to how many there are.
+_series = cache(telemetry.HTTP_DURATION.labels)
 # A path with a slash too many at its end, of segments that mean the same to everybody: `//` or a backslash
 # in a Location would send the client to a host of the caller's choice.
 _SLASH_AT_END: Final = re.compile(rb"((?:/[A-Za-z0-9._~%-]+)+)/")
@@ -91,7 +97,8 @@ async def _our_fault(answer: Answer, scope: Scope, receive: Receive) -> None:
 def _measure(scope: Scope, answer: Answer, seconds: float, span: Span | None) -> None:
     route = getattr(scope.get("route"), "path", "none")
     status = answer.status or HUNG_UP
-    telemetry.HTTP_DURATION.labels(scope["method"], route, status).observe(seconds)
+    method = scope["method"] if scope["method"] in METHODS else OTHER
+    _series(method, route, status).observe(seconds)
     if span is not None and span.is_recording():
         span.update_name(f"{scope['method']} {route}")
         span.set_attribute("http.response.status_code", status)

@@ -1,9 +1,13 @@
 """What an operator sees of a running shop: traces, metrics and logs."""
 
 import json
+from uuid import uuid4
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from sagactl.polling import until
 from sagactl.shop import Json
+from services.shared.contract.events import CONSUMES
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import HAPPY, all_heard
 from tests.integration.saga.shop import Shop
@@ -101,6 +105,57 @@ async def test_every_service_has_its_metrics(shop: Shop) -> None:
     assert await shop.metric("order", "sagashop_consumed_total", queue="orders", result="applied") > 0
     assert await shop.metric("inventory", "sagashop_commit_batch_size_count") > 0
     assert await shop.metric("order", "sagashop_http_request_duration_seconds_count", route="/api/orders") > 0
+
+
+async def test_the_first_dead_letter_of_a_queue_is_an_increase(shop: Shop) -> None:
+    for service, queues in CONSUMES.items():
+        text = (await shop.http.get(f"{shop.stack.services[service]}/metrics")).text
+        for queue in queues:
+            assert f'sagashop_dead_letters_total{{kind="failed",queue="{queue}"}} ' in text
+
+
+async def test_no_label_takes_a_value_that_a_client_chooses(shop: Shop) -> None:
+    """Whatever is sent, to whatever address: the shop has the series that it had."""
+    mark = uuid4().hex
+
+    async def send(number: int) -> None:
+        path, method = f"/{mark}/{number}", ("GET", "POST", "PURGE", "MKCOL")[number % 4]
+        headers = await shop.headers("alice") | {
+            "user-agent": f"{mark}-{number}",
+            "x-request-id": f"{mark}-{number}",
+            "x-forwarded-for": f"10.0.0.{number}",
+            "idempotency-key": f"{mark}-{number}",
+        }
+        await shop.http.request(method, path, headers=headers)
+        await shop.http.request(method, f"/api/orders{path}", headers=headers)
+        await shop.http.get(f"/api/products/{mark}-{number}", headers=headers)
+        await shop.http.get("/api/orders", params={"status": f"{mark}{number}"}, headers=headers)
+        wanted = {"ids": [f"{mark}-{number}"], "quantities": [1], "currency": f"X{number}"}
+        await shop.http.post("/api/orders", json=wanted, headers=headers)
+        login = {"email": f"{mark}-{number}@example.com", "password": f"{mark} {number}"}
+        await shop.http.post("/auth/login", json=login, headers=headers)
+
+    async def labelled() -> set[tuple[str, str, str]]:
+        """Metric, label and value, but for the bounds of buckets."""
+        texts = [(await shop.http.get(f"{replica.url}/metrics")).text for replica in shop.stack.replicas]
+        return {
+            (sample.name, label, value)
+            for text in texts
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            for label, value in sample.labels.items()
+            if sample.name.startswith("sagashop_") and label != "le"
+        }
+
+    for number in range(4):
+        await send(number)
+    before = await labelled()
+    for number in range(4, 24):
+        await send(number)
+    after = await labelled()
+    assert ("sagashop_http_request_duration_seconds_count", "method", "other") in before
+    assert after - before == set()
+    assert not [value for _, _, value in after if mark in value]
 
 
 async def test_logs_are_json_that_names_the_order_and_its_trace(shop: Shop) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from aiormq.abc import ChannelFrame, DeliveredMessage
 from pamqp import commands, frame
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
+from prometheus_client import REGISTRY, generate_latest
 
 from services.shared.contract import wire
 from services.shared.contract.decisions import Decision, Message, Premature
@@ -109,9 +111,10 @@ class Handler:
             self.futures[tag - 1].set_result(Decision())
 
 
-def delivered(tag: int) -> DeliveredMessage:
+def delivered(tag: int, published: datetime | None = None) -> DeliveredMessage:
     body = wire.encode(ReserveStock(order_id=f"order-{tag}", products=(Line("p", 1),)))
-    header = ContentHeader(properties=Basic.Properties(message_id=f"message-{tag}"), body_size=len(body))
+    properties = Basic.Properties(message_id=f"message-{tag}", timestamp=published)
+    header = ContentHeader(properties=properties, body_size=len(body))
     deliver = Basic.Deliver("tag", tag, redelivered=False, exchange="", routing_key="inventory")
     return DeliveredMessage(delivery=deliver, header=header, body=body, channel=cast("Any", None))
 
@@ -131,6 +134,24 @@ async def consuming(channel: Narrow, handler: Handler, copier: Copying, count: i
         channel.unacknowledged.add(tag)
         await consumer._on_message(delivered(tag))  # noqa: SLF001  # as the channel calls it
     return consumer
+
+
+@pytest.mark.parametrize(("ago", "within"), [(timedelta(minutes=2), "300.0"), (-timedelta(days=1), "1.0")])
+async def test_how_old_an_event_is_when_it_is_handled_is_measured(ago: timedelta, within: str) -> None:
+    """Of a publisher whose clock is ahead, it is not old."""
+
+    def counted(le: str) -> float:
+        labels = {"queue": "inventory", "le": le}
+        return REGISTRY.get_sample_value("sagashop_event_age_seconds_bucket", labels) or 0.0
+
+    channel, handler = Narrow(), Handler()
+    consumer = await consuming(channel, handler, Copying(), count=0)
+    before = {le: counted(le) for le in ("60.0", within)}
+    await consumer._on_message(delivered(1, datetime.now(UTC) - ago))  # noqa: SLF001  # as the channel calls it
+    handler.decided([1])
+    await turns(3)
+    assert counted(within) == before[within] + 1
+    assert counted("60.0") - before["60.0"] == (within == "1.0")
 
 
 async def turns(count: int) -> None:
@@ -207,3 +228,16 @@ async def test_a_delivery_that_cannot_be_copied_goes_back_to_the_broker_with_its
     await turns(10)
     assert channel.is_closed
     assert channel.unacknowledged == {1}
+
+
+async def test_what_a_message_calls_itself_makes_no_series() -> None:
+    channel, handler = Narrow(), Handler()
+    consumer = await consuming(channel, handler, Copying(), count=0)
+    for tag, body in enumerate((b'{"type": "CHOSEN_1", "data": {}}', b"CHOSEN_2"), start=1):
+        message = replace(delivered(tag), body=body)
+        message.header.properties.message_type = "CHOSEN_3"
+        await consumer._on_message(message)  # noqa: SLF001  # as the channel calls it
+    await turns(5)
+    text = generate_latest().decode()
+    assert 'sagashop_consumed_total{queue="inventory",result="invalid",type="unknown"} 2.0' in text
+    assert "CHOSEN" not in text

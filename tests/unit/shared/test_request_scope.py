@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared.contract.codes import Code
@@ -15,7 +15,9 @@ from services.shared.http.requests import RequestScope
 ANSWERS = "services.shared.http.answers"
 
 
-async def asked(app: ASGIApp, path: str = "/api/orders", **headers: str) -> list[Message]:
+async def asked(
+    app: ASGIApp, path: str = "/api/orders", method: str = "GET", **headers: str
+) -> list[Message]:
     """All that is sent in answer to a request without a body."""
     sent: list[Message] = []
 
@@ -27,7 +29,7 @@ async def asked(app: ASGIApp, path: str = "/api/orders", **headers: str) -> list
 
     scope: dict[str, Any] = {
         "type": "http",
-        "method": "GET",
+        "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"secret=1",
@@ -118,3 +120,11 @@ async def test_a_caller_who_hangs_up_is_counted_as_such_and_not_as_our_fault() -
     faults, hung_up_before = counted("500"), counted("499")
     await asked(hung_up)
     assert (counted("500"), counted("499")) == (faults, hung_up_before + 1)
+
+
+async def test_a_method_of_the_callers_choice_makes_no_series_of_its_own() -> None:
+    for method in ("PROPFIND", "MKCOL", "PURGE"):
+        await asked(refusing, method=method)
+    text = generate_latest().decode()
+    assert 'method="other"' in text
+    assert "PROPFIND" not in text

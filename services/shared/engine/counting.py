@@ -1,0 +1,27 @@
+"""What a service counts in its database now and then, for gauges."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from pymongo.errors import PyMongoError
+
+from services.shared.engine.life import Engine
+
+COUNT_EVERY_SECONDS: Final = 15.0
+log = logging.getLogger(__name__)
+
+
+def counting(count: Callable[[Engine], Awaitable[None]]) -> Callable[[Engine], Coroutine[Any, Any, None]]:
+    """Work for the background: `count`, again and again. Without the database gauges stay as they are."""
+
+    async def run(engine: Engine) -> None:
+        while True:
+            try:
+                await count(engine)
+            except PyMongoError as error:
+                log.warning("gauges are not set: %s", error)
+            await asyncio.sleep(COUNT_EVERY_SECONDS)
+
+    return run

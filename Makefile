@@ -36,7 +36,7 @@ advisories: setup ; @$(PYTHON_OF) -m dev.supply_chain advisories ## look what uv
 sbom: setup ; @$(PYTHON_OF) -m dev.supply_chain sbom ## write what each image is made of, with hashes (CycloneDX), to .run/sbom
 release: setup ; @$(PYTHON_OF) -m dev.release prepare "$(VERSION)" ## write a new version everywhere, and begin its section of the changelog; VERSION=0.2.0
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
-docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) charts/document.py ## draw the tables, list the errors, describe the charts
+docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) charts/document.py && $(PYTHON_OF) -m dev.dashboards ## draw the tables, list the errors, describe the charts, write the dashboards
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
 fuzz: setup ; @HYPOTHESIS_PROFILE=fuzz .venv/bin/pytest -q tests/unit tests/operator ## the fast tests with new random examples, 2,000 for each property (long)
 simulate: setup ; @$(PYTHON_OF) -m dev.simulate --seed $(or $(SEED),1) --sagas $(or $(SAGAS),10000) ## the engine itself under a seeded scheduler; SEED=7 SAGAS=100000, or SEED=7.31 for one shop
@@ -46,5 +46,5 @@ bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--or
 judge: setup ; @$(PYTHON_OF) -m bench.judge $(JUDGE) ## others' consistency test: 100 pieces, 1,000 orders at once (minutes); JUDGE=--kill kills services meanwhile
 soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory stays flat over 100,000 orders (12 minutes); SOAK="--rate 100"
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
-chart-test: setup ; @.venv/bin/pytest -q tests/charts ## render and validate every chart
+chart-test: setup ; @.venv/bin/pytest -q tests/charts tests/monitoring ## render and validate every chart, try every alert
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

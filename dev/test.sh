@@ -35,7 +35,7 @@ lane_by_lane() {
 shop() { lane shop tests/integration/saga; }
 engine() { lane engine tests/engine; }
 servers() { lane servers tests/integration --ignore=tests/integration/saga; }
-charts() { lane charts tests/charts tests/operator; }
+charts() { lane charts tests/charts tests/monitoring tests/operator; }
 unit() { lane unit tests/unit; }
 
 echo "three lanes side by side, some ten minutes on two cores; to watch one: tail -f $lanes/shop.log (engine, servers)"

@@ -18,7 +18,7 @@ from tests.charts.rendering import CASES, CHARTS, NAMES, render
 
 CRD = yaml.safe_load((CHARTS / "saga-operator/files/sagamonitors.yaml").read_text())
 SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-OTHERS = {"ServiceMonitor", "PodMonitor", "Certificate"}
+OTHERS = {"Certificate", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 
 

@@ -37,8 +37,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A ServiceMonitor or PodMonitor's endpoints. Takes (list $ "kind" "component" "port name"), and after them more endpoints of
-     that port, as (dict "path" "/..." "params" (dict ...)). */}}
+{{/* A ServiceMonitor or PodMonitor. Takes (list $ "kind" "component" "port name"), and after them what is asked of that port, as
+     (dict "path" "/..." "params" (dict ...)), where it is not /metrics alone. */}}
 {{- define "sagashop.monitor" -}}
 {{- $root := index . 0 -}}{{- $kind := index . 1 -}}{{- $component := index . 2 -}}
 {{- $metrics := dig "metrics" dict ($root.Values.global | default dict) -}}
@@ -55,7 +55,7 @@ spec:
   selector:
     matchLabels: {{- include "sagashop.selector" (list $root $component) | nindent 6 }}
   {{ eq $kind "PodMonitor" | ternary "podMetricsEndpoints" "endpoints" }}:
-    {{- range prepend (slice . 4) (dict "path" "/metrics") }}
+    {{- range slice . 4 | default (list (dict "path" "/metrics")) }}
     - port: {{ index $ 3 }}
       {{- toYaml . | nindent 6 }}
       interval: {{ $metrics.interval | default "30s" }}

@@ -1,0 +1,1 @@
+"""Dashboards: what they show (`boards.py`), for Grafana (`grafana.py`) and drawn here (`picture.py`)."""

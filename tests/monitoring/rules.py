@@ -1,0 +1,22 @@
+"""The alerts of the chart, as they are written."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import yaml
+
+from dev.helm import ROOT
+
+RULES: Final = ROOT / "charts" / "sagashop" / "rules"
+RUNBOOKS: Final = ROOT / "docs" / "runbooks"
+FILES: Final = sorted(RULES.glob("*.yaml"))
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    for file in FILES:
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            yield from group["rules"]
+
+
+ALERTS: Final[dict[str, dict[str, Any]]] = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+RECORDS: Final = [rule["record"] for rule in rules() if "record" in rule]

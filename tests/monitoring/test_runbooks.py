@@ -1,0 +1,105 @@
+"""Every alert leads to a page, and every command on it is one that there is."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+import typer
+
+from sagactl.cli import app
+from tests.charts.rendering import UMBRELLA, render
+from tests.monitoring.rules import ALERTS, RUNBOOKS
+
+PAGES: Final = {file.stem: file.read_text() for file in RUNBOOKS.glob("Sagashop*.md")}
+HEADINGS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Afterwards"]
+# Only where somebody, or a test, has walked it.
+TRIED: Final = "Tried"
+PRODUCTION: Final = UMBRELLA / "ci" / "production-values.yaml"
+SHORT: Final = {"deploy": "Deployment", "statefulset": "StatefulSet", "sagamonitor": "SagaMonitor"}
+VERBS: Final = {
+    *("delete", "describe", "exec", "get", "logs", "patch", "rollout", "scale", "top"),
+}
+KINDS: Final = {
+    *("events", "hpa", "networkpolicies", "pods", "pvc", "sagamonitors"),
+}
+every_page = pytest.mark.parametrize("name", sorted(PAGES))
+
+
+def commands(page: str) -> Iterator[list[str]]:
+    """Each line that a person would type, up to a comment or a pipe."""
+    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
+        for line in map(str.strip, block.strip().splitlines()):
+            assert line.startswith("$ "), line
+            yield shlex.split(line.removeprefix("$ ").partition(" | ")[0], comments=True)
+
+
+def there() -> set[str]:
+    """Objects of an installation as `shop`, as kind/name."""
+    return {f"{each['kind']}/{each['metadata']['name']}" for each in render(UMBRELLA, PRODUCTION)}
+
+
+def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
+    assert set(PAGES) == set(ALERTS)
+
+
+@every_page
+def test_a_page_says_what_it_means_whom_it_hurts_how_to_look_and_what_to_do(name: str) -> None:
+    title, *headings = re.findall(r"^#+ (.+)$", PAGES[name], re.MULTILINE)
+    assert title == name
+    assert headings in (HEADINGS, [*HEADINGS, TRIED])
+    assert len(PAGES[name].splitlines()) < 70, "more than a screen"
+
+
+@every_page
+def test_every_command_of_a_page_is_one(name: str) -> None:
+    found = list(commands(PAGES[name]))
+    assert found
+    for program, *arguments in found:
+        assert program in {"sagactl", "kubectl"}, program
+        (of_sagactl if program == "sagactl" else of_kubectl)(arguments)
+
+
+def of_sagactl(arguments: list[str]) -> None:
+    """Raises what its parser does where a command, an option or a value is none; nothing is run."""
+    command, rest = typer.main.get_command(app), list(arguments)
+    while commands_of := getattr(command, "commands", None):
+        command = commands_of[rest.pop(0)]
+    command.make_context(command.name, rest)
+
+
+def of_kubectl(arguments: list[str]) -> None:
+    assert arguments[:2] == ["-n", "shop"], arguments
+    verb, *rest = arguments[2:]
+    assert verb in VERBS, verb
+    for kind, thing in re.findall(r"\b(deploy|statefulset)/([\w-]+)", " ".join(rest)):
+        assert f"{SHORT[kind]}/{thing}" in there()
+    if verb in {"get", "describe"}:
+        assert rest[0] in KINDS or rest[:1] == ["pod"], rest
+    for server, number in re.findall(r"\b(shop-(?:rabbitmq|mongodb|redis))-(\d)\b", " ".join(rest)):
+        assert f"StatefulSet/{server}" in there()
+        assert number == "0"
+    for label in re.findall(r"app\.kubernetes\.io/name=([\w-]+)", " ".join(rest)):
+        assert any(
+            each["metadata"]["labels"].get("app.kubernetes.io/name") == label for each in render(UMBRELLA)
+        )
+
+
+def test_the_index_names_all_pages_by_their_urgency() -> None:
+    listed = re.findall(
+        r"^\| \[(\w+)\]\((\w+)\.md\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE
+    )
+    assert all(name == link for name, link, _ in listed)
+    assert [severity for _, _, severity in listed] == sorted(severity for _, _, severity in listed)
+    assert sorted((name, severity) for name, _, severity in listed) == sorted(
+        (name, rule["labels"]["severity"]) for name, rule in ALERTS.items()
+    )
+
+
+def test_every_command_of_the_first_page_is_one() -> None:
+    page = (RUNBOOKS.parent / "on-call.md").read_text()
+    for program, *arguments in commands(page):
+        assert program == "sagactl"
+        of_sagactl(arguments)
+    assert set(re.findall(r"`(Sagashop\w+)`", page)) <= set(ALERTS)

@@ -1,1 +1,1 @@
-"""Deployment: the charts' jobs and the local stack make the services' users, and a replica set, with it."""
+"""Deployment: the charts and the local stack make the services' users, and a replica set, with it."""

@@ -1,4 +1,4 @@
-"""`python -m sagactl.provision`: what the charts' jobs run."""
+"""`python -m sagactl.provision`: what the charts run beside the servers."""
 
 from sagactl.provision.accounts import app
 

@@ -1,27 +1,26 @@
 """Gives every service its own user on the shared servers, with rights on its own things only.
 
-Idempotent, so that a job may run it at every release: users that exist get their password and rights set
-again. The exchange of all events is made with the queues: no service may declare or delete what all share.
+Idempotent, so that it may run again at any time: users that exist get their password and rights set again.
+The exchange of all events is made with the queues: no service may declare or delete what all share.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-import aiohttp
 import typer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 from pymongo.uri_parser import parse_uri
 
-from sagactl.provision import erasing, replica_set, trails
+from sagactl.provision import erasing, keeping, replica_set, trails
 from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, topic_permissions
+from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
-from sagactl.provision.queues import declare_all
+from sagactl.provision.queues import declare_all, queues
 from services.shared.urls import with_password
 
 DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")
@@ -29,7 +28,6 @@ DATABASE_USERS: Final = (*DATABASES, CONTROL)
 # What the checker compares. `auth` is not in it: who reads the signing keys there may be any user.
 CHECKED: Final = tuple(name for name in DATABASES if name != "auth")
 USER_EXISTS: Final = 51003
-RETRY_SECONDS: Final = 2
 
 
 async def provision_rabbitmq(
@@ -50,6 +48,13 @@ async def provision_rabbitmq(
             await broker.put(f"topic-permissions/{broker.room}/{user}", topic_permissions(user))
 
 
+async def has_all_of_rabbitmq(management_url: str, users: Iterable[str], vhost: str = "/") -> bool:
+    """Whether these users and all queues are there: a broker that came back empty has neither."""
+    async with administering(management_url, vhost) as broker:
+        wanted = {queue.name for queue in queues()}
+        return wanted <= await broker.names("queues") and set(users) <= await broker.users()
+
+
 async def provision_mongodb(
     url: str, passwords: Mapping[str, str], retention_days: int = trails.RETENTION_DAYS
 ) -> None:
@@ -67,6 +72,13 @@ async def provision_mongodb(
                 else [{"role": "readWrite", "db": user}]
             )
             await set_user(client.admin, user, password, [*roles, *trails.rights(user)])
+
+
+async def has_all_of_mongodb(url: str, users: Iterable[str]) -> bool:
+    """Whether these users are there: a database that came back empty has not even its root."""
+    async with AsyncMongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
+        found = await client.admin.command("usersInfo")
+        return set(users) <= {user["user"] for user in found["users"]}
 
 
 async def set_user(
@@ -101,76 +113,90 @@ def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str
     return passwords
 
 
-async def _persist(step: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Try until it works: the servers start at the same time as this does."""
-    retried = (aiohttp.ClientError, PyMongoError, OSError, TimeoutError)
-    async with asyncio.timeout(seconds):
-        while True:
-            try:
-                return await step()
-            except retried as error:
-                if isinstance(error, aiohttp.ClientResponseError) and error.status == HTTPStatus.BAD_REQUEST:
-                    raise
-                typer.echo(f"not yet: {error}", err=True)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
 app = typer.Typer(help="Make the services' users on RabbitMQ and MongoDB.", no_args_is_help=True)
 Users = Annotated[Path, typer.Option(help="Folder with a folder per user, holding its connection URL.")]
-Admin = Annotated[Path, typer.Option(help="File with the URL that holds an administrator's credentials.")]
 Patience = Annotated[float, typer.Option(help="Seconds to wait for the servers.")]
+Every = Annotated[
+    float | None,
+    typer.Option(min=1, help="Never end: look so many seconds apart, and make what is missing."),
+]
+Mark = Annotated[Path, typer.Option(help="With --every: file with something in it while nothing is missing.")]
+MARK: Final = Path("/tmp/whole")  # noqa: S108 - a pod's own
 
 
 @app.command()
 def rabbitmq(
+    *,
     users: Users,
     management_url: Annotated[str, typer.Option(help="The management API, without credentials.")],
     admin: Annotated[Path, typer.Option(help="Folder with an administrator's `username` and `password`.")],
     vhost: str = "/",
     nodes: Annotated[int, typer.Option(help="Of the cluster: queues are made once all of them run.")] = 1,
     patience: Patience = 300,
+    every: Every = None,
+    mark: Mark = MARK,
 ) -> None:
     """Make vhost, queues, users, permissions and topic permissions."""
-    passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
-    login = ":".join(quote((admin / part).read_text().strip(), safe="") for part in ("username", "password"))
-    url = management_url.replace("://", f"://{login}@", 1)
-    asyncio.run(_persist(lambda: provision_rabbitmq(url, passwords, vhost, nodes), patience))
-    typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(passwords)}")
+
+    def url() -> str:
+        parts = (admin / part for part in ("username", "password"))
+        login = ":".join(quote(part.read_text().strip(), safe="") for part in parts)
+        return management_url.replace("://", f"://{login}@", 1)
+
+    async def make() -> None:
+        passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
+        await provision_rabbitmq(url(), passwords, vhost, nodes)
+
+    upkeep = Upkeep(make, lambda: has_all_of_rabbitmq(url(), BROKER_USERS, vhost))
+    _run(upkeep, [admin, *(users / user for user in BROKER_USERS)], patience, every, mark)
+    typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(BROKER_USERS)}")
 
 
 @app.command()
 def mongodb(
+    *,
     users: Users,
-    admin: Admin,
+    admin: Annotated[Path, typer.Option(help="File with the URL that holds an administrator's credentials.")],
     retention: Annotated[
         int, typer.Option("--audit-days", min=1, help="Days for which entries of the audit trails are kept.")
     ] = trails.RETENTION_DAYS,
+    hosts: Annotated[
+        str, typer.Option(help="host:port,... of the members of a set to be made; empty: the set is there.")
+    ] = "",
+    key: Annotated[Path | None, typer.Option(help="The key file of those members.")] = None,
+    name: Annotated[str, typer.Option(help="Of that set.")] = "rs0",
     patience: Patience = 300,
+    every: Every = None,
+    mark: Mark = MARK,
 ) -> None:
-    """Make the users and the audit trails of a MongoDB that is already a replica set."""
-    passwords = read_passwords(users, "MONGODB_URL", DATABASE_USERS)
-    url = read_url(admin)
-    asyncio.run(_persist(lambda: provision_mongodb(url, passwords, retention), patience))
-    typer.echo(f"MongoDB users are as they should be: {', '.join(passwords)}")
+    """Make the users and the audit trails; where `--hosts` are given, the replica set and its root first."""
+    if hosts and key is None:
+        raise typer.BadParameter("members are reached by their --key")
+
+    def url() -> str:
+        return read_url(admin)
+
+    async def make() -> None:
+        if key is not None:
+            await _make_set(url(), key.read_text(), hosts.split(","), name)
+        await provision_mongodb(url(), read_passwords(users, "MONGODB_URL", DATABASE_USERS), retention)
+
+    upkeep = Upkeep(make, lambda: has_all_of_mongodb(url(), DATABASE_USERS))
+    _run(upkeep, [admin.parent, *(users / user for user in DATABASE_USERS)], patience, every, mark)
+    typer.echo(f"MongoDB users are as they should be: {', '.join(DATABASE_USERS)}")
 
 
-@app.command(name="replica-set")
-def initiate(
-    hosts: Annotated[str, typer.Option(help="host:port,... of the members; the first one initiates.")],
-    key: Annotated[Path, typer.Option(help="The members' key file.")],
-    admin: Admin,
-    name: str = "rs0",
-    patience: Patience = 300,
-) -> None:
-    """Initiate a replica set, or add new members to it, and make its root user."""
-    secret, members, url = key.read_text(), hosts.split(","), read_url(admin)
+async def _make_set(url: str, key: str, hosts: Sequence[str], name: str) -> None:
+    """Make the set, and its root, whom `url` names."""
     (user, password), _ = login_of(url)
     tls = bool(parse_uri(url)["options"].get("tls"))
+    await replica_set.initiate(name, hosts, key, tls=tls)
+    async with replica_set.as_member(key, hosts, name, tls=tls) as client:
+        await set_user(client.admin, user, password, [{"role": "root", "db": "admin"}])
 
-    async def root() -> None:
-        async with replica_set.as_member(secret, members, name, tls=tls) as client:
-            await set_user(client.admin, user, password, [{"role": "root", "db": "admin"}])
 
-    asyncio.run(_persist(lambda: replica_set.initiate(name, members, secret, tls=tls), patience))
-    asyncio.run(_persist(root, patience))
-    typer.echo(f"replica set {name}: {hosts}")
+def _run(upkeep: Upkeep, folders: Sequence[Path], patience: float, every: float | None, mark: Path) -> None:
+    if every is None:
+        asyncio.run(keeping.make(upkeep, patience))
+    else:
+        asyncio.run(keeping.keep(upkeep, folders, every, mark))

@@ -34,6 +34,11 @@ class Management:
             answer.raise_for_status()
             return frozenset(each["name"] for each in await answer.json())
 
+    async def users(self) -> frozenset[str]:
+        async with self._session.get(self._at("users?columns=name")) as answer:
+            answer.raise_for_status()
+            return frozenset(each["name"] for each in await answer.json())
+
     async def running_nodes(self) -> int:
         async with self._session.get(self._at("nodes?columns=running")) as answer:
             answer.raise_for_status()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pymongo import AsyncMongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 NOT_YET_INITIALIZED: Final = 94
 SERVER_SELECTION_MS: Final = 5_000
@@ -39,12 +39,21 @@ async def initiate(name: str, hosts: Sequence[str], key: str, *, tls: bool = Fal
     """Initiate the set through its first host, or add the hosts that an initiated set lacks.
 
     Every host must answer before a set is initiated: one that does not might hold the data of an
-    initiated set, and a second initiation would make a second set.
+    initiated set, and a second initiation would make a second set. Where one of them knows the set, the
+    others may be away.
     """
+    away: ServerSelectionTimeoutError | None = None
     for host in hosts:
-        if await _config(host, key, tls=tls):
+        try:
+            known = await _config(host, key, tls=tls)
+        except ServerSelectionTimeoutError as error:
+            away = error
+            continue
+        if known:
             await _add_missing(name, hosts, key, tls=tls)
             return
+    if away is not None:
+        raise away
     members = [{"_id": number, "host": host} for number, host in enumerate(hosts)]
     async with as_member(key, hosts[:1], tls=tls) as first:
         await first.admin.command("replSetInitiate", {"_id": name, "members": members})
@@ -71,7 +80,9 @@ async def _add_missing(name: str, hosts: Sequence[str], key: str, *, tls: bool) 
                 f"take {', '.join(sorted(gone))} out of the set by hand before its pods go"
             )
         for host in hosts:
-            if host not in present:  # one voting member per reconfiguration: MongoDB allows no more
+            if host not in present:
+                await _config(host, key, tls=tls)  # one that does not answer would vote, too, by its absence
+                # One voting member per reconfiguration: MongoDB allows no more.
                 config["version"] += 1
                 config["members"].append({"_id": 1 + max(m["_id"] for m in config["members"]), "host": host})
                 await client.admin.command("replSetReconfig", config, maxTimeMS=60_000)

@@ -57,7 +57,7 @@ def named(objects: tuple[dict[str, Any], ...], kind: str, name: str) -> dict[str
 
 def pods(objects: tuple[dict[str, Any], ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every pod that would run, tests and hooks too: (kind/name of its owner, {metadata, spec})."""
-    for owner in of_kind(objects, "Deployment", "StatefulSet", "Job", "Pod"):
+    for owner in of_kind(objects, "Deployment", "StatefulSet", "Pod"):
         pod = owner if owner["kind"] == "Pod" else owner["spec"]["template"]
         yield f"{owner['kind']}/{owner['metadata']['name']}", pod
 

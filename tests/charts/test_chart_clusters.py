@@ -1,9 +1,6 @@
 """Clusters of other people: long names, tainted nodes, an umbrella around ours, other registries."""
 
-import json
 import re
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,7 @@ PRODUCTION = UMBRELLA / "ci/production-values.yaml"
 LONGEST = 53  # what Helm allows
 TAINTED = {"key": "dedicated", "operator": "Equal", "value": "shop", "effect": "NoSchedule"}
 # Kinds whose names are DNS labels; a Pod's name is that of its owner and up to 17 more characters.
-AT_MOST = {"Service": 63, "Job": 63, "StatefulSet": 52, "Deployment": 46 + 17}
+AT_MOST = {"Service": 63, "StatefulSet": 52, "Deployment": 46 + 17}
 
 
 def render_as(release: str, *settings: str) -> tuple[dict[str, Any], ...]:
@@ -95,7 +92,7 @@ def test_one_value_lets_every_pod_run_on_tainted_nodes() -> None:
 
 
 @pytest.mark.parametrize("server", ["mongodb", "rabbitmq"])
-def test_the_job_of_a_server_runs_where_the_server_may(server: str) -> None:
+def test_what_makes_a_servers_users_runs_where_the_server_may(server: str) -> None:
     given = [f"{server}.tolerations[0].{key}={value}" for key, value in TAINTED.items()]
     objects = render(UMBRELLA, None, *given, f"{server}.nodeSelector.pool=databases")
     here = {name: pod["spec"] for name, pod in pods(objects) if f"-{server}" in name}
@@ -226,30 +223,6 @@ def test_what_the_api_server_wants_as_text_is_refused_as_a_number(field: str) ->
         render(CHARTS / "order", None, f"{field}.revision=7")
 
 
-def test_a_password_with_any_character_is_written_as_json() -> None:
-    server = named(render(UMBRELLA), "StatefulSet", "shop-rabbitmq")["spec"]["template"]["spec"]
-    [script] = server["initContainers"][0]["args"]
-    assert json.loads(_definitions(script, user="admin", password='p"w\\x $y')) == {
-        "vhosts": [{"name": "/"}],
-        "users": [{"name": "admin", "password": 'p"w\\x $y', "tags": ["administrator"]}],
-        "permissions": [{"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
-    }
-
-
-def _definitions(script: str, user: str, password: str) -> str:
-    """Run the init container's script on this machine, in folders of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "admin").mkdir()
-        (folder / "admin/username").write_text(user)
-        (folder / "admin/password").write_text(password)
-        (folder / "admin/erlang-cookie").write_text("c")
-        for place, there in (("/run/admin", "admin"), ("/run/rabbitmq", "."), ("/var/lib/rabbitmq", ".")):
-            script = script.replace(place, str(folder / there))
-        subprocess.run(["sh", "-ceu", script], check=True)  # noqa: S603, S607 - what the chart runs
-        return (folder / "definitions.json").read_text()
-
-
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -264,40 +237,6 @@ def test_the_notes_say_how_to_reach_the_shop_that_was_installed(settings: list[s
     _, _, notes = run_helm("install", "shop", UMBRELLA, *options, *given).partition("NOTES:")
     assert said in notes
     assert "describe pods" in notes
-
-
-@pytest.mark.parametrize("server", ["mongodb", "rabbitmq"])
-def test_several_members_without_volumes_are_refused(server: str) -> None:
-    """Each update would empty one after the other."""
-    settings = [f"{server}.replicaCount=3", f"{server}.persistence.enabled=false"]
-    with pytest.raises(RenderingError, match="would lose its data"):
-        render(UMBRELLA, None, *settings)
-    render(UMBRELLA, None, f"{server}.replicaCount=1", f"{server}.persistence.enabled=false")
-
-
-def test_queues_get_members_on_nodes_that_join_later() -> None:
-    def configured(nodes: int) -> str:
-        found = named(render(UMBRELLA, None, f"rabbitmq.replicaCount={nodes}"), "ConfigMap", "shop-rabbitmq")
-        return str(found["data"]["20-sagashop.conf"])
-
-    reconciliation = "quorum_queue.continuous_membership_reconciliation"
-    assert reconciliation not in configured(1)
-    for line in ("enabled = true", "auto_remove = false", "target_group_size = 3"):
-        assert f"{reconciliation}.{line}\n" in configured(3)
-
-
-def test_a_command_line_tool_reaches_all_nodes_of_the_broker() -> None:
-    """`rabbitmqctl` is a node of its own, which the others answer."""
-    policy = named(render(UMBRELLA), "NetworkPolicy", "shop-rabbitmq")["spec"]
-    tools = {"port": 35672, "endPort": 35682, "protocol": "TCP"}
-    for rules, peers in ((policy["ingress"], "from"), (policy["egress"], "to")):
-        [nodes] = [rule for rule in rules if {"port": 25672, "protocol": "TCP"} in rule["ports"]]
-        assert tools in nodes["ports"]
-        assert nodes[peers][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "rabbitmq"
-
-
-def test_the_next_member_of_the_database_waits_for_the_one_before() -> None:
-    assert named(render(UMBRELLA), "StatefulSet", "shop-mongodb")["spec"]["minReadySeconds"] >= 10
 
 
 def test_the_operator_takes_what_other_pods_take() -> None:

@@ -42,6 +42,14 @@ def sources(pod: dict[str, Any], kind: str) -> Iterator[tuple[str, str]]:
                 yield source[kind]["name"], item["key"]
 
 
+def arguments(objects: tuple[dict[str, Any], ...], server: str) -> list[str]:
+    """Of what makes the users on the server."""
+    pod = named(objects, "Deployment", f"shop-{server}-provision")["spec"]["template"]
+    [container] = pod["spec"]["containers"]
+    found: list[str] = container["args"]
+    return found
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_mounts_its_own_credentials_and_nobody_elses(service: str) -> None:
     pod = named(render(UMBRELLA), "Deployment", f"shop-{service}")["spec"]["template"]
@@ -64,7 +72,7 @@ def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | N
 @pytest.mark.parametrize(
     ("server", "users"), [("mongodb", accounts.DATABASE_USERS), ("rabbitmq", broker_rights.BROKER_USERS)]
 )
-def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(
+def test_the_chart_makes_a_url_for_every_user_that_is_made_on_the_server(
     server: str, users: tuple[str, ...]
 ) -> None:
     objects = render(CHARTS / server)
@@ -72,9 +80,9 @@ def test_the_chart_makes_a_url_for_every_user_that_the_job_expects(
         secret = named(objects, "Secret", f"shop-{server}-{user}")["stringData"]
         assert re.fullmatch(r"[A-Za-z0-9]{32}", secret["password"])
         assert f"://{user}:{secret['password']}@" in secret[KEYS[server]]
-    [job] = of_kind(objects, "Job")
-    sources = job["spec"]["template"]["spec"]["volumes"][1]["projected"]["sources"]
-    assert [source["secret"]["items"][0]["path"] for source in sources] == [
+    maker = named(objects, "Deployment", f"shop-{server}-provision")
+    found = maker["spec"]["template"]["spec"]["volumes"][1]["projected"]["sources"]
+    assert [source["secret"]["items"][0]["path"] for source in found] == [
         f"{user}/{KEYS[server]}" for user in sorted(users)
     ]
 
@@ -97,7 +105,7 @@ def test_with_given_secrets_nothing_is_generated() -> None:
     ]
     order = named(objects, "Deployment", "shop-order")["spec"]["template"]
     assert mounted(order) == {"order-mongodb", "order-amqp", "order-redis"}
-    assert not [job for job in of_kind(objects, "Job") if "provision" in job["metadata"]["name"]]
+    assert not [name for name, _ in pods(objects) if "provision" in name]
 
 
 @every_case
@@ -187,44 +195,28 @@ def test_the_key_that_seals_outlives_the_release_as_the_database_does() -> None:
 def test_an_external_server_gets_users_and_no_pods() -> None:
     objects = render(UMBRELLA, UMBRELLA / "ci/external-values.yaml")
     assert not of_kind(objects, "StatefulSet")
-    jobs = {job["metadata"]["name"].rpartition("-")[0]: job for job in of_kind(objects, "Job")}
-    [broker] = jobs["shop-rabbitmq-provision"]["spec"]["template"]["spec"]["containers"]
-    assert broker["args"][-4:] == [
+    assert arguments(objects, "rabbitmq")[-4:] == [
         "--management-url",
         "https://broker.example.internal:15671",
         "--vhost",
         "shop",
     ]
-    assert "initContainers" not in jobs["shop-mongodb-provision"]["spec"]["template"]["spec"]
+    assert "--hosts" not in arguments(objects, "mongodb")
     url = named(objects, "Secret", "shop-rabbitmq-order")["stringData"]["AMQP_URL"]
     assert re.fullmatch(r"amqps://order:\w{32}@broker\.example\.internal:5671/shop", url)
 
 
 def test_queues_are_made_when_all_nodes_of_the_bundled_broker_run() -> None:
-    [job] = of_kind(render(CHARTS / "rabbitmq", None, "replicaCount=3"), "Job")
-    [broker] = job["spec"]["template"]["spec"]["containers"]
-    assert broker["args"][-2:] == ["--nodes", "3"]
+    assert arguments(render(CHARTS / "rabbitmq", None, "replicaCount=3"), "rabbitmq")[-2:] == ["--nodes", "3"]
 
 
-def test_a_job_is_named_by_what_it_does() -> None:
-    """A Job cannot be changed, so another content needs another name, and the same content the same."""
-
-    def name(*settings: str) -> str:
-        [job] = of_kind(render(CHARTS / "mongodb", None, *settings), "Job")
-        found: str = job["metadata"]["name"]
-        return found
-
-    assert name() == name("resources.limits.cpu=4")
-    assert len({name(), name("replicaCount=5"), name("provision.image.tag=0.2.0")}) == 3
-
-
-def test_only_the_first_member_initiates_the_replica_set() -> None:
-    [job] = of_kind(render(CHARTS / "mongodb"), "Job")
-    [initiation] = job["spec"]["template"]["spec"]["initContainers"]
-    hosts = initiation["args"][initiation["args"].index("--hosts") + 1].split(",")
+def test_the_replica_set_is_made_from_outside_of_it() -> None:
+    """One that its members made would be made twice where two of them cannot reach each other."""
+    objects = render(CHARTS / "mongodb")
+    given = arguments(objects, "mongodb")
+    hosts = given[given.index("--hosts") + 1].split(",")
     assert hosts == [f"shop-mongodb-{n}.shop-mongodb.market.svc.cluster.local:27017" for n in range(3)]
-    server = named(render(CHARTS / "mongodb"), "StatefulSet", "shop-mongodb")
-    assert "initiate" not in str(server)
+    assert "initiate" not in str(named(objects, "StatefulSet", "shop-mongodb"))
 
 
 def test_key_file_and_cookie_are_for_their_owner_alone() -> None:

@@ -120,14 +120,11 @@ def test_the_operator_reaches_the_order_service_and_nothing_else_of_the_shop() -
         assert reached == (name == "order")
 
 
-def test_the_jobs_that_make_users_reach_their_server() -> None:
+def test_what_makes_users_reaches_its_server() -> None:
     objects = render(UMBRELLA)
     for server, port in (("mongodb", 27017), ("rabbitmq", 15672)):
-        [job] = [
-            one for one in of_kind(objects, "Job") if one["metadata"]["name"].startswith(f"shop-{server}-")
-        ]
-        target = labels_of(objects, "StatefulSet", f"shop-{server}")
-        assert allows(objects, job["spec"]["template"]["metadata"]["labels"], target, port)
+        maker = labels_of(objects, "Deployment", f"shop-{server}-provision")
+        assert allows(objects, maker, labels_of(objects, "StatefulSet", f"shop-{server}"), port)
 
 
 def test_the_toolbox_reaches_the_servers_and_no_service_but_the_gateway() -> None:

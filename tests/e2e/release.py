@@ -75,10 +75,10 @@ class Release:
 
     async def install(self) -> float:
         """Install and wait until all is ready; return the seconds it took."""
-        return await self._helm("install", "--wait-for-jobs")
+        return await self._helm("install")
 
     async def upgrade(self, *settings: str) -> float:
-        return await self._helm("upgrade", "--wait-for-jobs", *(f"--set={setting}" for setting in settings))
+        return await self._helm("upgrade", *(f"--set={setting}" for setting in settings))
 
     async def test(self) -> str:
         return await run(

@@ -23,7 +23,7 @@ from tests.integration.room import PATIENCE, Room
 
 
 async def provision(servers: Stack, room: Room) -> None:
-    """As the job of a release does."""
+    """As a release does."""
     passwords = servers.credentials.of(BROKER_USERS)
     await provision_rabbitmq(servers.rabbitmq.management_url, passwords, room.name)
 

@@ -1,4 +1,4 @@
-{{/* Secrets with each user's connection URL, and the Job that makes these users on the server. */}}
+{{/* Secrets with each user's connection URL, and what makes these users on the server. */}}
 
 {{/* Makes what the users of a server log in with, apart from those whose URLs were given: for each a Secret with password and URLs,
      or, where one Secret has all passwords, a ConfigMap with the URLs without.
@@ -37,96 +37,85 @@ data: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* A plain Job, named by a hash of what it does, passwords included: a Job cannot be changed, and a hook would keep
-     --wait waiting for pods that wait for the hook. Takes (dict "root" $ "server" "mongodb" "key" "MONGODB_URL" "users" list "admin" (sources of a volume, as
-     YAML) "steps" (list of lists of arguments)). */}}
-{{- define "sagashop.provisionJob" -}}
+{{/* What makes the users on the server, and again whenever something of it is missing: a server that lost its volume comes back
+     empty. Takes (dict "root" $ "server" "mongodb" "key" "MONGODB_URL" "users" list "admin" (sources of a volume,
+     as YAML) "arguments" list). */}}
+{{- define "sagashop.provisioner" -}}
 {{- $root := .root -}}
 {{- $values := $root.Values.provision -}}
 {{- $image := include "sagashop.ours" (list $root $values.image) | fromYaml -}}
 {{- $image = mergeOverwrite $image (dict "tag" ($image.tag | default $root.Chart.Version)) -}}
-{{- $spec := include "sagashop.provisionPod" (dict "job" . "image" $image) -}}
-{{- $passwords := list -}}
-{{- range .users -}}
-{{- $secret := include "sagashop.credentials" (list $root $.server .) -}}
-{{- $stored := printf "%s%s" (include "sagashop.stored" (list $root $secret "password")) (include "sagashop.stored" (list $root $secret $.key)) -}}
-{{- with include "sagashop.password" (list $root $.server .) -}}
-{{- $password := fromJson . -}}
-{{- $stored = include "sagashop.stored" (list $root $password.name $password.key) -}}
-{{- end -}}
-{{- $passwords = append $passwords ($stored | default (toString $root.Release.Revision)) -}}
-{{- end -}}
+{{- $name := printf "%s-provision" (include "sagashop.fullname" $root) -}}
+{{- $secrets := "/var/run/secrets/sagashop.io" -}}
+{{- $authorities := include "sagashop.authorities" (list $root $root.Chart.Name) -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "sagashop.fullname" $root }}-provision
+  name: {{ $name }}
   labels: {{- include "sagashop.labels" (list $root "provision") | nindent 4 }}
 automountServiceAccountToken: false
 ---
-apiVersion: batch/v1
-kind: Job
+apiVersion: apps/v1
+kind: Deployment
 metadata:
-  name: {{ printf "%s-provision-%s" (include "sagashop.fullname" $root) (printf "%s%s" $spec (join "" $passwords) | sha256sum | trunc 8) }}
+  name: {{ $name }}
   labels: {{- include "sagashop.labels" (list $root "provision") | nindent 4 }}
 spec:
-  backoffLimit: 20
+  replicas: 1
+  revisionHistoryLimit: 3
+  strategy: {type: Recreate}
+  selector:
+    matchLabels: {{- include "sagashop.selector" (list $root "provision") | nindent 6 }}
   template:
     metadata:
       labels:
         {{- include "sagashop.podLabels" (list $root "provision") | nindent 8 }}
         sagashop.io/{{ .server }}-client: "true"
-    spec: {{- $spec | nindent 6 }}
-{{- end -}}
-
-{{- define "sagashop.provisionPod" -}}
-{{- $job := .job -}}{{- $root := $job.root -}}{{- $image := .image -}}
-{{- $authorities := include "sagashop.authorities" (list $root $root.Chart.Name) -}}
-serviceAccountName: {{ include "sagashop.fullname" $root }}-provision
-{{/* where the server may run */ -}}
-{{ include "sagashop.pod" (list $root (merge (dict "image" $image) (pick $root.Values "priorityClassName" "nodeSelector" "tolerations" "affinity")) 10001) }}
-restartPolicy: OnFailure
-{{- range $number, $arguments := $job.steps }}
-{{- if eq (add1 $number | int) (len $job.steps) }}
-containers:
-{{- else }}
-initContainers:
-{{- end }}
-  - name: {{ index $arguments 0 }}
-    {{- include "sagashop.container" (list $root $image) | nindent 4 }}
-    command: [python, -m, sagactl.provision]
-    args: {{- toYaml $arguments | nindent 6 }}
-    resources: {{- toYaml $root.Values.provision.resources | nindent 6 }}
-    {{- if $authorities }}
-    env: [{name: SSL_CERT_FILE, value: /var/run/secrets/sagashop.io/tls/ca.crt}]
-    {{- end }}
-    volumeMounts:
-      {{- if $authorities }}
-      - {name: tls, mountPath: /var/run/secrets/sagashop.io/tls, readOnly: true}
-      {{- end }}
-      - {name: tmp, mountPath: /tmp}
-      - {name: users, mountPath: /var/run/secrets/sagashop.io/users, readOnly: true}
-      - {name: admin, mountPath: /var/run/secrets/sagashop.io/admin, readOnly: true}
-{{- end }}
-volumes:
-  - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
-  - name: users
-    projected:
-      defaultMode: 0440
-      sources:
-        {{- range $job.users }}
-        {{- include "sagashop.login" (list $root $job.server . (list $job.key) (printf "%s/" .)) | nindent 8 }}
+    spec:
+      serviceAccountName: {{ $name }}
+      {{- /* where the server may run */}}
+      {{- include "sagashop.pod" (list $root (merge (dict "image" $image) (pick $root.Values "priorityClassName" "nodeSelector" "tolerations" "affinity")) 10001) | nindent 6 }}
+      terminationGracePeriodSeconds: 5
+      containers:
+        - name: provision
+          {{- include "sagashop.container" (list $root $image) | nindent 10 }}
+          command: [python, -m, sagactl.provision, {{ .server }}]
+          args: {{- toYaml (concat (list "--users" (printf "%s/users" $secrets) "--every" "10" "--mark" "/tmp/whole") .arguments) | nindent 12 }}
+          {{- if $authorities }}
+          env: [{name: SSL_CERT_FILE, value: {{ $secrets }}/tls/ca.crt}]
+          {{- end }}
+          # The file tells by its age that it looks, and by what is in it that nothing is missing.
+          startupProbe: {exec: {command: [test, -e, /tmp/whole]}, periodSeconds: 2, failureThreshold: 60}
+          livenessProbe: {exec: {command: [sh, -c, 'test -n "$(find /tmp/whole -mmin -10)"']}, periodSeconds: 60, timeoutSeconds: 10}
+          readinessProbe: {exec: {command: [test, -s, /tmp/whole]}, periodSeconds: 2, timeoutSeconds: 5}
+          resources: {{- toYaml $values.resources | nindent 12 }}
+          volumeMounts:
+            {{- if $authorities }}
+            - {name: tls, mountPath: {{ $secrets }}/tls, readOnly: true}
+            {{- end }}
+            - {name: tmp, mountPath: /tmp}
+            - {name: users, mountPath: {{ $secrets }}/users, readOnly: true}
+            - {name: admin, mountPath: {{ $secrets }}/admin, readOnly: true}
+      volumes:
+        - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
+        - name: users
+          projected:
+            defaultMode: 0440
+            sources:
+              {{- range .users }}
+              {{- include "sagashop.login" (list $root $.server . (list $.key) (printf "%s/" .)) | nindent 14 }}
+              {{- end }}
+        - name: admin
+          projected:
+            defaultMode: 0440
+            sources: {{- .admin | nindent 14 }}
+        {{- with $authorities }}
+        - name: tls
+          projected: {defaultMode: 0440, sources: {{ fromYamlArray . | toJson }}}
         {{- end }}
-  - name: admin
-    projected:
-      defaultMode: 0440
-      sources: {{- $job.admin | nindent 8 }}
-  {{- with $authorities }}
-  - name: tls
-    projected: {defaultMode: 0440, sources: {{ fromYamlArray . | toJson }}}
-  {{- end }}
 {{- end -}}
 
-{{/* What the Job may reach. Takes (list $ ports). */}}
+{{/* What it may reach. Takes (list $ ports). */}}
 {{- define "sagashop.provisionPolicy" -}}
 {{- $root := index . 0 -}}
 apiVersion: networking.k8s.io/v1

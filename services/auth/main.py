@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
@@ -16,13 +16,15 @@ from services.auth.passwords import Passwords
 from services.auth.queries import INDEXES, Accounts, SigningKeys
 from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
-from services.shared.database.store import UNAVAILABLE, Store, connect
+from services.shared.database.store import UNAVAILABLE, Store, connect, trouble
 from services.shared.health import Readiness, in_background
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import Tokens
 from services.shared.http.serving import serve
 
 RETRY_SECONDS: Final = 1.0
+# Between two looks whether there are any accounts.
+LOOK_SECONDS: Final = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -48,12 +50,12 @@ def make_app(settings: AuthSettings) -> FastAPI:
         begun = asyncio.Event()
 
         async def readiness() -> Readiness:
-            if not begun.is_set():
-                return Readiness(ready=False, detail="waiting for the database")
             try:
                 await client.admin.command("ping")
             except PyMongoError as error:
-                return Readiness(ready=False, detail=f"the database is unavailable: {type(error).__name__}")
+                return Readiness(ready=False, detail=trouble(error))
+            if not begun.is_set():
+                return Readiness(ready=False, detail="the database is not prepared yet")
             return Readiness(ready=True, detail="ok")
 
         try:
@@ -73,15 +75,33 @@ async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
     """Runs in the background: the process answers its probes while the database starts."""
     while not begun.is_set():
         try:
-            await store.prepare(INDEXES)
-            await desk.clock.sync()
-            await desk.keys.turn()
-            await administrator.seed(desk)
+            await _prepare(desk, store)
             begun.set()
         except PyMongoError as error:
-            log.warning("waiting for the database: %s", error)
+            log.warning("waiting: %s: %s", trouble(error), error)
             await asyncio.sleep(RETRY_SECONDS)
-    await asyncio.gather(desk.clock.run(), desk.keys.run(), resealing.run(desk.accounts, desk.seals))
+    await asyncio.gather(
+        desk.clock.run(),
+        desk.keys.run(),
+        resealing.run(desk.accounts, desk.seals),
+        _stay_prepared(desk, store),
+    )
+
+
+async def _prepare(desk: Desk, store: Store) -> None:
+    await store.prepare(INDEXES)
+    await desk.clock.sync()
+    await desk.keys.turn()
+    await administrator.seed(desk)
+
+
+async def _stay_prepared(desk: Desk, store: Store) -> None:
+    """A database may come back empty, as where its server lost the volume: no administrator, no index."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        with suppress(PyMongoError):  # it is away: whoever needs it says so
+            if await desk.accounts.are_none():
+                await _prepare(desk, store)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,9 @@ class Accounts:
         document = await self._store.collection(User).find_one({"email": email})
         return None if document is None else from_document(User, document)
 
+    async def are_none(self) -> bool:
+        return await self._store.collection(User).find_one({}, {"_id": 1}) is None
+
     async def add(self, user: User) -> None:
         """Raise EmailTaken when an account has the address already."""
         try:

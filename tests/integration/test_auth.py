@@ -399,6 +399,19 @@ async def test_the_administrator_of_the_settings_is_there_from_the_start(room: R
     assert await room.database("auth")["users"].count_documents({}) == 1
 
 
+async def test_the_administrator_is_there_again_after_the_database_came_back_empty(room: Room) -> None:
+    database = room.database("auth")
+    async with running(make_app(with_boss(room, BOSS["password"]))) as client:
+        await session(client, BOSS)
+        await database.client.drop_database(database.name)
+
+        async def logs_in() -> bool:
+            return (await client.post("/auth/login", json=BOSS)).status_code == 200
+
+        await until(logs_in, within=30, what="the administrator")
+        assert "email_1" in await database["users"].index_information()
+
+
 async def test_a_changed_password_in_the_settings_is_the_password_and_ends_older_logins(room: Room) -> None:
     async with running(make_app(with_boss(room, BOSS["password"]))) as client:
         before = await session(client, BOSS)

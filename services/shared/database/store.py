@@ -12,7 +12,7 @@ from pymongo import AsyncMongoClient, IndexModel, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import CollectionInvalid, ConnectionFailure
+from pymongo.errors import CollectionInvalid, ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -28,6 +28,9 @@ WRITE_CONCERN: Final = WriteConcern(w="majority", j=True, wtimeout=TIMEOUT_MS)
 SNAPSHOT: Final = ReadConcern("snapshot")
 # What a service answers 503: a later attempt may go through.
 UNAVAILABLE: Final = (ConnectionFailure,)
+# What the server calls it when it does not know a user (as one that came back empty knows none), was given
+# another password, or does not grant what was asked for.
+REFUSALS: Final = ("AuthenticationFailed", "Unauthorized", "UserNotFound")
 
 
 def connect(url: str) -> AsyncMongoClient[Document]:
@@ -41,6 +44,15 @@ def connect(url: str) -> AsyncMongoClient[Document]:
         socketTimeoutMS=2 * TIMEOUT_MS,
         appname=APP_NAME,
     )
+
+
+def trouble(error: PyMongoError) -> str:
+    """What is wrong with the database, for a log or a probe."""
+    # The driver soon tells it of a server that it gave up, in the text of another error.
+    for refusal in REFUSALS:
+        if refusal in str(error):
+            return f"the database refuses this service: {refusal}"
+    return f"the database is unavailable: {type(error).__name__}"
 
 
 def from_document(kind: type[AnyAggregate], document: Mapping[str, Any]) -> AnyAggregate:

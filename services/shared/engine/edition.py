@@ -41,6 +41,11 @@ async def check(store: Store) -> None:
         )
 
 
+async def is_claimed(store: Store) -> bool:
+    """Whether the database has been claimed at all: one that came back empty has not. Raises PyMongoError."""
+    return await store.database[COLLECTION].find_one({"_id": "edition"}) is not None
+
+
 async def touch(store: Store, now: datetime) -> None:
     """Writes, and waits until a majority has it. Raises PyMongoError."""
     await store.database[COLLECTION].update_one({"_id": "edition"}, {"$set": {"touchedAt": now}})

@@ -16,7 +16,7 @@ from services.shared.contract.audit import By
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
-from services.shared.database.store import Store
+from services.shared.database.store import Store, trouble
 from services.shared.engine import edition, metrics
 from services.shared.engine.availability import Availability
 from services.shared.engine.batching import Batching
@@ -39,6 +39,10 @@ RETIRE_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 1.0
 # A connection to the broker that is made anew meanwhile does not make a replica unready.
 CUT_OFF_SECONDS: Final = 15.0
+# Nor does a broker that refuses it while its users are being made again.
+REFUSED_SECONDS: Final = 15.0
+# Between two looks whether the database is still the one that was prepared.
+LOOK_SECONDS: Final = 5.0
 # What is written at once, and looked for by the sweep: the rows that are due.
 ENGINE_INDEXES: Final[dict[str, Sequence[IndexModel]]] = {OUTBOX: (IndexModel([("due", ASCENDING)]),)}
 log = logging.getLogger(__name__)
@@ -162,14 +166,16 @@ class Engine:
         await self._client.close()
 
     async def readiness(self) -> Readiness:
-        """Not ready: without the database; cut off while others publish; or with work that nobody does."""
-        if not all(link.connected_once.is_set() for link in self._links):
-            return Readiness(ready=False, detail="not connected to the broker yet")
+        """Not ready: without the database, refused, cut off while others publish, or with work undone."""
         try:
             await self._client.admin.command("ping")
             cut_off = await self._is_cut_off()
         except PyMongoError as error:
-            return Readiness(ready=False, detail=f"the database is unavailable: {type(error).__name__}")
+            return Readiness(ready=False, detail=trouble(error))
+        if refusal := self._refusal():
+            return Readiness(ready=False, detail=f"the broker refuses this service: {refusal}")
+        if not all(link.connected_once.is_set() for link in self._links):
+            return Readiness(ready=False, detail="not connected to the broker yet")
         if cut_off:
             return Readiness(ready=False, detail="cut off from the broker, which others reach")
         if stuck := self._stuck():
@@ -177,6 +183,14 @@ class Engine:
         # The outbox takes orders while the broker is unavailable.
         connected = all(link.connected for link in self._links)
         return Readiness(ready=True, detail="ok" if connected else "degraded: the broker is unavailable")
+
+    def _refusal(self) -> str:
+        """What a broker says that lets this service in no more, or never has."""
+        for link in self._links:
+            waited = time.monotonic() - link.since > REFUSED_SECONDS
+            if link.refusal and (waited or not link.connected_once.is_set()):
+                return link.refusal
+        return ""
 
     async def _is_cut_off(self) -> bool:
         down = [link for link in self._links if not link.connected]
@@ -193,16 +207,14 @@ class Engine:
     async def _begin(self, background: Sequence[Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
-                await edition.check(self.store)
-                await self.store.prepare(self._indexes)
-                await self.clock.sync()
-                await edition.check_transaction_lifetime(self._client)
+                await self._prepare()
                 break
             except PyMongoError as error:
-                log.warning("waiting for the database: %s", error)
+                log.warning("waiting: %s: %s", trouble(error), error)
                 await asyncio.sleep(RETRY_SECONDS)
         self._begun = True
         run = self.background.run
+        run(self._stay_prepared(), "preparation")
         run(self.clock.run(), "clock")
         run(self._committer.run(), "committer")
         run(self._hints.run(), "hints")
@@ -216,6 +228,21 @@ class Engine:
             run(self._consuming.run(), "consuming")
         for number, work in enumerate(background):
             run(work, f"background {number}")
+
+    async def _prepare(self) -> None:
+        await edition.check(self.store)
+        await self.store.prepare(self._indexes)
+        await self.clock.sync()
+        await edition.check_transaction_lifetime(self._client)
+
+    async def _stay_prepared(self) -> None:
+        """A database may come back empty, as where its server lost the volume: without indexes, too."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(PyMongoError):  # it is away: whoever needs it says so
+                if not await edition.is_claimed(self.store):
+                    log.error("the database has come back empty: it is prepared anew")
+                    await self._prepare()
 
     async def _on_declared(self) -> None:
         await self._sweep.wake()

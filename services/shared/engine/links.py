@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aiormq import Channel
+from aiormq import AuthenticationError, Channel, ChannelAccessRefused, ProbableAuthenticationError
 from yarl import URL
 
 from services.shared.engine import lenient
@@ -28,6 +28,8 @@ HEARTBEAT_SECONDS: Final = 10
 CONNECT_SECONDS: Final = 10.0
 RECONNECT_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 3.0)
 CLOSE_SECONDS: Final = 2.0
+# Of a broker that does not know this user (as one that came back empty knows none), or lets it do too little.
+REFUSALS: Final = (AuthenticationError, ProbableAuthenticationError, ChannelAccessRefused)
 log = logging.getLogger(__name__)
 # Connects to the broker at a URL, under a name for its operators.
 Connect = Callable[[str, str], Awaitable[AbstractConnection]]
@@ -50,6 +52,8 @@ class Link(ABC):
         # Since when it is up, or down (monotonic seconds).
         self.since = time.monotonic()
         self.connected_once = asyncio.Event()
+        # What the broker said when it refused this service at the latest attempt.
+        self.refusal = ""
 
     @property
     def connected(self) -> bool:
@@ -68,7 +72,11 @@ class Link(ABC):
                 failures = 0
                 await self._serve(lost)
                 log.warning("%s: the connection or a channel of it is gone", self._name)
+            except REFUSALS as error:
+                self.refusal = str(error)
+                log.warning("%s: the broker refuses this service: %s", self._name, error)
             except Exception as error:  # noqa: BLE001  # a connection that dies raises whatever the library has
+                self.refusal = ""
                 log.warning("%s: the broker is unavailable: %s: %s", self._name, type(error).__name__, error)
             except asyncio.CancelledError:
                 # The client library cancels what waits for a connection that it gives up.
@@ -109,6 +117,7 @@ class Link(ABC):
         if up:
             self._up.set()
             self.connected_once.set()
+            self.refusal = ""
         else:
             self._up.clear()
 

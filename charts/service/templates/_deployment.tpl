@@ -12,6 +12,12 @@ metadata:
 spec:
   {{- if not .Values.autoscaling.enabled }}
   replicas: {{ .Values.replicaCount }}
+  {{- else }}
+  {{- /* As many as there are: a field that an upgrade leaves out falls back to one replica. Tools that render without a cluster
+         leave it to the autoscaler from the beginning. */}}
+  {{- with lookup "apps/v1" "Deployment" .Release.Namespace $name }}
+  replicas: {{ .spec.replicas }}
+  {{- end }}
   {{- end }}
   revisionHistoryLimit: 3
   strategy:

@@ -130,7 +130,7 @@ def test_a_digest_pins_an_image_and_a_mirror_goes_before_it() -> None:
     )
     for name, image in (
         ("shop-order", f"mirror.example/hub/sagashop/order:{current()}@{digest}"),
-        ("shop-redis", "mirror.example/hub/library/redis:8.0.4"),
+        ("shop-redis", "mirror.example/hub/library/redis:8.4.4"),
     ):
         [container] = named(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"]
         assert container["image"] == image

@@ -5,6 +5,7 @@ The exchange of all events is made with the queues: no service may declare or de
 """
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,7 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 from pymongo.uri_parser import parse_uri
 
-from sagactl.provision import erasing, keeping, replica_set, trails
+from sagactl.provision import backup, erasing, keeping, replica_set, trails
 from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, topic_permissions
 from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
@@ -113,8 +114,15 @@ def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str
     return passwords
 
 
-app = typer.Typer(help="Make the services' users on RabbitMQ and MongoDB.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make the services' users on RabbitMQ and MongoDB, copy databases.", no_args_is_help=True
+)
 Users = Annotated[Path, typer.Option(help="Folder with a folder per user, holding its connection URL.")]
+AdminUrl = Annotated[
+    Path, typer.Option("--admin", help="File with the URL that holds an administrator's credentials.")
+]
+# Where the chart has it.
+ADMIN_URL: Final = Path("/var/run/secrets/sagashop.io/admin/MONGODB_URL")
 Patience = Annotated[float, typer.Option(help="Seconds to wait for the servers.")]
 Every = Annotated[
     float | None,
@@ -156,7 +164,7 @@ def rabbitmq(
 def mongodb(
     *,
     users: Users,
-    admin: Annotated[Path, typer.Option(help="File with the URL that holds an administrator's credentials.")],
+    admin: AdminUrl,
     retention: Annotated[
         int, typer.Option("--audit-days", min=1, help="Days for which entries of the audit trails are kept.")
     ] = trails.RETENTION_DAYS,
@@ -184,6 +192,27 @@ def mongodb(
     upkeep = Upkeep(make, lambda: has_all_of_mongodb(url(), DATABASE_USERS))
     _run(upkeep, [admin.parent, *(users / user for user in DATABASE_USERS)], patience, every, mark)
     typer.echo(f"MongoDB users are as they should be: {', '.join(DATABASE_USERS)}")
+
+
+@app.command(name="backup")
+def back_up(
+    admin: AdminUrl = ADMIN_URL,
+    only: Annotated[list[str] | None, typer.Option(help="database.collection; all unless given.")] = None,
+) -> None:
+    """Write a copy of all databases as they are at this moment to stdout."""
+
+    async def copy() -> None:
+        async for part in backup.read(read_url(admin), only or ()):
+            sys.stdout.buffer.write(part)
+
+    asyncio.run(copy())
+
+
+@app.command()
+def restore(admin: AdminUrl = ADMIN_URL) -> None:
+    """Replace the collections that are in the copy on stdin, while no service runs."""
+    at = asyncio.run(backup.write(read_url(admin), sys.stdin.buffer))
+    typer.echo(f"restored as of {at.as_datetime().isoformat()}")
 
 
 async def _make_set(url: str, key: str, hosts: Sequence[str], name: str) -> None:

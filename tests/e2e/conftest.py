@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -15,14 +16,29 @@ from dev.helm import ROOT
 from sagactl.shop import Client
 from tests.e2e.release import Release, run
 
+HERE = Path(__file__).parent
 REPORT: list[str] = []
 # Seconds in which a shop that lost a pod or a server answers again.
 PATIENCE = 90.0
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes the shop away comes last."""
+# What is asked for by name: `make e2e-long`, `make drill`.
+APART = {"long": "slow and rare", "drill": "restores a copy"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, meaning in APART.items():
+        config.addinivalue_line("markers", f"{name}: on the cluster, {meaning}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes the shop away comes last; what is asked for by name only then."""
     items.sort(key=lambda item: item.path.stem == "test_e2e_uninstall")
+    if config.option.markexpr:
+        return
+    apart = [item for item in items if APART.keys() & {mark.name for mark in item.iter_markers()}]
+    config.hook.pytest_deselected(items=apart)
+    items[:] = [item for item in items if item not in apart]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -46,19 +62,22 @@ async def versions() -> str:
     return f"Kubernetes {server}, {node['containerRuntimeVersion']}, helm {helm}"
 
 
-@pytest.fixture(scope="session")
-def release(report: list[str]) -> Iterator[Release]:
-    shop = Release("shop", "shop-e2e", (Path(__file__).parent / "values.yaml",))
+async def make_namespace(name: str) -> None:
+    """One that admits hardened pods only."""
     namespace = yaml.safe_load((ROOT / "k8s/namespace.yaml").read_text())
-    namespace["metadata"]["name"] = shop.namespace
+    namespace["metadata"]["name"] = name
+    await run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
 
+
+@contextmanager
+def installed(shop: Release, report: list[str]) -> Iterator[Release]:
     keep = "E2E_KEEP" in os.environ  # for work on these tests: the installation stays, and is used again
 
     async def start() -> None:
         if keep and await shop.installed():
             return
         await shop.gone()
-        await run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
+        await make_namespace(shop.namespace)
         seconds = await shop.install()
         pods = (await shop.get("pods"))["items"]
         report.append(await versions())
@@ -72,18 +91,34 @@ def release(report: list[str]) -> Iterator[Release]:
         asyncio.run(shop.gone())
 
 
-@pytest.fixture
-async def visitor(release: Release) -> AsyncIterator[Client]:
-    """Somebody at the door."""
+@pytest.fixture(scope="session")
+def release(report: list[str]) -> Iterator[Release]:
+    with installed(Release("shop", "shop-e2e", (HERE / "values.yaml",)), report) as shop:
+        yield shop
+
+
+@asynccontextmanager
+async def at_the_door_of(release: Release) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(await release.door(), timeout=timeout) as session:
         yield Client(session, patience=PATIENCE)
 
 
-@pytest.fixture
-async def admin(release: Release, visitor: Client) -> Client:
+async def administrator(release: Release, visitor: Client) -> Client:
     secret = await release.secret(f"{release.name}-auth-admin")
     return await visitor.log_in(secret["ADMIN_EMAIL"], secret["ADMIN_PASSWORD"])
+
+
+@pytest.fixture
+async def visitor(release: Release) -> AsyncIterator[Client]:
+    """Somebody at the door."""
+    async with at_the_door_of(release) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def admin(release: Release, visitor: Client) -> Client:
+    return await administrator(release, visitor)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from dev.package import package
 from sagactl.polling import until
 
 SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
+# The port of a node that `k8s/kind.yaml` maps to one of the machine's, which SHOP_URL names.
+MAPPED = 30003
 CACHE = Path(os.environ.get("SAGASHOP_CACHE", Path.home() / ".cache/sagashop"))
 
 
@@ -58,6 +60,25 @@ async def run(*command: str | Path, stdin: str = "") -> str:
     return said.decode()
 
 
+async def run_between(source: Path | None, target: Path, *command: str | Path) -> None:
+    """Run a command on bytes: from one file, to another. Raise CommandError with its complaint."""
+    surroundings = environment()
+    program = shutil.which(command[0], path=surroundings["PATH"]) or command[0]
+    nothing = Path(os.devnull)
+    with (source or nothing).open("rb") as given, target.open("wb") as taken:
+        process = await asyncio.create_subprocess_exec(
+            program,
+            *map(str, command[1:]),
+            env=surroundings,
+            stdin=given,
+            stdout=taken,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, complained = await process.communicate()
+    if process.returncode:
+        raise CommandError(f"{' '.join(map(str, command))}: {complained.decode()[-4000:]}")
+
+
 @dataclass(frozen=True)
 class Release:
     name: str
@@ -68,6 +89,9 @@ class Release:
 
     async def kubectl(self, *arguments: str | Path, stdin: str = "") -> str:
         return await run("kubectl", "--namespace", self.namespace, *arguments, stdin=stdin)
+
+    async def stream(self, *arguments: str, target: Path, source: Path | None = None) -> None:
+        await run_between(source, target, "kubectl", "--namespace", self.namespace, *arguments)
 
     async def get(self, *what: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(await self.kubectl("get", *what, "--output", "json"))
@@ -159,7 +183,9 @@ class Release:
         service = await self.get("service", f"{self.name}-gateway")
         node = (await self.get("nodes"))["items"][0]
         [address] = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
-        return os.environ.get("SHOP_URL", f"http://{address}:{service['spec']['ports'][0]['nodePort']}")
+        port = service["spec"]["ports"][0]["nodePort"]
+        given = os.environ.get("SHOP_URL") if port == MAPPED else None
+        return given or f"http://{address}:{port}"
 
     async def installed(self) -> bool:
         found = json.loads(await run("helm", "list", "--namespace", self.namespace, "--output", "json"))

@@ -83,3 +83,18 @@ async def test_a_password_is_rotated_by_its_secret_and_an_upgrade(
     tea = await admin.add_product(5)
     order = await customer.place({tea: 1})
     assert (await customer.settled(order["orderId"]))["status"] == "PAID"
+
+
+async def test_an_autoscaler_begins_with_the_pods_that_there_are(release: Release) -> None:
+    """A field that an upgrade leaves out falls back to its default, which is one replica."""
+    await release.upgrade("notification.replicaCount=3")
+    before = await release.pods("notification")
+    try:
+        await release.upgrade(
+            "notification.autoscaling.enabled=true", "notification.autoscaling.minReplicas=2"
+        )
+        scaled = await release.get("deployment", f"{release.name}-notification")
+        assert scaled["spec"]["replicas"] == len(before) == 3
+        assert await release.pods("notification") == before
+    finally:
+        await release.upgrade()

@@ -1,0 +1,140 @@
+"""Servers of three lose one of them, or its volume, while customers are buying: `make e2e-long`."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+
+from sagactl.polling import until
+from sagactl.shop import Client
+from tests.e2e import books
+from tests.e2e.conftest import HERE, administrator, at_the_door_of, installed
+from tests.e2e.load import Load
+from tests.e2e.release import CommandError, Release
+
+pytestmark = pytest.mark.long
+CLUSTERS = Release("mall", "mall-e2e", (HERE / "values.yaml", HERE / "clusters.yaml"))
+STOCK = 20_000
+SOME = 20
+NODES = 3
+LOST = "rabbitmq-0"
+QUEUES = ("list_queues", "--formatter", "json", "--quiet", "name", "members")
+
+
+@pytest.fixture(scope="module")
+def mall(report: list[str]) -> Iterator[Release]:
+    with installed(CLUSTERS, report) as mall:
+        yield mall
+
+
+@pytest.fixture
+async def door(mall: Release) -> AsyncIterator[Client]:
+    async with at_the_door_of(mall) as visitor:
+        yield visitor
+
+
+async def under_load(
+    mall: Release, door: Client, report: list[str], what: str, harm: Callable[[], Awaitable[None]]
+) -> None:
+    admin = await administrator(mall, door)
+    initial = {await admin.add_product(STOCK): STOCK for _ in range(3)}
+    async with Load(await door.register(), [*initial]) as load:
+
+        async def bought() -> int:
+            return len(load.orders)
+
+        await until(bought, lambda count: count > SOME, within=60, what="the first orders")
+        await harm()
+        before = len(load.orders)
+        await until(bought, lambda count: count > before + SOME, within=120, what="orders afterwards")
+    counted = await books.balance(admin, load.orders, initial)
+    failed = len(load.failures)
+    report.append(f"          {what}: {len(load.orders)} orders, {failed} failed, {json.dumps(counted)}")
+    await books.check(mall, load.orders)
+    assert load.failures == []
+
+
+async def lose_volume(mall: Release, pod: str) -> None:
+    """Delete a pod's volume with the pod."""
+    uid = (await mall.get("pod", pod))["metadata"]["uid"]
+    await mall.kubectl("delete", "pvc", f"data-{pod}", "--wait=false")
+    await mall.kill(pod)
+
+    async def another() -> bool:
+        """A pod that was made before its volume was gone waits for it for ever."""
+        try:
+            found = await mall.get("pod", pod)
+            claim = await mall.get("pvc", f"data-{pod}")
+        except CommandError:
+            return False
+        if "deletionTimestamp" in claim["metadata"] and found["metadata"]["uid"] != uid:
+            await mall.kill(pod)
+        return found["metadata"]["uid"] != uid and "deletionTimestamp" not in claim["metadata"]
+
+    await until(another, within=120, what="a pod with another volume", every=1)
+
+
+async def members(mall: Release, node: int) -> dict[str, int]:
+    """How many members each queue has, as one node sees it."""
+    found = await mall.kubectl("exec", f"{mall.name}-rabbitmq-{node}", "--", "rabbitmqctl", *QUEUES)
+    return {queue["name"]: len(queue["members"]) for queue in json.loads(found)}
+
+
+async def is_ready(mall: Release, pod: str) -> bool:
+    try:
+        found = await mall.get("pod", pod)
+    except CommandError:
+        return False
+    conditions = found["status"].get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+async def test_a_node_of_the_broker_dies(mall: Release, door: Client, report: list[str]) -> None:
+    async def harm() -> None:
+        await mall.kill(f"{mall.name}-{LOST}")
+        await mall.ready(f"statefulset/{mall.name}-rabbitmq")
+
+    await under_load(mall, door, report, "a RabbitMQ node killed", harm)
+
+
+async def test_a_node_of_the_broker_that_lost_its_volume_joins_before_it_serves(
+    mall: Release, door: Client, report: list[str]
+) -> None:
+    pod = f"{mall.name}-{LOST}"
+    everything = await members(mall, 1)
+    assert set(everything.values()) == {NODES}
+
+    async def harm() -> None:
+        await lose_volume(mall, pod)
+        await until(lambda: is_ready(mall, pod), within=300, what=f"{pod} to be ready", every=0.2)
+        # A cluster of its own would have no queue.
+        assert (await members(mall, 0)).keys() == everything.keys()
+
+    await under_load(mall, door, report, "the volume of a RabbitMQ node lost", harm)
+    await until(
+        lambda: members(mall, 1),
+        lambda found: found == everything,
+        within=180,
+        what="all queues to have three members again",
+        every=5,
+    )
+
+
+async def test_the_database_is_rolled(mall: Release, door: Client, report: list[str]) -> None:
+    async def harm() -> None:
+        await mall.kubectl("rollout", "restart", f"statefulset/{mall.name}-mongodb")
+        await mall.ready(f"statefulset/{mall.name}-mongodb")
+
+    await under_load(mall, door, report, "MongoDB rolled", harm)
+
+
+async def test_a_member_of_the_database_loses_its_volume(
+    mall: Release, door: Client, report: list[str]
+) -> None:
+    pod = f"{mall.name}-mongodb-1"
+
+    async def harm() -> None:
+        await lose_volume(mall, pod)
+        await until(lambda: is_ready(mall, pod), within=300, what=f"{pod} to be ready", every=1)
+
+    await under_load(mall, door, report, "the volume of a MongoDB member lost", harm)

@@ -172,7 +172,7 @@ def test_a_namespace_for_monitoring_reaches_the_ports_of_metrics_and_nothing_els
         found["metadata"]["name"]: {
             port["containerPort"]
             for container in found["spec"]["template"]["spec"]["containers"]
-            for port in container["ports"]
+            for port in container.get("ports", ())
             if port["name"] == "metrics"
         }
         for found in of_kind(objects, "Deployment", "StatefulSet")

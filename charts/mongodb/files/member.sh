@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Succeeds where the server of this machine is primary or secondary of its set: not while it has no set, catches up or goes
 # back. It asks `hello`, which needs no login, by a message as MongoDB's wire protocol has it (OP_MSG): a shell of the
 # database would cost a second of CPU for each answer.

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Begins a node of a cluster. One that has lost its volume would not be taken back by the others, who believe that it is a
 # member, and would found a cluster of its own. So it has them forget it first; then it joins as a new one.
 # NODES: of the whole cluster, this one too. A node without data is marked until it is in a cluster with the majority

@@ -178,8 +178,8 @@ MESSAGES: Final = Board(
                 "Retries",
                 "`premature`: ahead of its cause. `deferred`: the payment gateway. `failed`: an error of ours. Runbook: SagashopConsumerRetries.",
                 (
-                    "sum by (queue, kind) (rate(sagashop_consumer_retries_total{$ns}[$rate])) > 0",
-                    "{{queue}} {{kind}}",
+                    "sum by (kind) (rate(sagashop_consumer_retries_total{$ns}[$rate]))",
+                    "{{kind}}",
                 ),
                 unit=Unit.PER_SECOND,
             ),
@@ -224,8 +224,8 @@ MESSAGES: Final = Board(
                 "Transactions that failed",
                 "`conflict` and `taken` are other replicas. Runbook for the others: SagashopTransactionsFail.",
                 (
-                    'sum by (job, result) (rate(sagashop_transactions_total{$ns, result!="committed"}[$rate])) > 0',
-                    "{{job}} {{result}}",
+                    'sum by (result) (rate(sagashop_transactions_total{$ns, result!="committed"}[$rate]))',
+                    "{{result}}",
                 ),
                 unit=Unit.PER_SECOND,
             ),

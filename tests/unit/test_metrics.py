@@ -50,6 +50,7 @@ def test_the_first_of_a_kind_is_seen(service: str) -> None:
     found = begun(service)
     queues = topology.subscriptions(service, auto_compensation=True)
     wanted = [
+        'sagashop_http_connections_refused_total{reason="malformed"}',
         'sagashop_transactions_total{result="conflict"}',
         *(f'sagashop_dead_letters_total{{kind="failed",queue="{queue}"}}' for queue in queues),
         *(f'sagashop_consumer_retries_total{{kind="deferred",queue="{queue}"}}' for queue in queues),

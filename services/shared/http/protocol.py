@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from services.shared.http import refusals
-from services.shared.http.refusals import Refused
+from services.shared.http.refusals import Reason, Refused
 
 # Requests that one connection may send ahead of their answers.
 PIPELINED: Final = 16
@@ -26,6 +26,8 @@ REFUSED: Final = Counter(
     "Connections ended before their request was answered",
     ["reason"],
 )
+for _reason in Reason:  # at zero: what is born at 1 never rose
+    REFUSED.labels(_reason)
 
 
 class Limits(NamedTuple):
@@ -89,7 +91,7 @@ class Door:
         oldest = next(iter(self.asking or self.idle), None)
         if oldest is None:
             return False
-        REFUSED.labels("evicted").inc()
+        REFUSED.labels(Reason.EVICTED).inc()
         oldest.evict()
         return True
 

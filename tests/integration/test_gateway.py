@@ -343,8 +343,8 @@ def passed_on(upstream: str, result: str) -> float:
 async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
     room: Room, issuer: Issuer, echo: Echo
 ) -> None:
-    before = passed_on("order", "unavailable")
     async with gateway(room, issuer, echo, order_url=NOWHERE) as client:
+        before = passed_on("order", "unavailable")
         answer = await client.get("/api/orders", headers=issuer.headers("ada"))
         assert passed_on("order", "unavailable") == before + 1
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -354,8 +354,8 @@ async def test_a_service_that_is_away_is_503_and_the_gateway_degraded(
 
 
 async def test_a_service_that_takes_too_long_is_504(room: Room, issuer: Issuer, echo: Echo) -> None:
-    before = passed_on("order", "too slow")
     async with gateway(room, issuer, echo, upstream_timeout_seconds=0.3) as client:
+        before = passed_on("order", "too slow")
         answer = await client.get("/api/orders/slow", headers=issuer.headers("ada"))
         assert passed_on("order", "too slow") == before + 1
         assert (answer.status_code, answer.headers["retry-after"]) == (504, "1")

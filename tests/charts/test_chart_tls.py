@@ -133,7 +133,7 @@ def believing(objects: tuple[dict[str, Any], ...]) -> dict[str, str]:
 
 CLIENTS = {
     *(f"Deployment/shop-{name}" for name in (*SERVICES, "saga-operator", "sagactl")),
-    *(f"Job/shop-{server}-provision" for server in ("mongodb", "rabbitmq")),
+    *(f"Deployment/shop-{server}-provision" for server in ("mongodb", "rabbitmq")),
     "Pod/shop-smoke",
 }
 
@@ -148,13 +148,13 @@ def test_the_metrics_of_all_are_scraped_by_tls() -> None:
     monitors = of_kind(by_tls(), "PodMonitor", "ServiceMonitor")
     assert monitors
     for monitor in monitors:
-        [endpoint] = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
         name = monitor["metadata"]["name"]
-        assert endpoint["scheme"] == "https"
-        assert endpoint["tlsConfig"] == {
-            "serverName": name,
-            "ca": {"secret": {"name": f"{name}-tls", "key": "ca.crt"}},
-        }
+        for endpoint in monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]:
+            assert endpoint["scheme"] == "https"
+            assert endpoint["tlsConfig"] == {
+                "serverName": name,
+                "ca": {"secret": {"name": f"{name}-tls", "key": "ca.crt"}},
+            }
         assert name in certified()
 
 

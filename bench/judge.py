@@ -31,8 +31,8 @@ from bench.shop import clear
 from dev.stack import Stack
 from sagactl.oncall.check import check_stack
 from sagactl.shop import Client
+from services.payment.gateway import Kind, Status
 from services.payment.ledger import COLLECTION as LEDGER
-from services.payment.ledger import Kind, Status
 
 PIECES: Final = 100
 CUSTOMERS: Final = 1000

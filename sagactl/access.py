@@ -106,6 +106,19 @@ class OrderAccess:
         return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])
 
     @classmethod
+    def found(cls, stack: Path | None) -> Self:
+        """Of the stack that is named, by the settings, or of the stack here. Raises NoAccessError."""
+        url, token = setting("ORDER_URL"), setting("ORDER_TOKEN")
+        gateway, email, password = map(setting, GATEWAY_LOGIN)
+        if stack is None and url and (token or (gateway and email and password)):
+            return cls(url, token, gateway or "", email or "", password or "")
+        try:
+            return cls.of_stack(stack or LOCAL_STACK)
+        except NoAccessError as error:
+            login = f"ORDER_TOKEN or {', '.join(GATEWAY_LOGIN)}"
+            raise NoAccessError(f"{error}, or set ORDER_URL, and {login}") from None
+
+    @classmethod
     def at_the_gateway(cls, stack: Path | None) -> Self:
         """A login there: of the stack that is named, by the settings, or of the stack here.
 

@@ -1,33 +1,134 @@
-"""The operators' command line: the tree of its commands. It reads with users of its own."""
+"""The operators' command line: the tree of its commands. It reads with users of its own.
 
-import json
+A command is imported when it is called: whoever asks for help, or completes a word, does not wait for clients
+of servers that he does not need.
+"""
+
 from collections.abc import Mapping
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Final
+from importlib import import_module
+from types import FunctionType
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
-from sagactl.oncall import accounts, audit, customers, find, keys, letters, order, sweep, trace
-from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
-from sagactl.oncall.explain import command as explain
-from sagactl.oncall.invariants import Invariant
-from sagactl.oncall.look import STILL_SECONDS
-from sagactl.oncall.report import Verdict, show
-from sagactl.oncall.status import command as status
-from sagactl.provision import accounts as provisioned
-from sagactl.provision.passwords import secrets_command
-from sagactl.smoke import purchase
-from sagactl.terminal import AsJson, Stack, access, aside, console, run
 
-# 2 is for what could not be looked at: no access, or a server that does not answer.
-EXIT_CODES: Final = {Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.WAITING: 3}
+class Place(NamedTuple):
+    """Where a command is, and the first sentence of its help."""
 
-app = typer.Typer(no_args_is_help=True)
+    module: str
+    name: str
+    help: str
+
+    def loaded(self, name: str) -> Any:  # noqa: ANN401  # a command of Typer's, which names no type for all of them
+        found = getattr(import_module(self.module), self.name)
+        if isinstance(found, FunctionType):
+            alone = typer.Typer(add_completion=False)
+            alone.command(name)(found)
+            return get_command(alone)
+        group = get_group(found)
+        group.name = name
+        return group
+
+
+COMMANDS: Final[Mapping[str, Place]] = {
+    "check": Place(
+        "sagactl.oncall.checks",
+        "check_command",
+        "Hold every order against stock, payments and what the payment gateway did. Only reads.",
+    ),
+    "repair": Place(
+        "sagactl.oncall.repair.command",
+        "repair",
+        "Print the fewest messages and commands that make the books sound; with --apply, carry them out.",
+    ),
+    "status": Place(
+        "sagactl.oncall.status.command",
+        "status",
+        "Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.",
+    ),
+    "explain": Place(
+        "sagactl.oncall.explain.command",
+        "explain",
+        "Tell where an order's messages are, what comes next, and what to do. Only reads.",
+    ),
+    "find": Place(
+        "sagactl.oncall.find",
+        "find",
+        "Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.",
+    ),
+    "order": Place(
+        "sagactl.oncall.order",
+        "order",
+        "Show one order: its lines, its timeline, its payment, its stock, who was told. Only reads.",
+    ),
+    "audit": Place(
+        "sagactl.oncall.audit",
+        "audit",
+        "Show the audit trails of all services, in the order of time.",
+    ),
+    "trace": Place(
+        "sagactl.oncall.trace",
+        "trace",
+        "Draw the way of one order through all services. Jaeger is the local stack's, or at JAEGER_URL.",
+    ),
+    "dlq": Place("sagactl.oncall.letters", "app", "Dead letters: messages that were given up, and why."),
+    "redrive": Place(
+        "sagactl.oncall.letters",
+        "redrive_command",
+        "Give dead letters another chance. What was handled already is known, and not done twice.",
+    ),
+    "sweep": Place(
+        "sagactl.oncall.sweep",
+        "sweep",
+        "Compensate orders that got stuck. Exits with 1 if a single sweep failed.",
+    ),
+    "smoke": Place(
+        "sagactl.smoke.purchase",
+        "smoke",
+        "Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
+    ),
+    "accounts": Place(
+        "sagactl.oncall.accounts",
+        "app",
+        "Accounts: the shop's own people, and any by its address.",
+    ),
+    "customers": Place("sagactl.oncall.customers", "app", "Customers: what is kept of one, and its end."),
+    "keys": Place("sagactl.oncall.keys", "app", "Signing keys of access tokens."),
+    "provision": Place(
+        "sagactl.provision.accounts",
+        "app",
+        "Make the services' users on RabbitMQ and MongoDB.",
+    ),
+    "secrets": Place(
+        "sagactl.provision.passwords",
+        "secrets_command",
+        "Print a Secret with new passwords for all that the chart bundles, as YAML. "
+        "Reads and changes nothing.",
+    ),
+}
+
+
+class Tree(TyperGroup):
+    """Knows commands by their places, and loads the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  # whatever Typer gives it
+        there = {name: TyperCommand(name, help=place.help) for name, place in COMMANDS.items()}
+        super().__init__(**attributes | {"commands": there})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401  # Typer's own, which it hides
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else COMMANDS[name].loaded(name), rest
+
+
+app = typer.Typer(cls=Tree, no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  # an option's callback
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  # as slow as a command
+
         typer.echo(f"sagactl {version('sagashop')}")
         raise typer.Exit
 
@@ -40,74 +141,3 @@ def main(
     ] = False,
 ) -> None:
     """Look after a shop: check it, look into it, and get it going again."""
-
-
-@app.command("check")
-def check_command(  # noqa: PLR0917 - a command's options
-    stack: Stack = None,
-    accepted: Annotated[
-        Path | None, typer.Option(help="File of order ids, a line each, that were answered 201.")
-    ] = None,
-    expect: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A known finding: ORDER (its contradictions and dead letters) or INVARIANT:ORDER, such as "
-            "MONEY_AGREES:ORDER. May be given several times."
-        ),
-    ] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for everything to come to rest.")] = 30,
-    quiet: Annotated[
-        float, typer.Option(help="Seconds that rest has to last: more than the broker's statistics interval.")
-    ] = QUIET_SECONDS,
-    still: Annotated[
-        float,
-        typer.Option(help="Under traffic, what has stood still for this many seconds is judged."),
-    ] = STILL_SECONDS,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
-) -> None:
-    """Hold every order against stock, payments and the gateway's ledger. Only reads.
-
-    Exit code 0: every invariant holds. 1: one is broken. 2: it could not be looked at. 3: nothing is broken,
-    and messages or captures wait, as they do while a service is down.
-    """
-    promised = accepted.read_text().split() if accepted else []
-    where = access(stack)
-    with aside.status("checking") as status:
-
-        def tell(unrest: Mapping[str, int]) -> None:
-            left = ", ".join(f"{place}: {count}" for place, count in unrest.items())
-            status.update(f"waiting for {left}" if left else "checking")
-
-        expected = Expected(promised, [_expected(text) for text in expect or ()])
-        waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": still}
-        report = run(check(where, expected, **waits, progress=tell))
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
-    else:
-        show(console, report)
-    raise typer.Exit(EXIT_CODES[report.verdict])
-
-
-app.command("status")(status.status)
-app.command("explain")(explain.explain)
-app.command("find")(find.find)
-app.command("order")(order.order)
-app.command("audit")(audit.audit)
-app.command("trace")(trace.trace)
-app.add_typer(letters.app, name="dlq")
-app.command("redrive")(letters.redrive_command)
-app.command("sweep")(sweep.sweep)
-app.command("smoke")(purchase.smoke)
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(customers.app, name="customers")
-app.add_typer(keys.app, name="keys")
-app.add_typer(provisioned.app, name="provision")
-app.command("secrets")(secrets_command)
-
-
-def _expected(text: str) -> Known:
-    try:
-        return Known.parse(text)
-    except ValueError as error:
-        names = ", ".join(invariant.name for invariant in Invariant)
-        raise typer.BadParameter(f"{text}: before the colon stands one of {names}") from error

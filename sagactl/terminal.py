@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sagactl.access import URLS, Access, NoAccessError
+from services.payment.gateway import GatewayUnavailable
 
 # 1 says that something is wrong with the shop, 2 that nobody could tell.
 CANNOT_TELL: Final = 2
@@ -53,6 +54,8 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
         _give_up("RabbitMQ does not answer", error)
     except msgspec.ValidationError as error:
         _give_up("a document is not as this release writes it", error)
+    except GatewayUnavailable as error:
+        _give_up("the payment gateway does not answer", error)
     except UnavailableError as error:
         _give_up(str(error))
 

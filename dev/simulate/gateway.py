@@ -1,6 +1,8 @@
 """A payment gateway that may be down, slow or unheard, and that does under one key one thing."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
 
 from dev.simulate.clock import Process
 from dev.simulate.dice import Dice, Fault
@@ -12,8 +14,10 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Refund,
     Refunded,
+    Status,
+    Transaction,
 )
-from services.payment.ledger import LedgerEntry, Status
+from services.payment.ledger import LedgerEntry
 
 DECLINES = 0.15
 
@@ -40,6 +44,12 @@ class SimulatedGateway:
         await self._reach()
         entry = self._ledger.get(key)
         return None if entry is None else entry.outcome
+
+    async def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
+        await self._reach()
+        for entry in sorted(self._ledger.values(), key=lambda each: each.at):
+            if entry.at >= since:
+                yield entry.transaction
 
     async def _enter(self, entry: LedgerEntry) -> LedgerEntry:
         fault = await self._reach()

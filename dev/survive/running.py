@@ -18,6 +18,7 @@ from dev.survive.report import Result
 from dev.survive.scenario import Scenario
 from dev.survive.site import CommandFailedError, Site, opened
 from dev.survive.verdict import Failure, Verdict, judge
+from dev.survive.watching import watched
 from sagactl.shop import ShopError
 
 WARM_UP_SECONDS: Final = 3.0
@@ -61,7 +62,7 @@ async def run(
 
 
 async def _play(scenario: Scenario, site: Site) -> Verdict:
-    async with site.traffic.flowing(scenario.rate):
+    async with watched(site), site.traffic.flowing(scenario.rate):
         await asyncio.sleep(WARM_UP_SECONDS)
         await scenario.hurt(site)
         fault_ended_at = datetime.now(UTC)

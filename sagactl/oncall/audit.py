@@ -29,7 +29,8 @@ def since(text: str) -> datetime:
         return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
-def _since(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """An option's. Raises BadParameter for what is neither a duration nor a date."""
     try:
         return None if text is None else since(text)
     except ValueError:
@@ -52,7 +53,7 @@ def audit(  # noqa: PLR0917 - a command's options
     as_json: AsJson = False,  # noqa: FBT002  # an option
 ) -> None:
     """Show the audit trails of all services, in the order of time."""
-    wanted = Wanted(_since(since), actor, subject, action)
+    wanted = Wanted(moment(since), actor, subject, action)
     told = run(trails.told(access(stack).mongodb_url, wanted, limit))
     if as_json:
         typer.echo(json.dumps([each.to_json() for each in told], indent=2, default=_text))

@@ -1,7 +1,7 @@
 """The services' databases, read side by side: what each knows about the same orders. Reads only."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import groupby
@@ -13,14 +13,16 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from sagactl.oncall.explain.marks import Unsent
-from sagactl.oncall.invariants import Case, Held, tally
+from sagactl.oncall.invariants import Case, Held
 from sagactl.oncall.unrest import Waiting
-from services.inventory.reservation import Reservation
+from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.model import Order
+from services.payment.gateway import Gateway
 from services.payment.ledger import COLLECTION as LEDGER
-from services.payment.ledger import LedgerEntry
+from services.payment.ledger import Ledger, LedgerEntry
+from services.payment.mock import MockGateway
 from services.payment.payment import Payment, PaymentState
 from services.product.domain import Product
 from services.shared.contract.decisions import Aggregate
@@ -47,6 +49,7 @@ async def reading(mongodb_url: str) -> AsyncIterator["Books"]:
         tz_aware=True,
         readConcernLevel="majority",
         serverSelectionTimeoutMS=ANSWERS_WITHIN_MS,
+        appname="sagactl",
     )
     async with client:
         yield Books(client)
@@ -91,39 +94,62 @@ class Books:
         async for document in self.of("inventory")[Stock.collection].find():
             yield from_document(Stock, document)
 
-    async def catalogue(self) -> list[str]:
-        """The products that are for sale."""
-        found = self.of("product")[Product.collection].find({"deleted": False}, {"_id": 1})
+    async def catalogue(self, among: Sequence[str] | None = None) -> list[str]:
+        """The products that are for sale, all or those `among` some."""
+        these: Document = {} if among is None else {"_id": {"$in": list(among)}}
+        found = self.of("product")[Product.collection].find({"deleted": False, **these}, {"_id": 1})
         return [document["_id"] async for document in found]
+
+    async def stocked_after(self, last: str, limit: int) -> list[str]:
+        """The next products that inventory has a row of, in the order of ids."""
+        found = self.of("inventory")[Stock.collection].find({"_id": {"$gt": last}}, {"_id": 1})
+        return [document["_id"] async for document in found.sort("_id", ASCENDING).limit(limit)]
+
+    async def products_after(self, last: str, limit: int) -> list[Product]:
+        """The next products of the catalogue, in the order of ids."""
+        found = self.of("product")[Product.collection].find({"_id": {"$gt": last}})
+        return [
+            from_document(Product, document) async for document in found.sort("_id", ASCENDING).limit(limit)
+        ]
 
     async def stock_and_reservations(self, ids: Sequence[str]) -> tuple[Sequence[Stock], Held]:
         """The stock of these products and what reservations say of it, both at the same instant.
 
-        Inventory changes the two in one transaction: at one instant they agree, whatever moves.
+        Inventory changes the two in one transaction: at one instant they agree, whatever moves. The database
+        adds up what the reservations say: of a product that sells there are as many as it was sold.
         """
         held = Held(Counter(), Counter())
-        inventory = self.of("inventory")
+        inventory, these = self.of("inventory"), {"$in": list(ids)}
+        kept: list[Document] = [
+            {"$match": {"lines.productId": these}},
+            {"$unwind": "$lines"},
+            {"$match": {"lines.productId": these, "lines.state": {"$in": [LineState.HELD, LineState.SOLD]}}},
+            {
+                "$group": {
+                    "_id": {"product": "$lines.productId", "state": "$lines.state"},
+                    "pieces": {"$sum": "$lines.quantity"},
+                }
+            },
+        ]
         async with self._client.start_session(snapshot=True) as session:
-            found = inventory[Stock.collection].find({"_id": {"$in": list(ids)}}, session=session)
+            found = inventory[Stock.collection].find({"_id": these}, session=session)
             stock = [from_document(Stock, document) async for document in found]
-            reservations = inventory[Reservation.collection].find(
-                {"lines.productId": {"$in": list(ids)}}, session=session
-            )
-            async for document in reservations:
-                tally([from_document(Reservation, document)], held)
-        wanted = set(ids)
-        for counter in held:
-            for product_id in counter.keys() - wanted:
-                del counter[product_id]
+            async for sum_ in await inventory[Reservation.collection].aggregate(kept, session=session):
+                counter = held.held if sum_["_id"]["state"] == LineState.HELD else held.sold
+                counter[sum_["_id"]["product"]] = sum_["pieces"]
         return stock, held
 
     async def cases(self) -> AsyncIterator[Case]:
         """Every order that any service knows of, in the order of ids."""
-        last = ""
-        while ids := await self._ids_after(last):
-            for case in await self._chunk(ids):
+        async for page in self.pages():
+            for case in page:
                 yield case
-            last = ids[-1]
+
+    async def pages(self, after: str = "") -> AsyncIterator[Sequence[Case]]:
+        """Every order that any service knows of, in the order of ids, `after` one of them."""
+        while ids := await self._ids_after(after):
+            yield await self._chunk(ids)
+            after = ids[-1]
 
     async def _ids_after(self, last: str) -> list[str]:
         """The next ids over all services. Beyond the end of the shortest full page nothing is known yet."""
@@ -159,17 +185,30 @@ class Books:
         """Of these products, as far as inventory knows them."""
         return await self._by_id("inventory", Stock, ids)
 
-    async def unsent(self, order_id: str) -> Sequence[Unsent]:
-        """Events about the order that are committed, and that the broker has not confirmed. Outboxes are
-        short but for an outage: they are read to their end.
+    async def payments_of(self, order_ids: Sequence[str]) -> Mapping[str, Payment]:
+        """Of these orders, as far as the payment service knows them."""
+        return await self._by_id("payment", Payment, order_ids)
+
+    async def unsent(self, subjects: Collection[str]) -> Mapping[str, Sequence[Unsent]]:
+        """Events about each of these orders or products that are committed, and that the broker has not
+        confirmed. Outboxes are short but for an outage: they are read to their end.
         """
-        return [
-            Unsent(event["id"], event["type"], service, row["at"])
-            for service in PUBLISHES
-            async for row in self.of(service)[OUTBOX].find({"events.subject": order_id})
-            for event in row["events"]
-            if event["subject"] == order_id
-        ]
+        found: dict[str, list[Unsent]] = {subject: [] for subject in subjects}
+        for service in PUBLISHES:
+            async for row in self.of(service)[OUTBOX].find({"events.subject": {"$in": list(subjects)}}):
+                for event in row["events"]:
+                    if event["subject"] in found:
+                        unsent = Unsent(event["id"], event["type"], service, row["at"])
+                        found[event["subject"]].append(unsent)
+        return found
+
+    @property
+    def gateway(self) -> Gateway:
+        """The payment gateway, as the payment service has it: to be asked what it has done. The mock is the
+        only one that is built in, and keeps what it did beside the payments.
+        """
+        ledger = Ledger(self.of("payment")[LEDGER])
+        return MockGateway(ledger, success_rate=0, delay_seconds=0, test_tokens=False)
 
     async def _chunk(self, ids: Sequence[str]) -> list[Case]:
         orders = await self._by_id("order", Order, ids)

@@ -68,10 +68,10 @@ async def check(
         settled = await look_again(shop, looked, before, still_seconds, progress)
         lost = await books.rows_of_nobody()
     missing = sorted(set(expected.accepted) - looked.orders)
-    letters = await _letters(access)
+    dead = await letters(access)
     findings = [*_unseen(settled.queues), *settled.findings, *looked.contradictions]
     findings += [Finding(Invariant.SAGA_ENDED, id_, "was answered 201 and does not exist") for id_ in missing]
-    findings += letters
+    findings += dead
     findings += [
         Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
         for service, count in lost.items()
@@ -86,7 +86,7 @@ async def check(
         Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
         Invariant.MONEY_AGREES: plural(counts[Invariant.MONEY_AGREES], "payment"),
         Invariant.SAGA_ENDED: _orders(looked.orders, settled.moving, expected.accepted),
-        Invariant.EXPLAINED: plural(len(letters), "dead letter"),
+        Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
     known = {(each.subject, each.invariant) for each in expected.known}
@@ -113,9 +113,10 @@ def _unseen(queues: broker.Queues) -> list[Finding]:
     return [Finding(Invariant.DRAINED, f"vhost {queues.vhost}", "no queue of ours is to be seen in it")]
 
 
-async def _letters(access: Access) -> list[Finding]:
-    letters = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
-    return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in letters]
+async def letters(access: Access) -> list[Finding]:
+    """Every dead letter is a finding."""
+    found = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+    return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in found]
 
 
 async def check_stack(

@@ -14,8 +14,9 @@ from services.notification.domain import Notification
 from services.order.model import LineState as OrderLineState
 from services.order.model import Order, Status
 from services.order.saga import replay
-from services.payment.ledger import Kind, LedgerEntry
-from services.payment.ledger import Status as GatewayStatus
+from services.payment.gateway import Kind
+from services.payment.gateway import Status as GatewayStatus
+from services.payment.ledger import LedgerEntry
 from services.payment.payment import Payment, PaymentState
 
 

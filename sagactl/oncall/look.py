@@ -139,18 +139,19 @@ async def look_again(
         Finding(Invariant.DRAINED, place, f"{count} waiting", waiting=True)
         for place, count in standing(before, after).items()
     ]
-    findings += await _products(shop.books, looked.products)
+    findings += await products(shop.books, looked.products)
     findings += [finding for case in wrong for finding in invariants.check_case(case)]
     return Settled(queues, findings, len(suspects) - len(wrong), on_its_way=bool(after))
 
 
-async def _products(books: Books, suspects: Sequence[str]) -> list[Finding]:
+async def products(books: Books, suspects: Sequence[str]) -> list[Finding]:
+    """What is wrong of these products, all of it at one instant."""
     if not suspects:
         return []
     stock, held = await books.stock_and_reservations(suspects)
     findings = [finding for each in stock for finding in invariants.check_stock(each, held)]
     stocked = {each.id for each in stock}
-    findings += invariants.unstocked(sorted(set(await books.catalogue()) & set(suspects)), stocked)
+    findings += invariants.unstocked(await books.catalogue(suspects), stocked)
     for counter in held:
         for product_id in stocked:
             counter.pop(product_id, None)

@@ -92,14 +92,16 @@ async def _of(
     return [Told(service, each) async for each in entries.sort("at", DESCENDING).limit(limit)]
 
 
-async def ask(mongodb_url: str, action: Action, subject: str, detail: str = "") -> None:
+async def ask(
+    mongodb_url: str, action: Action, subject: str, detail: str = "", reason: str | None = None
+) -> None:
     """Record what somebody asks of the tools, before it is done: what cannot be recorded is not done.
 
     Raises PyMongoError.
     """
     by = By(Actor(_person(), Kind.TOOL), socket.gethostname())
     entry = audit.entry(
-        new_id(), datetime.now(UTC), by, action, subject, outcome=Outcome.ASKED, detail=detail
+        new_id(), datetime.now(UTC), by, action, subject, outcome=Outcome.ASKED, reason=reason, detail=detail
     )
     async with _connected(mongodb_url) as client:
         await Trail(client, TOOLS, WRITE_CONCERN).append([entry])

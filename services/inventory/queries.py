@@ -35,7 +35,7 @@ async def moves(store: Store, product_id: str, limit: int, before: int | None) -
 
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Stock.collection: (),
-    Reservation.collection: (),
+    Reservation.collection: (IndexModel("lines.productId"),),
     StockMove.collection: (IndexModel(NEWEST_FIRST),),
     **idempotency.INDEXES,
 }

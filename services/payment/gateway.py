@@ -4,6 +4,9 @@ Every call carries an idempotency key. Whoever asks again with a key gets what t
 charged again.
 """
 
+from collections.abc import AsyncIterator
+from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
@@ -45,6 +48,32 @@ class Refunded(Struct, frozen=True):
     refund_id: str
 
 
+class Kind(StrEnum):
+    CAPTURE = "capture"
+    REFUND = "refund"
+
+
+class Status(StrEnum):
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    REFUNDED = "refunded"
+
+
+class Transaction(Struct, frozen=True, kw_only=True):
+    """What the gateway did, as it says. `amount` is in minor units; `at` is the gateway's own time."""
+
+    # The idempotency key that it was asked with.
+    key: str
+    order_id: str
+    kind: Kind
+    amount: int
+    currency: str
+    status: Status
+    # By which our payment knows it: its transaction id, of a refund its refund id.
+    id: str
+    at: datetime
+
+
 class GatewayUnavailable(Exception):
     """No answer, or a 5xx: what was asked for may have happened, or may yet happen."""
 
@@ -66,4 +95,8 @@ class Gateway(Protocol):
 
     async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
         """What was done under a key, however long ago: None if nothing was."""
+        ...
+
+    def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
+        """All that it has done since then, the oldest first: what it knows, and we perhaps do not."""
         ...

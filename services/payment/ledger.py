@@ -1,33 +1,32 @@
 """The mock gateway's ledger: one entry per key, forever. What comes at the same time is written together."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final, Self
 
 import msgspec
 from msgspec import Struct, field, structs
+from pymongo import ASCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
-from services.payment.gateway import Captured, Charge, Declined, GatewayUnavailable, Refund, Refunded
+from services.payment.gateway import (
+    Captured,
+    Charge,
+    Declined,
+    GatewayUnavailable,
+    Kind,
+    Refund,
+    Refunded,
+    Status,
+    Transaction,
+)
 from services.shared.coalesce import Coalescer
 
 COLLECTION: Final = "gateway_ledger"
 DUPLICATE_KEY: Final = 11000
 WRITE_AT_ONCE: Final = 200
 DECLINE_REASON: Final = "Mock gateway declined the payment"
-
-
-class Kind(StrEnum):
-    CAPTURE = "capture"
-    REFUND = "refund"
-
-
-class Status(StrEnum):
-    CAPTURED = "captured"
-    DECLINED = "declined"
-    REFUNDED = "refunded"
 
 
 class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
@@ -78,6 +77,20 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
         """What is answered to somebody who asks by the key."""
         return Refunded(self.transaction_id) if self.kind is Kind.REFUND else self.capture_result
 
+    @property
+    def transaction(self) -> Transaction:
+        """As the gateway tells of it."""
+        return Transaction(
+            key=self.id,
+            order_id=self.order_id,
+            kind=self.kind,
+            amount=self.amount,
+            currency=self.currency,
+            status=self.status,
+            id=self.transaction_id,
+            at=self.at,
+        )
+
     def is_same_request(self, other: "LedgerEntry") -> bool:
         """Whether it was the same that was asked for, whatever came of it."""
         return structs.replace(other, status=self.status, at=self.at) == self
@@ -96,6 +109,14 @@ class Ledger:
         except PyMongoError as error:
             raise GatewayUnavailable(str(error)) from error
         return None if document is None else msgspec.convert(document, LedgerEntry)
+
+    async def since(self, at: datetime) -> AsyncIterator[LedgerEntry]:
+        """The oldest first."""
+        try:
+            async for document in self._collection.find({"at": {"$gte": at}}).sort("at", ASCENDING):
+                yield msgspec.convert(document, LedgerEntry)
+        except PyMongoError as error:
+            raise GatewayUnavailable(str(error)) from error
 
     async def enter(self, entry: LedgerEntry) -> LedgerEntry:
         """Makes the entry, unless its key has one. Returns the one that is there then.

@@ -7,6 +7,8 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Final
 
 from services.payment.gateway import (
@@ -17,8 +19,10 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Refund,
     Refunded,
+    Status,
+    Transaction,
 )
-from services.payment.ledger import Ledger, LedgerEntry, Status
+from services.payment.ledger import Ledger, LedgerEntry
 
 # What a payment token makes the gateway do, as test cards do.
 SUCCESS: Final = "tok_success"
@@ -62,6 +66,10 @@ class MockGateway:
     async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
         entry = await self._ledger.find(key)
         return None if entry is None else entry.outcome
+
+    async def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
+        async for entry in self._ledger.since(since):
+            yield entry.transaction
 
     async def _behave(self, charge: Charge) -> None:
         token = self._test_token(charge)

@@ -16,7 +16,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Payment.collection: (
         IndexModel([("state", ASCENDING), ("intendedAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
     ),
-    ledger.COLLECTION: (IndexModel("orderId"),),
+    ledger.COLLECTION: (IndexModel("orderId"), IndexModel("at")),
 }
 
 

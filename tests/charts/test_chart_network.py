@@ -139,6 +139,21 @@ def test_the_toolbox_reaches_the_servers_and_no_service_but_the_gateway() -> Non
         assert reached == (service == "gateway")
 
 
+def test_the_check_by_the_clock_reaches_the_servers_and_no_service() -> None:
+    objects = render(UMBRELLA, None, "sagactl.check.enabled=true")
+    job = named(objects, "CronJob", "shop-check")["spec"]["jobTemplate"]["spec"]
+    check = job["template"]["metadata"]["labels"]
+    for server, ports in (("mongodb", [27017]), ("rabbitmq", [5672, 15672])):
+        target = labels_of(objects, "StatefulSet", f"shop-{server}")
+        assert all(allows(objects, check, target, port) for port in ports)
+    for service in SERVICES:
+        [port] = named(objects, "Service", f"shop-{service}")["spec"]["ports"]
+        assert not allows(objects, check, labels_of(objects, "Deployment", f"shop-{service}"), port["port"])
+    [container] = job["template"]["spec"]["containers"]
+    assert container["command"] == ["sagactl", "check", "--live"]
+    assert not of_kind(render(UMBRELLA), "CronJob")
+
+
 def test_the_members_of_a_server_reach_each_other() -> None:
     objects = render(UMBRELLA)
     for server, ports in (("mongodb", [27017]), ("rabbitmq", [4369, 25672])):

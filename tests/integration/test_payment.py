@@ -14,8 +14,17 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from sagactl.polling import until
 from services.payment import ledger, mock, queries
-from services.payment.gateway import Captured, Charge, Declined, GatewayRefused, GatewayUnavailable, Refund
-from services.payment.ledger import Kind, Ledger, LedgerEntry, Status
+from services.payment.gateway import (
+    Captured,
+    Charge,
+    Declined,
+    GatewayRefused,
+    GatewayUnavailable,
+    Kind,
+    Refund,
+    Status,
+)
+from services.payment.ledger import Ledger, LedgerEntry
 from services.payment.main import make_app
 from services.payment.mock import MockGateway
 from services.payment.payment import Payment, PaymentState
@@ -34,6 +43,7 @@ CONFIRMED = OrderConfirmed(
     payment_token="tok_success",
     customer_id="alice",
 )
+LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 CANCELLED = OrderCancelled(order_id="order_1", reason="SAGA_TIMEOUT", email="")
 REFUND = RefundPayment(order_id="order_1", amount=Decimal("299.99"), currency="USD", reason="LATE_PAYMENT")
 CHARGE = Charge(key="order_1:capture", order_id="order_1", amount=29999, currency="USD", token=None)
@@ -332,14 +342,36 @@ async def test_what_was_never_done_is_not_found(room: Room) -> None:
     assert await gateway(room).lookup("unknown") is None
 
 
+async def test_the_gateway_tells_what_it_has_done_the_oldest_first(room: Room) -> None:
+    mocked = gateway(room)
+    await mocked.capture(structs.replace(CHARGE, key="other:capture", order_id="other", token="tok_declined"))
+    captured = await mocked.capture(CHARGE)
+    before_the_refund = datetime.now(UTC)
+    refunded = await mocked.refund(GIVE_BACK)
+    told = [each async for each in mocked.transactions(LONG_AGO)]
+    assert [(each.kind, each.status) for each in told] == [
+        (Kind.CAPTURE, Status.DECLINED),
+        (Kind.CAPTURE, Status.CAPTURED),
+        (Kind.REFUND, Status.REFUNDED),
+    ]
+    assert isinstance(captured, Captured)
+    assert [each.id for each in told[1:]] == [captured.transaction_id, refunded.refund_id]
+    assert [each.amount for each in told] == [CHARGE.amount] * 3
+    assert [each.kind async for each in mocked.transactions(before_the_refund)] == [Kind.REFUND]
+
+
 async def test_a_ledger_that_is_away_leaves_the_outcome_unknown() -> None:
     async with connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50") as client:
         entered = Ledger(client["away"][ledger.COLLECTION])
         away = MockGateway(entered, success_rate=1, delay_seconds=0, test_tokens=True)
         results = await asyncio.gather(
-            away.capture(CHARGE), away.refund(GIVE_BACK), away.lookup("key"), return_exceptions=True
+            away.capture(CHARGE),
+            away.refund(GIVE_BACK),
+            away.lookup("key"),
+            anext(away.transactions(LONG_AGO)),
+            return_exceptions=True,
         )
-    assert [type(result) for result in results] == [GatewayUnavailable] * 3
+    assert [type(result) for result in results] == [GatewayUnavailable] * 4
 
 
 ENTRY = LedgerEntry(

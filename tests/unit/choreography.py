@@ -17,8 +17,8 @@ from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDER
 from services.payment.domain import DOMAIN as PAYMENT
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Declined, Refunded
-from services.payment.ledger import Kind, LedgerEntry, Status
+from services.payment.gateway import Captured, Declined, Kind, Refunded, Status
+from services.payment.ledger import LedgerEntry
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected

@@ -9,7 +9,7 @@ from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.order.commands import CancelOrder, CreateOrder, TimeOut
 from services.order.model import Line, LineState, Order, Progress, Status
-from services.payment.ledger import Status as Entered
+from services.payment.gateway import Status as Entered
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import wire
 from services.shared.contract.events import Fulfilment, ProductCreated

@@ -25,7 +25,7 @@ from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Line, LineState, Order, Status
-from services.payment.ledger import Status as GatewayStatus
+from services.payment.gateway import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import wire
 from services.shared.contract.events import Fulfilment, ProductCreated, ProductDeleted

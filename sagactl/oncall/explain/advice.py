@@ -5,8 +5,6 @@ from typing import Final
 
 from sagactl.oncall.explain.explanation import Advice, Hop, HopState, Outcome, Verdict
 from sagactl.oncall.explain.marks import Marks
-from services.order.domain import COMPENSABLE
-from services.order.model import Status
 
 # Redriving leads on, or does no harm.
 WORTH_REDRIVING: Final = frozenset({Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY, Outcome.IS_RETRIED})
@@ -41,20 +39,10 @@ def _of_letter(hop: Hop) -> Advice:
 
 
 def _of_missing(marks: Marks) -> Iterator[Advice]:
-    order = marks.case.order
-    if order is None:
-        return
-    if order.status in COMPENSABLE:
-        option = "--stale-after" if order.status is Status.CONFIRMED else "--pending-stale-after"
+    if marks.case.order is not None:
         yield Advice(
-            "Have a sweep compensate it, with whatever else is as stale: it ends CANCELLED, and what it "
-            "holds goes back.",
-            f"sagactl sweep {option} {round(marks.stale_after.total_seconds())}s",
-        )
-    else:
-        yield Advice(
-            "No command sends it again. Keep its id, and see what the order still owes.",
-            f"sagactl order {order.id}",
+            "Ask what mends the order, and whether anything does. It is done with --apply, and not before.",
+            f"sagactl repair {marks.case.id}",
         )
 
 

@@ -46,7 +46,7 @@ def of_letter(marks: Marks, letter: Letter) -> Preview:
 def of_event(marks: Marks, queue: str, id_: str, event: Event) -> Preview:
     """What its consumer would do with an event that it has not handled."""
     message = Message(id=id_, source=queue, body=event, at=marks.at)
-    domain = _domain(marks, CONSUMER[queue])
+    domain = domain_of(marks, CONSUMER[queue])
     loaded = marks.loaded()
     while missing := still_needed(domain, (message,), loaded):
         loaded.update(dict.fromkeys(missing))
@@ -76,7 +76,7 @@ def of_command(order: Order, command: CancelOrder | RequestRefund | TimeOut, mar
     return _told(order, decision)
 
 
-def _domain(marks: Marks, service: str) -> Domain:
+def domain_of(marks: Marks, service: str) -> Domain:
     domains = {
         "order": ORDERS,
         "inventory": inventory(auto_compensation=bool(marks.auto_compensation)),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -50,38 +50,50 @@ class Reader:
         return told
 
     async def _read(self, books: Books, order_id: str) -> Marks:
-        """Documents before and after everything else: what they say is where messages come from, and where
-        they end. If they are the same, a message in between was where it was looked for, or further.
-        """
-        (before,) = await books.these([order_id])
         for _ in range(LOOKS):
-            marks = await self._around(books, before)
-            (after,) = await books.these([order_id])
-            if after == before:
-                return marks
-            before = after
-        return structs.replace(marks, case=after, moving=True)
+            (marks,) = await self.look(books, [order_id])
+            if not marks.moving:
+                break
+        return marks
 
-    async def _around(self, books: Books, case: Case) -> Marks:
+    async def look(self, books: Books, ids: Sequence[str]) -> Sequence[Marks]:
+        """One look at some orders, in the order of `ids`. Documents before and after everything else: what
+        they say is where messages come from, and where they end. If they are the same, a message in between
+        was where it was looked for, or further.
+        """
+        before = await books.these(ids)
+        marks = await self._around(books, before)
+        after = await books.these(ids)
+        return [
+            structs.replace(each, case=now, moving=now != was)
+            for each, was, now in zip(marks, before, after, strict=True)
+        ]
+
+    async def _around(self, books: Books, cases: Sequence[Case]) -> Sequence[Marks]:
         where = self.access
-        unsent = await books.unsent(case.id)
+        unsent = await books.unsent([case.id for case in cases])
         depths = await deep(where.management_url, where.amqp_url)
         letters = await broker.dead_letters(where.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
         keys = await bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
-        return Marks(
-            case=case,
-            at=await books.now(),
-            stock=await books.stock_of(_products(case)),
-            unsent=tuple(unsent),
-            letters=tuple(_letter(each) for each in letters if _is_about(each, case.id)),
-            waiting={name: depth.number for name, depth in depths.items()},
-            letters_read=Counter(each.queue for each in letters),
-            auto_compensation=AUTO_COMPENSATION.type in keys,
-            stale_after=self.stale_after,
-        )
+        at = await books.now()
+        stock = await books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)}))
+        return [
+            Marks(
+                case=case,
+                at=at,
+                stock={id_: stock[id_] for id_ in products_of(case) if id_ in stock},
+                unsent=tuple(unsent[case.id]),
+                letters=tuple(_letter(each) for each in letters if _is_about(each, case.id)),
+                waiting={name: depth.number for name, depth in depths.items()},
+                letters_read=Counter(each.queue for each in letters),
+                auto_compensation=AUTO_COMPENSATION.type in keys,
+                stale_after=self.stale_after,
+            )
+            for case in cases
+        ]
 
 
-def _products(case: Case) -> list[str]:
+def products_of(case: Case) -> list[str]:
     ordered = [line.product_id for line in case.order.lines] if case.order else []
     reserved = [line.product_id for line in case.reservation.lines] if case.reservation else []
     return sorted({*ordered, *reserved})

@@ -46,6 +46,7 @@ class Action(StrEnum):
     CUSTOMER_ERASED = "customer.erased"
     LETTERS_REDRIVEN = "letters.redriven"
     LETTER_DELETED = "letter.deleted"
+    ORDER_REPAIRED = "order.repaired"
 
 
 class Outcome(StrEnum):

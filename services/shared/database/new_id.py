@@ -8,6 +8,7 @@ went. Python's own `uuid7` comes with 3.14.
 import secrets
 import time
 import uuid
+from datetime import datetime
 from typing import Final
 
 _VERSION: Final = 7 << 76
@@ -16,6 +17,14 @@ _VARIANT: Final = 0b10 << 62
 
 def new_id() -> str:
     """Of the present millisecond; 74 of its bits cannot be guessed."""
-    milliseconds = time.time_ns() // 1_000_000
     random = secrets.randbits(12) << 64 | secrets.randbits(62)
+    return _id(time.time_ns() // 1_000_000, random)
+
+
+def least_id(at: datetime) -> str:
+    """No id that was made at that time or later comes before it."""
+    return _id(int(at.timestamp() * 1000), 0)
+
+
+def _id(milliseconds: int, random: int) -> str:
     return str(uuid.UUID(int=milliseconds << 80 | _VERSION | _VARIANT | random))

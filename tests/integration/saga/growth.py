@@ -112,8 +112,10 @@ async def _rest(outbox: AsyncCollection[Json], ids: Iterable[ObjectId]) -> None:
 
 
 @asynccontextmanager
-async def profiled(shop: Shop) -> AsyncIterator[list[Json]]:
-    """Afterwards the list holds every operation of the services meanwhile, as their databases saw it."""
+async def profiled(shop: Shop, by: str = APP_NAME) -> AsyncIterator[list[Json]]:
+    """Afterwards the list holds every operation of the services meanwhile, as their databases saw it; or of
+    another client.
+    """
     operations: list[Json] = []
     databases = [shop.database(service) for service in SERVICES]
     try:
@@ -125,8 +127,8 @@ async def profiled(shop: Shop) -> AsyncIterator[list[Json]]:
     finally:
         for database in databases:
             await database.command("profile", 0)
-            # What tools and this test ask is not meant.
-            operations += await database[PROFILE].find({"appName": APP_NAME}).to_list()
+            # What others ask is not meant.
+            operations += await database[PROFILE].find({"appName": by}).to_list()
             await database.drop_collection(PROFILE)
 
 

@@ -17,8 +17,8 @@ from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Line, Order
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Refunded
-from services.payment.ledger import Kind, LedgerEntry, Status
+from services.payment.gateway import Captured, Kind, Refunded, Status
+from services.payment.ledger import LedgerEntry
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract import events, wire
 from services.shared.contract.decisions import Aggregate, Message, Ref, still_needed
@@ -75,6 +75,7 @@ class Desk:
             currency=payment.currency,
             status=status,
             transaction_id=reference,
+            at=self.now,
         )
         self.ledger.append(entry)
 

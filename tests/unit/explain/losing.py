@@ -173,25 +173,34 @@ class Look(Protocol):
     def __call__(self, shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None: ...
 
 
+class Mend(Protocol):
+    async def __call__(self, shop: Shop, loss: Losing, /) -> None: ...
+
+
+async def redrive(shop: Shop, _: Losing) -> None:
+    """All dead letters."""
+    for queue, letter in shop.broker.dead_letters():
+        shop._redrive(queue, letter)  # noqa: SLF001  # as its operator does
+
+
 def run(
-    seed: str, orders: int, loss: Losing, look: Look, *, calm: bool = True, redriven: bool = False
+    seed: str, orders: int, loss: Losing, look: Look, *, calm: bool = True, mended: Mend | None = None
 ) -> Shop:
     """Runs a shop without an operator. `look` gets every order's explanation, again and again; and whether
-    that is the end. `redriven`: then its dead letters are redriven, nothing more is lost, and there is one
-    more look at the end.
+    that is the end. `mended`: then nothing more is lost, this is done, and there is one more look at the end.
     """
     loop = VirtualLoop()
     with _all_to_itself(seed):
         shop = Shop(Run(seed, orders), History(kept=False))
         losing(shop, loss)
         try:
-            loop.run(_life(shop, loss, look, calm=calm, redriven=redriven), lambda: False)
+            loop.run(_life(shop, loss, look, calm=calm, mended=mended), lambda: False)
         finally:
             loop.close()
     return shop
 
 
-async def _life(shop: Shop, loss: Losing, look: Look, *, calm: bool, redriven: bool) -> list[str]:
+async def _life(shop: Shop, loss: Losing, look: Look, *, calm: bool, mended: Mend | None) -> list[str]:
     shop.dice.calm = calm
     for replica in shop.replicas:
         replica.start()
@@ -204,10 +213,9 @@ async def _life(shop: Shop, loss: Losing, look: Look, *, calm: bool, redriven: b
     shop.dice.calm = True
     await asyncio.sleep(AFTER_SECONDS)
     look(shop, _explained(shop, loss), at_the_end=True)
-    if redriven:
+    if mended is not None:
         loss.loss = NOTHING
-        for queue, letter in shop.broker.dead_letters():
-            shop._redrive(queue, letter)  # noqa: SLF001  # as its operator does
+        await mended(shop, loss)
         await asyncio.sleep(AFTER_SECONDS)
         look(shop, _explained(shop, loss), at_the_end=True)
     return []

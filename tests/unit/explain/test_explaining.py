@@ -259,4 +259,4 @@ def test_its_json_is_as_the_schema_says_and_the_schema_is_committed() -> None:
 def test_the_verdict_comes_first_and_what_to_do_comes_last() -> None:
     told = list(lines(explain(Desk().marks())))
     assert told[1].startswith("verdict       STUCK: INVENTORY_RESERVE_REQUEST was never handled by inventory")
-    assert told[-1].strip() == "sagactl sweep --pending-stale-after 300s"
+    assert told[-1].strip() == f"sagactl repair {ORDER}"

@@ -16,7 +16,7 @@ from sagactl.oncall.invariants import check_case
 from services.order.model import Order
 from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, INVENTORY_EVENTS, OrderEvent
 from services.shared.contract.identity import event_id
-from tests.unit.explain.losing import NOTHING, Losing, Loss, Snapshot, emitted, run
+from tests.unit.explain.losing import NOTHING, Losing, Loss, Snapshot, emitted, redrive, run
 
 ORDERS: Final = 60
 # Every way that a message about an order takes: (queue, type).
@@ -141,7 +141,7 @@ def test_what_redriving_would_do_is_what_it_does() -> None:
         for told in explained.values() if losing.loss is NOTHING else ():
             assert told.verdict is Verdict.SETTLED
 
-    run("redriven.1", ORDERS, losing, look, redriven=True)
+    run("redriven.1", ORDERS, losing, look, mended=redrive)
     assert {hop.redrive.outcome for hop in said.values() if hop.redrive} >= {
         Outcome.APPLIES,
         Outcome.ASKS_THE_GATEWAY,

@@ -1,5 +1,8 @@
 """A gateway in memory, that can be away before or after it did what it was asked."""
 
+from collections.abc import AsyncIterator
+from datetime import datetime
+
 from services.payment.gateway import (
     Captured,
     Charge,
@@ -8,6 +11,7 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Refund,
     Refunded,
+    Transaction,
 )
 
 Result = Captured | Declined | Refunded
@@ -49,3 +53,6 @@ class Bank:
         if self.lose_answer:
             raise GatewayUnavailable("timeout")
         return result
+
+    def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
+        raise NotImplementedError(f"nobody who charges asks what was done since {since}")

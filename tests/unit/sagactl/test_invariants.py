@@ -15,8 +15,9 @@ from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.model import HistoryEntry, Order, Status
-from services.payment.ledger import Kind, LedgerEntry
-from services.payment.ledger import Status as GatewayStatus
+from services.payment.gateway import Kind
+from services.payment.gateway import Status as GatewayStatus
+from services.payment.ledger import LedgerEntry
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.table import Contradiction
 from tests.unit.order import examples

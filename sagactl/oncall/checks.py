@@ -1,0 +1,117 @@
+"""`sagactl check`, at rest or while the shop works: options in, a report out."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from saga_operator.policy.durations import parse_duration
+from sagactl.access import Access
+from sagactl.oncall.audit import moment
+from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
+from sagactl.oncall.invariants import Invariant
+from sagactl.oncall.live.checking import Live, check_live
+from sagactl.oncall.live.judging import STILL
+from sagactl.oncall.look import STILL_SECONDS
+from sagactl.oncall.report import Report, Verdict, show
+from sagactl.terminal import AsJson, Stack, access, aside, console, run
+
+# 2 is for what could not be looked at: no access, or a server that does not answer.
+EXIT_CODES: Final = {Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.WAITING: 3}
+
+
+def check_command(  # noqa: PLR0913, PLR0917 - a command's options
+    stack: Stack = None,
+    accepted: Annotated[
+        Path | None, typer.Option(help="File of order ids, a line each, that were answered 201.")
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A known finding: ORDER (its contradictions and dead letters) or INVARIANT:ORDER, such as "
+            "MONEY_AGREES:ORDER. May be given several times."
+        ),
+    ] = None,
+    still: Annotated[
+        float | None,
+        typer.Option(
+            help="What has stood still for this many seconds is judged: under traffic "
+            f"{STILL_SECONDS:g}, with --live {STILL.total_seconds():g}."
+        ),
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for everything to come to rest.")] = 30,
+    quiet: Annotated[
+        float, typer.Option(help="Seconds that rest has to last: more than the broker's statistics interval.")
+    ] = QUIET_SECONDS,
+    live: Annotated[bool, typer.Option("--live", help="While the shop works: wait for no rest.")] = False,  # noqa: FBT002  # an option
+    overdue: Annotated[
+        str, typer.Option(help="With --live: what is on its way for this long is told, too.")
+    ] = "20m",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="With --live: only orders placed since: 24h ago, or a date. Products are all checked."
+        ),
+    ] = None,
+    note: Annotated[
+        Path | None,
+        typer.Option(help="With --live: a file to note how far it got. Run again, it goes on from there."),
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002  # an option
+) -> None:
+    """Hold every order against stock, payments and what the payment gateway did. Only reads.
+
+    Exit code 0: every invariant holds. 1: one is broken. 2: it could not be looked at. 3: nothing is broken,
+    and messages or captures wait, as they do while a service is down.
+    """
+    promised = accepted.read_text().split() if accepted else []
+    expected = Expected(promised, [_expected(text) for text in expect or ()])
+    where = access(stack)
+    if live:
+        still_for = STILL if still is None else timedelta(seconds=still)
+        report = _live(where, expected, Live(still_for, _duration(overdue), moment(since), note))
+    else:
+        waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": still or STILL_SECONDS}
+        report = _at_rest(where, expected, waits)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        show(console, report)
+    raise typer.Exit(EXIT_CODES[report.verdict])
+
+
+def _at_rest(where: Access, expected: Expected, waits: Mapping[str, float]) -> Report:
+    with aside.status("checking") as status:
+
+        def tell(unrest: Mapping[str, int]) -> None:
+            left = ", ".join(f"{place}: {count}" for place, count in unrest.items())
+            status.update(f"waiting for {left}" if left else "checking")
+
+        return run(check(where, expected, **waits, progress=tell))
+
+
+def _live(where: Access, expected: Expected, live: Live) -> Report:
+    with aside.status("checking") as status:
+
+        def tell(so_far: Mapping[str, int]) -> None:
+            status.update(", ".join(f"{what}: {count}" for what, count in so_far.items()))
+
+        return run(check_live(where, expected, live, progress=tell))
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text}: give a duration such as 20m") from None
+
+
+def _expected(text: str) -> Known:
+    try:
+        return Known.parse(text)
+    except ValueError as error:
+        names = ", ".join(invariant.name for invariant in Invariant)
+        raise typer.BadParameter(f"{text}: before the colon stands one of {names}") from error

@@ -1,0 +1,179 @@
+"""The live check: one walk through everything, and then a second and a third look at what seems wrong."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from sagactl.access import Access
+from sagactl.oncall import look
+from sagactl.oncall.books import Books, reading
+from sagactl.oncall.check import Expected, letters
+from sagactl.oncall.invariants import Finding, Invariant
+from sagactl.oncall.live.judging import (
+    OVERDUE,
+    STILL,
+    Terms,
+    check_transaction,
+    is_suspect,
+    judge,
+)
+from sagactl.oncall.live.looking import WATCH_SECONDS, look_again, seen_empty
+from sagactl.oncall.live.walking import Walk, walk
+from sagactl.oncall.report import Report
+from sagactl.oncall.screen import plural
+from services.shared.contract.events import INVENTORY_EVENTS
+from services.shared.database.new_id import least_id
+
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Live(NamedTuple):
+    """How a shop at work is checked."""
+
+    still: timedelta = STILL
+    overdue: timedelta = OVERDUE
+    # Only orders that were placed, and transactions that were made since.
+    since: datetime | None = None
+    # Where it is noted how far the check has come. What is there already is gone on with.
+    note: Path | None = None
+    watch_seconds: float = WATCH_SECONDS
+
+
+async def check_live(
+    access: Access,
+    expected: Expected | None = None,
+    live: Live | None = None,
+    *,
+    progress: Callable[[Mapping[str, int]], None] = lambda _: None,
+) -> Report:
+    """What is wrong of a shop at work. Only reads, and waits for no rest.
+
+    Raises PyMongoError, AMQPError, OSError, BrokerError or GatewayUnavailable where a server does not answer.
+    """
+    expected, live = expected or Expected(), live or Live()
+    async with reading(access.mongodb_url) as books:
+        walked = await _begun(books, live)
+        await walk(books, books.gateway, walked, lambda so_far: _keep(so_far, live.note, progress))
+        found = [
+            *await _orders(
+                books, access, walked.terms, sorted(walked.suspects), live.watch_seconds, progress
+            ),
+            *await _transactions(books, walked),
+            *await _products(books, access, sorted(walked.products), live.watch_seconds),
+            *await _accepted(books, expected.accepted),
+        ]
+        lost = await books.rows_of_nobody()
+    dead = await letters(access)
+    found += dead
+    found += [
+        Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
+        for service, count in lost.items()
+    ]
+    if live.note is not None:
+        live.note.unlink(missing_ok=True)
+    known = {(each.subject, each.invariant) for each in expected.known}
+    found = list(dict.fromkeys(found))
+    return Report(
+        _counted(walked, len(dead)),
+        [each for each in found if (each.subject, each.invariant) not in known],
+        [each for each in found if (each.subject, each.invariant) in known],
+    )
+
+
+# --- the walk ---------------------------------------------------------------------------------------------
+
+
+async def _begun(books: Books, live: Live) -> Walk:
+    """A new one, or the one that was noted."""
+    if live.note is not None and live.note.exists():
+        return msgspec.json.decode(live.note.read_bytes(), type=Walk)
+    terms = Terms.at(await books.now(), live.still, live.overdue)
+    return Walk(
+        cut=terms.cut,
+        due=terms.due,
+        orders_after=least_id(live.since) if live.since else "",
+        transactions_since=live.since or LONG_AGO,
+    )
+
+
+def _keep(so_far: Walk, note: Path | None, progress: Callable[[Mapping[str, int]], None]) -> None:
+    if note is not None:
+        written = note.with_name(f"{note.name}.new")
+        written.write_bytes(msgspec.json.encode(so_far))
+        written.replace(note)
+    progress({"orders so far": so_far.counts.get(Invariant.SAGA_ENDED, 0)})
+
+
+def _counted(walked: Walk, dead: int) -> Mapping[Invariant, str]:
+    counts = Counter(walked.counts)
+    orders = plural(counts[Invariant.SAGA_ENDED], "order")
+    return {
+        Invariant.DRAINED: "not asked for: the shop works",
+        Invariant.STOCK_CONSERVED: plural(counts[Invariant.STOCK_CONSERVED], "product"),
+        Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
+        Invariant.MONEY_AGREES: f"{plural(counts[Invariant.MONEY_AGREES], 'transaction')} of the gateway",
+        Invariant.SAGA_ENDED: f"{orders}, {walked.under_way} under way",
+        Invariant.EXPLAINED: plural(dead, "dead letter"),
+        Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
+    }
+
+
+# --- orders, looked at again ------------------------------------------------------------------------------
+
+
+async def _orders(
+    books: Books,
+    access: Access,
+    terms: Terms,
+    suspects: Sequence[str],
+    watch_seconds: float,
+    progress: Callable[[Mapping[str, int]], None],
+) -> list[Finding]:
+    """What is wrong of those that seemed so, seem so still, and have not changed meanwhile."""
+    before = [case for case in await books.these(suspects) if is_suspect(case, terms)]
+    progress({"orders that are looked at again": len(before)})
+    marks = await look_again(books, access, before, watch_seconds)
+    return [finding for each in marks for finding in judge(each, terms)]
+
+
+# --- everything else --------------------------------------------------------------------------------------
+
+
+async def _transactions(books: Books, walked: Walk) -> list[Finding]:
+    payments = await books.payments_of(sorted({each.order_id for each in walked.unmatched}))
+    return [
+        finding
+        for each in walked.unmatched
+        for finding in check_transaction(each, payments.get(each.order_id))
+        if not finding.waiting or each.at < walked.due
+    ]
+
+
+async def _products(
+    books: Books, access: Access, suspects: Sequence[str], watch_seconds: float
+) -> list[Finding]:
+    """Of a product without stock the event that makes it may be on its way."""
+    found = await look.products(books, suspects)
+    if not any(finding.waiting for finding in found):
+        return found
+    unsent = await books.unsent(suspects)
+    comes = INVENTORY_EVENTS not in await seen_empty(access, watch_seconds)
+    again = {finding.subject for finding in await look.products(books, suspects) if finding.waiting}
+    return [
+        finding._replace(waiting=False)
+        for finding in found
+        if not finding.waiting or (finding.subject in again and not comes and not unsent[finding.subject])
+    ]
+
+
+async def _accepted(books: Books, ids: Collection[str]) -> list[Finding]:
+    cases = await books.these(sorted(ids))
+    return [
+        Finding(Invariant.SAGA_ENDED, case.id, "was answered 201 and does not exist")
+        for case in cases
+        if case.order is None
+    ]

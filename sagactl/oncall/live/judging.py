@@ -1,0 +1,98 @@
+"""What of a shop at work can be judged, and what of that is wrong for certain. Pure.
+
+An order that nothing has touched for a while is judged like one at rest: what moves on elsewhere does not
+change it. What seems wrong of it, and a message could cure, is wrong once no such message is on its way.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sagactl.oncall.explain.explaining import explain
+from sagactl.oncall.explain.explanation import UNDER_WAY
+from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.invariants import Case, Finding, Invariant, check_case, contradictions
+from services.payment.gateway import Kind, Status, Transaction
+from services.payment.payment import Payment, PaymentState
+
+# Longer than the slowest call of the payment gateway, and than the broker's statistics are old.
+STILL: Final = timedelta(seconds=30)
+# Longer than the operator leaves an order alone, with its sweep, and than the retry ladder.
+OVERDUE: Final = timedelta(minutes=20)
+ASKING: Final = frozenset({PaymentState.CAPTURING, PaymentState.REFUNDING})
+
+
+class Terms(NamedTuple):
+    """What has not changed since `cut` is judged; what was still to come at `due` is late."""
+
+    cut: datetime
+    due: datetime
+
+    @classmethod
+    def at(cls, now: datetime, still: timedelta = STILL, overdue: timedelta = OVERDUE) -> "Terms":
+        return cls(now - still, now - max(still, overdue))
+
+
+def touched_at(case: Case) -> datetime | None:
+    """When any service last did anything about it; None for what nobody knows."""
+    homes = (case.order, case.reservation, case.payment)
+    times = [home.updated_at for home in homes if home is not None]
+    times += [entry.at for entry in case.ledger]
+    times += [told.at for told in case.notifications]
+    return max(filter(None, times), default=None)
+
+
+def is_still(case: Case, terms: Terms) -> bool:
+    at = touched_at(case)
+    return at is None or at < terms.cut
+
+
+def is_suspect(case: Case, terms: Terms) -> bool:
+    """Whether it is worth a second look."""
+    if any(contradictions(case)):
+        return True
+    return is_still(case, terms) and any(
+        not finding.waiting or _is_due(case, terms) for finding in check_case(case)
+    )
+
+
+def _is_due(case: Case, terms: Terms) -> bool:
+    """What is settled owes nothing any more; what is open may still come to its end."""
+    order = case.order
+    return order is None or order.settled or order.state_since < terms.due
+
+
+def judge(marks: Marks, terms: Terms) -> Iterator[Finding]:
+    """What is wrong of it for certain, and what has waited for too long."""
+    case = marks.case
+    yield from contradictions(case)
+    if marks.moving or not is_still(case, terms):
+        return
+    wrong = list(check_case(case))
+    yield from (finding for finding in wrong if not finding.waiting)
+    if not _is_due(case, terms):
+        return
+    told = explain(marks)
+    asking = case.payment is not None and case.payment.state in ASKING
+    comes = asking or any(hop.state in UNDER_WAY for hop in told.hops)
+    at = touched_at(case)
+    late = at is None or at < terms.due
+    for finding in wrong:
+        if finding.waiting and (late or not comes):
+            yield finding._replace(what=f"{finding.what} ({told.because})", waiting=comes)
+
+
+def check_transaction(transaction: Transaction, payment: Payment | None) -> Iterator[Finding]:
+    """MONEY_AGREES, as the payment gateway tells of it: what it has done is what our payment says it did."""
+    what = f"the payment gateway made a {transaction.kind} of {transaction.amount} {transaction.currency}"
+    what = f"{what} (minor units), {transaction.id} under the key {transaction.key}"
+    if transaction.status is Status.DECLINED:
+        return
+    if payment is None:
+        yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}, and we know of no payment")
+        return
+    known = payment.transaction_id if transaction.kind is Kind.CAPTURE else payment.refund_id
+    if known != transaction.id:
+        said = f"our payment, {payment.state}, says {known or 'nothing of it'}"
+        waiting = payment.state in ASKING and not known
+        yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}; {said}", waiting=waiting)

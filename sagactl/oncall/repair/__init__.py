@@ -1,0 +1,1 @@
+"""`sagactl repair`: the fewest messages and commands that make an order's books sound."""

@@ -1,0 +1,146 @@
+"""Plans are made of what is read, and carried out: each step is recorded before it is taken."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+import aio_pika
+import aiohttp
+from msgspec import structs
+
+from saga_operator.policy.orders import OrderService, OrderServiceError
+from saga_operator.policy.policy import StaleOrder
+from sagactl.access import Access, OrderAccess
+from sagactl.oncall import broker, trails
+from sagactl.oncall.books import Books, reading
+from sagactl.oncall.explain.reading import products_of
+from sagactl.oncall.live.checking import check_live
+from sagactl.oncall.live.judging import STILL, touched_at
+from sagactl.oncall.live.looking import WATCH_SECONDS, look_again
+from sagactl.oncall.redrive import redrive
+from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
+from sagactl.oncall.repair.planning import plan
+from sagactl.oncall.sweep import Admin
+from sagactl.polling import NotInTimeError, until
+from sagactl.terminal import UnavailableError
+from services.shared.contract import topology
+from services.shared.contract.audit import Action
+from services.shared.contract.events import SCHEMA_VERSION
+from services.shared.engine import envelope
+
+# What a plan brings about takes as long as an order does; a message that is early is tried again after 10 s.
+MENDED_WITHIN_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 1.0
+
+
+class Mender(NamedTuple):
+    """Who carries plans out, with what rights, and why."""
+
+    access: Access
+    orders: OrderAccess | None
+    reason: str
+
+
+async def found_wrong(access: Access) -> tuple[Sequence[str], Sequence[str]]:
+    """By a live check: the ids of orders, and in words what is wrong of anything else."""
+    report = await check_live(access)
+    subjects = sorted({each.subject for each in report.findings})
+    async with reading(access.mongodb_url) as books:
+        orders = {case.id for case in await books.these(subjects) if touched_at(case) is not None}
+    others = [f"{each.subject}: {each.what}" for each in report.findings if each.subject not in orders]
+    return sorted(orders), others
+
+
+async def plans(
+    access: Access, ids: Sequence[str], still: timedelta = STILL, watch_seconds: float = WATCH_SECONDS
+) -> list[Plan]:
+    """What is to be done to each of these orders, of those that nobody has touched for a while. Only reads.
+
+    Raises PyMongoError, AMQPError, OSError or BrokerError where a server does not answer.
+    """
+    async with reading(access.mongodb_url) as books:
+        return await _plans(books, access, ids, still, watch_seconds)
+
+
+async def _plans(
+    books: Books, access: Access, ids: Sequence[str], still: timedelta, watch_seconds: float
+) -> list[Plan]:
+    marks = await look_again(books, access, await books.these(ids), watch_seconds)
+    products = sorted({id_ for each in marks for id_ in products_of(each.case)})
+    stock, held = await books.stock_and_reservations(products)
+    of_one_instant = {each.id: each for each in stock}
+    return [plan(structs.replace(each, stock=of_one_instant), held, still) for each in marks]
+
+
+async def carry_out(found: Plan, mender: Mender) -> None:
+    """All steps of a plan. Carried out twice it is as carried out once: messages have ids, which their
+    consumers remember, and the order service compensates what is as it was, and nothing else.
+
+    Raises AMQPError, OSError, PyMongoError or UnavailableError, and leaves the other steps alone then.
+    """
+    for step in found.steps:
+        await trails.ask(
+            mender.access.mongodb_url, Action.ORDER_REPAIRED, found.order, step.says, mender.reason
+        )
+        match step:
+            case SendAgain():
+                await _send(mender.access.amqp_url, found.order, step)
+            case Redrive():
+                await redrive(mender.access.amqp_url, step.queue, frozenset({step.id}))
+            case Compensate():
+                await _compensate(mender.orders, found.order, step)
+
+
+async def _send(amqp_url: str, order_id: str, step: SendAgain) -> None:
+    """By the way of retries, which leads to this one queue."""
+    message = aio_pika.Message(
+        step.body.encode(),
+        headers={
+            envelope.SCHEMA_VERSION: SCHEMA_VERSION,
+            envelope.REDRIVEN: datetime.now(UTC).isoformat(),
+        },
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=step.id,
+        correlation_id=order_id,
+        timestamp=datetime.now(UTC),
+        type=step.type,
+    )
+    exchange_name = topology.retry_exchange(broker.QUEUES[step.queue])
+    async with broker.channel(amqp_url) as channel:
+        exchange = await channel.get_exchange(exchange_name, ensure=False)
+        await exchange.publish(message, step.queue, mandatory=True, timeout=broker.TIMEOUT)
+
+
+async def _compensate(orders: OrderAccess | None, order_id: str, step: Compensate) -> None:
+    if orders is None:
+        raise UnavailableError("to compensate an order, the order service's address and a login are needed")
+    now = datetime.now(UTC)
+    older_than = timedelta(seconds=step.older_than)
+    try:
+        async with aiohttp.ClientSession() as session:
+            service = OrderService(session, await Admin(orders, session).endpoint(now))
+            await service.compensate(StaleOrder(order_id, step.status, now - older_than), older_than)
+    except OrderServiceError as error:
+        raise UnavailableError(f"{error.failure.reason}: {error}") from error
+
+
+async def mended(access: Access, order_id: str, within: float = MENDED_WITHIN_SECONDS) -> Plan:
+    """What is to be done about the order once nothing moves about it any more, or the time is up."""
+    async with reading(access.mongodb_url) as books:
+
+        async def look() -> Plan:
+            (found,) = await _plans(books, access, [order_id], STILL, 0)
+            return found
+
+        try:
+            return await until(
+                look,
+                lambda found: found.ends is Ends.SOUND,
+                within=within,
+                what=f"order {order_id} mended",
+                every=LOOK_SECONDS,
+            )
+        except NotInTimeError:
+            (found,) = await _plans(books, access, [order_id], STILL, 0)
+            return found

@@ -1,0 +1,143 @@
+"""`sagactl repair`: prints what makes the books sound, and carries it out."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from msgspec import Struct
+
+from sagactl.access import Access, NoAccessError, OrderAccess
+from sagactl.oncall.live.judging import STILL
+from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended, plans
+from sagactl.oncall.repair.plan import Compensate, Ends, Plan
+from sagactl.oncall.screen import plural, printable
+from sagactl.terminal import Stack, access, aside, console, run
+
+NOT_CURED: Final = 1
+NOT_YET: Final = 3
+STYLES: Final = {Ends.SOUND: "green", Ends.MOVING: "yellow", Ends.MENDED: "bold", Ends.BY_HAND: "bold red"}
+WORDS: Final = {
+    Ends.SOUND: "sound",
+    Ends.MOVING: "moving",
+    Ends.MENDED: "can be mended",
+    Ends.BY_HAND: "by hand",
+}
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class Repair(Struct, frozen=True, rename="camel", kw_only=True):
+    """What `-o json` prints."""
+
+    plans: tuple[Plan, ...]
+    # What the live check found about products, outboxes and the like, which no plan is made for.
+    others: tuple[str, ...] = ()
+    applied: bool = False
+
+
+def repair(  # noqa: PLR0917 - a command's options
+    orders: Annotated[
+        list[str] | None, typer.Argument(help="Their ids. Else what a live check finds.", metavar="ORDER")
+    ] = None,
+    stack: Stack = None,
+    apply: Annotated[  # noqa: FBT002  # an option
+        bool, typer.Option("--apply/--plan", help="Carry it out; or only say what would be done.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Why, for the audit trail. Needed to apply.", metavar="TEXT")
+    ] = None,
+    still: Annotated[
+        float, typer.Option(help="Seconds for which nobody must have touched an order.")
+    ] = STILL.total_seconds(),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")] = False,  # noqa: FBT002  # an option
+    output: Annotated[Output, typer.Option("--output", "-o", help="What is printed.")] = Output.TEXT,
+) -> None:
+    """Print the fewest messages and commands that make the books sound; with --apply, carry them out.
+
+    Exit code 0: nothing is to be done, or all of it was. 1: something is left that no message and no command
+    cures. 2: it could not be looked at. 3: there is something to be done, or something moves.
+    """
+    where = access(stack)
+    if apply and not (reason and reason.strip()):
+        raise typer.BadParameter("say why, for the audit trail: --reason TEXT")
+    with aside.status("looking"):
+        ids, others = (orders, ()) if orders else run(found_wrong(where))
+        found = run(plans(where, sorted(set(ids)), timedelta(seconds=still)))
+    to_do = [each for each in found if each.steps]
+    if output is Output.TEXT:
+        _show(found, others)
+    if apply and to_do:
+        _confirm(to_do, yes=yes)
+        found = _applied(found, where, stack, (reason or "").strip())
+        if output is Output.TEXT:
+            console.print("[bold]afterwards[/]")
+            _show(found, ())
+    if output is Output.JSON:
+        answer = Repair(plans=tuple(found), others=tuple(others), applied=apply and bool(to_do))
+        typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+    raise typer.Exit(exit_code(found, others))
+
+
+def _applied(found: Sequence[Plan], where: Access, stack: Stack, reason: str) -> list[Plan]:
+    """What is to be done afterwards."""
+    commands = any(isinstance(step, Compensate) for each in found for step in each.steps)
+    mender = Mender(where, _order_access(stack) if commands else None, reason)
+    for each in found:
+        run(carry_out(each, mender))
+    with aside.status("waiting until it has come about"):
+        return [run(mended(where, each.order)) if each.steps else each for each in found]
+
+
+def exit_code(found: Sequence[Plan], others: Sequence[str]) -> int:
+    ends = {each.ends for each in found}
+    if Ends.BY_HAND in ends or others:
+        return NOT_CURED
+    return NOT_YET if ends - {Ends.SOUND} else 0
+
+
+def _order_access(stack: Stack) -> OrderAccess:
+    try:
+        return OrderAccess.found(stack)
+    except NoAccessError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _confirm(to_do: Sequence[Plan], *, yes: bool) -> None:
+    """Ends the command unless somebody agrees."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("nobody can be asked here: say --yes")
+    number = sum(len(each.steps) for each in to_do)
+    if not typer.confirm(f"Carry out {plural(number, 'step')} for {plural(len(to_do), 'order')}?", err=True):
+        raise typer.Exit(NOT_YET)
+
+
+def _show(found: Sequence[Plan], others: Sequence[str]) -> None:
+    for each in found:
+        console.print(
+            f"[bold]order[/]     {printable(each.order)}: [{STYLES[each.ends]}]{WORDS[each.ends]}[/]",
+            highlight=False,
+        )
+        for line in _lines(each):
+            console.print(printable(line), highlight=False, soft_wrap=True)
+    for other in others:
+        console.print(f"[bold red]by hand[/]   {printable(other)}", highlight=False, soft_wrap=True)
+    if not found and not others:
+        console.print("[green]Nothing is to be done.[/]")
+
+
+def _lines(found: Plan) -> Iterator[str]:
+    for what in found.findings:
+        yield f"wrong     {what}"
+    for step in found.steps:
+        yield f"do        {step.says}"
+    if found.ends is not Ends.SOUND:
+        yield f"{'leads to' if found.steps else 'but':<10}{found.says}"

@@ -1,0 +1,93 @@
+"""Shops that lost messages are mended by their plans: what a plan says is what comes of it, once or twice.
+
+The engine itself runs here, with all rules, on servers in memory (`dev/simulate`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+from pamqp.commands import Basic
+
+from dev.simulate.broker import Stored
+from dev.simulate.shop import Shop
+from sagactl.oncall.explain.explanation import Explanation, Verdict
+from sagactl.oncall.explain.marks import CONSUMER
+from sagactl.oncall.invariants import Held, check_case, check_stock, tally
+from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
+from sagactl.oncall.repair.planning import plan
+from services.inventory.reservation import Reservation
+from services.inventory.stock import Stock
+from services.order.commands import TimeOut
+from services.order.model import Order, Status
+from services.shared.contract import topology
+from tests.unit.explain.losing import Losing, Loss, Snapshot, run
+from tests.unit.explain.test_losing import ORDERS, one_for_each_order
+
+
+def plans(shop: Shop, loss: Losing) -> list[Plan]:
+    held, snapshot = Held(Counter(), Counter()), Snapshot(shop, loss)
+    tally(shop.judge.all("inventory", Reservation), held)
+    return [plan(snapshot.marks(order.id), held) for order in shop.judge.all("order", Order)]
+
+
+async def carry_out(shop: Shop, found: Plan, attempt: int) -> None:
+    for step in found.steps:
+        match step:
+            case SendAgain():
+                properties = Basic.Properties(
+                    message_id=step.id, correlation_id=found.order, message_type=step.type, headers={}
+                )
+                exchange = topology.retry_exchange(CONSUMER[step.queue])
+                shop.broker.publish(exchange, step.queue, Stored(properties, step.body.encode()))
+            case Redrive():
+                for queue, letter in shop.broker.dead_letters():
+                    if (queue.name, letter.id) == (topology.dead_letter_queue(step.queue), step.id):
+                        shop._redrive(queue, letter)  # noqa: SLF001  # as its operator does
+            case Compensate():
+                command = TimeOut(
+                    order_id=found.order,
+                    status=Status(step.status),
+                    older_than=step.older_than,
+                    reason="SAGA_TIMEOUT",
+                )
+                await shop._ask(command, f"repair-{attempt}-{found.order}")  # noqa: SLF001  # see above
+
+
+LOSSES: Final = (Loss.DROPPED, Loss.DEAD_LETTERED)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_order_that_lost_a_message_is_mended_by_its_plan(loss: Loss, times: int) -> None:
+    losing = Losing(loss, one_for_each_order)
+    made: list[Plan] = []
+    ended: Counter[Verdict] = Counter()
+
+    async def mend(shop: Shop, loss: Losing) -> None:
+        made.extend(plans(shop, loss))
+        for attempt in range(times):
+            for each in made:
+                await carry_out(shop, each, attempt)
+
+    def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
+        if not at_the_end or not made:
+            return
+        ended.update(told.verdict for told in explained.values())
+        again = plans(shop, losing)
+        assert [each for each in again if each.ends is not Ends.SOUND] == []
+        held = Held(Counter(), Counter())
+        tally(shop.judge.all("inventory", Reservation), held)
+        assert not [each for stock in shop.judge.all("inventory", Stock) for each in check_stock(stock, held)]
+        snapshot = Snapshot(shop, losing)
+        assert not [wrong for id_ in explained for wrong in check_case(snapshot.marks(id_).case)]
+
+    run(f"mended.{loss}", ORDERS, losing, look, mended=mend)
+    assert set(ended) == {Verdict.SETTLED}
+    mended = [each for each in made if each.ends is Ends.MENDED]
+    assert {each.ends for each in made} == {Ends.SOUND, Ends.MENDED}
+    kinds = {type(step) for each in mended for step in each.steps}
+    assert kinds == ({SendAgain, Compensate} if loss is Loss.DROPPED else {Redrive})
+    # One message of each was lost, and what it caused never was.
+    assert {len(each.steps) for each in mended} == {1}

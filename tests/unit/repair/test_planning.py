@@ -1,0 +1,193 @@
+"""A plan is the fewest messages and commands that make an order's books sound, and no more than that."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import pytest
+from msgspec import structs
+
+from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.invariants import Held, tally
+from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
+from sagactl.oncall.repair.planning import plan
+from services.inventory.reservation import LineState, Reservation
+from services.inventory.stock import Stock
+from services.order.commands import CancelOrder, RequestRefund
+from services.order.model import Order
+from services.payment.payment import Payment
+from services.shared.contract import wire
+from services.shared.contract.decisions import Ref
+from services.shared.contract.events import OrderPaid, PaymentFailed
+from tests.unit.explain.desk import ORDER, Desk
+
+LATER: Final = timedelta(minutes=1)
+
+
+def planned(desk: Desk, **more: Any) -> Plan:
+    marks = desk.marks(after=LATER, **more)
+    return plan(marks, held(marks))
+
+
+def held(marks: Marks) -> Held:
+    """Nobody else has any of it."""
+    found = Held(Counter(), Counter())
+    tally([marks.case.reservation] if marks.case.reservation else [], found)
+    return found
+
+
+def heard(*queues: str) -> Desk:
+    desk = Desk()
+    for queue in queues:
+        desk.hear(queue)
+    return desk
+
+
+def test_an_order_that_was_touched_a_moment_ago_is_left_alone() -> None:
+    """A slow charge is in no queue that the broker has counted yet."""
+    marks = heard("inventory", "orders").marks(after=timedelta(seconds=29))
+    found = plan(marks, held(marks))
+    assert (found.ends, found.steps) == (Ends.MOVING, ())
+    assert planned(heard("inventory", "orders")).ends is Ends.MENDED
+
+
+def steps(found: Plan) -> list[tuple[type, str]]:
+    return [(type(step), getattr(step, "type", "")) for step in found.steps]
+
+
+def test_an_order_that_ended_well_needs_nothing() -> None:
+    found = planned(Desk().paid())
+    assert (found.ends, found.steps, found.findings) == (Ends.SOUND, (), ())
+
+
+def test_what_is_under_way_is_left_alone() -> None:
+    assert planned(Desk(), waiting={"inventory": 1}).ends is Ends.MOVING
+    assert planned(Desk().paid(), moving=True).ends is Ends.MOVING
+
+
+def test_a_lost_message_is_sent_again_under_its_own_id() -> None:
+    desk = heard("inventory", "orders", "STOCK_RESERVED", "order-events", "notifications")
+    found = planned(desk)
+    (step,) = found.steps
+    assert isinstance(step, SendAgain)
+    lost = next(event for event in desk.published if event.type == "ORDER_PAID")
+    assert (step.queue, step.id) == ("inventory-events", lost.id)
+    assert wire.decode(step.queue, step.body.encode()) == wire.decode(step.queue, lost.body.encode())
+    assert found.says == "the order stays PAID, and all books agree"
+
+
+def test_the_first_message_of_a_chain_brings_all_others() -> None:
+    found = planned(Desk())
+    assert steps(found) == [(SendAgain, "INVENTORY_RESERVE_REQUEST")]
+    assert found.says == "PENDING -> PAID, and all books agree"
+
+
+def test_a_lost_charge_is_never_asked_for_without_its_card_and_so_the_order_is_cancelled() -> None:
+    desk = heard("inventory", "orders")
+    found = planned(desk)
+    assert steps(found) == [(Compensate, "")]
+    assert found.says == "CONFIRMED -> CANCELLED, and all books agree"
+    (step,) = found.steps
+    assert isinstance(step, Compensate)
+    assert (step.status, step.older_than) == ("CONFIRMED", 60)
+
+
+def test_a_charge_that_the_gateway_knows_is_learnt_of_again() -> None:
+    """Our payment is gone: the gateway, asked with the same key, answers what it did, and takes nothing."""
+    desk = Desk().paid()
+    del desk.stored[next(ref for ref in desk.stored if ref.kind is Payment)]
+    assert steps(planned(desk)) == [(SendAgain, "ORDER_CONFIRMED")]
+
+
+def test_a_dead_letter_is_redriven() -> None:
+    desk = heard("inventory", "orders")
+    found = planned(desk, letters=(desk.letter("STOCK_RESERVED"),))
+    assert steps(found) == [(Redrive, "ORDER_CONFIRMED")]
+    assert found.says == "CONFIRMED -> PAID, and all books agree"
+
+
+def test_a_dead_letter_that_nobody_can_read_is_not_redriven() -> None:
+    desk = Desk().paid()
+    letter = desk.letter("orders")._replace(id="theirs", body=b"nonsense")
+    assert planned(desk, letters=(letter,)).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("command", "queues", "lost"),
+    [
+        (
+            CancelOrder(order_id=ORDER, customer_id=None),
+            ("inventory", "orders"),
+            ["INVENTORY_RELEASE_REQUEST", "ORDER_CANCELLED"],
+        ),
+        (
+            RequestRefund(order_id=ORDER, customer_id=None, reason=""),
+            ("inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events", "notifications"),
+            ["ORDER_REFUND_REQUEST", "PAYMENT_REFUND"],
+        ),
+    ],
+)
+def test_a_compensation_that_was_lost_is_brought_to_its_end(
+    command: object, queues: tuple[str, ...], lost: list[str]
+) -> None:
+    """And who is to be told of it is told."""
+    desk = heard(*queues)
+    desk.command(command)
+    found = planned(desk)
+    assert steps(found) == [(SendAgain, each) for each in lost]
+    assert found.ends is Ends.MENDED
+
+
+def test_what_nobody_was_told_is_told() -> None:
+    desk = heard("inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events")
+    (step,) = planned(desk).steps
+    assert isinstance(step, SendAgain)
+    assert step.queue == "notifications"
+    assert isinstance(wire.decode(step.queue, step.body.encode()), OrderPaid)
+
+
+def test_a_dead_letter_that_contradicts_what_happened_is_not_redriven() -> None:
+    desk = Desk().paid()
+    declined = PaymentFailed(
+        order_id=ORDER, transaction_id="txn-2", amount=Decimal(20), currency="USD", reason="no money"
+    )
+    letter = desk.letter("order-events")._replace(id="theirs", body=wire.encode(declined))
+    found = planned(desk, letters=(letter,))
+    assert (found.ends, found.steps) == (Ends.BY_HAND, ())
+
+
+def test_nothing_is_done_about_an_order_whose_product_does_not_add_up() -> None:
+    """What is sent again would move pieces that nobody can account for."""
+    desk = heard("inventory", "orders", "STOCK_RESERVED", "order-events", "notifications")
+    assert planned(desk).ends is Ends.MENDED
+    desk.stored[Ref(Stock, "lamp")] = Stock(id="lamp", available=7, reserved=2, initial=10)
+    assert planned(desk).ends is Ends.BY_HAND
+
+
+def gone(desk: Desk) -> None:
+    del desk.stored[next(ref for ref in desk.stored if ref.kind is Reservation)]
+
+
+def unsold(desk: Desk) -> None:
+    line = structs.replace(desk.one(Reservation).lines[0], state=LineState.HELD)
+    desk.change(Reservation, lines=(line,))
+
+
+def dearer(desk: Desk) -> None:
+    desk.change(Order, total=1)
+
+
+def taken_twice(desk: Desk) -> None:
+    desk.ledger.append(structs.replace(desk.ledger[0], id="again"))
+
+
+@pytest.mark.parametrize("broken", [gone, unsold, dearer, taken_twice])
+def test_what_no_message_cures_is_left_to_people(broken: Callable[[Desk], None]) -> None:
+    """Sent again, the request for a reservation that is gone would take its pieces a second time."""
+    desk = Desk().paid()
+    broken(desk)
+    found = planned(desk)
+    assert (found.ends, found.steps) == (Ends.BY_HAND, ())
+    assert found.findings

@@ -1,0 +1,65 @@
+"""The command line is there at once: a command is imported when it is called, and not before."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pytest
+from typer.testing import CliRunner
+
+from sagactl.cli import COMMANDS, app
+
+SLOW: Final = {"aio_pika", "aiohttp", "pymongo", "msgspec", "services", "saga_operator", "rich"}
+
+
+def run(command: Sequence[str], words: Mapping[str, str] | None = None) -> str:
+    """Its standard output."""
+    told = subprocess.run(command, env=os.environ | (words or {}), capture_output=True, text=True, check=True)  # noqa: S603  # our own
+    return told.stdout
+
+
+def test_whoever_starts_it_waits_for_no_client_of_a_server() -> None:
+    """It takes a tenth of the time that it took with all of them."""
+    code = "import sys, sagactl.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = run([sys.executable, "-c", code])
+    assert set(loaded.split()) & SLOW == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_help_says_of_a_command_is_what_the_command_says(name: str) -> None:
+    loaded = COMMANDS[name].loaded(name)
+    assert loaded.name == name
+    first, *_ = str(loaded.help).split("\n\n")
+    assert " ".join(first.split()) == COMMANDS[name].help
+
+
+def test_help_names_every_command_and_each_has_a_help_of_its_own() -> None:
+    told = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    assert all(place.help in told.output for place in COMMANDS.values())
+    for name in COMMANDS:
+        result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+        assert result.exit_code == 0, result.output
+        assert f"sagactl {name}" in result.output or f" {name} " in result.output
+
+
+def test_a_command_that_there_is_not_is_said_to_be_unknown() -> None:
+    result = CliRunner().invoke(app, ["chekc"])
+    assert result.exit_code == 2
+    assert "check" in result.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("sagactl ch", "check"), ("sagactl dlq sh", "show"), ("sagactl check --li", "--live")],
+)
+def test_words_are_completed(typed: str, offered: str) -> None:
+    """By the protocol that the shells' own scripts speak."""
+    words = {
+        "_SAGACTL_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
+    }
+    command = [sys.executable, "-c", "from sagactl.cli import app; app(prog_name='sagactl')"]
+    assert offered in run(command, words).split()

@@ -1,0 +1,124 @@
+"""`sagactl repair` on the running shop: what was lost is mended, recorded, and once is as good as twice."""
+
+import json
+from datetime import timedelta
+
+from sagactl.access import Access, OrderAccess
+from sagactl.oncall.repair.applying import Mender, carry_out, mended, plans
+from sagactl.oncall.repair.plan import Compensate, Ends, Plan, SendAgain
+from sagactl.polling import until
+from sagactl.shop import Json
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.shop import Shop
+from tests.integration.saga.test_saga_explain import is_waiting, reserve_request, sagactl
+
+# Shorter than on call, and longer than the statistics of these stacks' brokers are late.
+STILL = timedelta(seconds=3)
+WHY = "the queue was purged by mistake"
+
+
+async def planned(shop: Shop, order_id: str) -> Plan:
+    """Once nobody has touched the order for a while."""
+
+    async def look() -> Plan:
+        (found,) = await plans(Access.of_stack(shop.stack.directory), [order_id], STILL)
+        return found
+
+    return await until(
+        look, lambda found: found.ends is not Ends.MOVING, within=PATIENCE, what="it stands still"
+    )
+
+
+async def lost_request(shop: Shop, product: str) -> str:
+    """An order whose first message is lost."""
+    async with shop.away("inventory"):
+        order_id = await shop.place({product: 1})
+        await until(lambda: is_waiting(shop, "inventory"), within=PATIENCE, what="in the queue")
+        assert await shop.clear("inventory") == 1
+    return order_id
+
+
+async def recorded(shop: Shop, order_id: str) -> list[Json]:
+    """What the trail says of its repair."""
+    told = (
+        await sagactl(shop, "audit", "--subject", order_id, "--action", "order.repaired", "--json")
+    ).stdout
+    entries: list[Json] = json.loads(told)
+    return entries
+
+
+async def test_a_plan_that_is_carried_out_twice_is_as_carried_out_once(shop: Shop) -> None:
+    product = await shop.product(stock=5)
+    order_id = await lost_request(shop, product)
+    found = await planned(shop, order_id)
+    (step,) = found.steps
+    assert isinstance(step, SendAgain)
+    assert (found.ends, step.id) == (Ends.MENDED, reserve_request(order_id))
+    access = Access.of_stack(shop.stack.directory)
+    mender = Mender(access, None, WHY)
+    for _ in range(2):
+        await carry_out(found, mender)
+    await shop.settles(order_id, "PAID")
+    await shop.stock_becomes(product, (4, 0, 1))
+    await shop.drained()
+    assert (await shop.ledger(order_id)) == {"captured": 1}
+    assert (await mended(access, order_id)).ends is Ends.SOUND
+    assert await shop.events_of(order_id) == ["ORDER_CREATED", "INVENTORY_RESERVED", "PAYMENT_SUCCEEDED"]
+    assert [each["reason"] for each in await recorded(shop, order_id)] == [WHY, WHY]
+
+
+async def test_a_lost_charge_is_not_made_anew_and_its_order_is_compensated(shop: Shop) -> None:
+    product = await shop.product(stock=5)
+    async with shop.away("payment"):
+        order_id = await shop.place({product: 2})
+        await shop.is_at(order_id, "CONFIRMED")
+        assert await shop.take("STOCK_RESERVED")
+    found = await planned(shop, order_id)
+    (step,) = found.steps
+    assert isinstance(step, Compensate)
+    stack = shop.stack.directory
+    mender = Mender(Access.of_stack(stack), OrderAccess.of_stack(stack), WHY)
+    for _ in range(2):
+        await carry_out(found, mender)
+    await shop.settles(order_id, "CANCELLED")
+    await shop.stock_becomes(product, (5, 0, 0))
+    assert await shop.ledger(order_id) == {}
+
+
+async def test_the_command_plans_and_does_nothing_before_it_is_told_to(shop: Shop) -> None:
+    order_id = await lost_request(shop, await shop.product(stock=5))
+    assert (await planned(shop, order_id)).ends is Ends.MENDED
+    repair = ("repair", order_id, "--still", "3")
+    shown = await sagactl(shop, *repair)
+    assert shown.exit_code == 3, shown.output
+    assert f"send again INVENTORY_RESERVE_REQUEST inventory/{reserve_request(order_id)}" in shown.stdout
+    assert "leads to  PENDING -> PAID, and all books agree" in shown.stdout
+    assert (await sagactl(shop, *repair, "--apply")).exit_code == 2
+    nobody_to_ask = await sagactl(shop, *repair, "--apply", "--reason", WHY)
+    assert nobody_to_ask.exit_code == 2, nobody_to_ask.output
+    assert await recorded(shop, order_id) == []
+    done = await sagactl(shop, *repair, "--apply", "--reason", WHY, "--yes", "-o", "json")
+    assert done.exit_code == 0, done.output
+    assert [each["ends"] for each in json.loads(done.stdout)["plans"]] == ["sound"]
+    await shop.settles(order_id, "PAID")
+    (entry,) = await recorded(shop, order_id)
+    assert entry["reason"] == WHY
+    assert reserve_request(order_id) in entry["detail"]
+
+
+async def test_what_no_message_cures_is_named_and_left_alone(shop: Shop) -> None:
+    product = await shop.product(stock=5)
+    order_id = await shop.place({product: 2})
+    await shop.settles(order_id, "PAID")
+    await shop.stock_becomes(product, (3, 0, 2))
+    await shop.drained()
+    reservations = shop.database("inventory")["reservations"]
+    before = await reservations.find_one_and_delete({"_id": order_id})
+    assert before is not None
+    try:
+        found = await planned(shop, order_id)
+    finally:
+        await reservations.insert_one(before)
+    assert (found.ends, found.steps) == (Ends.BY_HAND, ())
+    assert any("sold: nothing" in what for what in found.findings)
+    assert (await planned(shop, order_id)).ends is Ends.SOUND

@@ -99,7 +99,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "provision": Place(
         "sagactl.provision.accounts",
         "app",
-        "Make the services' users on RabbitMQ and MongoDB.",
+        "Make the services' users on RabbitMQ and MongoDB, copy databases.",
     ),
     "secrets": Place(
         "sagactl.provision.passwords",

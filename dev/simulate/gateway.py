@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 
+from msgspec import structs
+
 from dev.simulate.clock import Process
+from dev.simulate.database_client import now
 from dev.simulate.dice import Dice, Fault
 from services.payment.gateway import (
     Captured,
@@ -53,7 +56,8 @@ class SimulatedGateway:
 
     async def _enter(self, entry: LedgerEntry) -> LedgerEntry:
         fault = await self._reach()
-        known = self._ledger.setdefault(entry.id, entry)
+        # By the clock of the simulation.
+        known = self._ledger.setdefault(entry.id, structs.replace(entry, at=now()))
         if not known.is_same_request(entry):
             raise GatewayRefused(f"key {entry.id} was used for another {known.kind}")
         if fault is Fault.GATEWAY_UNHEARD:

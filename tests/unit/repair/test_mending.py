@@ -88,6 +88,8 @@ def test_every_order_that_lost_a_message_is_mended_by_its_plan(loss: Loss, times
     mended = [each for each in made if each.ends is Ends.MENDED]
     assert {each.ends for each in made} == {Ends.SOUND, Ends.MENDED}
     kinds = {type(step) for each in mended for step in each.steps}
-    assert kinds == ({SendAgain, Compensate} if loss is Loss.DROPPED else {Redrive})
+    # A lost charge has lost its card; whether any of these orders lost one is left to chance.
+    assert kinds - {Compensate} == ({SendAgain} if loss is Loss.DROPPED else {Redrive})
+    assert loss is Loss.DROPPED or Compensate not in kinds
     # One message of each was lost, and what it caused never was.
     assert {len(each.steps) for each in mended} == {1}

@@ -1,6 +1,7 @@
 """Room on real servers for each test."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -9,6 +10,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
 from dev.stack import Stack
+from services.auth import guesses
 from tests.integration.authenticator import stop_the_clock_of_codes
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.room import Room, make_room
@@ -38,6 +40,12 @@ def answers_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Codes of the authenticator app are all of the same, however long a test takes."""
     stop_the_clock_of_codes(monkeypatch)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever guessed too often waits for longer than a test takes."""
+    monkeypatch.setattr(guesses, "PASSWORDS", guesses.PASSWORDS._replace(first_wait=timedelta(seconds=30)))
 
 
 @pytest_asyncio.fixture

@@ -20,7 +20,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from sagactl.polling import until
-from services.auth import administrator, guesses
+from services.auth import administrator
 from services.auth.main import make_app
 from services.auth.passwords import Check, Passwords
 from services.auth.settings import AuthSettings
@@ -642,12 +642,6 @@ async def test_logging_out_everywhere_ends_all_logins_and_no_later_one(client: h
 
 
 # --- guesses ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first wait outlasts a test."""
-    monkeypatch.setattr(guesses, "PASSWORDS", guesses.PASSWORDS._replace(first_wait=timedelta(seconds=30)))
 
 
 async def guessed(client: httpx.AsyncClient, number: int, email: str = ADA["email"]) -> httpx.Response:

@@ -103,6 +103,7 @@ async def test_of_many_who_change_the_password_with_one_code_at_once_one_does(
     assert sorted(answer.status_code for answer in answers) == [200, 401, 401]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_wrong_codes_are_counted_together_wherever_they_are_tried(client: httpx.AsyncClient) -> None:
     """By whoever has the password, a token, and the refresh token of a known client."""
     app, _, begun = await enrolled(client, ADA)

@@ -153,6 +153,7 @@ async def test_a_stolen_access_token_changes_no_second_factor(client: httpx.Asyn
     assert none.status_code == 409
 
 
+@pytest.mark.usefixtures("patient")
 async def test_wrong_codes_count_against_the_accounts_budget(client: httpx.AsyncClient, room: Room) -> None:
     app, _, _ = await enrolled(client, ADA)
     for _ in range(guesses.FREE):

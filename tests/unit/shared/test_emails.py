@@ -30,6 +30,6 @@ def test_a_text_without_one_stays_as_it_is(text: str) -> None:
 
 def test_the_longest_lines_are_searched_in_no_time() -> None:
     for text in ("a" * 64_000 + " @", "@" * 64_000, "a@" * 32_000, "%40" * 20_000):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         emails.hidden(text)
-        assert time.perf_counter() - begun < 0.5
+        assert time.thread_time() - begun < 0.5

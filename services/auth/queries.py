@@ -65,7 +65,8 @@ class Accounts:
         return None if document is None else from_document(User, document)
 
     async def are_none(self) -> bool:
-        return await self._store.collection(User).find_one({}, {"_id": 1}) is None
+        # By the index: it reads one entry, however many there are.
+        return await self._store.collection(User).find_one({}, {"_id": 1}, sort=[("_id", 1)]) is None
 
     async def add(self, user: User) -> None:
         """Raise EmailTaken when an account has the address already."""

@@ -6,8 +6,10 @@ from contextlib import suppress
 
 import pytest
 from pymongo import AsyncMongoClient
+from pymongo.read_concern import ReadConcern
 
 from dev.stack import Stack
+from sagactl.polling import until
 from sagactl.provision import backup
 from sagactl.provision.backup import NotABackupError
 from tests.integration.room import Room
@@ -31,15 +33,23 @@ async def test_what_two_databases_are_told_together_is_in_a_copy_together(server
                     await counters.update_one({"_id": 1}, {"$inc": {"n": 1}}, upsert=True, session=session)
 
     async def read() -> list[int]:
-        found = [await room.database(name).counters.find_one({"_id": 1}) for name in DATABASES]
+        """As a copy sees them: what the majority has."""
+        seen = ReadConcern("majority")
+        there = [room.database(name).get_collection("counters", read_concern=seen) for name in DATABASES]
+        found = [await each.find_one({"_id": 1}) for each in there]
         return [each["n"] if each else 0 for each in found]
+
+    async def later_copy() -> bytes:
+        before = max(await read())
+        await until(read, lambda now: min(now) > before, within=30, what="a transaction since the last copy")
+        return await copied(servers, *names)
 
     async with AsyncMongoClient[dict[str, object]](servers.mongodb.url) as client:
         for name in DATABASES:
             await client[room.database_name(name)].create_collection("counters")
         counting = asyncio.create_task(count(client))
         try:
-            copies = [await copied(servers, *names) for _ in range(5)]
+            copies = [await later_copy() for _ in range(5)]
         finally:
             counting.cancel()
             with suppress(asyncio.CancelledError):
@@ -53,14 +63,38 @@ async def test_what_two_databases_are_told_together_is_in_a_copy_together(server
     assert seen == sorted(set(seen)), "each copy is of a later moment"
 
 
-async def test_a_copy_that_was_cut_off_is_refused(servers: Stack, room: Room) -> None:
-    things = room.database("order").things
-    await things.insert_many([{"_id": number} for number in range(5)])
-    copy = await copied(servers, f"{room.database_name('order')}.things")
+async def test_a_copy_that_was_cut_off_is_refused_and_leaves_what_was_there(
+    servers: Stack, room: Room
+) -> None:
+    database = room.database("order")
+    copy_of = [f"{room.database_name('order')}.{name}" for name in ("things", "words")]
+    await database.things.insert_many([{"_id": number} for number in range(5)])
+    await database.words.insert_one({"_id": "tea"})
+    copy = await copied(servers, *copy_of)
     whole = copy.rindex(b"\x11end\0") - 4
-    for broken in (b"", b"\x05\0\0\0\0", copy[:whole]):
+    await database.things.insert_one({"_id": "later"})
+    for broken in (b"", b"\x05\0\0\0\0", copy[:whole], copy[: whole - 1], copy[: whole // 2]):
         with pytest.raises(NotABackupError):
             await backup.write(servers.mongodb.url, io.BytesIO(broken))
-    await things.delete_many({})
+        assert await database.things.count_documents({}) == 6
+        assert await database.words.count_documents({}) == 1
+    assert sorted(await database.list_collection_names()) == ["things", "words"]
+
+
+async def test_a_copy_replaces_what_is_there_but_not_its_indexes(servers: Stack, room: Room) -> None:
+    database = room.database("order")
+    names = ("things", "nothing")
+    await database.things.insert_many([{"_id": number, "a.b": {"$c": number}} for number in range(5)])
+    await database.create_collection("nothing")
+    copy = await copied(servers, *(f"{room.database_name('order')}.{name}" for name in names))
+    for name in names:
+        await database[name].create_index("n", unique=True, sparse=True)
+        await database[name].insert_one({"_id": "later"})
     await backup.write(servers.mongodb.url, io.BytesIO(copy))
-    assert await things.count_documents({}) == 5
+    assert [each async for each in database.things.find().sort("_id")] == [
+        {"_id": number, "a.b": {"$c": number}} for number in range(5)
+    ]
+    assert await database.nothing.count_documents({}) == 0
+    for name in names:
+        assert "n_1" in await database[name].index_information()
+    assert sorted(await database.list_collection_names()) == sorted(names)

@@ -1,8 +1,11 @@
 """The only pod of a server dies, and all that it had with it: the shop goes on by itself."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 
+import aiohttp
 import pytest
 
 from dev.helm import ROOT
@@ -30,6 +33,30 @@ def stall(report: list[str]) -> Iterator[Release]:
 async def door(stall: Release) -> AsyncIterator[Client]:
     async with at_the_door_of(stall) as visitor:
         yield visitor
+
+
+async def account_of(client: Client) -> str:
+    return str((await client.call("GET", "/auth/me"))["userId"])
+
+
+@asynccontextmanager
+async def arrivals(door: Client) -> AsyncIterator[list[str]]:
+    """Customers who register one after the other, whatever happens meanwhile; yields their addresses."""
+    registered: list[str] = []
+
+    async def arrive() -> None:
+        while True:
+            with suppress(ShopError, aiohttp.ClientError, TimeoutError):
+                registered.append((await door.register()).name)
+            await asyncio.sleep(0.1)
+
+    arriving = asyncio.create_task(arrive())
+    try:
+        yield registered
+    finally:
+        arriving.cancel()
+        with suppress(asyncio.CancelledError):
+            await arriving
 
 
 async def lose(stall: Release, server: str) -> None:
@@ -61,18 +88,32 @@ async def test_what_is_ordered_while_the_broker_is_gone_and_empty_is_all_deliver
 async def test_a_shop_whose_only_database_is_gone_begins_anew_by_itself(
     stall: Release, door: Client, report: list[str]
 ) -> None:
-    await administrator(stall, door)
-    await lose(stall, "mongodb")
+    former = await account_of(await administrator(stall, door))
 
     async def entered() -> Client | None:
+        """The administrator of the new database: the old one answers until its process has ended."""
         try:
-            return await administrator(stall, door)
-        except ShopError:  # nobody is there yet
+            admin = await administrator(stall, door)
+            return admin if await account_of(admin) != former else None
+        except (ShopError, aiohttp.ClientError, TimeoutError):  # nobody is there yet
             return None
 
-    admin = await until(entered, within=180, what="the administrator", every=1)
-    assert admin is not None
-    await stall.all_ready()
+    async with arrivals(door) as registered:
+        await lose(stall, "mongodb")
+        admin = await until(entered, within=180, what="the administrator's new account", every=1)
+        assert admin is not None
+        await stall.all_ready()
+        there = len(registered)
+
+        async def arrived() -> int:
+            return len(registered)
+
+        await until(
+            arrived, lambda count: count > there, within=60, what="a customer who registers afterwards"
+        )
+    with pytest.raises(ShopError) as refused:
+        await door.register(email=registered[-1])
+    assert refused.value.status == 409, "the index that makes addresses unique is back"
     initial = {await admin.add_product(STOCK): STOCK}
     async with Load(await door.register(), [*initial]) as load:
 

@@ -107,6 +107,16 @@ def test_where_an_autoscaler_decides_the_deployment_says_nothing_of_replicas() -
         assert ("replicas" not in found["spec"]) == (found["metadata"]["name"] in scaled)
 
 
+def test_a_service_that_is_to_have_no_pods_has_none_whatever_an_autoscaler_would_do() -> None:
+    """As docs/operations.md restores a copy: nobody writes to the databases meanwhile."""
+    objects = render(UMBRELLA, PRODUCTION, *(f"{name}.replicaCount=0" for name in SERVICES))
+    assert not of_kind(objects, "HorizontalPodAutoscaler")
+    for name in SERVICES:
+        assert named(objects, "Deployment", f"shop-{name}")["spec"]["replicas"] == 0
+    budgets = {found["metadata"]["name"] for found in of_kind(objects, "PodDisruptionBudget")}
+    assert budgets == {"shop-mongodb", "shop-rabbitmq"}
+
+
 def test_only_what_has_several_replicas_has_a_disruption_budget() -> None:
     def budgets(values: Path | None = None) -> set[str]:
         return {

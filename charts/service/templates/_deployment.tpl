@@ -10,13 +10,13 @@ metadata:
   name: {{ $name }}
   labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
 spec:
-  {{- if not .Values.autoscaling.enabled }}
+  {{- if not (include "service.autoscaled" .) }}
   replicas: {{ .Values.replicaCount }}
   {{- else }}
-  {{- /* As many as there are: a field that an upgrade leaves out falls back to one replica. Tools that render without a cluster
-         leave it to the autoscaler from the beginning. */}}
+  {{- /* As many as there are: a field that an upgrade leaves out falls back to one replica. From none an autoscaler does not begin.
+         Tools that render without a cluster leave it to the autoscaler from the beginning. */}}
   {{- with lookup "apps/v1" "Deployment" .Release.Namespace $name }}
-  replicas: {{ .spec.replicas }}
+  replicas: {{ .spec.replicas | default $.Values.autoscaling.minReplicas }}
   {{- end }}
   {{- end }}
   revisionHistoryLimit: 3
@@ -92,6 +92,11 @@ spec:
         - {name: code, emptyDir: {sizeLimit: 64Mi}}
         {{- end }}
         {{- with .Values.extraVolumes }}{{ toYaml . | nindent 8 }}{{ end }}
+{{- end -}}
+
+{{/* Whether an autoscaler decides how many pods there are: not of a service that is to have none. */}}
+{{- define "service.autoscaled" -}}
+{{- if and .Values.autoscaling.enabled (ne (toString .Values.replicaCount) "0") }}true{{ end -}}
 {{- end -}}
 
 {{- define "service.probe" -}}

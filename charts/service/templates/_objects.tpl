@@ -1,7 +1,8 @@
 {{/* All of a service. A service's chart is this one include. */}}
 {{- define "service.all" -}}
 {{- $name := include "sagashop.fullname" . -}}
-{{- $replicas := .Values.autoscaling.enabled | ternary .Values.autoscaling.minReplicas .Values.replicaCount | int -}}
+{{- $autoscaled := include "service.autoscaled" . | not | not -}}
+{{- $replicas := $autoscaled | ternary .Values.autoscaling.minReplicas .Values.replicaCount | int -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
@@ -49,7 +50,7 @@ spec:
     {{- end }}
 ---
 {{ include "service.deployment" . }}
-{{- if .Values.autoscaling.enabled }}
+{{- if $autoscaled }}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

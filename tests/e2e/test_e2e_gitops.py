@@ -129,3 +129,32 @@ async def test_a_key_that_the_secret_lacks_is_named_where_the_cluster_can_be_ask
     with pytest.raises(CommandError, match="the Secret half has no mongodb-keyfile, redis-order: add"):
         await run(*dry, *options("global.secrets.existingSecret=half"))
     await run(*dry, *options())
+
+
+@pytest.mark.usefixtures("applied")
+async def test_a_release_that_made_its_own_cookie_does_not_get_another_one() -> None:
+    """Nor another key file, nor others than the keys that seal; more of those it may have."""
+    one = passwords()
+    key = one["stringData"]["SECRETS_KEY"]
+    moved = one["stringData"] | {"SECRETS_KEY": f"new,{key}"}
+    made = {
+        "rabbitmq-admin": {"erlang-cookie": one["stringData"]["rabbitmq-erlang-cookie"]},
+        "mongodb-admin": {"keyfile": one["stringData"]["mongodb-keyfile"]},
+        "auth-secrets-key": {"SECRETS_KEY": key},
+    }
+    secret = {"apiVersion": "v1", "kind": "Secret"}
+    await apply(
+        [
+            one | {"metadata": {"name": "moved"}, "stringData": moved},
+            passwords() | {"metadata": {"name": "unlike"}},
+            *(secret | {"metadata": {"name": f"early-{n}"}, "stringData": data} for n, data in made.items()),
+        ]
+    )
+    dry = ("helm", "install", "early", packaged(), "--dry-run=server")
+    await run(*dry, *options("global.secrets.existingSecret=moved"))
+    refusal = (
+        "the Secret unlike has another SECRETS_KEY than the Secret early-auth-secrets-key, another"
+        " mongodb-keyfile than the Secret early-mongodb-admin, another rabbitmq-erlang-cookie than"
+    )
+    with pytest.raises(CommandError, match=refusal):
+        await run(*dry, *options("global.secrets.existingSecret=unlike"))

@@ -61,6 +61,7 @@ async def keep(upkeep: Upkeep, folders: Iterable[Path], every: float, mark: Path
             async with asyncio.timeout(ROUND_SECONDS):
                 if given != made or not await _is_whole(upkeep):
                     _say(mark, "")
+                    made = ""  # half a round is none: what `is_whole` asks for may be there, and more missing
                     await upkeep.make()
                     made = given
                     typer.echo("the server has been given what it lacked")

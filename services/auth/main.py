@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
@@ -23,7 +23,7 @@ from services.shared.http.auth import Tokens
 from services.shared.http.serving import serve
 
 RETRY_SECONDS: Final = 1.0
-# Between two looks whether there are any accounts.
+# Between two looks whether all is there.
 LOOK_SECONDS: Final = 5.0
 log = logging.getLogger(__name__)
 
@@ -73,19 +73,28 @@ def make_app(settings: AuthSettings) -> FastAPI:
 
 async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
     """Runs in the background: the process answers its probes while the database starts."""
-    while not begun.is_set():
+    await asyncio.gather(_keep_prepared(desk, store, begun), _turn(desk, begun))
+
+
+async def _turn(desk: Desk, begun: asyncio.Event) -> None:
+    await begun.wait()
+    await asyncio.gather(desk.clock.run(), desk.keys.run(), resealing.run(desk.accounts, desk.seals))
+
+
+async def _keep_prepared(desk: Desk, store: Store, begun: asyncio.Event) -> None:
+    """A database may come back empty, as where its server lost the volume: no index, no administrator.
+
+    Customers may have registered since: it is the index that tells, and then all is done until it is done.
+    """
+    while True:
         try:
-            await _prepare(desk, store)
-            begun.set()
+            if not begun.is_set() or not await desk.accounts.are_indexed():
+                begun.clear()
+                await _prepare(desk, store)
+                begun.set()
         except PyMongoError as error:
             log.warning("waiting: %s: %s", trouble(error), error)
-            await asyncio.sleep(RETRY_SECONDS)
-    await asyncio.gather(
-        desk.clock.run(),
-        desk.keys.run(),
-        resealing.run(desk.accounts, desk.seals),
-        _stay_prepared(desk, store),
-    )
+        await asyncio.sleep(LOOK_SECONDS if begun.is_set() else RETRY_SECONDS)
 
 
 async def _prepare(desk: Desk, store: Store) -> None:
@@ -93,15 +102,6 @@ async def _prepare(desk: Desk, store: Store) -> None:
     await desk.clock.sync()
     await desk.keys.turn()
     await administrator.seed(desk)
-
-
-async def _stay_prepared(desk: Desk, store: Store) -> None:
-    """A database may come back empty, as where its server lost the volume: no administrator, no index."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        with suppress(PyMongoError):  # it is away: whoever needs it says so
-            if await desk.accounts.are_none():
-                await _prepare(desk, store)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from services.shared.contract.decisions import Aggregate, Refused
 from services.shared.database.store import Store, from_document, to_document
 from services.shared.http.rights import ROLES
 
+BY_EMAIL: Final = "email_1"
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     User.collection: (
-        IndexModel("email", unique=True),
+        IndexModel("email", unique=True, name=BY_EMAIL),
         IndexModel("roles"),
         IndexModel("totp.secret", sparse=True),
     ),
@@ -64,9 +65,9 @@ class Accounts:
         document = await self._store.collection(User).find_one({"email": email})
         return None if document is None else from_document(User, document)
 
-    async def are_none(self) -> bool:
-        # By the index: it reads one entry, however many there are.
-        return await self._store.collection(User).find_one({}, {"_id": 1}, sort=[("_id", 1)]) is None
+    async def are_indexed(self) -> bool:
+        """Whether no two accounts can have one address."""
+        return BY_EMAIL in await self._store.collection(User).index_information()
 
     async def add(self, user: User) -> None:
         """Raise EmailTaken when an account has the address already."""

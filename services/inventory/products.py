@@ -97,7 +97,7 @@ def set_available(loaded: Loaded, message: Message, command: SetAvailable) -> De
         raise Stale("the stock has changed since: read it again, and send its ETag", **_present(stock))
     delta = command.available - stock.available
     if not delta:
-        return Decision(reply=stock)
+        return Decision(changed=_remembered(message, command, request), reply=stock)
     told = _Told(MoveKind.SET, delta, command.reason, command.note)
     return _done(message, command, request, _checked(stock, stock.adjusted_by(delta)), told)
 
@@ -142,6 +142,13 @@ def _replayed(loaded: Loaded, message: Message, command: Command, request: str) 
     return Decision(reply=_stock(loaded, command.product_id), verdict=Verdict.DUPLICATE)
 
 
+def _remembered(message: Message, command: Command, request: str) -> tuple[IdempotencyKey, ...]:
+    key = command.idempotency_key
+    if not key:
+        return ()
+    return (IdempotencyKey(id=key, request=request, subject=command.product_id, at=message.at),)
+
+
 def _done(message: Message, command: Command, request: str, stock: Stock, told: _Told) -> Decision:
     """`stock` is as it becomes."""
     move = StockMove(
@@ -155,9 +162,7 @@ def _done(message: Message, command: Command, request: str, stock: Stock, told: 
         at=message.at,
         revision=stock.revision,
     )
-    key = command.idempotency_key
-    remembered = (IdempotencyKey(id=key, request=request, subject=stock.id, at=message.at),) if key else ()
-    decision = Decision(changed=(stock, move, *remembered), reply=stock)
+    decision = Decision(changed=(stock, move, *_remembered(message, command, request)), reply=stock)
     if told.kind is MoveKind.RESTOCK:
         return audited(decision, message, Action.RESTOCKED, stock.id, detail=f"{told.delta} pieces")
     detail = f"{told.delta:+} pieces"

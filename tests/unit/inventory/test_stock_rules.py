@@ -206,6 +206,17 @@ def test_a_count_that_finds_what_was_known_changes_nothing() -> None:
     assert (lamp(memory).revision, memory.all(StockMove)) == (0, [])
 
 
+def test_a_count_that_changed_nothing_is_not_carried_out_later() -> None:
+    memory = inventory(Stock(id="lamp", initial=7, available=7))
+    same = SetAvailable(
+        product_id="lamp", available=7, reason=Reason.COUNT, revisions=None, idempotency_key="boss/1"
+    )
+    memory.handle(same)
+    memory.handle(BROKEN)
+    assert memory.handle(same).verdict is Verdict.DUPLICATE
+    assert lamp(memory).available == 5
+
+
 @given(st.lists(st.sampled_from([CREATED, RESTOCK, BROKEN, counted(3), DELETED]), max_size=8))
 def test_every_change_has_a_revision_of_its_own(commands: list[object]) -> None:
     memory = inventory(Stock(id="lamp", initial=5, available=5))

@@ -1,0 +1,29 @@
+"""A server is looked after until it has all that it is to have."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from sagactl.provision.keeping import Upkeep, keep
+
+
+async def test_half_a_round_is_none(tmp_path: Path) -> None:
+    """The round after the server came back empty breaks off: what is looked for is there, and more missing."""
+    whole = iter([False, True, True, True])
+    rounds: list[str] = []
+
+    async def make() -> None:
+        rounds.append("made" if len(rounds) != 1 else "broken off")
+        if rounds[-1] == "broken off":
+            raise ConnectionError("the server went away")
+
+    async def is_whole() -> bool:
+        return next(whole)
+
+    keeping = asyncio.create_task(keep(Upkeep(make, is_whole), [tmp_path], 0.01, tmp_path / "mark"))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            while len(rounds) < 3 and not keeping.done():
+                await asyncio.sleep(0.01)
+    keeping.cancel()
+    assert rounds == ["made", "broken off", "made"]

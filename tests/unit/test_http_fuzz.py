@@ -37,7 +37,7 @@ from services.shared.http.rights import Right, Role
 SECRETS_KEY: Final = SecretStr(base64.b64encode(bytes(32)).decode())
 MEDIA_TYPE = "application/problem+json"
 # What a request can be answered that nobody serves: it is wrong, or has to come back.
-EXPECTED = {400, 404, 413, 415, 422, 503}
+EXPECTED = {400, 404, 413, 415, 422, 428, 503}
 BOSS = User("boss", "boss@shop.example", frozenset(Right), (Role.ADMIN,))
 
 

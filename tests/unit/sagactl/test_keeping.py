@@ -8,7 +8,7 @@ from sagactl.provision.keeping import Upkeep, keep
 
 
 async def test_half_a_round_is_none(tmp_path: Path) -> None:
-    """The round after the server came back empty breaks off: what is looked for is there, and more missing."""
+    """The round after the server came back empty breaks off: what is looked for is there, more is missing."""
     whole = iter([False, True, True, True])
     rounds: list[str] = []
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,28 @@ class Machine:
         command = ["sh", "-c", script]
         subprocess.run(command, check=True, cwd=self.folder, env={**env, "PATH": path}, timeout=30)  # noqa: S603 - what the chart runs
 
+    def joined(self) -> bool:
+        """Whether the startup probe succeeds, while the node's port is open."""
+        with socket.create_server(("localhost", 0)) as port:
+            script = JOINED.read_text().replace("/var/lib/rabbitmq", str(self.home))
+            env = {"MAJORITY": "2", "AMQP_PORT": str(port.getsockname()[1])}
+            path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+            given = {**env, "PATH": path}
+            command = ["bash", "-c", script]
+            done = subprocess.run(command, check=False, cwd=self.folder, env=given, timeout=30)  # noqa: S603 - what the chart runs
+        return done.returncode == 0
+
+    def opened(self, seconds: float) -> None:
+        """The first probe that found the port open was so long ago."""
+        mark = self.home / "open"
+        mark.touch()
+        os.utime(mark, (time.time() - seconds,) * 2)
+
+    @property
+    def was_ended(self) -> bool:
+        """Only if it is alone, which the node itself looks at."""
+        return "eval [_] = rabbit_nodes:list_members(), init:stop()." in (self.folder / "calls").read_text()
+
     @property
     def forgotten_by(self) -> list[str]:
         file = self.folder / "calls"
@@ -126,6 +150,48 @@ def test_a_node_that_founded_a_cluster_of_its_own_gives_it_up(tmp_path: Path) ->
     assert not machine.data.exists()
     assert machine.forgotten_by == ["rabbit@two", "rabbit@three"]
     assert machine.began
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Machine:
+    """A node that is open, and not in a cluster with the majority."""
+    machine = Machine(tmp_path, {})
+    machine.program("rabbitmqctl", '#!/bin/sh\necho "$*" >>calls\nexit 1\n')
+    return machine
+
+
+def test_a_node_that_is_alone_for_a_minute_is_ended_to_ask_the_others_again(alone: Machine) -> None:
+    alone.keep("joining")
+    assert not alone.joined()
+    assert (alone.home / "open").exists()
+    alone.opened(50)
+    assert not alone.joined()
+    assert not alone.was_ended
+    alone.opened(70)
+    assert not alone.joined()
+    assert alone.was_ended
+    for node in NODES[1:]:
+        (alone.folder / "answers" / node).write_text(f"{AWAY}\n")
+    alone.program("rabbitmqctl", RABBITMQCTL)
+    alone.begin()
+    assert not (alone.home / "open").exists(), "the next minute begins anew"
+
+
+def test_a_node_that_has_its_data_may_be_alone(alone: Machine) -> None:
+    alone.keep()
+    alone.opened(3_600)
+    assert not alone.joined()
+    assert not alone.was_ended
+
+
+def test_a_node_that_is_in_a_cluster_with_the_majority_loses_its_marks(alone: Machine) -> None:
+    alone.program("rabbitmqctl", '#!/bin/sh\necho "$*" >>calls\n')
+    alone.keep("joining")
+    alone.opened(3_600)
+    assert alone.joined()
+    assert not alone.was_ended
+    assert not alone.is_joining
+    assert not (alone.home / "open").exists()
 
 
 def broker(*settings: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ forgotten_by_all() {
 if [ -e "$joining" ] || [ ! -d "$data" ]; then
   trap 'exit 1' TERM
   touch "$joining"
-  rm -rf "$data" "$data"-*
+  rm -rf "$data" "$data"-* "$folder/open"
   until forgotten_by_all; do sleep 5; done
 fi
 exec docker-entrypoint.sh rabbitmq-server

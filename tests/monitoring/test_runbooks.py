@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from sagactl.cli import app
 from tests.charts.rendering import UMBRELLA, render
@@ -64,8 +65,11 @@ def test_every_command_of_a_page_is_one(name: str) -> None:
 def of_sagactl(arguments: list[str]) -> None:
     """Raises what its parser does where a command, an option or a value is none; nothing is run."""
     command, rest = typer.main.get_command(app), list(arguments)
-    while commands_of := getattr(command, "commands", None):
-        command = commands_of[rest.pop(0)]
+    while isinstance(command, TyperGroup):
+        context = command.make_context(command.name, [], resilient_parsing=True)
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None, f"there is no command {name or rest[0]}"
+        command = found
     command.make_context(command.name, rest)
 
 

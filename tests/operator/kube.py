@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ DEPLOYMENTS, DEPLOYMENT = "apps/v1/deployments", "shop-saga-operator"
 RELEASE = "shop"
 OBJECTS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 OBJECT = f"{OBJECTS}/{NAME}"
+LIVENESS_PORTS = count(free_port())
 RESOURCES = {
     SECRETS: ResourceInfo(kind="Secret", singular="secret", namespaced=True, verbs={"get"}),
     SERVICES: ResourceInfo(kind="Service", singular="service", namespaced=True, verbs={"get"}),
@@ -234,7 +236,7 @@ class Kube:
             order_service=f"{release}-order",
             deployment=DEPLOYMENT,
             metrics_port=0,
-            liveness_port=free_port(),
+            liveness_port=next(LIVENESS_PORTS),
             **settings,
         )
         stop, ready = asyncio.Event(), asyncio.Event()

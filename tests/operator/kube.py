@@ -242,7 +242,8 @@ class Kube:
         stop, ready = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(serve(runtime, given, ready, stop))
         try:
-            yield Operator(runtime, registry, f"http://127.0.0.1:{given.liveness_port}/healthz", self.session)
+            liveness = f"http://127.0.0.1:{given.liveness_port}/healthz"
+            yield Operator(runtime, registry, liveness, self.session, stop)
         finally:
             stop.set()
             await task
@@ -254,6 +255,7 @@ class Operator:
     registry: CollectorRegistry
     liveness: str
     session: aiohttp.ClientSession
+    stop: asyncio.Event
 
     @property
     def metrics(self) -> str:

@@ -248,6 +248,8 @@ async def test_two_operators_by_mistake_compensate_each_order_once(kube: Kube) -
         counted = [
             o.metric("sagamonitor_compensations_total", outcome="compensated") or 0 for o in (first, second)
         ]
+        first.stop.set()
+        second.stop.set()
     assert sorted(kube.order_service.compensated) == sorted(kube.order_service.orders)
     assert sum(counted) == 30
     assert kube.conditions["Ready"] == ("True", "Watching")

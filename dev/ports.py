@@ -108,7 +108,7 @@ class Ports:
     def _candidates(self, name: str) -> Iterable[int]:
         if self._at_random:
             return random.sample(RANDOM_RANGE, len(RANDOM_RANGE))
-        default = DEFAULTS[name.partition("-")[0]]
+        default = DEFAULTS.get(name) or DEFAULTS[name.partition("-")[0]]  # of a further replica: order-2
         return range(default, default + 1000)
 
 

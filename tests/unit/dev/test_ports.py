@@ -52,3 +52,9 @@ def test_of_two_stacks_that_start_at_once_the_second_takes_the_next_port(
             Ports({"PORT_GATEWAY": str(taken)}).take("gateway")
     with Ports({}) as third:
         assert third.take("gateway") == taken, "nobody uses it after all"
+
+
+def test_every_server_of_a_shop_has_a_port_near_its_usual_one() -> None:
+    with Ports({}) as ports:
+        for name in (*DEFAULTS, "order-2"):
+            assert ports.take(name) >= DEFAULTS.get(name, DEFAULTS["order"])

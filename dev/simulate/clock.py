@@ -117,6 +117,7 @@ class VirtualLoop:
         self._count = 0
         self._closed = False
         # What nobody caught.
+        self._stood_still: set[Process] = set()
         self.errors: list[str] = []
         self.steps = 0
 
@@ -156,7 +157,8 @@ class VirtualLoop:
         self._timers = [timer for timer in self._timers if timer[2].process is not None]
         heapq.heapify(self._timers)
         tasks = asyncio.all_tasks(self._as_loop)
-        for process in {step.process for _, _, step in self._timers if step.process is not None}:
+        # Of one that stands still, nothing may be left in the timers.
+        for process in {step.process for _, _, step in self._timers if step.process} | self._stood_still:
             process.kill()
         while tasks:
             for task in tasks:
@@ -180,6 +182,7 @@ class VirtualLoop:
             process = step.process
             if process is not None and process.stalled:
                 process.park(step)
+                self._stood_still.add(process)
                 continue
             self.steps += 1
             if process is None or process.alive:

@@ -1,5 +1,6 @@
 """The engine and the rules of all services, two replicas each, on servers in memory that fail by a seed."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from dev.simulate.clock import VirtualLoop
+from dev.simulate.clock import Process, VirtualLoop
 from dev.simulate.dice import Fault
 from dev.simulate.history import History
 from dev.simulate.running import simulate
@@ -41,6 +42,19 @@ def test_a_command_that_comes_before_the_database_has_told_the_time_is_refused()
         assert not told.value.unknown
 
     VirtualLoop().run(ask(), lambda: False)
+
+
+def test_a_process_that_stands_still_ends_with_its_simulation() -> None:
+    """What it was about to do when it was stopped is in no timer any more."""
+
+    async def stop() -> None:
+        process = Process("stopped")
+        process.spawn(asyncio.sleep(1))
+        await asyncio.sleep(0.5)
+        process.stall()
+        await asyncio.sleep(5)
+
+    VirtualLoop().run(stop(), lambda: False)
 
 
 HISTORY: Final = """

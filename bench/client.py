@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self, cast
 from urllib.parse import urlsplit
 
@@ -84,18 +86,22 @@ class Pool:
         # How many were opened.
         self.opened = 0
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            self._free.append(connection)
+
     def close(self) -> None:
         for connection in self._free:
             connection.close()
 
-    async def take(self) -> Connection:
-        """One that is free, or else a new one: to be given back."""
+    async def _take(self) -> Connection:
         while self._free:
             # The one used last: what is needed in a burst alone is closed by the other end in the meantime.
             if (connection := self._free.pop()).is_open:
                 return connection
         self.opened += 1
         return await Connection.open(self._url)
-
-    def give_back(self, connection: Connection) -> None:
-        self._free.append(connection)

@@ -122,14 +122,11 @@ async def _from_clients(orders: _Orders, pool: Pool, load: Load) -> None:
     numbers = iter(range(load.orders))
 
     async def client() -> None:
-        connection = await pool.take()
-        try:
+        async with pool.connection() as connection:
             for _ in numbers:
                 request, since = next(orders.requests), time.perf_counter()
                 while not await orders.place(connection, request, since):
                     await asyncio.sleep(COME_BACK_SECONDS)
-        finally:
-            pool.give_back(connection)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(load.clients):
@@ -139,11 +136,8 @@ async def _from_clients(orders: _Orders, pool: Pool, load: Load) -> None:
 async def _at_rate(orders: _Orders, pool: Pool, load: Load, chance: random.Random) -> None:
     async def customer(due: float) -> None:
         orders.offered.lags.append(time.perf_counter() - due)
-        connection = await pool.take()
-        try:
+        async with pool.connection() as connection:
             await orders.place(connection, next(orders.requests), due)
-        finally:
-            pool.give_back(connection)
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:

@@ -5,7 +5,7 @@ It labels what it reads as the chart's monitors do in a cluster, so that rules a
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,20 +14,17 @@ from dev.stack import Stack
 
 RULES: Final = REPOSITORY / "charts" / "sagashop" / "rules"
 NAMESPACE: Final = "shop"
+EVERY: Final = "15s"
 # Queue by queue: what the broker's /metrics sums up.
 DETAILED: Final = {"family": ["queue_coarse_metrics", "queue_consumer_count"]}
 
 
-def configuration(
-    stack: Stack, *, every: str = "15s", rules: Sequence[Path] | None = None, alertmanager: str | None = None
-) -> dict[str, Any]:
-    """What Prometheus is told. `alertmanager`: host and port of one, if there is."""
-    files = sorted(RULES.glob("*.yaml")) if rules is None else rules
+def configuration(stack: Stack) -> dict[str, Any]:
+    """What Prometheus is told."""
     return {
-        "global": {"scrape_interval": every, "evaluation_interval": every},
-        "rule_files": [str(file) for file in files],
+        "global": {"scrape_interval": EVERY, "evaluation_interval": EVERY},
+        "rule_files": [str(file) for file in sorted(RULES.glob("*.yaml"))],
         "scrape_configs": list(_jobs(stack)),
-        **({"alerting": {"alertmanagers": [_at([alertmanager])]}} if alertmanager else {}),
     }
 
 
@@ -51,10 +48,6 @@ def _jobs(stack: Stack) -> Iterator[Mapping[str, Any]]:
             "params": DETAILED,
             "static_configs": [labelled],
         }
-
-
-def _at(targets: Sequence[str]) -> Mapping[str, Any]:
-    return {"static_configs": [{"targets": list(targets)}]}
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 Also a library: tests, the demo and the benchmark call `check`, or `check_stack` with a stack's directory.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sagactl.access import Access
 from sagactl.oncall import broker
-from sagactl.oncall.books import reading
+from sagactl.oncall.books import Books, reading
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
 from sagactl.oncall.report import Report, show
@@ -66,16 +66,11 @@ async def check(
         before = await rest(shop, wait_seconds, quiet_seconds, progress)
         looked = await examine(books)
         settled = await look_again(shop, looked, before, still_seconds, progress)
-        lost = await books.rows_of_nobody()
-    missing = sorted(set(expected.accepted) - looked.orders)
+        lost = await rows_of_nobody(books)
     dead = await letters(access)
     findings = [*_unseen(settled.queues), *settled.findings, *looked.contradictions]
-    findings += [Finding(Invariant.SAGA_ENDED, id_, "was answered 201 and does not exist") for id_ in missing]
-    findings += dead
-    findings += [
-        Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
-        for service, count in lost.items()
-    ]
+    findings += map(never_made, sorted(set(expected.accepted) - looked.orders))
+    findings += [*dead, *lost]
     if not settled.on_its_way:
         findings = [each._replace(waiting=False) for each in findings]
     seen, counts = settled.queues.seen, looked.counts
@@ -89,12 +84,7 @@ async def check(
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
-    known = {(each.subject, each.invariant) for each in expected.known}
-    return Report(
-        counted,
-        [each for each in findings if (each.subject, each.invariant) not in known],
-        [each for each in findings if (each.subject, each.invariant) in known],
-    )
+    return reported(counted, findings, expected)
 
 
 def _orders(there: Collection[str], moving: int, accepted: Collection[str]) -> str:
@@ -111,6 +101,28 @@ def _unseen(queues: broker.Queues) -> list[Finding]:
     if queues.seen:
         return []
     return [Finding(Invariant.DRAINED, f"vhost {queues.vhost}", "no queue of ours is to be seen in it")]
+
+
+def never_made(order_id: str) -> Finding:
+    return Finding(Invariant.SAGA_ENDED, order_id, "was answered 201 and does not exist")
+
+
+def reported(counted: Mapping[Invariant, str], findings: Sequence[Finding], expected: Expected) -> Report:
+    """What was known beforehand is told apart."""
+    known = {(each.subject, each.invariant) for each in expected.known}
+    return Report(
+        counted,
+        [each for each in findings if (each.subject, each.invariant) not in known],
+        [each for each in findings if (each.subject, each.invariant) in known],
+    )
+
+
+async def rows_of_nobody(books: Books) -> list[Finding]:
+    """Rows of outboxes that no sweep finds."""
+    return [
+        Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
+        for service, count in (await books.rows_of_nobody()).items()
+    ]
 
 
 async def letters(access: Access) -> list[Finding]:

@@ -74,7 +74,8 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         still_for = STILL if still is None else timedelta(seconds=still)
         report = _live(where, expected, Live(still_for, _duration(overdue), moment(since), note))
     else:
-        waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": still or STILL_SECONDS}
+        seconds = STILL_SECONDS if still is None else still
+        waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": seconds}
         report = _at_rest(where, expected, waits)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))

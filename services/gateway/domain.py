@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from services.shared.contract import ids
+from services.shared.http.verbs import METHODS
 
 _READ: Final = frozenset({"GET", "HEAD"})
 _NONE: Final[frozenset[str]] = frozenset()
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # A segment as its service will see it: nothing that splits or ends a path, nothing encoded twice.
 _DOTS: Final = ("", ".", "..")
 _SEGMENT: Final = re.compile(r"[^/\\%?#;\x00-\x20\x7f]+")

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from http import HTTPStatus
-from itertools import product
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -18,7 +17,7 @@ from services.gateway.forwarding import back, onward
 from services.shared.contract.codes import Code
 from services.shared.http.answers import CAUSE, PASSED_ON
 from services.shared.http.problems import problem
-from services.shared.telemetry import LATENCY_BUCKETS
+from services.shared.telemetry import LATENCY_BUCKETS, at_zero
 
 # Shorter than the services keep idle connections (shared/http/serving.py): none is used while being closed.
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -41,9 +40,8 @@ RESULTS: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", UNAVAILABLE, TOO_SLOW, BROK
 
 
 def begin(services: Iterable[str]) -> None:
-    """Makes the series of these services at zero: what is born at 1 never rose."""
-    for service, result in product(services, RESULTS):
-        UPSTREAM_DURATION.labels(service, result)
+    """Makes the series of these services."""
+    at_zero(UPSTREAM_DURATION, services, RESULTS)
 
 
 def make_session() -> aiohttp.ClientSession:

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from services.inventory import products
 from services.inventory.moves import StockMove
-from services.inventory.products import Adjust, Restock, SetAvailable
+from services.inventory.products import Adjust, Command, Restock, SetAvailable
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.steps import Ask
 from services.inventory.stock import Stock
@@ -54,9 +54,7 @@ def home(message: Message) -> Ref:
     match message.body:
         case ProductCreated(product_id=product_id) | ProductDeleted(product_id=product_id):
             return Ref(Stock, product_id)
-        case Restock(product_id=product_id) | Adjust(product_id=product_id):
-            return Ref(Stock, product_id)
-        case SetAvailable(product_id=product_id):
+        case Command(product_id=product_id):
             return Ref(Stock, product_id)
         case body:
             return Ref(Reservation, body.order_id)  # type: ignore[attr-defined]  # all others are about orders
@@ -71,7 +69,7 @@ def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
             reservation = loaded.get(Reservation, order_id)
             for line in reservation.lines if reservation else ():
                 yield Ref(Stock, line.product_id)
-        case Restock(idempotency_key=key) | Adjust(idempotency_key=key) | SetAvailable(idempotency_key=key):
+        case Command(idempotency_key=key):
             yield Ref(StockMove, message.id)
             if key is not None:
                 yield Ref(IdempotencyKey, key)
@@ -232,9 +230,9 @@ RULES: Final[dict[type, Callable[[Loaded, Message, Any], Decision]]] = {
     OrderPaid: _sell,
     ProductCreated: products.create,
     ProductDeleted: products.discontinue,
-    Restock: products.restock,
-    Adjust: products.adjust,
-    SetAvailable: products.set_available,
+    Restock: products.carry_out,
+    Adjust: products.carry_out,
+    SetAvailable: products.carry_out,
 }
 
 

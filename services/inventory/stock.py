@@ -55,38 +55,27 @@ class Stock(Aggregate, frozen=True, kw_only=True):
         return 0 if self.discontinued else self.available
 
     def moved(self, move: Move, quantity: int) -> "Stock":
-        return structs.replace(
-            self,
+        return self._changed(
             **{
                 move.source: getattr(self, move.source) - quantity,
                 move.target: getattr(self, move.target) + quantity,
-            },
-            revision=self.revision + 1,
+            }
         )
 
     def created_with(self, initial: int) -> "Stock":
-        return structs.replace(
-            self, initial=initial, available=initial, created=True, revision=self.revision + 1
-        )
+        return self._changed(initial=initial, available=initial, created=True)
 
     def restocked_by(self, quantity: int) -> "Stock":
-        return structs.replace(
-            self,
-            available=self.available + quantity,
-            restocked=self.restocked + quantity,
-            revision=self.revision + 1,
-        )
+        return self._changed(available=self.available + quantity, restocked=self.restocked + quantity)
 
     def adjusted_by(self, delta: int) -> "Stock":
-        return structs.replace(
-            self,
-            available=self.available + delta,
-            adjusted=self.adjusted + delta,
-            revision=self.revision + 1,
-        )
+        return self._changed(available=self.available + delta, adjusted=self.adjusted + delta)
 
     def ended(self) -> "Stock":
-        return structs.replace(self, discontinued=True, revision=self.revision + 1)
+        return self._changed(discontinued=True)
+
+    def _changed(self, **fields: int) -> "Stock":
+        return structs.replace(self, revision=self.revision + 1, **fields)
 
     @property
     def came(self) -> int:

@@ -11,6 +11,7 @@ from services.shared.contract.decisions import Decision, Message
 from services.shared.contract.events import PaymentRefunded, RefundPayment
 from services.shared.contract.table import NEW, STAYS, Step
 from services.shared.engine.life import Engine
+from services.shared.telemetry import at_zero
 
 ORDERS: Final = Gauge("sagashop_orders", "Orders to which something is still to come, by state", ["status"])
 OLDEST: Final = Gauge(
@@ -28,12 +29,9 @@ SAGA_DURATION: Final = Histogram(
 )
 COMPENSATIONS: Final = Counter("sagashop_compensations_total", "Orders cancelled, by reason", ["reason"])
 REFUNDS: Final = Counter("sagashop_refunds_total", "Refunds", ["progress"])
-for _reason in CancellationReason:  # at zero: what is born at 1 never rose
-    COMPENSATIONS.labels(_reason)
-for _progress in ("requested", "done"):
-    REFUNDS.labels(_progress)
-for _end in ENDS:
-    SAGA_DURATION.labels(_end)
+at_zero(COMPENSATIONS, CancellationReason)
+at_zero(REFUNDS, ["requested", "done"])
+at_zero(SAGA_DURATION, ENDS)
 for (_from, _), _rows in SAGA.cells.items():
     for _row in _rows:
         if isinstance(_row, Step):

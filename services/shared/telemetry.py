@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import product
 from typing import Final
 
 from opentelemetry import trace
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
 from prometheus_client import Gauge, Histogram, disable_created_metrics
+from prometheus_client.metrics import MetricWrapperBase
 
 LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -40,6 +42,16 @@ _request: ContextVar[str | None] = ContextVar("request id", default=None)
 TRACESTATE_LIMIT: Final = 512
 # The request's id travels with its trace, as the entry of a vendor that we are: docs/adr/0023.
 _OUR_ENTRY: Final = re.compile(r"(?:^|,)[ \t]*sagashop=([A-Za-z0-9._-]{1,64})[ \t]*(?=,|$)")
+
+
+def at_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:
+    """Makes the series of these values of its labels, each with each.
+
+    A counter that is born at 1 never rose, to whoever asks by how much it did: the first of its kind after a
+    start would be nobody's.
+    """
+    for labels in product(*values):
+        metric.labels(*labels)
 
 
 def setup(service: str) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from sagactl.access import Access
 from sagactl.oncall import look
 from sagactl.oncall.books import Books, reading
-from sagactl.oncall.check import Expected, letters
+from sagactl.oncall.check import Expected, letters, never_made, reported, rows_of_nobody
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.live.judging import (
     OVERDUE,
@@ -66,22 +66,12 @@ async def check_live(
             *await _products(books, access, sorted(walked.products), live.watch_seconds),
             *await _accepted(books, expected.accepted),
         ]
-        lost = await books.rows_of_nobody()
+        lost = await rows_of_nobody(books)
     dead = await letters(access)
-    found += dead
-    found += [
-        Finding(Invariant.REMEMBERED, f"outbox of {service}", f"{count} rows without `due`")
-        for service, count in lost.items()
-    ]
+    found += [*dead, *lost]
     if live.note is not None:
         live.note.unlink(missing_ok=True)
-    known = {(each.subject, each.invariant) for each in expected.known}
-    found = list(dict.fromkeys(found))
-    return Report(
-        _counted(walked, len(dead)),
-        [each for each in found if (each.subject, each.invariant) not in known],
-        [each for each in found if (each.subject, each.invariant) in known],
-    )
+    return reported(_counted(walked, len(dead)), list(dict.fromkeys(found)), expected)
 
 
 # --- the walk ---------------------------------------------------------------------------------------------
@@ -171,9 +161,4 @@ async def _products(
 
 
 async def _accepted(books: Books, ids: Collection[str]) -> list[Finding]:
-    cases = await books.these(sorted(ids))
-    return [
-        Finding(Invariant.SAGA_ENDED, case.id, "was answered 201 and does not exist")
-        for case in cases
-        if case.order is None
-    ]
+    return [never_made(case.id) for case in await books.these(sorted(ids)) if case.order is None]

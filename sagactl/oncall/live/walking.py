@@ -13,13 +13,11 @@ from msgspec import Struct
 from sagactl.oncall.books import Books
 from sagactl.oncall.invariants import Case, Invariant, check_stock
 from sagactl.oncall.live.judging import Terms, check_transaction, is_suspect
-from services.inventory.reservation import LineState
 from services.payment.gateway import Gateway, Transaction
 
 # Products whose reservations are added up at one instant, and transactions that are looked up together.
 PRODUCTS_AT_ONCE: Final = 100
 TRANSACTIONS_AT_ONCE: Final = 500
-KEPT: Final = frozenset({LineState.HELD, LineState.SOLD})
 
 
 class Walk(Struct, rename="camel", kw_only=True):
@@ -88,9 +86,8 @@ def _count(so_far: Walk, case: Case) -> None:
 
 def _kept(case: Case) -> list[str]:
     """Products of which it holds some, or was sold some."""
-    return [
-        line.product_id for line in (case.reservation.lines if case.reservation else ()) if line.state in KEPT
-    ]
+    lines = case.reservation.lines if case.reservation else ()
+    return [line.product_id for line in lines if line.is_kept]
 
 
 async def _stock(books: Books, so_far: Walk) -> AsyncIterator[None]:

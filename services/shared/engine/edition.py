@@ -27,18 +27,31 @@ class OtherEdition(RuntimeError):
 
 
 async def check(store: Store) -> None:
-    """Claims an empty database for this edition. Raises OtherEdition for another's, and PyMongoError."""
-    found = await store.database[COLLECTION].find_one_and_update(
-        {"_id": "edition"}, {"$setOnInsert": {"edition": EDITION}}, upsert=True, return_document=True
-    )
+    """Raises OtherEdition for a database of another edition, and PyMongoError. An empty one is anybody's."""
+    found = await store.database[COLLECTION].find_one({"_id": "edition"})
     edition = found["edition"] if found else EDITION
     if FIRST_EDITIONS in await store.database.list_collection_names(filter={"name": FIRST_EDITIONS}):
         edition = 1
+    _refuse_another(store, edition)
+
+
+def _refuse_another(store: Store, edition: int) -> None:
     if edition != EDITION:
         raise OtherEdition(
             f"database {store.database.name} was written by edition {edition} of the engine, this is edition"
             f" {EDITION}: run the release that wrote it, or start with an empty database (MONGODB_DATABASE)"
         )
+
+
+async def claim(store: Store) -> None:
+    """Makes an empty database this edition's. Raises OtherEdition where another was faster, and PyMongoError.
+
+    The last of what prepares a database: where there is a claim, there is everything.
+    """
+    found = await store.database[COLLECTION].find_one_and_update(
+        {"_id": "edition"}, {"$setOnInsert": {"edition": EDITION}}, upsert=True, return_document=True
+    )
+    _refuse_another(store, found["edition"] if found else EDITION)
 
 
 async def is_claimed(store: Store) -> bool:

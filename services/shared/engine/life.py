@@ -232,24 +232,18 @@ class Engine:
     async def _prepare(self) -> None:
         await edition.check(self.store)
         await self.store.prepare(self._indexes)
+        await edition.claim(self.store)
         await self.clock.sync()
         await edition.check_transaction_lifetime(self._client)
 
     async def _stay_prepared(self) -> None:
         """A database may come back empty, as where its server lost the volume: without indexes, too."""
-        pending = False
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(PyMongoError):  # it is away: whoever needs it says so
-                if pending or not await edition.is_claimed(self.store):
-                    if not pending:
-                        log.error("the database has come back empty: it is prepared anew")
-                    pending = True
-                    # Claimed last: who is stopped in between leaves the rest to the next look, of whichever
-                    # replica.
-                    await self.store.prepare(self._indexes)
+                if not await edition.is_claimed(self.store):
+                    log.error("the database has come back empty: it is prepared anew")
                     await self._prepare()
-                    pending = False
 
     async def _on_declared(self) -> None:
         await self._sweep.wake()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from itertools import product
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -13,7 +12,7 @@ from services.shared.contract.identity import HTTP
 from services.shared.engine.confirms import Outcome
 from services.shared.engine.envelope import DEAD_AT_ONCE, KINDS, NEVER_DEAD
 from services.shared.engine.faults import Fault
-from services.shared.telemetry import LATENCY_BUCKETS
+from services.shared.telemetry import LATENCY_BUCKETS, at_zero
 
 COMMITTED: Final = "committed"
 # The type of what cannot be read.
@@ -55,26 +54,16 @@ BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected for pub
 
 
 def begin(service: str, subscriptions: Mapping[str, Iterable[type[Event]]]) -> None:
-    """Makes the series that the service may ever have, at zero.
-
-    A counter that is born at 1 never rose, to whoever asks by how much it did: the first dead letter after a
-    start would be nobody's.
-    """
-    for result in (COMMITTED, *Fault):
-        TRANSACTIONS.labels(result)
-    for source in (HTTP, *subscriptions):
-        DUPLICATES.labels(source)
-        ATTENTION.labels(source)
-    for event in PUBLISHES.get(service, ()):
-        PUBLISHED.labels(event.type)
-        for outcome in set(Outcome) - {Outcome.CONFIRMED}:
-            PUBLISH_FAILURES.labels(event.type, outcome)
+    """Makes the series that the service may ever have."""
+    published_types = [event.type for event in PUBLISHES.get(service, ())]
+    at_zero(TRANSACTIONS, [COMMITTED, *Fault])
+    at_zero(DUPLICATES, [HTTP, *subscriptions])
+    at_zero(ATTENTION, [HTTP, *subscriptions])
+    at_zero(PUBLISHED, published_types)
+    at_zero(PUBLISH_FAILURES, published_types, set(Outcome) - {Outcome.CONFIRMED})
+    at_zero(EVENT_AGE, subscriptions)
+    at_zero(DEAD_LETTERS, subscriptions, set(KINDS) - {NEVER_DEAD})
+    at_zero(RETRIES, subscriptions, set(KINDS) - DEAD_AT_ONCE)
+    at_zero(CONSUMED, subscriptions, [UNREADABLE], ["invalid"])
     for queue, events in subscriptions.items():
-        EVENT_AGE.labels(queue)
-        for kind in set(KINDS) - {NEVER_DEAD}:
-            DEAD_LETTERS.labels(queue, kind)
-        for kind in set(KINDS) - DEAD_AT_ONCE:
-            RETRIES.labels(queue, kind)
-        CONSUMED.labels(queue, UNREADABLE, "invalid")
-        for event, result in product(events, (*Verdict, *KINDS)):
-            CONSUMED.labels(queue, event.type, result)
+        at_zero(CONSUMED, [queue], [event.type for event in events], [*Verdict, *KINDS])

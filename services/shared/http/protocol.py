@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from services.shared.http import refusals
 from services.shared.http.refusals import Reason, Refused
+from services.shared.telemetry import at_zero
 
 # Requests that one connection may send ahead of their answers.
 PIPELINED: Final = 16
@@ -26,8 +27,7 @@ REFUSED: Final = Counter(
     "Connections ended before their request was answered",
     ["reason"],
 )
-for _reason in Reason:  # at zero: what is born at 1 never rose
-    REFUSED.labels(_reason)
+at_zero(REFUSED, Reason)
 
 
 class Limits(NamedTuple):

@@ -17,14 +17,14 @@ from services.shared.http import preconditions
 from services.shared.http.answers import CAUSE, Answer
 from services.shared.http.problems import Problem, problem
 from services.shared.http.request_ids import request_id
+from services.shared.http.verbs import METHODS
 from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans, and no lines.
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # In metrics and traces, as proxies count it: the caller did not wait for an answer.
 HUNG_UP: Final = 499
-# Anything else that a parser takes for a method is one to us, or it were the caller who makes the series.
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Any other method that a parser lets through is one to us, or it were the caller who makes the series.
 OTHER: Final = "other"
 # To look a series up by its labels costs as much as to count; there is a bound to how many there are.
 _series = cache(telemetry.HTTP_DURATION.labels)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.gateway.domain import METHODS, RULES, NotAnId, PathRefused, Rule, rule_for, rule_of, segments
+from services.gateway.domain import RULES, NotAnId, PathRefused, Rule, rule_for, rule_of, segments
+from services.shared.http.verbs import METHODS
 
 PREFIXES = st.sampled_from([rule.path for rule in RULES])
 PIECES = st.sampled_from(

@@ -14,7 +14,10 @@ async def test_an_empty_database_is_claimed_once_and_for_all_replicas(servers: S
     async with make_room(servers) as room, connect(room.mongodb_url) as client:
         store = Store(client, room.database_name("order"))
         await edition.check(store)
-        await edition.check(store)
+        assert not await edition.is_claimed(store)
+        for _ in range(2):
+            await edition.claim(store)
+            await edition.check(store)
         assert await store.database["engine"].find().to_list() == [{"_id": "edition", "edition": EDITION}]
 
 
@@ -30,8 +33,9 @@ async def test_a_database_of_a_later_edition_is_refused(servers: Stack) -> None:
     async with make_room(servers) as room, connect(room.mongodb_url) as client:
         store = Store(client, room.database_name("order"))
         await store.database["engine"].insert_one({"_id": "edition", "edition": EDITION + 1})
-        with pytest.raises(OtherEdition, match=f"edition {EDITION + 1}"):
-            await edition.check(store)
+        for look in (edition.check, edition.claim):
+            with pytest.raises(OtherEdition, match=f"edition {EDITION + 1}"):
+                await look(store)
 
 
 async def test_a_server_that_lets_the_dead_block_documents_for_long_is_warned_about(

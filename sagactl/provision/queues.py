@@ -5,8 +5,9 @@ while some are not there yet, is confirmed by the broker and never reaches those
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final, NamedTuple
 
 from sagactl.provision.management import Management
 from services.shared.contract import topology
@@ -60,24 +61,26 @@ async def declare_all(broker: Management, nodes: int) -> None:
         raise TooFewNodesError(f"{running} of {nodes} nodes of the broker run")
     kinds = {EXCHANGE: "topic"} | {topology.retry_exchange(service): "direct" for service in CONSUMES}
     await _some_at_once(
-        broker.put(f"exchanges/{room}/{name}", {"type": kind, "durable": True})
+        partial(broker.put, f"exchanges/{room}/{name}", {"type": kind, "durable": True})
         for name, kind in kinds.items()
     )
     await _some_at_once(
-        broker.put(f"queues/{room}/{queue.name}", {"durable": True, "arguments": dict(queue.arguments)})
+        partial(
+            broker.put, f"queues/{room}/{queue.name}", {"durable": True, "arguments": dict(queue.arguments)}
+        )
         for queue in missing
     )
     await _some_at_once(
-        broker.post(f"bindings/{room}/e/{each.exchange}/q/{each.queue}", {"routing_key": each.key})
+        partial(broker.post, f"bindings/{room}/e/{each.exchange}/q/{each.queue}", {"routing_key": each.key})
         for each in bindings()
     )
 
 
-async def _some_at_once(requests: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _some_at_once(requests: Iterable[Callable[[], Awaitable[None]]]) -> None:
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(request: Coroutine[Any, Any, None]) -> None:
+    async def one(request: Callable[[], Awaitable[None]]) -> None:
         async with slots:
-            await request
+            await request()
 
     await asyncio.gather(*map(one, requests))

@@ -132,6 +132,8 @@ async def test_a_queue_that_is_gone_is_made_again(servers: Stack, room: Room, tm
         await until(partial(has_queue, room, ORDERS), within=WITHIN, what="the queue to be there again")
     finally:
         keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
 
 
 async def has_queue(room: Room, name: str) -> bool:

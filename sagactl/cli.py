@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from sagactl.exits import EPILOG
+
 
 class Place(NamedTuple):
     """Where a command is, and the first sentence of its help."""
@@ -25,10 +27,12 @@ class Place(NamedTuple):
         found = getattr(import_module(self.module), self.name)
         if isinstance(found, FunctionType):
             alone = typer.Typer(add_completion=False)
-            alone.command(name)(found)
+            alone.command(name, epilog=EPILOG)(found)
             return get_command(alone)
         group = get_group(found)
         group.name = name
+        for command in group.commands.values():
+            command.epilog = EPILOG
         return group
 
 
@@ -82,7 +86,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "sweep": Place(
         "sagactl.oncall.sweep",
         "sweep",
-        "Compensate orders that got stuck. Exits with 1 if a single sweep failed.",
+        "Compensate orders that got stuck.",
     ),
     "smoke": Place(
         "sagactl.smoke.purchase",
@@ -122,7 +126,7 @@ class Tree(TyperGroup):
         return name, command if name is None else COMMANDS[name].loaded(name), rest
 
 
-app = typer.Typer(cls=Tree, no_args_is_help=True)
+app = typer.Typer(cls=Tree, no_args_is_help=True, epilog=EPILOG)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  # an option's callback

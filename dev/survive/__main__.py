@@ -17,7 +17,7 @@ from dev.survive import report
 from dev.survive.report import Result
 from dev.survive.running import run
 from dev.survive.scenario import SCENARIOS
-from sagactl.oncall.screen import printable
+from sagactl.screen import printable
 
 DIRECTORY: Final = Path(os.environ.get("STACK_DIR", ".run")) / "survive"
 console: Final = Console(width=None if sys.stdout.isatty() else 140)

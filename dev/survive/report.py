@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dev.survive.attempts import Outcome
 from dev.survive.verdict import Failure, Verdict
-from sagactl.oncall.screen import printable
+from sagactl.screen import printable
 
 NAMED_AT_MOST: Final = 10
 HEADINGS: Final = ("scenario", "accepted", "503", "unknown", "recovered after", "took", "")

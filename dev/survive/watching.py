@@ -11,8 +11,8 @@ from pymongo.errors import PyMongoError
 from dev.survive.site import Site
 from dev.survive.verdict import without_rubbish
 from sagactl.access import Access
+from sagactl.faults import UnavailableError
 from sagactl.oncall.live.checking import check_live
-from sagactl.terminal import UnavailableError
 from services.payment.gateway import GatewayUnavailable
 
 # Its reading costs the shop something, on two cores.

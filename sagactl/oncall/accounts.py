@@ -11,8 +11,9 @@ from urllib.parse import quote
 import typer
 from rich.table import Table
 
+from sagactl.faults import AbsentError
 from sagactl.oncall.administrator import ask
-from sagactl.oncall.screen import plural, printable
+from sagactl.screen import plural, printable
 from sagactl.shop import Client, Json
 from sagactl.terminal import AsJson, Stack, console
 
@@ -118,10 +119,10 @@ async def _accounts(admin: Client, email: str | None) -> list[Json]:
 
 
 async def account_of(admin: Client, email: str) -> Json:
-    """Raises BadParameter where there is none."""
+    """Raises AbsentError where there is none."""
     found = await _accounts(admin, email)
     if not found:
-        raise typer.BadParameter(f"there is no account with the address {email}")
+        raise AbsentError(f"there is no account with the address {email}")
     return found[0]
 
 

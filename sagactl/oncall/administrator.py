@@ -10,24 +10,20 @@ from typing import Final, TypeVar
 import aiohttp
 import typer
 
-from sagactl.access import GATEWAY_LOGIN, NoAccessError, OrderAccess, setting
-from sagactl.oncall.screen import printable
-from sagactl.shop import Client, ShopError
-from sagactl.terminal import CANNOT_TELL, Stack, aside, run
+from sagactl.access import NoAccessError, OrderAccess, setting
+from sagactl.faults import GatewayError
+from sagactl.shop import Client
+from sagactl.terminal import Stack, run
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 CODE: Final = "ADMIN_CODE"
 Answer = TypeVar("Answer")
 
 
-class _NoAnswer(Exception):
-    """The gateway does not answer. The text says what it said, or did not."""
-
-
 def ask(
     stack: Stack, work: Callable[[Client], Awaitable[Answer]], seconds: float = TIMEOUT.total or 0
 ) -> Answer:
-    """What comes of asking the shop, within so many seconds. Else a sentence, and exit code 2."""
+    """What comes of asking the shop, within so many seconds. Else a sentence, and an exit code."""
     try:
         access = OrderAccess.at_the_gateway(stack)
     except NoAccessError as error:
@@ -39,15 +35,6 @@ def ask(
                 visitor = Client(session, access.gateway)
                 return await work(await visitor.log_in(access.email, access.password, setting(CODE)))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _NoAnswer(f"the gateway does not answer: {str(error) or 'in time'}") from error
+            raise GatewayError(f"the gateway does not answer: {str(error) or 'in time'}") from error
 
-    try:
-        return run(asked())
-    except (ShopError, _NoAnswer) as error:
-        what = str(error)
-    aside.print(f"[red]{printable(what)}[/]", soft_wrap=True)
-    aside.print(
-        f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? {CODE} is a code of the second factor.",
-        highlight=False,
-    )
-    raise typer.Exit(CANNOT_TELL)
+    return run(asked())

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from saga_operator.policy.durations import parse_duration
 from sagactl.oncall import trails
-from sagactl.oncall.screen import plural, printable
 from sagactl.oncall.trails import Told, Wanted
+from sagactl.screen import plural, printable
 from sagactl.terminal import AsJson, Stack, access, console, run
 from services.shared.contract.audit import Action
 

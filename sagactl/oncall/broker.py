@@ -12,8 +12,8 @@ import aio_pika
 import aiohttp
 from yarl import URL
 
+from sagactl.faults import REFUSALS, ForbiddenError, UnavailableError
 from sagactl.oncall.unrest import Unrest, Waiting
-from sagactl.terminal import UnavailableError
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine import lenient
@@ -154,7 +154,10 @@ async def listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]
 
 
 async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[str, Any]]:
-    """What the management API lists. Raises BrokerError, also where there is no `what`."""
+    """What the management API lists.
+
+    Raises BrokerError, also where there is no `what`, and ForbiddenError where it refuses this user.
+    """
     parts = urlsplit(management_url)
     login = aiohttp.encode_basic_auth(unquote(parts.username or "guest"), unquote(parts.password or "guest"))
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
@@ -166,6 +169,10 @@ async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[s
         ):
             if response.status == HTTPStatus.NOT_FOUND:
                 raise BrokerError(f"the broker has no {what}, or does not show it to this user")
+            if response.status in REFUSALS:
+                raise ForbiddenError(
+                    f"the management API refuses: {response.status}: {await response.text()}"
+                )
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
             listed: list[dict[str, Any]] = await response.json()

@@ -10,6 +10,7 @@ import typer
 
 from saga_operator.policy.durations import parse_duration
 from sagactl.access import Access
+from sagactl.exits import Exit
 from sagactl.oncall.audit import moment
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.invariants import Invariant
@@ -19,8 +20,7 @@ from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Report, Verdict, show
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
 
-# 2 is for what could not be looked at: no access, or a server that does not answer.
-EXIT_CODES: Final = {Verdict.HOLDS: 0, Verdict.BROKEN: 1, Verdict.WAITING: 3}
+EXIT_CODES: Final = {Verdict.HOLDS: Exit.FINE, Verdict.BROKEN: Exit.BAD, Verdict.WAITING: Exit.NOT_YET}
 
 
 def check_command(  # noqa: PLR0913, PLR0917 - a command's options
@@ -64,8 +64,8 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
 ) -> None:
     """Hold every order against stock, payments and what the payment gateway did. Only reads.
 
-    Exit code 0: every invariant holds. 1: one is broken. 2: it could not be looked at. 3: nothing is broken,
-    and messages or captures wait, as they do while a service is down.
+    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages or captures
+    wait, as they do while a service is down.
     """
     promised = accepted.read_text().split() if accepted else []
     expected = Expected(promised, [_expected(text) for text in expect or ()])

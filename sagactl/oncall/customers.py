@@ -6,7 +6,6 @@ It asks auth through the gateway, as an administrator, and the other stores with
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import IntEnum
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -14,6 +13,8 @@ import msgspec
 import typer
 
 from sagactl.access import Access
+from sagactl.exits import Exit
+from sagactl.faults import AbsentError
 from sagactl.oncall import erasure, trails
 from sagactl.oncall.accounts import PATH, account_of
 from sagactl.oncall.administrator import ask
@@ -21,8 +22,8 @@ from sagactl.oncall.books import reading
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.order import to_json
 from sagactl.oncall.pseudonyms import Names
-from sagactl.oncall.screen import masked, plural, printable
 from sagactl.oncall.trails import Concerning
+from sagactl.screen import masked, plural, printable
 from sagactl.shop import Client, Json, ShopError
 from sagactl.terminal import Stack, access, aside, console
 from services.shared.contract.audit import Action
@@ -33,17 +34,10 @@ Who = Annotated[str, typer.Argument(help="The customer's e-mail address, or id."
 app = typer.Typer(no_args_is_help=True, help="Customers: what is kept of one, and its end.")
 
 
-class Refusal(IntEnum):
-    """Exit codes: somebody has to act first, or time has to pass."""
-
-    NOT_OVER = 1
-    NOT_YET = 3
-
-
 class _Refused(Exception):
     """The customer cannot be erased now. Each sentence says why, and what to do."""
 
-    def __init__(self, code: Refusal, sentences: list[str]) -> None:
+    def __init__(self, code: Exit, sentences: list[str]) -> None:
         super().__init__("\n".join(sentences))
         self.code = code
 
@@ -65,7 +59,7 @@ def export(customer: Who, stack: Stack = None) -> None:
     typer.echo(json.dumps(document, indent=2, default=str))
     if unseen:
         _say("\n".join(unseen))
-        raise typer.Exit(Refusal.NOT_YET)
+        raise typer.Exit(Exit.NOT_YET)
 
 
 @app.command("erase")
@@ -104,14 +98,14 @@ def _say(text: str) -> None:
 
 
 async def _data(admin: Client, customer: str) -> Json:
-    """The account of an address or an id. Raises BadParameter where there is none."""
+    """The account of an address or an id. Raises AbsentError where there is none."""
     user_id = (await account_of(admin, customer))["userId"] if "@" in customer else customer
     try:
         return await admin.call("GET", f"{PATH}/{user_id}/data")
     except ShopError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        raise typer.BadParameter(f"there is no account with the id {customer}") from None
+        raise AbsentError(f"there is no account with the id {customer}") from None
 
 
 async def _erase(admin: Client, where: Access, customer: str, wait: float) -> int:
@@ -119,37 +113,35 @@ async def _erase(admin: Client, where: Access, customer: str, wait: float) -> in
     account = await _data(admin, customer)
     user_id = account["userId"]
     if account["roles"]:
-        raise _Refused(
-            Refusal.NOT_OVER, [f"the account has a role: sagactl accounts demote {account['email']}"]
-        )
-    _check(Refusal.NOT_OVER, erasure.not_over(await _cases(where, user_id)))
+        raise _Refused(Exit.BAD, [f"the account has a role: sagactl accounts demote {account['email']}"])
+    _check(Exit.BAD, erasure.not_over(await _cases(where, user_id)))
     await trails.ask(where.mongodb_url, Action.CUSTOMER_ERASED, user_id)
     if not account["disabled"]:
         await admin.call("PATCH", f"{PATH}/{user_id}", {"disabled": True})
         account = await _data(admin, user_id)
-    _check(Refusal.NOT_YET, _tokens(account))
+    _check(Exit.NOT_YET, _tokens(account))
     # No order can come any more; one may have come since.
     cases = await _cases(where, user_id)
-    _check(Refusal.NOT_OVER, erasure.not_over(cases))
+    _check(Exit.BAD, erasure.not_over(cases))
     orders = [case.id for case in cases]
     names = Names(account["email"], orders)
     async with erasure.connect(where.mongodb_url) as client:
         # Until all of it was looked at and nothing was found: staff may act on an order meanwhile.
         found = True
         while found:
-            _check(Refusal.NOT_YET, await erasure.unpublished(client, orders))
-            _check(Refusal.NOT_YET, await erasure.undelivered(where, wait))
+            _check(Exit.NOT_YET, await erasure.unpublished(client, orders))
+            _check(Exit.NOT_YET, await erasure.undelivered(where, wait))
             stored = await erasure.pseudonymise(client, user_id, orders)
             letters = await erasure.rewrite_letters(where.amqp_url, names)
-            _check(Refusal.NOT_YET, letters.unseen)
-            _check(Refusal.NOT_OVER, erasure.not_over(await _cases(where, user_id)))
+            _check(Exit.NOT_YET, letters.unseen)
+            _check(Exit.BAD, erasure.not_over(await _cases(where, user_id)))
             found = bool(stored or letters.changed)
     # Last, for it is what the rest is found by.
     await admin.call("DELETE", f"{PATH}/{user_id}")
     return len(orders)
 
 
-def _check(code: Refusal, sentences: list[str]) -> None:
+def _check(code: Exit, sentences: list[str]) -> None:
     if sentences:
         raise _Refused(code, sentences)
 

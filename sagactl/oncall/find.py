@@ -13,14 +13,14 @@ from msgspec import Struct
 from pymongo import DESCENDING
 
 from sagactl.access import Access
+from sagactl.exits import Exit
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
-from sagactl.oncall.screen import plural, printable
+from sagactl.screen import plural, printable
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
 from services.inventory.stock import Stock
 from services.order.model import Order
 
-NOTHING: Final = 1
 LETTERS_AT_MOST: Final = 10_000
 # Two million orders are read to their end in less.
 WITHIN_MS: Final = 60_000
@@ -60,7 +60,7 @@ def find(
 ) -> None:
     """Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.
 
-    Exit code 0: it is something. 1: nobody knows it. 2: it could not be looked for.
+    Exit code 0: it is something. 1: nobody knows it.
     """
     with aside.status("looking"):
         hits = run(_hits(access(stack), text.strip(), limit))
@@ -68,7 +68,7 @@ def find(
         typer.echo(msgspec.json.format(msgspec.json.encode(hits), indent=2).decode())
     else:
         _show(hits)
-    raise typer.Exit(0 if hits else NOTHING)
+    raise typer.Exit(Exit.FINE if hits else Exit.BAD)
 
 
 async def _hits(where: Access, text: str, limit: int) -> list[Hit]:

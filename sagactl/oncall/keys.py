@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from sagactl.oncall.administrator import ask
-from sagactl.oncall.screen import plural, printable
+from sagactl.screen import plural, printable
 from sagactl.terminal import AsJson, Stack, console
 
 PATH: Final = "/auth/keys"

@@ -1,7 +1,7 @@
 """`sagactl dlq` and `sagactl redrive`: dead letters are listed, looked at, deleted, given another chance."""
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.table import Table
@@ -9,8 +9,8 @@ from rich.table import Table
 from sagactl.oncall import broker, trails
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.redrive import redrive
-from sagactl.oncall.screen import masked, plural, printable
-from sagactl.terminal import AsJson, Stack, access, console, run
+from sagactl.screen import masked, plural, printable
+from sagactl.terminal import AsJson, Stack, absent, access, console, run
 from services.shared.contract.audit import Action
 
 
@@ -54,7 +54,7 @@ def show(queue: Queue, message: Message, stack: Stack = None) -> None:
     letters = run(broker.dead_letters(access(stack).amqp_url, [queue], LOOKED_AT_MOST))
     letter = next((each for each in letters if each.id == message), None)
     if letter is None:
-        raise _absent(queue, message)
+        _absent(queue, message)
     for name, value in _readable(letter).items():
         console.print(f"[bold]{name}[/]: {printable(str(value))}", highlight=False)
 
@@ -70,7 +70,7 @@ def delete(queue: Queue, message: Message, stack: Stack = None) -> None:
 
     letter = run(recorded())
     if letter is None:
-        raise _absent(queue, message)
+        _absent(queue, message)
     console.print(f"deleted: {printable(letter.summary)}", highlight=False, soft_wrap=True)
 
 
@@ -107,5 +107,5 @@ def _readable(letter: DeadLetter) -> dict[str, Any]:
     return {**letter._asdict(), "body": masked(letter.body)}
 
 
-def _absent(queue: str, message: str) -> typer.BadParameter:
-    return typer.BadParameter(f"no dead letter {message} in {queue}: see sagactl dlq list --queue {queue}")
+def _absent(queue: str, message: str) -> NoReturn:
+    absent(f"no dead letter {message} in {queue}: see sagactl dlq list --queue {queue}")

@@ -16,12 +16,10 @@ from rich.text import Text
 from sagactl.oncall import invariants
 from sagactl.oncall.books import reading
 from sagactl.oncall.invariants import Case
-from sagactl.oncall.screen import printable
-from sagactl.terminal import AsJson, Stack, access, console, run
+from sagactl.screen import printable
+from sagactl.terminal import AsJson, Stack, absent, access, console, run
 from services.order.model import HistoryEntry, Order
 from services.shared.contract import money
-
-NOT_FOUND = 1
 
 
 def order(
@@ -32,8 +30,7 @@ def order(
     """Show one order: its lines, its timeline, its payment, its stock, who was told. Only reads."""
     case = run(_read(access(stack).mongodb_url, order_id))
     if case.order is None and case.reservation is None and case.payment is None:
-        typer.echo(f"no service knows an order {order_id}", err=True)
-        raise typer.Exit(NOT_FOUND)
+        absent(f"no service knows an order {order_id}")
     if as_json:
         typer.echo(json.dumps(to_json(case), indent=2))
         return

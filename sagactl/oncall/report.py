@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
-from sagactl.oncall.screen import printable
+from sagactl.screen import printable
 
 NAMED_AT_MOST: Final = 20
 

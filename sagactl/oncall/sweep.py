@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import aiohttp
 import typer
@@ -17,11 +17,15 @@ from rich.console import Console
 
 from saga_operator.policy.durations import parse_duration
 from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceError
+from saga_operator.policy.policy import REFUSALS as REFUSED
 from saga_operator.policy.policy import Outcome, Policy, Sweep, pause_after
 from saga_operator.policy.summary import summary
 from saga_operator.policy.sweep import carry_out
 from sagactl.access import LOCAL_STACK, NoAccessError, OrderAccess, setting
+from sagactl.exits import Exit
+from sagactl.faults import REFUSALS
 from sagactl.shop import Client, ShopError
+from sagactl.terminal import run
 
 NEVER = "never"
 LOGIN_SECONDS = 10.0
@@ -54,7 +58,9 @@ class Admin:
             async with asyncio.timeout(LOGIN_SECONDS):
                 return await visitor.log_in(self.access.email, self.access.password)
         except ShopError as error:
-            raise OrderServiceError("LoginFailed", f"the login answered {error.status}") from error
+            refused = error.status in REFUSALS
+            reason = "Unauthorized" if refused else "LoginFailed"
+            raise OrderServiceError(reason, f"the login answered {error.status}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise OrderServiceError("LoginFailed", f"the gateway does not answer: {error!r}") from error
 
@@ -74,7 +80,7 @@ async def sweep_once(admin: Admin, policy: Policy, failed_before: frozenset[str]
     return await carry_out(OrderService(admin.session, at), policy, _now, failed_before=failed_before)
 
 
-async def sweep_forever(access: OrderAccess, policy: Policy, every: timedelta, console: Console) -> None:
+async def sweep_forever(access: OrderAccess, policy: Policy, every: timedelta, console: Console) -> NoReturn:
     """Sweep until cancelled; after failures wait longer, as the operator does."""
     failures, failed = 0, frozenset[str]()
     async with admin(access) as who:
@@ -86,11 +92,20 @@ async def sweep_forever(access: OrderAccess, policy: Policy, every: timedelta, c
             await asyncio.sleep(pause_after(result, every, failures).total_seconds())
 
 
-async def sweep_and_tell(access: OrderAccess, policy: Policy, console: Console) -> bool:
+async def sweep_and_tell(access: OrderAccess, policy: Policy, console: Console) -> Sweep:
     async with admin(access) as who:
         result = await sweep_once(who, policy)
     show(result, console)
-    return result.succeeded
+    return result
+
+
+def exit_code(result: Sweep) -> Exit:
+    """Who lists orders and does not compensate them is there, and something is wrong with it or them."""
+    if result.succeeded:
+        return Exit.FINE
+    if result.failure is not None and result.failure.reason in REFUSED:
+        return Exit.NOT_ALLOWED
+    return Exit.UNREACHED if result.found is None else Exit.BAD
 
 
 def show(result: Sweep, console: Console) -> None:
@@ -134,16 +149,19 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
         Path | None, typer.Option(help="A local stack's directory. Else what is above; else .run")
     ] = None,
 ) -> None:
-    """Compensate orders that got stuck. Exits with 1 if a single sweep failed."""
+    """Compensate orders that got stuck.
+
+    Exit code of a single sweep: 0: all that were stuck are compensated. 1: some could not be. 4, 5: it could
+    not be asked which are stuck. With --every it goes on, whatever happens.
+    """
     policy = replace(
         policy_of(stale_after, pending_stale_after), max_per_sweep=max_per_sweep, dry_run=dry_run
     )
     access = _access(order_url, token, gateway, (email, password), stack)
     console = Console()
     if every is not None:
-        asyncio.run(sweep_forever(access, policy, _duration(every), console))
-    elif not asyncio.run(sweep_and_tell(access, policy, console)):
-        raise typer.Exit(1)
+        run(sweep_forever(access, policy, _duration(every), console))
+    raise typer.Exit(exit_code(run(sweep_and_tell(access, policy, console))))
 
 
 def _access(

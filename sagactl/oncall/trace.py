@@ -12,15 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from sagactl.access import NoAccessError, jaeger_url
+from sagactl.faults import UnavailableError
 from sagactl.oncall.books import reading
-from sagactl.terminal import Stack, UnavailableError, access, console, run
+from sagactl.terminal import Stack, absent, access, console, run
 
 WITHIN_SECONDS: Final = 10.0
 # In characters: of a bar, of the two columns of times and all gaps, and of a screen that is none.
 BAR_WIDTHS: Final = range(14, 61)
 TIMES_WIDTH: Final = 20
 FILE_WIDTH: Final = 120
-NOT_FOUND: Final = 1
 COLOURS: Final = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "bright_green")
 # What Jaeger's page says where it was built without its user interface.
 NO_INTERFACE: Final = "placeholder"
@@ -181,5 +181,4 @@ def trace(
             screen.print(table(spans, screen.width))
     if not any(found.values()):
         kept = "Jaeger has none of its traces: it keeps those since `make traces`"
-        typer.echo(kept if ids else f"no service knows an order {order_id}", err=True)
-        raise typer.Exit(NOT_FOUND)
+        absent(kept if ids else f"no service knows an order {order_id}")

@@ -4,7 +4,6 @@ Idempotent, so that it may run again at any time: users that exist get their pas
 The exchange of all events is made with the queues: no service may declare or delete what all share.
 """
 
-import asyncio
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, 
 from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all, queues
+from sagactl.terminal import run
 from services.shared.urls import with_password
 
 DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")
@@ -205,13 +205,13 @@ def back_up(
         async for part in backup.read(read_url(admin), only or ()):
             sys.stdout.buffer.write(part)
 
-    asyncio.run(copy())
+    run(copy())
 
 
 @app.command()
 def restore(admin: AdminUrl = ADMIN_URL) -> None:
     """Replace the collections that are in the copy on stdin, while no service runs."""
-    at = asyncio.run(backup.write(read_url(admin), sys.stdin.buffer))
+    at = run(backup.write(read_url(admin), sys.stdin.buffer))
     typer.echo(f"restored as of {at.as_datetime().isoformat()}")
 
 
@@ -226,6 +226,6 @@ async def _make_set(url: str, key: str, hosts: Sequence[str], name: str) -> None
 
 def _run(upkeep: Upkeep, folders: Sequence[Path], patience: float, every: float | None, mark: Path) -> None:
     if every is None:
-        asyncio.run(keeping.make(upkeep, patience))
+        run(keeping.make(upkeep, patience))
     else:
-        asyncio.run(keeping.keep(upkeep, folders, every, mark))
+        run(keeping.keep(upkeep, folders, every, mark))

@@ -16,10 +16,15 @@ from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 
+from sagactl.faults import WrongError
+
 Document: TypeAlias = dict[str, Any]
+
 # MongoDB's own.
 NOT_OURS: Final = frozenset({"admin", "config", "local"})
 AT_ONCE: Final = 1_000
+# A server that is there answers long before.
+ANSWERS_WITHIN_MS: Final = 5_000
 FORMAT: Final = 1
 # Begins the name of a collection that waits beside the one it will replace.
 STAGED: Final = "restoring."
@@ -27,14 +32,14 @@ STAGED: Final = "restoring."
 RAW: Final = CodecOptions(document_class=RawBSONDocument)
 
 
-class NotABackupError(ValueError):
+class NotABackupError(WrongError):
     """The stream is none, is of another format, or ends too early."""
 
 
 async def read(url: str, only: Iterable[str] = ()) -> AsyncIterator[bytes]:
     """What `write` takes. `url`: a root's. `only`: `database.collection` names, or all."""
     wanted = frozenset(only)
-    async with AsyncMongoClient[Document](url, serverSelectionTimeoutMS=5_000) as client:
+    async with AsyncMongoClient[Document](url, serverSelectionTimeoutMS=ANSWERS_WITHIN_MS) as client:
         names = sorted(set(await client.list_database_names()) - NOT_OURS)
         found = [
             (name, each)
@@ -64,7 +69,7 @@ async def write(url: str, stream: IO[bytes]) -> Timestamp:
     What is there stays until all of the stream is in the database, beside it. A collection keeps its indexes.
     Nobody else may be at work there. Raise NotABackupError.
     """
-    async with AsyncMongoClient[RawBSONDocument](url, serverSelectionTimeoutMS=5_000) as client:
+    async with AsyncMongoClient[RawBSONDocument](url, serverSelectionTimeoutMS=ANSWERS_WITHIN_MS) as client:
         staged: list[tuple[str, str]] = []
         try:
             at = await _stage(client, _checked(stream), staged)

@@ -6,14 +6,16 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from sagactl.access import NoAccessError, required
-from sagactl.shop import Client, Json, ShopError
+from sagactl.access import required
+from sagactl.faults import WrongError
+from sagactl.shop import Client, Json
+from sagactl.terminal import run
 
 # A card may be declined, as one of ten is by the mock gateway: a working shop sells to the next one.
 CARDS = 5
 
 
-class SmokeError(RuntimeError):
+class SmokeError(WrongError):
     """The shop answered, but not as a working shop does."""
 
 
@@ -48,12 +50,12 @@ def smoke(
     patience: Annotated[float, typer.Option(help="Seconds for all of it.")] = 60,
 ) -> None:
     """Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD."""
-    try:
-        email, password = required("ADMIN_EMAIL"), required("ADMIN_PASSWORD")
-        order = asyncio.run(buy(gateway, email, password, patience))
-    except NoAccessError as error:
-        raise typer.BadParameter(str(error)) from error
-    except (ShopError, SmokeError, aiohttp.ClientError, TimeoutError) as error:
-        typer.echo(str(error) or f"not paid and sold within {patience:g} s", err=True)
-        raise typer.Exit(1) from error
+
+    async def bought() -> Json:
+        try:
+            return await buy(gateway, required("ADMIN_EMAIL"), required("ADMIN_PASSWORD"), patience)
+        except TimeoutError as error:
+            raise SmokeError(str(error) or f"not paid and sold within {patience:g} s") from error
+
+    order = run(bought())
     typer.echo(f"order {order['orderId']} is {order['status']}, {order['totalPrice']} {order['currency']}")

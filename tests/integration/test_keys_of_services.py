@@ -362,4 +362,4 @@ async def test_sagactl_shows_the_keys_begins_the_next_one_and_revokes_one(
         assert [(key["keyId"], key["turn"]) for key in listed] == [("1", "revoked"), ("2", "signing")]
         assert "revoked" in (await sagactl("list")).stdout
         unknown = await sagactl("revoke", "7")
-        assert (unknown.exit_code, "there is no such signing key" in unknown.stderr) == (2, True)
+        assert (unknown.exit_code, "there is no such signing key" in unknown.stderr) == (1, True)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from sagactl.cli import app
+from sagactl.exits import Exit
 from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
@@ -95,7 +96,7 @@ async def test_a_lost_second_factor_is_taken_and_an_administrator_with_one_gives
     codes = {login["email"]: await with_second_factor(url, login) for login in (ADA, BOSS)}
     assert await status_of_login(url) == 401
     without = await sagactl("totp-reset", ADA["email"])
-    assert (without.exit_code, "ADMIN_CODE" in without.output) == (2, True)
+    assert (without.exit_code, "ADMIN_CODE" in without.output) == (Exit.NOT_ALLOWED, True)
     monkeypatch.setenv("ADMIN_CODE", codes[BOSS["email"]][0])
     assert "by its password alone" in (await sagactl("totp-reset", ADA["email"])).stdout
     assert await status_of_login(url) == 200
@@ -115,14 +116,14 @@ async def with_second_factor(url: str, login: dict[str, str]) -> list[str]:
         return codes
 
 
-async def test_what_cannot_be_done_is_told_with_exit_code_2(
+async def test_what_cannot_be_done_is_told_with_its_exit_code(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert url
     unknown = await sagactl("disable", "nobody@x.example")
-    assert (unknown.exit_code, "there is no account with the address" in unknown.output) == (2, True)
+    assert (unknown.exit_code, "there is no account with the address" in unknown.output) == (Exit.BAD, True)
     own = await sagactl("demote", BOSS["email"])
-    assert (own.exit_code, "another administrator has to change it" in own.output) == (2, True)
+    assert (own.exit_code, "another administrator has to change it" in own.output) == (Exit.BAD, True)
     monkeypatch.setenv("ADMIN_PASSWORD", "not the password")
     wrong = await sagactl("list")
-    assert (wrong.exit_code, "ADMIN_PASSWORD" in wrong.output) == (2, True)
+    assert (wrong.exit_code, "ADMIN_PASSWORD" in wrong.output) == (Exit.NOT_ALLOWED, True)

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from saga_operator.policy.policy import Policy
 from sagactl.access import OrderAccess
-from sagactl.oncall.sweep import admin, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
+from sagactl.exits import Exit
+from sagactl.oncall.sweep import admin, exit_code, policy_of, sweep, sweep_and_tell, sweep_forever, sweep_once
 from tests.operator.order_service import TOKEN, FakeOrderService
 
 ROOT = Path(__file__).parents[2]
@@ -57,9 +58,10 @@ async def test_it_logs_in_compensates_and_tells(
 ) -> None:
     order_service.add_stale(3)
     gateway, out = await Gateway().start(stack), StringIO()
-    assert await sweep_and_tell(
+    done = await sweep_and_tell(
         access(order_service, gateway, password="right"), POLICY, Console(file=out, width=200)
     )
+    assert exit_code(done) is Exit.FINE
     assert len(order_service.compensated) == 3
     assert "3 stale (3 CONFIRMED)" in out.getvalue()
     assert "3 compensated, 0 deferred" in out.getvalue()
@@ -72,10 +74,10 @@ async def test_a_dry_run_names_what_it_would_do_and_a_failure_what_went_wrong(
     order_service.failing = lambda path: "confirmed-0001/" in path
     out, who = StringIO(), OrderAccess(order_service.url, TOKEN)
     dry = Policy(stale_after=timedelta(minutes=5), dry_run=True)
-    assert await sweep_and_tell(who, dry, Console(file=out))
+    assert exit_code(await sweep_and_tell(who, dry, Console(file=out))) is Exit.FINE
     assert "would compensate confirmed-0000 (CONFIRMED)" in out.getvalue()
     assert order_service.asked == []
-    assert not await sweep_and_tell(who, POLICY, Console(file=out))
+    assert exit_code(await sweep_and_tell(who, POLICY, Console(file=out))) is Exit.BAD
     assert "confirmed-0001: POST /internal/orders/confirmed-0001/compensate answered 500" in out.getvalue()
 
 
@@ -95,8 +97,9 @@ async def test_a_refused_login_is_a_failed_sweep(
 ) -> None:
     gateway, out = await Gateway().start(stack), StringIO()
     wrong = access(order_service, gateway, password="wrong")
-    assert not await sweep_and_tell(wrong, POLICY, Console(file=out, width=200))
-    assert "LoginFailed: the login answered 401" in out.getvalue()
+    done = await sweep_and_tell(wrong, POLICY, Console(file=out, width=200))
+    assert exit_code(done) is Exit.NOT_ALLOWED
+    assert "Unauthorized: the login answered 401" in out.getvalue()
     assert "wrong" not in repr(wrong)
 
 
@@ -163,9 +166,9 @@ def test_what_is_missing_or_wrong_is_said(arguments: list[str], said: str) -> No
     assert said in result.output
 
 
-def test_a_single_sweep_that_failed_exits_with_one() -> None:
+def test_a_single_sweep_that_reaches_nobody_exits_with_four() -> None:
     result = CliRunner().invoke(app, ["--order-url", "http://127.0.0.1:1", "--token", "t"])
-    assert result.exit_code == 1
+    assert result.exit_code == Exit.UNREACHED
     assert "ConnectionFailed" in result.output
 
 
@@ -183,5 +186,5 @@ def test_a_mounted_secret_says_who_logs_in(tmp_path: Path) -> None:
     without = CliRunner().invoke(app, options)
     assert without.exit_code == 2
     found = CliRunner().invoke(app, options, env={"SECRETS_DIR": str(tmp_path)})
-    assert found.exit_code == 1
+    assert found.exit_code == Exit.UNREACHED
     assert "the gateway does not answer" in found.output

@@ -8,20 +8,20 @@ import msgspec
 import typer
 
 from saga_operator.policy.durations import parse_duration
+from sagactl.exits import Exit
 from sagactl.oncall.explain.explanation import Explanation, Verdict
 from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.explain.screen import STYLES, lines
-from sagactl.oncall.screen import printable
+from sagactl.screen import printable
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
 
-# 2 is for what could not be looked at.
 EXIT_CODES: Final = {
-    Verdict.SETTLED: 0,
-    Verdict.MOVING: 3,
-    Verdict.WAITING: 3,
-    Verdict.STUCK: 1,
-    Verdict.CONTRADICTED: 1,
-    Verdict.UNKNOWN: 1,
+    Verdict.SETTLED: Exit.FINE,
+    Verdict.MOVING: Exit.NOT_YET,
+    Verdict.WAITING: Exit.NOT_YET,
+    Verdict.STUCK: Exit.BAD,
+    Verdict.CONTRADICTED: Exit.BAD,
+    Verdict.UNKNOWN: Exit.BAD,
 }
 
 
@@ -42,7 +42,7 @@ def explain(
     """Tell where an order's messages are, what comes next, and what to do. Only reads.
 
     Exit code 0: it is settled, and everything has arrived. 1: it is stuck or contradicted, or nobody knows
-    it. 2: it could not be looked at. 3: something is on its way.
+    it. 3: something is on its way.
     """
     reader = Reader(access(stack), _duration(stale_after))
     with aside.status("looking") as status:

@@ -10,7 +10,8 @@ from msgspec import structs
 
 from saga_operator.policy.orders import OrderService, OrderServiceError
 from saga_operator.policy.policy import StaleOrder
-from sagactl.access import Access, OrderAccess
+from sagactl.access import Access, NoAccessError, OrderAccess
+from sagactl.faults import UnavailableError
 from sagactl.oncall import broker, trails
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.explain.reading import products_of
@@ -22,7 +23,6 @@ from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgai
 from sagactl.oncall.repair.planning import plan
 from sagactl.oncall.sweep import Admin
 from sagactl.polling import NotInTimeError, until
-from sagactl.terminal import UnavailableError
 from services.shared.contract import topology
 from services.shared.contract.audit import Action
 from services.shared.contract.events import SCHEMA_VERSION
@@ -114,7 +114,7 @@ async def _send(amqp_url: str, order_id: str, step: SendAgain) -> None:
 
 async def _compensate(orders: OrderAccess | None, order_id: str, step: Compensate) -> None:
     if orders is None:
-        raise UnavailableError("to compensate an order, the order service's address and a login are needed")
+        raise NoAccessError("to compensate an order, the order service's address and a login are needed")
     now = datetime.now(UTC)
     older_than = timedelta(seconds=step.older_than)
     try:

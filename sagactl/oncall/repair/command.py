@@ -11,14 +11,13 @@ import typer
 from msgspec import Struct
 
 from sagactl.access import Access, NoAccessError, OrderAccess
+from sagactl.exits import Exit
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended, plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
-from sagactl.oncall.screen import plural, printable
+from sagactl.screen import plural, printable
 from sagactl.terminal import Stack, access, aside, console, run
 
-NOT_CURED: Final = 1
-NOT_YET: Final = 3
 STYLES: Final = {Ends.SOUND: "green", Ends.MOVING: "yellow", Ends.MENDED: "bold", Ends.BY_HAND: "bold red"}
 WORDS: Final = {
     Ends.SOUND: "sound",
@@ -62,7 +61,7 @@ def repair(  # noqa: PLR0917 - a command's options
     """Print the fewest messages and commands that make the books sound; with --apply, carry them out.
 
     Exit code 0: nothing is to be done, or all of it was. 1: something is left that no message and no command
-    cures. 2: it could not be looked at. 3: there is something to be done, or something moves.
+    cures. 3: there is something to be done, or something moves.
     """
     where = access(stack)
     if apply and not (reason and reason.strip()):
@@ -95,11 +94,11 @@ def _applied(found: Sequence[Plan], where: Access, stack: Stack, reason: str) ->
         return [run(mended(where, each.order)) if each.steps else each for each in found]
 
 
-def exit_code(found: Sequence[Plan], others: Sequence[str]) -> int:
+def exit_code(found: Sequence[Plan], others: Sequence[str]) -> Exit:
     ends = {each.ends for each in found}
     if Ends.BY_HAND in ends or others:
-        return NOT_CURED
-    return NOT_YET if ends - {Ends.SOUND} else 0
+        return Exit.BAD
+    return Exit.NOT_YET if ends - {Ends.SOUND} else Exit.FINE
 
 
 def _order_access(stack: Stack) -> OrderAccess:
@@ -116,8 +115,13 @@ def _confirm(to_do: Sequence[Plan], *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise typer.BadParameter("nobody can be asked here: say --yes")
     number = sum(len(each.steps) for each in to_do)
-    if not typer.confirm(f"Carry out {plural(number, 'step')} for {plural(len(to_do), 'order')}?", err=True):
-        raise typer.Exit(NOT_YET)
+    question = f"Carry out {plural(number, 'step')} for {plural(len(to_do), 'order')}?"
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    if not agreed:
+        raise typer.Exit(Exit.NOT_YET)
 
 
 def _show(found: Sequence[Plan], others: Sequence[str]) -> None:

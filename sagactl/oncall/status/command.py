@@ -1,17 +1,14 @@
 """`sagactl status`: one screen for whoever is woken up. Only reads."""
 
-from typing import Final
-
 import msgspec
 import typer
 from rich.table import Table
 
-from sagactl.oncall.screen import printable
+from sagactl.exits import Exit
 from sagactl.oncall.status.reading import read
 from sagactl.oncall.status.standing import Status, said
+from sagactl.screen import printable
 from sagactl.terminal import AsJson, Stack, access, console, run
-
-WRONG: Final = 1
 
 
 def status(
@@ -20,14 +17,14 @@ def status(
 ) -> None:
     """Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.
 
-    Exit code 0: nothing is wrong. 1: something is. 2: it could not be looked at.
+    Exit code 0: nothing is wrong. 1: something is.
     """
     found = run(read(access(stack)))
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
         _show(found)
-    raise typer.Exit(WRONG if found.problems else 0)
+    raise typer.Exit(Exit.BAD if found.problems else Exit.FINE)
 
 
 def _show(found: Status) -> None:

@@ -17,13 +17,13 @@ from services.shared.engine.leases import OUTBOX
 async def read(where: Access) -> Status:
     """Raises PyMongoError or BrokerError where a server does not answer."""
     async with reading(where.mongodb_url) as books:
-        marked = books.of("order")[Order.collection].count_documents({"attention.0": {"$exists": True}})
+        marked = await books.of("order")[Order.collection].count_documents({"attention.0": {"$exists": True}})
         found = Status(
             at=await books.now(),
             queues=tuple(depths(await asked(where.management_url, where.amqp_url))),
             outboxes=tuple([each async for each in _outboxes(books)]),
             orders=tuple([each async for each in _open_orders(books)]),
-            marked=await marked,
+            marked=marked,
         )
     return structs.replace(found, problems=tuple(problems(found)))
 

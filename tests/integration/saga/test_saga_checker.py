@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dev.services import REPOSITORY
-from sagactl.access import Access
+from sagactl.access import URLS, Access
 from sagactl.cli import app
+from sagactl.exits import Exit
 from sagactl.oncall import broker
 from sagactl.oncall.check import Expected, Known, check
 from sagactl.oncall.invariants import Invariant
@@ -246,6 +247,16 @@ async def test_another_vhost_is_not_taken_for_an_empty_one(shop: Shop) -> None:
         await broker.queues(tools.management_url, at_vhost(tools.amqp_url, "nowhere"))
 
 
+@pytest.mark.parametrize("lies", ["MONGODB_URL", "AMQP_URL", "MANAGEMENT_URL"])
+async def test_a_server_that_refuses_a_password_ends_a_command_with_5(shop: Shop, lies: str) -> None:
+    tools = access(shop)
+    urls = dict(zip(URLS, (tools.mongodb_url, tools.amqp_url, tools.management_url), strict=True))
+    password = urlsplit(urls[lies]).password or ""
+    urls[lies] = urls[lies].replace(f":{password}@", ":wrong@")
+    result = await asyncio.to_thread(lambda: CliRunner().invoke(app, ["status"], env=urls))
+    assert result.exit_code == Exit.NOT_ALLOWED, result.output
+
+
 async def sagactl(shop: Shop, *arguments: str, exits: int = 0) -> str:
     """Its standard output."""
     command = [*arguments, "--stack", str(shop.stack.directory)]
@@ -306,7 +317,7 @@ async def test_a_dead_letter_is_deleted_by_the_command_line(shop: Shop) -> None:
     assert "deleted" in await sagactl(shop, "dlq", "delete", "payment-events", id_)
     left = json.loads(await sagactl(shop, "dlq", "list", "--queue", "payment-events", "--json"))
     assert [each["id"] for each in left] == [other]
-    await sagactl(shop, "dlq", "delete", "payment-events", id_, exits=2)
+    await sagactl(shop, "dlq", "delete", "payment-events", id_, exits=1)
     assert "deleted" in await sagactl(shop, "dlq", "delete", "payment-events", other)
     assert "No dead letters in payment-events" in await sagactl(
         shop, "dlq", "list", "--queue", "payment-events"

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from sagactl.access import SECRETS_DIR, URLS
 from sagactl.cli import app
+from sagactl.exits import Exit
 from sagactl.terminal import run
 from services.payment.ledger import LedgerEntry
 
@@ -60,7 +61,7 @@ def test_a_server_that_does_not_answer_is_named_in_a_sentence(monkeypatch: pytes
     monkeypatch.setenv("AMQP_URL", f"amqp://{NOBODY}")
     monkeypatch.setenv("MANAGEMENT_URL", f"http://{NOBODY}")
     result = CliRunner().invoke(app, ["dlq", "list"])
-    assert result.exit_code == 2
+    assert result.exit_code == Exit.UNREACHED
     assert isinstance(result.exception, SystemExit)
     assert "RabbitMQ does not answer" in result.output
     assert "AMQP_URL" in result.output
@@ -72,4 +73,4 @@ def test_a_document_that_no_service_writes_is_told_in_a_sentence() -> None:
 
     with pytest.raises(typer.Exit) as ended:
         run(reads())
-    assert ended.value.exit_code == 2
+    assert ended.value.exit_code == Exit.UNREACHED

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.oncall.report import NAMED_AT_MOST, Report, Verdict, show
-from sagactl.oncall.screen import plural
+from sagactl.screen import plural
 
 WAITING = Finding(Invariant.SAGA_ENDED, "order-1", "CONFIRMED since noon, and not settled", waiting=True)
 BROKEN = Finding(Invariant.SAGA_ENDED, "order-2", "its history cannot have happened")

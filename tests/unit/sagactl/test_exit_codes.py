@@ -1,0 +1,262 @@
+"""Every command of the loaded tree ends by the same exit codes, told by its help."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final
+
+import bson
+import msgspec
+import pytest
+import typer
+from aio_pika.exceptions import AMQPConnectionError, ProbableAuthenticationError
+from aiormq.exceptions import ChannelAccessRefused
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from sagactl.access import SECRETS_DIR, URLS, NoAccessError
+from sagactl.cli import app
+from sagactl.exits import Exit
+from sagactl.faults import AbsentError, ForbiddenError, GatewayError, UnavailableError, fault
+from sagactl.oncall.broker import BrokerError
+from sagactl.provision.accounts import DATABASE_USERS
+from sagactl.provision.broker_rights import BROKER_USERS
+from sagactl.shop import ShopError
+from services.payment.gateway import GatewayUnavailable
+
+NOBODY: Final = "127.0.0.1:9"
+# What the gateway's administrator does; each is one request after the login.
+OF_THE_GATEWAY: Final[Mapping[str, Sequence[str]]] = {
+    "accounts list": (),
+    "accounts disable": ("ada@shop.example",),
+    "accounts enable": ("ada@shop.example",),
+    "accounts promote": ("ada@shop.example", "viewer"),
+    "accounts demote": ("ada@shop.example",),
+    "accounts log-out": ("ada@shop.example",),
+    "accounts totp-reset": ("ada@shop.example",),
+    "customers export": ("ada@shop.example",),
+    "customers erase": ("ada@shop.example", "--yes"),
+    "keys list": (),
+    "keys rotate": (),
+    "keys revoke": ("1",),
+    "smoke": (),
+}
+OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
+    "check": ("--wait", "0"),
+    "repair": ("order-1",),
+    "status": (),
+    "explain": ("order-1",),
+    "find": ("order-1",),
+    "order": ("order-1",),
+    "audit": (),
+    "trace": ("order-1",),
+    "dlq list": (),
+    "dlq show": ("orders", "message"),
+    "dlq delete": ("orders", "message"),
+    "redrive": ("orders",),
+    "sweep": (),
+    "provision rabbitmq": (
+        *("--users", "users", "--admin", "admin", "--management-url", f"http://{NOBODY}"),
+        *("--patience", "0.1"),
+    ),
+    "provision mongodb": ("--users", "users", "--admin", "admin/MONGODB_URL", "--patience", "0.1"),
+    "provision backup": ("--admin", "admin/MONGODB_URL"),
+    "provision restore": ("--admin", "admin/MONGODB_URL"),
+}
+# As much of one as is read before the database is asked.
+A_BACKUP: Final = bson.encode({"format": 1, "database": "order", "collection": "orders"})
+# Waits for the files that its options name, as for the servers.
+BY_FILES: Final = {path for path in OF_SERVERS if path.startswith("provision ")}
+# Asks nobody.
+ALONE: Final = {"secrets"}
+WHERE_IT_IS: Final = (
+    *(*URLS, *URLS.values(), SECRETS_DIR, "STACK_DIR"),
+    *("GATEWAY_URL", "ORDER_URL", "ORDER_TOKEN", "ADMIN_EMAIL", "ADMIN_PASSWORD", "JAEGER_URL"),
+)
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:  # Typer hides its own
+    if not isinstance(command, TyperGroup):
+        yield " ".join(path), command
+        return
+    context = command.make_context(command.name, [], resilient_parsing=True)
+    for name in command.list_commands(context):
+        _, found, _ = command.resolve_command(context, [name])
+        yield from leaves(found, (*path, name))
+
+
+TREE: Final = dict(leaves(typer.main.get_command(app)))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in WHERE_IT_IS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+
+
+def ends(path: str, arguments: Sequence[str], code: Exit) -> str:
+    result = CliRunner().invoke(app, [*path.split(), *arguments], input=A_BACKUP)
+    assert (result.exit_code, type(result.exception)) == (code, SystemExit), result.output
+    return result.output
+
+
+def say_where(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
+    monkeypatch.setenv("MONGODB_URL", f"mongodb://{NOBODY}")
+    monkeypatch.setenv("AMQP_URL", f"amqp://{NOBODY}")
+    monkeypatch.setenv("MANAGEMENT_URL", f"http://{NOBODY}")
+    monkeypatch.setenv("JAEGER_URL", f"http://{NOBODY}")
+    monkeypatch.setenv("ORDER_URL", f"http://{NOBODY}")
+    monkeypatch.setenv("GATEWAY_URL", gateway)
+    monkeypatch.setenv("ADMIN_EMAIL", "admin@shop.example")
+    monkeypatch.setenv("ADMIN_PASSWORD", "secret")
+    for module in ("oncall.books", "oncall.trails", "oncall.erasure", "provision.backup"):
+        monkeypatch.setattr(f"sagactl.{module}.ANSWERS_WITHIN_MS", 50)
+
+
+def as_the_chart_mounts_it(folder: Path) -> None:
+    """URLs of services and administrators, as files."""
+    quick = "serverSelectionTimeoutMS=50"
+    for user in {*DATABASE_USERS, *BROKER_USERS}:
+        (folder / "users" / user).mkdir(parents=True)
+        (folder / "users" / user / "MONGODB_URL").write_text(f"mongodb://{user}:pw@{NOBODY}/?{quick}")
+        (folder / "users" / user / "AMQP_URL").write_text(f"amqp://{user}:pw@{NOBODY}")
+    (folder / "admin").mkdir()
+    for name, text in {
+        "username": "root",
+        "password": "pw",
+        "MONGODB_URL": f"mongodb://root:pw@{NOBODY}/?{quick}",
+    }.items():
+        (folder / "admin" / name).write_text(text)
+
+
+def test_no_command_is_forgotten_here() -> None:
+    assert {*OF_THE_GATEWAY, *OF_SERVERS, *ALONE} == set(TREE)
+
+
+@pytest.mark.parametrize("path", TREE)
+def test_help_tells_what_exit_codes_mean(path: str) -> None:
+    told = CliRunner().invoke(app, [*path.split(), "--help"]).output
+    assert all(f"{code.value}: {code.means}" in " ".join(told.split()) for code in Exit)
+
+
+@pytest.mark.parametrize("path", sorted(path for path in TREE if path not in ALONE | BY_FILES))
+def test_a_command_that_is_not_told_where_the_shop_is_ends_with_2(path: str) -> None:
+    ends(path, {**OF_THE_GATEWAY, **OF_SERVERS}[path], Exit.USAGE)
+
+
+@pytest.mark.parametrize("path", TREE)
+def test_a_command_that_is_not_understood_ends_with_2(path: str) -> None:
+    ends(path, ["--no-such-option"], Exit.USAGE)
+
+
+@pytest.mark.parametrize("path", sorted({*OF_THE_GATEWAY, *OF_SERVERS}))
+def test_a_server_that_does_not_answer_ends_a_command_with_4_and_a_sentence(
+    path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    say_where(monkeypatch, f"http://{NOBODY}")
+    as_the_chart_mounts_it(tmp_path)
+    told = ends(path, {**OF_THE_GATEWAY, **OF_SERVERS}[path], Exit.UNREACHED)
+    assert "Traceback" not in told
+    assert told.strip()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A gateway that lets nobody in."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(401)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("path", [*OF_THE_GATEWAY, "sweep"])
+def test_a_login_that_is_refused_ends_a_command_with_5(
+    path: str, monkeypatch: pytest.MonkeyPatch, refusing: str
+) -> None:
+    say_where(monkeypatch, refusing)
+    assert "401" in ends(path, OF_THE_GATEWAY.get(path, ()), Exit.NOT_ALLOWED)
+
+
+def caused(error: Exception, by: Exception) -> Exception:
+    error.__cause__ = by
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (AbsentError("no such account"), Exit.BAD),
+        (ShopError(409, "it is paid already"), Exit.BAD),
+        (NoAccessError("set MONGODB_URL"), Exit.USAGE),
+        (FileNotFoundError(2, "No such file or directory", "orders.txt"), Exit.USAGE),
+        (ServerSelectionTimeoutError("nobody"), Exit.UNREACHED),
+        (AMQPConnectionError("nobody"), Exit.UNREACHED),
+        (BrokerError("it answered 500"), Exit.UNREACHED),
+        (GatewayError("in time"), Exit.UNREACHED),
+        (GatewayUnavailable("503"), Exit.UNREACHED),
+        (UnavailableError("Jaeger"), Exit.UNREACHED),
+        (ShopError(503, "no room"), Exit.UNREACHED),
+        (ShopError(429, "not so often"), Exit.UNREACHED),
+        (TimeoutError(), Exit.UNREACHED),
+        (msgspec.ValidationError("a document of another release"), Exit.UNREACHED),
+        (OperationFailure("Authentication failed", 18), Exit.NOT_ALLOWED),
+        (OperationFailure("not authorized on order", 13), Exit.NOT_ALLOWED),
+        (OperationFailure("no such index", 27), Exit.UNREACHED),
+        (ProbableAuthenticationError("wrong password"), Exit.NOT_ALLOWED),
+        (caused(BrokerError("refused"), ChannelAccessRefused("no access")), Exit.NOT_ALLOWED),
+        (ForbiddenError("the management API refuses: 401"), Exit.NOT_ALLOWED),
+        (ShopError(403, "not an administrator"), Exit.NOT_ALLOWED),
+    ],
+    ids=repr,
+)
+def test_what_goes_wrong_comes_to_one_code(error: Exception, code: Exit) -> None:
+    found = fault(error)
+    assert found is not None
+    assert found.code is code
+    assert found.says
+
+
+def test_a_fault_of_our_own_keeps_its_traceback() -> None:
+    assert fault(KeyError("orderId")) is None
+
+
+def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
+    as_the_chart_mounts_it(tmp_path)
+    result = CliRunner().invoke(app, ["provision", "restore", "--admin", "admin/MONGODB_URL"], input=b"")
+    assert (result.exit_code, "it does not begin as a backup" in result.output) == (Exit.BAD, True)
+
+
+def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from sagactl.cli import app; app(prog_name='sagactl')", "sweep"]
+    options = ["--order-url", f"http://{NOBODY}", "--token", "t", "--every", "1h"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:  # noqa: S603  # our own
+        assert process.stdout is not None
+        assert "ConnectionFailed" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == Exit.INTERRUPTED
+
+
+def test_the_page_names_every_code() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sagactl.md").read_text()
+    for code in Exit:
+        assert f"| {code.value} | {code.means} |" in page

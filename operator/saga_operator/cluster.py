@@ -25,6 +25,7 @@ from kubernetes.aio.client import (
 from kubernetes.aio.client.exceptions import ApiException
 
 from saga_operator.conditions import MESSAGE_LIMIT, Event
+from saga_operator.consistency import Ended
 from saga_operator.endpoint import ClusterUnavailable, ServicePort
 from saga_operator.policy.orders import OrderServiceError
 from saga_operator.resource import GROUP, KIND, PLURAL, VERSION, Monitor
@@ -32,6 +33,9 @@ from saga_operator.resource import GROUP, KIND, PLURAL, VERSION, Monitor
 TOKEN_LABEL = ("sagashop.io/use", "order-token")
 """A Secret is sent as a bearer token only if its owner says so: else each writer of a SagaMonitor could
 have any Secret of the namespace sent to an address of their own."""
+
+CHECKS_LABEL = "sagashop.io/checks"
+"""A pod that checks the books has it: the name of the order Service whose orders they are."""
 
 T = TypeVar("T")
 
@@ -91,6 +95,25 @@ class Cluster:
             return base64.b64decode((secret.data or {})[key]).decode("ascii").strip()
         except (KeyError, binascii.Error, UnicodeDecodeError) as error:
             raise OrderServiceError("TokenUnavailable", f"Secret {name} has no token under {key}") from error
+
+    async def ended_checks(self, namespace: str, order_service: str) -> tuple[Ended, ...]:
+        """How the pods ended that checked the books of an order service, as far as they are still there."""
+        listed = await _found(
+            self._core.list_namespaced_pod(
+                namespace, label_selector=f"{CHECKS_LABEL}={order_service}", _request_timeout=_TIMEOUT
+            )
+        )
+        statuses = [
+            status
+            for pod in (listed.items if listed is not None else ())
+            for status in (pod.status.container_statuses if pod.status is not None else ()) or ()
+        ]
+        ended = [status.state.terminated for status in statuses if status.state is not None]
+        return tuple(
+            Ended(each.finished_at, each.exit_code, each.message or "")
+            for each in ended
+            if each is not None and each.finished_at is not None
+        )
 
     async def write_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> bool:
         """Return whether the resource still exists."""

@@ -21,8 +21,13 @@ class Owner:
             return True
         if (release := monitor.labels.get(RELEASE_LABEL)) is not None:
             return release == self.release
+        return self.owns_orders_of(monitor)
+
+    def owns_orders_of(self, monitor: Monitor) -> bool:
+        """Tell whether it watches the release's own order service."""
         watched = (monitor.spec.get("orderService") or {}).get("serviceRef") or {}
-        return (monitor.namespace, watched.get("name")) == (self.namespace, self.order_service)
+        own = (self.namespace, self.order_service)
+        return all(own) and (monitor.namespace, watched.get("name")) == own
 
 
 @dataclass

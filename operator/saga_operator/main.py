@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from saga_operator.cluster import Cluster
 from saga_operator.endpoint import ClusterUnavailable, OwnToken
-from saga_operator.fleet import Owner
 from saga_operator.memory import SILENCE, Heartbeat, StatusBook
 from saga_operator.metrics import Metrics, process_metrics
 from saga_operator.own_monitor import Keeper, OwnMonitor
@@ -89,6 +88,7 @@ async def run(settings: Settings) -> None:
             metrics=Metrics(registry),
             heartbeat=Heartbeat(),
             book=StatusBook(),
+            owner=settings.owner,
         )
         stack.callback(_serve_metrics(settings, registry))
         await serve(runtime, settings)
@@ -130,14 +130,16 @@ async def stop_ticking(memo: Scheduler, **_: Any) -> None:  # noqa: ANN401 - kop
 
 
 def _scheduler(runtime: Runtime, settings: Settings) -> Scheduler:
-    namespace = next(iter(settings.pod_namespace), "")
-    owner = Owner(settings.release, namespace, settings.order_service)
     if settings.monitor is None:
-        return Scheduler(runtime, owner)
+        return Scheduler(runtime)
     wanted = OwnMonitor(
-        namespace, settings.monitor.name, settings.monitor.labels, settings.monitor.spec, settings.deployment
+        runtime.owner.namespace,
+        settings.monitor.name,
+        settings.monitor.labels,
+        settings.monitor.spec,
+        settings.deployment,
     )
-    return Scheduler(runtime, owner, Keeper(wanted, runtime.fleet, runtime.cluster).keep)
+    return Scheduler(runtime, Keeper(wanted, runtime.fleet, runtime.cluster).keep)
 
 
 def _serve_metrics(settings: Settings, registry: CollectorRegistry) -> Callable[[], None]:

@@ -58,6 +58,11 @@ class Metrics:
             "last_successful_sweep_timestamp_seconds", "When the last successful sweep ended."
         )
         self._failures = gauge("consecutive_failures", "Failed sweeps in a row.")
+        self._checked = gauge("check_timestamp_seconds", "When the last check of the books ended.")
+        self._judged = gauge("check_orders", "Orders that it judged.")
+        self._findings = gauge(
+            "check_findings", "What it found, by the invariant that is broken.", "invariant"
+        )
         self._condition = gauge("condition", "A condition: 1 True, 0 False, -1 Unknown.", "type")
         self._sweeps = Counter(
             "sagamonitor_sweeps", "Sweeps by result.", (*_MONITOR, "result"), registry=registry
@@ -159,6 +164,17 @@ class Metrics:
         self._failures.labels(*monitor).set(status.get("consecutiveFailures") or 0)
         for condition in status.get("conditions") or ():
             self._condition.labels(*monitor, condition["type"]).set(_CONDITION[condition["status"]])
+        self._show_check(monitor, status.get("lastCheck"))
         for label, field in (("CONFIRMED", "staleOrders"), ("PENDING", "stalePendingOrders")):
             if field in status:
                 self._stale.labels(*monitor, label).set(status[field] or 0)
+
+    def _show_check(self, monitor: tuple[str, str], check: Mapping[str, Any] | None) -> None:
+        if check is None:
+            return
+        self._checked.labels(*monitor).set(datetime.fromisoformat(check["time"]).timestamp())
+        self._judged.labels(*monitor).set(check["orders"])
+        namespace, name = monitor
+        self._findings.remove_by_labels({"namespace": namespace, "name": name})
+        for each in check["findings"]:
+            self._findings.labels(*monitor, each["invariant"]).set(each["number"])

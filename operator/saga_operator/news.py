@@ -7,11 +7,18 @@ from saga_operator.conditions import Event, find
 
 SUSPENDED = "Suspended"
 COMPENSATION_FAILED = "CompensationFailed"
-_BAD = {"Ready": "False", "OrderServiceReachable": "False", "StaleOrdersDetected": "True", "Degraded": "True"}
+_BAD = {
+    "Ready": "False",
+    "OrderServiceReachable": "False",
+    "StaleOrdersDetected": "True",
+    "Degraded": "True",
+    "Consistent": "False",
+}
 _NEWS = {
     "OrderServiceReachable": ("OrderServiceUnreachable", "OrderServiceReachable"),
     "StaleOrdersDetected": ("StaleOrdersDetected", "NoStaleOrders"),
     "Degraded": ("Degraded", "Recovered"),
+    "Consistent": ("BooksDisagree", "BooksAgree"),
 }
 """Condition -> the Event's reason when it turns bad, and when it turns good again."""
 

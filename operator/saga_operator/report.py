@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from saga_operator import conditions
+from saga_operator import conditions, consistency
 from saga_operator.conditions import Condition, Event, Status
+from saga_operator.consistency import Checked
 from saga_operator.news import COMPENSATION_FAILED, SUSPENDED, news
 from saga_operator.policy.policy import (
     KUBERNETES_UNAVAILABLE,
@@ -60,10 +61,12 @@ class Report:
     events: tuple[Event, ...]
 
 
-def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Report:
+def conclude(
+    seen: Seen, spec: Spec, sweep: Sweep, checked: Checked | None = None, jitter: float = 1.0
+) -> Report:
     """Report a sweep: conditions, counters, the time of the next sweep, and the Events worth posting.
 
-    `jitter` is what the pause is multiplied by.
+    `checked`: what the last check of the books said. `jitter` is what the pause is multiplied by.
     """
     failures = 0 if sweep.succeeded else (seen.status.get("consecutiveFailures") or 0) + 1
     now, before = sweep.finished, seen.swept_before
@@ -75,9 +78,11 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Repor
         _degraded(
             failures, failures_that_degrade(spec.failure_threshold, spec.interval, swept_before=before), sweep
         ),
+        consistency.judged(checked, spec.checked_within, now),
     )
     counted = {} if sweep.found is None else _counts(sweep.found, spec)
     succeeded = {"lastSuccessfulSweepTime": timestamp(now)} if sweep.succeeded else {}
+    told = {} if checked is None else {"lastCheck": checked.to_status()}
     return _report(
         seen,
         judged,
@@ -93,6 +98,7 @@ def conclude(seen: Seen, spec: Spec, sweep: Sweep, jitter: float = 1.0) -> Repor
             "recentCompensations": _recent(seen, sweep),
             **counted,
             **succeeded,
+            **told,
         },
     )
 
@@ -115,6 +121,7 @@ def _all(reason: str, message: str, *, ready: Status, degraded: Status) -> tuple
         "OrderServiceReachable": "Unknown",
         "StaleOrdersDetected": "Unknown",
         "Degraded": degraded,
+        "Consistent": "Unknown",
     }
     return tuple(Condition(type_, status, reason, message) for type_, status in statuses.items())
 

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 
 from saga_operator import tick as ticking
 from saga_operator.endpoint import ClusterUnavailable
-from saga_operator.fleet import Owner
 from saga_operator.resource import Monitor
 from saga_operator.tick import Runtime
 
@@ -24,12 +23,9 @@ AT_ONCE = 10
 
 
 class Scheduler:
-    def __init__(
-        self, runtime: Runtime, owner: Owner, between: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
+    def __init__(self, runtime: Runtime, between: Callable[[], Awaitable[None]] | None = None) -> None:
         """`between` is called before each round of ticks."""
         self.runtime = runtime
-        self._owner = owner
         self._between = between
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._ticking: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -39,7 +35,7 @@ class Scheduler:
 
     def know(self, monitor: Monitor) -> None:
         """Serve what was added or changed, if it is ours; at once, not with the next round."""
-        if not self._owner.serves(monitor):
+        if not self.runtime.owner.serves(monitor):
             self._leave_alone(monitor)
             return
         self._left_alone.discard(monitor.uid)
@@ -89,7 +85,7 @@ class Scheduler:
             ticking.forget(self.runtime, monitor)
         if monitor.uid not in self._left_alone:
             self._left_alone.add(monitor.uid)
-            LOG.info("%s: left alone, as it is not of the release %s", monitor, self._owner.release)
+            LOG.info("%s: left alone, as it is not of the release %s", monitor, self.runtime.owner.release)
 
     def _begin(self, monitor: Monitor) -> None:
         if self._stopping.is_set() or monitor.key in self._ticking:

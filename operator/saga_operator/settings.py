@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
+from saga_operator.fleet import Owner
+
 
 def _names(text: object) -> object:
     if not isinstance(text, str):
@@ -70,6 +72,11 @@ class Settings(BaseSettings):
         except ValidationError as error:
             faults = [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
             raise SystemExit("\n".join(faults)) from None
+
+    @property
+    def owner(self) -> Owner:
+        """The release that the operator belongs to."""
+        return Owner(self.release, next(iter(self.pod_namespace), ""), self.order_service)
 
     @property
     def probed_at(self) -> str:

@@ -14,6 +14,9 @@ ADDRESS = re.compile(r"https?://[^\s/?#@]+/?")
 LONGEST_TIMEOUT = timedelta(seconds=30)
 """One request may not hold up a sweep for longer, whatever the spec says: the heartbeat depends on it."""
 
+CHECKED_WITHIN = timedelta(hours=3)
+"""By the chart a check runs every hour."""
+
 
 @dataclass(frozen=True)
 class SecretRef:
@@ -37,6 +40,8 @@ class Spec:
     interval: timedelta
     failure_threshold: int
     suspend: bool
+    checked_within: timedelta = CHECKED_WITHIN
+    """For how long what a check of the books said counts."""
 
 
 def parse_spec(spec: Mapping[str, Any]) -> Spec:
@@ -48,6 +53,9 @@ def parse_spec(spec: Mapping[str, Any]) -> Spec:
             interval=parse_duration(spec.get("interval", "60s")),
             failure_threshold=int(spec.get("failureThreshold", 3)),
             suspend=bool(spec.get("suspend", False)),
+            checked_within=parse_duration(spec["checkedWithin"])
+            if "checkedWithin" in spec
+            else CHECKED_WITHIN,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the spec lacks or misplaces {error}") from error

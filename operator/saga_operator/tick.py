@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from saga_operator import endpoint, own_monitor, report
+from saga_operator import consistency, endpoint, own_monitor, report
 from saga_operator.conditions import Event
+from saga_operator.consistency import Checked, Ended
 from saga_operator.endpoint import ClusterUnavailable, OwnToken
-from saga_operator.fleet import Fleet
+from saga_operator.fleet import Fleet, Owner
 from saga_operator.memory import Heartbeat, StatusBook
 from saga_operator.metrics import Metrics
 from saga_operator.policy.orders import OrderService, OrderServiceError
@@ -31,6 +32,8 @@ LOG = logging.getLogger(__name__)
 
 class Cluster(endpoint.Cluster, own_monitor.Cluster, Protocol):
     async def serves_sagamonitors(self) -> bool: ...
+
+    async def ended_checks(self, namespace: str, order_service: str) -> tuple[Ended, ...]: ...
 
     async def write_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> bool: ...
 
@@ -48,6 +51,7 @@ class Runtime:
     heartbeat: Heartbeat
     book: StatusBook
     fleet: Fleet = field(default_factory=Fleet)
+    owner: Owner = field(default_factory=Owner)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Callable[[], float] = lambda: random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
     """What a pause is multiplied by, so that monitors do not sweep in step."""
@@ -85,7 +89,22 @@ async def _report(
     sweep = await _sweep(runtime, monitor, spec, seen, keep_on)
     runtime.metrics.swept(monitor.namespace, monitor.name, sweep)
     _log(monitor, sweep)
-    return report.conclude(seen, spec, sweep, jitter=runtime.jitter())
+    runtime.heartbeat.beat(monitor.uid)
+    checked = await _checked(runtime, monitor, seen)
+    return report.conclude(seen, spec, sweep, checked, jitter=runtime.jitter())
+
+
+async def _checked(runtime: Runtime, monitor: Monitor, seen: Seen) -> Checked | None:
+    """What the last check of the books said. Of the release's own: there alone its pods may be listed."""
+    remembered = Checked.shown(seen.status)
+    if not runtime.owner.owns_orders_of(monitor):
+        return remembered
+    try:
+        ended = await runtime.cluster.ended_checks(monitor.namespace, runtime.owner.order_service)
+    except ClusterUnavailable as error:
+        LOG.warning("%s: how the last check ended is not known: %s", monitor, error)
+        return remembered
+    return consistency.latest(remembered, ended)
 
 
 async def _sweep(

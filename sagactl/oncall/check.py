@@ -84,7 +84,7 @@ async def check(
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
-    return reported(counted, findings, expected)
+    return reported(counted, findings, expected, len(looked.orders))
 
 
 def _orders(there: Collection[str], moving: int, accepted: Collection[str]) -> str:
@@ -107,13 +107,16 @@ def never_made(order_id: str) -> Finding:
     return Finding(Invariant.SAGA_ENDED, order_id, "was answered 201 and does not exist")
 
 
-def reported(counted: Mapping[Invariant, str], findings: Sequence[Finding], expected: Expected) -> Report:
-    """What was known beforehand is told apart."""
+def reported(
+    counted: Mapping[Invariant, str], findings: Sequence[Finding], expected: Expected, orders: int
+) -> Report:
+    """What was known beforehand is told apart. `orders`: how many were looked at."""
     known = {(each.subject, each.invariant) for each in expected.known}
     return Report(
         counted,
         [each for each in findings if (each.subject, each.invariant) not in known],
         [each for each in findings if (each.subject, each.invariant) in known],
+        orders,
     )
 
 

@@ -18,6 +18,7 @@ from sagactl.oncall.live.checking import Live, check_live
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Report, Verdict, show
+from sagactl.screen import printable
 from sagactl.terminal import AsJson, Stack, access, aside, console, run
 
 EXIT_CODES: Final = {Verdict.HOLDS: Exit.FINE, Verdict.BROKEN: Exit.BAD, Verdict.WAITING: Exit.NOT_YET}
@@ -60,6 +61,10 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         Path | None,
         typer.Option(help="With --live: a file to note how far it got. Run again, it goes on from there."),
     ] = None,
+    last_words: Annotated[
+        Path | None,
+        typer.Option(help="A file for what it comes to, in short, such as a pod's termination message."),
+    ] = None,
     as_json: AsJson = False,  # noqa: FBT002  # an option
 ) -> None:
     """Hold every order against stock, payments and what the payment gateway did. Only reads.
@@ -77,6 +82,8 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         seconds = STILL_SECONDS if still is None else still
         waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": seconds}
         report = _at_rest(where, expected, waits)
+    if last_words is not None:
+        leave(last_words, report)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -101,6 +108,14 @@ def _live(where: Access, expected: Expected, live: Live) -> Report:
             status.update(", ".join(f"{what}: {count}" for what, count in so_far.items()))
 
         return run(check_live(where, expected, live, progress=tell))
+
+
+def leave(file: Path, report: Report) -> None:
+    """Where that cannot be, what was found is printed all the same."""
+    try:
+        file.write_text(report.last_words.written())
+    except OSError as error:
+        aside.print(f"no last words: {printable(str(error))}", highlight=False, soft_wrap=True)
 
 
 def _duration(text: str) -> timedelta:

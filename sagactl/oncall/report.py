@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from saga_operator.policy.last_words import LastWords
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.screen import printable
 
@@ -25,6 +26,8 @@ class Report(NamedTuple):
     findings: Sequence[Finding]
     # Findings about those that were expected to have some.
     known: Sequence[Finding]
+    # How many orders were looked at.
+    orders: int = 0
 
     @property
     def sound(self) -> bool:
@@ -37,10 +40,18 @@ class Report(NamedTuple):
     def of(self, invariant: Invariant) -> list[Finding]:
         return [finding for finding in self.findings if finding.invariant is invariant]
 
+    @property
+    def last_words(self) -> LastWords:
+        found = sorted(self.findings, key=lambda each: each.waiting)
+        first = f"{found[0].subject}: {found[0].what}" if found else ""
+        numbers = {invariant.name: len(self.of(invariant)) for invariant in Invariant}
+        return LastWords(self.verdict, self.orders, numbers, first)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict,
             "sound": self.sound,
+            "orders": self.orders,
             "counted": dict(self.counted),
             "findings": [finding.to_json() for finding in self.findings],
             "known": [finding.to_json() for finding in self.known],

@@ -150,7 +150,7 @@ def test_the_check_by_the_clock_reaches_the_servers_and_no_service() -> None:
         [port] = named(objects, "Service", f"shop-{service}")["spec"]["ports"]
         assert not allows(objects, check, labels_of(objects, "Deployment", f"shop-{service}"), port["port"])
     [container] = job["template"]["spec"]["containers"]
-    assert container["command"] == ["sagactl", "check", "--live"]
+    assert container["command"] == ["sagactl", "check", "--live", "--last-words", "/dev/termination-log"]
     assert not of_kind(render(UMBRELLA), "CronJob")
 
 

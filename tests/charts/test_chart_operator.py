@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 import yaml
 
 from dev.helm import ROOT, RenderingError
+from saga_operator.cluster import CHECKS_LABEL
 from saga_operator.fleet import Owner
+from saga_operator.policy.durations import parse_duration
 from saga_operator.resource import Monitor
 from saga_operator.settings import Settings
+from saga_operator.spec import CHECKED_WITHIN
 from tests.charts.rendering import (
     CASES,
     CHARTS,
@@ -24,6 +28,7 @@ from tests.charts.rendering import (
     render,
 )
 from tests.charts.test_chart_schemas import CRD, SCHEMA, admit
+from tests.monitoring.test_runbooks import of_sagactl
 
 OPERATOR = CHARTS / "saga-operator"
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
@@ -116,8 +121,33 @@ def test_the_operator_may_make_a_monitor_only_where_it_has_to() -> None:
         "sagamonitors": {"create"},
         "deployments": {"get"},
     }
+    assert rights(objects, "shop-saga-operator-checks") == {"pods": {"list"}}
     none = render(UMBRELLA, None, "saga-operator.monitor.create=false")
     assert "shop-saga-operator-monitor" not in {one["metadata"]["name"] for one in of_kind(none, "Role")}
+
+
+@pytest.mark.parametrize("values", [(), ("sagactl.check.arguments={--since,26h}",)])
+def test_the_operator_finds_the_pods_of_the_check_and_reads_their_last_words(values: tuple[str, ...]) -> None:
+    objects = render(UMBRELLA, None, "sagactl.check.enabled=true", *values)
+    job = named(objects, "CronJob", "shop-check")["spec"]["jobTemplate"]["spec"]["template"]
+    assert job["metadata"]["labels"][CHECKS_LABEL] == settings().order_service == "shop-order"
+    [container] = job["spec"]["containers"]
+    # Where Kubernetes looks for it, unless it is told another place.
+    assert "terminationMessagePath" not in container
+    at = container["command"].index("--last-words")
+    assert container["command"][at + 1] == "/dev/termination-log"
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert job["spec"]["automountServiceAccountToken"] is False
+    of_sagactl(container["command"][1:])
+
+
+def test_a_check_counts_for_longer_than_the_chart_lets_pass_between_two() -> None:
+    chart = yaml.safe_load((UMBRELLA / "values.yaml").read_text())
+    minute, *rest = chart["sagactl"]["check"]["schedule"].split()
+    assert (minute.isdigit(), rest) == (True, ["*"] * 4), "every hour"
+    definition = yaml.safe_load((OPERATOR / "files" / "sagamonitors.yaml").read_text())
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert parse_duration(spec["checkedWithin"]["default"]) == CHECKED_WITHIN > timedelta(hours=2)
 
 
 def test_an_operator_has_rights_in_the_namespaces_that_it_is_to_watch_and_in_no_others() -> None:

@@ -133,6 +133,7 @@ except urllib.error.HTTPError as error:
         ("shop-saga-operator", "patch", "deployments/shop-saga-operator", False),
         ("shop-saga-operator", "get", "secrets", False),
         ("shop-saga-operator", "get", "services", True),
+        ("shop-saga-operator", "list", "pods", True),
         ("shop-saga-operator", "get", "pods", False),
         ("shop-order", "create", "tokenreviews.authentication.k8s.io", True),
         ("shop-order", "get", "secrets", False),

@@ -16,7 +16,7 @@ from kmock import KubernetesEmulator, Request, ResourceInfo, action, resource, s
 from kubernetes.aio.client import ApiClient, Configuration
 from prometheus_client import CollectorRegistry, generate_latest
 
-from saga_operator.cluster import TOKEN_LABEL, Cluster
+from saga_operator.cluster import CHECKS_LABEL, TOKEN_LABEL, Cluster
 from saga_operator.endpoint import OwnToken
 from saga_operator.main import serve
 from saga_operator.memory import Heartbeat, StatusBook
@@ -31,6 +31,7 @@ from tests.ports import free_port
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMESPACE, NAME, UID = "shop", "monitor", "uid-of-the-monitor"
 SAGAMONITORS, SECRETS, SERVICES = f"{GROUP}/{VERSION}/{PLURAL}", "v1/secrets", "v1/services"
+PODS = "v1/pods"
 DEPLOYMENTS, DEPLOYMENT = "apps/v1/deployments", "shop-saga-operator"
 RELEASE = "shop"
 OBJECTS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
@@ -39,6 +40,7 @@ LIVENESS_PORTS = count(free_port())
 RESOURCES = {
     SECRETS: ResourceInfo(kind="Secret", singular="secret", namespaced=True, verbs={"get"}),
     SERVICES: ResourceInfo(kind="Service", singular="service", namespaced=True, verbs={"get"}),
+    PODS: ResourceInfo(kind="Pod", singular="pod", namespaced=True, verbs={"list"}),
     DEPLOYMENTS: ResourceInfo(kind="Deployment", singular="deployment", namespaced=True, verbs={"get"}),
     "v1/events": ResourceInfo(kind="Event", singular="event", namespaced=True, verbs={"create"}),
     "v1/namespaces": ResourceInfo(kind="Namespace", singular="namespace", namespaced=False, verbs={"list"}),
@@ -63,12 +65,15 @@ class ApiServer(KubernetesEmulator):
 
     refuses_status_writes = False
     refuses_secrets = False
+    refuses_pods = False
     finds_invalid = ""
 
     async def _handle(self, request: Request) -> web.StreamResponse:
         refused = self.refuses_status_writes and request.subresource == "status"
         if refused or (self.refuses_secrets and request.resource == resource(SECRETS)):
             return web.json_response({"kind": "Status", "reason": "InternalError"}, status=500)
+        if request.action == action.LIST and request.resource == resource(PODS):
+            return self._selected(request)
         if request.action == action.CREATE and request.resource == resource(SAGAMONITORS):
             if self.finds_invalid:
                 return web.json_response({"kind": "Status", "message": self.finds_invalid}, status=422)
@@ -81,6 +86,15 @@ class ApiServer(KubernetesEmulator):
         if request.action == action.CREATE and "generateName" in request.data["metadata"]:
             request.data["metadata"]["name"] = f"{request.data['metadata']['generateName']}{request.id}"
         return await super()._handle(request)
+
+    def _selected(self, request: Request) -> web.StreamResponse:
+        """By one label, which the emulator does not look at."""
+        if self.refuses_pods:
+            return web.json_response({"kind": "Status", "reason": "Forbidden"}, status=403)
+        key, _, value = str(request.params["labelSelector"]).partition("=")
+        found = [dict(self.objects[place].raw) for place in self.objects if place[0] == resource(PODS)]
+        items = [pod for pod in found if pod["metadata"]["labels"].get(key) == value]
+        return web.json_response({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
 
 async def until(condition: Callable[[], object], what: str, within: float = 60.0) -> None:
@@ -164,6 +178,25 @@ class Kube:
         metadata = {"name": name, "namespace": NAMESPACE}
         self.api.objects[SERVICES, NAMESPACE, name] = {"metadata": metadata, "spec": spec}
 
+    def check(self, name: str, at: datetime, message: str, exit_code: int = 0, **labels: str) -> None:
+        """A pod that checked the books of the release's order service, and has ended."""
+        ended = {"exitCode": exit_code, "finishedAt": f"{at:%Y-%m-%dT%H:%M:%SZ}", "message": message}
+        self.pod(name, labels or {CHECKS_LABEL: f"{RELEASE}-order"}, {"terminated": ended})
+
+    def pod(self, name: str, labels: dict[str, str], state: dict[str, Any]) -> None:
+        status = {
+            "name": "check",
+            "state": state,
+            "image": "sagactl",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+        }
+        self.api.objects[PODS, NAMESPACE, name] = {
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+            "status": {"containerStatuses": [status]},
+        }
+
     async def patch(self, body: dict[str, Any]) -> None:
         async with self.session.patch(f"{self.api.url}{OBJECT}", json=body) as response:
             response.raise_for_status()
@@ -219,16 +252,6 @@ class Kube:
     ) -> AsyncIterator["Operator"]:
         loop = asyncio.get_running_loop()
         registry = CollectorRegistry()
-        runtime = Runtime(
-            cluster=Cluster(await self.client()),
-            session=self.session,
-            own_token=OwnToken(Path("/nowhere"), frozenset()),
-            metrics=Metrics(registry),
-            heartbeat=Heartbeat(loop.time),
-            book=StatusBook(),
-            clock=lambda: START + timedelta(seconds=loop.time()),
-            jitter=lambda: 1.0,
-        )
         given = Settings(
             watch_namespace=namespaces,
             pod_namespace=(NAMESPACE,),
@@ -238,6 +261,17 @@ class Kube:
             metrics_port=0,
             liveness_port=next(LIVENESS_PORTS),
             **settings,
+        )
+        runtime = Runtime(
+            cluster=Cluster(await self.client()),
+            session=self.session,
+            own_token=OwnToken(Path("/nowhere"), frozenset()),
+            metrics=Metrics(registry),
+            heartbeat=Heartbeat(loop.time),
+            book=StatusBook(),
+            owner=given.owner,
+            clock=lambda: START + timedelta(seconds=loop.time()),
+            jitter=lambda: 1.0,
         )
         stop, ready = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(serve(runtime, given, ready, stop))

@@ -32,6 +32,7 @@ async def test_a_new_monitor_is_swept_at_once_and_then_at_its_interval(kube: Kub
             "OrderServiceReachable": ("True", "Answered"),
             "StaleOrdersDetected": ("True", "Found"),
             "Degraded": ("False", "BelowThreshold"),
+            "Consistent": ("Unknown", "NotChecked"),
         }
         assert kube.status["staleOrders"] == kube.status["compensatedTotal"] == 3
         await asyncio.sleep(50)

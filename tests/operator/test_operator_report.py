@@ -130,6 +130,7 @@ def test_a_quiet_monitor_is_ready_and_says_nothing() -> None:
         "OrderServiceReachable": ("True", "Answered"),
         "StaleOrdersDetected": ("False", "NoneFound"),
         "Degraded": ("False", "BelowThreshold"),
+        "Consistent": ("Unknown", "NotChecked"),
     }
     assert status["staleOrders"] == 0
     assert "oldestStaleOrderTime" not in status
@@ -238,6 +239,7 @@ def test_a_suspended_monitor_stays_ready_and_knows_nothing() -> None:
         "OrderServiceReachable": ("Unknown", "Suspended"),
         "StaleOrdersDetected": ("Unknown", "Suspended"),
         "Degraded": ("Unknown", "Suspended"),
+        "Consistent": ("Unknown", "Suspended"),
     }
     assert "nextSweepTime" not in status
     assert reasons(told.events) == ["Suspended"]

@@ -1,4 +1,5 @@
-{{/* A pod's spec with sagactl in it. Takes (dict "root" $ "name" "smoke" "restart" "Never" "command" list "settings" sources). */}}
+{{/* A pod's spec with sagactl in it. Takes (dict "root" $ "name" "smoke" "restart" "Never" "command" list "settings" sources),
+     and "said" true where it leaves last words. */}}
 {{- define "sagactl.pod" -}}
 {{- $values := .root.Values.sagactl -}}
 {{- $authorities := include "sagashop.authorities" (list .root "gateway") -}}
@@ -10,6 +11,10 @@ containers:
   - name: {{ .name }}
     {{- include "sagashop.container" (list .root (include "sagashop.ours" (list .root $values.image) | fromYaml)) | nindent 4 }}
     command: {{- toYaml .command | nindent 6 }}
+    {{- if .said }}
+    # Without last words, because it could not look, the end of its log.
+    terminationMessagePolicy: FallbackToLogsOnError
+    {{- end }}
     env:
       - {name: GATEWAY_URL, value: {{ include "sagashop.url" (list .root "gateway") }}}
       - {name: ORDER_URL, value: {{ include "sagashop.url" (list .root "order") }}}

@@ -71,7 +71,8 @@ async def check_live(
     found += [*dead, *lost]
     if live.note is not None:
         live.note.unlink(missing_ok=True)
-    return reported(_counted(walked, len(dead)), list(dict.fromkeys(found)), expected)
+    orders = walked.counts.get(Invariant.SAGA_ENDED, 0)
+    return reported(_counted(walked, len(dead)), list(dict.fromkeys(found)), expected, orders)
 
 
 # --- the walk ---------------------------------------------------------------------------------------------

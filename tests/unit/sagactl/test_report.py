@@ -1,10 +1,13 @@
 """What `sagactl check` comes to: waiting is not broken, and one finding that nothing cures is."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from saga_operator.policy.last_words import LastWords
+from sagactl.oncall.checks import leave
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.oncall.report import NAMED_AT_MOST, Report, Verdict, show
 from sagactl.screen import plural
@@ -58,3 +61,14 @@ def test_one_of_a_thing_has_no_s() -> None:
         "1 dead letter",
         "2 dead letters",
     ]
+
+
+def test_what_it_comes_to_is_left_in_a_file_and_a_file_that_cannot_be_is_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave(tmp_path / "last-words", of(WAITING, BROKEN)._replace(orders=7))
+    words = LastWords.read((tmp_path / "last-words").read_text())
+    assert (words.verdict, words.orders, words.findings["SAGA_ENDED"]) == ("broken", 7, 2)
+    assert words.first == "order-2: its history cannot have happened"
+    leave(tmp_path / "nowhere" / "last-words", of())
+    assert "no last words" in capsys.readouterr().err

@@ -13,7 +13,7 @@ traces: setup ; @dev/traces.sh ## the same as up, with Jaeger: the way of each o
 down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
 logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(if $(ORDER),--order "$(ORDER)") $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
 demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own (a minute)
-recording: setup ; @$(PYTHON_OF) -m dev.recording $(if $(ORDER),docs/images/trace.svg '$$ sagactl trace ORDER' .venv/bin/sagactl trace $(ORDER),docs/images/demo.svg '$$ make demo' $(PYTHON_OF) -m dev.demo) ## film the demo for the README; ORDER=<id> films its trace (make traces)
+recording: setup ; @$(PYTHON_OF) -m dev.recording $(if $(ORDER),docs/images/trace.svg '$$ sagactl orders trace ORDER' .venv/bin/sagactl orders trace $(ORDER),docs/images/demo.svg '$$ make demo' $(PYTHON_OF) -m dev.demo) ## film the demo for the README; ORDER=<id> films its trace (make traces)
 
 ##@ On a cluster
 .PHONY: cluster-build cluster-up cluster-down cluster-check images pin kind-up package

@@ -83,7 +83,7 @@ def _next(stack: Mapping[str, Any], directory: Path) -> Iterator[str]:
     yield _remarked(f"{here}make restart SERVICE=order", remark)
     if "jaeger" in stack:
         remark = "draws the way of an order placed from now on"
-        yield _remarked(f"{here}.venv/bin/sagactl trace ORDER", remark)
+        yield _remarked(f"{here}.venv/bin/sagactl orders trace ORDER", remark)
     else:
         yield _remarked(f"{here}make traces", "the way of each order through all services")
     yield _remarked(f"{here}make down", "stop it; the data stays")
@@ -104,7 +104,7 @@ def _jaeger(url: str) -> Iterator[str]:
     if _has_pages(url):
         yield f"[bold]Jaeger[/]         {url}"
         return
-    yield "[bold]traces[/]         .venv/bin/sagactl trace ORDER draws them"
+    yield "[bold]traces[/]         .venv/bin/sagactl orders trace ORDER draws them"
     yield f"               [dim]{url} is Jaeger's API alone: it was built without its web pages;[/]"
     yield "               [dim]JAEGER=<program of a release> make traces has them[/]"
 

@@ -17,11 +17,13 @@ from sagactl.exits import EPILOG
 
 
 class Place(NamedTuple):
-    """Where a command is, and the first sentence of its help."""
+    """Where a command, or a group of them, is; and the first sentence of its help."""
 
     module: str
     name: str
     help: str
+    # Below which heading help names it.
+    panel: str
 
     def loaded(self, name: str) -> Any:  # noqa: ANN401  # a command of Typer's, which names no type for all of them
         found = getattr(import_module(self.module), self.name)
@@ -36,81 +38,92 @@ class Place(NamedTuple):
         return group
 
 
+LOOK: Final = "Look"
+ACT: Final = "Act"
+PROVE: Final = "Prove"
+PLUMBING: Final = "Plumbing"
+
 COMMANDS: Final[Mapping[str, Place]] = {
-    "check": Place(
-        "sagactl.oncall.checks",
-        "check_command",
-        "Hold every order against stock, payments and what the payment gateway did. Only reads.",
-    ),
-    "repair": Place(
-        "sagactl.oncall.repair.command",
-        "repair",
-        "Print the fewest messages and commands that make the books sound; with --apply, carry them out.",
-    ),
     "status": Place(
         "sagactl.oncall.status.command",
         "status",
         "Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.",
+        LOOK,
     ),
     "explain": Place(
         "sagactl.oncall.explain.command",
         "explain",
         "Tell where an order's messages are, what comes next, and what to do. Only reads.",
+        LOOK,
     ),
     "find": Place(
         "sagactl.oncall.find",
         "find",
         "Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.",
+        LOOK,
     ),
-    "order": Place(
-        "sagactl.oncall.order",
-        "order",
-        "Show one order: its lines, its timeline, its payment, its stock, who was told. Only reads.",
+    "orders": Place("sagactl.oncall.orders", "app", "Orders: what all services know of one.", LOOK),
+    "letters": Place(
+        "sagactl.oncall.letters", "app", "Dead letters: messages that were given up, and why.", LOOK
     ),
     "audit": Place(
         "sagactl.oncall.audit",
         "audit",
         "Show the audit trails of all services, in the order of time.",
+        LOOK,
     ),
-    "trace": Place(
-        "sagactl.oncall.trace",
-        "trace",
-        "Draw the way of one order through all services. Jaeger is the local stack's, or at JAEGER_URL.",
+    "repair": Place(
+        "sagactl.oncall.repair.command",
+        "repair",
+        "Print the fewest messages and commands that make the books sound; with --apply, carry them out.",
+        ACT,
     ),
-    "dlq": Place("sagactl.oncall.letters", "app", "Dead letters: messages that were given up, and why."),
-    "redrive": Place(
-        "sagactl.oncall.letters",
-        "redrive_command",
-        "Give dead letters another chance. What was handled already is known, and not done twice.",
-    ),
-    "sweep": Place(
-        "sagactl.oncall.sweep",
-        "sweep",
-        "Compensate orders that got stuck.",
-    ),
-    "smoke": Place(
-        "sagactl.smoke.purchase",
-        "smoke",
-        "Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
+    "stuck": Place(
+        "sagactl.oncall.sweep", "app", "Orders that got stuck, as the operator takes care of them.", ACT
     ),
     "accounts": Place(
         "sagactl.oncall.accounts",
         "app",
         "Accounts: the shop's own people, and any by its address.",
+        ACT,
     ),
-    "customers": Place("sagactl.oncall.customers", "app", "Customers: what is kept of one, and its end."),
-    "keys": Place("sagactl.oncall.keys", "app", "Signing keys of access tokens."),
+    "customers": Place(
+        "sagactl.oncall.customers", "app", "Customers: what is kept of one, and its end.", ACT
+    ),
+    "keys": Place("sagactl.oncall.keys", "app", "Signing keys of access tokens.", ACT),
+    "check": Place(
+        "sagactl.oncall.checks",
+        "check_command",
+        "Hold every order against stock, payments and what the payment gateway did. Only reads.",
+        PROVE,
+    ),
+    "smoke": Place(
+        "sagactl.smoke.purchase",
+        "smoke",
+        "Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
+        PROVE,
+    ),
     "provision": Place(
         "sagactl.provision.accounts",
         "app",
         "Make the services' users on RabbitMQ and MongoDB, copy databases.",
+        PLUMBING,
     ),
     "secrets": Place(
         "sagactl.provision.passwords",
         "secrets_command",
         "Print a Secret with new passwords for all that the chart bundles, as YAML. "
         "Reads and changes nothing.",
+        PLUMBING,
     ),
+}
+# What commands were called before they had nouns: help does not name them any more.
+FORMERLY: Final[Mapping[str, str]] = {
+    "order": "orders show",
+    "trace": "orders trace",
+    "dlq": "letters",
+    "redrive": "letters redrive",
+    "sweep": "stuck sweep",
 }
 
 
@@ -118,11 +131,15 @@ class Tree(TyperGroup):
     """Knows commands by their places, and loads the one that is called."""
 
     def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  # whatever Typer gives it
-        there = {name: TyperCommand(name, help=place.help) for name, place in COMMANDS.items()}
+        there = {
+            name: TyperCommand(name, help=place.help, rich_help_panel=place.panel)
+            for name, place in COMMANDS.items()
+        }
         super().__init__(**attributes | {"commands": there})
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401  # Typer's own, which it hides
-        name, command, rest = super().resolve_command(ctx, args)
+        words = FORMERLY.get(args[0], args[0]).split()
+        name, command, rest = super().resolve_command(ctx, [*words, *args[1:]])
         return name, command if name is None else COMMANDS[name].loaded(name), rest
 
 

@@ -188,7 +188,7 @@ def unseen(full: Iterable[str]) -> list[str]:
     """Of queues that gave as many dead letters as are looked at, a sentence each: there may be more."""
     return [
         f"{topology.dead_letter_queue(queue)} holds {AT_ONCE} dead letters or more, and no more are looked"
-        f" at: sagactl redrive {queue}, or delete some, and run this again"
+        f" at: sagactl letters redrive {queue}, or delete some, and run this again"
         for queue in full
     ]
 

@@ -112,7 +112,7 @@ def _holds(document: Mapping[str, Any], place: str, text: str) -> bool:
 def of_letters(letters: list[broker.DeadLetter], text: str) -> Iterator[Hit]:
     for letter in letters:
         if text in {letter.id, letter.subject} or text in letter.trace.split("-"):
-            command = f"sagactl dlq show {letter.queue} {letter.id}"
+            command = f"sagactl letters show {letter.queue} {letter.id}"
             yield Hit(f"dead letter of {letter.queue}", letter.id, letter.reason, command)
 
 

@@ -1,4 +1,4 @@
-"""`sagactl dlq` and `sagactl redrive`: dead letters are listed, looked at, deleted, given another chance."""
+"""`sagactl letters`: dead letters are listed, looked at, deleted, given another chance."""
 
 import json
 from typing import Annotated, Any, Final, NoReturn
@@ -26,7 +26,9 @@ HEADINGS: Final = ("queue", "message", "about", "type", "kind", "reason", "attem
 Queue = Annotated[
     str, typer.Argument(help=f"One of {', '.join(broker.QUEUES)}.", metavar="QUEUE", callback=_known)
 ]
-Message = Annotated[str, typer.Argument(help="Its id, which `sagactl dlq list` shows.", metavar="MESSAGE")]
+Message = Annotated[
+    str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
+]
 app = typer.Typer(no_args_is_help=True, help="Dead letters: messages that were given up, and why.")
 
 
@@ -60,7 +62,8 @@ def show(queue: Queue, message: Message, stack: Stack = None) -> None:
 
 
 @app.command()
-def delete(queue: Queue, message: Message, stack: Stack = None) -> None:
+@app.command("delete", hidden=True)  # its name before
+def discard(queue: Queue, message: Message, stack: Stack = None) -> None:
     """Delete one dead letter for good, such as one of another system that nobody here can serve."""
     where = access(stack)
 
@@ -74,6 +77,7 @@ def delete(queue: Queue, message: Message, stack: Stack = None) -> None:
     console.print(f"deleted: {printable(letter.summary)}", highlight=False, soft_wrap=True)
 
 
+@app.command("redrive")
 def redrive_command(
     queue: Queue,
     stack: Stack = None,
@@ -108,4 +112,4 @@ def _readable(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _absent(queue: str, message: str) -> NoReturn:
-    absent(f"no dead letter {message} in {queue}: see sagactl dlq list --queue {queue}")
+    absent(f"no dead letter {message} in {queue}: see sagactl letters list --queue {queue}")

@@ -1,4 +1,4 @@
-"""`sagactl order ID`: all that the services know of one order, read from their databases side by side.
+"""`sagactl orders show ID`: all that the services know of one order, read from their databases side by side.
 
 It works while services are down, which is when somebody asks.
 """

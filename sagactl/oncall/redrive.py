@@ -1,4 +1,4 @@
-"""`sagactl redrive`: gives dead letters another chance. Homes know what they have seen: it is harmless."""
+"""`sagactl letters redrive`: another chance for dead letters. Homes know what they have seen: it is safe."""
 
 from datetime import UTC, datetime
 from typing import Final

@@ -1,4 +1,4 @@
-"""`sagactl sweep`: compensates stale orders by the operator's policy, where there is no Kubernetes.
+"""`sagactl stuck sweep`: compensates stale orders by the operator's policy, where there is no Kubernetes.
 
 It calls the order service as an administrator: with a token given, or by logging in through the gateway.
 """
@@ -126,6 +126,15 @@ def _lines(result: Sweep) -> Iterator[str]:
         yield f"{result.failure.reason}: {result.failure.message}"
 
 
+app = typer.Typer(no_args_is_help=True, help="Orders that got stuck, as the operator takes care of them.")
+
+
+@app.callback()
+def main() -> None:
+    """Orders that got stuck, as the operator takes care of them."""
+
+
+@app.command()
 def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     every: Annotated[
         str | None, typer.Option(help="Go on, with this pause, such as 10s. Else sweep once.")

@@ -1,4 +1,4 @@
-"""`sagactl trace ORDER`: draws the way of an order through all services, from the spans that Jaeger keeps."""
+"""`sagactl orders trace`: draws the way of an order through all services, of the spans that Jaeger keeps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

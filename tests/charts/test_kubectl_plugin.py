@@ -18,7 +18,7 @@ IN_THE_TOOLBOX = "exec --stdin deployment/shop-sagactl -- sagactl"
     [
         (["status"], "", f"{IN_THE_TOOLBOX} status"),
         (["-n", "e u", "find", "an order"], "", f"--namespace |e u| {IN_THE_TOOLBOX} find |an order|"),
-        (["--namespace=eu", "dlq", "list"], "", f"--namespace eu {IN_THE_TOOLBOX} dlq list"),
+        (["--namespace=eu", "letters", "list"], "", f"--namespace eu {IN_THE_TOOLBOX} letters list"),
         (["audit", "-n", "3"], "", f"{IN_THE_TOOLBOX} audit -n 3"),
         (["status"], "tea", "exec --stdin deployment/tea-sagactl -- sagactl status"),
     ],

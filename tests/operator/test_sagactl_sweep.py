@@ -1,4 +1,4 @@
-"""`sagactl sweep`: the same policy from the command line, against a gateway and an order service."""
+"""`sagactl stuck sweep`: the same policy from the command line, against a gateway and an order service."""
 
 import asyncio
 import inspect

@@ -23,18 +23,22 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
     if verdict is Verdict.STUCK and nothing_lost and order is not None:
         yield from _of_missing(marks)
     if verdict is Verdict.CONTRADICTED:
-        yield Advice("Compare what the services know of it.", f"sagactl order {marks.case.id}")
+        yield Advice("Compare what the services know of it.", f"sagactl orders show {marks.case.id}")
 
 
 def _of_letter(hop: Hop) -> Advice:
     would = hop.redrive
     if would is None or would.outcome in WORTH_REDRIVING:
-        return Advice("Give the dead letter another chance.", f"sagactl redrive {hop.queue} --id {hop.id}")
+        return Advice(
+            "Give the dead letter another chance.", f"sagactl letters redrive {hop.queue} --id {hop.id}"
+        )
     if would.outcome is Outcome.NOTHING:
-        return Advice("The dead letter changes nothing any more.", f"sagactl dlq delete {hop.queue} {hop.id}")
+        return Advice(
+            "The dead letter changes nothing any more.", f"sagactl letters discard {hop.queue} {hop.id}"
+        )
     return Advice(
         f"Redriving does not help yet ({would.says}). Look at the letter, and mend its cause first.",
-        f"sagactl dlq show {hop.queue} {hop.id}",
+        f"sagactl letters show {hop.queue} {hop.id}",
     )
 
 

@@ -99,7 +99,7 @@ def _of_queue(depth: Depth) -> Iterator[str]:
     elif depth.messages > QUEUE_AT_MOST:
         yield f"{depth.messages} messages wait in {depth.queue}: {depth.service} cannot keep up"
     if depth.dead:
-        yield f"dead letters of {depth.queue}: {depth.dead}. See sagactl dlq list --queue {depth.queue}"
+        yield f"dead letters of {depth.queue}: {depth.dead}. See sagactl letters list --queue {depth.queue}"
 
 
 def said(age: timedelta) -> str:

@@ -179,8 +179,10 @@ async def test_what_others_do_with_an_order_and_not_what_its_customer_does(shop:
 async def test_what_the_tools_do_is_told_with_all_the_rest_in_the_order_of_time(shop: Shop) -> None:
     letter = uuid.uuid4().hex
     lamp = await shop.product()
-    assert (await sagactl(shop, "redrive", "orders", "--id", letter)).exit_code == 0
-    assert (await sagactl(shop, "dlq", "delete", "orders", letter)).exit_code == 1  # there is no such letter
+    assert (await sagactl(shop, "letters", "redrive", "orders", "--id", letter)).exit_code == 0
+    assert (
+        await sagactl(shop, "letters", "discard", "orders", letter)
+    ).exit_code == 1  # there is no such letter
     (deleted,) = await entries(shop, {"subject": letter})
     assert said(deleted) == ("sagactl", "letter.deleted", "asked", "sagactl", letter)
     (redriven,) = await entries(shop, {"detail": letter})

@@ -293,17 +293,19 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
         return [letter.id for letter in letters].count(order) == 1
 
     await until(dead, within=PATIENCE, what="dead")
-    listed = await sagactl(shop, "dlq", "list")
+    listed = await sagactl(shop, "letters", "list")
     assert order in listed
     assert "invalid" in listed
-    shown = await sagactl(shop, "dlq", "show", "STOCK_RESERVED", order)
+    shown = await sagactl(shop, "letters", "show", "STOCK_RESERVED", order)
     assert "secret" not in shown
     assert "\x1b" not in shown
     assert '"paymentToken": "***"' in shown
     broken = json.loads(await sagactl(shop, "check", "--json", *_known(shop), exits=1))
     assert [(each["name"], each["subject"]) for each in broken["findings"]] == [("EXPLAINED", order)]
     assert (await check(access(shop), Expected(known={*shop.house.known, Known(order)}))).sound
-    assert "1 dead letter redriven" in await sagactl(shop, "redrive", "STOCK_RESERVED", "--id", order)
+    assert "1 dead letter redriven" in await sagactl(
+        shop, "letters", "redrive", "STOCK_RESERVED", "--id", order
+    )
     await until(dead, within=PATIENCE, what="dead")  # it is as bad as before, and came back once
     again = await shop.dead_letter("STOCK_RESERVED", order)
     assert again.message_id == order
@@ -314,13 +316,13 @@ async def test_a_dead_letter_is_deleted_by_the_command_line(shop: Shop) -> None:
     id_, other = new_id(), new_id()
     for each in (id_, other):
         await shop.publish("payment-events.dlq", b"nonsense", message_id=each)
-    assert "deleted" in await sagactl(shop, "dlq", "delete", "payment-events", id_)
-    left = json.loads(await sagactl(shop, "dlq", "list", "--queue", "payment-events", "--json"))
+    assert "deleted" in await sagactl(shop, "letters", "discard", "payment-events", id_)
+    left = json.loads(await sagactl(shop, "letters", "list", "--queue", "payment-events", "--json"))
     assert [each["id"] for each in left] == [other]
-    await sagactl(shop, "dlq", "delete", "payment-events", id_, exits=1)
-    assert "deleted" in await sagactl(shop, "dlq", "delete", "payment-events", other)
+    await sagactl(shop, "letters", "discard", "payment-events", id_, exits=1)
+    assert "deleted" in await sagactl(shop, "letters", "discard", "payment-events", other)
     assert "No dead letters in payment-events" in await sagactl(
-        shop, "dlq", "list", "--queue", "payment-events"
+        shop, "letters", "list", "--queue", "payment-events"
     )
 
 
@@ -361,7 +363,9 @@ async def test_what_failed_long_ago_is_redriven_like_anything_else(shop: Shop) -
         "x-attempts": 4,
     }
     await shop.publish("payment-events.dlq", b"nonsense", message_id=id_, headers=old)
-    assert "1 dead letter redriven" in await sagactl(shop, "redrive", "payment-events", "--id", id_)
+    assert "1 dead letter redriven" in await sagactl(
+        shop, "letters", "redrive", "payment-events", "--id", id_
+    )
     letter = await shop.dead_letter("payment-events", "nonsense")
     # It failed anew, for a reason of its own.
     assert letter.headers["x-error-kind"] == "invalid"

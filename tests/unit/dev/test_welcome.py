@@ -73,7 +73,7 @@ def test_a_jaeger_without_its_pages_is_said_to_have_none(tmp_path: Path) -> None
     with answering(PLAIN) as url:
         said = "\n".join(lines_of(tmp_path, jaeger=url))
     assert "Jaeger         http" not in said
-    assert "sagactl trace ORDER draws them" in said
+    assert "sagactl orders trace ORDER draws them" in said
     assert f"{url} is Jaeger's API alone" in said
 
 

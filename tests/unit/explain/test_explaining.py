@@ -102,7 +102,7 @@ def test_a_dead_letter_is_told_with_its_reason_and_what_redriving_would_do() -> 
     (dead,) = (hop for hop in told.hops if hop.state is HopState.DEAD_LETTER)
     assert dead.redrive is not None
     assert dead.redrive.says == "would ask the payment gateway for the charge order-1:capture"
-    assert told.advice[0].command == f"sagactl redrive STOCK_RESERVED --id {dead.id}"
+    assert told.advice[0].command == f"sagactl letters redrive STOCK_RESERVED --id {dead.id}"
     assert told.deadline is not None
     assert told.deadline.at == NOW + timedelta(minutes=5)
 
@@ -121,7 +121,7 @@ def test_a_dead_letter_of_somebody_else_is_shown_and_is_not_redriven_blindly() -
     assert told.verdict is Verdict.STUCK
     assert told.hops[-1].redrive is not None
     assert told.hops[-1].redrive.outcome is Outcome.FAILS
-    assert told.advice[0].command == "sagactl dlq show orders theirs"
+    assert told.advice[0].command == "sagactl letters show orders theirs"
 
 
 @pytest.mark.parametrize("seen", [(), tuple(bytes([n]) for n in range(REMEMBERED))], ids=["none", "full"])

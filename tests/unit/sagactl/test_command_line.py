@@ -37,15 +37,15 @@ def test_the_command_is_installed_beside_python() -> None:
     ("command", "what_to_do"),
     [
         (["check"], "make up"),
-        (["order", "some-id"], "make up"),
-        (["dlq", "list"], "make up"),
-        (["redrive", "orders"], "make up"),
-        (["sweep"], "make up"),
+        (["orders", "show", "some-id"], "make up"),
+        (["letters", "list"], "make up"),
+        (["letters", "redrive", "orders"], "make up"),
+        (["stuck", "sweep"], "make up"),
         (["accounts", "list"], "GATEWAY_URL"),
         (["smoke"], "GATEWAY_URL"),
         (["smoke", "--gateway", f"http://{NOBODY}"], "ADMIN_EMAIL"),
-        (["dlq", "list", "--queue", "nowhere"], "STOCK_RESERVED"),
-        (["dlq", "delete", "nowhere", "id"], "STOCK_RESERVED"),
+        (["letters", "list", "--queue", "nowhere"], "STOCK_RESERVED"),
+        (["letters", "discard", "nowhere", "id"], "STOCK_RESERVED"),
     ],
     ids=" ".join,
 )
@@ -60,7 +60,7 @@ def test_a_server_that_does_not_answer_is_named_in_a_sentence(monkeypatch: pytes
     monkeypatch.setenv("MONGODB_URL", f"mongodb://{NOBODY}")
     monkeypatch.setenv("AMQP_URL", f"amqp://{NOBODY}")
     monkeypatch.setenv("MANAGEMENT_URL", f"http://{NOBODY}")
-    result = CliRunner().invoke(app, ["dlq", "list"])
+    result = CliRunner().invoke(app, ["letters", "list"])
     assert result.exit_code == Exit.UNREACHED
     assert isinstance(result.exception, SystemExit)
     assert "RabbitMQ does not answer" in result.output

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from typer.testing import CliRunner
 
-from sagactl.cli import COMMANDS, app
+from sagactl.cli import COMMANDS, FORMERLY, app
 
 SLOW: Final = {"aio_pika", "aiohttp", "pymongo", "msgspec", "services", "saga_operator", "rich"}
 
@@ -44,6 +44,21 @@ def test_help_names_every_command_and_each_has_a_help_of_its_own() -> None:
         assert f"sagactl {name}" in result.output or f" {name} " in result.output
 
 
+@pytest.mark.parametrize(
+    ("formerly", "now"),
+    [*FORMERLY.items(), ("dlq delete", "letters discard"), ("letters delete", "letters discard")],
+)
+def test_a_command_is_found_by_its_name_of_before_which_help_does_not_tell(formerly: str, now: str) -> None:
+    wide = {"COLUMNS": "200"}
+    before, today = (CliRunner().invoke(app, [*each.split(), "--help"], env=wide) for each in (formerly, now))
+    assert (before.exit_code, today.exit_code) == (0, 0)
+    # The first line is how it is called.
+    assert before.output.splitlines()[2:] == today.output.splitlines()[2:]
+    *group, name = formerly.split()
+    above = CliRunner().invoke(app, [*group, "--help"], env=wide).output
+    assert f"│ {name} " not in above
+
+
 def test_a_command_that_there_is_not_is_said_to_be_unknown() -> None:
     result = CliRunner().invoke(app, ["chekc"])
     assert result.exit_code == 2
@@ -52,7 +67,13 @@ def test_a_command_that_there_is_not_is_said_to_be_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("sagactl ch", "check"), ("sagactl dlq sh", "show"), ("sagactl check --li", "--live")],
+    [
+        ("sagactl ch", "check"),
+        ("sagactl letters sh", "show"),
+        ("sagactl dlq sh", "show"),
+        ("sagactl orders tr", "trace"),
+        ("sagactl check --li", "--live"),
+    ],
 )
 def test_words_are_completed(typed: str, offered: str) -> None:
     """By the protocol that the shells' own scripts speak."""

@@ -52,14 +52,14 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "status": (),
     "explain": ("order-1",),
     "find": ("order-1",),
-    "order": ("order-1",),
+    "orders show": ("order-1",),
     "audit": (),
-    "trace": ("order-1",),
-    "dlq list": (),
-    "dlq show": ("orders", "message"),
-    "dlq delete": ("orders", "message"),
-    "redrive": ("orders",),
-    "sweep": (),
+    "orders trace": ("order-1",),
+    "letters list": (),
+    "letters show": ("orders", "message"),
+    "letters discard": ("orders", "message"),
+    "letters redrive": ("orders",),
+    "stuck sweep": (),
     "provision rabbitmq": (
         *("--users", "users", "--admin", "admin", "--management-url", f"http://{NOBODY}"),
         *("--patience", "0.1"),
@@ -87,7 +87,8 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
     context = command.make_context(command.name, [], resilient_parsing=True)
     for name in command.list_commands(context):
         _, found, _ = command.resolve_command(context, [name])
-        yield from leaves(found, (*path, name))
+        if found is not None and not found.hidden:
+            yield from leaves(found, (*path, name))
 
 
 TREE: Final = dict(leaves(typer.main.get_command(app)))
@@ -189,7 +190,7 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("path", [*OF_THE_GATEWAY, "sweep"])
+@pytest.mark.parametrize("path", [*OF_THE_GATEWAY, "stuck sweep"])
 def test_a_login_that_is_refused_ends_a_command_with_5(
     path: str, monkeypatch: pytest.MonkeyPatch, refusing: str
 ) -> None:
@@ -247,7 +248,13 @@ def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
 
 
 def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from sagactl.cli import app; app(prog_name='sagactl')", "sweep"]
+    command = [
+        sys.executable,
+        "-c",
+        "from sagactl.cli import app; app(prog_name='sagactl')",
+        "stuck",
+        "sweep",
+    ]
     options = ["--order-url", f"http://{NOBODY}", "--token", "t", "--every", "1h"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:  # noqa: S603  # our own
         assert process.stdout is not None

@@ -42,5 +42,5 @@ def test_a_dead_letter_is_found_by_its_id_its_order_and_its_trace() -> None:
     letter = DeadLetter("orders", "m-1", "order-1", "T", "failed", "no such column", 4, "", trace, b"")
     for text in ("m-1", "order-1", "ab" * 16):
         (hit,) = of_letters([letter], text)
-        assert hit.command == "sagactl dlq show orders m-1"
+        assert hit.command == "sagactl letters show orders m-1"
     assert list(of_letters([letter], "order-2")) == []

@@ -41,7 +41,7 @@ def test_dead_letters_and_a_backlog() -> None:
     told = wrong(WELL | {"payment-events.dlq": (2, 0), "inventory": (5000, 2)})
     assert told == [
         "5000 messages wait in inventory: inventory cannot keep up",
-        "dead letters of payment-events: 2. See sagactl dlq list --queue payment-events",
+        "dead letters of payment-events: 2. See sagactl letters list --queue payment-events",
     ]
 
 

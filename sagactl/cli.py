@@ -4,7 +4,7 @@ A command is imported when it is called: whoever asks for help, or completes a w
 of servers that he does not need.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import FunctionType
 from typing import Annotated, Any, Final, NamedTuple
@@ -125,6 +125,7 @@ FORMERLY: Final[Mapping[str, str]] = {
     "redrive": "letters redrive",
     "sweep": "stuck sweep",
 }
+FORMERLY_SAID: Final[Mapping[str, Sequence[str]]] = {"--json": ("-o", "json")}
 
 
 class Tree(TyperGroup):
@@ -139,7 +140,8 @@ class Tree(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401  # Typer's own, which it hides
         words = FORMERLY.get(args[0], args[0]).split()
-        name, command, rest = super().resolve_command(ctx, [*words, *args[1:]])
+        given = [word for each in args[1:] for word in FORMERLY_SAID.get(each, (each,))]
+        name, command, rest = super().resolve_command(ctx, [*words, *given])
         return name, command if name is None else COMMANDS[name].loaded(name), rest
 
 

@@ -25,7 +25,6 @@ Stack = Annotated[
         help=f"A local stack's directory. Else {', '.join(URLS)}, as variables or files; else .run",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
 def access(stack: Path | None) -> Access:

@@ -4,27 +4,63 @@ It asks the auth service through the gateway, as an administrator: GATEWAY_URL, 
 and ADMIN_CODE where that account has a second factor.
 """
 
-import json
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final
 from urllib.parse import quote
 
+import msgspec
 import typer
-from rich.table import Table
+from msgspec import Struct
 
+from sagactl.documents import Document
 from sagactl.faults import AbsentError
 from sagactl.oncall.administrator import ask
-from sagactl.screen import plural, printable
+from sagactl.output import Column, Form, Output, Shown, show, table
+from sagactl.screen import printable
 from sagactl.shop import Client, Json
-from sagactl.terminal import AsJson, Stack, console
+from sagactl.terminal import Stack, console
 
 PATH: Final = "/auth/accounts"
-HEADINGS: Final = ("e-mail", "verified", "name", "roles", "second factor", "state", "since")
 UNVERIFIED: Final = (
     "nobody has shown to read mail to {email}: the account may be of somebody else. Ask for another letter "
     "(POST /auth/verify/resend), or give the role all the same with --yes"
 )
 Email = Annotated[str, typer.Argument(help="Of the account.", metavar="EMAIL")]
 Role = Annotated[str, typer.Argument(help="admin, support or viewer.", metavar="ROLE")]
+
+
+class Account(Struct, frozen=True, rename="camel"):
+    user_id: str
+    email: str
+    name: str
+    roles: tuple[str, ...]
+    # Whether its owner has shown to read mail to the address.
+    verified: bool
+    # Whether a login needs a code of an authenticator app.
+    totp: bool
+    disabled: bool
+    created_at: datetime
+
+
+class AccountList(Document, frozen=True, kw_only=True):
+    items: tuple[Account, ...]
+
+
+def _yes(said: bool) -> str:  # noqa: FBT001  # what is said
+    return "yes" if said else "no"
+
+
+COLUMNS: Final[Sequence[Column[Account]]] = (
+    Column("e-mail", lambda each: each.email),
+    Column("verified", lambda each: _yes(each.verified)),
+    Column("name", lambda each: each.name),
+    Column("roles", lambda each: ", ".join(each.roles)),
+    Column("second factor", lambda each: _yes(each.totp)),
+    Column("state", lambda each: "disabled" if each.disabled else "enabled"),
+    Column("since", lambda each: f"{each.created_at:%Y-%m-%d}"),
+    Column("id", lambda each: each.user_id, wide=True),
+)
 app = typer.Typer(no_args_is_help=True, help="Accounts: the shop's own people, and any by its address.")
 
 
@@ -32,14 +68,11 @@ app = typer.Typer(no_args_is_help=True, help="Accounts: the shop's own people, a
 def list_(
     email: Annotated[str | None, typer.Argument(help="Only this account, a customer's too.")] = None,
     stack: Stack = None,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Show every account that has a role, or the one with an address."""
     found = ask(stack, lambda admin: _accounts(admin, email))
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        console.print(_table(found))
+    _show(found, output)
 
 
 @app.command()
@@ -69,7 +102,7 @@ def promote(
             raise typer.BadParameter(UNVERIFIED.format(email=email))
         return await _changed(admin, account, roles=[role])
 
-    console.print(_table([ask(stack, promoted)]))
+    _show([ask(stack, promoted)])
 
 
 @app.command()
@@ -106,7 +139,7 @@ def _change(stack: Stack, email: str, **change: object) -> None:
     async def changed(admin: Client) -> Json:
         return await _changed(admin, await account_of(admin, email), **change)
 
-    console.print(_table([ask(stack, changed)]))
+    _show([ask(stack, changed)])
 
 
 async def _changed(admin: Client, account: Json, **change: object) -> Json:
@@ -126,14 +159,7 @@ async def account_of(admin: Client, email: str) -> Json:
     return found[0]
 
 
-def _table(accounts: list[dict[str, Any]]) -> Table:
-    table = Table(title=plural(len(accounts), "account"))
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for each in accounts:
-        state = "disabled" if each["disabled"] else "enabled"
-        verified, factor = ("yes" if each[name] else "no" for name in ("verified", "totp"))
-        roles = ", ".join(each["roles"])
-        row = (each["email"], verified, each["name"], roles, factor, state, each["createdAt"][:10])
-        table.add_row(*map(printable, row))
-    return table
+def _show(accounts: list[Json], output: Output = Output.TABLE) -> None:
+    found = msgspec.convert(accounts, tuple[Account, ...])
+    names = [each.email for each in found]
+    show(Shown(AccountList(items=found), table(found, "account", COLUMNS), names, found), output)

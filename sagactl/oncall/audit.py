@@ -1,20 +1,18 @@
 """`sagactl audit`: who did what, from where, and what came of it, over all services."""
 
-import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from saga_operator.policy.durations import parse_duration
+from sagactl.documents import Document
 from sagactl.oncall import trails
 from sagactl.oncall.trails import Told, Wanted
-from sagactl.screen import plural, printable
-from sagactl.terminal import AsJson, Stack, access, console, run
+from sagactl.output import Column, Form, Output, Shown, show, table
+from sagactl.terminal import Stack, access, run
 from services.shared.contract.audit import Action
-
-HEADINGS: Final = ("time", "what", "of", "by", "from", "why")
 
 
 def since(text: str) -> datetime:
@@ -50,34 +48,37 @@ def audit(  # noqa: PLR0917 - a command's options
     ] = None,
     action: Annotated[Action | None, typer.Option(help="Only this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, the latest.")] = 1000,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Show the audit trails of all services, in the order of time."""
     wanted = Wanted(moment(since), actor, subject, action)
     told = run(trails.told(access(stack).mongodb_url, wanted, limit))
-    if as_json:
-        typer.echo(json.dumps([each.to_json() for each in told], indent=2, default=_text))
-    else:
-        console.print(table_of(told))
+    show(shown(told), output)
 
 
-def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+class EntryList(Document, frozen=True, kw_only=True):
+    """Of all services' trails. A service may be of another release: an entry may say anything."""
+
+    items: tuple[dict[str, Any], ...]
 
 
-def table_of(told: list[Told]) -> Table:
-    table = Table(title=plural(len(told), "entry"))
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for each in told:
-        subject = each.text("subject")
-        row = (
-            f"{each.at:%Y-%m-%d %H:%M:%S}",
-            f"{each.text('action')} {each.text('outcome')}",
-            f"{each.service}: {subject}" if subject else each.service,
-            each.actor,
-            each.text("address"),
-            "; ".join(filter(None, (each.text("detail"), each.text("reason")))),
-        )
-        table.add_row(*map(printable, row))
-    return table
+def _of(entry: Told) -> str:
+    subject = entry.text("subject")
+    return f"{entry.service}: {subject}" if subject else entry.service
+
+
+COLUMNS: Final[Sequence[Column[Told]]] = (
+    Column("time", lambda each: f"{each.at:%Y-%m-%d %H:%M:%S}"),
+    Column("what", lambda each: f"{each.text('action')} {each.text('outcome')}"),
+    Column("of", _of),
+    Column("by", lambda each: each.actor),
+    Column("from", lambda each: each.text("address")),
+    Column("why", lambda each: "; ".join(filter(None, (each.text("detail"), each.text("reason"))))),
+    Column("id", lambda each: each.text("_id"), wide=True),
+)
+
+
+def shown(told: Sequence[Told]) -> Shown:
+    items = tuple(each.to_json() for each in told)
+    names = [each.text("_id") for each in told]
+    return Shown(EntryList(items=items), table(told, "entry", COLUMNS), names, items)

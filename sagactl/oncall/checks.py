@@ -1,6 +1,5 @@
 """`sagactl check`, at rest or while the shop works: options in, a report out."""
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from saga_operator.policy.durations import parse_duration
+from sagactl import output as output_
 from sagactl.access import Access
 from sagactl.exits import Exit
 from sagactl.oncall.audit import moment
@@ -17,9 +17,10 @@ from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.live.checking import Live, check_live
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.look import STILL_SECONDS
-from sagactl.oncall.report import Report, Verdict, show
+from sagactl.oncall.report import Report, Verdict, screen
+from sagactl.output import Form, Output, Shown
 from sagactl.screen import printable
-from sagactl.terminal import AsJson, Stack, access, aside, console, run
+from sagactl.terminal import Stack, access, aside, run
 
 EXIT_CODES: Final = {Verdict.HOLDS: Exit.FINE, Verdict.BROKEN: Exit.BAD, Verdict.WAITING: Exit.NOT_YET}
 
@@ -65,7 +66,7 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         Path | None,
         typer.Option(help="A file for what it comes to, in short, such as a pod's termination message."),
     ] = None,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Hold every order against stock, payments and what the payment gateway did. Only reads.
 
@@ -84,10 +85,9 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         report = _at_rest(where, expected, waits)
     if last_words is not None:
         leave(last_words, report)
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
-    else:
-        show(console, report)
+    items = report.document.findings
+    names = list(dict.fromkeys(each.subject for each in items))
+    output_.show(Shown(report.document, lambda _: screen(report), names, items), output)
     raise typer.Exit(EXIT_CODES[report.verdict])
 
 

@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 from msgspec import Struct
 from pymongo import DESCENDING
 
 from sagactl.access import Access
+from sagactl.documents import Document
 from sagactl.exits import Exit
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
+from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import plural, printable
-from sagactl.terminal import AsJson, Stack, access, aside, console, run
+from sagactl.terminal import Stack, access, aside, run
 from services.inventory.stock import Stock
 from services.order.model import Order
 
@@ -46,6 +47,10 @@ class Hit(Struct, frozen=True, rename="camel"):
     at: datetime | None = None
 
 
+class HitList(Document, frozen=True, kw_only=True):
+    items: tuple[Hit, ...]
+
+
 def find(
     text: Annotated[
         str,
@@ -56,7 +61,7 @@ def find(
     ],
     stack: Stack = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many orders, the newest.")] = 20,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.
 
@@ -64,10 +69,8 @@ def find(
     """
     with aside.status("looking"):
         hits = run(_hits(access(stack), text.strip(), limit))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(hits), indent=2).decode())
-    else:
-        _show(hits)
+    names = [hit.id for hit in hits]
+    show(Shown(HitList(items=tuple(hits)), lambda _: _lines(hits), names, hits), output)
     raise typer.Exit(Exit.FINE if hits else Exit.BAD)
 
 
@@ -116,12 +119,12 @@ def of_letters(letters: list[broker.DeadLetter], text: str) -> Iterator[Hit]:
             yield Hit(f"dead letter of {letter.queue}", letter.id, letter.reason, command)
 
 
-def _show(hits: list[Hit]) -> None:
+def _lines(hits: list[Hit]) -> Iterator[str]:
     for hit in hits:
         at = f", of {hit.at:%Y-%m-%d %H:%M:%S}" if hit.at else ""
-        console.print(f"[bold]{printable(hit.what)}[/]{at}: {printable(hit.why)}", highlight=False)
-        console.print(f"  {printable(hit.command)}", highlight=False, soft_wrap=True)
+        yield f"[bold]{printable(hit.what)}[/]{at}: {printable(hit.why)}"
+        yield f"  {printable(hit.command)}"
     if not hits:
-        console.print("Nobody knows it. Ids are looked for whole.", highlight=False)
+        yield "Nobody knows it. Ids are looked for whole."
     elif len(hits) > 1:
-        console.print(plural(len(hits), "hit"), highlight=False)
+        yield plural(len(hits), "hit")

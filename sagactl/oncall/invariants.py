@@ -61,9 +61,6 @@ class Finding(NamedTuple):
     # True of what may be right once the messages on their way have arrived; false of what no message cures.
     waiting: bool = False
 
-    def to_json(self) -> dict[str, str]:
-        return {**self._asdict(), "name": self.invariant.name}
-
 
 class Case(NamedTuple):
     """All that the services know about one order."""

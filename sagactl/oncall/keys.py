@@ -3,36 +3,60 @@
 As `sagactl accounts` it asks the auth service through the gateway, as an administrator.
 """
 
-import json
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final
 
+import msgspec
 import typer
-from rich.table import Table
+from msgspec import Struct
 
+from sagactl.documents import Document
 from sagactl.oncall.administrator import ask
-from sagactl.screen import plural, printable
-from sagactl.terminal import AsJson, Stack, console
+from sagactl.output import Column, Form, Output, Shown, show, table
+from sagactl.screen import printable
+from sagactl.shop import Json
+from sagactl.terminal import Stack, console
 
 PATH: Final = "/auth/keys"
-HEADINGS: Final = ("key", "does", "since", "revoked", "kid")
 Key = Annotated[str, typer.Argument(help="Its number.", metavar="KEY")]
+
+
+class SigningKey(Struct, frozen=True, rename="camel"):
+    key_id: str
+    # As tokens name it.
+    kid: str
+    # What it does: `next`, `signing`, `verifying`, `revoked`.
+    turn: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class KeyList(Document, frozen=True, kw_only=True):
+    items: tuple[SigningKey, ...]
+
+
+COLUMNS: Final[Sequence[Column[SigningKey]]] = (
+    Column("key", lambda each: each.key_id),
+    Column("does", lambda each: each.turn),
+    Column("since", lambda each: f"{each.created_at:%Y-%m-%dT%H:%M}"),
+    Column("revoked", lambda each: f"{each.revoked_at:%Y-%m-%dT%H:%M}" if each.revoked_at else ""),
+    Column("kid", lambda each: each.kid),
+)
 app = typer.Typer(no_args_is_help=True, help="Signing keys of access tokens.")
 
 
 @app.command("list")
-def list_(stack: Stack = None, as_json: AsJson = False) -> None:  # noqa: FBT002  # an option
+def list_(stack: Stack = None, output: Form = Output.TABLE) -> None:
     """Show every signing key: the next one, the one that signs, those that still verify, those revoked."""
     found = ask(stack, lambda admin: admin.call("GET", PATH))["items"]
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        console.print(_table(found))
+    _show(found, output)
 
 
 @app.command()
 def rotate(stack: Stack = None) -> None:
     """Begin the next signing key, which signs in ten minutes, when all services know it."""
-    console.print(_table([ask(stack, lambda admin: admin.call("POST", PATH))]))
+    _show([ask(stack, lambda admin: admin.call("POST", PATH))])
 
 
 @app.command()
@@ -46,13 +70,7 @@ def revoke(key: Key, stack: Stack = None) -> None:
     console.print(f"key {printable(key)} is revoked: within two minutes no service takes its tokens")
 
 
-def _table(keys: list[dict[str, Any]]) -> Table:
-    table = Table(title=plural(len(keys), "key"))
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for each in keys:
-        revoked = (each["revokedAt"] or "")[:16]
-        table.add_row(
-            *map(printable, (each["keyId"], each["turn"], each["createdAt"][:16], revoked, each["kid"]))
-        )
-    return table
+def _show(keys: list[Json], output: Output = Output.TABLE) -> None:
+    found = msgspec.convert(keys, tuple[SigningKey, ...])
+    names = [each.key_id for each in found]
+    show(Shown(KeyList(items=found), table(found, "key", COLUMNS), names, found), output)

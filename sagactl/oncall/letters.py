@@ -1,16 +1,21 @@
 """`sagactl letters`: dead letters are listed, looked at, deleted, given another chance."""
 
-import json
-from typing import Annotated, Any, Final, NoReturn
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.table import Table
+from msgspec import Struct
+from msgspec.structs import asdict
 
+from sagactl import output as output_
+from sagactl.documents import Document
 from sagactl.oncall import broker, trails
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.redrive import redrive
+from sagactl.output import Column, Form, Output, Shown, table
 from sagactl.screen import masked, plural, printable
-from sagactl.terminal import AsJson, Stack, absent, access, console, run
+from sagactl.terminal import Stack, absent, access, console, run
 from services.shared.contract.audit import Action
 
 
@@ -22,7 +27,39 @@ def _known(queue: str | None) -> str | None:
 
 
 LOOKED_AT_MOST: Final = 10_000
-HEADINGS: Final = ("queue", "message", "about", "type", "kind", "reason", "attempts", "first failed")
+
+
+class Letter(Struct, frozen=True, rename="camel"):
+    """A dead letter, without the secrets of its body."""
+
+    queue: str
+    id: str
+    # The order, or the product, that it is about.
+    subject: str
+    type: str
+    kind: str
+    reason: str
+    attempts: int
+    first_failed_at: str
+    trace: str
+    body: str
+
+
+class LetterList(Document, frozen=True, kw_only=True):
+    items: tuple[Letter, ...]
+
+
+COLUMNS: Final[Sequence[Column[Letter]]] = (
+    Column("queue", attrgetter("queue")),
+    Column("message", attrgetter("id")),
+    Column("about", attrgetter("subject")),
+    Column("type", attrgetter("type")),
+    Column("kind", attrgetter("kind")),
+    Column("reason", attrgetter("reason")),
+    Column("attempts", attrgetter("attempts")),
+    Column("first failed", attrgetter("first_failed_at")),
+    Column("trace", attrgetter("trace"), wide=True),
+)
 Queue = Annotated[
     str, typer.Argument(help=f"One of {', '.join(broker.QUEUES)}.", metavar="QUEUE", callback=_known)
 ]
@@ -37,28 +74,27 @@ def list_(
     stack: Stack = None,
     queue: Annotated[str | None, typer.Option(help="Only those of this queue.", callback=_known)] = None,
     limit: Annotated[int, typer.Option(help="At most this many per queue.")] = 100,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Show every dead letter with its reason."""
     queues = [queue] if queue else list(broker.QUEUES)
     letters = run(broker.dead_letters(access(stack).amqp_url, queues, limit))
-    if as_json:
-        typer.echo(json.dumps([_readable(each) for each in letters], indent=2))
-    elif letters:
-        console.print(_table(letters))
-    else:
-        console.print(f"No dead letters in {queue or plural(len(queues), 'queue')}.", highlight=False)
+    found = [_readable(each) for each in letters]
+    none = [f"No dead letters in {queue or plural(len(queues), 'queue')}."]
+    text = table(found, "dead letter", COLUMNS) if found else lambda _: none
+    output_.show(Shown(LetterList(items=tuple(found)), text, [each.id for each in found], found), output)
 
 
 @app.command()
-def show(queue: Queue, message: Message, stack: Stack = None) -> None:
+def show(queue: Queue, message: Message, stack: Stack = None, output: Form = Output.TABLE) -> None:
     """Show one dead letter, with its body."""
     letters = run(broker.dead_letters(access(stack).amqp_url, [queue], LOOKED_AT_MOST))
     letter = next((each for each in letters if each.id == message), None)
     if letter is None:
         _absent(queue, message)
-    for name, value in _readable(letter).items():
-        console.print(f"[bold]{name}[/]: {printable(str(value))}", highlight=False)
+    found = _readable(letter)
+    lines = [f"[bold]{name}[/]: {printable(str(value))}" for name, value in asdict(found).items()]
+    output_.show(Shown(LetterList(items=(found,)), lambda _: lines, [found.id], [found]), output)
 
 
 @app.command()
@@ -96,19 +132,8 @@ def redrive_command(
     console.print(f"{plural(len(sent), 'dead letter')} redriven to {queue}", highlight=False)
 
 
-def _table(letters: list[DeadLetter]) -> Table:
-    table = Table(title=plural(len(letters), "dead letter"))
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for each in letters:
-        row = (each.queue, each.id, each.subject, each.type, each.kind, each.reason)
-        table.add_row(*map(printable, row), str(each.attempts), printable(each.first_failed_at))
-    return table
-
-
-def _readable(letter: DeadLetter) -> dict[str, Any]:
-    """All of it as text, without the secrets of its body."""
-    return {**letter._asdict(), "body": masked(letter.body)}
+def _readable(letter: DeadLetter) -> Letter:
+    return Letter(**letter._asdict() | {"body": masked(letter.body)})
 
 
 def _absent(queue: str, message: str) -> NoReturn:

@@ -3,7 +3,6 @@
 It works while services are down, which is when somebody asks.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -13,29 +12,39 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sagactl.documents import Document
 from sagactl.oncall import invariants
 from sagactl.oncall.books import reading
 from sagactl.oncall.invariants import Case
+from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
-from sagactl.terminal import AsJson, Stack, absent, access, console, run
+from sagactl.terminal import Stack, absent, access, run
 from services.order.model import HistoryEntry, Order
 from services.shared.contract import money
+
+
+class OrderFacts(Document, frozen=True, kw_only=True):
+    """What is in each service's book of it, as it stands there; None where it does not know it."""
+
+    id: str
+    order: dict[str, Any] | None
+    reservation: dict[str, Any] | None
+    payment: dict[str, Any] | None
+    # What the payment gateway did.
+    ledger: list[dict[str, Any]]
+    notifications: list[dict[str, Any]]
 
 
 def order(
     order_id: Annotated[str, typer.Argument(help="The id that its 201 gave.", metavar="ORDER")],
     stack: Stack = None,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Show one order: its lines, its timeline, its payment, its stock, who was told. Only reads."""
     case = run(_read(access(stack).mongodb_url, order_id))
     if case.order is None and case.reservation is None and case.payment is None:
         absent(f"no service knows an order {order_id}")
-    if as_json:
-        typer.echo(json.dumps(to_json(case), indent=2))
-        return
-    for part in shown(case):
-        console.print(part, highlight=False, soft_wrap=True)
+    show(Shown(OrderFacts(**to_json(case)), lambda _: shown(case), [case.id]), output)
 
 
 async def _read(mongodb_url: str, order_id: str) -> Case:

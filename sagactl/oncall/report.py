@@ -1,13 +1,15 @@
 """What `sagactl check` found: a verdict, as a table for people and as JSON for programs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from rich.console import Console
+from msgspec import Struct
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from saga_operator.policy.last_words import LastWords
+from sagactl.documents import Document
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.screen import printable
 
@@ -47,15 +49,44 @@ class Report(NamedTuple):
         numbers = {invariant.name: len(self.of(invariant)) for invariant in Invariant}
         return LastWords(self.verdict, self.orders, numbers, first)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict,
-            "sound": self.sound,
-            "orders": self.orders,
-            "counted": dict(self.counted),
-            "findings": [finding.to_json() for finding in self.findings],
-            "known": [finding.to_json() for finding in self.known],
-        }
+    @property
+    def document(self) -> "CheckReport":
+        return CheckReport(
+            verdict=self.verdict,
+            sound=self.sound,
+            orders=self.orders,
+            counted={invariant.name: text for invariant, text in self.counted.items()},
+            findings=tuple(map(Found.of, self.findings)),
+            known=tuple(map(Found.of, self.known)),
+        )
+
+
+class Found(Struct, frozen=True, rename="camel"):
+    """What is wrong of something."""
+
+    invariant: Invariant
+    name: str
+    # The order, product or outbox that it is said of.
+    subject: str
+    what: str
+    # Whether messages on their way may put it right.
+    waiting: bool
+
+    @classmethod
+    def of(cls, finding: Finding) -> "Found":
+        return cls(finding.invariant, finding.invariant.name, finding.subject, finding.what, finding.waiting)
+
+
+class CheckReport(Document, frozen=True, kw_only=True):
+    verdict: Verdict
+    sound: bool
+    # How many were looked at.
+    orders: int
+    # By the invariant's name: what it was asked of.
+    counted: dict[str, str]
+    findings: tuple[Found, ...]
+    # Those that were expected.
+    known: tuple[Found, ...]
 
 
 def verdict(findings: Collection[Finding]) -> Verdict:
@@ -75,19 +106,24 @@ SENTENCES: Final = {
 
 
 def show(console: Console, report: Report) -> None:
-    """Print the invariants in a table, then the findings, then what they come to."""
+    for part in screen(report):
+        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def screen(report: Report) -> Iterator[RenderableType]:
+    """The invariants in a table, then the findings, then what they come to."""
     table = Table(title="The invariants")
     for heading in ("", "what must hold", "counted", ""):
         table.add_column(heading)
     for invariant, title in TITLES.items():
         found = report.of(invariant)
         table.add_row(invariant.label, title, report.counted[invariant], _cell(found))
-    console.print(table)
+    yield table
     for invariant in TITLES:
-        _name(console, invariant, report.of(invariant))
+        yield from _named(invariant, report.of(invariant))
     for finding in report.known:
-        console.print(f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]", highlight=False)
-    console.print(f"[{COLOURS[report.verdict]}]{SENTENCES[report.verdict]}[/]", highlight=False)
+        yield f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]"
+    yield f"[{COLOURS[report.verdict]}]{SENTENCES[report.verdict]}[/]"
 
 
 def _cell(findings: Sequence[Finding]) -> str:
@@ -97,11 +133,11 @@ def _cell(findings: Sequence[Finding]) -> str:
     return f"[{COLOURS[of]}]{number or ''} {of}[/]".replace("] ", "]")
 
 
-def _name(console: Console, invariant: Invariant, findings: Sequence[Finding]) -> None:
+def _named(invariant: Invariant, findings: Sequence[Finding]) -> Iterator[str]:
     """The findings about one invariant, the broken ones first, and not more than a screen takes."""
     for finding in sorted(findings, key=lambda each: each.waiting)[:NAMED_AT_MOST]:
         colour = COLOURS[verdict([finding])]
         text = printable(f"{finding.subject}: {finding.what}")
-        console.print(f"[{colour}]{invariant.label}[/] {text}", highlight=False, soft_wrap=True)
+        yield f"[{colour}]{invariant.label}[/] {text}"
     if len(findings) > NAMED_AT_MOST:
-        console.print(f"{invariant.label} and {len(findings) - NAMED_AT_MOST} more")
+        yield f"{invariant.label} and {len(findings) - NAMED_AT_MOST} more"

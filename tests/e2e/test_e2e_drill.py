@@ -73,7 +73,7 @@ async def install_empty(old: Release, new: Release) -> None:
 
 async def findings(release: Release) -> dict[str, set[str]]:
     """What the checker names, by invariant."""
-    command = "python -m sagactl check --json --wait 90 || true"
+    command = "python -m sagactl check -o json --wait 90 || true"
     report = json.loads(await release.tool("sh", "-c", command))
     found: dict[str, set[str]] = {}
     for finding in report["findings"]:

@@ -35,6 +35,7 @@ from services.product.settings import ProductSettings
 from services.shared.database.trail import COLLECTION, database_of
 from services.shared.http import auth as verifying
 from services.shared.settings import Settings
+from tests.forms import document
 from tests.integration.room import PATIENCE, Room, running
 from tests.integration.serving import serving
 from tests.integration.signing import opened
@@ -358,7 +359,7 @@ async def test_sagactl_shows_the_keys_begins_the_next_one_and_revokes_one(
         await backdated(room, "1")
         assert "next" in (await sagactl("rotate")).stdout
         assert "key 1 is revoked" in (await sagactl("revoke", "1")).stdout
-        listed = json.loads((await sagactl("list", "--json")).stdout)
+        listed = document((await sagactl("list", "-o", "json")).stdout)["items"]
         assert [(key["keyId"], key["turn"]) for key in listed] == [("1", "revoked"), ("2", "signing")]
         assert "revoked" in (await sagactl("list")).stdout
         unknown = await sagactl("revoke", "7")

@@ -1,7 +1,6 @@
 """`sagactl accounts` with a real auth service; the gateway would only pass its requests on."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +16,7 @@ from sagactl.exits import Exit
 from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
+from tests.forms import document
 from tests.integration.room import PATIENCE, Room
 from tests.integration.serving import serving
 
@@ -48,7 +48,7 @@ async def sagactl(*command: str) -> Result:
 
 
 async def roles_by_address() -> dict[str, list[str]]:
-    listed = json.loads((await sagactl("list", "--json")).stdout)
+    listed = document((await sagactl("list", "-o", "json")).stdout)["items"]
     return {each["email"]: each["roles"] for each in listed}
 
 

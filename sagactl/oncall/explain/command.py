@@ -1,10 +1,9 @@
 """`sagactl explain ORDER`: where its messages are, what comes next, and what to do."""
 
+from collections.abc import Iterator
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from saga_operator.policy.durations import parse_duration
@@ -12,8 +11,9 @@ from sagactl.exits import Exit
 from sagactl.oncall.explain.explanation import Explanation, Verdict
 from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.explain.screen import STYLES, lines
+from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
-from sagactl.terminal import AsJson, Stack, access, aside, console, run
+from sagactl.terminal import Stack, access, aside, run
 
 EXIT_CODES: Final = {
     Verdict.SETTLED: Exit.FINE,
@@ -25,19 +25,13 @@ EXIT_CODES: Final = {
 }
 
 
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
 def explain(
     order_id: Annotated[str, typer.Argument(help="The id that its 201 gave.", metavar="ORDER")],
     stack: Stack = None,
     stale_after: Annotated[
         str, typer.Option(help="CONFIRMED for this long is what the sweeps here take for stale.")
     ] = "5m",
-    output: Annotated[Output, typer.Option("--output", "-o", help="What is printed.")] = Output.TEXT,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Tell where an order's messages are, what comes next, and what to do. Only reads.
 
@@ -47,20 +41,17 @@ def explain(
     reader = Reader(access(stack), _duration(stale_after))
     with aside.status("looking") as status:
         told = run(reader.explained(order_id, progress=status.update))
-    if as_json or output is Output.JSON:
-        typer.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
-    else:
-        show(told)
+    show(Shown(told, lambda _: screen(told), [told.order]), output)
     raise typer.Exit(EXIT_CODES[told.verdict])
 
 
-def show(told: Explanation) -> None:
+def screen(told: Explanation) -> Iterator[str]:
     word = told.verdict.upper()
     for line in lines(told):
         text = printable(line)
         if line.startswith("verdict"):
             text = text.replace(word, f"[bold {STYLES[told.verdict]}]{word}[/]", 1)
-        console.print(text, highlight=False, soft_wrap=True)
+        yield text
 
 
 def _duration(text: str) -> timedelta:

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sagactl.documents import Document
+
 
 class HopState(StrEnum):
     DONE = "done"
@@ -122,7 +124,7 @@ class Book(Struct, frozen=True, rename="camel"):
     notes: tuple[str, ...] = ()
 
 
-class Explanation(Struct, frozen=True, rename="camel", kw_only=True):
+class Explanation(Document, frozen=True, kw_only=True):
     order: str
     at: datetime
     verdict: Verdict

@@ -3,20 +3,19 @@
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import Annotated, Final
 
-import msgspec
 import typer
-from msgspec import Struct
 
 from sagactl.access import Access, NoAccessError, OrderAccess
+from sagactl.documents import Document
 from sagactl.exits import Exit
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended, plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
+from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import plural, printable
-from sagactl.terminal import Stack, access, aside, console, run
+from sagactl.terminal import Stack, access, aside, run
 
 STYLES: Final = {Ends.SOUND: "green", Ends.MOVING: "yellow", Ends.MENDED: "bold", Ends.BY_HAND: "bold red"}
 WORDS: Final = {
@@ -27,12 +26,7 @@ WORDS: Final = {
 }
 
 
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
-class Repair(Struct, frozen=True, rename="camel", kw_only=True):
+class Repair(Document, frozen=True, kw_only=True):
     """What `-o json` prints."""
 
     plans: tuple[Plan, ...]
@@ -56,7 +50,7 @@ def repair(  # noqa: PLR0917 - a command's options
         float, typer.Option(help="Seconds for which nobody must have touched an order.")
     ] = STILL.total_seconds(),
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")] = False,  # noqa: FBT002  # an option
-    output: Annotated[Output, typer.Option("--output", "-o", help="What is printed.")] = Output.TEXT,
+    output: Form = Output.TABLE,
 ) -> None:
     """Print the fewest messages and commands that make the books sound; with --apply, carry them out.
 
@@ -70,17 +64,14 @@ def repair(  # noqa: PLR0917 - a command's options
         ids, others = (orders, ()) if orders else run(found_wrong(where))
         found = run(plans(where, sorted(set(ids)), timedelta(seconds=still)))
     to_do = [each for each in found if each.steps]
-    if output is Output.TEXT:
-        _show(found, others)
     if apply and to_do:
+        # Whoever is asked reads it before, a program what came of it alone.
+        if output in {Output.TABLE, Output.WIDE}:
+            show(_shown(found, others), output)
         _confirm(to_do, yes=yes)
         found = _applied(found, where, stack, (reason or "").strip())
-        if output is Output.TEXT:
-            console.print("[bold]afterwards[/]")
-            _show(found, ())
-    if output is Output.JSON:
-        answer = Repair(plans=tuple(found), others=tuple(others), applied=apply and bool(to_do))
-        typer.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        aside.print("[bold]afterwards[/]")
+    show(_shown(found, others, applied=apply and bool(to_do)), output)
     raise typer.Exit(exit_code(found, others))
 
 
@@ -124,18 +115,19 @@ def _confirm(to_do: Sequence[Plan], *, yes: bool) -> None:
         raise typer.Exit(Exit.NOT_YET)
 
 
-def _show(found: Sequence[Plan], others: Sequence[str]) -> None:
+def _shown(found: Sequence[Plan], others: Sequence[str], *, applied: bool = False) -> Shown:
+    answer = Repair(plans=tuple(found), others=tuple(others), applied=applied)
+    return Shown(answer, lambda _: _screen(found, others), [each.order for each in found], found)
+
+
+def _screen(found: Sequence[Plan], others: Sequence[str]) -> Iterator[str]:
     for each in found:
-        console.print(
-            f"[bold]order[/]     {printable(each.order)}: [{STYLES[each.ends]}]{WORDS[each.ends]}[/]",
-            highlight=False,
-        )
-        for line in _lines(each):
-            console.print(printable(line), highlight=False, soft_wrap=True)
+        yield f"[bold]order[/]     {printable(each.order)}: [{STYLES[each.ends]}]{WORDS[each.ends]}[/]"
+        yield from map(printable, _lines(each))
     for other in others:
-        console.print(f"[bold red]by hand[/]   {printable(other)}", highlight=False, soft_wrap=True)
+        yield f"[bold red]by hand[/]   {printable(other)}"
     if not found and not others:
-        console.print("[green]Nothing is to be done.[/]")
+        yield "[green]Nothing is to be done.[/]"
 
 
 def _lines(found: Plan) -> Iterator[str]:

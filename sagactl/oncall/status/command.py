@@ -1,41 +1,41 @@
 """`sagactl status`: one screen for whoever is woken up. Only reads."""
 
-import msgspec
+from collections.abc import Iterator
+
 import typer
+from rich.console import RenderableType
 from rich.table import Table
 
 from sagactl.exits import Exit
 from sagactl.oncall.status.reading import read
 from sagactl.oncall.status.standing import Status, said
+from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
-from sagactl.terminal import AsJson, Stack, access, console, run
+from sagactl.terminal import Stack, access, run
 
 
 def status(
     stack: Stack = None,
-    as_json: AsJson = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
 ) -> None:
     """Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.
 
     Exit code 0: nothing is wrong. 1: something is.
     """
     found = run(read(access(stack)))
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    else:
-        _show(found)
+    show(Shown(found, lambda _: _screen(found), [each.queue for each in found.queues]), output)
     raise typer.Exit(Exit.BAD if found.problems else Exit.FINE)
 
 
-def _show(found: Status) -> None:
+def _screen(found: Status) -> Iterator[RenderableType]:
     for problem in found.problems:
-        console.print(f"[red]![/] {printable(problem)}", highlight=False, soft_wrap=True)
+        yield f"[red]![/] {printable(problem)}"
     if not found.problems:
-        console.print("[green]Nothing is wrong.[/]")
-    console.print(_queues(found))
+        yield "[green]Nothing is wrong.[/]"
+    yield _queues(found)
     for name, backlogs in (("open orders", found.orders), ("outboxes", found.outboxes)):
         shown = ", ".join(f"{each.of} {each.number} ({said(found.at - each.since)})" for each in backlogs)
-        console.print(f"{name:<14}{printable(shown or 'none')}", highlight=False)
+        yield f"{name:<14}{printable(shown or 'none')}"
 
 
 def _queues(found: Status) -> Table:

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from sagactl.documents import Document
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES
 
@@ -41,7 +42,7 @@ class Backlog(Struct, frozen=True, rename="camel"):
     oldest: str
 
 
-class Status(Struct, frozen=True, rename="camel", kw_only=True):
+class Status(Document, frozen=True, kw_only=True):
     at: datetime
     queues: tuple[Depth, ...]
     # Events that the broker has not confirmed, by service.

@@ -17,6 +17,7 @@ from sagactl.cli import app
 from sagactl.shop import Json
 from services.shared.contract.audit import TRAILS
 from services.shared.database.trail import COLLECTION, database_of
+from tests.forms import document
 from tests.integration.saga.shop import Shop
 
 SERVICES = tuple(name for name in TRAILS if name != "sagactl")
@@ -188,15 +189,15 @@ async def test_what_the_tools_do_is_told_with_all_the_rest_in_the_order_of_time(
     (redriven,) = await entries(shop, {"detail": letter})
     assert said(redriven) == ("sagactl", "letters.redriven", "asked", "sagactl", "orders")
 
-    told = json.loads((await sagactl(shop, "audit", "--since", "1h", "--json")).stdout)
+    told = document((await sagactl(shop, "audit", "--since", "1h", "-o", "json")).stdout)["items"]
     assert [entry["at"] for entry in told] == sorted(entry["at"] for entry in told)
     ids = [entry["id"] for entry in told]
     (made,) = await entries(shop, {"subject": lamp, "action": "product.created"})
     assert ids.index(made["_id"]) < ids.index(redriven["_id"]) < ids.index(deleted["_id"])
-    of_lamp = json.loads((await sagactl(shop, "audit", "--subject", lamp, "--json")).stdout)
+    of_lamp = document((await sagactl(shop, "audit", "--subject", lamp, "-o", "json")).stdout)["items"]
     assert [entry["action"] for entry in of_lamp] == ["product.created"]
-    by_boss = ("--actor", made["actor"]["id"], "--action", "product.created", "--limit", "1", "--json")
-    (latest,) = json.loads((await sagactl(shop, "audit", *by_boss)).stdout)
+    by_boss = ("--actor", made["actor"]["id"], "--action", "product.created", "--limit", "1")
+    (latest,) = document((await sagactl(shop, "audit", *by_boss, "-o", "json")).stdout)["items"]
     assert latest["id"] == made["_id"]
     assert "product.created" in (await sagactl(shop, "audit", "--subject", lamp)).stdout
 

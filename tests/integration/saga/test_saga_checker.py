@@ -1,7 +1,6 @@
 """The checker sees what is broken by hand, and its command line tells of dead letters and redrives them."""
 
 import asyncio
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.report import Report
 from sagactl.polling import until
 from sagactl.shop import Json
+from tests.forms import document
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 
@@ -300,7 +300,7 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
     assert "secret" not in shown
     assert "\x1b" not in shown
     assert '"paymentToken": "***"' in shown
-    broken = json.loads(await sagactl(shop, "check", "--json", *_known(shop), exits=1))
+    broken = document(await sagactl(shop, "check", "-o", "json", *_known(shop), exits=1))
     assert [(each["name"], each["subject"]) for each in broken["findings"]] == [("EXPLAINED", order)]
     assert (await check(access(shop), Expected(known={*shop.house.known, Known(order)}))).sound
     assert "1 dead letter redriven" in await sagactl(
@@ -317,8 +317,14 @@ async def test_a_dead_letter_is_deleted_by_the_command_line(shop: Shop) -> None:
     for each in (id_, other):
         await shop.publish("payment-events.dlq", b"nonsense", message_id=each)
     assert "deleted" in await sagactl(shop, "letters", "discard", "payment-events", id_)
-    left = json.loads(await sagactl(shop, "letters", "list", "--queue", "payment-events", "--json"))
-    assert [each["id"] for each in left] == [other]
+    left = document(await sagactl(shop, "letters", "list", "--queue", "payment-events", "-o", "json"))
+    assert [each["id"] for each in left["items"]] == [other]
+    named = await sagactl(shop, "letters", "list", "--queue", "payment-events", "-o", "name")
+    assert named.split() == [other]
+    (shown,) = document(await sagactl(shop, "letters", "show", "payment-events", other, "-o", "json"))[
+        "items"
+    ]
+    assert (shown["id"], shown["body"]) == (other, "nonsense")
     await sagactl(shop, "letters", "discard", "payment-events", id_, exits=1)
     assert "deleted" in await sagactl(shop, "letters", "discard", "payment-events", other)
     assert "No dead letters in payment-events" in await sagactl(
@@ -331,8 +337,8 @@ async def test_while_a_service_is_down_its_orders_wait_and_nothing_is_broken(sho
     async with shop.away("inventory"):
         order = await shop.place({product: 2})
         waits = ("--wait", "3", "--still", "2", *_known(shop))
-        told = json.loads(await sagactl(shop, "check", "--json", *waits, exits=3))
-        assert "PENDING" in await sagactl(shop, "order", order)
+        told = document(await sagactl(shop, "check", "-o", "json", *waits, exits=3))
+        assert "PENDING" in await sagactl(shop, "orders", "show", order)
     assert told["verdict"] == "waiting"
     assert (order, "SAGA_ENDED") in {(each["subject"], each["name"]) for each in told["findings"]}
     await shop.settles(order, "PAID")
@@ -340,13 +346,13 @@ async def test_while_a_service_is_down_its_orders_wait_and_nothing_is_broken(sho
 
 async def test_an_order_is_shown_with_its_timeline_and_without_its_card(shop: Shop) -> None:
     order, product = await paid(shop)
-    shown = await as_a_process(shop, "order", order)
+    shown = await as_a_process(shop, "orders", "show", order)
     for seen in (order, "PAID", product, "INVENTORY_RESERVED", "CONFIRMED -> PAID", "CAPTURED", "ORDER_PAID"):
         assert seen in shown
-    told = await sagactl(shop, "order", order, "--json")
-    assert [step["event"] for step in json.loads(told)["order"]["history"]][-1] == "PAYMENT_SUCCEEDED"
+    told = await sagactl(shop, "orders", "show", order, "-o", "json")
+    assert [step["event"] for step in document(told)["order"]["history"]][-1] == "PAYMENT_SUCCEEDED"
     assert "tok_success" not in told
-    await sagactl(shop, "order", "nowhere", exits=1)
+    await sagactl(shop, "orders", "show", "nowhere", exits=1)
 
 
 def _known(shop: Shop) -> list[str]:

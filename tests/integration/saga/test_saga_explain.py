@@ -1,7 +1,6 @@
 """`sagactl explain` on the running shop: what is lost or dead is named by its id, what only waits is not."""
 
 import asyncio
-import json
 import shlex
 
 from typer.testing import CliRunner, Result
@@ -10,6 +9,7 @@ from sagactl.cli import app
 from sagactl.polling import until
 from sagactl.shop import Json
 from services.shared.contract.identity import HTTP, cause, event_id
+from tests.forms import document
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop
 
@@ -22,7 +22,7 @@ async def sagactl(shop: Shop, *command: str) -> Result:
 async def explained(shop: Shop, order_id: str, *, exits: int) -> Json:
     result = await sagactl(shop, "explain", order_id, "-o", "json")
     assert result.exit_code == exits, result.output
-    told: Json = json.loads(result.stdout)
+    told: Json = document(result.stdout)
     return told
 
 
@@ -78,7 +78,7 @@ async def test_a_message_whose_queue_was_purged_is_missing_by_its_id(shop: Shop)
 
     async def is_stuck() -> bool:
         """Until then the broker's statistics still count what was purged: it may be on its way."""
-        told: Json = json.loads((await sagactl(shop, "explain", order_id, "-o", "json")).stdout)
+        told: Json = document((await sagactl(shop, "explain", order_id, "-o", "json")).stdout)
         return bool(told["verdict"] == "stuck")
 
     await until(is_stuck, within=PATIENCE, what="seen to be missing")
@@ -131,12 +131,12 @@ async def test_status_tells_of_a_service_that_is_down_and_of_nothing_once_it_is_
             return "nobody consumes inventory, where 1 wait: is inventory up?" in told
 
         await until(is_told, within=PATIENCE, what="told")
-        told = json.loads((await sagactl(shop, "status", "--json")).stdout)
+        told = document((await sagactl(shop, "status", "-o", "json")).stdout)
         assert {each["of"]: each["number"] for each in told["orders"]} == {"PENDING": 1}
         assert told["orders"][0]["oldest"] == order_id
     await shop.settles(order_id, "PAID")
     await shop.drained()
-    told = json.loads((await sagactl(shop, "status", "--json")).stdout)
+    told = document((await sagactl(shop, "status", "-o", "json")).stdout)
     assert (told["orders"], told["outboxes"]) == ([], [])
     assert not [problem for problem in told["problems"] if "inventory," in problem]
 
@@ -145,13 +145,13 @@ async def test_an_order_is_found_by_whatever_a_person_has_of_it(shop: Shop) -> N
     lamp = await shop.product(stock=5)
     order_id = await shop.place({lamp: 1}, who="finder")
     await shop.settles(order_id, "PAID")
-    document = await shop.database("order")["orders"].find_one({"_id": order_id})
-    assert document is not None
-    event, transaction = document["history"][-1]["eventId"], document["capture"]["transactionId"]
-    for text in (order_id, document["email"], document["customerId"], event, transaction, lamp):
-        result = await sagactl(shop, "find", text, "--json")
+    stored = await shop.database("order")["orders"].find_one({"_id": order_id})
+    assert stored is not None
+    event, transaction = stored["history"][-1]["eventId"], stored["capture"]["transactionId"]
+    for text in (order_id, stored["email"], stored["customerId"], event, transaction, lamp):
+        result = await sagactl(shop, "find", text, "-o", "json")
         assert result.exit_code == 0, result.output
-        hits = json.loads(result.stdout)
+        hits = document(result.stdout)["items"]
         assert f"sagactl explain {order_id}" in {hit["command"] for hit in hits}, text
     assert "5 available" not in (await sagactl(shop, "find", lamp)).stdout
     assert (await sagactl(shop, "find", "nothing-of-ours")).exit_code == 1

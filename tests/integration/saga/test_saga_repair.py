@@ -1,6 +1,5 @@
 """`sagactl repair` on the running shop: what was lost is mended, recorded, and once is as good as twice."""
 
-import json
 from datetime import timedelta
 
 from sagactl.access import Access, OrderAccess
@@ -8,6 +7,7 @@ from sagactl.oncall.repair.applying import Mender, carry_out, mended, plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, SendAgain
 from sagactl.polling import until
 from sagactl.shop import Json
+from tests.forms import document
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop
 from tests.integration.saga.test_saga_explain import is_waiting, reserve_request, sagactl
@@ -41,9 +41,9 @@ async def lost_request(shop: Shop, product: str) -> str:
 async def recorded(shop: Shop, order_id: str) -> list[Json]:
     """What the trail says of its repair."""
     told = (
-        await sagactl(shop, "audit", "--subject", order_id, "--action", "order.repaired", "--json")
+        await sagactl(shop, "audit", "--subject", order_id, "--action", "order.repaired", "-o", "json")
     ).stdout
-    entries: list[Json] = json.loads(told)
+    entries: list[Json] = document(told)["items"]
     return entries
 
 
@@ -99,7 +99,7 @@ async def test_the_command_plans_and_does_nothing_before_it_is_told_to(shop: Sho
     assert await recorded(shop, order_id) == []
     done = await sagactl(shop, *repair, "--apply", "--reason", WHY, "--yes", "-o", "json")
     assert done.exit_code == 0, done.output
-    assert [each["ends"] for each in json.loads(done.stdout)["plans"]] == ["sound"]
+    assert [each["ends"] for each in document(done.stdout)["plans"]] == ["sound"]
     await shop.settles(order_id, "PAID")
     (entry,) = await recorded(shop, order_id)
     assert entry["reason"] == WHY

@@ -1,12 +1,9 @@
 """What an explanation says of one order, at the turns of its life."""
 
-import json
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
-from jsonschema import validate
 from msgspec import structs
 
 from sagactl.oncall.explain.explaining import explain
@@ -22,9 +19,9 @@ from services.order.saga import SAGA
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.identity import REMEMBERED
 from services.shared.contract.table import Step
+from tests.forms import document
 from tests.unit.explain.desk import NOW, ORDER, Desk
 
-SCHEMA = Path(__file__).parents[3] / "docs" / "sagactl" / "explanation.schema.json"
 LONG = timedelta(minutes=1)
 
 
@@ -247,13 +244,10 @@ def test_every_word_of_the_table_publishes_what_is_said_of_it() -> None:
         assert type(emit(order, trigger)) is kind
 
 
-def test_its_json_is_as_the_schema_says_and_the_schema_is_committed() -> None:
-    schema = msgspec.json.schema(Explanation)
-    committed = json.loads(SCHEMA.read_text())
-    assert committed == json.loads(msgspec.json.encode(schema))
+def test_its_json_is_as_the_schema_says() -> None:
     desk = Desk()
     for marks in (desk.marks(), desk.paid().marks(letters=(desk.letter("orders"),))):
-        validate(json.loads(msgspec.json.encode(explain(marks))), committed)
+        assert document(msgspec.json.encode(explain(marks)).decode())["order"] == ORDER
 
 
 def test_the_verdict_comes_first_and_what_to_do_comes_last() -> None:

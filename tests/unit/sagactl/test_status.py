@@ -1,10 +1,7 @@
 """What `sagactl status` calls wrong, and what it does not."""
 
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import msgspec
 import pytest
 
 from sagactl.oncall.status.standing import Backlog, Status, depths, problems, said
@@ -58,8 +55,3 @@ def test_an_outbox_that_does_not_drain_and_an_order_that_is_open_for_too_long() 
 )
 def test_an_age_is_said_in_two_units(seconds: int, text: str) -> None:
     assert said(timedelta(seconds=seconds)) == text
-
-
-def test_its_schema_is_committed() -> None:
-    schema = Path(__file__).parents[3] / "docs" / "sagactl" / "status.schema.json"
-    assert json.loads(schema.read_text()) == json.loads(msgspec.json.encode(msgspec.json.schema(Status)))

@@ -1,0 +1,48 @@
+"""The kinds of documents that commands print, and their schemas: python -m sagactl.oncall.schemas FOLDER."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from sagactl.documents import Document
+from sagactl.oncall.accounts import AccountList
+from sagactl.oncall.audit import EntryList
+from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.find import HitList
+from sagactl.oncall.keys import KeyList
+from sagactl.oncall.letters import LetterList
+from sagactl.oncall.order import OrderFacts
+from sagactl.oncall.repair.command import Repair
+from sagactl.oncall.report import CheckReport
+from sagactl.oncall.status.standing import Status
+
+KINDS: Final[tuple[type[Document], ...]] = (
+    AccountList,
+    CheckReport,
+    EntryList,
+    Explanation,
+    HitList,
+    KeyList,
+    LetterList,
+    OrderFacts,
+    Repair,
+    Status,
+)
+
+
+def schemas() -> Mapping[str, Any]:
+    """By the name of a file."""
+    return {f"{kind.__name__}.schema.json": msgspec.json.schema(kind) for kind in KINDS}
+
+
+def main(folder: Path) -> None:
+    for name, schema in schemas().items():
+        text = msgspec.json.format(msgspec.json.encode(schema), indent=2)
+        (folder / name).write_bytes(text + b"\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -283,6 +283,16 @@ CASES: Final = [
         },
     ),
     Case(
+        "SagashopBooksDisagree",
+        {"name": "shop"},
+        {f'sagamonitor_condition{{{MONITOR},type="Consistent"}}': "1x10 0x10 1x10"},
+        *(10, 12, 22),
+        near={
+            f'sagamonitor_condition{{{MONITOR},type="Consistent"}}': "1x10 -1x20",
+            f'sagamonitor_condition{{{MONITOR},type="Degraded"}}': "0x30",
+        },
+    ),
+    Case(
         "SagashopMonitorNotReady",
         {"name": "shop"},
         {f'sagamonitor_condition{{{MONITOR},type="Ready"}}': "1x10 -1x20 1x10"},

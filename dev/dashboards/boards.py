@@ -335,6 +335,22 @@ REQUESTS: Final = Board(
                 unit=Unit.PER_SECOND,
             ),
         ),
+        (
+            lines(
+                "Live orders",
+                "Streams that are open, at the replica that has most of them. Bad: half of MAX_CONNECTIONS, when more are refused.",
+                ("max by (job) (sagashop_streams_open{$ns})", "{{job}}"),
+            ),
+            lines(
+                "Streams refused",
+                "`caller`: one has too many. `full`: all together have.",
+                (
+                    "sum by (job, reason) (rate(sagashop_streams_refused_total{$ns}[$rate]))",
+                    "{{job}} {{reason}}",
+                ),
+                unit=Unit.PER_SECOND,
+            ),
+        ),
     ),
 )
 

@@ -26,6 +26,8 @@ class Rule(NamedTuple):
     guesses: bool = False
     # Every segment after the second is an id, or a word that could be one.
     names_ids: bool = False
+    # What is answered to GET may be a stream, which lasts.
+    streams: bool = False
 
     def needs_token(self, method: str) -> bool:
         # What a path may be asked for is no secret: the description says it, too.
@@ -49,6 +51,7 @@ RULES: Final = (
     Rule("/api/inventory", "inventory", _READ, names_ids=True),
     Rule("/api/inventory/*/moves", "inventory", _NONE, names_ids=True),
     Rule("/api/orders", "order", _NONE, names_ids=True),
+    Rule("/api/orders/*/events", "order", _NONE, names_ids=True, streams=True),
     Rule("/api/payments", "payment", _NONE, names_ids=True),
 )
 _BY_SEGMENTS: Final[Mapping[tuple[str, ...], Rule]] = {

@@ -10,7 +10,8 @@ Orders of an e-commerce shop: each ends paid with its stock sold, or cancelled w
 given by `POST /auth/refresh`. Administrators create products and restock them.
 
 **Place an order** with `POST /api/orders`. It is `PENDING` at first, `CONFIRMED` when its stock is reserved,
-then `PAID` or `CANCELLED`; ask for it again until it is `settled`. Its timeline tells every step.
+then `PAID` or `CANCELLED`; ask for it again until it is `settled`, or follow it live at
+`/api/orders/{orderId}/events`. Its timeline tells every step.
 
 **Test cards**, as `paymentToken`, force how the payment goes, where the shop takes them; without one it
 usually succeeds.

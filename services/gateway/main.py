@@ -25,6 +25,7 @@ from services.shared.health import Readiness, in_background
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import KeysUnavailable, Tokens
 from services.shared.http.serving import serve
+from services.shared.http.streams import Streams
 
 RETRY_SECONDS: Final = 1.0
 # Keys that are about to become stale are fetched again here, so that no request waits for them.
@@ -52,6 +53,7 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                     )
                     for service, url in settings.upstreams.items()
                 },
+                streams=Streams(settings.max_connections, settings.max_streams_per_address),
                 strangers=Strangers(settings.trusted_proxies),
                 description=Kept(lambda: describe(gate.upstreams.values())),
             )

@@ -11,18 +11,13 @@ from pydantic.alias_generators import to_camel
 from services.gateway.domain import RULES, rule_of
 from services.gateway.introduction import INTRODUCTION, TAGS
 from services.shared.contract.codes import Code
-from services.shared.http.described import described
+from services.shared.http.described import codes_of, described
 
 Document: TypeAlias = dict[str, Any]
 _SCHEMAS: Final = "#/components/schemas/"
 _PARAMETER: Final = re.compile(r"(?<=\{)\w+(?=\})")
 # What the gateway itself may answer, on any path.
-_OURS: Final = {
-    str(status): response
-    for status, response in described(
-        [Code.RATE_LIMITED, Code.SERVICE_BROKE_OFF, Code.SERVICE_TOO_SLOW]
-    ).items()
-}
+_OURS: Final = (Code.RATE_LIMITED, Code.SERVICE_BROKE_OFF, Code.SERVICE_TOO_SLOW)
 _TOKEN: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
@@ -99,7 +94,9 @@ def _operation(operation: Document, *, locked: bool) -> Document:
         for each in operation.get("parameters", ())
         if each["name"].lower() != "authorization"
     ]
-    responses = {**operation.get("responses", {}), **_OURS}
+    responses = operation.get("responses", {})
+    problems = described(dict.fromkeys([*codes_of(responses), *_OURS]))
+    responses = responses | {str(status): response for status, response in problems.items()}
     changed = {**operation, "parameters": parameters, "responses": responses}
     # Where a token is not needed, a service that names it shows more with one.
     optional: list[Document] = [{}, {"token": []}] if "security" in operation else []

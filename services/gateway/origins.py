@@ -18,6 +18,7 @@ HEADERS: Final = (
     "Content-Type",
     "Idempotency-Key",
     "If-Match",
+    "Last-Event-ID",
     "X-Request-ID",
     "traceparent",
 )

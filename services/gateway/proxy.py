@@ -5,7 +5,7 @@ all of this together.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, TypeAlias
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.callers import Strangers, client_address, is_one_of
+from services.gateway.callers import Strangers, client_address, is_one_of, limited_as
 from services.gateway.domain import NotAnId, PathRefused, Rule, rule_for
 from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
@@ -25,6 +25,7 @@ from services.shared.contract.codes import Code
 from services.shared.http import preconditions, problems
 from services.shared.http.auth import KeysUnavailable, Tokens, Unauthenticated, User
 from services.shared.http.problems import problem, wrong
+from services.shared.http.streams import Streams
 from services.shared.http.validation import Fault
 from services.shared.settings import BODY_LIMIT_BYTES
 
@@ -46,6 +47,8 @@ class Gate:
     # None where requests are not limited.
     limiter: Limiter | None
     upstreams: Mapping[str, Upstream]
+    # By the address that they are for.
+    streams: Streams
     strangers: Strangers
     # The merged description of the API (JSON).
     description: Kept[bytes]
@@ -157,7 +160,9 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
     if rule.guesses:
         counted = await gate.count(by_account(gate.settings, rule, user, address, body))
     own = {"x-forwarded-for": address} | telemetry.onward()
-    return await gate.upstreams[rule.service].answer(Call(scope, body, own, counted), receive, send)
+    may_last = rule.streams and method == "GET"
+    with gate.streams.one_more(limited_as(address)) if may_last else nullcontext():
+        return await gate.upstreams[rule.service].answer(Call(scope, body, own, counted), receive, send)
 
 
 def _peer(scope: Scope) -> str:

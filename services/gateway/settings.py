@@ -48,8 +48,10 @@ class GatewaySettings(Settings):
             }
         ),
     ] = ()
-    # Until an answer begins. A stream may then last as long as it likes.
+    # Until an answer begins. A stream may then last as long as its service likes.
     upstream_timeout_seconds: Annotated[float, Field(gt=0)] = 15
+    # Streams that callers at one address have open at a time, at each replica.
+    max_streams_per_address: Annotated[int, Field(ge=1)] = 100
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from yarl import URL
 
 from services.gateway.forwarding import back, onward
 from services.shared.contract.codes import Code
-from services.shared.http.answers import CAUSE, PASSED_ON
+from services.shared.http.answers import CAUSE, EVENTS, PASSED_ON
 from services.shared.http.problems import problem
 from services.shared.telemetry import LATENCY_BUCKETS, at_zero
 
@@ -25,7 +25,8 @@ CONNECT_SECONDS: Final = 2.0
 # Passed on as the caller sent them; not added where they are missing.
 _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-_EVENTS: Final = "text/event-stream"
+# A stream that says nothing for so long is taken for dead: a service sends a sign of life more often.
+SILENT_SECONDS: Final = 60.0
 UPSTREAM_DURATION: Final = Histogram(
     "sagashop_upstream_request_duration_seconds",
     "Requests passed on to a service, until its answer has arrived or, for a stream, has begun",
@@ -133,11 +134,13 @@ async def _relay(
     over = asyncio.create_task(_over(stopping, receive))
     over.add_done_callback(lambda _: answer.close())
     try:
-        async for chunk in answer.content.iter_any():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except aiohttp.ClientError as error:
+        async with asyncio.timeout(SILENT_SECONDS) as silence:
+            async for chunk in answer.content.iter_any():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                silence.reschedule(asyncio.get_running_loop().time() + SILENT_SECONDS)
+    except (aiohttp.ClientError, TimeoutError) as error:
         # A reader of events connects again. Any other body would look complete: the connection has to break.
-        if not over.done() and answer.content_type != _EVENTS:
+        if not over.done() and answer.content_type != EVENTS:
             raise Truncated(f"{answer.url.path}: {error!r}") from error
     finally:
         over.cancel()

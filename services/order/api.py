@@ -1,13 +1,14 @@
 """The order service's public routes."""
 
 import uuid
+from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.order import queries
+from services.order import examples, feed, queries
 from services.order.bodies import (
     NewOrder,
     OrderBody,
@@ -22,11 +23,13 @@ from services.order.commands import CancelOrder, CreateOrder, RequestRefund
 from services.order.domain import NO_SUCH_ORDER, UnknownProducts, Unpriceable, price
 from services.order.model import Order, Status
 from services.order.pressure import Pressure
+from services.order.watching import Watch, Watching, events
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.database.new_id import new_id
 from services.shared.engine.life import Engine, TheEngine
+from services.shared.http.answers import EVENTS
 from services.shared.http.auth import Forbidden, User
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
@@ -36,10 +39,23 @@ from services.shared.http.origin import by
 from services.shared.http.problems import wrong
 from services.shared.http.rights import Right, refusal
 from services.shared.http.routing import Route
+from services.shared.http.streams import UNBUFFERED, EventStream
 from services.shared.http.validation import Fault
 
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=Route)
 _encode: Final = msgspec.json.Encoder().encode
+RESUMABLE: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "required": False,
+            "description": "The `id` of the last event that was seen: the stream goes on after it.",
+            "schema": {"type": "string"},
+        }
+    ],
+    "responses": {"200": {"content": {EVENTS: {"example": examples.EVENTS}}}},
+}
 
 
 async def _catalogue(request: Request) -> Catalogue:
@@ -188,6 +204,50 @@ async def get_order(order: Visible, caller: Caller) -> Response:
 async def get_timeline(order: Visible, caller: Caller) -> Response:
     """Every step of the order: what happened, when, and the trace it belongs to."""
     return _answer({"items": [entry_body(entry, caller) for entry in order.history]})
+
+
+async def _watching(request: Request) -> Watching:
+    watching: Watching = request.app.state.watching
+    return watching
+
+
+TheWatching = Annotated[Watching, Depends(_watching)]
+
+
+async def _watch(order: Visible, caller: Caller, watching: TheWatching) -> AsyncIterator[Watch]:
+    """Until the answer is through."""
+    with watching.watch(order, caller) as watch:
+        yield watch
+
+
+@router.get(
+    "/{order_id}/events",
+    response_class=EventStream,
+    openapi_extra=RESUMABLE,
+    responses={
+        HTTPStatus.NO_CONTENT: {"description": "The order is settled, and the caller has all of it."},
+        **described([Code.TOO_MANY_STREAMS, Code.OVERLOADED]),
+    },
+)
+async def follow_order(
+    order: Visible,
+    caller: Caller,
+    watching: TheWatching,
+    watch: Annotated[Watch, Depends(_watch)],
+    request: Request,
+) -> Response:
+    """The order's steps as server-sent events: those of its timeline, then each as it happens.
+
+    An event `step` has an entry of the timeline, and its number as `id`. The last event, `end`, has the
+    order, which is settled. Lines that begin with a colon say that the stream is alive. Whoever comes again
+    with the last id as `Last-Event-ID`, as browsers do by themselves, misses nothing and hears nothing twice;
+    204 tells them that nothing more will come. A stream ends when its token expires, and after some minutes.
+    """
+    after = feed.seen(request.headers.get("last-event-id"), len(order.history))
+    if order.settled and after == len(order.history):
+        watch.ending = feed.Ending.SETTLED
+        return Response(None, HTTPStatus.NO_CONTENT)
+    return EventStream(events(watch, after, caller, watching.longest_seconds), headers=UNBUFFERED)
 
 
 @router.post(

@@ -1,5 +1,6 @@
 """What goes in and out, as the API's description shows it."""
 
+import json
 from typing import Any, Final
 
 Example = dict[str, Any]
@@ -47,3 +48,18 @@ TIMELINE: Final[Example] = {
         )
     ]
 }
+
+
+def _event(name: str, data: Example, *more: str) -> str:
+    return "\n".join([f"event: {name}", f"data: {json.dumps(data, separators=(',', ':'))}", *more, "", ""])
+
+
+# A stream of them, as it comes over the wire.
+EVENTS: Final = "".join(
+    [
+        "retry: 2718\n\n",
+        *(_event("step", step, f"id: {number}") for number, step in enumerate(TIMELINE["items"], 1)),
+        ": ping\n\n",
+        _event("end", ORDER),
+    ]
+)

@@ -13,12 +13,14 @@ from services.order.metrics import count_orders, observe
 from services.order.operators import TokenReviewer
 from services.order.pressure import Pressure
 from services.order.settings import OrderSettings
+from services.order.watching import Watching
 from services.shared.contract.decisions import Decision, Message
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.counting import counting
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.serving import serve
+from services.shared.http.streams import Streams
 
 
 def make_app(settings: OrderSettings) -> FastAPI:
@@ -44,6 +46,7 @@ def make_app(settings: OrderSettings) -> FastAPI:
         )
         try:
             async with engine(app) as readiness:
+                app.state.watching = _begin_watching(app, settings)
                 yield readiness
         finally:
             if app.state.reviewer is not None:
@@ -55,6 +58,15 @@ def make_app(settings: OrderSettings) -> FastAPI:
     app = create_app(settings, router, life, unavailable=UNAVAILABLE)
     app.state.pressure = pressure
     return app
+
+
+def _begin_watching(app: FastAPI, settings: OrderSettings) -> Watching:
+    engine: Engine = app.state.engine
+    streams = Streams(settings.max_connections, settings.max_streams_per_customer)
+    watching = Watching(engine.store, streams, settings.max_stream_seconds, app.state.stopping)
+    engine.background.run(watching.run(), "watching")
+    engine.background.run_once(watching.end(), "the end of streams")
+    return watching
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
+import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from services.order.model import OPEN, Order, Status
 from services.shared.database import idempotency
-from services.shared.database.store import Store, from_document
+from services.shared.database.store import Document, Store, from_document
 from services.shared.http.cursors import Cursor
 
 NEEDS_ATTENTION: Final = {"attention.0": {"$exists": True}}
@@ -34,6 +35,27 @@ async def of(store: Store, order_id: str, customer_id: str | None) -> Order | No
         query["customerId"] = customer_id
     document = await store.collection(Order).find_one(query)
     return None if document is None else from_document(Order, document)
+
+
+async def newer(store: Store, known: Mapping[str, int]) -> dict[str, Order | None]:
+    """Those of the orders that have changed since they had these versions: two queries, however many.
+
+    None for one that a newer release of this service wrote, and this one cannot read.
+    """
+    every = {"_id": {"$in": list(known)}}
+    found = await store.collection(Order).find(every, {"version": 1}, batch_size=len(known) + 1).to_list()
+    changed = [each["_id"] for each in found if each["version"] > known[each["_id"]]]
+    if not changed:
+        return {}
+    documents = store.collection(Order).find({"_id": {"$in": changed}}, batch_size=len(changed) + 1)
+    return {document["_id"]: _readable(document) async for document in documents}
+
+
+def _readable(document: Document) -> Order | None:
+    try:
+        return from_document(Order, document)
+    except msgspec.ValidationError:
+        return None
 
 
 async def page(

@@ -1,6 +1,8 @@
 """Settings of the order service."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from services.shared.settings import EngineSettings, Port
 
@@ -14,6 +16,9 @@ class OrderSettings(EngineSettings):
     operator_audience: str = "sagashop-order-internal"
     # Comma-separated: system:serviceaccount:<namespace>:<name>
     operator_subjects: str = ""
+    # Streams of orders' events that one customer has open at a time, at each replica; and how long one lasts.
+    max_streams_per_customer: Annotated[int, Field(ge=1)] = 5
+    max_stream_seconds: Annotated[float, Field(gt=0)] = 900
 
     @property
     def operators(self) -> frozenset[str]:

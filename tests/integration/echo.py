@@ -25,6 +25,8 @@ class Echo:
     # Set, an answer goes on: the next event, or a slow one at last.
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    # Bytes of a flood so far.
+    poured: int = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -32,6 +34,8 @@ class Echo:
         match request.path.rpartition("/")[2]:
             case "events":
                 return await self._stream(request, "text/event-stream")
+            case "flood":
+                return await self._flood(request)
             case "truncated":
                 return await self._stream(request, "application/octet-stream")
             case "slow":
@@ -61,6 +65,18 @@ class Echo:
             self.hung_up.set()
             raise
         return response
+
+    async def _flood(self, request: web.Request) -> web.StreamResponse:
+        """As much as is taken."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        try:
+            await response.prepare(request)
+            while True:
+                await response.write(b"data: " + b"x" * 65_536 + b"\n\n")
+                self.poured += 65_536
+        except (asyncio.CancelledError, ConnectionError):
+            self.hung_up.set()
+            raise
 
 
 @asynccontextmanager

@@ -23,7 +23,8 @@ async def serving(
 ) -> AsyncIterator[str]:
     """The URL at which it answers; whether it is ready is another question."""
     here = settings.model_copy(update={"host": "127.0.0.1", "port": free_port()})
-    server = make_server(make_app(here), here, turn_away)
+    app = make_app(here)
+    server = make_server(app, here, turn_away)
     task = asyncio.create_task(server.serve())
 
     async def started() -> bool:
@@ -33,5 +34,6 @@ async def serving(
         await until(started, within=PATIENCE, what="the server to start")
         yield f"http://127.0.0.1:{here.port}"
     finally:
+        app.state.stopping.set()  # as the signal would
         server.should_exit = True
         await task

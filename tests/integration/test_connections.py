@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -329,6 +330,23 @@ async def test_a_reader_who_does_not_read_gives_its_place_up(monkeypatch: pytest
         await asyncio.sleep(2)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await connection.reader.readexactly(LARGE)
+
+
+async def test_a_server_that_ends_does_not_wait_for_who_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("services.shared.http.protocol.PARTING_SECONDS", 0.3)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as reader:
+        reader.setblocking(False)  # noqa: FBT003  # the standard library's
+        async with serving(make_app, PlainSettings(port=3000)) as url:
+            at = urlsplit(url)
+            await loop.sock_connect(reader, (at.hostname, at.port))
+            await loop.sock_sendall(reader, READ.replace(b"headers", b"large"))
+            assert await loop.sock_recv(reader, 4) == b"HTTP"
+    said = capsys.readouterr().out
+    assert "stopping" in said
+    assert "graceful shutdown exceeded" not in said
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 import asyncio
 import re
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from dev.stack import Stack
 from sagactl.polling import until
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
-from services.gateway import limiter
+from services.gateway import limiter, upstream
 from services.gateway.limits import Budget, Verdict
 from services.gateway.main import make_app
 from services.gateway.settings import GatewaySettings
@@ -466,6 +467,91 @@ async def test_an_answer_that_breaks_in_the_middle_does_not_look_whole(
         echo.go_on.set()
         with pytest.raises(httpx.RemoteProtocolError):
             await anext(chunks)
+
+
+async def streams_open() -> float | None:
+    return REGISTRY.get_sample_value("sagashop_streams_open")
+
+
+async def test_streams_have_places_of_their_own_and_one_that_ends_makes_room(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    url, headers = "/api/orders/o1/events", issuer.headers("ada")
+    async with gateway(room, issuer, echo, max_streams_per_address=1) as client:
+        async with client.stream("GET", url, headers=headers) as answer:
+            chunks = answer.aiter_bytes()  # without anybody who has it, the client would close the stream
+            await anext(chunks)
+            refused = await client.get(url, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams")
+            assert int(refused.headers["retry-after"]) > 0
+            assert (await client.get("/api/orders/o1", headers=headers)).status_code == 201
+            echo.go_on.set()
+
+        async def is_let_in() -> bool:
+            return (await client.get(url, headers=headers)).status_code == 200
+
+        await until(is_let_in, within=PATIENCE, what="room for another stream")
+        await until(streams_open, lambda number: number == 0, within=PATIENCE, what="the end of all streams")
+
+
+async def test_streams_of_all_together_leave_room_for_requests(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    url = "/api/orders/o1/events"
+    async with (
+        gateway(room, issuer, echo, max_connections=10, trusted_proxies="127.0.0.0/8") as client,
+        AsyncExitStack() as several,
+    ):
+        streams: list[AsyncIterator[bytes]] = []
+        for number in range(5):
+            headers = issuer.headers("ada") | {"X-Forwarded-For": f"192.0.2.{number}"}
+            answer = await several.enter_async_context(client.stream("GET", url, headers=headers))
+            streams.append(answer.aiter_bytes())
+            await anext(streams[-1])
+        assert await streams_open() == 5
+        refused = await client.get(url, headers=issuer.headers("bob"))
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert (await client.get("/api/orders/o1", headers=issuer.headers("bob"))).status_code == 201
+
+
+async def test_a_stream_of_which_nothing_is_heard_any_more_ends(
+    room: Room, issuer: Issuer, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its service may have gone with its machine, of which no connection tells."""
+    monkeypatch.setattr(upstream, "SILENT_SECONDS", 0.3)
+    url, headers = "/api/orders/o1/events", issuer.headers("ada")
+    async with gateway(room, issuer, echo) as client, client.stream("GET", url, headers=headers) as answer:
+        assert [chunk async for chunk in answer.aiter_bytes()] == [b"data: 1\n\n"]
+    async with asyncio.timeout(PATIENCE):
+        await echo.hung_up.wait()
+
+
+async def test_a_reader_who_does_not_read_is_cut_off_and_nothing_piles_up_for_it(
+    room: Room, issuer: Issuer, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.shared.http.serving.STALLED_SECONDS", 0.5)
+    async with gateway(room, issuer, echo) as client:
+        at = urlsplit(str(client.base_url))
+        with socket.create_connection((at.hostname or "", at.port or 0)) as reader:
+            given = issuer.headers("ada")["Authorization"]
+            said = f"GET /api/orders/flood HTTP/1.1\r\nHost: shop\r\nAuthorization: {given}\r\n\r\n"
+            reader.sendall(said.encode())
+            async with asyncio.timeout(PATIENCE):
+                await echo.hung_up.wait()
+        # What the sockets between them hold, on this machine several MiB, and little more.
+        assert echo.poured < 64 * 2**20
+
+
+async def test_pages_of_other_origins_may_say_which_event_they_saw_last(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    async with gateway(room, issuer, echo, cors_origins="https://shop.example") as client:
+        asked = {
+            "Origin": "https://shop.example",
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization,last-event-id",
+        }
+        assert (await client.options("/api/orders/o1/events", headers=asked)).status_code == 200
 
 
 # --- limits -----------------------------------------------------------------------------------------------

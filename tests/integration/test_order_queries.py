@@ -68,8 +68,10 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
     }
     assert await queries.oldest(store, Status.CONFIRMED) == eg.CONFIRMED.state_since
     assert await queries.oldest(store, Status.REFUNDING) is None
+    newer = await queries.newer(store, {"PAID-7": -1, "PAID-8": 0, "CONFIRMED-1": 0})
+    assert list(newer) == ["PAID-7"]
     plans = await asked(store)
-    assert len(plans) == 13
+    assert len(plans) == 15
     for plan in plans:
         assert "COLLSCAN" not in plan["planSummary"], plan["command"]
         assert plan["docsExamined"] <= 10, plan["command"]

@@ -76,7 +76,7 @@ class Tokens:
 
 def shut(app: FastAPI) -> FastAPI:
     """With nothing behind its routes."""
-    for name in ("engine", "catalogue", "stocks", "pressure", "desk"):
+    for name in ("engine", "catalogue", "stocks", "pressure", "watching", "desk"):
         setattr(app.state, name, Absent())
     app.state.tokens, app.state.reviewer = Tokens(), None
     return app

@@ -37,6 +37,7 @@ class Code(StrEnum):
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused"
     PRECONDITION_REQUIRED = "precondition-required"
     RATE_LIMITED = "rate-limited"
+    TOO_MANY_STREAMS = "too-many-streams"
     HEADERS_TOO_LARGE = "headers-too-large"
     INTERNAL_ERROR = "internal-error"
     SERVICE_BROKE_OFF = "service-broke-off"

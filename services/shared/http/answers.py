@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from services.shared.http.sparing import Sparing
 CAUSE: Final = "sagashop.cause"
 # In a request's scope: the answer is that of a service behind the gateway, which logs its own failures.
 PASSED_ON: Final = "sagashop.passed_on"
+# The media type of an answer without an end (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+EVENTS: Final = "text/event-stream"
 # Of a problem document: one that is longer is not looked into.
 PROBLEM_LIMIT: Final = 16 * 1024
 # What is asked for is unavailable, or there is too much of it: that passes.
@@ -33,11 +36,15 @@ class Answer:
         self._problem = b""
         # None until there is an answer: a caller who hangs up gets none.
         self.status: int | None = None
+        # When a stream began (by time.perf_counter): how long it lasts is not how long anybody waited.
+        self.stream_began: float | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = safe_headers.completed(message.get("headers", ()), is_personal=self._is_personal)
+            if _is_stream(headers):
+                self.stream_began = time.perf_counter()
             message = {**message, "headers": [*headers, (request_ids.HEADER, self._id)]}
         elif self.failed:
             self._problem += message.get("body", b"")[: PROBLEM_LIMIT - len(self._problem)]
@@ -81,6 +88,11 @@ class Answer:
             return str(json.loads(self._problem)["detail"])
         except (ValueError, KeyError, TypeError):  # no problem document
             return HTTPStatus(self.status or 0).phrase
+
+
+def _is_stream(headers: safe_headers.Headers) -> bool:
+    kinds = (value for name, value in headers if name == b"content-type")
+    return next(kinds, b"").startswith(EVENTS.encode())
 
 
 def _level(status: int) -> int:

@@ -63,6 +63,8 @@ class User(Struct, frozen=True):
     roles: tuple[str, ...] = ()
     # The account's when the token was given: auth alone knows the account's of today.
     epoch: int = 0
+    # When the token expires (Unix seconds).
+    expires_at: float = float("inf")
 
     @property
     def actor(self) -> Actor:
@@ -109,7 +111,7 @@ class Tokens:
         self._fetched_at = self._had_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._failed: tuple[float, str] | None = None
-        self._verified: OrderedDict[str, tuple[User, float]] = OrderedDict()
+        self._verified: OrderedDict[str, User] = OrderedDict()
 
     @property
     def ready(self) -> bool:
@@ -131,21 +133,20 @@ class Tokens:
                 "send a bearer token: Authorization: Bearer <access token>", Code.TOKEN_MISSING
             )
         await self.prepare()
-        known = self._verified.get(token)
-        if known is None:
-            known = self._remember(token, await self._verify(token))
-        user, expires_at = known
-        if time.time() > expires_at + LEEWAY_SECONDS:
+        user = self._verified.get(token)
+        if user is None:
+            user = self._remember(token, await self._verify(token))
+        if time.time() > user.expires_at + LEEWAY_SECONDS:
             raise Unauthenticated(EXPIRED, Code.TOKEN_EXPIRED)
         return user
 
-    def _remember(self, token: str, known: tuple[User, float]) -> tuple[User, float]:
-        self._verified[token] = known
+    def _remember(self, token: str, user: User) -> User:
+        self._verified[token] = user
         if len(self._verified) > CACHED_TOKENS:
             self._verified.popitem(last=False)
-        return known
+        return user
 
-    async def _verify(self, token: str) -> tuple[User, float]:
+    async def _verify(self, token: str) -> User:
         try:
             claims = await self._decode(token)
         except ExpiredTokenError:
@@ -153,8 +154,14 @@ class Tokens:
         except (JoseError, ValueError) as error:
             raise Unauthenticated(f"the token is not valid here ({_why(error)}): log in again") from None
         roles = known_roles(claims.get("roles"))
-        user = User(str(claims["sub"]), str(claims.get("email", "")), rights_of(roles), roles, _epoch(claims))
-        return user, float(claims["exp"])
+        return User(
+            id=str(claims["sub"]),
+            email=str(claims.get("email", "")),
+            rights=rights_of(roles),
+            roles=roles,
+            epoch=_epoch(claims),
+            expires_at=float(claims["exp"]),
+        )
 
     async def _decode(self, token: str) -> dict[str, Any]:
         try:

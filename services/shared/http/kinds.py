@@ -179,6 +179,12 @@ KINDS: Final[dict[Code, Kind]] = {
         "Too many requests",
         "Wait for the seconds of `Retry-After`. Logins and registrations have a limit of their own.",
     ),
+    Code.TOO_MANY_STREAMS: Kind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "Too many streams",
+        "As many streams are open as one caller may have. Close one that you do not read any more, or wait"
+        " for the seconds of `Retry-After`. What became of an order is told without a stream, too.",
+    ),
     Code.HEADERS_TOO_LARGE: Kind(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "Headers too large",

@@ -3,7 +3,7 @@
 from fastapi import Request
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadAsGet:
@@ -18,10 +18,24 @@ class HeadAsGet:
             return
         asked = {**scope, "method": "GET"}
         try:
-            await self._app(asked, receive, send)
+            await self._app(asked, receive, _headers_alone(send))
         finally:
             # By whose path metrics and traces call the request.
             scope["route"] = asked.get("route")
+
+
+def _headers_alone(send: Send) -> Send:
+    """The answer is over where its body begins to come in pieces: of a stream it would have no end."""
+    is_over = False
+
+    async def sending(message: Message) -> None:
+        nonlocal is_over
+        if is_over:
+            return
+        is_over = message.get("more_body", False)
+        await send({**message, "more_body": False} if is_over else message)
+
+    return sending
 
 
 def allowed(request: Request) -> list[str]:

@@ -22,6 +22,8 @@ from services.shared.telemetry import at_zero
 PIPELINED: Final = 16
 # After a refusal the peer has this long to read it: closing at once would take the answer back.
 LINGER_SECONDS: Final = 1.0
+# A server that ends waits so long for one who does not read what there is for them.
+PARTING_SECONDS: Final = 5.0
 REFUSED: Final = Counter(
     "sagashop_http_connections_refused_total",
     "Connections ended before their request was answered",
@@ -170,6 +172,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = self.loop.call_later(PARTING_SECONDS, self.evict)
 
     def timeout_keep_alive_handler(self) -> None:
         self.evict()  # a peer who has not read all by now never will: closing would wait for it

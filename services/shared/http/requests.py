@@ -62,7 +62,7 @@ class RequestScope:
                 scope[CAUSE] = error
                 await _our_fault(answer, scope, receive)
             finally:
-                duration = time.perf_counter() - started
+                duration = (answer.stream_began or time.perf_counter()) - started
                 _measure(scope, answer, duration, span)
                 if path not in PROBES:
                     answer.log(scope, duration)

@@ -56,6 +56,7 @@ async def test_api1_broken_object_level_authorization(shop: Shop) -> None:
         ("GET", f"/api/orders/{paid}", None),
         ("HEAD", f"/api/orders/{paid}", None),
         ("GET", f"/api/orders/{paid}/timeline", None),
+        ("GET", f"/api/orders/{paid}/events", None),
         ("GET", f"/api/payments/{paid}", None),
         ("POST", f"/api/orders/{paid}/cancel", None),
         ("POST", f"/api/orders/{paid}/refund", {"reason": "mine"}),

@@ -33,7 +33,9 @@ async def test_head_is_answered_wherever_get_is_with_the_same_headers(shop: Shop
     for url in urls:
         got = await shop.http.get(url, headers=headers)
         head = await shop.http.head(url, headers=headers)
-        assert (head.status_code, head.headers.keys()) == (got.status_code, got.headers.keys()), url
+        # A stream comes in chunks, of which there are none here.
+        names = set(got.headers) - {"transfer-encoding"}
+        assert (head.status_code, set(head.headers)) == (got.status_code, names), url
         assert head.content == b""
 
 

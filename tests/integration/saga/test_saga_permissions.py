@@ -54,6 +54,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("order", "post", "/api/orders"): (OPEN, {"ids": [], "quantities": []}),
     ("order", "get", "/api/orders/{order_id}"): (OWN, None),
     ("order", "get", "/api/orders/{order_id}/timeline"): (OWN, None),
+    ("order", "get", "/api/orders/{order_id}/events"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/cancel"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/refund"): (OWN, REFUND),
     ("order", "get", "/internal/orders/attention"): (HIDDEN, None),
@@ -113,6 +114,7 @@ async def test_another_customers_things_look_as_if_they_were_not_there(shop: Sho
 READS = {
     "/api/orders/{order_id}",
     "/api/orders/{order_id}/timeline",
+    "/api/orders/{order_id}/events",
     "/api/payments/{order_id}",
     "/internal/notifications",
 }

@@ -1,4 +1,4 @@
-"""The README's lines, pasted into a shell as they stand: they order something, and end with its timeline."""
+"""The README's lines, pasted into a shell as they stand: they order something, and follow it to its end."""
 
 import asyncio
 import re
@@ -17,9 +17,7 @@ def the_lines() -> str:
     return str(lines)
 
 
-async def test_the_lines_of_the_readme_end_with_the_timeline_of_a_paid_order(
-    shop: Shop, tmp_path: Path
-) -> None:
+async def test_the_lines_of_the_readme_follow_an_order_until_it_is_paid(shop: Shop, tmp_path: Path) -> None:
     # What `make up` leaves beside a running stack: where it is, a customer, something to buy.
     (tmp_path / ".run").symlink_to(shop.stack.directory)
     customer = shop.stack.customer
@@ -46,5 +44,5 @@ async def test_the_lines_of_the_readme_end_with_the_timeline_of_a_paid_order(
     ]
 
 
-def test_there_are_five_lines() -> None:
-    assert len(the_lines().splitlines()) == 5
+def test_there_are_four_lines() -> None:
+    assert len(the_lines().splitlines()) == 4

@@ -32,6 +32,7 @@ DESCRIPTION = merge(
 )
 SCHEMAS = DESCRIPTION["components"]["schemas"]
 PROBLEM = "application/problem+json"
+EVENTS = "text/event-stream"
 
 
 class Operation(NamedTuple):
@@ -73,6 +74,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "disableTotp",
         "enrolTotp",
         "eraseAccount",
+        "followOrder",
         "getAccount",
         "getAccountData",
         "getKeys",
@@ -113,12 +115,22 @@ def test_an_operation_is_explained_and_its_tag_too(operation: Operation) -> None
     assert all(tags[tag] for tag in operation.item["tags"])
 
 
+def test_a_stream_is_described_as_one_with_an_example_of_how_it_ends() -> None:
+    (operation,) = (each for each in OPERATIONS if each.item["operationId"] == "followOrder")
+    (kind, content), *_ = operation.item["responses"]["200"]["content"].items()
+    assert (kind, content["schema"]) == (EVENTS, {"type": "string"})
+    assert "\nid: 3\n" in content["example"]
+    assert "\n\nevent: end\n" in content["example"]
+    assert "204" in operation.item["responses"]
+    assert "Last-Event-ID" in {each["name"] for each in operation.item["parameters"]}
+
+
 def bodies(operation: Operation) -> Iterator[tuple[str, Any]]:
     """The JSON content of the request and of what a success answers."""
     if "requestBody" in operation.item:
         yield "the request", operation.item["requestBody"]["content"]["application/json"]
     for status, response in operation.item["responses"].items():
-        if status.startswith("2") and status not in {"202", "204"}:
+        if status.startswith("2") and status not in {"202", "204"} and EVENTS not in response["content"]:
             yield status, response["content"]["application/json"]
 
 
@@ -160,6 +172,8 @@ def test_every_problem_that_an_operation_may_answer_with_is_listed_with_an_examp
         ("logIn", 401, {"login-failed"}),
         ("restock", 403, {"forbidden"}),
         ("createProduct", 403, {"forbidden"}),
+        ("followOrder", 429, {"rate-limited", "too-many-streams"}),
+        ("followOrder", 503, {"overloaded"}),
     ],
 )
 def test_what_is_particular_to_an_operation_is_listed(name: str, status: int, codes: set[str]) -> None:

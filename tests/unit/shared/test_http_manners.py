@@ -1,5 +1,6 @@
 """How every service answers what is asked in the wrong way: the shell alone, with routes of no business."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import APIRouter, FastAPI, Query
+from fastapi.sse import EventSourceResponse
 from starlette.staticfiles import StaticFiles
 
 from services.shared.health import Readiness
@@ -32,6 +34,16 @@ async def list_things(limit: Annotated[int, Query(ge=1, le=9)] = 5) -> list[int]
 @router.post("")
 async def make_thing(thing: Thing) -> Thing:
     return thing
+
+
+@router.get("/{name}/events")
+async def follow_thing(name: str) -> EventSourceResponse:
+    async def ticks() -> AsyncIterator[str]:
+        while True:
+            yield f": {name}\n\n"
+            await asyncio.sleep(0.01)
+
+    return EventSourceResponse(ticks())
 
 
 @router.delete("/{name}", status_code=204)
@@ -73,6 +85,13 @@ async def test_head_has_the_headers_of_get(client: httpx.AsyncClient, path: str)
     head, got = await client.head(path), await client.get(path)
     assert head.status_code == got.status_code == 200
     assert head.headers.keys() == got.headers.keys()
+
+
+async def test_head_of_a_stream_is_its_headers_and_then_over(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(30):
+        head = await client.head("/things/lamp/events")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"].startswith("text/event-stream")
 
 
 @pytest.mark.parametrize(

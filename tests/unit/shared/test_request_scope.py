@@ -1,7 +1,9 @@
 """What every request gets, whatever becomes of it: an id on its answer, and a line where it failed."""
 
+import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -120,6 +122,24 @@ async def test_a_caller_who_hangs_up_is_counted_as_such_and_not_as_our_fault() -
     faults, hung_up_before = counted("500"), counted("499")
     await asked(hung_up)
     assert (counted("500"), counted("499")) == (faults, hung_up_before + 1)
+
+
+async def streaming(scope: Scope, _receive: Receive, send: Send) -> None:
+    scope["route"] = type("Route", (), {"path": "/a-stream"})
+    kind = (b"content-type", b"text/event-stream; charset=utf-8")
+    await send({"type": "http.response.start", "status": 200, "headers": [kind]})
+    await asyncio.sleep(0.2)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_a_stream_took_until_it_began_however_long_it_lasts() -> None:
+    began = time.perf_counter()
+    await asked(streaming)
+    all_of_it = time.perf_counter() - began
+    labels = {"method": "GET", "route": "/a-stream", "status": "200"}
+    took = REGISTRY.get_sample_value("sagashop_http_request_duration_seconds_sum", labels)
+    assert took is not None
+    assert took <= all_of_it - 0.2
 
 
 async def test_a_method_of_the_callers_choice_makes_no_series_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """What all commands share: where they print, which shop they are about, and how an error is told."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -14,6 +15,8 @@ from sagactl.faults import fault
 from sagactl.screen import printable
 
 Answer = TypeVar("Answer")
+# What goes wrong is told by `run`, once; it need not be logged by a client as well.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
 console = Console()
 # Progress and errors go to standard error, so that they do not get into a pipe.
 aside = Console(stderr=True)

@@ -28,7 +28,10 @@ EXIT_CODES: Final = {Verdict.HOLDS: Exit.FINE, Verdict.BROKEN: Exit.BAD, Verdict
 def check_command(  # noqa: PLR0913, PLR0917 - a command's options
     stack: Stack = None,
     accepted: Annotated[
-        Path | None, typer.Option(help="File of order ids, a line each, that were answered 201.")
+        Path | None,
+        typer.Option(
+            help="File of order ids, a line each, that were answered 201.", exists=True, dir_okay=False
+        ),
     ] = None,
     expect: Annotated[
         list[str] | None,

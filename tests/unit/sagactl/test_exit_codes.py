@@ -247,6 +247,29 @@ def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
     assert (result.exit_code, "it does not begin as a backup" in result.output) == (Exit.BAD, True)
 
 
+def test_a_file_that_is_not_there_is_told_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    say_where(monkeypatch, f"http://{NOBODY}")
+    assert "nowhere.txt" in ends("check", ["--accepted", "nowhere.txt"], Exit.USAGE)
+
+
+def test_a_server_that_does_not_answer_is_told_once_and_not_by_its_client_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    say_where(monkeypatch, f"http://{NOBODY}")
+    command = [
+        sys.executable,
+        "-c",
+        "from sagactl.cli import app; app(prog_name='sagactl')",
+        "letters",
+        "list",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own
+    assert (ended.returncode, ended.stdout) == (Exit.UNREACHED, "")
+    said, hint = ended.stderr.splitlines()
+    assert said.startswith("RabbitMQ does not answer")
+    assert "AMQP_URL" in hint
+
+
 def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -33,7 +33,14 @@ from services.shared.http.answers import EVENTS
 from services.shared.http.auth import Forbidden, User
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
-from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Caller, IdempotencyKeyHeader
+from services.shared.http.dependencies import (
+    IDEMPOTENT,
+    LANGUAGE,
+    REPLAYED,
+    Caller,
+    IdempotencyKeyHeader,
+    Language,
+)
 from services.shared.http.described import described
 from services.shared.http.origin import by
 from services.shared.http.problems import wrong
@@ -81,7 +88,7 @@ def _theirs(caller: User) -> str | None:
     "",
     status_code=HTTPStatus.CREATED,
     response_model=OrderBody,
-    openapi_extra=IDEMPOTENT,
+    openapi_extra={"parameters": [*IDEMPOTENT["parameters"], LANGUAGE]},
     responses=described(
         [
             Code.UNKNOWN_PRODUCT,
@@ -98,7 +105,9 @@ async def create_order(  # FastAPI passes them by name
     engine: TheEngine,
     catalogue: Annotated[Catalogue, Depends(_catalogue)],
     pressure: Annotated[Pressure, Depends(_pressure)],
+    *,
     idempotency_key: IdempotencyKeyHeader,
+    language: Language,
 ) -> Response:
     """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
     request = request_hash(order.model_dump()) if idempotency_key else ""
@@ -121,6 +130,7 @@ async def create_order(  # FastAPI passes them by name
         currency=priced.currency,
         fulfilment=order.fulfilment,
         payment_token=order.payment_token,
+        locale=language,
         key=idempotency_key,
         request_hash=request,
     )

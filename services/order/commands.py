@@ -18,6 +18,7 @@ class CreateOrder(Struct, frozen=True, kw_only=True):
     currency: str
     fulfilment: Fulfilment
     payment_token: str | None
+    locale: str | None = None
     # The customer's Idempotency-Key, and what was asked with it.
     key: str | None = None
     request_hash: str = ""

@@ -188,6 +188,7 @@ def _as_asked(command: CreateOrder, at: datetime) -> Order:
         id=command.order_id,
         customer_id=command.customer_id,
         email=command.email,
+        locale=command.locale,
         status=Status.PENDING,
         state_since=at,
         lines=command.lines,

@@ -112,6 +112,8 @@ class Order(Watched, frozen=True, kw_only=True):
 
     customer_id: str
     email: str
+    # What they would like to be written in, such as de-AT; None where they did not say.
+    locale: str | None = None
     status: Status
     # When the status last changed, by the database's clock: what staleness counts from.
     state_since: datetime

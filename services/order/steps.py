@@ -243,16 +243,21 @@ def order_paid(order: Order, _: PaymentSucceeded) -> Event:
         total_price=money.to_decimal(order.total, order.currency),
         currency=order.currency,
         products=tuple(
-            events.Line(line.product_id, line.quantity)
+            events.SoldLine(
+                line.product_id, line.quantity, line.name, money.to_decimal(line.price, order.currency)
+            )
             for line in order.lines
             if line.state is LineState.SOLD
         ),
         email=order.email,
+        locale=order.locale,
     )
 
 
 def order_cancelled(order: Order, _: Trigger) -> Event:
-    return events.OrderCancelled(order_id=order.id, reason=order.cancellation_reason or "", email=order.email)
+    return events.OrderCancelled(
+        order_id=order.id, reason=order.cancellation_reason or "", email=order.email, locale=order.locale
+    )
 
 
 def order_refunded(order: Order, _: StockReleased) -> Event:
@@ -261,6 +266,7 @@ def order_refunded(order: Order, _: StockReleased) -> Event:
         total_price=money.to_decimal(order.total, order.currency),
         currency=order.currency,
         email=order.email,
+        locale=order.locale,
     )
 
 
@@ -277,7 +283,9 @@ def release_refunded(order: Order, _: PaymentRefunded) -> Event:
 
 
 def refund_requested(order: Order, command: RequestRefund) -> Event:
-    return events.RefundRequested(order_id=order.id, reason=command.reason)
+    return events.RefundRequested(
+        order_id=order.id, reason=command.reason, email=order.email, locale=order.locale
+    )
 
 
 def refund_payment(order: Order, command: RequestRefund) -> Event:

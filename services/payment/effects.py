@@ -43,8 +43,8 @@ at_zero(GATEWAY_DURATION, ["capture", "refund"], ["answered", "unknown", "refuse
 def effects(gateway: Gateway) -> Mapping[str, Effects]:
     """What the engine performs before it decides, by queue."""
     return {
-        STOCK_RESERVED: Effects(Payment, intend, partial(charge, gateway)),
-        PAYMENT_EVENTS: Effects(Payment, intend, partial(refund, gateway)),
+        STOCK_RESERVED: Effects(intend, partial(charge, gateway)),
+        PAYMENT_EVENTS: Effects(intend, partial(refund, gateway)),
     }
 
 

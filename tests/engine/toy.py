@@ -28,6 +28,7 @@ from services.shared.contract.events import (
     OrderPaid,
     ReleaseStock,
     ReserveStock,
+    SoldLine,
     StockReleased,
     StockReserved,
     StockUnavailable,
@@ -92,7 +93,7 @@ def pay(subject: str, seconds: float = 0.0, events: int = 1) -> OrderPaid:
         order_id=subject,
         total_price=Decimal(1),
         currency="USD",
-        products=LINES,
+        products=(SoldLine("p", 1),),
         email=f"{seconds} {events}",
     )
 
@@ -165,7 +166,7 @@ async def perform(toy: Toy, message: Message) -> Paid:
     return Paid(toy.id, int(events))
 
 
-EFFECTS: Final = {EFFECTS_QUEUE: Effects(Toy, intend, perform)}
+EFFECTS: Final = {EFFECTS_QUEUE: Effects(intend, perform)}
 
 
 class ToySettings(EngineSettings):

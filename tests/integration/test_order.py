@@ -51,6 +51,16 @@ async def test_a_line_says_what_was_bought_in_the_words_of_that_time(client: htt
     assert (line["productId"], line["name"]) == ("tea", "The tea")
 
 
+async def test_what_the_customers_browser_asks_for_is_what_they_are_written_in(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    asked = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.8"}
+    placed = [(await client.post("/api/orders", json=TEA, headers=headers)).json() for headers in (asked, {})]
+    orders = room.database("order")["orders"]
+    found = [await orders.find_one({"_id": each["orderId"]}) for each in placed]
+    assert [order and order["locale"] for order in found] == ["de-AT", None]
+
+
 async def test_administrators_see_whose_order_it_is(client: httpx.AsyncClient, issuer: Issuer) -> None:
     placed = (await client.post("/api/orders", json=TEA)).json()
     url, boss = f"/api/orders/{placed['orderId']}", issuer.headers("boss", admin=True)

@@ -27,10 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class Effects(NamedTuple):
-    """A service's side effects, as the stage wants them."""
+    """A service's side effects, as the stage wants them. A message's home holds its intent."""
 
-    # The aggregate that holds the intent; its id is the message's subject.
-    kind: type[Aggregate]
     # Pure: what to store before anything is done, or None where nothing is to be done. The aggregate as it is
     # means that the intent is stored already: perform it again.
     intend: Callable[[Any, Message], Aggregate | None]
@@ -41,7 +39,7 @@ class Effects(NamedTuple):
 
 class _Waiting(NamedTuple):
     message: Message
-    subject: str
+    home: Ref
     future: asyncio.Future[Decision]
 
 
@@ -51,11 +49,12 @@ class EffectStage:
     def __init__(
         self,
         store: Store,
+        home: Callable[[Message], Ref],
         effects: Effects,
         submit: Callable[[Message], asyncio.Future[Decision]],
         batching: Batching,
     ) -> None:
-        self._store, self._effects, self._commit = store, effects, submit
+        self._store, self._home, self._effects, self._commit = store, home, effects, submit
         self._max_batch, self._pace = batching.max_batch, Pace(batching)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._slots = asyncio.Semaphore(CONCURRENCY)
@@ -63,7 +62,7 @@ class EffectStage:
 
     def submit(self, message: Message) -> asyncio.Future[Decision]:
         future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Waiting(message, message.body.subject, future))  # type: ignore[attr-defined]  # an Event
+        self._queue.put_nowait(_Waiting(message, self._home(message), future))
         return future
 
     async def run(self) -> None:
@@ -115,16 +114,15 @@ class EffectStage:
     async def _store_once(
         self, batch: Sequence[_Waiting]
     ) -> tuple[list[tuple[_Waiting, Aggregate | None]], list[_Waiting]]:
-        kind = self._effects.kind
-        loaded = await self._store.load({Ref(kind, waiting.subject) for waiting in batch})
+        loaded = await self._store.load({waiting.home for waiting in batch})
         ready: list[tuple[_Waiting, Aggregate | None]] = []
         again: list[_Waiting] = []
-        operations: dict[str, InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]] = {}
+        operations: dict[Ref, InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]] = {}
         for waiting in batch:
-            if waiting.subject in operations:
+            if waiting.home in operations:
                 again.append(waiting)  # of one aggregate one at a time
                 continue
-            before = loaded[Ref(kind, waiting.subject)]
+            before = loaded[waiting.home]
             try:
                 intent = self._effects.intend(before, waiting.message)
             except Exception as error:  # noqa: BLE001  # it is this message's, whose consumer deals with it
@@ -132,23 +130,24 @@ class EffectStage:
                 continue
             if intent is not None and intent is not before:
                 intent = structs.replace(intent, version=intent.version + 1)
-                operations[waiting.subject] = _write(before, intent)
+                operations[waiting.home] = _write(before, intent)
             ready.append((waiting, intent))
         overtaken = await self._write(operations)
         journal.write(
-            Step(waiting.message, loaded[Ref(kind, waiting.subject)], intent)
+            Step(waiting.message, loaded[waiting.home], intent)
             for waiting, intent in ready
-            if intent is not None and waiting.subject in operations.keys() - overtaken
+            if intent is not None and waiting.home in operations.keys() - overtaken
         )
-        again += [waiting for waiting, _ in ready if waiting.subject in overtaken]
-        return [pair for pair in ready if pair[0].subject not in overtaken], again
+        again += [waiting for waiting, _ in ready if waiting.home in overtaken]
+        return [pair for pair in ready if pair[0].home not in overtaken], again
 
-    async def _write(self, operations: dict[str, Any]) -> set[str]:
-        """Stores the intents and returns the ids that somebody else changed in the meantime."""
+    async def _write(self, operations: dict[Ref, Any]) -> set[Ref]:
+        """Stores the intents and returns the homes that somebody else changed in the meantime."""
         if not operations:
             return set()
-        ids = list(operations)
-        collection = self._store.collection(self._effects.kind)
+        homes = list(operations)
+        (kind,) = {home.kind for home in homes}  # the messages of a queue are all about one kind
+        collection = self._store.collection(kind)
         try:
             result = await collection.bulk_write(list(operations.values()), ordered=False)
         except BulkWriteError as error:
@@ -157,11 +156,11 @@ class EffectStage:
             # Without a majority an intent is not stored: a fail-over may take it back.
             if details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in errors):
                 raise
-            taken = {ids[each["index"]] for each in errors}
+            taken = {homes[each["index"]] for each in errors}
             matched = details.get("nMatched", 0)
         else:
             taken, matched = set(), result.matched_count
-        replaced = {id_ for id_, operation in operations.items() if isinstance(operation, ReplaceOne)}
+        replaced = {home for home, operation in operations.items() if isinstance(operation, ReplaceOne)}
         # Which of the replacements missed is not told: all are looked at again. Those that did not miss find
         # their intent stored.
         return taken if matched == len(replaced) else taken | replaced

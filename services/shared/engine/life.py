@@ -94,7 +94,7 @@ class Engine:
             observe=observe,
         )
         self._stages = {
-            queue: EffectStage(self.store, effect, self._intake.submit, batching)
+            queue: EffectStage(self.store, domain.home, effect, self._intake.submit, batching)
             for queue, effect in (effects or {}).items()
         }
         self._subscriptions = (

@@ -18,6 +18,7 @@ from services.shared.contract.events import (
     PaymentFailed,
     ReleaseStock,
     ReserveStock,
+    SoldLine,
     StockReleased,
     StockReserved,
     StockUnavailable,
@@ -57,7 +58,9 @@ MESSAGES: dict[str, Event] = {
     "payment failed": PaymentFailed(
         order_id=ORDER, transaction_id="txn", amount=Decimal(1), currency="USD", reason="declined"
     ),
-    "paid": OrderPaid(order_id=ORDER, total_price=Decimal(1), currency="USD", products=(LINE,), email=""),
+    "paid": OrderPaid(
+        order_id=ORDER, total_price=Decimal(1), currency="USD", products=(SoldLine(LAMP, 2),), email=""
+    ),
 }
 
 

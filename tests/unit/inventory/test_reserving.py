@@ -18,6 +18,7 @@ from services.shared.contract.events import (
     PaymentFailed,
     ReleaseStock,
     ReserveStock,
+    SoldLine,
     StockReleased,
     StockReserved,
     StockUnavailable,
@@ -49,7 +50,7 @@ def release(reason: str = "SAGA_TIMEOUT", product_id: str | None = None) -> Rele
 
 
 def paid(**pieces: int) -> OrderPaid:
-    lines = tuple(Line(name, quantity) for name, quantity in pieces.items())
+    lines = tuple(SoldLine(name, quantity) for name, quantity in pieces.items())
     return OrderPaid(order_id=ORDER, total_price=Decimal(1), currency="USD", products=lines, email="")
 
 

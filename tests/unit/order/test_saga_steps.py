@@ -77,6 +77,22 @@ def test_an_answer_that_comes_twice_does_not_count_for_another_line() -> None:
     assert (order.status, states(order), published) == (Status.PENDING, [HELD, REQUESTED], [])
 
 
+@pytest.mark.parametrize(
+    ("before", "trigger", "told"),
+    [
+        (eg.CONFIRMED, eg.captured("450.00"), events.OrderPaid),
+        (eg.CONFIRMED, eg.DECLINED, events.OrderCancelled),
+        (eg.PAID, eg.REFUND, events.RefundRequested),
+    ],
+)
+def test_what_customers_are_told_of_says_whom_and_in_which_language(
+    before: Order, trigger: Any, told: type[Event]
+) -> None:
+    _, published = run(structs.replace(before, locale="de-AT"), trigger)
+    (event,) = (each for each in published if isinstance(each, told))
+    assert (getattr(event, "email", None), getattr(event, "locale", None)) == ("ann@example.com", "de-AT")
+
+
 def test_partial_fulfilment_charges_only_what_is_there() -> None:
     order, (confirmed,) = run(eg.PENDING_PARTIAL, eg.LAMP_WITHOUT_DESK)
     assert isinstance(confirmed, events.OrderConfirmed)
@@ -94,7 +110,7 @@ def test_partial_fulfilment_sells_only_what_is_there() -> None:
         order_id=eg.ORDER_ID,
         total_price=Decimal("200.00"),
         currency="USD",
-        products=(events.Line("lamp", 2),),
+        products=(events.SoldLine("lamp", 2, price=Decimal("100.00")),),
         email="ann@example.com",
     )
 
@@ -286,7 +302,7 @@ def test_a_late_payment_of_another_amount_is_given_back_as_it_came() -> None:
 def test_a_refund_gives_the_money_back_and_then_the_stock() -> None:
     order, published = run(eg.PAID, eg.REFUND)
     assert published == [
-        events.RefundRequested(order_id=eg.ORDER_ID, reason="it flickers"),
+        events.RefundRequested(order_id=eg.ORDER_ID, reason="it flickers", email="ann@example.com"),
         events.RefundPayment(
             order_id=eg.ORDER_ID, amount=Decimal("450.00"), currency="USD", reason="it flickers"
         ),

@@ -13,7 +13,7 @@ from services.shared.database.store import Store
 from services.shared.engine import effects
 from services.shared.engine.batching import Batching
 from services.shared.engine.effects import Effects, EffectStage
-from tests.engine.toy import Toy, intend, pay
+from tests.engine.toy import Toy, home, intend, pay
 
 
 class Result(NamedTuple):
@@ -67,7 +67,11 @@ async def test_nothing_is_done_before_its_intent_is_stored(
         return decided
 
     stage = EffectStage(
-        cast("Store", database), Effects(Toy, intend, perform), submit, Batching(100, linger_seconds=0)
+        cast("Store", database),
+        home,
+        Effects(intend, perform),
+        submit,
+        Batching(100, linger_seconds=0),
     )
     running = asyncio.create_task(stage.run())
     async with asyncio.timeout(1):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.shared.contract import events, wire
-from services.shared.contract.events import CONSUMES, PUBLISHES, Event, Line, Missing, PricedLine
+from services.shared.contract.events import CONSUMES, PUBLISHES, Event, Line, Missing, PricedLine, SoldLine
 from tests.unit.shared import older_messages as older
 
 QUEUES_OF = [
@@ -96,12 +96,27 @@ PUBLISHED = [
             order_id="o1",
             total_price=Decimal("299.99"),
             currency="USD",
-            products=(Line("p1", 2),),
+            products=(SoldLine("p1", 2),),
             email="ann@example.com",
         ),
         (
             '{"type":"ORDER_PAID","data":{"orderId":"o1","totalPrice":"299.99","currency":"USD",'
             '"products":[{"productId":"p1","quantity":2}],"email":"ann@example.com"}}'
+        ),
+    ),
+    (
+        events.OrderPaid(
+            order_id="o1",
+            total_price=Decimal("299.98"),
+            currency="USD",
+            products=(SoldLine("p1", 2, "Lamp", Decimal("149.99")),),
+            email="ann@example.com",
+            locale="de-AT",
+        ),
+        (
+            '{"type":"ORDER_PAID","data":{"orderId":"o1","totalPrice":"299.98","currency":"USD",'
+            '"products":[{"productId":"p1","quantity":2,"name":"Lamp","price":"149.99"}],'
+            '"email":"ann@example.com","locale":"de-AT"}}'
         ),
     ),
     (

@@ -20,6 +20,7 @@ from services.shared.contract.events.event import (
     PricedLine,
     ProductId,
     Quantity,
+    SoldLine,
     Text,
 )
 from services.shared.contract.events.inventory import (
@@ -93,6 +94,7 @@ __all__ = [
     "RefundRequested",
     "ReleaseStock",
     "ReserveStock",
+    "SoldLine",
     "StockReleased",
     "StockReserved",
     "StockUnavailable",

@@ -32,6 +32,13 @@ class PricedLine(Struct, frozen=True, rename="camel"):
     price: Decimal
 
 
+class SoldLine(Line, frozen=True, omit_defaults=True):
+    """A line as it was sold: what the product was called, what one piece cost. Older ones do not say."""
+
+    name: Text = ""
+    price: Decimal | None = None
+
+
 class Missing(Struct, frozen=True, rename="camel"):
     """A line that cannot be served, and what there was."""
 

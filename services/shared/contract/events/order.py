@@ -13,6 +13,7 @@ from services.shared.contract.events.event import (
     OrderEvent,
     PricedLine,
     ProductId,
+    SoldLine,
     Text,
     lines_differ,
 )
@@ -55,14 +56,17 @@ class OrderPaid(OrderEvent, frozen=True, kw_only=True):
     type = "ORDER_PAID"
     total_price: Decimal
     currency: str
-    products: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    products: Annotated[tuple[SoldLine, ...], Meta(min_length=1)]
     email: Text
+    # What the customer would like to be written in, such as de-AT; the same below. Older ones do not say.
+    locale: Text | None = None
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
     type = "ORDER_CANCELLED"
     reason: Text
     email: Text
+    locale: Text | None = None
 
 
 class RefundPayment(OrderEvent, frozen=True, kw_only=True):
@@ -78,6 +82,9 @@ class RefundPayment(OrderEvent, frozen=True, kw_only=True):
 class RefundRequested(OrderEvent, frozen=True, kw_only=True):
     type = "ORDER_REFUND_REQUEST"
     reason: Text
+    # Older publishers do not say.
+    email: Text | None = None
+    locale: Text | None = None
 
 
 class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
@@ -85,6 +92,7 @@ class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
     total_price: Decimal
     currency: str
     email: Text
+    locale: Text | None = None
 
 
 PUBLISHES: Final[tuple[type[Event], ...]] = (

@@ -12,11 +12,12 @@ WORKDIR /app
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project
 
-# Most images have the same dependencies, and so share that layer; five need more.
+# Most images have the same dependencies, and so share that layer; six need more.
 FROM dependencies AS dependencies-product
 FROM dependencies AS dependencies-inventory
 FROM dependencies AS dependencies-payment
 FROM dependencies AS dependencies-notification
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group notification
 FROM dependencies AS dependencies-auth
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group auth
 FROM dependencies AS dependencies-gateway
@@ -25,9 +26,9 @@ FROM dependencies AS dependencies-order
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group order
 FROM dependencies AS dependencies-operator
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group operator
-# With the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
+# With what mails are written with, and the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
 FROM dependencies AS dependencies-sagactl
-RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locked --no-dev --group sagactl
+RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locked --no-dev --group sagactl --group notification
 # One of the stages above, not an image without a tag:
 # hadolint ignore=DL3006
 FROM dependencies-${SERVICE} AS environment

@@ -13,7 +13,7 @@ from dev.files import write_private
 from dev.given import IDENTITY, settings_of
 from dev.ports import variable
 
-SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL")
+SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL", "SMTP_URL")
 # Of OpenTelemetry, and how many processes a service has.
 PREFIXES = ("OTEL_", "REPLICAS_")
 FILE = "layout.json"
@@ -34,6 +34,8 @@ class Layout:
     readable: Sequence[str]
     environments: Mapping[str, Mapping[str, str]]
     jaeger: str | None = None
+    # Whether it has a mailbox, in which all mail ends.
+    mailbox: bool = False
 
     @classmethod
     def kept_in(cls, directory: Path) -> Self | None:

@@ -20,7 +20,7 @@ from dev.stack import SUPERVISOR, Stack
 from sagactl.shop import ShopError
 
 # Of what can be restarted; epmd has nothing to show for it.
-RESTARTABLE_SERVERS = ("mongodb", "rabbitmq", "redis", "jaeger")
+RESTARTABLE_SERVERS = ("mongodb", "rabbitmq", "redis", "jaeger", "mailbox")
 
 
 class NothingRunsError(StackError):
@@ -116,7 +116,7 @@ def _serves(stack: Stack, services: Sequence[str]) -> bool:
 
 async def _fresh(directory: Path, services: Sequence[str], jaeger: Path | None, console: Console) -> Stack:
     random_ports = os.environ.get("PORTS") == "random"
-    stack = Stack(directory, services=services, random_ports=random_ports, jaeger=jaeger)
+    stack = Stack(directory, services=services, random_ports=random_ports, jaeger=jaeger, mailbox=True)
     with console.status("starting MongoDB, RabbitMQ, Redis and the services"):
         await stack.up()
     return stack

@@ -8,6 +8,7 @@ from dev.credentials import Credentials
 from dev.errors import StackError
 from dev.given import IDENTITY, refuse, replicas_of, settings_of
 from dev.jaeger import Jaeger
+from dev.mailbox import Mailbox
 from dev.ports import Ports
 from dev.processes import Program
 from dev.seed import Seeded
@@ -18,7 +19,7 @@ from services.shared.tls import Identity
 # What a shop on one machine is for: orders are paid for nothing, and cards do as they are told.
 PLAYED = {"PAYMENT_GATEWAY": "mock", "PAYMENT_TEST_TOKENS": "true"}
 
-# No mail goes out of it: what would be in one is in the log.
+# No mail of auth goes out of it: what would be in one is in the log.
 UNSENT = {"LOG_MAIL_TOKENS": "true"}
 
 
@@ -33,6 +34,7 @@ class Plan:
     rabbitmq: RabbitMQ | Given
     redis: Redis | Given
     jaeger: Jaeger | None = None
+    mailbox: Mailbox | None = None
     replicas: Sequence[Replica] = ()
     ports: Ports
 
@@ -43,6 +45,8 @@ class Plan:
         services: Sequence[str],
         environments: Mapping[str, Mapping[str, str]],
         jaeger: Path | None,
+        *,
+        with_mailbox: bool,
     ) -> None:
         self.directory = directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -51,6 +55,9 @@ class Plan:
         self._wanted = services
         self._environments = {service: dict(more) for service, more in environments.items()}
         self._jaeger = jaeger
+        # Who brings a mail server needs none of ours.
+        needed = "notification" in services and not settings.get("SMTP_URL")
+        self._with_mailbox = with_mailbox and needed
         self._programs: dict[str, Program] = {}
 
     # What was asked for
@@ -132,6 +139,7 @@ class Plan:
             "managementUrl": self.rabbitmq.management_url,
             "redisUrl": self.redis.url,
             **({"jaeger": self.jaeger.url} if self.jaeger else {}),
+            **({"mails": str(self.mailbox.folder)} if self.mailbox else {}),
             "admin": self.admin,
             "customer": self.customer,
             "checker": self.checker,
@@ -147,6 +155,9 @@ class Plan:
         self.rabbitmq = self._rabbitmq(ports)
         self.redis = self._redis(ports)
         self.jaeger = self._traces(ports)
+        self.mailbox = (
+            Mailbox(self.directory / "mails", ports.take("mailbox")) if self._with_mailbox else None
+        )
         replicas = [
             (service, number)
             for service in self._wanted
@@ -156,7 +167,8 @@ class Plan:
             Replica(service, number, ports.take(name_of(service, number)), self._identity is not None)
             for service, number in replicas
         ]
-        servers = (self.mongodb, self.rabbitmq, self.redis, *([self.jaeger] if self.jaeger else []))
+        beside = [each for each in (self.jaeger, self.mailbox) if each is not None]
+        servers = (self.mongodb, self.rabbitmq, self.redis, *beside)
         programs = [
             *(program for server in servers for program in server.programs()),
             *(replica.program(self._environment(replica)) for replica in self.replicas),
@@ -168,6 +180,11 @@ class Plan:
             return None
         names = ("jaeger", "jaeger-grpc", "otlp")
         return Jaeger(self.directory / "jaeger", self._jaeger, *map(ports.take, names))
+
+    def _mailing(self, service: str) -> Mapping[str, str]:
+        if service != "notification" or self.mailbox is None:
+            return {}
+        return {"SMTP_URL": self.mailbox.url, "MAIL_FROM": "sagashop <orders@shop.example>"}
 
     @property
     def _identity(self) -> Identity | None:
@@ -220,6 +237,7 @@ class Plan:
             "CORS_ORIGINS": "*",
             **(PLAYED if service == "payment" else {}),
             **({"SECRETS_KEY": self.credentials.secrets_key, **UNSENT} if service == "auth" else {}),
+            **self._mailing(service),
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

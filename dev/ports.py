@@ -26,6 +26,7 @@ DEFAULTS = {
     "epmd": 4369,
     "broker-metrics": 15692,
     "redis": 6379,
+    "mailbox": 2525,
     "jaeger": 16686,
     "otlp": 4318,
 }

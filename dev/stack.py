@@ -31,7 +31,7 @@ from dev.services import NAMES, REPOSITORY
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
 SUPERVISOR = "supervisor"
-OUTLIVE_SERVICES = frozenset({*SERVERS, "jaeger"})
+OUTLIVE_SERVICES = frozenset({*SERVERS, "jaeger", "mailbox"})
 
 
 class NotReadyError(StackError):
@@ -42,7 +42,8 @@ class Stack(Plan):
     """Servers and services of one directory.
 
     `settings` are what a user would set in the environment of `make up`, `environments` what single
-    services get beside that. With `services=()` there are only the servers.
+    services get beside that. With `services=()` there are only the servers; with `mailbox` mail is sent, and
+    ends there.
     """
 
     def __init__(
@@ -54,8 +55,16 @@ class Stack(Plan):
         environments: Mapping[str, Mapping[str, str]] | None = None,
         random_ports: bool = True,
         jaeger: Path | None = None,
+        mailbox: bool = False,
     ) -> None:
-        super().__init__(directory, {**os.environ, **(settings or {})}, services, environments or {}, jaeger)
+        super().__init__(
+            directory,
+            {**os.environ, **(settings or {})},
+            services,
+            environments or {},
+            jaeger,
+            with_mailbox=mailbox,
+        )
         self.processes = Processes(self.directory)
         self._random_ports = random_ports
 
@@ -74,6 +83,7 @@ class Stack(Plan):
             environments=layout.environments,
             random_ports=layout.random_ports,
             jaeger=Path(layout.jaeger) if layout.jaeger else None,
+            mailbox=layout.mailbox,
         )
         stack._settings = {**others, **layout.settings}
         with Ports(stack._settings, at_random=layout.random_ports, kept=layout.ports) as ports:
@@ -215,6 +225,7 @@ class Stack(Plan):
             readable=sorted(readable(NAMES)),
             environments=self._environments,
             jaeger=str(self._jaeger) if self._jaeger else None,
+            mailbox=self._with_mailbox,
         ).keep_in(self.directory)
 
     def _check_ports(self, missing: Sequence[Program]) -> None:
@@ -263,6 +274,7 @@ class Stack(Plan):
             "rabbitmq": self.rabbitmq,
             "redis": self.redis,
             "jaeger": self.jaeger,
+            "mailbox": self.mailbox,
         }
         server = servers.get(name)
         if server and not isinstance(server, Given):

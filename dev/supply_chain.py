@@ -22,12 +22,12 @@ IMAGES: Final[Mapping[str, Sequence[str]]] = {
     "auth": ("auth",),
     "gateway": ("gateway",),
     "inventory": (),
-    "notification": (),
+    "notification": ("notification",),
     "operator": ("operator",),
     "order": ("order",),
     "payment": (),
     "product": (),
-    "sagactl": ("sagactl",),
+    "sagactl": ("sagactl", "notification"),
 }
 # By entropy and by name it finds our hashes, examples and test passwords; ruff looks at passwords in Python.
 TOO_LOUD: Final = (

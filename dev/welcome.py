@@ -54,6 +54,8 @@ def welcome(directory: Path) -> Iterator[str]:
     yield f"[bold]docs[/]           {stack['gateway']}/docs"
     if "jaeger" in stack:
         yield from _jaeger(stack["jaeger"])
+    if "mails" in stack:
+        yield f"[bold]mails[/]          {escape(stack['mails'])}/*.eml"
     yield f"[bold]administrator[/]  {_login(stack['admin'])}"
     if "orders" in stack:
         yield f"[bold]customer[/]       {_login(stack['customer'])}"

@@ -72,6 +72,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Show the audit trails of all services, in the order of time.",
         LOOK,
     ),
+    "mails": Place("sagactl.oncall.mails", "app", "Mails to customers.", LOOK),
     "repair": Place(
         "sagactl.oncall.repair.command",
         "repair",

@@ -41,7 +41,7 @@ async def main() -> int:
     stage = Stage(Console())
     async with AsyncExitStack() as exits:
         with stage.working("MongoDB, RabbitMQ, Redis and seven services start"):
-            stack = Stack(DIRECTORY, settings=SETTINGS, random_ports=False)
+            stack = Stack(DIRECTORY, settings=SETTINGS, random_ports=False, mailbox=True)
             await exits.enter_async_context(stack)
         session = await exits.enter_async_context(aiohttp.ClientSession())
         scene = await _prepare(stack, stage, Client(session, stack.gateway))

@@ -24,6 +24,7 @@ async def happy_path(scene: Scene) -> None:
         f"the card was charged {payment.get('amount')} {payment.get('currency')}",
         holds=(payment.get("status"), payment.get("amount")) == ("CAPTURED", order["totalPrice"]),
     )
+    await scene.mail_comes(f"Your order {order['orderId']} is paid")
 
 
 async def out_of_stock(scene: Scene) -> None:

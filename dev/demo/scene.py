@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from email.message import EmailMessage
 
 from dev.demo.stage import Stage
 from dev.stack import Stack
-from sagactl.polling import NotInTimeError
+from sagactl.polling import NotInTimeError, until
 from sagactl.shop import Client, Json, Stock
 
 HEARD_WITHIN_SECONDS = 10
@@ -51,6 +52,22 @@ class Scene:
         found = await self.stock(product_id)
         counts = f"{found.available} available, {found.reserved} reserved, {found.sold} sold"
         self.stage.expect(f"{self._name(product_id)}: {counts}", holds=found == wanted)
+
+    async def mail_comes(self, subject: str) -> None:
+        """The order settles a moment before the customer is told of it."""
+        mailbox = self.stack.mailbox
+        if mailbox is None:
+            self.stage.say("mail goes to the server of SMTP_URL")
+            return
+
+        async def found() -> list[EmailMessage]:
+            return [mail for mail in mailbox.mails() if mail["Subject"] == subject]
+
+        with suppress(NotInTimeError):
+            await until(found, within=HEARD_WITHIN_SECONDS, what="a mail")
+        mails = await found()
+        to = "nobody" if not mails else mails[0]["To"]
+        self.stage.expect(f"mail to {to}: {subject}", holds=len(mails) == 1)
 
     def _name(self, product_id: str) -> str:
         return "teapot(s)" if product_id == self.teapot else "cup(s)"

@@ -19,6 +19,7 @@ from sagactl.oncall.invariants import Case
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, absent, access, run
+from services.notification.domain import Notification, NotificationState
 from services.order.model import HistoryEntry, Order
 from services.shared.contract import money
 
@@ -79,9 +80,17 @@ def shown(case: Case) -> Iterator[RenderableType]:
         )
         yield f"[bold]stock[/]    {printable(lines)}"
     if case.notifications:
-        yield f"[bold]told[/]     {', '.join(each.kind for each in case.notifications)}"
+        yield f"[bold]told[/]     {', '.join(map(_told, case.notifications))}"
     for finding in (*invariants.check_case(case), *invariants.contradictions(case)):
         yield f"[yellow]{finding.invariant.label}[/] {printable(finding.what)}"
+
+
+def _told(notification: Notification) -> str:
+    """With what became of the mail, where one is sent."""
+    if notification.state is NotificationState.RECORDED:
+        return notification.kind
+    why = f": {printable(notification.reason)}" if notification.reason else ""
+    return f"{notification.kind} (mail {notification.state}{why})"
 
 
 def _order(order: Order) -> Iterator[RenderableType]:

@@ -1,7 +1,11 @@
 """What goes out of the notification service over HTTP."""
 
 from datetime import datetime
+from typing import Annotated
 
+from pydantic import Field
+
+from services.notification.domain import NotificationState
 from services.shared.http.bodies import View
 
 
@@ -12,6 +16,8 @@ class NotificationView(View):
     recipient: str | None
     subject: str
     at: datetime
+    state: NotificationState
+    reason: Annotated[str, Field(description="Why the mail is FAILED")]
 
 
 class NotificationList(View):

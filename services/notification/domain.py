@@ -1,8 +1,11 @@
-"""What customers are told: one notification per event, recorded as it would be sent. Mail comes later."""
+"""What customers are told: one notification an event, and what became of the mail that carries it."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar, Final
+
+from msgspec import Struct, structs
 
 from services.shared.contract.decisions import (
     Aggregate,
@@ -23,8 +26,19 @@ from services.shared.contract.events import (
 )
 
 
+class NotificationState(StrEnum):
+    # No mail is sent: nobody is named, or there is no mail server.
+    RECORDED = "RECORDED"
+    # Written before the mail server is asked: whoever finds it asks again, about the same mail.
+    WAITING = "WAITING"
+    # The mail server has taken it on.
+    SENT = "SENT"
+    # It never will be; `reason` says why.
+    FAILED = "FAILED"
+
+
 class Notification(Aggregate, frozen=True, kw_only=True):
-    """`_id` is the event's id: a repeated event is the same notification."""
+    """`_id` is the event's id: a repeated event is the same notification, and the same mail."""
 
     collection: ClassVar[str] = "notifications"
     # The event's type.
@@ -32,13 +46,39 @@ class Notification(Aggregate, frozen=True, kw_only=True):
     order_id: str
     # None where the event names no customer: such a notification is for the shop's staff.
     recipient: str | None
+    # In a line, for the shop's staff: the mail's own is in the customer's language.
     subject: str
     at: datetime
+    state: NotificationState = NotificationState.RECORDED
+    # Why it is FAILED, without addresses.
+    reason: str = ""
 
     @property
     def standing(self) -> Standing:
         """Without the recipient: addresses are nothing for logs."""
-        return Standing(self.order_id, "RECORDED", (f"for the {'customer' if self.recipient else 'staff'}",))
+        whom = f"for the {'customer' if self.recipient else 'staff'}"
+        return Standing(self.order_id, self.state, (whom, *([self.reason] if self.reason else ())))
+
+
+class Sent(Struct, frozen=True):
+    """The mail server has taken the mail on."""
+
+
+class Undeliverable(Struct, frozen=True):
+    """The mail server will not take it, however often it is asked."""
+
+    reason: str
+
+
+class MailOutcome(Struct, frozen=True):
+    """What became of the mail that an event asked for."""
+
+    event: OrderEvent
+    result: Sent | Undeliverable
+
+    @property
+    def type(self) -> str:
+        return self.event.type
 
 
 SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
@@ -49,8 +89,18 @@ SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
 }
 
 
-def _home(message: Message) -> Ref:
+def home(message: Message) -> Ref:
     return Ref(Notification, message.id)
+
+
+def intend(notification: Notification | None, message: Message) -> Notification | None:
+    """The notification to store before its mail is sent; None where there is none to send (any more)."""
+    if notification is None:
+        notification = _noted(message)
+        if notification.recipient is None:
+            return None
+        return structs.replace(notification, state=NotificationState.WAITING)
+    return notification if notification.state is NotificationState.WAITING else None
 
 
 def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
@@ -58,10 +108,25 @@ def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
 
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
-    if loaded.get(Notification, message.id) is not None:
+    known = loaded.get(Notification, message.id)
+    if known is not None and known.state is not NotificationState.WAITING:
         return Decision(verdict=Verdict.DUPLICATE)
-    event: OrderEvent = message.body  # type: ignore[assignment]  # its queue holds no other
-    notification = Notification(
+    match message.body:
+        case MailOutcome(result=Sent()):
+            after = structs.replace(known or _noted(message), state=NotificationState.SENT)
+        case MailOutcome(result=Undeliverable(reason=reason)):
+            failed = NotificationState.FAILED
+            after = structs.replace(known or _noted(message), state=failed, reason=reason)
+        case _:  # no mail is sent here, or not any more
+            after = structs.replace(known or _noted(message), state=NotificationState.RECORDED)
+    return Decision(changed=(after,))
+
+
+def _noted(message: Message) -> Notification:
+    body = message.body
+    # Its queue holds no other.
+    event: OrderEvent = body.event if isinstance(body, MailOutcome) else body  # type: ignore[assignment]
+    return Notification(
         id=message.id,
         kind=event.type,
         order_id=event.order_id,
@@ -69,7 +134,6 @@ def _decide(loaded: Loaded, message: Message) -> Decision:
         subject=SUBJECTS[type(event)](event),
         at=message.at,
     )
-    return Decision(changed=(notification,))
 
 
-NOTIFICATIONS: Final = Domain(home=_home, reads=_reads, decide=_decide)
+NOTIFICATIONS: Final = Domain(home=home, reads=_reads, decide=_decide)

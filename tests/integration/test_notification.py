@@ -1,9 +1,19 @@
-"""The notification service on real servers: what comes by its queue can be asked for."""
+"""The notification service on real servers: what comes by its queue can be asked for, and is sent."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
 
 from sagactl.polling import until
 from services.notification.main import make_app
 from services.notification.settings import NotificationSettings
 from tests.integration.issuer import Issuer
+from tests.integration.mailserver import MailServer, mail_server
 from tests.integration.room import PATIENCE, Room, running
 
 PAID = (
@@ -34,3 +44,97 @@ async def test_an_event_that_comes_twice_is_one_notification(room: Room, issuer:
         "recipient": "ada@shop.example",
         "subject": "Order o1 is paid: 299.99 USD",
     }
+    assert (only["state"], only["reason"]) == ("RECORDED", "")
+
+
+# --- with a mail server -----------------------------------------------------------------------------------
+
+
+class Post:
+    """The service, and the mail server that it sends by."""
+
+    def __init__(
+        self, room: Room, client: httpx.AsyncClient, admin: Mapping[str, str], server: MailServer
+    ) -> None:
+        self._room, self._client, self._admin = room, client, admin
+        self.server = server
+
+    async def cancelled(self, id_: str, email: str) -> None:
+        """The event that an order, named as the event is, was cancelled."""
+        data = {"orderId": id_, "reason": "OUT_OF_STOCK", "email": email, "locale": "de-AT"}
+        body = json.dumps({"type": "ORDER_CANCELLED", "data": data}).encode()
+        await self._room.publish("saga.events", "ORDER_CANCELLED", body, message_id=id_)
+
+    async def about(self, order_id: str) -> list[dict[str, Any]]:
+        url = f"/internal/notifications?orderId={order_id}"
+        items: list[dict[str, Any]] = (await self._client.get(url, headers=self._admin)).json()["items"]
+        return items
+
+    async def becomes(self, order_id: str, state: str) -> dict[str, Any]:
+        async def look() -> list[dict[str, Any]]:
+            return await self.about(order_id)
+
+        found = await until(
+            look, lambda items: [each["state"] for each in items] == [state], within=PATIENCE, what=state
+        )
+        return found[0]
+
+
+@pytest.fixture
+async def post(room: Room, issuer: Issuer) -> AsyncIterator[Post]:
+    async with _post(room, issuer) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _post(room: Room, issuer: Issuer) -> AsyncIterator[Post]:
+    async with mail_server() as server:
+        settings = NotificationSettings(
+            **room.settings("notification"),
+            jwks_url=issuer.jwks_url,
+            smtp_url=f"smtp://127.0.0.1:{server.port}",
+            smtp_timeout_seconds=5,
+            mail_from="Tea & Cups <orders@tea.example>",
+        )
+        async with running(make_app(settings)) as client:
+            yield Post(room, client, issuer.headers("boss", admin=True), server)
+
+
+async def test_an_event_that_comes_again_and_again_is_one_mail(post: Post) -> None:
+    await asyncio.gather(*(post.cancelled("e1", "ada@customer.example") for _ in range(5)))
+    await post.becomes("e1", "SENT")
+    await post.cancelled("e1", "ada@customer.example")
+    # Whatever comes after the last of them is sent: so that one is through, too.
+    await post.cancelled("e2", "ada@customer.example")
+    await post.becomes("e2", "SENT")
+    assert [mail["Message-ID"] for mail in post.server.mails] == ["<e1@tea.example>", "<e2@tea.example>"]
+    assert post.server.mails[0]["Subject"] == "Ihre Bestellung e1 ist storniert"
+
+
+async def test_a_mailbox_that_is_busy_gets_its_mail_later(post: Post) -> None:
+    await post.cancelled("e1", "busy@customer.example")
+    await post.becomes("e1", "SENT")
+    assert post.server.named["busy@customer.example"] == 2
+    assert len(post.server.mails) == 1
+
+
+async def test_a_mailbox_that_is_nobodys_fails_at_once_with_its_reason(post: Post) -> None:
+    await post.cancelled("e1", "nobody@customer.example")
+    found = await post.becomes("e1", "FAILED")
+    assert found["reason"] == "550 5.1.1 <***>: no such user here"
+    assert post.server.named["nobody@customer.example"] == 1
+
+
+async def test_a_customer_who_is_erased_is_not_written_to(post: Post) -> None:
+    await post.cancelled("e1", "erased@customer.invalid")
+    found = await post.becomes("e1", "FAILED")
+    assert found["reason"] == "the address is nobody's"
+    assert post.server.sessions == []
+
+
+async def test_mails_that_hang_hold_up_no_other_and_wait(post: Post) -> None:
+    await asyncio.gather(*(post.cancelled(f"stuck{n}", "tarpit@slow.example") for n in range(60)))
+    await asyncio.gather(*(post.cancelled(f"e{n}", f"c{n}@customer.example") for n in range(20)))
+    for n in range(20):
+        await post.becomes(f"e{n}", "SENT")
+    assert {each["state"] for n in range(60) for each in await post.about(f"stuck{n}")} == {"WAITING"}

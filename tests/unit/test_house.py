@@ -27,7 +27,11 @@ IN_EVERY_SERVICE = {"__init__.py", "main.py", "settings.py", "api.py", "domain.p
 ASK_THEMSELVES = {"order/metrics.py"}
 OURS = {"services", "saga_operator", "sagactl"}
 # Folder -> the groups of dependencies that its images have beside what all have.
-GROUPS = {"services": ("auth", "gateway", "order"), "operator": ("operator",), "sagactl": ("sagactl",)}
+GROUPS = {
+    "services": ("auth", "gateway", "notification", "order"),
+    "operator": ("operator",),
+    "sagactl": ("sagactl",),
+}
 
 
 def listed() -> set[str]:

@@ -120,12 +120,14 @@ done
 {{- range .Values.servers }}
 {{ include "sagashop.login" (list $root . $root.Chart.Name (list (get $keys .)) "") }}
 {{- end }}
-{{- range .Values.settingsSecrets }}
+{{- range $secret := .Values.settingsSecrets }}
+{{- with tpl .name $root }}
 - secret:
-    name: {{ tpl .name $root }}
+    name: {{ . }}
     items:
-      {{- range .keys }}
+      {{- range $secret.keys }}
       - {key: {{ . }}, path: {{ . }}}
       {{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
+from services.notification.domain import NotificationState
 from services.order.model import Order
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import topology
@@ -69,7 +70,11 @@ class Marks(Struct, frozen=True, kw_only=True):
     def handled(self, queue: str, id_: str) -> bool:
         """Whether the message has left a mark on what it is about."""
         if queue == NOTIFICATIONS:
-            return any(each.id == id_ for each in self.case.notifications)
+            # While its mail waits, the message is not handled to its end, and comes back.
+            return any(
+                each.id == id_ and each.state is not NotificationState.WAITING
+                for each in self.case.notifications
+            )
         home = self.home(queue)
         if home is None:
             return False

@@ -13,6 +13,7 @@ from sagactl.oncall.explain.screen import lines
 from sagactl.oncall.explain.table import EMITS
 from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
+from services.notification.domain import Notification, NotificationState
 from services.order.commands import CancelOrder, RequestRefund
 from services.order.model import Order
 from services.order.saga import SAGA
@@ -205,6 +206,15 @@ def test_what_contradicted_is_not_waited_for() -> None:
     assert states(told)["PAYMENT_REFUND on payment-events"] is HopState.DONE
     assert told.missing == ()
     assert "PAYMENT_REFUND: a refund of another amount was asked for" in told.findings
+
+
+def test_an_event_whose_mail_waits_is_on_its_way_and_not_lost() -> None:
+    desk = Desk().paid()
+    (told,) = (ref for ref, each in desk.stored.items() if isinstance(each, Notification))
+    desk.stored[told] = structs.replace(desk.stored[told], state=NotificationState.WAITING)
+    found = explain(desk.marks(waiting={"notifications.retry.3": 1}))
+    assert states(found)["ORDER_PAID on notifications"] is HopState.ON_ITS_WAY
+    assert found.missing == ()
 
 
 def test_an_order_that_nobody_knows_and_one_that_only_others_know() -> None:

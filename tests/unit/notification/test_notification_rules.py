@@ -5,23 +5,32 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from services.notification.domain import NOTIFICATIONS, Notification
-from services.shared.contract.decisions import Verdict
+from services.notification.domain import (
+    NOTIFICATIONS,
+    MailOutcome,
+    Notification,
+    NotificationState,
+    Sent,
+    Undeliverable,
+    intend,
+)
+from services.shared.contract.decisions import Message, Verdict
 from services.shared.contract.events import (
     CONSUMES,
-    Line,
     OrderCancelled,
     OrderEvent,
     OrderPaid,
     OrderRefunded,
     RefundRequested,
+    SoldLine,
 )
+from services.shared.database.store import from_document, to_document
 from tests.unit.memory import NOW, Memory
 
 ADA = "ada@shop.example"
 EVENTS: dict[OrderEvent, tuple[str | None, str]] = {
     OrderPaid(
-        order_id="o1", total_price=Decimal("299.99"), currency="USD", products=(Line("p", 1),), email=ADA
+        order_id="o1", total_price=Decimal("299.99"), currency="USD", products=(SoldLine("p", 1),), email=ADA
     ): (ADA, "Order o1 is paid: 299.99 USD"),
     OrderCancelled(order_id="o1", reason="OUT_OF_STOCK", email=ADA): (
         ADA,
@@ -56,3 +65,96 @@ def test_the_same_event_again_is_the_same_notification_even_without_an_inbox() -
     memory.decide(message)
     assert memory.decide(message).verdict is Verdict.DUPLICATE
     assert len(memory.all(Notification)) == 1
+
+
+# --- with a mail server -----------------------------------------------------------------------------------
+
+CANCELLED = OrderCancelled(order_id="o1", reason="OUT_OF_STOCK", email=ADA)
+
+
+def sending(memory: Memory, event: OrderEvent = CANCELLED) -> Message:
+    """A message whose notification is stored as the engine does before it sends the mail."""
+    message = memory.message(event)
+    intent = intend(None, message)
+    assert intent is not None
+    memory.store([intent])
+    return message
+
+
+def ended(message: Message, result: Sent | Undeliverable) -> Message:
+    assert isinstance(message.body, OrderEvent)
+    return structs.replace(message, body=MailOutcome(message.body, result))
+
+
+def test_a_mail_is_stored_as_waiting_before_it_is_sent() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = sending(memory)
+    notification = memory.one(Notification, message.id)
+    assert notification.state is NotificationState.WAITING
+    assert intend(notification, message) is notification
+
+
+def test_what_names_no_customer_is_recorded_and_sent_to_nobody() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = memory.message(RefundRequested(order_id="o1", reason="broken"))
+    assert intend(None, message) is None
+    memory.decide(message)
+    assert memory.one(Notification, message.id).state is NotificationState.RECORDED
+
+
+def test_a_refund_that_is_asked_for_is_told_to_the_customer_whom_the_event_names() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = sending(memory, RefundRequested(order_id="o1", reason="broken", email=ADA))
+    assert memory.one(Notification, message.id).recipient == ADA
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "reason"),
+    [
+        (Sent(), NotificationState.SENT, ""),
+        (Undeliverable("550 no such user"), NotificationState.FAILED, "550 no such user"),
+    ],
+)
+def test_what_became_of_a_mail_is_on_its_notification_and_it_is_not_sent_again(
+    result: Sent | Undeliverable, state: NotificationState, reason: str
+) -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = sending(memory)
+    memory.decide(ended(message, result))
+    notification = memory.one(Notification, message.id)
+    assert (notification.state, notification.reason) == (state, reason)
+    assert intend(notification, message) is None
+    assert memory.decide(message).verdict is Verdict.DUPLICATE
+    assert memory.decide(ended(message, Sent())).verdict is Verdict.DUPLICATE
+    assert memory.one(Notification, message.id) == notification
+
+
+def test_what_was_recorded_without_a_mail_server_is_not_sent_once_there_is_one() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = memory.message(CANCELLED)
+    memory.decide(message)
+    assert intend(memory.one(Notification, message.id), message) is None
+
+
+def test_what_waits_when_mail_is_switched_off_is_recorded() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = sending(memory)
+    memory.decide(message)
+    assert memory.one(Notification, message.id).state is NotificationState.RECORDED
+
+
+def test_a_notification_of_an_older_service_is_recorded_and_no_mail_waits() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = memory.message(CANCELLED)
+    memory.decide(message)
+    document = to_document(memory.one(Notification, message.id))
+    del document["state"], document["reason"]
+    assert from_document(Notification, document).state is NotificationState.RECORDED
+
+
+def test_the_logs_know_why_a_mail_failed_and_not_whom_it_was_for() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = sending(memory)
+    memory.decide(ended(message, Undeliverable("550 no such user")))
+    standing = memory.one(Notification, message.id).standing
+    assert standing == ("o1", "FAILED", ("for the customer", "550 no such user"))

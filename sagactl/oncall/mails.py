@@ -1,0 +1,71 @@
+"""`sagactl mails`: what customers are written, without writing to anybody."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from services.notification import mail
+from services.notification.mail import Sender
+from services.shared.contract.events import (
+    OrderCancelled,
+    OrderEvent,
+    OrderPaid,
+    OrderRefunded,
+    RefundRequested,
+    SoldLine,
+)
+
+app = typer.Typer(no_args_is_help=True, help="Mails to customers.")
+ORDER: Final = "01a0cb31-7a4e-7cc1-a1a5-0c9a51f0d3b7"
+AT: Final = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
+CUSTOMER: Final = "ada@customer.example"
+# One event of each kind that customers are told of.
+EXAMPLES: Final[Mapping[str, OrderEvent]] = {
+    "paid": OrderPaid(
+        order_id=ORDER,
+        total_price=Decimal("62.80"),
+        currency="EUR",
+        products=(
+            SoldLine("p1", 2, "Teapot, cast iron, 1.2 l", Decimal("24.90")),
+            SoldLine("p2", 4, "Cup", Decimal("3.25")),
+        ),
+        email=CUSTOMER,
+    ),
+    "cancelled": OrderCancelled(order_id=ORDER, reason="PAYMENT_FAILED", email=CUSTOMER),
+    "refund-requested": RefundRequested(
+        order_id=ORDER, reason="The lid of one teapot does not fit.", email=CUSTOMER
+    ),
+    "refunded": OrderRefunded(order_id=ORDER, total_price=Decimal("62.80"), currency="EUR", email=CUSTOMER),
+}
+
+
+@app.callback()
+def _group() -> None:
+    """Makes a group of it while it has one command."""
+
+
+@app.command()
+def preview(
+    out: Annotated[Path, typer.Option(help="The folder that they are written to.")] = Path("mails"),
+    shop: Annotated[str, typer.Option(help="The shop's name, as in MAIL_FROM.")] = "Tea & Cups",
+) -> None:
+    """Write an example of every mail in every language: as a mail (.eml), and its parts (.html, .txt)."""
+    out.mkdir(parents=True, exist_ok=True)
+    sender = Sender(Address(shop, "orders", "shop.example"), None, mail.LANGUAGES[0])
+    for kind, event in EXAMPLES.items():
+        for language in mail.LANGUAGES:
+            written = mail.compose(
+                f"example-{kind}", mail.mailbox_of(CUSTOMER), AT, event, sender._replace(locale=language)
+            )
+            name = f"{kind}.{language}"
+            (out / f"{name}.eml").write_bytes(written.as_bytes())
+            for suffix, part in (("html", "html"), ("txt", "plain")):
+                body = written.get_body((part,))
+                assert body is not None  # noqa: S101  # it was composed with both
+                (out / f"{name}.{suffix}").write_text(body.get_content())
+            typer.echo(f"{out / name}: {written['Subject']}")

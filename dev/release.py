@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from dev.contract.files import keep
 from dev.helm import ROOT
 
 VERSION: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?")
@@ -23,6 +24,7 @@ PLACES: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("uv.lock", [r'^name = "sagashop"\nversion = "(.+)"$']),
     ("services/shared/http/app.py", [r'^VERSION: Final = "(.+)"$']),
     ("charts/*/Chart.yaml", [r"^version: (.+)$", r"^  - \{name: [a-z-]+, version: ([^,}]+)", APP_VERSION]),
+    ("docs/events/asyncapi.yaml", [r"^  version: (.+)$"]),
     ("docs/gitops.md", [r"targetRevision: (\S+)", r"ref: \{tag: ([^}]+)\}", r"sagashop/sagactl:(\S+)"]),
     ("Dockerfile", [r"sagashop/order:(\S+)"]),
 )
@@ -70,7 +72,8 @@ def notes(version: str, root: Path = ROOT) -> str:
 
 
 def prepare(version: str, today: date, root: Path = ROOT) -> set[Path]:
-    """Write a version everywhere, and give it what is unreleased in the changelog. Return the files.
+    """Write a version everywhere, give it what is unreleased in the changelog, keep its contract of events.
+    Return the files.
 
     Raise ReleaseError for what is no version, is not a later one, or would be an empty release.
     """
@@ -88,7 +91,7 @@ def prepare(version: str, today: date, root: Path = ROOT) -> set[Path]:
         text = file.read_text()
         file.write_text(pattern.sub(lambda found: found[0].replace(before, version), text))
         written.add(file)
-    return written
+    return written | {keep(version, root)}
 
 
 def _order(version: str) -> tuple[int, int, int, bool]:
@@ -107,7 +110,8 @@ def main(arguments: Sequence[str]) -> str:
         case ["prepare", version]:
             files = prepare(version, datetime.now(UTC).date())
             then = (
-                f"git commit -am 'Release {version}' && git tag --annotate --message {version} v{version}",
+                f"git add docs/events && git commit -am 'Release {version}'",
+                f"git tag --annotate --message {version} v{version}",
                 f"git push origin main v{version}     # what .github/workflows/release.yml publishes",
             )
             return "\n".join(chain(sorted(str(file.relative_to(ROOT)) for file in files), ("", *then)))

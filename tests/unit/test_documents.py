@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
+from dev.contract import files
+from dev.contract.contract import contract
+from dev.release import current
 from services.shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +52,12 @@ def test_every_document_is_in_the_index() -> None:
     named = {(ROOT / "docs" / target).resolve() for target in links(Path("docs/README.md"))}
     there = {path.resolve() for path in (ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "README.md"}
     assert there - named == set()
+
+
+def test_the_events_are_described_as_they_are() -> None:
+    """Where this fails: `make docs`."""
+    there = {path.name: path.read_text() for path in (ROOT / files.FOLDER).iterdir() if path.suffix != ""}
+    assert there == files.texts(contract(), current())
 
 
 def test_every_decision_is_in_the_index_with_its_title_status_and_date() -> None:

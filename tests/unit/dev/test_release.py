@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dev.contract.contract import contract
+from dev.contract.files import released
 from dev.helm import ROOT
 from dev.release import ReleaseError, current, main, notes, places, prepare, versions
 
@@ -37,7 +39,7 @@ def test_no_other_file_names_an_image_of_ours_by_its_version() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
     known = {file.relative_to(ROOT).as_posix() for file, _ in places()}
     for name in listed.stdout.splitlines():
-        if name.endswith((".png", *NOT_LOOKED_AT)) or name in known or not (ROOT / name).is_file():
+        if name.endswith((".gz", ".png", *NOT_LOOKED_AT)) or name in known or not (ROOT / name).is_file():
             continue
         found = re.findall(r"sagashop/[a-z]+:\d+\.\d+\.\d+", (ROOT / name).read_text())
         assert found == [], name
@@ -50,6 +52,7 @@ def test_a_release_writes_its_version_everywhere_and_what_was_unreleased_becomes
     written = prepare("41.0.0", TODAY, copied)
     assert current(copied) == "41.0.0"
     assert {file.relative_to(copied) for file in written} >= {Path("pyproject.toml"), Path("uv.lock")}
+    assert released(copied)["41.0.0"] == contract()
     assert notes("41.0.0", copied) == told
     changelog = (copied / "CHANGELOG.md").read_text()
     assert "## [Unreleased]\n\n## [41.0.0] - 2026-11-30\n" in changelog

@@ -16,6 +16,8 @@ from services.shared.contract.events.event import (
 
 
 class StockReserved(OrderEvent, frozen=True, kw_only=True):
+    """Stock is held for an order."""
+
     type = "INVENTORY_RESERVED"
     products: Annotated[tuple[Line, ...], Meta(min_length=1)]
     missing: tuple[Missing, ...] = ()
@@ -25,6 +27,8 @@ class StockReserved(OrderEvent, frozen=True, kw_only=True):
 
 
 class StockUnavailable(OrderEvent, frozen=True, kw_only=True):
+    """Nothing, or not that product, can be held for an order."""
+
     type = "INVENTORY_RESERVE_FAILED"
     missing: tuple[Missing, ...]
     reason: Text
@@ -32,6 +36,8 @@ class StockUnavailable(OrderEvent, frozen=True, kw_only=True):
 
 
 class StockReleased(OrderEvent, frozen=True, kw_only=True):
+    """What was given back of an order: nothing, where nothing was held."""
+
     type = "INVENTORY_RELEASED"
     products: tuple[Line, ...]
 

@@ -20,6 +20,8 @@ from services.shared.contract.events.event import (
 
 
 class ReserveStock(OrderEvent, frozen=True, kw_only=True):
+    """Inventory is to hold stock for an order."""
+
     type = "INVENTORY_RESERVE_REQUEST"
     products: Annotated[tuple[Line, ...], Meta(min_length=1)]
     # A factory, so that it is written even when it is the default: consumers may want to read it.
@@ -32,6 +34,8 @@ class ReserveStock(OrderEvent, frozen=True, kw_only=True):
 
 
 class ReleaseStock(OrderEvent, frozen=True, kw_only=True):
+    """Inventory is to give back what it holds for an order."""
+
     type = "INVENTORY_RELEASE_REQUEST"
     reason: Text
     # One line; without it all lines, present and future.
@@ -39,6 +43,8 @@ class ReleaseStock(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
+    """All that an order will get is held: it is to be charged."""
+
     type = "ORDER_CONFIRMED"
     total_price: Decimal
     currency: str
@@ -53,6 +59,8 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderPaid(OrderEvent, frozen=True, kw_only=True):
+    """An order is paid: what was held for it is sold."""
+
     type = "ORDER_PAID"
     total_price: Decimal
     currency: str
@@ -63,6 +71,8 @@ class OrderPaid(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
+    """An order is over: it is not to be charged any more."""
+
     type = "ORDER_CANCELLED"
     reason: Text
     email: Text
@@ -70,6 +80,8 @@ class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
 
 
 class RefundPayment(OrderEvent, frozen=True, kw_only=True):
+    """Payment is to give money back."""
+
     type = "PAYMENT_REFUND"
     amount: Decimal
     currency: str
@@ -80,6 +92,8 @@ class RefundPayment(OrderEvent, frozen=True, kw_only=True):
 
 
 class RefundRequested(OrderEvent, frozen=True, kw_only=True):
+    """Somebody asked for an order's money back."""
+
     type = "ORDER_REFUND_REQUEST"
     reason: Text
     # Older publishers do not say.
@@ -88,6 +102,8 @@ class RefundRequested(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
+    """An order's money is given back, and so is its stock."""
+
     type = "ORDER_REFUNDED"
     total_price: Decimal
     currency: str

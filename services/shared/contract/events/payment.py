@@ -17,10 +17,14 @@ class _Payment(OrderEvent, frozen=True, kw_only=True):
 
 
 class PaymentSucceeded(_Payment, frozen=True, kw_only=True):
+    """An order was charged."""
+
     type = "PAYMENT_SUCCEEDED"
 
 
 class PaymentFailed(_Payment, frozen=True, kw_only=True):
+    """An order could not be charged."""
+
     type = "PAYMENT_FAILED"
     reason: Text
     # Asks inventory for auto compensation, whatever its setting.
@@ -28,6 +32,8 @@ class PaymentFailed(_Payment, frozen=True, kw_only=True):
 
 
 class PaymentRefunded(_Payment, frozen=True, kw_only=True):
+    """Money was given back."""
+
     type = "PAYMENT_REFUNDED"
     refund_id: Text
 

@@ -6,6 +6,8 @@ from services.shared.contract.events.event import Count, Event, ProductId
 
 
 class ProductCreated(Event, frozen=True, kw_only=True):
+    """A product is in the catalogue: it needs a row of stock."""
+
     type = "PRODUCT_CREATED"
     product_id: ProductId
     initial_stock: Count = 0
@@ -16,6 +18,8 @@ class ProductCreated(Event, frozen=True, kw_only=True):
 
 
 class ProductDeleted(Event, frozen=True, kw_only=True):
+    """A product is no longer for sale."""
+
     type = "PRODUCT_DELETED"
     product_id: ProductId
 

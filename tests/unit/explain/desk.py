@@ -17,7 +17,7 @@ from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Line, Order
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Kind, Refunded, Status
+from services.payment.gateway import Captured, Declined, Kind, Refunded, Status
 from services.payment.ledger import LedgerEntry
 from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
 from services.shared.contract import events, wire
@@ -39,8 +39,9 @@ DOMAINS: Final = {
 class Desk:
     """A new order of two lamps, of which there are ten; what it causes waits for `hear`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, declines: bool = False) -> None:
         self.now = NOW
+        self._declines = declines
         self.stored: dict[Ref, Aggregate] = {Ref(Stock, "lamp"): Stock(id="lamp", available=10, initial=10)}
         self.published: list[OutboxEvent] = []
         self.ledger: list[LedgerEntry] = []
@@ -59,6 +60,9 @@ class Desk:
         return event
 
     def _ask_the_gateway(self, payment: Payment, event: object) -> ChargeOutcome | RefundOutcome:
+        if isinstance(event, events.OrderConfirmed) and self._declines:
+            self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.DECLINED, "txn-1")
+            return ChargeOutcome(event, Declined("txn-1", "declined"))
         if isinstance(event, events.OrderConfirmed):
             self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.CAPTURED, "txn-1")
             return ChargeOutcome(event, Captured("txn-1"))
@@ -79,11 +83,15 @@ class Desk:
         )
         self.ledger.append(entry)
 
-    def paid(self) -> "Desk":
-        for queue in ("inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events"):
+    def heard(self, *queues: str) -> "Desk":
+        for queue in queues:
             self.hear(queue)
-        self.hear("notifications")
         return self
+
+    def paid(self) -> "Desk":
+        return self.heard(
+            "inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events", "notifications"
+        )
 
     def command(self, body: object) -> None:
         self._commit("order", Message(id="command-1", source=HTTP, body=body, at=self.now))

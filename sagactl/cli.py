@@ -98,6 +98,12 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Hold every order against stock, payments and what the payment gateway did. Only reads.",
         PROVE,
     ),
+    "replay": Place(
+        "sagactl.oncall.replay.command",
+        "replay",
+        "Pass the orders' histories through this release's table, and tell what it would decide otherwise.",
+        PROVE,
+    ),
     "smoke": Place(
         "sagactl.smoke.purchase",
         "smoke",

@@ -102,11 +102,12 @@ class _Side(NamedTuple):
 
     @property
     def plain(self) -> Schema:
-        """What it refers to, where it does."""
-        if "$ref" not in self.schema:
+        """With what it refers to, where it does."""
+        beside = {name: value for name, value in self.schema.items() if name != "$ref"}
+        if beside == self.schema:
             return self.schema
         found: Schema = self.whole["$defs"][self.schema["$ref"].rpartition("/")[2]]
-        return found
+        return found | beside
 
 
 def _changed(before: _Side, after: _Side, where: str) -> Iterator[Break]:

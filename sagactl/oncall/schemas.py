@@ -16,6 +16,7 @@ from sagactl.oncall.keys import KeyList
 from sagactl.oncall.letters import LetterList
 from sagactl.oncall.order import OrderFacts
 from sagactl.oncall.repair.command import Repair
+from sagactl.oncall.replay.report import Replay
 from sagactl.oncall.report import CheckReport
 from sagactl.oncall.status.standing import Status
 
@@ -29,6 +30,7 @@ KINDS: Final[tuple[type[Document], ...]] = (
     LetterList,
     OrderFacts,
     Repair,
+    Replay,
     Status,
 )
 

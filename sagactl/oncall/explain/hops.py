@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Hop, HopState, Outcome, Preview
 from sagactl.oncall.explain.marks import CONSUMER, Marks, Unsent
-from sagactl.oncall.explain.sent import QUEUE_OF, Sent, answers, by_order, expects_answer
+from sagactl.oncall.explain.sent import Sent, answers, by_order, expects_answer
+from services.order.histories import QUEUE_OF
 from services.shared.contract.events import CONSUMES, INVENTORY_EVENTS, NOTIFICATIONS, Event, PaymentFailed
 from services.shared.contract.identity import cause
 

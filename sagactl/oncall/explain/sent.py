@@ -15,18 +15,16 @@ from services.inventory.domain import REFUSED_WITH_THE_ORDER, reserve_answer
 from services.inventory.reservation import LineState as Reserved
 from services.inventory.reservation import Reservation, ReservedLine
 from services.order import steps
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.commands import CreateOrder, RequestRefund
+from services.order.histories import QUEUE_OF, caused_by, is_known
 from services.order.model import HistoryEntry, LineState, Order, Progress, Status
 from services.order.saga import SAGA
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import events, money
-from services.shared.contract.events import CONSUMES, Event, PaymentSucceeded
-from services.shared.contract.identity import HTTP, cause, event_id
+from services.shared.contract.events import Event, PaymentSucceeded
+from services.shared.contract.identity import cause, event_id
 from services.shared.contract.table import NEW, STAYS, Emit, Step
 
-COMMANDS: Final = {each.type for each in (CreateOrder, CancelOrder, RequestRefund, TimeOut)}
-# Event -> the order's queue that it comes by.
-QUEUE_OF: Final = {event.type: queue for queue, kinds in CONSUMES["order"].items() for event in kinds}
 KINDS: Final[dict[str, type]] = {kind.type: kind for _, kind in SAGA.cells}  # type: ignore[attr-defined]  # triggers
 RELEASES: Final = frozenset({steps.release_stock, steps.release_late, steps.release_refunded})
 REFUNDS: Final = frozenset({steps.refund_payment, steps.refund_capture, steps.refund_late_capture})
@@ -49,7 +47,7 @@ class Sent(NamedTuple):
 def by_order(order: Order) -> Iterator[Sent]:
     """All that it has published so far, as its history says."""
     for entry in order.history:
-        if not is_known(entry):
+        if not is_known(entry.event):
             continue
         of = caused_by(entry)
         for index, emit in enumerate(emitted(order, entry)):
@@ -57,16 +55,6 @@ def by_order(order: Order) -> Iterator[Sent]:
                 continue  # a damaged document: nobody knows what was asked for
             event = _event(order, entry, emit)
             yield Sent(event_id(of, event.type, index), event, "order", of, entry.at)
-
-
-def is_known(entry: HistoryEntry) -> bool:
-    """Whether it is of an event that this release has."""
-    return entry.event in COMMANDS or entry.event in QUEUE_OF
-
-
-def caused_by(entry: HistoryEntry) -> str:
-    source = HTTP if entry.event in COMMANDS else QUEUE_OF[entry.event]
-    return cause(source, entry.event_id)
 
 
 def emitted(order: Order, entry: HistoryEntry) -> Sequence[Emit]:

@@ -7,9 +7,10 @@ from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import OPEN, Action, Hop, Next, Outcome
 from sagactl.oncall.explain.hops import QUEUES
 from sagactl.oncall.explain.marks import Marks
-from sagactl.oncall.explain.sent import KINDS, QUEUE_OF
+from sagactl.oncall.explain.sent import KINDS
 from services.order import steps
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
+from services.order.histories import QUEUE_OF
 from services.order.model import Order
 from services.order.saga import SAGA
 from services.shared.contract import events

@@ -12,7 +12,7 @@ from services.inventory.domain import domain as inventory
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import NOTIFICATIONS, Notification
-from services.order.commands import CreateOrder
+from services.order.commands import CreateOrder, RequestRefund
 from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Line, Order
 from services.payment.domain import DOMAIN as PAYMENTS
@@ -92,6 +92,16 @@ class Desk:
         return self.heard(
             "inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events", "notifications"
         )
+
+    def declined(self) -> "Desk":
+        """Of a desk that declines."""
+        self.heard("inventory", "orders", "STOCK_RESERVED", "order-events")
+        return self.heard("inventory", "orders", "payment-events", "notifications")
+
+    def refunded(self) -> "Desk":
+        self.paid().command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+        self.heard("notifications", "payment-events", "order-events", "inventory", "orders")
+        return self.heard("notifications")
 
     def command(self, body: object) -> None:
         self._commit("order", Message(id="command-1", source=HTTP, body=body, at=self.now))

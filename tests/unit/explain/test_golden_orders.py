@@ -11,12 +11,8 @@ import pytest
 
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Verdict
-from services.order.commands import CancelOrder, RequestRefund
+from services.order.commands import CancelOrder
 from tests.unit.explain.desk import ORDER, Desk
-
-
-def paid() -> Desk:
-    return Desk().paid()
 
 
 def cancelled() -> Desk:
@@ -24,18 +20,6 @@ def cancelled() -> Desk:
     desk = Desk().heard("inventory", "orders")
     desk.command(CancelOrder(order_id=ORDER, customer_id=None))
     return desk.heard("payment-events", "STOCK_RESERVED", "inventory", "orders", "notifications")
-
-
-def declined() -> Desk:
-    desk = Desk(declines=True).heard("inventory", "orders", "STOCK_RESERVED", "order-events")
-    return desk.heard("inventory", "orders", "payment-events", "notifications")
-
-
-def refunded() -> Desk:
-    desk = paid()
-    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
-    desk.heard("notifications", "payment-events", "order-events", "inventory", "orders")
-    return desk.heard("notifications")
 
 
 PAID: Final = {
@@ -74,7 +58,12 @@ REFUNDED: Final = PAID | {
 
 @pytest.mark.parametrize(
     ("made", "golden"),
-    [(paid, PAID), (cancelled, CANCELLED), (declined, DECLINED), (refunded, REFUNDED)],
+    [
+        (Desk().paid, PAID),
+        (cancelled, CANCELLED),
+        (Desk(declines=True).declined, DECLINED),
+        (Desk().refunded, REFUNDED),
+    ],
     ids=["paid", "cancelled", "declined", "refunded"],
 )
 def test_the_ids_of_an_orders_events_never_change_between_releases(

@@ -11,8 +11,8 @@ import pytest
 from dev.simulate.shop import Shop
 from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Outcome, Verdict
 from sagactl.oncall.explain.screen import WIDTH, lines
-from sagactl.oncall.explain.sent import COMMANDS
 from sagactl.oncall.invariants import check_case
+from services.order.histories import COMMANDS
 from services.order.model import Order
 from services.shared.contract.events import AUTO_COMPENSATION, CONSUMES, INVENTORY_EVENTS, OrderEvent
 from services.shared.contract.identity import event_id

@@ -1,12 +1,13 @@
 """Anything may come at any time, and what must never happen never does."""
 
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.order.domain import DOMAIN
+from services.order.histories import again
 from services.order.model import LineState, Order, Progress, Status
 from services.order.saga import replay
 from services.shared.contract import events, money
@@ -25,30 +26,29 @@ WAYS = {
     Status.CANCELLED: {Status.CANCELLED},
 }
 # The likely and the absurd, side by side.
-ANYTHING = st.sampled_from(
-    [
-        eg.BOTH_RESERVED,
-        eg.LAMP_RESERVED,
-        eg.DESK_RESERVED,
-        eg.LAMP_WITHOUT_DESK,
-        eg.WRONG_QUANTITY,
-        eg.UNAVAILABLE,
-        eg.DESK_UNAVAILABLE,
-        eg.SOFA_UNAVAILABLE,
-        eg.BOTH_RELEASED,
-        eg.NOTHING_RELEASED,
-        eg.CAPTURED,
-        eg.CAPTURED_AGAIN,
-        eg.CAPTURED_ANOTHER_AMOUNT,
-        eg.captured("200.00"),
-        eg.DECLINED,
-        eg.MONEY_BACK,
-        eg.CANCEL,
-        eg.REFUND,
-        eg.time_out(Status.PENDING),
-        eg.time_out(Status.CONFIRMED),
-    ]
+WHATEVER_COMES: Final = (
+    eg.BOTH_RESERVED,
+    eg.LAMP_RESERVED,
+    eg.DESK_RESERVED,
+    eg.LAMP_WITHOUT_DESK,
+    eg.WRONG_QUANTITY,
+    eg.UNAVAILABLE,
+    eg.DESK_UNAVAILABLE,
+    eg.SOFA_UNAVAILABLE,
+    eg.BOTH_RELEASED,
+    eg.NOTHING_RELEASED,
+    eg.CAPTURED,
+    eg.CAPTURED_AGAIN,
+    eg.CAPTURED_ANOTHER_AMOUNT,
+    eg.captured("200.00"),
+    eg.DECLINED,
+    eg.MONEY_BACK,
+    eg.CANCEL,
+    eg.REFUND,
+    eg.time_out(Status.PENDING),
+    eg.time_out(Status.CONFIRMED),
 )
+ANYTHING = st.sampled_from(WHATEVER_COMES)
 
 
 class AnOrder(RuleBasedStateMachine):
@@ -152,6 +152,13 @@ class AnOrder(RuleBasedStateMachine):
     @invariant()
     def the_history_leads_to_where_the_order_is(self) -> None:
         assert replay(self.order.history) is self.order.status
+
+    @invariant()
+    def the_history_is_decided_again_as_it_was(self) -> None:
+        """And publishes what was published, in the same order."""
+        told = again(self.order)
+        assert told.difference is None
+        assert [type(each.event) for each in told.published] == [type(each) for each in self.published]
 
 
 TestAnOrder = AnOrder.TestCase

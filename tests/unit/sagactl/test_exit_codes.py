@@ -49,6 +49,7 @@ OF_THE_GATEWAY: Final[Mapping[str, Sequence[str]]] = {
 OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "check": ("--wait", "0"),
     "repair": ("order-1",),
+    "replay": (),
     "status": (),
     "explain": ("order-1",),
     "find": ("order-1",),

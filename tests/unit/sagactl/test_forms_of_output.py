@@ -41,7 +41,7 @@ LETTERS = tuple(
 SHOWN = Shown(LetterList(items=LETTERS), table(LETTERS, "dead letter", COLUMNS), ["a", "b"], LETTERS)
 # Commands that list or show.
 TELL = {
-    *("status", "explain", "find", "check", "repair", "audit"),
+    *("status", "explain", "find", "check", "repair", "replay", "audit"),
     *("orders show", "letters list", "letters show", "accounts list", "keys list"),
 }
 

@@ -1,0 +1,168 @@
+"""What may have come: messages and commands, as far as an order's history and the order itself tell of them.
+
+A history keeps of what came its name, its id, its reason and the lines that it changed, and not its body.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from msgspec import structs
+
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.model import Capture, HistoryEntry, Line, LineState, Order, Progress, Status
+from services.order.steps import Trigger
+from services.shared.contract import events, money
+from services.shared.contract.table import Contradiction
+
+
+def as_placed(order: Order) -> Order:
+    """The order before anything had come."""
+    lines = tuple(structs.replace(line, state=LineState.REQUESTED) for line in order.lines)
+    return structs.replace(
+        order,
+        status=Status.PENDING,
+        lines=lines,
+        total=sum(line.price * line.quantity for line in lines),
+        cancellation_reason=None,
+        cancellation_detail=None,
+        refund_reason=None,
+        capture=None,
+        releases=(),
+        refund=Progress.NONE,
+        history=(),
+        attention=(),
+    )
+
+
+def odd_capture(order: Order) -> Contradiction | None:
+    """The contradiction by which the order knows its capture, where no step tells of it: the first one."""
+    type_ = events.PaymentSucceeded.type
+    if order.capture is None or any(entry.event == type_ for entry in order.history):
+        return None
+    return next((each for each in order.attention if each.event == type_), None)
+
+
+def triggers(order: Order, before: Order, entry: HistoryEntry) -> Iterator[Trigger]:
+    """All that may have made `before` take the step, the likeliest first; `order` is what became of it.
+
+    Nothing, of an event that this release does not know.
+    """
+    recall = _RECALL.get(entry.event)
+    return iter(()) if recall is None else recall(order, before, entry)
+
+
+def _created(order: Order, before: Order, _: HistoryEntry) -> Iterator[CreateOrder]:
+    yield CreateOrder(
+        order_id=order.id,
+        customer_id=order.customer_id,
+        email=order.email,
+        lines=before.lines,
+        currency=order.currency,
+        fulfilment=order.fulfilment,
+        payment_token=None,
+    )
+
+
+def _cancelled(order: Order, _: Order, __: HistoryEntry) -> Iterator[CancelOrder]:
+    yield CancelOrder(order_id=order.id, customer_id=None)
+
+
+def _refund_asked(order: Order, _: Order, entry: HistoryEntry) -> Iterator[RequestRefund]:
+    yield RequestRefund(order_id=order.id, customer_id=None, reason=entry.reason or "")
+
+
+def _timed_out(order: Order, before: Order, entry: HistoryEntry) -> Iterator[TimeOut]:
+    yield TimeOut(order_id=order.id, status=before.status, older_than=0, reason=entry.reason or "")
+
+
+def _declined(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.PaymentFailed]:
+    yield events.PaymentFailed(
+        order_id=order.id,
+        transaction_id="",
+        amount=money.to_decimal(order.total, order.currency),
+        currency=order.currency,
+        reason=entry.reason or "",
+    )
+
+
+def _captured(order: Order, _: Order, __: HistoryEntry) -> Iterator[events.PaymentSucceeded]:
+    yield succeeded(order)
+
+
+def _money_back(order: Order, _: Order, __: HistoryEntry) -> Iterator[events.PaymentRefunded]:
+    capture = _capture(order)
+    yield events.PaymentRefunded(
+        order_id=order.id,
+        transaction_id=capture.transaction_id,
+        refund_id="",
+        amount=money.to_decimal(capture.amount, capture.currency),
+        currency=capture.currency,
+    )
+
+
+def _changed(order: Order, entry: HistoryEntry, to: LineState) -> tuple[Line, ...]:
+    changed = {change.product_id for change in entry.lines if change.to is to}
+    return tuple(line for line in order.lines if line.product_id in changed)
+
+
+def _lines(lines: Sequence[Line]) -> tuple[events.Line, ...]:
+    return tuple(events.Line(line.product_id, line.quantity) for line in lines)
+
+
+def _reserved(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.StockReserved]:
+    """Without a list all lines changed, or none: then it was about no line of ours."""
+    held = _changed(order, entry, LineState.HELD) if entry.lines else order.lines
+    refused = _changed(order, entry, LineState.REFUSED)
+    missing = tuple(events.Missing(line.product_id, line.quantity, 0) for line in refused)
+    yield events.StockReserved(order_id=order.id, products=_lines(held), missing=missing)
+    if not entry.lines:
+        yield events.StockReserved(order_id=order.id, products=(events.Line("", 1),))
+
+
+def _unavailable(order: Order, before: Order, entry: HistoryEntry) -> Iterator[events.StockUnavailable]:
+    """Of all lines, or, in the older form, of one: that which changed, or one that did not."""
+    reason = entry.reason or ""
+    yield events.StockUnavailable(order_id=order.id, missing=(), reason=reason)
+    one = [change.product_id for change in entry.lines]
+    if not one:
+        there = [line.product_id for line in before.lines if line.state is not LineState.REQUESTED]
+        one = there[:1] or [line.product_id for line in order.lines]
+    if len(one) == 1:
+        yield events.StockUnavailable(order_id=order.id, missing=(), reason=reason, product_id=one[0])
+
+
+def _released(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.StockReleased]:
+    """Without a list all lines changed, or none."""
+    back = _changed(order, entry, LineState.RELEASED) if entry.lines else order.lines
+    yield events.StockReleased(order_id=order.id, products=_lines(back))
+    if not entry.lines:
+        yield events.StockReleased(order_id=order.id, products=())
+
+
+def _capture(order: Order) -> Capture:
+    """What the order knows of it; of one that knows nothing, what it would have been."""
+    return order.capture or Capture("", order.total, order.currency)
+
+
+def succeeded(order: Order) -> events.PaymentSucceeded:
+    capture = _capture(order)
+    return events.PaymentSucceeded(
+        order_id=order.id,
+        transaction_id=capture.transaction_id,
+        amount=money.to_decimal(capture.amount, capture.currency),
+        currency=capture.currency,
+    )
+
+
+_RECALL: Final[Mapping[str, Callable[[Order, Order, HistoryEntry], Iterator[Trigger]]]] = {
+    CreateOrder.type: _created,
+    CancelOrder.type: _cancelled,
+    RequestRefund.type: _refund_asked,
+    TimeOut.type: _timed_out,
+    events.StockReserved.type: _reserved,
+    events.StockUnavailable.type: _unavailable,
+    events.StockReleased.type: _released,
+    events.PaymentSucceeded.type: _captured,
+    events.PaymentFailed.type: _declined,
+    events.PaymentRefunded.type: _money_back,
+}

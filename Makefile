@@ -48,6 +48,7 @@ soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory s
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts tests/monitoring ## render and validate every chart, try every alert
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)
-.PHONY: e2e-long drill
+.PHONY: e2e-long drill alert-drill
+alert-drill: setup ; @$(PYTHON_OF) -m dev.alert_drill ## break three things under orders: each alert arrives, its runbook helps, it resolves (minutes)
 e2e-long: setup ; @.venv/bin/pytest -q tests/e2e -m long ## there, too: three nodes of RabbitMQ and MongoDB lose one, and volumes
 drill: setup ; @.venv/bin/pytest -q tests/e2e -m drill ## there, too: copy the databases under load, restore them elsewhere, print RPO and RTO

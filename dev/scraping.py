@@ -5,7 +5,7 @@ It labels what it reads as the chart's monitors do in a cluster, so that rules a
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +19,16 @@ EVERY: Final = "15s"
 DETAILED: Final = {"family": ["queue_coarse_metrics", "queue_consumer_count"]}
 
 
+def rule_files() -> Sequence[Path]:
+    """The chart's."""
+    return sorted(RULES.glob("*.yaml"))
+
+
 def configuration(stack: Stack) -> dict[str, Any]:
     """What Prometheus is told."""
     return {
         "global": {"scrape_interval": EVERY, "evaluation_interval": EVERY},
-        "rule_files": [str(file) for file in sorted(RULES.glob("*.yaml"))],
+        "rule_files": [str(file) for file in rule_files()],
         "scrape_configs": list(_jobs(stack)),
     }
 

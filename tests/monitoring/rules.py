@@ -5,11 +5,9 @@ from typing import Any, Final
 
 import yaml
 
-from dev.helm import ROOT
+from dev.scraping import rule_files
 
-RULES: Final = ROOT / "charts" / "sagashop" / "rules"
-RUNBOOKS: Final = ROOT / "docs" / "runbooks"
-FILES: Final = sorted(RULES.glob("*.yaml"))
+FILES: Final = rule_files()
 
 
 def rules() -> Iterator[dict[str, Any]]:

@@ -1,17 +1,16 @@
 """Every alert leads to a page, and every command on it is one that there is."""
 
 import re
-import shlex
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
 import typer
 from typer.core import TyperGroup
 
+from dev.runbooks import RUNBOOKS, commands
 from sagactl.cli import app
 from tests.charts.rendering import UMBRELLA, render
-from tests.monitoring.rules import ALERTS, RUNBOOKS
+from tests.monitoring.rules import ALERTS
 
 PAGES: Final = {file.stem: file.read_text() for file in RUNBOOKS.glob("Sagashop*.md")}
 HEADINGS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Afterwards"]
@@ -26,14 +25,6 @@ KINDS: Final = {
     *("events", "hpa", "networkpolicies", "pods", "pvc", "sagamonitors"),
 }
 every_page = pytest.mark.parametrize("name", sorted(PAGES))
-
-
-def commands(page: str) -> Iterator[list[str]]:
-    """Each line that a person would type, up to a comment or a pipe."""
-    for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL):
-        for line in map(str.strip, block.strip().splitlines()):
-            assert line.startswith("$ "), line
-            yield shlex.split(line.removeprefix("$ ").partition(" | ")[0], comments=True)
 
 
 def there() -> set[str]:

@@ -1,0 +1,147 @@
+"""Prometheus and Alertmanager beside a shop, and whoever would be called: what they send arrives here."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from aiohttp import web
+
+from dev import scraping
+from dev.alert_drill.hurried import hurried, told_to
+from dev.ports import Ports
+from dev.processes import Processes, Program
+from dev.prometheus import program
+from dev.readiness import until_ok
+from dev.services import REPOSITORY
+from dev.stack import Stack
+from sagactl.polling import until
+
+ALERTMANAGER: Final = REPOSITORY / "docs" / "alertmanager.yaml"
+# What the chart's 15 s are where minutes are seconds, as far as a service bears being asked.
+EVERY: Final = "1s"
+# Prometheus takes a series for alive for so long after it was last seen.
+LOOKBACK: Final = "5s"
+RESOLVED: Final = "resolved"
+FIRING: Final = "firing"
+
+
+class Pager:
+    """Receives what Alertmanager sends, as a pager or a mailbox would."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, tuple[str, str]] = {}
+        self.rung: list[str] = []
+        self._changed = asyncio.Event()
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Alertmanager's webhook: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config"""
+        receiver = request.match_info["receiver"]
+        for alert in (await request.json())["alerts"]:
+            name = alert["labels"]["alertname"]
+            self._states[name] = (alert["status"], receiver)
+            if alert["status"] == FIRING:
+                self.rung.append(name)
+        return web.Response()
+
+    async def is_told(self, alert: str, state: str, *, within: float) -> str:
+        """By whom (the receiver's name). Raises NotInTimeError after `within` seconds."""
+
+        async def now() -> tuple[str, str]:
+            return self._states.get(alert, ("not told", ""))
+
+        found = await until(now, lambda seen: seen[0] == state, within=within, what=f"{alert} is {state}")
+        return found[1]
+
+
+@asynccontextmanager
+async def watching(stack: Stack, directory: Path) -> AsyncIterator[Pager]:
+    """Until the end of the block both watch the stack, by the chart's rules in a hurry.
+
+    Raises NotThereError where the programs are not to be had.
+    """
+    pager, processes = Pager(), Processes(directory)
+    with Ports({}, at_random=True) as ports:
+        calls, prometheus, alertmanager = (
+            f"127.0.0.1:{ports.take(name)}" for name in ("pager", "prometheus", "alertmanager")
+        )
+        async with _answering(pager, calls):
+            try:
+                for each in _programs(stack, directory, calls, prometheus, alertmanager):
+                    processes.start(each)
+                ports.release()
+                await asyncio.gather(
+                    *(until_ok(f"http://{where}/-/ready") for where in (prometheus, alertmanager))
+                )
+                yield pager
+            finally:
+                await processes.stop()
+
+
+@asynccontextmanager
+async def _answering(pager: Pager, address: str) -> AsyncIterator[None]:
+    app = web.Application()
+    app.router.add_post("/{receiver}", pager.receive)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    host, port = address.split(":")
+    await web.TCPSite(runner, host, int(port)).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _programs(
+    stack: Stack, directory: Path, calls: str, prometheus: str, alertmanager: str
+) -> Sequence[Program]:
+    directory.mkdir(parents=True, exist_ok=True)
+    rules = [_written(directory / file.name, hurried(file.read_text())) for file in scraping.rule_files()]
+    routes = told_to(f"http://{calls}", yaml.safe_load(ALERTMANAGER.read_text()))
+    scraped: Mapping[str, Any] = {
+        **scraping.configuration(stack),
+        "global": {"scrape_interval": EVERY, "evaluation_interval": EVERY},
+        "rule_files": [str(file) for file in rules],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+    }
+    # JSON is YAML, too.
+    told = {
+        "prometheus": _written(directory / "prometheus.yml", json.dumps(scraped, indent=1)),
+        "alertmanager": _written(directory / "alertmanager.yml", json.dumps(routes, indent=1)),
+    }
+    return (
+        Program(
+            "prometheus",
+            [
+                program("prometheus"),
+                f"--config.file={told['prometheus']}",
+                f"--storage.tsdb.path={directory / 'prometheus'}",
+                f"--web.listen-address={prometheus}",
+                f"--query.lookback-delta={LOOKBACK}",
+                "--rules.alert.resend-delay=1s",
+            ],
+            os.environ,
+            directory,
+        ),
+        Program(
+            "alertmanager",
+            [
+                program("prometheus-alertmanager"),
+                f"--config.file={told['alertmanager']}",
+                f"--storage.path={directory / 'alertmanager'}",
+                f"--web.listen-address={alertmanager}",
+                "--cluster.listen-address=",
+            ],
+            os.environ,
+            directory,
+        ),
+    )
+
+
+def _written(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -36,7 +36,6 @@ class Pager:
     def __init__(self) -> None:
         self._states: dict[str, tuple[str, str]] = {}
         self.rung: list[str] = []
-        self._changed = asyncio.Event()
 
     async def receive(self, request: web.Request) -> web.Response:
         """Alertmanager's webhook: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config"""
@@ -56,6 +55,14 @@ class Pager:
 
         found = await until(now, lambda seen: seen[0] == state, within=within, what=f"{alert} is {state}")
         return found[1]
+
+    async def is_silent(self, alerts: Collection[str], *, within: float) -> None:
+        """Raises NotInTimeError when one of them is still firing after `within` seconds."""
+
+        async def firing() -> list[str]:
+            return [each for each in alerts if self._states.get(each, ("",))[0] == FIRING]
+
+        await until(firing, lambda seen: not seen, within=within, what="alerts are resolved")
 
 
 @asynccontextmanager

@@ -61,6 +61,12 @@ class Site:
     # What the scenario itself saw go wrong.
     remarks: list[Failure] = field(default_factory=list)
 
+    async def log_in(self) -> None:
+        """Everybody anew: before the tokens of `opened` end, a quarter of an hour later."""
+        visitor = Client(self.session, self.stack.gateway)
+        self.admin = await visitor.log_in(self.stack.admin["email"], self.stack.admin["password"])
+        self.traffic.tokens = await _of_new_customers(visitor)
+
     def expect(self, *, holds: bool, otherwise: str, ids: Sequence[str] = ()) -> None:
         if not holds:
             self.remarks.append(Failure(otherwise, ids))
@@ -144,6 +150,10 @@ class Site:
         return output
 
 
+async def _of_new_customers(visitor: Client) -> Sequence[str]:
+    return [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
+
+
 @asynccontextmanager
 async def opened(  # a site has parts
     directory: Path,
@@ -173,7 +183,7 @@ async def opened(  # a site has parts
         goods = await asyncio.gather(
             *(admin.add_product(PLENTY, "0.01", "USD", f"Product {number}") for number in range(products))
         )
-        tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
+        tokens = await _of_new_customers(visitor)
         chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
         traffic = Traffic(session, [stack.gateway], tokens, goods, chance)
         yield Site(stack, session, mongodb, traffic, admin, goods, chance, rate, short, say, crashes, closing)

@@ -32,8 +32,10 @@ class Traffic:
         chance: random.Random,
     ) -> None:
         self.doors = doors
+        # Of the customers. One is good for a quarter of an hour.
+        self.tokens = tokens
         self.attempts: list[Attempt] = []
-        self._session, self._tokens, self._products, self._chance = session, tokens, products, chance
+        self._session, self._products, self._chance = session, products, chance
         self._numbers: Iterator[int] = count()
         self._closed = asyncio.Event()
 
@@ -92,7 +94,7 @@ class Traffic:
         return retry_after
 
     async def _post(self, door: str, number: int, customer: int) -> tuple[Outcome, str, str, float]:
-        headers = {"Authorization": f"Bearer {self._tokens[customer % len(self._tokens)]}"}
+        headers = {"Authorization": f"Bearer {self.tokens[customer % len(self.tokens)]}"}
         body = body_of(number, self._products)
         timeout = aiohttp.ClientTimeout(PATIENCE_SECONDS)
         try:

@@ -1,0 +1,113 @@
+"""Hurts one shop in every way we know, alone and two at a time, in an order that the seed tells.
+
+Customers order all the while, the live check looks on as in production, and a real Prometheus calls whoever
+is to be called (minutes are seconds to its rules). After each round every accepted order has to settle within
+two minutes, and the checker to find all books sound. The same seed is the same story.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from dev.chaos.faults import FAULTS
+from dev.chaos.plan import Round, rounds
+from dev.chaos.running import Ended, opened_shop
+from dev.interrupts import run as run_to_the_end
+from dev.prometheus import NotThereError
+from dev.survive import report
+from dev.survive.attempts import Outcome
+from sagactl.oncall.screen import printable
+
+DIRECTORY: Final = Path(os.environ.get("STACK_DIR", ".run")) / "chaos"
+# All faults alone, and as many pairs.
+ROUNDS: Final = 2 * len(FAULTS)
+SHORT_ROUNDS: Final = 4
+console: Final = Console(width=None if sys.stdout.isatty() else 160)
+
+
+async def play(seed: int, chosen: list[Round], file: Path | None) -> int:
+    """Returns the exit code."""
+    done: list[Ended] = []
+    try:
+        async with opened_shop(DIRECTORY, seed, _say) as shop:
+            for number, plan in enumerate(chosen, 1):
+                _print(f"[bold]{number}/{len(chosen)} {plan.name}[/], {plan.seconds:g} s")
+                done.append(await shop.endure(number, plan))
+                _tell(done[-1])
+                if file is not None:  # round by round: a run may be ended
+                    _write(file, seed, done)
+    except NotThereError as error:
+        _print(f"[red]{printable(str(error))}[/]")
+        return 2
+    failed = [each for each in done if each.failures]
+    for each in failed:
+        _print(f"[red]round {each.number} was not survived: {each.round.name}[/]")
+    if failed:
+        _print(f"[dim]again: make chaos SEED={seed}; logs: {DIRECTORY / 'logs'}[/]")
+    else:
+        _print(f"[green]{len(done)} rounds of seed {seed} survived[/]")
+    return int(bool(failed))
+
+
+def _write(file: Path, seed: int, done: Sequence[Ended]) -> None:
+    document = {"seed": seed, "rounds": [each.to_json() for each in done]}
+    file.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _print(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _tell(outcome: Ended) -> None:
+    recovered = outcome.recovery_seconds
+    parts = [
+        f"{outcome.attempts.get(Outcome.ACCEPTED, 0)} accepted",
+        f"{outcome.attempts.get(Outcome.REFUSED, 0)} refused",
+        f"{outcome.attempts.get(Outcome.UNKNOWN, 0)} without an answer",
+        "never recovered" if recovered is None else f"recovered after {recovered:.1f} s",
+        ", ".join(each.removeprefix("Sagashop") for each in outcome.alerts) or "nobody was called",
+    ]
+    _print(f"  {'; '.join(parts)}")
+    for failure in outcome.failures:
+        for line in report.lines(failure):
+            _print(f"  [red]{printable(line)}[/]")
+
+
+def _say(text: str) -> None:
+    _print(f"[dim]  {printable(text)}[/]")
+
+
+def main(
+    only: Annotated[
+        list[str] | None, typer.Argument(help="Faults of one round, in place of the plan.")
+    ] = None,
+    *,
+    seed: Annotated[int, typer.Option(help="Which story.")] = 1,
+    number: Annotated[int, typer.Option("--rounds", help="How many rounds of it.")] = ROUNDS,
+    short: Annotated[bool, typer.Option("--short", help=f"{SHORT_ROUNDS} rounds.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only tell the story.")] = False,
+    file: Annotated[Path | None, typer.Option("--json", help="Write what came of it there, too.")] = None,
+) -> None:
+    """Hurt a shop round after round, and judge it after each."""
+    if unknown := sorted(set(only or ()) - set(FAULTS)):
+        raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
+    told = rounds({name: fault.target for name, fault in FAULTS.items()}, seed)
+    chosen = [*islice(told, SHORT_ROUNDS if short else number)]
+    if only:
+        chosen = [Round(tuple(only), chosen[0].seconds)]
+    if plan:
+        for each in chosen:
+            _print(f"{each.seconds:5.1f} s  {each.name}")
+        return
+    raise typer.Exit(run_to_the_end(play(seed, chosen, file)))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,109 @@
+"""A shop under orders, hurt round after round, and judged after each from outside."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from dev.alert_drill.watchers import Pager, watching
+from dev.chaos.faults import FAULTS, behind_proxies
+from dev.chaos.plan import Round
+from dev.survive.attempts import Outcome
+from dev.survive.looking import look
+from dev.survive.running import AFTERWARDS_SECONDS, WARM_UP_SECONDS
+from dev.survive.site import PRODUCTS, Site, opened
+from dev.survive.verdict import Failure, judge
+from dev.survive.watching import watched
+
+ORDERS_PER_SECOND: Final = 20.0
+# Two of each of those who consume; whoever counts asks Redis, and nobody is refused for ordering often.
+SETTINGS: Final = {
+    **{f"REPLICAS_{service}": "2" for service in ("ORDER", "INVENTORY", "PAYMENT")},
+    "RATE_LIMIT_ENABLED": "true",
+    "RATE_LIMIT_REQUESTS": "1000000",
+    "RATE_LIMIT_ADDRESS_REQUESTS": "1000000",
+    "RATE_LIMIT_ADDRESS_GUESSES": "1000000",
+}
+# An alert of the round before has to end first.
+QUIET_WITHIN_SECONDS: Final = 60.0
+
+
+class Ended(NamedTuple):
+    """What came of one round."""
+
+    number: int
+    round: Round
+    began_at: datetime
+    # Of this round's orders.
+    attempts: Mapping[Outcome, int]
+    # From the fault's end until the last accepted order had settled; None when one never was.
+    recovery_seconds: float | None
+    # Who was called meanwhile.
+    alerts: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "round": self.number,
+            "faults": list(self.round.faults),
+            "seconds": self.round.seconds,
+            "beganAt": self.began_at.isoformat(),
+            "attempts": {outcome: self.attempts.get(outcome, 0) for outcome in Outcome},
+            "recoverySeconds": self.recovery_seconds,
+            "alerts": list(self.alerts),
+            "failures": [failure.to_json() for failure in self.failures],
+        }
+
+
+class Shop(NamedTuple):
+    """What is hurt, and who looks on."""
+
+    site: Site
+    pager: Pager
+
+    async def endure(self, number: int, plan: Round) -> Ended:
+        """One round to its end. The next may begin when it returns."""
+        site, began_at = self.site, datetime.now(UTC)
+        await site.log_in()
+        attempts, rung = len(site.traffic.attempts), len(self.pager.rung)
+        async with watched(site), site.traffic.flowing(site.rate):
+            await asyncio.sleep(WARM_UP_SECONDS)
+            async with AsyncExitStack() as hurt:
+                for name in plan.faults:
+                    await hurt.enter_async_context(FAULTS[name].during(site))
+                await asyncio.sleep(plan.seconds)
+            fault_ended_at = datetime.now(UTC)
+            await asyncio.sleep(AFTERWARDS_SECONDS)
+        verdict = judge(await look(site, fault_ended_at))
+        alerts = tuple(dict.fromkeys(self.pager.rung[rung:]))
+        outcomes = Counter(each.outcome for each in site.traffic.attempts[attempts:])
+        failures = (*verdict.failures, *_not_told(plan, alerts))
+        site.remarks.clear()
+        await self.pager.is_silent({FAULTS[name].alert for name in plan.faults}, within=QUIET_WITHIN_SECONDS)
+        return Ended(number, plan, began_at, outcomes, verdict.recovery_seconds, alerts, failures)
+
+
+def _not_told(plan: Round, alerts: tuple[str, ...]) -> list[Failure]:
+    """Of a fault that is alone: whoever has to be called was."""
+    expected = {FAULTS[name].alert for name in plan.faults} if len(plan.faults) == 1 else set()
+    return [Failure(f"nobody was called by {each}") for each in expected - {"", *alerts}]
+
+
+@asynccontextmanager
+async def opened_shop(directory: Path, seed: int, say: Callable[[str], None]) -> AsyncIterator[Shop]:
+    """Raises NotThereError without Prometheus' programs, and what the stack raises."""
+    async with opened(
+        directory,
+        SETTINGS,
+        products=PRODUCTS,
+        rate=ORDERS_PER_SECOND,
+        seed=f"chaos {seed}",
+        short=False,
+        say=say,
+    ) as site:
+        await behind_proxies(site)
+        async with watching(site.stack, directory / "watchers") as pager:
+            yield Shop(site, pager)

@@ -1,0 +1,38 @@
+"""The story that a seed tells, and what its faults promise."""
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dev.chaos.faults import FAULTS, Fault
+from dev.chaos.plan import LONGEST_SECONDS, SHORTEST_SECONDS, rounds
+from tests.monitoring.rules import ALERTS
+
+TARGETS = {name: fault.target for name, fault in FAULTS.items()}
+SEEDS = st.integers(min_value=0, max_value=2**32)
+
+
+@given(SEEDS)
+def test_every_fault_is_seen_alone_before_any_is_seen_with_another(seed: int) -> None:
+    story = [*islice(rounds(TARGETS, seed), 2 * len(FAULTS))]
+    alone, pairs = story[: len(FAULTS)], story[len(FAULTS) :]
+    assert sorted(each.faults for each in alone) == sorted((name,) for name in FAULTS)
+    assert sorted(each.faults[0] for each in pairs) == sorted(FAULTS)
+    assert all(TARGETS[first] != TARGETS[second] for first, second in (each.faults for each in pairs))
+    assert all(SHORTEST_SECONDS <= each.seconds <= LONGEST_SECONDS for each in story)
+
+
+@given(SEEDS)
+def test_a_seed_always_tells_the_same_story(seed: int) -> None:
+    assert [*islice(rounds(TARGETS, seed), 50)] == [*islice(rounds(TARGETS, seed), 50)]
+
+
+def test_another_seed_tells_another_story() -> None:
+    assert len({tuple(islice(rounds(TARGETS, seed), len(FAULTS))) for seed in range(20)}) == 20
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_who_is_called_is_called_by_an_alert_of_the_charts(fault: Fault) -> None:
+    assert not fault.alert or fault.alert in ALERTS

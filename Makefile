@@ -28,7 +28,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test coverage unit fuzz simulate bench judge soak survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test coverage unit fuzz simulate bench judge soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -45,6 +45,7 @@ coverage: setup ; @COVERAGE=true dev/test.sh ## the same tests, counting what of
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
 judge: setup ; @$(PYTHON_OF) -m bench.judge $(JUDGE) ## others' consistency test: 100 pieces, 1,000 orders at once (minutes); JUDGE=--kill kills services meanwhile
 soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory stays flat over 100,000 orders (12 minutes); SOAK="--rate 100"
+chaos: setup ; @$(PYTHON_OF) -m dev.chaos --seed $(or $(SEED),1) $(CHAOS) ## hurt one shop round after round, alone and in pairs, as SEED=7 tells; CHAOS="--short", CHAOS="broker-killed redis-slow"
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts tests/monitoring ## render and validate every chart, try every alert
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)

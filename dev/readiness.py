@@ -1,5 +1,6 @@
 """Waiting for other processes, which send no event when they are ready."""
 
+from collections.abc import Callable
 from functools import partial
 
 import aiohttp
@@ -10,13 +11,18 @@ from sagactl.polling import until
 READY_WITHIN_SECONDS = 180.0
 
 
-async def until_ok(url: str) -> None:
-    """Wait until a GET of `url` is answered with success. Raises NotInTimeError."""
+async def until_ok(url: str, check: Callable[[], None] = lambda: None) -> None:
+    """Wait until a GET of `url` is answered with success. Raises NotInTimeError.
+
+    `check` is called before each try, and raises where it is of no use to wait any longer.
+    """
     async with aiohttp.ClientSession() as session:
-        await until(partial(_ok, session, url), within=READY_WITHIN_SECONDS, what=f"success at {url}")
+        look = partial(_ok, session, url, check)
+        await until(look, within=READY_WITHIN_SECONDS, what=f"success at {url}")
 
 
-async def _ok(session: aiohttp.ClientSession, url: str) -> bool:
+async def _ok(session: aiohttp.ClientSession, url: str, check: Callable[[], None]) -> bool:
+    check()
     try:
         async with session.get(url) as answer:
             return answer.ok

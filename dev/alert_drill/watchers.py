@@ -1,10 +1,10 @@
 """Prometheus and Alertmanager beside a shop, and whoever would be called: what they send arrives here."""
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,12 +78,12 @@ async def watching(stack: Stack, directory: Path) -> AsyncIterator[Pager]:
         )
         async with _answering(pager, calls):
             try:
-                for each in _programs(stack, directory, calls, prometheus, alertmanager):
-                    processes.start(each)
+                programs = _programs(stack, directory, calls, prometheus, alertmanager)
                 ports.release()
-                await asyncio.gather(
-                    *(until_ok(f"http://{where}/-/ready") for where in (prometheus, alertmanager))
-                )
+                for each in programs:
+                    processes.start(each)
+                for each, address in zip(programs, (prometheus, alertmanager), strict=True):
+                    await until_ok(f"http://{address}/-/ready", partial(processes.check, each.name))
                 yield pager
             finally:
                 await processes.stop()
@@ -103,9 +103,8 @@ async def _answering(pager: Pager, address: str) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def _programs(
-    stack: Stack, directory: Path, calls: str, prometheus: str, alertmanager: str
-) -> Sequence[Program]:
+def _programs(stack: Stack, given: Path, calls: str, prometheus: str, alertmanager: str) -> Sequence[Program]:
+    directory = given.absolute()  # they run there
     directory.mkdir(parents=True, exist_ok=True)
     rules = [_written(directory / file.name, hurried(file.read_text())) for file in scraping.rule_files()]
     routes = told_to(f"http://{calls}", yaml.safe_load(ALERTMANAGER.read_text()))

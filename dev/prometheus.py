@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,20 @@ class NotThereError(Exception):
 def program(name: str) -> str:
     """Find `promtool`, `prometheus`, `amtool` or `prometheus-alertmanager`. Raises NotThereError."""
     return shutil.which(name) or str(_unpacked() / "usr/bin" / name)
+
+
+def server(name: str) -> list[str]:
+    """The command that runs `prometheus` or `prometheus-alertmanager`. Raises NotThereError.
+
+    Debian's read files of theirs below /usr/share. Those from the cache see a /usr/share that has them, in a
+    mount namespace of their own.
+    """
+    if found := shutil.which(name):
+        return [found]
+    folder = _unpacked()
+    layers = shlex.quote(f"lowerdir={folder / 'usr/share'}:/usr/share")
+    script = f'mount -t overlay overlay -o {layers} /usr/share && exec "$0" "$@"'
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(folder / "usr/bin" / name)]
 
 
 def _unpacked() -> Path:

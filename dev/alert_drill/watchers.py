@@ -15,7 +15,7 @@ from dev import scraping
 from dev.alert_drill.hurried import hurried, told_to
 from dev.ports import Ports
 from dev.processes import Processes, Program
-from dev.prometheus import program
+from dev.prometheus import server
 from dev.readiness import until_ok
 from dev.services import REPOSITORY
 from dev.stack import Stack
@@ -123,7 +123,7 @@ def _programs(stack: Stack, given: Path, calls: str, prometheus: str, alertmanag
         Program(
             "prometheus",
             [
-                program("prometheus"),
+                *server("prometheus"),
                 f"--config.file={told['prometheus']}",
                 f"--storage.tsdb.path={directory / 'prometheus'}",
                 f"--web.listen-address={prometheus}",
@@ -136,7 +136,7 @@ def _programs(stack: Stack, given: Path, calls: str, prometheus: str, alertmanag
         Program(
             "alertmanager",
             [
-                program("prometheus-alertmanager"),
+                *server("prometheus-alertmanager"),
                 f"--config.file={told['alertmanager']}",
                 f"--storage.path={directory / 'alertmanager'}",
                 f"--web.listen-address={alertmanager}",

@@ -62,7 +62,7 @@ SCENES: Final = (
         {
             "sagactl dlq list": LETTER,
             "sagactl dlq show": "invalid",
-            "sagactl dlq delete": LETTER,
+            "sagactl dlq delete": "deleted",
         },
         {"EVENT": LETTER},
     ),

@@ -23,8 +23,8 @@ from dev.interrupts import run as run_to_the_end
 from dev.prometheus import NotThereError
 from dev.services import REPOSITORY
 from dev.survive.site import PRODUCTS, Site, opened
-from sagactl.oncall.screen import printable
 from sagactl.polling import NotInTimeError
+from sagactl.screen import printable
 
 DIRECTORY: Final = Path(os.environ.get("STACK_DIR", ".run")) / "alert-drill"
 ORDERS_PER_SECOND: Final = 10.0
@@ -58,7 +58,10 @@ async def drill() -> int:
                 await asyncio.sleep(WARM_UP_SECONDS)
                 for scene in SCENES:
                     await _play(scene, site, pager)
-            await _typed(["sagactl", "check"], "", answers=(0,))
+            await _typed(
+                ["sagactl", "check"], "", answers=(0,)
+            )  # what every page ends with; it waits for rest
+            await _typed(["sagactl", "status"], "", answers=(0,))
     except (DrillError, NotInTimeError, NotThereError) as error:
         console.print(f"[red]{printable(str(error))}[/]\n[dim]logs: {DIRECTORY}[/]", highlight=False)
         return 1

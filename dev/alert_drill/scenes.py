@@ -60,9 +60,9 @@ SCENES: Final = (
         _unreadable,
         None,
         {
-            "sagactl dlq list": LETTER,
-            "sagactl dlq show": "invalid",
-            "sagactl dlq delete": "deleted",
+            "sagactl letters list": LETTER,
+            "sagactl letters show": "invalid",
+            "sagactl letters discard": "deleted",
         },
         {"EVENT": LETTER},
     ),
@@ -81,7 +81,7 @@ SCENES: Final = (
         "pages",
         _broker_stops,
         _broker_starts,
-        {"sagactl status": "broker"},
+        {},
         silent=frozenset({"SagashopOutboxNotDraining", "SagashopEventsLate"}),
     ),
 )

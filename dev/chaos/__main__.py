@@ -23,7 +23,7 @@ from dev.interrupts import run as run_to_the_end
 from dev.prometheus import NotThereError
 from dev.survive import report
 from dev.survive.attempts import Outcome
-from sagactl.oncall.screen import printable
+from sagactl.screen import printable
 
 DIRECTORY: Final = Path(os.environ.get("STACK_DIR", ".run")) / "chaos"
 # All faults alone, and as many pairs.

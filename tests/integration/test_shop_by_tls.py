@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from dev.services import REPOSITORY
+from sagactl.exits import Exit
 from services.shared.cache import connect_redis
 from services.shared.database.store import connect
 from services.shared.engine.links import connect_broker
@@ -95,7 +96,7 @@ def test_an_order_is_paid_and_the_books_are_right(shop: Shop) -> None:
 
 def test_a_tool_that_believes_another_authority_says_so(shop: Shop) -> None:
     refused = smoke(shop, shop.stranger)
-    assert refused.returncode == 1
+    assert refused.returncode == Exit.UNREACHED
     assert "certificate verify failed" in refused.stderr
 
 

@@ -272,19 +272,24 @@ def test_a_server_that_does_not_answer_is_told_once_and_not_by_its_client_as_wel
 
 
 def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
+    # What a shell started in the background has been told to ignore it, and so have we, perhaps.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [
         sys.executable,
         "-c",
-        "from sagactl.cli import app; app(prog_name='sagactl')",
+        f"{heeding}; from sagactl.cli import app; app(prog_name='sagactl')",
         "stuck",
         "sweep",
     ]
     options = ["--order-url", f"http://{NOBODY}", "--token", "t", "--every", "1h"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:  # noqa: S603  # our own
-        assert process.stdout is not None
-        assert "ConnectionFailed" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == Exit.INTERRUPTED
+        try:
+            assert process.stdout is not None
+            assert "ConnectionFailed" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == Exit.INTERRUPTED
+        finally:
+            process.kill()
 
 
 def test_the_page_names_every_code() -> None:

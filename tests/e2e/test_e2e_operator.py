@@ -116,7 +116,7 @@ async def test_stale_orders_are_counted_then_compensated_and_nobody_keeps_money(
     )
     assert await watcher.shows("StaleOrdersDetected", "True")
     header, row = (await watcher.table()).splitlines()
-    assert header.split()[:5] == ["NAME", "READY", "ACTION", "STALE", "COMPENSATED"]
+    assert header.split()[:6] == ["NAME", "READY", "ACTION", "STALE", "CONSISTENT", "COMPENSATED"]
     assert row.split()[1:4] == ["True", "Alert", str(STUCK)]
     assert {(await customer.order(order))["status"] for order in orders} == {"CONFIRMED"}
     assert await admin.stock(tea) == (10 - STUCK, STUCK, 0)

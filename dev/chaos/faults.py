@@ -1,27 +1,28 @@
 """What is done to a shop at work: each fault begins, lasts, and ends; what ends it leaves all as it was."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import redis.asyncio
 from pymongo.errors import AutoReconnect
 
+from dev.faults import Proxy
 from dev.faults.crashes import CrashPoint
 from dev.services import Replica
+from dev.survive.scenarios.broker import DISK_ALARM, MEMORY_ALARM
+from dev.survive.scenarios.database import ASIDE_SECONDS, STEP_DOWN
+from dev.survive.scenarios.others import REDIS_DELAY_SECONDS
 from dev.survive.site import ENGINES, Site
 
-ASIDE_SECONDS: Final = 3
-STEP_DOWN: Final = {"replSetStepDown": ASIDE_SECONDS, "secondaryCatchUpPeriodSecs": 0, "force": True}
 CLOSED_EVERY_SECONDS: Final = 2.0
 BROKER_DELAY_SECONDS: Final = 0.3
-REDIS_DELAY_SECONDS: Final = 2.0
 TRICKLE_BYTES_PER_SECOND: Final = 20_000.0
 # What a supervisor does at once, with the time that a machine takes for it.
 RESTARTS_AFTER_SECONDS: Final = 1.0
-Lasting = AbstractAsyncContextManager[None]
+During = Callable[[Site], AbstractAsyncContextManager[None]]
 
 
 class Fault(NamedTuple):
@@ -29,26 +30,55 @@ class Fault(NamedTuple):
     says: str
     # What it is done to; two faults at the same time are done to different things.
     target: str
-    during: Callable[[Site], Lasting]
+    during: During
     # Who is called when it lasts; empty where nobody needs to be.
     alert: str = ""
 
 
-# --- the broker -------------------------------------------------------------------------------------------
+# --- any server -------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def _broker_killed(site: Site) -> AsyncIterator[None]:
-    await site.stack.kill("rabbitmq")
-    yield
-    await site.stack.start("rabbitmq")
+def _killed(server: str) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        await site.stack.kill(server)
+        yield
+        await site.stack.start(server)
+
+    return during
 
 
-@asynccontextmanager
-async def _broker_frozen(site: Site) -> AsyncIterator[None]:
-    site.stack.pause("rabbitmq")
-    yield
-    site.stack.resume("rabbitmq")
+def _frozen(server: str) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        site.stack.pause(server)
+        yield
+        site.stack.resume(server)
+
+    return during
+
+
+def _on_the_way(proxy: str, hurt: Callable[[Proxy], None]) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        hurt(site.proxies[proxy])
+        yield
+        site.proxies[proxy].heal()
+
+    return during
+
+
+# --- one server alone -------------------------------------------------------------------------------------
+
+
+def _alarm(begin: Sequence[str], end: Sequence[str]) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        await site.rabbitmqctl(*begin)
+        yield
+        await site.rabbitmqctl(*end)
+
+    return during
 
 
 @asynccontextmanager
@@ -63,61 +93,6 @@ async def _connections_closed(site: Site) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _broker_cut_off(site: Site) -> AsyncIterator[None]:
-    proxy = site.proxies["broker"]
-    proxy.silence()
-    yield
-    proxy.heal()
-
-
-@asynccontextmanager
-async def _broker_far_away(site: Site) -> AsyncIterator[None]:
-    proxy = site.proxies["broker"]
-    proxy.delay(BROKER_DELAY_SECONDS)
-    yield
-    proxy.heal()
-
-
-@asynccontextmanager
-async def _broker_trickles(site: Site) -> AsyncIterator[None]:
-    proxy = site.proxies["broker"]
-    proxy.trickle(TRICKLE_BYTES_PER_SECOND)
-    yield
-    proxy.heal()
-
-
-@asynccontextmanager
-async def _memory_alarm(site: Site) -> AsyncIterator[None]:
-    await site.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
-    yield
-    await site.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
-
-
-@asynccontextmanager
-async def _disk_alarm(site: Site) -> AsyncIterator[None]:
-    await site.rabbitmqctl("set_disk_free_limit", "1000000GB")
-    yield
-    await site.rabbitmqctl("set_disk_free_limit", "50MB")
-
-
-# --- the database -----------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _database_killed(site: Site) -> AsyncIterator[None]:
-    await site.stack.kill("mongodb")
-    yield
-    await site.stack.start("mongodb")
-
-
-@asynccontextmanager
-async def _database_frozen(site: Site) -> AsyncIterator[None]:
-    site.stack.pause("mongodb")
-    yield
-    site.stack.resume("mongodb")
-
-
-@asynccontextmanager
 async def _steps_down(site: Site) -> AsyncIterator[None]:
     async def again_and_again() -> None:
         while True:
@@ -127,24 +102,6 @@ async def _steps_down(site: Site) -> AsyncIterator[None]:
 
     async with _meanwhile(again_and_again):
         yield
-
-
-# --- Redis ------------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _redis_killed(site: Site) -> AsyncIterator[None]:
-    await site.stack.kill("redis")
-    yield
-    await site.stack.start("redis")
-
-
-@asynccontextmanager
-async def _redis_slow(site: Site) -> AsyncIterator[None]:
-    proxy = site.proxies["redis"]
-    proxy.delay(REDIS_DELAY_SECONDS, "down")
-    yield
-    proxy.heal()
 
 
 @asynccontextmanager
@@ -234,19 +191,49 @@ async def _meanwhile(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIt
 FAULTS: Final = {
     fault.name: fault
     for fault in (
-        Fault("broker-killed", "RabbitMQ is killed", "broker", _broker_killed, "SagashopBrokerDisconnected"),
-        Fault("broker-frozen", "RabbitMQ stands still", "broker", _broker_frozen),
-        Fault("broker-cut-off", "no service hears of RabbitMQ, and none is told", "broker", _broker_cut_off),
-        Fault("broker-far-away", "RabbitMQ answers 0.6 s later", "broker", _broker_far_away),
-        Fault("broker-trickles", "20 kB/s pass to and from RabbitMQ", "broker", _broker_trickles),
+        Fault(
+            "broker-killed", "RabbitMQ is killed", "broker", _killed("rabbitmq"), "SagashopBrokerDisconnected"
+        ),
+        Fault("broker-frozen", "RabbitMQ stands still", "broker", _frozen("rabbitmq")),
+        Fault(
+            "broker-cut-off",
+            "no service hears of RabbitMQ, and none is told",
+            "broker",
+            _on_the_way("rabbitmq", Proxy.silence),
+        ),
+        Fault(
+            "broker-far-away",
+            "RabbitMQ answers 0.6 s later",
+            "broker",
+            _on_the_way("rabbitmq", partial(Proxy.delay, seconds=BROKER_DELAY_SECONDS)),
+        ),
+        Fault(
+            "broker-trickles",
+            "20 kB/s pass to and from RabbitMQ",
+            "broker",
+            _on_the_way("rabbitmq", partial(Proxy.trickle, bytes_per_second=TRICKLE_BYTES_PER_SECOND)),
+        ),
         Fault("connections-closed", "RabbitMQ drops everybody every 2 s", "broker", _connections_closed),
-        Fault("memory-alarm", "RabbitMQ has no memory left", "broker", _memory_alarm, "SagashopBrokerAlarm"),
-        Fault("disk-alarm", "RabbitMQ has no disk left", "broker", _disk_alarm, "SagashopBrokerAlarm"),
-        Fault("database-killed", "MongoDB is killed", "database", _database_killed),
-        Fault("database-frozen", "MongoDB stands still", "database", _database_frozen),
+        Fault(
+            "memory-alarm",
+            "RabbitMQ has no memory left",
+            "broker",
+            _alarm(*MEMORY_ALARM),
+            "SagashopBrokerAlarm",
+        ),
+        Fault(
+            "disk-alarm", "RabbitMQ has no disk left", "broker", _alarm(*DISK_ALARM), "SagashopBrokerAlarm"
+        ),
+        Fault("database-killed", "MongoDB is killed", "database", _killed("mongodb")),
+        Fault("database-frozen", "MongoDB stands still", "database", _frozen("mongodb")),
         Fault("primary-steps-down", "MongoDB's primary steps down every 6 s", "database", _steps_down),
-        Fault("redis-killed", "Redis is killed", "redis", _redis_killed),
-        Fault("redis-slow", "Redis answers 2 s later", "redis", _redis_slow),
+        Fault("redis-killed", "Redis is killed", "redis", _killed("redis")),
+        Fault(
+            "redis-slow",
+            "Redis answers 2 s later",
+            "redis",
+            _on_the_way("redis", partial(Proxy.delay, seconds=REDIS_DELAY_SECONDS, direction="down")),
+        ),
         Fault("redis-emptied", "Redis forgets all", "redis", _redis_emptied),
         Fault("replicas-killed", "one replica after the other is killed", "services", _replicas_killed),
         Fault("replica-frozen", "one replica stands still", "services", _replica_frozen),
@@ -262,24 +249,3 @@ FAULTS: Final = {
         ),
     )
 }
-
-
-async def behind_proxies(site: Site) -> None:
-    """Every replica reaches RabbitMQ and Redis by a proxy that the faults can hurt."""
-    broker = urlsplit(await site.proxied("broker", site.stack.rabbitmq.url)).port
-    cache = urlsplit(await site.proxied("redis", site.stack.redis.url)).port
-
-    async def led_there(replica: Replica) -> None:
-        password = site.stack.credentials.users.get(replica.service, "")
-        urls = {
-            "AMQP_URL": _at(broker, site.stack.rabbitmq.url_of(replica.service, password)),
-            "REDIS_URL": _at(cache, site.stack.redis.url_of(replica.service, password)),
-        }
-        await site.stack.restart(replica.name, urls)
-
-    await asyncio.gather(*map(led_there, site.stack.replicas))
-
-
-def _at(port: int | None, url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 from dev.survive.scenarios import broker, database, others, replicas, rubbish
-from dev.survive.site import PRODUCTS, Site
+from dev.survive.site import COUNTED, PRODUCTS, Site
 
 
 async def _nothing(_: Site) -> None:
@@ -79,13 +79,8 @@ SCENARIOS: Final = {
             "redis-slow",
             "each answer of Redis takes two seconds",
             others.redis_slow,
-            others.redis_behind_a_proxy,
-            settings={
-                "RATE_LIMIT_ENABLED": "true",
-                "RATE_LIMIT_REQUESTS": "1000000",
-                "RATE_LIMIT_ADDRESS_REQUESTS": "1000000",
-                "RATE_LIMIT_ADDRESS_GUESSES": "1000000",
-            },
+            lambda site: site.all_by_proxy("redis"),
+            settings=COUNTED,
             in_short=False,
         ),
         Scenario(

@@ -17,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from dev.faults import Proxy
 from dev.faults.crashes import Crashes
 from dev.servers import Given
+from dev.services import Replica
 from dev.stack import Stack
 from dev.survive.traffic import Traffic
 from dev.survive.verdict import Failure
@@ -30,6 +31,15 @@ PLENTY: Final = 100_000_000
 POLL_SECONDS: Final = 0.2
 Found = TypeVar("Found")
 SETTINGS: Final = {"PAYMENT_SUCCESS_RATE": "1", "RATE_LIMIT_ENABLED": "false"}
+# Where Redis is hurt: it is asked at each request, and nobody is refused for coming often.
+COUNTED: Final = {
+    "RATE_LIMIT_ENABLED": "true",
+    "RATE_LIMIT_REQUESTS": "1000000",
+    "RATE_LIMIT_ADDRESS_REQUESTS": "1000000",
+    "RATE_LIMIT_ADDRESS_GUESSES": "1000000",
+}
+# By which a service is told where a server is.
+VARIABLES: Final = {"rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
 
 
@@ -109,6 +119,23 @@ class Site:
         login = parts.netloc.rpartition("@")[0]
         return parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}").geturl()
 
+    async def all_by_proxy(self, *servers: str) -> None:
+        """Every service reaches `rabbitmq` or `redis`, or both, by the proxy of that name."""
+        urls = {"rabbitmq": self.stack.rabbitmq, "redis": self.stack.redis}
+        ports = {name: urlsplit(await self.proxied(name, urls[name].url)).port for name in servers}
+
+        async def led_there(replica: Replica) -> None:
+            password = self.stack.credentials.users.get(replica.service, "")
+            await self.stack.restart(
+                replica.name,
+                {
+                    VARIABLES[name]: _at(port, urls[name].url_of(replica.service, password))
+                    for name, port in ports.items()
+                },
+            )
+
+        await asyncio.gather(*map(led_there, self.stack.replicas))
+
     # --- the broker, as its operators use it --------------------------------------------------------------
 
     async def management(self, method: str, path: str) -> Any:  # noqa: ANN401  # JSON
@@ -148,6 +175,11 @@ class Site:
         if process.returncode:
             raise CommandFailedError(f"rabbitmqctl {' '.join(arguments)}: {output}")
         return output
+
+
+def _at(port: int | None, url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
 
 
 async def _of_new_customers(visitor: Client) -> Sequence[str]:

@@ -10,6 +10,7 @@ from dev.survive.site import Site
 STEPS_DOWN: Final = 3
 # How long a member that stepped down does not stand for election.
 ASIDE_SECONDS: Final = 3
+STEP_DOWN: Final = {"replSetStepDown": ASIDE_SECONDS, "secondaryCatchUpPeriodSecs": 0, "force": True}
 
 
 async def frozen(site: Site) -> None:
@@ -28,10 +29,9 @@ async def killed(site: Site) -> None:
 
 async def steps_down(site: Site) -> None:
     """Alone in its set, it is elected again as soon as it may be."""
-    command = {"replSetStepDown": ASIDE_SECONDS, "secondaryCatchUpPeriodSecs": 0, "force": True}
     for _ in range(int(site.length(1, STEPS_DOWN))):
         try:
-            await site.database("admin").command(command)
+            await site.database("admin").command(STEP_DOWN)
         except AutoReconnect as error:
             site.say(f"stepped down: {error}")  # it may close the connection before it answers
         await asyncio.sleep(ASIDE_SECONDS + site.chance.uniform(2, 5))

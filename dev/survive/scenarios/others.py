@@ -5,11 +5,10 @@ import json
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import aio_pika
 
-from dev.services import NAMES, Replica
+from dev.services import NAMES
 from dev.survive.attempts import Attempt
 from dev.survive.site import Site
 
@@ -24,17 +23,6 @@ SHORT_BACKLOG: Final = 2_000
 ORDERS_EACH: Final = 5
 CUSTOMERS: Final = 32
 AT_ONCE: Final = 500
-
-
-async def redis_behind_a_proxy(site: Site) -> None:
-    proxied = urlsplit(await site.proxied("redis", site.stack.redis.url))
-    users = site.stack.credentials.users
-
-    async def led_there(replica: Replica) -> None:
-        netloc = f"{replica.service}:{users[replica.service]}@127.0.0.1:{proxied.port}"
-        await site.stack.restart(replica.name, {"REDIS_URL": proxied._replace(netloc=netloc).geturl()})
-
-    await asyncio.gather(*map(led_there, site.stack.replicas))
 
 
 async def redis_slow(site: Site) -> None:

@@ -414,7 +414,7 @@ def test_they_fire_for_their_faults_and_for_nothing_else(rules: Path, every: str
     test = {
         "rule_files": [rules.name],
         "evaluation_interval": every,
-        # Unordered groups are evaluated in the order of a Go map: in one run of eight an alert before what is recorded for it.
+        # Else in the order of a Go map: in one run of eight, alerts before what is recorded for them.
         "group_eval_order": [group["name"] for group in bare["groups"]],
         "tests": [each for case in cases for each in scenes(case)],
     }

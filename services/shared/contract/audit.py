@@ -41,6 +41,7 @@ class Action(StrEnum):
     # By others than the customer.
     ORDER_CANCELLED = "order.cancelled"
     ORDER_REFUNDED = "order.refunded"
+    REFUND_SETTLED_OUTSIDE = "refund.settled-outside"
     ORDER_COMPENSATED = "order.compensated"
     CUSTOMER_EXPORTED = "customer.exported"
     CUSTOMER_ERASED = "customer.erased"

@@ -79,10 +79,13 @@ class TooEarly(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """Contradicts what happened: marked for a human to look at, with what must not be forgotten."""
+    """Contradicts what happened: marked for a human to look at, with what must not be forgotten, and told to
+    whom it concerns.
+    """
 
     reason: str
     record: Record = unchanged
+    emit: tuple[Emit, ...] = ()
     when: Guard = always
 
 
@@ -135,7 +138,9 @@ class Table(Generic[Subject, Trigger, Emitted]):
             case Duplicate():
                 return Outcome(Verdict.DUPLICATE, subject, tuple(emit(subject, trigger) for emit in row.emit))
             case Attention():
-                return Outcome(Verdict.ATTENTION, row.record(subject, trigger), contradiction=row.reason)
+                after = row.record(subject, trigger)
+                told = tuple(emit(after, trigger) for emit in row.emit)
+                return Outcome(Verdict.ATTENTION, after, told, contradiction=row.reason)
             case TooEarly():
                 raise Premature(row.reason)
             case Intent():

@@ -46,6 +46,12 @@ KINDS: Final[dict[Code, Kind]] = {
         "Header repeated",
         "A header that may come once came twice: which of them counts would be a guess.",
     ),
+    Code.IDEMPOTENCY_KEY_REQUIRED: Kind(
+        HTTPStatus.BAD_REQUEST,
+        "Idempotency-Key required",
+        "Sent twice, this would be done twice: send an `Idempotency-Key`, a new one for each new request, and"
+        " the same one when you try a request again.",
+    ),
     Code.TOKEN_MISSING: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Token missing",

@@ -1,10 +1,10 @@
 """The machine behind the tables, on a toy; and that the words of the real tables fit their cells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import UnionType
-from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Final, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from msgspec import Struct
@@ -12,6 +12,8 @@ from msgspec import Struct
 from services.inventory.steps import Ask
 from services.inventory.table import LINES
 from services.order.saga import SAGA
+from services.payment.gateway import Refunded, RefundRefused
+from services.payment.payment import RefundOutcome
 from services.payment.table import PAYMENTS
 from services.shared.contract.decisions import Message, Premature, Refused, Verdict
 from services.shared.contract.table import (
@@ -186,17 +188,23 @@ class Word(NamedTuple):
     trigger: type
 
 
-def words(cells: Cells, trigger: type | None = None) -> Iterator[Word]:
+# What comes in a cell that is named by a part of it.
+OF_LINES: Final[Mapping[type, type]] = {kind: Ask for _, kind in LINES.cells}
+OF_PAYMENTS: Final[Mapping[type, type]] = dict.fromkeys((Refunded, RefundRefused), RefundOutcome)
+
+
+def words(cells: Cells, comes: Mapping[type, type] | None = None) -> Iterator[Word]:
+    """`comes`: what comes in a cell, where that is not what the cell is named by."""
     for (state, kind), rows in cells.items():
         for row in rows:
-            yield from (Word(function, state, trigger or kind) for function in functions(row))
+            yield from (Word(function, state, (comes or {}).get(kind, kind)) for function in functions(row))
 
 
 def functions(row: Row) -> Iterator[Callable[..., Any]]:
     yield row.when
     if isinstance(row, Step | Intent | Attention):
         yield row.record
-    if isinstance(row, Step | Duplicate):
+    if isinstance(row, Step | Duplicate | Attention):
         yield from row.emit
 
 
@@ -208,7 +216,7 @@ def accepts(function: Callable[..., Any], trigger: type) -> bool:
     return any(issubclass(trigger, option) for option in options)
 
 
-ALL_WORDS = [*words(SAGA.cells), *words(PAYMENTS.cells), *words(LINES.cells, Ask)]
+ALL_WORDS = [*words(SAGA.cells), *words(PAYMENTS.cells, OF_PAYMENTS), *words(LINES.cells, OF_LINES)]
 
 
 def test_every_word_is_about_what_its_cell_is_about() -> None:

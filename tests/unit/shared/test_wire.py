@@ -147,6 +147,76 @@ PUBLISHED = [
         ),
     ),
     (
+        events.RefundRequested(
+            order_id="o1",
+            reason="broken",
+            refund_request_id="q1",
+            products=(Line("p1", 1),),
+            amount=Decimal("1.50"),
+            currency="EUR",
+        ),
+        (
+            '{"type":"ORDER_REFUND_REQUEST","data":{"orderId":"o1","reason":"broken",'
+            '"refundRequestId":"q1","products":[{"productId":"p1","quantity":1}],"amount":"1.50",'
+            '"currency":"EUR"}}'
+        ),
+    ),
+    (
+        events.RefundPayment(
+            order_id="o1",
+            amount=Decimal("1.50"),
+            currency="EUR",
+            reason="broken",
+            refund_request_id="q1",
+            transaction_id="t1",
+        ),
+        (
+            '{"type":"PAYMENT_REFUND","data":{"orderId":"o1","amount":"1.50","currency":"EUR",'
+            '"reason":"broken","refundRequestId":"q1","transactionId":"t1"}}'
+        ),
+    ),
+    (
+        events.PaymentRefundFailed(
+            order_id="o1", amount=Decimal("1.50"), currency="EUR", reason="closed", refund_request_id="q1"
+        ),
+        (
+            '{"type":"PAYMENT_REFUND_FAILED","data":{"orderId":"o1","amount":"1.50","currency":"EUR",'
+            '"reason":"closed","refundRequestId":"q1"}}'
+        ),
+    ),
+    (
+        events.ReleaseStock(
+            order_id="o1", reason="REFUND", refund_request_id="q1", products=(Line("p1", 1),)
+        ),
+        (
+            '{"type":"INVENTORY_RELEASE_REQUEST","data":{"orderId":"o1","reason":"REFUND",'
+            '"refundRequestId":"q1","products":[{"productId":"p1","quantity":1}]}}'
+        ),
+    ),
+    (
+        events.StockReleased(order_id="o1", products=(Line("p1", 1),), refund_request_id="q1"),
+        (
+            '{"type":"INVENTORY_RELEASED","data":{"orderId":"o1",'
+            '"products":[{"productId":"p1","quantity":1}],"refundRequestId":"q1"}}'
+        ),
+    ),
+    (
+        events.OrderPartiallyRefunded(
+            order_id="o1",
+            refund_request_id="q1",
+            products=(Line("p1", 1),),
+            amount=Decimal("1.50"),
+            refunded_total=Decimal("3.00"),
+            currency="EUR",
+            email="ann@example.com",
+        ),
+        (
+            '{"type":"ORDER_PARTIALLY_REFUNDED","data":{"orderId":"o1","refundRequestId":"q1",'
+            '"products":[{"productId":"p1","quantity":1}],"amount":"1.50","refundedTotal":"3.00",'
+            '"currency":"EUR","email":"ann@example.com"}}'
+        ),
+    ),
+    (
         events.OrderRefunded(
             order_id="o1", total_price=Decimal("1.50"), currency="EUR", email="ann@example.com"
         ),
@@ -217,6 +287,8 @@ def test_types_and_queue_names_are_those_of_the_design() -> None:
         ("notifications", "ORDER_REFUND_REQUEST"),
         ("payment-events", "PAYMENT_REFUND"),
         ("order-events", "PAYMENT_REFUNDED"),
+        ("order-events", "PAYMENT_REFUND_FAILED"),
+        ("notifications", "ORDER_PARTIALLY_REFUNDED"),
         ("notifications", "ORDER_REFUNDED"),
         ("inventory-events", "PRODUCT_CREATED"),
         ("inventory-events", "PRODUCT_DELETED"),

@@ -20,6 +20,7 @@ from services.shared.contract.events.event import (
     PricedLine,
     ProductId,
     Quantity,
+    RefundRequestId,
     SoldLine,
     Text,
 )
@@ -32,6 +33,7 @@ from services.shared.contract.events.order import (
     OrderCancelled,
     OrderConfirmed,
     OrderPaid,
+    OrderPartiallyRefunded,
     OrderRefunded,
     RefundPayment,
     RefundRequested,
@@ -41,6 +43,7 @@ from services.shared.contract.events.order import (
 from services.shared.contract.events.payment import (
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentSucceeded,
 )
 from services.shared.contract.events.product import (
@@ -81,8 +84,10 @@ __all__ = [
     "OrderEvent",
     "OrderId",
     "OrderPaid",
+    "OrderPartiallyRefunded",
     "OrderRefunded",
     "PaymentFailed",
+    "PaymentRefundFailed",
     "PaymentRefunded",
     "PaymentSucceeded",
     "PricedLine",
@@ -91,6 +96,7 @@ __all__ = [
     "ProductId",
     "Quantity",
     "RefundPayment",
+    "RefundRequestId",
     "RefundRequested",
     "ReleaseStock",
     "ReserveStock",
@@ -118,7 +124,7 @@ AUTO_COMPENSATION: Final = PaymentFailed
 CONSUMES: Final[dict[str, dict[str, tuple[type[Event], ...]]]] = {
     "order": {
         ORDERS: (StockReserved, StockUnavailable, StockReleased),
-        ORDER_EVENTS: (PaymentSucceeded, PaymentFailed, PaymentRefunded),
+        ORDER_EVENTS: (PaymentSucceeded, PaymentFailed, PaymentRefunded, PaymentRefundFailed),
     },
     "inventory": {
         INVENTORY: (ReserveStock, ReleaseStock),
@@ -129,6 +135,12 @@ CONSUMES: Final[dict[str, dict[str, tuple[type[Event], ...]]]] = {
         PAYMENT_EVENTS: (OrderCancelled, RefundPayment),
     },
     "notification": {
-        NOTIFICATIONS: (OrderPaid, OrderCancelled, RefundRequested, OrderRefunded),
+        NOTIFICATIONS: (
+            OrderPaid,
+            OrderCancelled,
+            RefundRequested,
+            OrderPartiallyRefunded,
+            OrderRefunded,
+        ),
     },
 }

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 _FITS: Final = "[^\U00010000-\U0010ffff]|^[\\s\\S]{1,63}$"
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
 ProductId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
+# Of a refund that was asked for. Messages without one are about all that was captured.
+RefundRequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 LONGEST_TEXT: Final = 512

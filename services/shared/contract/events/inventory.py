@@ -10,6 +10,7 @@ from services.shared.contract.events.event import (
     Missing,
     OrderEvent,
     ProductId,
+    RefundRequestId,
     Text,
     lines_differ,
 )
@@ -40,6 +41,7 @@ class StockReleased(OrderEvent, frozen=True, kw_only=True):
 
     type = "INVENTORY_RELEASED"
     products: tuple[Line, ...]
+    refund_request_id: RefundRequestId | None = None
 
 
 PUBLISHES: Final[tuple[type[Event], ...]] = (StockReserved, StockUnavailable, StockReleased)

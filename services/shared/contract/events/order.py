@@ -13,6 +13,7 @@ from services.shared.contract.events.event import (
     OrderEvent,
     PricedLine,
     ProductId,
+    RefundRequestId,
     SoldLine,
     Text,
     lines_differ,
@@ -40,6 +41,14 @@ class ReleaseStock(OrderEvent, frozen=True, kw_only=True):
     reason: Text
     # One line; without it all lines, present and future.
     product_id: ProductId | None = None
+    # Of a refund by line: so many pieces of these lines, once for this id.
+    refund_request_id: RefundRequestId | None = None
+    products: tuple[Line, ...] = ()
+
+    def __post_init__(self) -> None:
+        lines_differ(self.products)
+        if self.products and self.refund_request_id is None:
+            raise ValueError("pieces of lines are given back by a refund: refundRequestId names it")
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
@@ -86,6 +95,11 @@ class RefundPayment(OrderEvent, frozen=True, kw_only=True):
     amount: Decimal
     currency: str
     reason: Text
+    refund_request_id: RefundRequestId | None = None
+    # Of the capture that it is taken from. Older publishers do not say.
+    transaction_id: Text | None = None
+    # The reference of the transfer by which it went back instead: it is not to be asked for any more.
+    settled_outside: Text | None = None
 
     def __post_init__(self) -> None:
         money.to_minor(self.amount, self.currency)
@@ -96,8 +110,27 @@ class RefundRequested(OrderEvent, frozen=True, kw_only=True):
 
     type = "ORDER_REFUND_REQUEST"
     reason: Text
-    # Older publishers do not say.
+    # Older publishers say no more than the reason: all of the order was to be refunded.
+    refund_request_id: RefundRequestId | None = None
+    products: tuple[Line, ...] = ()
+    amount: Decimal | None = None
+    currency: str | None = None
+    # Nor to whom it matters.
     email: Text | None = None
+    locale: Text | None = None
+
+
+class OrderPartiallyRefunded(OrderEvent, frozen=True, kw_only=True):
+    """One of an order's refunds is done, and is not its last."""
+
+    type = "ORDER_PARTIALLY_REFUNDED"
+    refund_request_id: RefundRequestId
+    products: tuple[Line, ...]
+    amount: Decimal
+    # Of all refunds whose money is back by now.
+    refunded_total: Decimal
+    currency: str
+    email: Text
     locale: Text | None = None
 
 
@@ -119,5 +152,6 @@ PUBLISHES: Final[tuple[type[Event], ...]] = (
     OrderCancelled,
     RefundPayment,
     RefundRequested,
+    OrderPartiallyRefunded,
     OrderRefunded,
 )

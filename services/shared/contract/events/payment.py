@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from services.shared.contract import money
-from services.shared.contract.events.event import Event, OrderEvent, Text
+from services.shared.contract.events.event import Count, Event, OrderEvent, RefundRequestId, Text
 
 
 class _Payment(OrderEvent, frozen=True, kw_only=True):
@@ -35,7 +35,31 @@ class PaymentRefunded(_Payment, frozen=True, kw_only=True):
     """Money was given back."""
 
     type = "PAYMENT_REFUNDED"
+    # The gateway's.
     refund_id: Text
+    refund_request_id: RefundRequestId | None = None
+    # How often the gateway had refused it before.
+    attempt: Count = 0
 
 
-PUBLISHES: Final[tuple[type[Event], ...]] = (PaymentSucceeded, PaymentFailed, PaymentRefunded)
+class PaymentRefundFailed(OrderEvent, frozen=True, kw_only=True):
+    """The gateway refuses a refund. It is asked again, without end, and this is told once."""
+
+    type = "PAYMENT_REFUND_FAILED"
+    amount: Decimal
+    currency: str
+    reason: Text
+    refund_request_id: RefundRequestId | None = None
+    # How often it had refused it before. It may be heard of after the money is back, by a later attempt.
+    attempt: Count = 0
+
+    def __post_init__(self) -> None:
+        money.to_minor(self.amount, self.currency)
+
+
+PUBLISHES: Final[tuple[type[Event], ...]] = (
+    PaymentSucceeded,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
+)

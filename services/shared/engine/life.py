@@ -18,6 +18,7 @@ from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store, trouble
 from services.shared.engine import edition, metrics
+from services.shared.engine.asking import Asking, Clockwork
 from services.shared.engine.availability import Availability
 from services.shared.engine.batching import Batching
 from services.shared.engine.commit import Committer
@@ -58,6 +59,7 @@ class Engine:
         *,
         indexes: Mapping[str, Sequence[IndexModel]],
         effects: Mapping[str, Effects] | None = None,
+        asking: Asking | None = None,
         observe: Callable[[Message, Decision], None] = lambda *_: None,
         auto_compensation: bool = True,
         surroundings: Surroundings = REAL,
@@ -97,6 +99,9 @@ class Engine:
             queue: EffectStage(self.store, domain.home, effect, self._intake.submit, batching)
             for queue, effect in (effects or {}).items()
         }
+        self._clockwork = (
+            Clockwork(self.store, asking, self._stages[asking.queue].submit, self.clock) if asking else None
+        )
         self._subscriptions = (
             topology.subscriptions(settings.service, auto_compensation=auto_compensation)
             if settings.service in CONSUMES
@@ -105,7 +110,7 @@ class Engine:
         self._consuming = self._make_consuming() if self._subscriptions else None
         self.background = Background(surroundings.end)
         self._begun = False
-        metrics.begin(settings.service, self._subscriptions)
+        metrics.begin(settings.service, self._subscriptions, [asking.source] if asking else [])
         metrics.BROKER_UP.set_function(lambda: all(link.connected for link in self._links))
 
     def _make_consuming(self) -> Consuming:
@@ -223,6 +228,8 @@ class Engine:
         run(self._sweep.run(), "sweep")
         for queue, stage in self._stages.items():
             run(stage.run(), f"effects of {queue}")
+        if self._clockwork is not None:
+            run(self._clockwork.run(), "clockwork")
         run(self._publishing.run(), "publishing")
         if self._consuming is not None:
             run(self._consuming.run(), "consuming")

@@ -53,12 +53,15 @@ OUTBOX_AGE: Final = Gauge("sagashop_outbox_oldest_seconds", "Age of the oldest u
 BROKER_UP: Final = Gauge("sagashop_broker_connected", "1 while connected for publishing and consuming")
 
 
-def begin(service: str, subscriptions: Mapping[str, Iterable[type[Event]]]) -> None:
-    """Makes the series that the service may ever have."""
+def begin(
+    service: str, subscriptions: Mapping[str, Iterable[type[Event]]], others: Iterable[str] = ()
+) -> None:
+    """Makes the series that the service may ever have. `others`: sources of messages that are no queues."""
+    sources = [HTTP, *subscriptions, *others]
     published_types = [event.type for event in PUBLISHES.get(service, ())]
     at_zero(TRANSACTIONS, [COMMITTED, *Fault])
-    at_zero(DUPLICATES, [HTTP, *subscriptions])
-    at_zero(ATTENTION, [HTTP, *subscriptions])
+    at_zero(DUPLICATES, sources)
+    at_zero(ATTENTION, sources)
     at_zero(PUBLISHED, published_types)
     at_zero(PUBLISH_FAILURES, published_types, set(Outcome) - {Outcome.CONFIRMED})
     at_zero(EVENT_AGE, subscriptions)

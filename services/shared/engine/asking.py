@@ -1,0 +1,97 @@
+"""What the clock brings up: aggregates that say when the outside world is to be asked again about them.
+
+No timer is in anybody's memory. Whoever finds such a time in the past puts it off, guarded by the version,
+and asks; where they die meanwhile, the time comes again, and the same is asked under the same id.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec import structs
+from pymongo import ASCENDING, ReplaceOne
+from pymongo.errors import PyMongoError
+
+from services.shared.contract.decisions import Aggregate, Decision, Deferred, Message
+from services.shared.database.clock import Clock
+from services.shared.database.store import Store, from_document, to_document
+
+LOOK_SECONDS: Final = 2.0
+AT_ONCE: Final = 50
+# Longer than the slowest call takes, and the decision on its answer.
+LEASE: Final = timedelta(minutes=2)
+log = logging.getLogger(__name__)
+
+
+class Ask(Protocol):
+    """What is to be asked, as the body of a message; `id` is the same whoever brings it up."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Asking(NamedTuple):
+    """What a service wants to be brought up."""
+
+    kind: type[Aggregate]
+    # Of those that may have a time in `askAt`: an index begins with it, and holds few.
+    state: str
+    # Pure: the aggregate with what has come at the first time put off to the second, and what that is.
+    leased: Callable[[Any, datetime, datetime], tuple[Aggregate, Sequence[Ask]]]
+    # Of the messages, where others have a queue.
+    source: str
+    # Of the queue whose effects perform it.
+    queue: str
+
+
+async def due(store: Store, asking: Asking, at: datetime) -> list[Aggregate]:
+    """Those whose time has come at `at`, the longest ago first."""
+    found = store.collection(asking.kind).find({"state": asking.state, "askAt": {"$lte": at}})
+    documents = await found.sort("askAt", ASCENDING).limit(AT_ONCE).to_list()
+    return [from_document(asking.kind, document) for document in documents]
+
+
+class Clockwork:
+    """Looks, leases and submits; `submit` is that of the queue's effects."""
+
+    def __init__(
+        self,
+        store: Store,
+        asking: Asking,
+        submit: Callable[[Message], asyncio.Future[Decision]],
+        clock: Clock,
+    ) -> None:
+        self._store, self._asking, self._submit, self._clock = store, asking, submit, clock
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except PyMongoError as error:
+                log.warning("what is due is not looked for: %s", error)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        now = self._clock.now()
+        collection = self._store.collection(self._asking.kind)
+        for before in await due(self._store, self._asking, now):
+            after, asks = self._asking.leased(before, now, now + LEASE)
+            after = structs.replace(after, version=before.version + 1)
+            guard = {"_id": before.id, "version": before.version}
+            replaced = await collection.bulk_write([ReplaceOne(guard, to_document(after))])
+            if replaced.matched_count:
+                for ask in asks:
+                    message = Message(id=ask.id, source=self._asking.source, body=ask, at=now)
+                    self._submit(message).add_done_callback(_told)
+
+
+def _told(future: asyncio.Future[Decision]) -> None:
+    """Nobody waits for it: what fails is brought up again when its lease has ended."""
+    if future.cancelled() or (error := future.exception()) is None:
+        return
+    if isinstance(error, Deferred):
+        log.info("to be asked again: %s", error)
+    else:
+        log.warning("to be asked again: %s", error, exc_info=error)

@@ -13,8 +13,8 @@ from msgspec import structs
 from services.inventory import products
 from services.inventory.moves import StockMove
 from services.inventory.products import Adjust, Command, Restock, SetAvailable
-from services.inventory.reservation import LineState, Reservation, ReservedLine
-from services.inventory.steps import Ask
+from services.inventory.reservation import LineState, Reservation, ReservedLine, Return
+from services.inventory.steps import REFUND, Ask
 from services.inventory.stock import Stock
 from services.inventory.table import LineStep, step
 from services.shared.contract.decisions import (
@@ -160,6 +160,8 @@ def _why_unavailable(lines: tuple[ReservedLine, ...]) -> str:
 
 
 def _release(loaded: Loaded, message: Message, event: ReleaseStock) -> Decision:
+    if event.products and event.refund_request_id is not None:
+        return _return(loaded, message, event, event.refund_request_id)
     return _give_back(loaded, message, event, event.reason, event.product_id)
 
 
@@ -179,6 +181,27 @@ def _give_back(
     if not given_back and change.is_odd:
         return _decision(loaded, change, message)  # nothing that was asked for was done
     return _decision(loaded, change, message, StockReleased(order_id=event.order_id, products=given_back))
+
+
+def _return(loaded: Loaded, message: Message, event: ReleaseStock, id_: str) -> Decision:
+    """Some pieces of some lines, once for a refund: all that it names, or nothing."""
+    before = _reservation(loaded, event)
+    if (known := before.returned_by(id_)) is not None:
+        return Decision(events=(_returned(event.order_id, known),), verdict=Verdict.DUPLICATE)
+    asks = [
+        Ask(ReleaseStock, line.product_id, reason=REFUND, pieces=line.quantity) for line in event.products
+    ]
+    new = Return(id_, event.products)
+    change = _change(before, structs.replace(before, returns=(*before.returns, new)), asks, message)
+    if change.is_odd:
+        kept = structs.replace(change.after, lines=before.lines, returns=before.returns)
+        nothing_moves = tuple(each._replace(move=None) for each in change.steps)
+        return _decision(loaded, _Change(before, kept, nothing_moves), message)
+    return _decision(loaded, change, message, _returned(event.order_id, new))
+
+
+def _returned(order_id: str, what: Return) -> StockReleased:
+    return StockReleased(order_id=order_id, products=what.lines, refund_request_id=what.refund_request_id)
 
 
 def _sell(loaded: Loaded, message: Message, event: OrderPaid) -> Decision:
@@ -220,7 +243,7 @@ def _moved(loaded: Loaded, step: LineStep) -> Stock | None:
         return None
     stock = loaded.get(Stock, step.line.product_id)
     assert stock is not None  # noqa: S101  # a line can be held of known products only
-    return stock.moved(step.move, step.line.quantity)
+    return stock.moved(step.move, step.pieces)
 
 
 RULES: Final[dict[type, Callable[[Loaded, Message, Any], Decision]]] = {

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from msgspec import Struct
 
 from services.shared.contract.decisions import Standing
+from services.shared.contract.events import Line
 from services.shared.contract.table import Watched
 
 
@@ -35,6 +36,13 @@ class ReservedLine(Struct, frozen=True, rename="camel", kw_only=True, omit_defau
     reason: str | None = None
     # How many there were when it was refused.
     available: int = 0
+    # How many of them came back by refunds of some pieces each.
+    returned: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many pieces the line holds, or has sold."""
+        return self.quantity - self.returned
 
     @property
     def is_kept(self) -> bool:
@@ -50,11 +58,19 @@ class ReservedLine(Struct, frozen=True, rename="camel", kw_only=True, omit_defau
         return self.state is LineState.RELEASED and self.quantity > 0
 
 
+class Return(Struct, frozen=True, rename="camel"):
+    """What came back by one refund: asked for again, it is answered, and moves nothing."""
+
+    refund_request_id: str
+    lines: tuple[Line, ...]
+
+
 class Reservation(Watched, frozen=True, kw_only=True):
     """One an order. Lines are released one by one, or all of them, present and future, by the tombstone."""
 
     collection: ClassVar[str] = "reservations"
     lines: tuple[ReservedLine, ...] = ()
+    returns: tuple[Return, ...] = ()
     # Why the whole order was released, if it was.
     tombstone: str | None = None
     updated_at: datetime | None = None
@@ -73,10 +89,15 @@ class Reservation(Watched, frozen=True, kw_only=True):
         for line in self.lines:
             if line.reason:
                 yield line.reason
+            elif line.returned:
+                yield f"{line.returned} of {line.quantity} of product {line.product_id} came back"
             elif line.is_short:
                 yield f"{line.quantity} of product {line.product_id} asked for, {line.available} available"
         if self.tombstone:
             yield self.tombstone
+
+    def returned_by(self, refund_request_id: str) -> Return | None:
+        return next((each for each in self.returns if each.refund_request_id == refund_request_id), None)
 
     def line(self, product_id: str) -> ReservedLine | None:
         """The line of a product. Under the tombstone every product has one."""

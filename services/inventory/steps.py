@@ -21,6 +21,8 @@ class Ask(NamedTuple):
     quantity: int | None = None
     # Of a release.
     reason: str | None = None
+    # Of a refund by line: how many of its pieces come back.
+    pieces: int | None = None
     # Of a reservation: whether the line can be had, and how many there are.
     granted: bool = True
     available: int = 0
@@ -42,6 +44,18 @@ def by_a_refund(_: ReservedLine, ask: Ask) -> bool:
     return ask.reason == REFUND
 
 
+def of_pieces(_: ReservedLine, ask: Ask) -> bool:
+    return ask.pieces is not None
+
+
+def of_more_than_is_left(line: ReservedLine, ask: Ask) -> bool:
+    return ask.pieces is not None and ask.pieces > line.left
+
+
+def of_all_that_is_left(line: ReservedLine, ask: Ask) -> bool:
+    return ask.pieces == line.left
+
+
 def refunded_before(line: ReservedLine, _: Ask) -> bool:
     return line.reason == REFUND
 
@@ -55,6 +69,14 @@ def found_short(line: ReservedLine, ask: Ask) -> ReservedLine:
 
 def released(line: ReservedLine, ask: Ask) -> ReservedLine:
     return structs.replace(line, reason=ask.reason)
+
+
+def returned(line: ReservedLine, ask: Ask) -> ReservedLine:
+    return structs.replace(line, returned=line.returned + (ask.pieces or 0))
+
+
+def returned_at_last(line: ReservedLine, ask: Ask) -> ReservedLine:
+    return released(returned(line, ask), ask)
 
 
 # --- which stock moves ------------------------------------------------------------------------------------

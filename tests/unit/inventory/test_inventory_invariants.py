@@ -40,6 +40,13 @@ EVENTS = st.one_of(
     ),
     st.builds(ReleaseStock, order_id=ORDERS, reason=REASONS, product_id=st.none() | PRODUCTS),
     st.builds(
+        ReleaseStock,
+        order_id=ORDERS,
+        reason=st.just("REFUND"),
+        refund_request_id=st.sampled_from(["refund_1", "refund_2", "refund_3"]),
+        products=LINES,
+    ),
+    st.builds(
         OrderPaid,
         order_id=ORDERS,
         total_price=st.just(Decimal(1)),
@@ -151,10 +158,23 @@ class Inventory(RuleBasedStateMachine):
         pieces: Counter[tuple[str, LineState]] = Counter()
         for reservation in self.memory.all(Reservation):
             for line in reservation.lines:
-                pieces[line.product_id, line.state] += line.quantity
+                pieces[line.product_id, line.state] += line.left
         for stock in self.memory.all(Stock):
             assert stock.reserved == pieces[stock.id, LineState.HELD]
             assert stock.sold == pieces[stock.id, LineState.SOLD]
+
+    @invariant()
+    def what_came_back_is_what_refunds_say(self) -> None:
+        for reservation in self.memory.all(Reservation):
+            returned: Counter[str] = Counter()
+            for each in reservation.returns:
+                returned.update({line.product_id: line.quantity for line in each.lines})
+            assert returned == Counter(
+                {line.product_id: line.returned for line in reservation.lines if line.returned}
+            )
+            assert all(0 <= line.returned <= line.quantity for line in reservation.lines)
+            ids = [each.refund_request_id for each in reservation.returns]
+            assert len(ids) == len(set(ids))
 
     @invariant()
     def released_is_for_ever(self) -> None:

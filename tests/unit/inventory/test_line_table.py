@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 from itertools import product
+from typing import Any
 
 import pytest
 
 from services.inventory.domain import domain
-from services.inventory.reservation import LineState, Reservation, ReservedLine
+from services.inventory.reservation import LineState, Reservation, ReservedLine, Return
 from services.inventory.stock import Stock
 from services.inventory.table import LINES
 from services.shared.contract.decisions import Premature, Verdict
@@ -31,12 +32,23 @@ LINE = Line(LAMP, 2)
 NONE = Stock(id=LAMP, initial=10, available=10)
 HOLDING = Stock(id=LAMP, initial=10, available=8, reserved=2)
 SOLD_OUT_OF = Stock(id=LAMP, initial=10, available=8, sold=2)
+HOLDING_ONE = Stock(id=LAMP, initial=10, available=9, reserved=1)
+SOLD_ONE = Stock(id=LAMP, initial=10, available=9, sold=1)
 
 
-def line(state: LineState, reason: str | None = None) -> Reservation:
+def line(state: LineState, reason: str | None = None, *, returned: int = 0) -> Reservation:
     available = 1 if state is LineState.REFUSED else 0
-    one = ReservedLine(product_id=LAMP, state=state, quantity=2, reason=reason, available=available)
-    return Reservation(id=ORDER, lines=(one,))
+    one = ReservedLine(
+        product_id=LAMP, state=state, quantity=2, reason=reason, available=available, returned=returned
+    )
+    returns = (Return("refund-0", (Line(LAMP, returned),)),) if returned else ()
+    return Reservation(id=ORDER, lines=(one,), returns=returns)
+
+
+def back(id_: str, pieces: int) -> ReleaseStock:
+    """A refund of some pieces of the line."""
+    lines = (Line(LAMP, pieces),)
+    return ReleaseStock(order_id=ORDER, reason="REFUND", refund_request_id=id_, products=lines)
 
 
 STATES: dict[str, tuple[Reservation | None, Stock]] = {
@@ -46,6 +58,8 @@ STATES: dict[str, tuple[Reservation | None, Stock]] = {
     "released": (line(LineState.RELEASED, "SAGA_TIMEOUT"), NONE),
     "refunded": (line(LineState.RELEASED, "REFUND"), NONE),
     "sold": (line(LineState.SOLD), SOLD_OUT_OF),
+    "held, one back": (line(LineState.HELD, returned=1), HOLDING_ONE),
+    "sold, one back": (line(LineState.SOLD, returned=1), SOLD_ONE),
     "tombstone": (Reservation(id=ORDER, tombstone="SAGA_TIMEOUT"), NONE),
     "refund tombstone": (Reservation(id=ORDER, tombstone="REFUND"), NONE),
 }
@@ -55,6 +69,9 @@ MESSAGES: dict[str, Event] = {
     "release": ReleaseStock(order_id=ORDER, reason="SAGA_TIMEOUT"),
     "release the line": ReleaseStock(order_id=ORDER, reason="SAGA_TIMEOUT", product_id=LAMP),
     "release refunded": ReleaseStock(order_id=ORDER, reason="REFUND"),
+    "return one": back("refund-1", 1),
+    "return both": back("refund-1", 2),
+    "return the first again": back("refund-0", 1),
     "payment failed": PaymentFailed(
         order_id=ORDER, transaction_id="txn", amount=Decimal(1), currency="USD", reason="declined"
     ),
@@ -70,6 +87,13 @@ PREMATURE = "premature"
 SILENT: tuple[Event, ...] = ()
 RESERVED = (StockReserved(order_id=ORDER, products=(LINE,)),)
 GIVEN_BACK = (StockReleased(order_id=ORDER, products=(LINE,)),)
+
+
+def came_back(id_: str, pieces: int) -> tuple[Event, ...]:
+    return (StockReleased(order_id=ORDER, products=(Line(LAMP, pieces),), refund_request_id=id_),)
+
+
+ONE_BACK, BOTH_BACK, FIRST_BACK = came_back("refund-1", 1), came_back("refund-1", 2), came_back("refund-0", 1)
 NOTHING_BACK = (StockReleased(order_id=ORDER, products=()),)
 
 
@@ -83,7 +107,7 @@ def too_late(requested: int = 2) -> tuple[Event, ...]:
     return (StockUnavailable(order_id=ORDER, missing=(Missing(LAMP, requested, 0),), reason=reason),)
 
 
-EXPECTED = {
+EXPECTED: dict[tuple[str, str], tuple[LineState | str | None, Any, Verdict | None]] = {
     ("none", "reserve"): (HELD, RESERVED, APPLIED),
     ("none", "reserve too many"): (REFUSED, short(10, 11), APPLIED),
     ("none", "release"): (None, NOTHING_BACK, APPLIED),
@@ -141,7 +165,57 @@ EXPECTED = {
     ("refund tombstone", "payment failed"): (None, NOTHING_BACK, DUPLICATE),
     ("refund tombstone", "paid"): (RELEASED, SILENT, APPLIED),
 }
-STOCK_AFTER = {HELD: HOLDING, SOLD: SOLD_OUT_OF, REFUSED: NONE, RELEASED: NONE, None: NONE}
+RETURNS = ("return one", "return both", "return the first again")
+for _state in ("refused", "released", "refunded"):
+    for _message in RETURNS:
+        EXPECTED[_state, _message] = (
+            LineState(_state.replace("refunded", "released").upper()),
+            SILENT,
+            ATTENTION,
+        )
+for _state in ("tombstone", "refund tombstone"):
+    for _message in RETURNS:
+        EXPECTED[_state, _message] = (None, SILENT, ATTENTION)
+EXPECTED |= {
+    ("none", "return one"): (None, PREMATURE, None),
+    ("none", "return both"): (None, PREMATURE, None),
+    ("none", "return the first again"): (None, PREMATURE, None),
+    # It overtook the payment: what is held is given back, and the rest is sold later.
+    ("held", "return one"): ("held, one back", ONE_BACK, APPLIED),
+    ("held", "return both"): (RELEASED, BOTH_BACK, APPLIED),
+    ("held", "return the first again"): ("held, one back", FIRST_BACK, APPLIED),
+    ("sold", "return one"): ("sold, one back", ONE_BACK, APPLIED),
+    ("sold", "return both"): (RELEASED, BOTH_BACK, APPLIED),
+    ("sold", "return the first again"): ("sold, one back", FIRST_BACK, APPLIED),
+    ("held, one back", "reserve"): ("held, one back", RESERVED, DUPLICATE),
+    ("held, one back", "reserve too many"): ("held, one back", RESERVED, ATTENTION),
+    ("held, one back", "release"): (RELEASED, GIVEN_BACK, APPLIED),
+    ("held, one back", "release the line"): (RELEASED, GIVEN_BACK, APPLIED),
+    ("held, one back", "release refunded"): (RELEASED, GIVEN_BACK, APPLIED),
+    ("held, one back", "payment failed"): (RELEASED, GIVEN_BACK, APPLIED),
+    ("held, one back", "paid"): ("sold, one back", SILENT, APPLIED),
+    ("held, one back", "return one"): (RELEASED, ONE_BACK, APPLIED),
+    ("held, one back", "return both"): ("held, one back", SILENT, ATTENTION),
+    ("held, one back", "return the first again"): ("held, one back", FIRST_BACK, DUPLICATE),
+    ("sold, one back", "reserve"): ("sold, one back", RESERVED, DUPLICATE),
+    ("sold, one back", "reserve too many"): ("sold, one back", RESERVED, ATTENTION),
+    ("sold, one back", "release"): ("sold, one back", SILENT, ATTENTION),
+    ("sold, one back", "release the line"): ("sold, one back", SILENT, ATTENTION),
+    ("sold, one back", "release refunded"): (RELEASED, GIVEN_BACK, APPLIED),
+    ("sold, one back", "payment failed"): ("sold, one back", SILENT, ATTENTION),
+    ("sold, one back", "paid"): ("sold, one back", SILENT, DUPLICATE),
+    ("sold, one back", "return one"): (RELEASED, ONE_BACK, APPLIED),
+    ("sold, one back", "return both"): ("sold, one back", SILENT, ATTENTION),
+    ("sold, one back", "return the first again"): ("sold, one back", FIRST_BACK, DUPLICATE),
+}
+STOCK_AFTER: dict[object, Stock] = {
+    HELD: HOLDING,
+    SOLD: SOLD_OUT_OF,
+    REFUSED: NONE,
+    RELEASED: NONE,
+    None: NONE,
+}
+STOCK_AFTER |= {"held, one back": HOLDING_ONE, "sold, one back": SOLD_ONE}
 
 
 def inventory(state: str) -> Memory:
@@ -150,9 +224,13 @@ def inventory(state: str) -> Memory:
     return Memory(domain(auto_compensation=True), *stored)
 
 
-def state_of(memory: Memory) -> LineState | None:
+def state_of(memory: Memory) -> LineState | str | None:
+    """The line's, with what came back of it while some of it is kept."""
     reservation = memory.get(Reservation, ORDER)
-    return reservation.lines[0].state if reservation and reservation.lines else None
+    if reservation is None or not reservation.lines:
+        return None
+    (one,) = reservation.lines
+    return f"{one.state.lower()}, one back" if one.returned == 1 and one.is_kept else one.state
 
 
 def counters(stock: Stock) -> tuple[int, int, int]:
@@ -172,7 +250,7 @@ def test_a_line_becomes_what_the_table_says(state: str, message: str) -> None:
     becomes, answer, verdict = EXPECTED[state, message]
     memory = inventory(state)
     if answer == PREMATURE:
-        with pytest.raises(Premature, match="lamp is paid before it is reserved"):
+        with pytest.raises(Premature, match=r"lamp is (paid|returned) before it is reserved"):
             memory.handle(MESSAGES[message])
         assert memory.get(Reservation, ORDER) is None
         return
@@ -207,3 +285,24 @@ def test_a_contradiction_is_recorded_on_the_reservation_once(state: str, message
     (contradiction,) = memory.one(Reservation, ORDER).attention
     assert (contradiction.event, contradiction.event_id) == (MESSAGES[message].type, odd.id)
     assert contradiction.reason.startswith(LAMP)
+
+
+def test_a_return_that_is_too_much_of_one_line_moves_nothing_of_any() -> None:
+    desk = ReservedLine(product_id="desk", state=LineState.SOLD, quantity=1)
+    both = Reservation(id=ORDER, lines=(*line(LineState.SOLD).lines, desk))
+    memory = Memory(domain(auto_compensation=False), both, SOLD_OUT_OF, Stock(id="desk", initial=1, sold=1))
+    lines = (Line(LAMP, 1), Line("desk", 2))
+    decision = memory.handle(
+        ReleaseStock(order_id=ORDER, reason="REFUND", refund_request_id="refund-1", products=lines)
+    )
+    assert (decision.events, decision.verdict) == ((), ATTENTION)
+    after = memory.one(Reservation, ORDER)
+    assert (after.lines, after.returns) == (both.lines, ())
+    assert counters(memory.one(Stock, LAMP)) == counters(SOLD_OUT_OF)
+    (contradiction,) = after.attention
+    assert contradiction.reason == "desk was to be returned, but less of it is left"
+
+
+def test_pieces_come_back_by_a_refund_that_has_a_name() -> None:
+    with pytest.raises(ValueError, match="refundRequestId"):
+        ReleaseStock(order_id=ORDER, reason="REFUND", products=(LINE,))

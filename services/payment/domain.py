@@ -5,7 +5,7 @@ Where the gateway is to be asked, the intent is stored first, and decided on is 
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from msgspec import structs
 
@@ -26,37 +26,51 @@ def reads(_: Message, __: Loaded) -> Iterable[Ref]:
 
 def intend(payment: Payment | None, message: Message) -> Payment | None:
     """The payment to store before the gateway is asked; None where there is nothing to ask it."""
-    known, trigger = payment or _blank(message), _trigger(message)
-    row = PAYMENTS.row(_state(payment), known, trigger)
+    known, (trigger, kind) = payment or _blank(message), _trigger(message)
+    row = PAYMENTS.row(_state(payment), known, trigger, kind)
     if not isinstance(row, Intent):
         return None
-    if _state(payment) is row.to:
-        return payment
     intended = PAYMENTS.entered(row.to, row.record(known, trigger))
-    return structs.replace(intended, intended_at=message.at, updated_at=message.at)
+    if intended == payment:
+        return payment
+    since = known.intended_at if _state(payment) is row.to else message.at
+    return structs.replace(intended, intended_at=since, updated_at=message.at)
 
 
 def decide(loaded: Loaded, message: Message) -> Decision:
     """Raises Premature, also where the gateway is to be asked first."""
     before = loaded.get(Payment, _order_id(message))
-    trigger = _trigger(message)
-    outcome = PAYMENTS.advance(_state(before), before or _blank(message), trigger)
-    after = marked(outcome.after, message, trigger.type, [outcome.contradiction])
+    trigger, kind = _trigger(message)
+    outcome = PAYMENTS.advance(_state(before), before or _blank(message), trigger, kind)
+    named: str = kind.type  # type: ignore[attr-defined]  # all have one
+    after = marked(outcome.after, message, named, [outcome.contradiction])
     return concluded(before, after, outcome, message)
 
 
 DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)
 
 
-def _trigger(message: Message) -> Trigger:
-    body = message.body
-    return cast("Trigger", body.result if isinstance(body, ChargeOutcome | RefundOutcome) else body)
+class _Triggered(NamedTuple):
+    """What came, and by what its cell of the table is named."""
+
+    trigger: Trigger
+    kind: type
+
+
+def _trigger(message: Message) -> _Triggered:
+    match message.body:
+        case ChargeOutcome(result=result):
+            return _Triggered(result, type(result))
+        case RefundOutcome(result=answer) as outcome:
+            return _Triggered(outcome, type(answer))
+        case body:
+            return _Triggered(cast("Trigger", body), type(body))
 
 
 def _order_id(message: Message) -> str:
     body = message.body
     event = body.event if isinstance(body, ChargeOutcome | RefundOutcome) else body
-    return event.order_id  # type: ignore[attr-defined,no-any-return]  # every event here is an order's
+    return event.order_id  # type: ignore[attr-defined,no-any-return]  # all that comes here is about an order
 
 
 def _state(payment: Payment | None) -> StrEnum:

@@ -18,12 +18,21 @@ from services.payment.gateway import (
     Gateway,
     GatewayRefused,
     GatewayUnavailable,
-    Refund,
     Refunded,
+    RefundRefused,
 )
-from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
+from services.payment.payment import (
+    ASKED_AGAIN,
+    AskAgain,
+    ChargeOutcome,
+    Payment,
+    PaymentState,
+    RefundOutcome,
+)
+from services.payment.refunds import leased, refund_of
 from services.shared.contract.decisions import Deferred, Message, Rejected
 from services.shared.contract.events import PAYMENT_EVENTS, STOCK_RESERVED, OrderConfirmed, RefundPayment
+from services.shared.engine.asking import Asking
 from services.shared.engine.effects import Effects
 from services.shared.telemetry import at_zero
 
@@ -48,6 +57,9 @@ def effects(gateway: Gateway) -> Mapping[str, Effects]:
     }
 
 
+ASKING: Final = Asking(Payment, PaymentState.REFUNDING, leased, ASKED_AGAIN, PAYMENT_EVENTS)
+
+
 async def charge(gateway: Gateway, payment: Payment, message: Message) -> ChargeOutcome:
     """Captures what the payment says. Raises Deferred while it is not known whether that was done."""
     event = message.body
@@ -68,22 +80,17 @@ async def charge(gateway: Gateway, payment: Payment, message: Message) -> Charge
 
 
 async def refund(gateway: Gateway, payment: Payment, message: Message) -> RefundOutcome:
-    """Gives back what was captured. Raises Deferred while it is not known whether that was done."""
+    """Gives back what is asked for. Raises Deferred while it is not known whether that was done."""
     event = message.body
-    assert isinstance(event, RefundPayment)  # noqa: S101  # no other has such an intent
-    wanted = Refund(
-        key=payment.refund_key,
-        charge_key=payment.capture_key,
-        order_id=payment.id,
-        amount=payment.amount,
-        currency=payment.currency,
-    )
+    assert isinstance(event, RefundPayment | AskAgain)  # noqa: S101  # no other has such an intent
+    asked = refund_of(payment, event)
+    assert asked is not None  # noqa: S101  # it is what the intent has written down
+    wanted = payment.asks(asked)
     async with _asking("refund"):
-        if _keys_may_be_forgotten(payment, message):
-            earlier = await gateway.lookup(wanted.key)
-            if isinstance(earlier, Refunded):
-                return RefundOutcome(event, earlier)
-        return RefundOutcome(event, await gateway.refund(wanted))
+        earlier = await gateway.lookup(wanted.key) if _keys_may_be_forgotten(payment, message) else None
+        known = earlier if isinstance(earlier, Refunded | RefundRefused) else None
+        answer = known or await gateway.refund(wanted)
+        return RefundOutcome(event, answer, asked.attempt, message.at)
 
 
 def _keys_may_be_forgotten(payment: Payment, message: Message) -> bool:

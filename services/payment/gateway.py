@@ -23,7 +23,7 @@ class Charge(Struct, frozen=True, kw_only=True):
 
 
 class Refund(Struct, frozen=True, kw_only=True):
-    """A capture, named by the key of its charge, to be given back. `amount` is in minor units."""
+    """Some of a capture, named by the key of its charge, to be given back. `amount` is in minor units."""
 
     key: str
     charge_key: str
@@ -48,6 +48,16 @@ class Refunded(Struct, frozen=True):
     refund_id: str
 
 
+class RefundRefused(Struct, frozen=True):
+    """Nothing is given back under this key, now or later. Under another it may be."""
+
+    type: ClassVar[str] = "GATEWAY_REFUND_REFUSED"
+    reason: str
+
+
+Answer = Captured | Declined | Refunded | RefundRefused
+
+
 class Kind(StrEnum):
     CAPTURE = "capture"
     REFUND = "refund"
@@ -57,6 +67,7 @@ class Status(StrEnum):
     CAPTURED = "captured"
     DECLINED = "declined"
     REFUNDED = "refunded"
+    REFUSED = "refused"
 
 
 class Transaction(Struct, frozen=True, kw_only=True):
@@ -89,11 +100,13 @@ class Gateway(Protocol):
         """Raises GatewayRefused when the key was used for another charge."""
         ...
 
-    async def refund(self, refund: Refund) -> Refunded:
-        """Raises GatewayRefused when there is no such capture, or the key was used for another refund."""
+    async def refund(self, refund: Refund) -> Refunded | RefundRefused:
+        """Raises GatewayRefused when there is no such capture, less is left of it, or the key was used for
+        another refund.
+        """
         ...
 
-    async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
+    async def lookup(self, key: str) -> Answer | None:
         """What was done under a key, however long ago: None if nothing was."""
         ...
 

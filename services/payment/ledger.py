@@ -1,6 +1,6 @@
 """The mock gateway's ledger: one entry per key, forever. What comes at the same time is written together."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
@@ -11,13 +11,16 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from services.payment.gateway import (
+    Answer,
     Captured,
     Charge,
     Declined,
+    GatewayRefused,
     GatewayUnavailable,
     Kind,
     Refund,
     Refunded,
+    RefundRefused,
     Status,
     Transaction,
 )
@@ -27,9 +30,10 @@ COLLECTION: Final = "gateway_ledger"
 DUPLICATE_KEY: Final = 11000
 WRITE_AT_ONCE: Final = 200
 DECLINE_REASON: Final = "Mock gateway declined the payment"
+REFUSAL_REASON: Final = "Mock gateway refused the refund"
 
 
-class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
+class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """What happened under a key. `amount` is in minor units; `at` is the gateway's own time."""
 
     id: str = field(name="_id")
@@ -40,9 +44,11 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
     status: Status
     transaction_id: str
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # Of a charge: how many refunds of it are refused before one is made.
+    refusals: int = 0
 
     @classmethod
-    def of_charge(cls, charge: Charge, transaction_id: str, *, accepted: bool) -> Self:
+    def of_charge(cls, charge: Charge, transaction_id: str, *, accepted: bool, refusals: int = 0) -> Self:
         return cls(
             id=charge.key,
             order_id=charge.order_id,
@@ -51,17 +57,18 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
             currency=charge.currency,
             status=Status.CAPTURED if accepted else Status.DECLINED,
             transaction_id=transaction_id,
+            refusals=refusals,
         )
 
     @classmethod
-    def of_refund(cls, refund: Refund, transaction_id: str) -> Self:
+    def of_refund(cls, refund: Refund, transaction_id: str, *, accepted: bool = True) -> Self:
         return cls(
             id=refund.key,
             order_id=refund.order_id,
             kind=Kind.REFUND,
             amount=refund.amount,
             currency=refund.currency,
-            status=Status.REFUNDED,
+            status=Status.REFUNDED if accepted else Status.REFUSED,
             transaction_id=transaction_id,
         )
 
@@ -73,9 +80,16 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
         return Captured(self.transaction_id)
 
     @property
-    def outcome(self) -> Captured | Declined | Refunded:
+    def refund_result(self) -> Refunded | RefundRefused:
+        """What a refund is answered."""
+        if self.status is Status.REFUSED:
+            return RefundRefused(REFUSAL_REASON)
+        return Refunded(self.transaction_id)
+
+    @property
+    def outcome(self) -> Answer:
         """What is answered to somebody who asks by the key."""
-        return Refunded(self.transaction_id) if self.kind is Kind.REFUND else self.capture_result
+        return self.refund_result if self.kind is Kind.REFUND else self.capture_result
 
     @property
     def transaction(self) -> Transaction:
@@ -93,7 +107,22 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True):
 
     def is_same_request(self, other: "LedgerEntry") -> bool:
         """Whether it was the same that was asked for, whatever came of it."""
-        return structs.replace(other, status=self.status, at=self.at) == self
+        return structs.replace(other, status=self.status, at=self.at, refusals=self.refusals) == self
+
+
+def refund_entry(entries: Iterable[LedgerEntry], refund: Refund, transaction_id: str) -> LedgerEntry:
+    """What is to be entered for a refund, by all `entries` of its order so far.
+
+    Raises GatewayRefused where there is no such capture, or less of it is left.
+    """
+    known = {entry.id: entry for entry in entries}
+    charge = known.get(refund.charge_key)
+    others = [entry for entry in known.values() if entry.kind is Kind.REFUND and entry.id != refund.key]
+    given_back = sum(entry.amount for entry in others if entry.status is Status.REFUNDED)
+    if charge is None or charge.status is not Status.CAPTURED or charge.amount - given_back < refund.amount:
+        raise GatewayRefused(f"there is no capture of {refund.amount} {refund.currency} to be refunded")
+    refused = sum(entry.status is Status.REFUSED for entry in others)
+    return LedgerEntry.of_refund(refund, transaction_id, accepted=refused >= charge.refusals)
 
 
 class Ledger:
@@ -109,6 +138,13 @@ class Ledger:
         except PyMongoError as error:
             raise GatewayUnavailable(str(error)) from error
         return None if document is None else msgspec.convert(document, LedgerEntry)
+
+    async def of_order(self, order_id: str) -> Sequence[LedgerEntry]:
+        try:
+            documents = await self._collection.find({"orderId": order_id}).to_list()
+        except PyMongoError as error:
+            raise GatewayUnavailable(str(error)) from error
+        return [msgspec.convert(document, LedgerEntry) for document in documents]
 
     async def since(self, at: datetime) -> AsyncIterator[LedgerEntry]:
         """The oldest first."""

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from services.payment import ledger
 from services.payment.api import router
 from services.payment.domain import DOMAIN
-from services.payment.effects import effects
+from services.payment.effects import ASKING, effects
 from services.payment.ledger import Ledger
 from services.payment.metrics import count_refunds
 from services.payment.mock import MockGateway
@@ -40,7 +40,7 @@ def make_app(settings: PaymentSettings) -> FastAPI:
             test_tokens=settings.payment_test_tokens,
         )
         engine = engine_life(
-            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway)),
+            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway), asking=ASKING),
             counting(count_refunds),
         )
         try:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from services.payment.gateway import (
+    Answer,
     Captured,
     Charge,
     Declined,
@@ -19,16 +20,19 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Refund,
     Refunded,
-    Status,
+    RefundRefused,
     Transaction,
 )
-from services.payment.ledger import Ledger, LedgerEntry
+from services.payment.ledger import Ledger, LedgerEntry, refund_entry
 
 # What a payment token makes the gateway do, as test cards do.
 SUCCESS: Final = "tok_success"
 DECLINED: Final = "tok_declined"
 SLOW: Final = "tok_slow"
 ERROR: Final = "tok_error"
+REFUND_REFUSED: Final = "tok_refund_refused"
+# Of a charge with that token: so many refunds are refused, the next one is made.
+REFUSALS: Final = 2
 SLOW_SECONDS: Final = 5.0
 # How long a key fails after it is first seen: the retry after 1 s fails too; the next, after 10 s, does not.
 ERROR_SECONDS: Final = 8.0
@@ -52,18 +56,18 @@ class MockGateway:
     async def capture(self, charge: Charge) -> Captured | Declined:
         await self._behave(charge)
         reference = _reference("txn", charge.key)
-        entry = LedgerEntry.of_charge(charge, reference, accepted=self._accepts(charge))
+        refusals = REFUSALS if self._test_token(charge) == REFUND_REFUSED else 0
+        accepted = self._accepts(charge)
+        entry = LedgerEntry.of_charge(charge, reference, accepted=accepted, refusals=refusals)
         return (await self._enter(entry)).capture_result
 
-    async def refund(self, refund: Refund) -> Refunded:
+    async def refund(self, refund: Refund) -> Refunded | RefundRefused:
         await asyncio.sleep(self._delay)
-        charge = await self._ledger.find(refund.charge_key)
-        if charge is None or charge.status is not Status.CAPTURED or charge.amount != refund.amount:
-            raise GatewayRefused(f"there is no capture of {refund.amount} {refund.currency} to be refunded")
-        entry = await self._enter(LedgerEntry.of_refund(refund, _reference("re", refund.key)))
-        return Refunded(entry.transaction_id)
+        earlier = await self._ledger.of_order(refund.order_id)
+        entry = await self._enter(refund_entry(earlier, refund, _reference("re", refund.key)))
+        return entry.refund_result
 
-    async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
+    async def lookup(self, key: str) -> Answer | None:
         entry = await self._ledger.find(key)
         return None if entry is None else entry.outcome
 
@@ -88,7 +92,7 @@ class MockGateway:
 
     def _accepts(self, charge: Charge) -> bool:
         token = self._test_token(charge)
-        if token in {SUCCESS, SLOW, ERROR}:
+        if token in {SUCCESS, SLOW, ERROR, REFUND_REFUSED}:
             return True
         return token != DECLINED and _fraction(charge.key) < self._success_rate
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from msgspec import Struct
 
-from services.payment.gateway import Captured, Declined, Refunded
+from services.payment.gateway import Captured, Declined, Refund, Refunded, RefundRefused
 from services.shared.contract import money
 from services.shared.contract.decisions import Standing
 from services.shared.contract.events import OrderConfirmed, RefundPayment
@@ -25,6 +25,20 @@ class PaymentState(StrEnum):
     REFUNDED = "REFUNDED"
 
 
+class RefundState(StrEnum):
+    # Written before the gateway is asked, as a charge is.
+    ASKED = "ASKED"
+    # It is asked again, under another key, when its time has come.
+    REFUSED = "REFUSED"
+    REFUNDED = "REFUNDED"
+    # It went back by another way than the gateway, which is not asked any more.
+    OUTSIDE = "OUTSIDE"
+
+
+IS_BACK: Final = (RefundState.REFUNDED, RefundState.OUTSIDE)
+# The source of what the clock brings up, where messages have a queue.
+ASKED_AGAIN: Final = "asked-again"
+
 # Nothing happens by itself any more.
 ENDS: Final = (
     PaymentState.CAPTURED,
@@ -32,6 +46,25 @@ ENDS: Final = (
     PaymentState.VOIDED,
     PaymentState.REFUNDED,
 )
+# Money was taken, whatever was given back of it.
+PAID: Final = (PaymentState.CAPTURED, PaymentState.REFUNDING, PaymentState.REFUNDED)
+
+
+class PaymentRefund(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """Some of what was captured, given back or to be given back. The amount is in minor units."""
+
+    # Who asks for all that was captured may give it no id.
+    request_id: str = ""
+    amount: int
+    state: RefundState = RefundState.ASKED
+    # The gateway's.
+    refund_id: str = ""
+    # How often the gateway has refused it: each time it is asked under a key of its own.
+    attempt: int = 0
+    # Why it was refused, the last time.
+    reason: str = ""
+    # When it is to be asked for again; None where a message in the queue brings it up again.
+    ask_at: datetime | None = None
 
 
 class Payment(Watched, frozen=True, kw_only=True):
@@ -43,13 +76,17 @@ class Payment(Watched, frozen=True, kw_only=True):
     currency: str = ""
     customer_id: str | None = None
     transaction_id: str = ""
+    # The gateway's, of the latest refund.
     refund_id: str = ""
+    refunds: tuple[PaymentRefund, ...] = ()
     # Why it was declined.
     reason: str = ""
     # The order was cancelled while the gateway was being asked.
     cancel_requested: bool = False
     # Since when the gateway is being asked for what it is being asked for.
     intended_at: datetime | None = None
+    # When the first of its refunds is to be asked for again.
+    ask_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -69,9 +106,45 @@ class Payment(Watched, frozen=True, kw_only=True):
     def capture_key(self) -> str:
         return f"{self.id}:capture"
 
+    def refund_key(self, refund: PaymentRefund) -> str:
+        """All that was captured goes back under one key, whoever asks for it."""
+        whole = not refund.request_id or 0 < refund.amount == self.amount
+        key = f"{self.id}:refund" if whole else f"{self.id}:refund:{refund.request_id}"
+        return f"{key}:{refund.attempt}" if refund.attempt else key
+
+    def asks(self, refund: PaymentRefund) -> Refund:
+        """What the gateway is asked for."""
+        return Refund(
+            key=self.refund_key(refund),
+            charge_key=self.capture_key,
+            order_id=self.id,
+            amount=refund.amount,
+            currency=self.currency,
+        )
+
     @property
-    def refund_key(self) -> str:
-        return f"{self.id}:refund"
+    def given_back(self) -> tuple[PaymentRefund, ...]:
+        """Its refunds. An older document says by its state alone that all goes back, or is back."""
+        if self.refunds or self.state not in {PaymentState.REFUNDING, PaymentState.REFUNDED}:
+            return self.refunds
+        done = self.state is PaymentState.REFUNDED
+        state = RefundState.REFUNDED if done else RefundState.ASKED
+        return (PaymentRefund(amount=self.amount, state=state, refund_id=self.refund_id),)
+
+    @property
+    def left(self) -> int:
+        """What may be asked back yet."""
+        return self.amount - sum(refund.amount for refund in self.given_back)
+
+    def refund_of(self, request_id: str, amount: int) -> PaymentRefund | None:
+        """The refund that was asked for with this id. All that was captured may be asked for without one,
+        and is the same refund.
+        """
+        for refund in self.given_back:
+            nameless = not (refund.request_id and request_id)
+            if refund.request_id == request_id or (nameless and refund.amount == amount == self.amount):
+                return refund
+        return None
 
 
 class ChargeOutcome(Struct, frozen=True):
@@ -82,9 +155,27 @@ class ChargeOutcome(Struct, frozen=True):
     result: Captured | Declined
 
 
+class AskAgain(Struct, frozen=True):
+    """The time has come to ask for a refund again that the gateway refused."""
+
+    type: ClassVar[str] = "REFUND_ASKED_AGAIN"
+    order_id: str
+    request_id: str
+    amount: int
+    # The number of this time, which tells it from the others.
+    attempt: int
+
+    @property
+    def id(self) -> str:
+        """Of the message: whoever brings it up again, it is the same."""
+        return f"{self.order_id}:{self.request_id}:{self.attempt}"
+
+
 class RefundOutcome(Struct, frozen=True):
-    """What became of the refund that an event asked for."""
+    """What became of the refund that was asked for, at the `attempt` of then."""
 
     type: ClassVar[str] = RefundPayment.type
-    event: RefundPayment
-    result: Refunded
+    event: RefundPayment | AskAgain
+    result: Refunded | RefundRefused
+    attempt: int = 0
+    at: datetime | None = None

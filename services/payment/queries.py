@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from pymongo import ASCENDING, IndexModel
 
 from services.payment import ledger
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import Payment, PaymentState, RefundState
 from services.shared.database.store import Store, from_document
 
 # Few payments are ever in it: a charge that goes well costs nothing there.
@@ -15,6 +15,7 @@ BEING_REFUNDED: Final = {"state": PaymentState.REFUNDING.value}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Payment.collection: (
         IndexModel([("state", ASCENDING), ("intendedAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
+        IndexModel([("state", ASCENDING), ("askAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
     ),
     ledger.COLLECTION: (IndexModel("orderId"), IndexModel("at")),
 }
@@ -32,6 +33,12 @@ async def of(store: Store, order_id: str, customer_id: str | None) -> Payment | 
 async def count_refunds(store: Store) -> int:
     """How many refunds are under way."""
     return await store.collection(Payment).count_documents(BEING_REFUNDED)
+
+
+async def count_refused(store: Store) -> int:
+    """How many payments have a refund that the gateway refused the last time that it was asked."""
+    refused = {**BEING_REFUNDED, "refunds.state": RefundState.REFUSED.value}
+    return await store.collection(Payment).count_documents(refused)
 
 
 async def oldest_refund(store: Store) -> datetime | None:

@@ -1,12 +1,15 @@
-"""The words that the table of payments is written in: when a row holds, what it records and publishes."""
+"""The words that the table of payments is written in: when a row holds, what it records and publishes.
+
+Those about refunds are in `refunds.py`.
+"""
 
 from decimal import Decimal
 from typing import TypeAlias
 
 from msgspec import structs
 
-from services.payment.gateway import Captured, Declined, Refunded
-from services.payment.payment import Payment
+from services.payment.gateway import Captured, Declined
+from services.payment.payment import AskAgain, Payment, RefundOutcome
 from services.shared.contract import money
 from services.shared.contract.events import (
     LONGEST_TEXT,
@@ -14,13 +17,14 @@ from services.shared.contract.events import (
     OrderCancelled,
     OrderConfirmed,
     PaymentFailed,
-    PaymentRefunded,
     PaymentSucceeded,
     RefundPayment,
 )
 
-# What came: an event, or the gateway's answer.
-Trigger: TypeAlias = OrderConfirmed | OrderCancelled | RefundPayment | Captured | Declined | Refunded
+# What came: an event, or the gateway's answer. That to a refund says which of them it is about.
+Trigger: TypeAlias = (
+    OrderConfirmed | OrderCancelled | RefundPayment | AskAgain | Captured | Declined | RefundOutcome
+)
 
 # --- guards -----------------------------------------------------------------------------------------------
 
@@ -30,17 +34,8 @@ def same_charge(payment: Payment, event: OrderConfirmed) -> bool:
     return (payment.amount, payment.currency) == asked
 
 
-def all_of_it(payment: Payment, event: RefundPayment) -> bool:
-    asked = money.to_minor(event.amount, event.currency), event.currency
-    return (payment.amount, payment.currency) == asked
-
-
 def same_transaction(payment: Payment, answer: Captured) -> bool:
     return payment.transaction_id == answer.transaction_id
-
-
-def same_refund(payment: Payment, answer: Refunded) -> bool:
-    return payment.refund_id == answer.refund_id
 
 
 # --- what is recorded -------------------------------------------------------------------------------------
@@ -69,10 +64,6 @@ def declined(payment: Payment, answer: Declined) -> Payment:
     return structs.replace(payment, transaction_id=answer.transaction_id, reason=reason)
 
 
-def refunded(payment: Payment, answer: Refunded) -> Payment:
-    return structs.replace(payment, refund_id=answer.refund_id)
-
-
 # --- what is published ------------------------------------------------------------------------------------
 
 
@@ -92,16 +83,6 @@ def payment_failed(payment: Payment, _: Trigger) -> Event:
         amount=_amount(payment),
         currency=payment.currency,
         reason=payment.reason,
-    )
-
-
-def payment_refunded(payment: Payment, _: Trigger) -> Event:
-    return PaymentRefunded(
-        order_id=payment.id,
-        transaction_id=payment.transaction_id,
-        refund_id=payment.refund_id,
-        amount=_amount(payment),
-        currency=payment.currency,
     )
 
 

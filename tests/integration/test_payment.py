@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from sagactl.polling import until
 from services.payment import ledger, mock, queries
+from services.payment.effects import ASKING
 from services.payment.gateway import (
     Captured,
     Charge,
@@ -22,15 +23,18 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Kind,
     Refund,
+    Refunded,
+    RefundRefused,
     Status,
 )
 from services.payment.ledger import Ledger, LedgerEntry
 from services.payment.main import make_app
 from services.payment.mock import MockGateway
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import Payment, PaymentRefund, PaymentState, RefundState
 from services.payment.settings import PaymentSettings
 from services.shared.contract.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
 from services.shared.database.store import Store, connect, to_document
+from services.shared.engine.asking import due
 from tests.integration.issuer import Issuer
 from tests.integration.room import PATIENCE, Room, running
 from tests.integration.wires import Wires, wired
@@ -92,16 +96,20 @@ async def test_refunds_under_way_are_counted_without_reading_the_payments_that_a
     await store.prepare(queries.INDEXES)
     over = [payment(number, PaymentState.CAPTURED) for number in range(50)]
     assert await queries.oldest_refund(store) is None
-    await store.collection(Payment).insert_many(
-        to_document(each) for each in [*over, *(payment(100 + n, PaymentState.REFUNDING) for n in range(3))]
-    )
+    open_ = [payment(100 + number, PaymentState.REFUNDING) for number in range(3)]
+    refused = PaymentRefund(amount=0, state=RefundState.REFUSED, ask_at=open_[0].created_at)
+    open_[1] = structs.replace(open_[1], refunds=(refused,), ask_at=refused.ask_at)
+    await store.collection(Payment).insert_many(to_document(each) for each in [*over, *open_])
     await store.database.command("profile", 2)
     assert await queries.count_refunds(store) == 3
     assert await queries.oldest_refund(store) == payment(100, PaymentState.REFUNDING).intended_at
+    assert await queries.count_refused(store) == 1
+    assert [each.id for each in await due(store, ASKING, datetime.now(UTC))] == ["order_101"]
+    assert await due(store, ASKING, open_[0].created_at - timedelta(seconds=1)) == []
     await store.database.command("profile", 0)
     asked = {"ns": f"{store.database.name}.payments", "planSummary": {"$exists": True}}
     plans = await store.database["system.profile"].find(asked).to_list()
-    assert len(plans) == 2
+    assert len(plans) == 5
     assert all(plan["keysExamined"] <= 4 and plan["docsExamined"] <= 3 for plan in plans), plans
 
 
@@ -334,8 +342,31 @@ async def test_a_refund_replayed_is_made_once(room: Room) -> None:
     refunded = await mocked.refund(GIVE_BACK)
     assert await mocked.refund(GIVE_BACK) == refunded
     assert await mocked.lookup(GIVE_BACK.key) == refunded
-    with pytest.raises(GatewayRefused, match="no capture of 1 USD"):
+    with pytest.raises(GatewayRefused, match="used for another refund"):
         await mocked.refund(structs.replace(GIVE_BACK, amount=1))
+
+
+async def test_parts_are_refunded_up_to_what_was_captured(room: Room) -> None:
+    mocked = gateway(room)
+    await mocked.capture(CHARGE)
+    some = structs.replace(GIVE_BACK, key="order_1:refund:some", amount=9999)
+    first = await mocked.refund(some)
+    with pytest.raises(GatewayRefused, match="no capture of 20001 USD"):
+        await mocked.refund(structs.replace(GIVE_BACK, key="order_1:refund:more", amount=20001))
+    rest = await mocked.refund(structs.replace(GIVE_BACK, key="order_1:refund:rest", amount=20000))
+    assert isinstance(rest, Refunded)
+    assert rest != first
+    assert await mocked.refund(some) == first
+
+
+async def test_a_card_whose_refunds_are_refused_twice_says_the_same_under_the_same_key(room: Room) -> None:
+    mocked = gateway(room)
+    await mocked.capture(structs.replace(CHARGE, token="tok_refund_refused"))
+    keys = [GIVE_BACK.key, f"{GIVE_BACK.key}:1", f"{GIVE_BACK.key}:2"]
+    answers = [await mocked.refund(structs.replace(GIVE_BACK, key=key)) for key in keys]
+    assert [type(answer) for answer in answers] == [RefundRefused, RefundRefused, Refunded]
+    assert [await mocked.refund(structs.replace(GIVE_BACK, key=key)) for key in keys] == answers
+    assert [await mocked.lookup(key) for key in keys] == answers
 
 
 async def test_what_was_never_done_is_not_found(room: Room) -> None:
@@ -355,6 +386,7 @@ async def test_the_gateway_tells_what_it_has_done_the_oldest_first(room: Room) -
         (Kind.REFUND, Status.REFUNDED),
     ]
     assert isinstance(captured, Captured)
+    assert isinstance(refunded, Refunded)
     assert [each.id for each in told[1:]] == [captured.transaction_id, refunded.refund_id]
     assert [each.amount for each in told] == [CHARGE.amount] * 3
     assert [each.kind async for each in mocked.transactions(before_the_refund)] == [Kind.REFUND]

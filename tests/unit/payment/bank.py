@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from services.payment.gateway import (
+    Answer,
     Captured,
     Charge,
     Declined,
@@ -11,17 +12,19 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Refund,
     Refunded,
+    RefundRefused,
     Transaction,
 )
-
-Result = Captured | Declined | Refunded
 
 
 class Bank:
     """Declines what is asked for with the token `no`."""
 
     def __init__(self) -> None:
-        self.done: dict[str, Result] = {}
+        self.done: dict[str, Answer] = {}
+        # What was given back under which key; how many refunds are refused before one is made.
+        self.given_back: dict[str, int] = {}
+        self.refusals = 0
         self.calls: list[str] = []
         # The next call does not arrive, or its answer does not.
         self.lose_request = False
@@ -34,18 +37,24 @@ class Bank:
         assert isinstance(result, Captured | Declined)
         return result
 
-    async def refund(self, refund: Refund) -> Refunded:
+    async def refund(self, refund: Refund) -> Refunded | RefundRefused:
         if not isinstance(self.done.get(refund.charge_key), Captured):
             raise GatewayRefused("no such capture")
-        result = self._once("refund", refund.key, Refunded(f"re_{refund.key}"))
-        assert isinstance(result, Refunded)
+        made = RefundRefused("blocked") if self.refusals else Refunded(f"re_{refund.key}")
+        if refund.key not in self.done and not self.lose_request:
+            if self.refusals:
+                self.refusals -= 1
+            else:
+                self.given_back[refund.key] = refund.amount
+        result = self._once("refund", refund.key, made)
+        assert isinstance(result, Refunded | RefundRefused)
         return result
 
-    async def lookup(self, key: str) -> Result | None:
+    async def lookup(self, key: str) -> Answer | None:
         self.calls.append(f"lookup {key}")
         return self.done.get(key)
 
-    def _once(self, call: str, key: str, made: Result) -> Result:
+    def _once(self, call: str, key: str, made: Answer) -> Answer:
         self.calls.append(f"{call} {key}")
         if self.lose_request:
             raise GatewayUnavailable("503")

@@ -57,7 +57,7 @@ async def test_an_old_charge_that_was_never_made_is_made() -> None:
 async def test_a_refund_is_made_with_the_key_of_its_order() -> None:
     bank = captured_before()
     outcome = await effects.refund(bank, REFUNDING, memory.message(REFUND))
-    assert outcome == RefundOutcome(REFUND, Refunded(f"re_{REFUND_KEY}"))
+    assert outcome == RefundOutcome(REFUND, Refunded(f"re_{REFUND_KEY}"), attempt=0, at=NOW)
 
 
 async def test_an_old_refund_is_looked_up() -> None:

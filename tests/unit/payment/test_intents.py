@@ -1,11 +1,12 @@
 """What is stored before the gateway is asked."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 from msgspec import structs
 
 from services.payment.domain import DOMAIN, intend
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import Payment, PaymentRefund, PaymentState
 from services.shared.contract.events import OrderCancelled
 from tests.unit.memory import NOW, Memory
 from tests.unit.payment.test_payment_table import CONFIRMED, ORDER, REFUND, payment
@@ -36,8 +37,26 @@ def test_a_refund_is_written_down_before_it_is_made() -> None:
     stored = payment(PaymentState.CAPTURED, transaction_id="txn_1", intended_at=NOW)
     intent = intend(stored, memory.message(REFUND, at=LATER))
     assert intent == structs.replace(
-        stored, state=PaymentState.REFUNDING, intended_at=LATER, updated_at=LATER
+        stored,
+        state=PaymentState.REFUNDING,
+        refunds=(PaymentRefund(amount=2000),),
+        intended_at=LATER,
+        updated_at=LATER,
     )
+
+
+def test_a_second_refund_is_written_down_beside_the_first_which_stays_the_older() -> None:
+    stored = payment(
+        PaymentState.REFUNDING,
+        transaction_id="txn_1",
+        intended_at=NOW,
+        refunds=(PaymentRefund(request_id="first", amount=500),),
+    )
+    more = structs.replace(REFUND, refund_request_id="second", amount=Decimal("15.00"))
+    intent = intend(stored, memory.message(more, at=LATER))
+    assert intent is not None
+    assert [(each.request_id, each.amount) for each in intent.refunds] == [("first", 500), ("second", 1500)]
+    assert (intent.intended_at, intent.left) == (NOW, 0)
 
 
 def test_a_cancellation_does_not_make_the_charge_look_younger() -> None:
@@ -51,4 +70,19 @@ def test_a_cancellation_does_not_make_the_charge_look_younger() -> None:
 
 def test_keys_name_the_order_and_what_is_done() -> None:
     stored = payment(PaymentState.CAPTURED)
-    assert (stored.capture_key, stored.refund_key) == ("order_1:capture", "order_1:refund")
+    assert stored.capture_key == "order_1:capture"
+    part = PaymentRefund(request_id="some", amount=500)
+    assert stored.refund_key(part) == "order_1:refund:some"
+    # Refused before, it is asked for under another key: the gateway says the same under the same.
+    assert stored.refund_key(structs.replace(part, attempt=2)) == "order_1:refund:some:2"
+
+
+def test_all_that_was_captured_goes_back_under_one_key_whoever_asks_for_it() -> None:
+    stored = payment(PaymentState.CAPTURED)
+    for whole in (PaymentRefund(amount=2000), PaymentRefund(request_id="all", amount=2000)):
+        assert stored.refund_key(whole) == "order_1:refund"
+
+
+def test_refunds_of_what_cost_nothing_have_keys_of_their_own() -> None:
+    stored = payment(PaymentState.CAPTURED, amount=0)
+    assert stored.refund_key(PaymentRefund(request_id="some", amount=0)) == "order_1:refund:some"

@@ -1,6 +1,8 @@
 """Crashes, lost answers, repeats, overtaking: the bank and the payment agree, and nobody pays for nothing."""
 
 import asyncio
+from collections import defaultdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,7 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from services.payment import effects
 from services.payment.domain import DOMAIN, intend
 from services.payment.gateway import Captured
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import PAID, AskAgain, Payment, PaymentState, RefundState
+from services.payment.refunds import leased
+from services.shared.contract import money
 from services.shared.contract.decisions import Deferred, Message, Premature
 from services.shared.contract.events import (
     OrderCancelled,
@@ -19,15 +23,19 @@ from services.shared.contract.events import (
     OrderEvent,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentSucceeded,
     PricedLine,
     RefundPayment,
 )
-from tests.unit.memory import Memory
+from tests.unit.memory import NOW, Memory
 from tests.unit.payment.bank import Bank
 
 ORDERS = st.sampled_from(["order_1", "order_2"])
 AMOUNT = Decimal("20.00")
+# A refund of all that was captured, of an order that is cancelled, has no id.
+ALL_OF_IT = ""
+FAR = NOW + timedelta(days=365)
 
 
 class InFlight(NamedTuple):
@@ -53,7 +61,10 @@ class Payments(RuleBasedStateMachine):
         self.cancelled: set[str] = set()
         self.succeeded: set[str] = set()
         self.failed: set[str] = set()
-        self.money_back: set[str] = set()
+        # By order: what was asked back under which id, in cents; what is back; what was refused once.
+        self.asked_back: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self.money_back: defaultdict[str, set[str]] = defaultdict(set)
+        self.refused: defaultdict[str, set[str]] = defaultdict(set)
 
     # --- the order service ---
 
@@ -78,13 +89,27 @@ class Payments(RuleBasedStateMachine):
             self.cancelled.add(order_id)
             self._publish(OrderCancelled(order_id=order_id, reason="SAGA_TIMEOUT", email=""))
 
-    @rule(order_id=ORDERS)
-    def customer_wants_the_money_back(self, order_id: str) -> None:
-        if order_id in self.succeeded:
-            self._refund(order_id)
+    @rule(order_id=ORDERS, id_=st.sampled_from(["one", "two", "three", "four"]), cents=st.integers(0, 2000))
+    def customer_wants_some_money_back(self, order_id: str, id_: str, cents: int) -> None:
+        """Again under the same id, it is the same; the order allows no more than was taken."""
+        if order_id not in self.succeeded or order_id in self.cancelled:
+            return
+        asked = self.asked_back[order_id]
+        cents = asked.get(id_, min(cents, 2000 - sum(asked.values())))
+        asked[id_] = cents
+        self._refund(order_id, id_, cents)
 
-    def _refund(self, order_id: str) -> None:
-        self._publish(RefundPayment(order_id=order_id, amount=AMOUNT, currency="USD", reason=""))
+    @rule(refusals=st.integers(0, 3))
+    def gateway_will_refuse_refunds(self, refusals: int) -> None:
+        self.bank.refusals = refusals
+
+    def _refund(self, order_id: str, id_: str, cents: int) -> None:
+        amount = money.to_decimal(cents, "USD")
+        self._publish(
+            RefundPayment(
+                order_id=order_id, amount=amount, currency="USD", reason="", refund_request_id=id_ or None
+            )
+        )
 
     def _publish(self, event: OrderEvent) -> None:
         self.queue.append(self.memory.message(event))
@@ -148,19 +173,36 @@ class Payments(RuleBasedStateMachine):
                 late = order_id in self.cancelled and order_id not in self.succeeded
                 self.succeeded.add(order_id)
                 if late:
-                    self._refund(order_id)
+                    self.asked_back[order_id][ALL_OF_IT] = 2000
+                    self._refund(order_id, ALL_OF_IT, 2000)
             case PaymentFailed(order_id=order_id):
                 self.failed.add(order_id)
-            case PaymentRefunded(order_id=order_id):
-                self.money_back.add(order_id)
+            case PaymentRefunded(order_id=order_id, refund_request_id=id_, amount=amount):
+                assert money.to_minor(amount, "USD") == self.asked_back[order_id][id_ or ALL_OF_IT]
+                self.money_back[order_id].add(id_ or ALL_OF_IT)
+            case PaymentRefundFailed(order_id=order_id, refund_request_id=id_, reason=reason):
+                assert reason == "blocked"
+                self.refused[order_id].add(id_ or ALL_OF_IT)
+
+    @rule()
+    def time_passes(self) -> None:
+        """What was refused is asked for again, and so is what somebody who died was asking for."""
+        for payment in self.memory.all(Payment):
+            after, asks = leased(payment, FAR, FAR)
+            if asks:
+                self.memory.store([after])
+                self.queue += [self.memory.message(ask) for ask in asks]
 
     @rule()
     def process_is_killed(self) -> None:
         """What was not decided comes again; what the gateway did, it did."""
-        self.queue += [each.message for each in self.in_flight]
+        self.queue = [message for message in self.queue if isinstance(message.body, OrderEvent)]
+        flying = [each.message for each in self.in_flight]
+        self.queue += [message for message in flying if isinstance(message.body, OrderEvent)]
         self.queue += [message for message in self.performed if isinstance(message.body, OrderEvent)]
         outcomes = [message for message in self.performed if not isinstance(message.body, OrderEvent)]
-        self.queue += [self.memory.message(message.body.event) for message in outcomes]  # type: ignore[attr-defined]  # a ChargeOutcome or RefundOutcome
+        causes = [message.body.event for message in outcomes if not isinstance(message.body, AskAgain)]  # type: ignore[attr-defined]  # a ChargeOutcome or RefundOutcome
+        self.queue += [self.memory.message(event) for event in causes if isinstance(event, OrderEvent)]
         self.in_flight, self.performed = [], []
 
     @precondition(lambda self: self.handled)
@@ -181,6 +223,26 @@ class Payments(RuleBasedStateMachine):
             assert self.memory.get(Payment, key.partition(":")[0]) is not None
 
     @invariant()
+    def no_more_is_given_back_than_was_taken(self) -> None:
+        for payment in self.memory.all(Payment):
+            given_back = self._given_back(payment)
+            assert given_back <= (2000 if payment.capture_key in self.bank.done else 0)
+            assert sum(refund.amount for refund in payment.refunds) <= 2000
+
+    def _given_back(self, payment: Payment) -> int:
+        of_order = f"{payment.id}:"
+        return sum(cents for key, cents in self.bank.given_back.items() if key.startswith(of_order))
+
+    @invariant()
+    def what_is_refused_has_its_time(self) -> None:
+        for payment in self.memory.all(Payment):
+            assert all(
+                refund.ask_at is not None for refund in payment.refunds if refund.state is RefundState.REFUSED
+            )
+            times = [refund.ask_at for refund in payment.refunds if refund.ask_at is not None]
+            assert payment.ask_at == min(times, default=None)
+
+    @invariant()
     def what_was_voided_is_not_charged(self) -> None:
         for payment in self.memory.all(Payment):
             if payment.state is PaymentState.VOIDED:
@@ -190,6 +252,8 @@ class Payments(RuleBasedStateMachine):
         """The gateway is back: everything ends, and the bank agrees."""
         self.bank.lose_request = self.bank.lose_answer = False
         for _ in range(1000):
+            if not (self.performed or self.in_flight or self.queue):
+                self.time_passes()
             if self.performed:
                 self._decide(0)
             elif self.in_flight:
@@ -204,11 +268,15 @@ class Payments(RuleBasedStateMachine):
 
     def _check(self, payment: Payment, *, declined: bool) -> None:
         captured = isinstance(self.bank.done.get(payment.capture_key), Captured)
-        assert captured == (payment.state in {PaymentState.CAPTURED, PaymentState.REFUNDED})
-        assert (payment.refund_key in self.bank.done) == (payment.state is PaymentState.REFUNDED)
+        asked = self.asked_back[payment.id]
+        assert captured == (payment.state in PAID)
+        assert payment.state is not PaymentState.REFUNDING
+        assert self._given_back(payment) == sum(asked.values())
+        assert {each.request_id: each.amount for each in payment.refunds} == asked
+        assert self.money_back[payment.id] == set(asked)
+        assert (payment.state is PaymentState.REFUNDED) == (captured and sum(asked.values()) == 2000)
         assert captured == (payment.id in self.succeeded)
         assert (payment.state is PaymentState.DECLINED) == (payment.id in self.failed)
-        assert (payment.state is PaymentState.REFUNDED) == (payment.id in self.money_back)
         if payment.id in self.cancelled:
             assert payment.state is not PaymentState.CAPTURED  # no money is kept
         else:

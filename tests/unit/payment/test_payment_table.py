@@ -8,8 +8,8 @@ import pytest
 from msgspec import structs
 
 from services.payment.domain import DOMAIN, intend
-from services.payment.gateway import Captured, Declined, Refunded
-from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.payment.gateway import Captured, Declined, Refunded, RefundRefused
+from services.payment.payment import AskAgain, ChargeOutcome, Payment, PaymentState, RefundOutcome
 from services.payment.table import PAYMENTS
 from services.shared.contract import wire
 from services.shared.contract.decisions import Premature, Verdict
@@ -213,7 +213,16 @@ def test_every_pair_is_expected_to_do_something() -> None:
 
 
 def test_the_table_knows_every_pair() -> None:
-    kinds = (OrderConfirmed, OrderCancelled, RefundPayment, Captured, Declined, Refunded)
+    kinds = (
+        OrderConfirmed,
+        OrderCancelled,
+        RefundPayment,
+        AskAgain,
+        Captured,
+        Declined,
+        Refunded,
+        RefundRefused,
+    )
     assert set(PAYMENTS.cells) == set(product([NEW, *PaymentState], kinds))
 
 

@@ -3,29 +3,31 @@
 import uuid
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.order import examples, feed, queries
 from services.order.bodies import (
+    Cancellation,
     NewOrder,
     OrderBody,
     OrderPage,
-    RefundReason,
+    RefundRequest,
+    Settlement,
     Timeline,
     entry_body,
     order_body,
 )
 from services.order.catalogue import Catalogue
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside
 from services.order.domain import NO_SUCH_ORDER, UnknownProducts, Unpriceable, price
-from services.order.model import Order, Status
+from services.order.model import Order, RefundLine, Status
 from services.order.pressure import Pressure
 from services.order.watching import Watch, Watching, events
 from services.shared.contract.codes import Code
-from services.shared.contract.decisions import Decision, NotFound
+from services.shared.contract.decisions import Decision, NotFound, Verdict
 from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
 from services.shared.database.new_id import new_id
 from services.shared.engine.life import Engine, TheEngine
@@ -38,6 +40,7 @@ from services.shared.http.dependencies import (
     LANGUAGE,
     REPLAYED,
     Caller,
+    Holder,
     IdempotencyKeyHeader,
     Language,
 )
@@ -49,6 +52,8 @@ from services.shared.http.routing import Route
 from services.shared.http.streams import UNBUFFERED, EventStream
 from services.shared.http.validation import Fault
 
+# What a body says that is not there.
+THE_WHOLE: Final = Cancellation()
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=Route)
 _encode: Final = msgspec.json.Encoder().encode
 RESUMABLE: Final[dict[str, Any]] = {
@@ -264,10 +269,31 @@ async def follow_order(
     "/{order_id}/cancel",
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
-    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
+    openapi_extra=IDEMPOTENT,
+    responses=described(
+        [
+            Code.STATE_FORBIDS,
+            Code.FORBIDDEN,
+            Code.IDEMPOTENCY_KEY_REQUIRED,
+            Code.IDEMPOTENCY_KEY_REUSED,
+        ]
+    ),
 )
-async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine, request: Request) -> Response:
-    """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid."""
+async def cancel_order(
+    order_id: Id,
+    caller: Caller,
+    engine: TheEngine,
+    request: Request,
+    idempotency_key: IdempotencyKeyHeader,
+    cancellation: Cancellation = THE_WHOLE,
+) -> Response:
+    """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid.
+
+    With `lines`, some of an order that is paid: a refund of them, which come back.
+    """
+    if cancellation.asked:
+        asked = _Refund(order_id, "cancel", cancellation.reason, cancellation.asked)
+        return await _refunded(engine, asked, caller, request, idempotency_key)
     command = CancelOrder(
         order_id=order_id, customer_id=await _owner(engine, order_id, caller, Right.CANCEL_ORDERS)
     )
@@ -279,16 +305,89 @@ async def cancel_order(order_id: Id, caller: Caller, engine: TheEngine, request:
     "/{order_id}/refund",
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
-    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
+    openapi_extra=IDEMPOTENT,
+    responses=described(
+        [
+            Code.STATE_FORBIDS,
+            Code.FORBIDDEN,
+            Code.IDEMPOTENCY_KEY_REQUIRED,
+            Code.IDEMPOTENCY_KEY_REUSED,
+        ]
+    ),
 )
 async def refund_order(
-    order_id: Id, refund: RefundReason, caller: Caller, engine: TheEngine, request: Request
+    order_id: Id,
+    refund: RefundRequest,
+    caller: Caller,
+    engine: TheEngine,
+    request: Request,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
-    """Gives the money back, then the stock. 409 unless the order is paid."""
+    """Gives the money back, then the goods. 409 unless the order is paid, or for more than is left of it.
+
+    Customers may ask within a time that the shop sets, administrators always.
+    """
+    asked = _Refund(order_id, "refund", refund.reason, refund.asked)
+    return await _refunded(engine, asked, caller, request, idempotency_key)
+
+
+class _Refund(NamedTuple):
+    """What is asked for, and by which route."""
+
+    order_id: str
+    route: str
+    reason: str
+    lines: tuple[RefundLine, ...]
+
+    def id(self, caller: User, key: str | None) -> str:
+        """The same for the same key of the same caller, for ever."""
+        if key is None:
+            return str(uuid.uuid4())
+        route = f"POST /api/orders/{self.order_id}/{self.route}"
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{caller.id}/{route}/{key}"))
+
+
+async def _refunded(
+    engine: Engine, asked: _Refund, caller: User, request: Request, key: str | None
+) -> Response:
+    """The order with the refund. Raises KeyReused and what the order's state forbids."""
+    if asked.lines and key is None:
+        code = Code.IDEMPOTENCY_KEY_REQUIRED
+        return wrong(code, [Fault("header", ("Idempotency-Key",), "a refund of lines needs a key")])
     command = RequestRefund(
+        order_id=asked.order_id,
+        customer_id=await _owner(engine, asked.order_id, caller, Right.REFUND_ORDERS),
+        reason=asked.reason,
+        refund_request_id=asked.id(caller, key),
+        lines=asked.lines,
+        request_hash=request_hash([asked.reason, asked.lines]),
+    )
+    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller))
+    replayed = key is not None and decision.verdict is Verdict.DUPLICATE
+    body = order_body(_order(decision), caller)
+    return _answer(body, HTTPStatus.ACCEPTED, **(REPLAYED if replayed else {}))
+
+
+@router.post(
+    "/{order_id}/refunds/{refund_request_id}/settled-outside",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=OrderBody,
+    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
+)
+async def settle_refund_outside(
+    order_id: Id,
+    refund_request_id: Id,
+    settlement: Settlement,
+    caller: Annotated[User, Depends(Holder(Right.REFUND_ORDERS))],
+    engine: TheEngine,
+    request: Request,
+) -> Response:
+    """The payment gateway never gave way, and the money went back by another way: 409 unless it refuses."""
+    command = SettleOutside(
         order_id=order_id,
-        customer_id=await _owner(engine, order_id, caller, Right.REFUND_ORDERS),
-        reason=refund.reason,
+        refund_request_id=refund_request_id,
+        reference=settlement.reference,
+        reason=settlement.reason,
     )
     order = _order(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)))
     return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)

@@ -1,14 +1,27 @@
 """What goes in and out of the order service over HTTP."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from services.order import examples
 from services.order.domain import Compensation
-from services.order.model import CancellationReason, HistoryEntry, LineState, Order, Progress, Status
+from services.order.model import (
+    CancellationReason,
+    HistoryEntry,
+    LineState,
+    Order,
+    Progress,
+    Refund,
+    RefundLine,
+    RefundState,
+    Restocking,
+    Status,
+)
 from services.order.payment_tokens import PaymentToken
+from services.order.refunds import refunded, returned
 from services.shared.contract import money
 from services.shared.contract.audit import Kind
 from services.shared.contract.events import Fulfilment
@@ -62,7 +75,56 @@ class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
         return quantities
 
 
-class RefundReason(Body, json_schema_extra={"examples": [examples.REFUND_REASON]}):
+class RefundedLine(Body):
+    product_id: Id
+    quantity: Quantity
+    restock: Annotated[
+        Restocking, Field(description="`return`: the goods can be sold again; `none`: they do not come back")
+    ] = Restocking.RETURN
+
+
+class CancelledLine(Body):
+    product_id: Id
+    quantity: Quantity
+
+
+def _each_once(lines: Sequence[RefundedLine | CancelledLine]) -> Sequence[RefundedLine | CancelledLine]:
+    ids = [line.product_id for line in lines]
+    twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}: add up their quantities")
+    return lines
+
+
+_SOME: Final = Field(min_length=1, max_length=MOST_LINES)
+
+
+class RefundRequest(Body, json_schema_extra={"examples": [examples.REFUND]}):
+    """Of these lines, which needs an Idempotency-Key, or without `lines` of all that is left."""
+
+    reason: Reason
+    lines: Annotated[list[RefundedLine], _SOME, AfterValidator(_each_once)] | None = None
+
+    @property
+    def asked(self) -> tuple[RefundLine, ...]:
+        return tuple(RefundLine(line.product_id, line.quantity, line.restock) for line in self.lines or ())
+
+
+class Cancellation(Body, json_schema_extra={"examples": [examples.CANCELLATION]}):
+    """Of these lines of an order that is paid: they are refunded, and come back. Without `lines`, or without
+    any body, of the whole order.
+    """
+
+    reason: Reason = CancellationReason.CUSTOMER_CANCELLED
+    lines: Annotated[list[CancelledLine], _SOME, AfterValidator(_each_once)] | None = None
+
+    @property
+    def asked(self) -> tuple[RefundLine, ...]:
+        return tuple(RefundLine(line.product_id, line.quantity) for line in self.lines or ())
+
+
+class Settlement(Body, json_schema_extra={"examples": [examples.SETTLEMENT]}):
+    reference: Annotated[Reason, Field(description="By which the transfer is found again")]
     reason: Reason
 
 
@@ -85,6 +147,28 @@ class LineBody(View):
     quantity: int
     price: str
     state: LineState
+    refunded: Annotated[int, Field(description="Pieces whose money is back")]
+    returned: Annotated[int, Field(description="Pieces that came back, and can be sold again")]
+
+
+class RefundedLineBody(View):
+    product_id: str
+    quantity: int
+    restock: Restocking
+
+
+class RefundBody(View):
+    refund_request_id: str
+    lines: Annotated[
+        list[RefundedLineBody], Field(description="Empty where an order is cancelled: nothing was sold")
+    ]
+    amount: str
+    state: RefundState
+    reason: Annotated[str, Field(description="As it was given with the request")]
+    refusal: Annotated[str | None, Field(description="Why the payment gateway refused it; it is asked again")]
+    settled_outside: Annotated[
+        str | None, Field(description="The reference of the transfer by which the money went back instead")
+    ]
 
 
 class CompensationBody(View):
@@ -103,7 +187,8 @@ class OrderBody(View, json_schema_extra={"examples": [examples.ORDER]}):
     products: list[LineBody]
     cancellation_reason: CancellationReason | None
     cancellation_detail: Annotated[str | None, Field(description="In the words of whoever caused it")]
-    refund_reason: Annotated[str | None, Field(description="As it was given with the request")]
+    refund_reason: Annotated[str | None, Field(description="As it was given with the latest request")]
+    refunds: list[RefundBody]
     customer: Annotated[CustomerBody | None, Field(description="Shown to administrators")] = None
     created_at: datetime
     updated_at: datetime
@@ -135,6 +220,7 @@ class EntryBody(View):
         list[LineChangeBody],
         Field(description="The lines that changed; empty where all of the order changed alike"),
     ]
+    refund_request_id: Annotated[str | None, Field(description="Of the refund that it is about")]
     trace_id: str | None
     event_id: Annotated[str | None, Field(description="Shown to administrators")] = None
     actor: Annotated[ActorBody | None, Field(description="Who asked for it; shown to administrators")] = None
@@ -179,6 +265,7 @@ class AttentionOrders(View):
 
 def order_body(order: Order, caller: User) -> dict[str, Any]:
     """An `OrderBody`, as plain data: this is on the hot path, and needs no second validation."""
+    back, came = refunded(order), returned(order)
     customer = {"customer": {"customerId": order.customer_id, "email": order.email}}
     return {
         "orderId": order.id,
@@ -195,15 +282,34 @@ def order_body(order: Order, caller: User) -> dict[str, Any]:
                 "quantity": line.quantity,
                 "price": str(money.to_decimal(line.price, order.currency)),
                 "state": line.state,
+                "refunded": back[line.product_id],
+                "returned": came[line.product_id],
             }
             for line in order.lines
         ],
         "cancellationReason": order.cancellation_reason,
         "cancellationDetail": order.cancellation_detail,
         "refundReason": order.refund_reason,
+        "refunds": [_refund_body(order, refund) for refund in order.given_back],
         **(customer if caller.may(Right.READ_ORDERS) else {}),
         "createdAt": order.created_at,
         "updatedAt": order.updated_at,
+    }
+
+
+def _refund_body(order: Order, refund: Refund) -> dict[str, Any]:
+    currency = order.capture.currency if order.capture else order.currency
+    return {
+        "refundRequestId": refund.id,
+        "lines": [
+            {"productId": line.product_id, "quantity": line.quantity, "restock": line.restock}
+            for line in refund.lines
+        ],
+        "amount": str(money.to_decimal(refund.amount, currency)),
+        "state": refund.state,
+        "reason": refund.reason,
+        "refusal": refund.refusal or None,
+        "settledOutside": refund.outside or None,
     }
 
 
@@ -216,6 +322,7 @@ def entry_body(entry: HistoryEntry, caller: User) -> dict[str, Any]:
         "to": entry.to,
         "reason": entry.reason,
         "lines": entry.lines,
+        "refundRequestId": entry.refund,
         "traceId": entry.trace_id,
         **(_for_staff(entry) if caller.may(Right.READ_ORDERS) else {}),
     }

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from services.order.model import Line, Status
+from services.order.model import Line, RefundLine, Status
 from services.shared.contract.events import Fulfilment
 
 
@@ -34,7 +34,24 @@ class CancelOrder(Struct, frozen=True, kw_only=True):
 class RequestRefund(Struct, frozen=True, kw_only=True):
     type: ClassVar[str] = "REFUND_REQUESTED"
     order_id: str
+    # Whose order it must be, and for whom it may be too late; None for an administrator.
     customer_id: str | None
+    reason: str
+    refund_request_id: str
+    # None: all that is left.
+    lines: tuple[RefundLine, ...] = ()
+    # Of what is asked for under the id.
+    request_hash: str = ""
+
+
+class SettleOutside(Struct, frozen=True, kw_only=True):
+    """The gateway never gave way: the money went back by another way."""
+
+    type: ClassVar[str] = "REFUND_SETTLED_OUTSIDE"
+    order_id: str
+    refund_request_id: str
+    # By which the transfer is found again.
+    reference: str
     reason: str
 
 

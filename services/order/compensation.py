@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from services.order.model import Order, Progress, Release
+from services.order.model import Order, Refund, Release
+from services.order.refunds import progress
+from services.shared.contract import money
 from services.shared.contract.decisions import Message
 from services.shared.contract.events import Event, RefundPayment, ReleaseStock, StockReleased
 
@@ -19,9 +21,20 @@ def accounted(order: Order, message: Message, emitted: Iterable[Event]) -> Order
     for event in emitted:
         if isinstance(event, ReleaseStock):
             order = structs.replace(order, releases=_asked(order.releases, message.id))
-        elif isinstance(event, RefundPayment):
-            order = structs.replace(order, refund=Progress.PENDING)
-    return order
+        elif isinstance(event, RefundPayment) and _is_of_all(event):
+            order = structs.replace(order, refunds=(*order.given_back, _all_of(order, event)))
+    return structs.replace(order, refund=progress(order.refunds)) if order.refunds else order
+
+
+def _is_of_all(event: RefundPayment) -> bool:
+    """Asked for by no command, and therefore without a name."""
+    return event.refund_request_id is None and event.settled_outside is None
+
+
+def _all_of(order: Order, event: RefundPayment) -> Refund:
+    """What was captured of an order that is cancelled: nobody asked for it, and nothing of it was sold."""
+    amount = money.to_minor(event.amount, event.currency)
+    return Refund(id=order.id, amount=amount, reason=event.reason)
 
 
 def _asked(releases: tuple[Release, ...], by: str) -> tuple[Release, ...]:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
 from services.order import saga
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
 from services.order.model import Line, Order, Status
 from services.shared.contract import events, money
 from services.shared.contract.audit import Action
@@ -16,6 +17,7 @@ from services.shared.contract.codes import Code
 from services.shared.contract.decisions import (
     Decision,
     Domain,
+    KeyReused,
     Loaded,
     Message,
     NotFound,
@@ -30,6 +32,15 @@ from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
 NO_SUCH_ORDER: Final = "no such order"
 # What is paid is given back by a refund that somebody asks for, never by a timeout.
 COMPENSABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
+
+
+class Terms(NamedTuple):
+    """What customers may ask for."""
+
+    # How long after it was paid for, an order can be refunded.
+    refund_window: timedelta = timedelta(days=30)
+    # Parts of an order: not while a service is still of a release that takes a part for the whole.
+    partial_refunds: bool = True
 
 
 class Compensation(StrEnum):
@@ -118,7 +129,7 @@ def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
                 yield Ref(Order, found.subject)
 
 
-def decide(loaded: Loaded, message: Message) -> Decision:
+def decide(loaded: Loaded, message: Message, *, terms: Terms) -> Decision:
     match message.body:
         case CreateOrder() as command:
             return _create(loaded, message, command)
@@ -128,7 +139,23 @@ def decide(loaded: Loaded, message: Message) -> Decision:
             order = _ordered(loaded, command.order_id)
             if command.customer_id not in {None, order.customer_id}:
                 raise NotFound(NO_SUCH_ORDER)
+            if isinstance(command, RequestRefund):
+                _check(order, message, command, terms)
             return _answered_for(order, saga.advance(order, message), message, command)
+        case SettleOutside() as command:
+            order = _ordered(loaded, command.order_id)
+            if order.refund_named(command.refund_request_id) is None:
+                raise NotFound("the order has no such refund")
+            settled = saga.advance(order, message)
+            detail = f"refund {command.refund_request_id} by {command.reference}"
+            return audited(
+                settled,
+                message,
+                Action.REFUND_SETTLED_OUTSIDE,
+                order.id,
+                reason=command.reason,
+                detail=detail,
+            )
         case events.OrderEvent() as event:
             known = loaded.get(Order, event.order_id)
             if known is None:
@@ -136,6 +163,25 @@ def decide(loaded: Loaded, message: Message) -> Decision:
             return saga.advance(known, message)
         case other:
             raise Rejected(f"orders do nothing about {other!r}")
+
+
+def _check(order: Order, message: Message, command: RequestRefund, terms: Terms) -> None:
+    """Of a new request, whether the shop's terms allow it; of one made before, that it is the same.
+
+    Raises KeyReused and Refused. What the order's state and its lines allow is the table's.
+    """
+    known = order.refund_named(command.refund_request_id)
+    if known is not None:
+        if known.request != command.request_hash:
+            raise KeyReused("this idempotency key was used for another refund: send a new key")
+        return
+    of_a_part = bool(command.lines) or (order.status is Status.PAID and bool(order.refunds))
+    if of_a_part and not terms.partial_refunds:
+        raise Refused("orders are refunded as a whole for now, while the shop is upgraded: try again later")
+    since_paid = message.at - order.state_since
+    if command.customer_id and order.status is Status.PAID and since_paid > terms.refund_window:
+        days = f"{terms.refund_window / timedelta(days=1):g}"
+        raise Refused(f"an order can be refunded for {days} days after it was paid for: ask the shop")
 
 
 def _answered_for(
@@ -215,4 +261,9 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     return audited(compensated, message, Action.ORDER_COMPENSATED, order.id, reason=command.reason)
 
 
-DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)
+def domain(terms: Terms) -> Domain:
+    return Domain(home=home, reads=reads, decide=partial(decide, terms=terms))
+
+
+# For tools, which do not know what a shop allows.
+DOMAIN: Final = domain(Terms())

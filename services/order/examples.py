@@ -10,22 +10,54 @@ TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 AT: Final = "2026-11-25T09:30:00.125Z"
 LATER: Final = "2026-11-25T09:30:00.480Z"
 NEW_ORDER: Final[Example] = {"ids": [TEA, CUP], "quantities": [2, 1], "paymentToken": "tok_success"}
-REFUND_REASON: Final[Example] = {"reason": "The cup is broken"}
+REFUND: Final[Example] = {
+    "reason": "The cup is broken",
+    "lines": [{"productId": CUP, "quantity": 1, "restock": "none"}],
+}
+CANCELLATION: Final[Example] = {"reason": "One tea is enough", "lines": [{"productId": TEA, "quantity": 1}]}
+SETTLEMENT: Final[Example] = {"reference": "SEPA 2026-11-27/0815", "reason": "The card was closed"}
 ORDER: Final[Example] = {
     "orderId": "c2cb7464-2127-45db-b640-15c896f64d1f",
     "status": "PAID",
     "settled": True,
-    "compensation": {"stock": "none", "refund": "none"},
+    "compensation": {"stock": "none", "refund": "done"},
     "fulfilment": "all",
     "totalPrice": "32.97",
     "currency": "EUR",
     "products": [
-        {"productId": TEA, "name": "Tea", "quantity": 2, "price": "9.99", "state": "SOLD"},
-        {"productId": CUP, "name": "Cup", "quantity": 1, "price": "12.99", "state": "SOLD"},
+        {
+            "productId": TEA,
+            "name": "Tea",
+            "quantity": 2,
+            "price": "9.99",
+            "state": "SOLD",
+            "refunded": 0,
+            "returned": 0,
+        },
+        {
+            "productId": CUP,
+            "name": "Cup",
+            "quantity": 1,
+            "price": "12.99",
+            "state": "SOLD",
+            "refunded": 1,
+            "returned": 0,
+        },
     ],
     "cancellationReason": None,
     "cancellationDetail": None,
-    "refundReason": None,
+    "refundReason": "The cup is broken",
+    "refunds": [
+        {
+            "refundRequestId": "7d1f3a0c-3f52-5b8e-9a49-6a3d1c0b7e11",
+            "lines": [{"productId": CUP, "quantity": 1, "restock": "none"}],
+            "amount": "12.99",
+            "state": "DONE",
+            "reason": "The cup is broken",
+            "refusal": None,
+            "settledOutside": None,
+        }
+    ],
     "createdAt": AT,
     "updatedAt": LATER,
 }
@@ -39,6 +71,7 @@ TIMELINE: Final[Example] = {
             "to": after,
             "reason": None,
             "lines": [],
+            "refundRequestId": None,
             "traceId": TRACE,
         }
         for event, before, after in (

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from services.order import saga
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
 from services.order.model import HistoryEntry, Order
 from services.order.recalling import as_placed, odd_capture, succeeded, triggers
 from services.order.steps import Trigger
@@ -21,7 +21,7 @@ from services.shared.contract.events import CONSUMES, Event
 from services.shared.contract.identity import HTTP, cause, event_id
 from services.shared.contract.table import NEW, Contradiction
 
-COMMANDS: Final = {each.type for each in (CreateOrder, CancelOrder, RequestRefund, TimeOut)}
+COMMANDS: Final = {each.type for each in (CreateOrder, CancelOrder, RequestRefund, SettleOutside, TimeOut)}
 # Event -> the order's queue that it comes by.
 QUEUE_OF: Final = {event.type: queue for queue, kinds in CONSUMES["order"].items() for event in kinds}
 

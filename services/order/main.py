@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from services.order import api, internal, queries
 from services.order.catalogue import Catalogue
-from services.order.domain import DOMAIN
+from services.order.domain import domain
 from services.order.entrance import Entrance
 from services.order.metrics import count_orders, observe
 from services.order.operators import TokenReviewer
@@ -31,7 +31,7 @@ def make_app(settings: OrderSettings) -> FastAPI:
         pressure.observe(message, decision)
 
     engine = engine_life(
-        lambda: Engine(settings, DOMAIN, indexes=queries.INDEXES, observe=observed),
+        lambda: Engine(settings, domain(settings.terms), indexes=queries.INDEXES, observe=observed),
         counting(count_orders),
     )
 

@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.order import queries
+from services.order.commands import SettleOutside
 from services.order.model import ENDS, OPEN, CancellationReason, Order, Status
 from services.order.saga import SAGA
 from services.shared.contract.decisions import Decision, Message
@@ -45,9 +46,9 @@ def observe(message: Message, decision: Decision) -> None:
             continue
         step = order.history[-1]
         TRANSITIONS.labels(step.from_ or "none", step.to).inc()
-        if any(isinstance(event, RefundPayment) for event in decision.events):
+        if any(isinstance(event, RefundPayment) and not event.settled_outside for event in decision.events):
             REFUNDS.labels("requested").inc()
-        if step.event == PaymentRefunded.type:
+        if step.event in {PaymentRefunded.type, SettleOutside.type}:
             REFUNDS.labels("done").inc()
         if step.from_ is step.to:
             continue

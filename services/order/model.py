@@ -54,7 +54,7 @@ class Progress(StrEnum):
     DONE = "done"
 
 
-GIVING_BACK: Final = {Progress.PENDING: "its {} is to be given back", Progress.DONE: "its {} is given back"}
+GIVING_BACK: Final = {Progress.PENDING: "{} is to be given back", Progress.DONE: "{} is given back"}
 
 
 class Line(Struct, frozen=True, rename="camel"):
@@ -86,6 +86,8 @@ class HistoryEntry(Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str | None = None
     # The lines that changed, where not all changed alike: those of a full order do, and need no list.
     lines: tuple[LineChange, ...] = ()
+    # The refund that it is about.
+    refund: str | None = None
     # Who asked for it; None for what messages cause, and for the order itself, which is its customer's.
     actor: Actor | None = None
 
@@ -97,6 +99,66 @@ class Release(Struct, frozen=True, rename="camel"):
 
     asked_by: str
     answered_by: str | None = None
+
+
+class RefundState(StrEnum):
+    ASKED = "ASKED"
+    # By the gateway, which is asked again without end.
+    REFUSED = "REFUSED"
+    # The goods are still to come back.
+    MONEY_BACK = "MONEY_BACK"
+    DONE = "DONE"
+
+
+MONEY_IS_BACK: Final = (RefundState.MONEY_BACK, RefundState.DONE)
+
+
+class Restocking(StrEnum):
+    """What becomes of refunded goods."""
+
+    # They can be sold again.
+    RETURN = "return"
+    # They stay with the customer, or are not fit to be sold.
+    NONE = "none"
+
+
+class RefundLine(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """So many pieces of a line."""
+
+    product_id: str
+    quantity: int
+    restock: Restocking = Restocking.RETURN
+
+
+class Refund(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """Money on its way back to the customer, and the goods that come back for it. In minor units."""
+
+    # By which all services know it. The order's own id: all that was captured, which messages do not name.
+    id: str
+    # None where an order is cancelled: nothing of it was sold.
+    lines: tuple[RefundLine, ...] = ()
+    amount: int
+    state: RefundState = RefundState.ASKED
+    # Why it is asked for.
+    reason: str = ""
+    # A hash of the request: asked for again under its id, it is the same.
+    request: str = ""
+    # Why the gateway refuses it, in its words.
+    refusal: str = ""
+    # By which attempt of the payment service it was made: of those before, it may hear later.
+    attempt: int = 0
+    # By what it was paid back where the gateway never gave way: a transfer's reference.
+    outside: str = ""
+
+    @property
+    def goods(self) -> tuple[RefundLine, ...]:
+        """What comes back to be sold again."""
+        return tuple(line for line in self.lines if line.restock is Restocking.RETURN)
+
+    @property
+    def is_open(self) -> bool:
+        """The customer's money is not back."""
+        return self.state not in MONEY_IS_BACK
 
 
 class Capture(Struct, frozen=True, rename="camel"):
@@ -128,7 +190,9 @@ class Order(Watched, frozen=True, kw_only=True):
     refund_reason: str | None = None
     capture: Capture | None = None
     releases: tuple[Release, ...] = ()
+    # Of all refunds together: older releases know no more.
     refund: Progress = Progress.NONE
+    refunds: tuple[Refund, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     created_at: datetime
     updated_at: datetime
@@ -148,9 +212,35 @@ class Order(Watched, frozen=True, kw_only=True):
         ):
             yield f"{refused} of {len(self.lines)} products are missing"
         if self.status in COMPENSATED and self.stock_compensation is not Progress.NONE:
-            yield GIVING_BACK[self.stock_compensation].format("stock")
+            yield GIVING_BACK[self.stock_compensation].format("its stock")
         if self.refund is not Progress.NONE:
-            yield GIVING_BACK[self.refund].format("money")
+            whose = "some of its money" if self.status is Status.PAID else "its money"
+            yield GIVING_BACK[self.refund].format(whose)
+        for refund in self.refunds:
+            if refund.state is RefundState.REFUSED:
+                yield f"the payment gateway refuses refund {refund.id}: {refund.refusal}"
+
+    @property
+    def given_back(self) -> tuple[Refund, ...]:
+        """Its refunds. An older document says only that all goes back, and how far that is."""
+        if self.refunds or self.refund is Progress.NONE:
+            return self.refunds
+        if self.refund is Progress.PENDING:
+            state = RefundState.ASKED
+        else:
+            state = RefundState.MONEY_BACK if self.status is Status.REFUNDING else RefundState.DONE
+        served = () if self.status is Status.CANCELLED else self.served
+        lines = tuple(RefundLine(line.product_id, line.quantity) for line in served)
+        amount = self.capture.amount if self.capture else self.total
+        return (Refund(id=self.id, lines=lines, amount=amount, state=state, reason=self.refund_reason or ""),)
+
+    def refund_named(self, id_: str | None) -> Refund | None:
+        return next((refund for refund in self.given_back if refund.id == id_), None)
+
+    @property
+    def served(self) -> tuple[Line, ...]:
+        """The lines that are not refused."""
+        return tuple(line for line in self.lines if line.state is not LineState.REFUSED)
 
     @property
     def releases_open(self) -> int:
@@ -168,4 +258,6 @@ class Order(Watched, frozen=True, kw_only=True):
         """Nothing more will happen by itself."""
         if self.status is Status.CANCELLED:
             return not self.releases_open and self.refund is not Progress.PENDING
-        return self.status in {Status.PAID, Status.REFUNDED}
+        if self.status is Status.PAID:
+            return all(refund.state is RefundState.DONE for refund in self.refunds)
+        return self.status is Status.REFUNDED

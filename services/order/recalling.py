@@ -8,8 +8,17 @@ from typing import Final
 
 from msgspec import structs
 
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Capture, HistoryEntry, Line, LineState, Order, Progress, Status
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
+from services.order.model import (
+    Capture,
+    HistoryEntry,
+    Line,
+    LineState,
+    Order,
+    Progress,
+    Refund,
+    Status,
+)
 from services.order.steps import Trigger
 from services.shared.contract import events, money
 from services.shared.contract.table import Contradiction
@@ -29,6 +38,7 @@ def as_placed(order: Order) -> Order:
         capture=None,
         releases=(),
         refund=Progress.NONE,
+        refunds=(),
         history=(),
         attention=(),
     )
@@ -67,8 +77,43 @@ def _cancelled(order: Order, _: Order, __: HistoryEntry) -> Iterator[CancelOrder
     yield CancelOrder(order_id=order.id, customer_id=None)
 
 
+def _refund(order: Order, entry: HistoryEntry) -> Refund | None:
+    """Which the entry is about: an older release knew one only, which has the order's id."""
+    return order.refund_named(entry.refund or order.id)
+
+
 def _refund_asked(order: Order, _: Order, entry: HistoryEntry) -> Iterator[RequestRefund]:
-    yield RequestRefund(order_id=order.id, customer_id=None, reason=entry.reason or "")
+    refund = _refund(order, entry)
+    yield RequestRefund(
+        order_id=order.id,
+        customer_id=None,
+        reason=entry.reason or "",
+        refund_request_id=refund.id if refund else order.id,
+        lines=refund.lines if refund else (),
+        request_hash=refund.request if refund else "",
+    )
+
+
+def _settled(order: Order, _: Order, entry: HistoryEntry) -> Iterator[SettleOutside]:
+    if (refund := _refund(order, entry)) is not None:
+        yield SettleOutside(
+            order_id=order.id,
+            refund_request_id=refund.id,
+            reference=refund.outside,
+            reason=entry.reason or "",
+        )
+
+
+def _refund_failed(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.PaymentRefundFailed]:
+    if (refund := _refund(order, entry)) is not None:
+        currency = _capture(order).currency
+        yield events.PaymentRefundFailed(
+            order_id=order.id,
+            amount=money.to_decimal(refund.amount, currency),
+            currency=currency,
+            reason=entry.reason or "",
+            refund_request_id=refund.id,
+        )
 
 
 def _timed_out(order: Order, before: Order, entry: HistoryEntry) -> Iterator[TimeOut]:
@@ -89,14 +134,16 @@ def _captured(order: Order, _: Order, __: HistoryEntry) -> Iterator[events.Payme
     yield succeeded(order)
 
 
-def _money_back(order: Order, _: Order, __: HistoryEntry) -> Iterator[events.PaymentRefunded]:
-    capture = _capture(order)
+def _money_back(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.PaymentRefunded]:
+    capture, refund = _capture(order), _refund(order, entry)
     yield events.PaymentRefunded(
         order_id=order.id,
         transaction_id=capture.transaction_id,
         refund_id="",
-        amount=money.to_decimal(capture.amount, capture.currency),
+        amount=money.to_decimal(refund.amount if refund else capture.amount, capture.currency),
         currency=capture.currency,
+        refund_request_id=refund.id if refund else None,
+        attempt=refund.attempt if refund else 0,
     )
 
 
@@ -131,8 +178,12 @@ def _unavailable(order: Order, before: Order, entry: HistoryEntry) -> Iterator[e
         yield events.StockUnavailable(order_id=order.id, missing=(), reason=reason, product_id=one[0])
 
 
-def _released(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.StockReleased]:
-    """Without a list all lines changed, or none."""
+def _released(order: Order, before: Order, entry: HistoryEntry) -> Iterator[events.StockReleased]:
+    """Of a refund, what comes back by it. Without a list all lines changed, or none."""
+    refund = _refund(order, entry)
+    if refund is not None and before.status in {Status.PAID, Status.REFUNDING}:
+        goods = tuple(events.Line(line.product_id, line.quantity) for line in refund.goods)
+        yield events.StockReleased(order_id=order.id, products=goods, refund_request_id=refund.id)
     back = _changed(order, entry, LineState.RELEASED) if entry.lines else order.lines
     yield events.StockReleased(order_id=order.id, products=_lines(back))
     if not entry.lines:
@@ -164,5 +215,7 @@ _RECALL: Final[Mapping[str, Callable[[Order, Order, HistoryEntry], Iterator[Trig
     events.StockReleased.type: _released,
     events.PaymentSucceeded.type: _captured,
     events.PaymentFailed.type: _declined,
+    SettleOutside.type: _settled,
     events.PaymentRefunded.type: _money_back,
+    events.PaymentRefundFailed.type: _refund_failed,
 }

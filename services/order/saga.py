@@ -9,9 +9,40 @@ from typing import Final, cast
 
 from msgspec import structs
 
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
 from services.order.compensation import accounted
 from services.order.model import HistoryEntry, Line, LineChange, Order, Status
+from services.order.refunds import (
+    asked_before,
+    goods_back,
+    is_done,
+    is_not_refused,
+    is_one_too_many,
+    is_refused,
+    is_the_last,
+    late_money_back,
+    money_back,
+    money_is_back,
+    money_is_not_back,
+    named,
+    of_all_that_is_left,
+    of_an_earlier_attempt,
+    of_lines,
+    of_more_than_is_left,
+    order_partially_refunded,
+    order_refunded,
+    payment_settled,
+    refund_asked,
+    refund_payment,
+    refund_refused,
+    refund_requested,
+    release_refunded,
+    settled_before,
+    settled_outside,
+    settled_so_before,
+    was_not_asked,
+    with_goods,
+)
 from services.order.steps import (
     Trigger,
     all_lines_answered,
@@ -25,27 +56,21 @@ from services.order.steps import (
     lines_released,
     lines_sold,
     may_be_held_now,
-    money_back,
     names_our_lines,
     names_strange_products,
     no_capture_yet,
     order_cancelled,
     order_confirmed,
     order_paid,
-    order_refunded,
     paid_as_asked,
     payment_declined,
-    refund_asked,
     refund_capture,
     refund_done,
     refund_late_capture,
     refund_open,
-    refund_payment,
-    refund_requested,
     refused_beside_held,
     refuses_what_is_not_kept,
     release_late,
-    release_refunded,
     release_stock,
     reserve_stock,
     same_capture,
@@ -56,6 +81,7 @@ from services.shared.contract.events import (
     Event,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentSucceeded,
     StockReleased,
     StockReserved,
@@ -67,6 +93,7 @@ from services.shared.contract.table import (
     Attention,
     Duplicate,
     Forbid,
+    Row,
     Step,
     Table,
     TooEarly,
@@ -88,7 +115,10 @@ _TIME_OUT_AND_REFUND: Final = _TIME_OUT._replace(
 )
 _NOT_OUR_LINES: Final = Attention("a reservation that is not the order's lines")
 _NOT_CONFIRMED_YET: Final = TooEarly("the order is not confirmed yet")
-_NOT_PAID_YET: Final = Forbid("the order is not paid yet: cancel it instead")
+_NOT_PAID_YET: Final = (
+    Forbid("the whole order is being charged: cancel all of it, or wait until it is paid", when=of_lines),
+    Forbid("the order is not paid yet: cancel it instead"),
+)
 _DECLINED_LATE: Final = Attention("declined after it was captured")
 _BEING_REFUNDED: Final = Forbid("the order is being refunded")
 _REFUNDED: Final = Forbid("the order is refunded")
@@ -98,6 +128,69 @@ _REFUSED_TWICE: Final = (
     Attention("refused after it was reserved"),
 )
 _CAPTURE_TWICE: Final = (Duplicate(when=same_capture), Attention("captured a second time"))
+
+_REFUSED_UNASKED: Final = Attention("a refund was refused that was not asked for")
+_NOTHING_REFUSED: Final = Forbid("only a refund that the payment gateway refuses can be settled outside")
+
+# --- refunds of an order that is paid: any number of them, side by side ------------------------------------
+
+_ASK_FOR_REFUND: Final = Step(STAYS, refund_asked, (refund_requested, refund_payment))
+_TOO_MUCH: Final = Forbid("more pieces than are left to be refunded", when=of_more_than_is_left)
+_REFUND_ASKED: Final = (
+    Duplicate(when=asked_before),
+    _TOO_MUCH,
+    Forbid("an order has 100 refunds at most: ask for all that is left", when=is_one_too_many),
+    _ASK_FOR_REFUND._replace(to=REFUNDING, when=of_all_that_is_left),
+    _ASK_FOR_REFUND,
+)
+_NOTHING_LEFT_TO_ASK: Final = (Duplicate(when=asked_before), _TOO_MUCH, Duplicate())
+_REFUSED_BY_GATEWAY: Final = (
+    _REFUSED_UNASKED._replace(when=was_not_asked),
+    Duplicate(when=is_refused),
+    Duplicate(when=of_an_earlier_attempt),
+    Attention("a refund was refused whose money was back", when=money_is_back),
+    Step(STAYS, refund_refused),
+)
+_SETTLED_OUTSIDE: Final = (
+    Duplicate(when=settled_so_before),
+    _NOTHING_REFUSED._replace(when=is_not_refused),
+)
+
+
+def _done(step: Step, state: Status) -> tuple[Row, ...]:
+    """The customer is told; of the last refund of an order of which nothing is left, that it was the last."""
+    some = step._replace(emit=(*step.emit, order_partially_refunded))
+    all_ = step._replace(to=REFUNDED, emit=(*step.emit, order_refunded), when=is_the_last)
+    return (all_, some) if state is REFUNDING else (some,)
+
+
+def _money_back(step: Step, state: Status) -> tuple[Row, ...]:
+    """Then the goods, if any come back."""
+    return (step._replace(emit=(*step.emit, release_refunded), when=with_goods), *_done(step, state))
+
+
+def _refunds(state: Status) -> dict[tuple[StrEnum, type], tuple[Row, ...]]:
+    """What PAID and REFUNDING have in common."""
+    return {
+        (state, PaymentRefunded): (
+            Attention("refunded without being asked, or another amount", when=was_not_asked),
+            Attention("refunded by the gateway, and before by another way", when=settled_before),
+            Duplicate(when=money_is_back),
+            *_money_back(Step(STAYS, money_back), state),
+        ),
+        (state, PaymentRefundFailed): _REFUSED_BY_GATEWAY,
+        (state, SettleOutside): (
+            *_SETTLED_OUTSIDE,
+            *_money_back(Step(STAYS, settled_outside, (payment_settled,)), state),
+        ),
+        (state, StockReleased): (
+            Attention("given back without a refund", when=was_not_asked),
+            Duplicate(when=is_done),
+            Attention("given back before the money was", when=money_is_not_back),
+            *_done(Step(STAYS, goods_back), state),
+        ),
+    }
+
 
 # The rows of a cell are tried in turn; the last one always holds.
 SAGA: Final = Table[Order, Trigger, Event](
@@ -121,7 +214,9 @@ SAGA: Final = Table[Order, Trigger, Event](
         (PENDING, PaymentRefunded): (_NOT_CONFIRMED_YET,),
         (PENDING, CancelOrder): (_CANCEL,),
         (PENDING, TimeOut): (_TIME_OUT,),
-        (PENDING, RequestRefund): (_NOT_PAID_YET,),
+        (PENDING, RequestRefund): _NOT_PAID_YET,
+        (PENDING, PaymentRefundFailed): (_REFUSED_UNASKED,),
+        (PENDING, SettleOutside): (_NOTHING_REFUSED,),
         # ---
         (CONFIRMED, StockReserved): _STOCK_TWICE,
         (CONFIRMED, StockUnavailable): _REFUSED_TWICE,
@@ -142,17 +237,18 @@ SAGA: Final = Table[Order, Trigger, Event](
         (CONFIRMED, PaymentRefunded): (Attention("refunded before it was paid"),),
         (CONFIRMED, CancelOrder): (_CANCEL_AND_REFUND, _CANCEL),
         (CONFIRMED, TimeOut): (_TIME_OUT_AND_REFUND, _TIME_OUT),
-        (CONFIRMED, RequestRefund): (_NOT_PAID_YET,),
+        (CONFIRMED, RequestRefund): _NOT_PAID_YET,
+        (CONFIRMED, PaymentRefundFailed): (_REFUSED_UNASKED,),
+        (CONFIRMED, SettleOutside): (_NOTHING_REFUSED,),
         # ---
         (PAID, StockReserved): _STOCK_TWICE,
         (PAID, StockUnavailable): _REFUSED_TWICE,
-        (PAID, StockReleased): (Attention("given back after it was sold"),),
+        **_refunds(PAID),
         (PAID, PaymentSucceeded): _CAPTURE_TWICE,
         (PAID, PaymentFailed): (_DECLINED_LATE,),
-        (PAID, PaymentRefunded): (Attention("refunded without being asked"),),
         (PAID, CancelOrder): (Forbid("the order is paid: ask for a refund instead"),),
         (PAID, TimeOut): (Forbid("the order is paid"),),
-        (PAID, RequestRefund): (Step(REFUNDING, refund_asked, (refund_requested, refund_payment)),),
+        (PAID, RequestRefund): _REFUND_ASKED,
         # ---
         (CANCELLED, StockReserved): (
             Step(STAYS, lines_held_late, (release_late,), when=may_be_held_now),
@@ -167,10 +263,12 @@ SAGA: Final = Table[Order, Trigger, Event](
         ),
         (CANCELLED, PaymentFailed): (Duplicate(),),
         (CANCELLED, PaymentRefunded): (
-            Step(STAYS, money_back, when=refund_open),
+            Step(STAYS, late_money_back, when=refund_open),
             Duplicate(when=refund_done),
             Attention("refunded before it was paid"),
         ),
+        (CANCELLED, PaymentRefundFailed): _REFUSED_BY_GATEWAY,
+        (CANCELLED, SettleOutside): (*_SETTLED_OUTSIDE, Step(STAYS, settled_outside, (payment_settled,))),
         (CANCELLED, CancelOrder): (Duplicate(),),
         (CANCELLED, TimeOut): (Duplicate(),),
         (CANCELLED, RequestRefund): (Forbid("the order is cancelled: what was paid comes back by itself"),),
@@ -181,19 +279,12 @@ SAGA: Final = Table[Order, Trigger, Event](
             Duplicate(when=refund_done),
             *_REFUSED_TWICE,
         ),
-        (REFUNDING, StockReleased): (
-            Step(REFUNDED, lines_released, (order_refunded,), when=refund_done),
-            Attention("given back before the money was"),
-        ),
+        **_refunds(REFUNDING),
         (REFUNDING, PaymentSucceeded): _CAPTURE_TWICE,
         (REFUNDING, PaymentFailed): (_DECLINED_LATE,),
-        (REFUNDING, PaymentRefunded): (
-            Step(STAYS, money_back, (release_refunded,), when=refund_open),
-            Duplicate(),
-        ),
         (REFUNDING, CancelOrder): (_BEING_REFUNDED,),
         (REFUNDING, TimeOut): (_BEING_REFUNDED,),
-        (REFUNDING, RequestRefund): (Duplicate(),),
+        (REFUNDING, RequestRefund): _NOTHING_LEFT_TO_ASK,
         # ---
         (REFUNDED, StockReserved): _STOCK_TWICE,
         (REFUNDED, StockUnavailable): (Duplicate(),),
@@ -201,9 +292,14 @@ SAGA: Final = Table[Order, Trigger, Event](
         (REFUNDED, PaymentSucceeded): _CAPTURE_TWICE,
         (REFUNDED, PaymentFailed): (_DECLINED_LATE,),
         (REFUNDED, PaymentRefunded): (Duplicate(),),
+        (REFUNDED, PaymentRefundFailed): (
+            Duplicate(when=of_an_earlier_attempt),
+            Attention("a refund was refused whose money was back"),
+        ),
         (REFUNDED, CancelOrder): (_REFUNDED,),
         (REFUNDED, TimeOut): (_REFUNDED,),
-        (REFUNDED, RequestRefund): (Duplicate(),),
+        (REFUNDED, RequestRefund): _NOTHING_LEFT_TO_ASK,
+        (REFUNDED, SettleOutside): (Duplicate(when=settled_so_before), _NOTHING_REFUSED),
     },
     state="status",
 )
@@ -220,7 +316,7 @@ def advance(order: Order, message: Message) -> Decision:
 
 
 def _advance(state: StrEnum, order: Order, message: Message) -> Decision:
-    trigger = cast("Trigger", message.body)
+    trigger = named(order, cast("Trigger", message.body))
     outcome = SAGA.advance(state, order, trigger)
     before = None if state is NEW else order
     after = outcome.after
@@ -244,6 +340,7 @@ def _with_entry(order: Order, before: Order | None, message: Message, trigger: T
         trace_id=message.trace_id,
         reason=getattr(trigger, "reason", None),
         lines=_changed(before.lines, order.lines) if before else (),
+        refund=getattr(trigger, "refund_request_id", None),
         actor=message.by.actor if message.by else None,
     )
     since = order.state_since if order.status is was else message.at

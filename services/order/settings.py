@@ -1,9 +1,11 @@
 """Settings of the order service."""
 
+from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from services.order.domain import Terms
 from services.shared.settings import EngineSettings, Port
 
 
@@ -11,6 +13,11 @@ class OrderSettings(EngineSettings):
     service: ClassVar[str] = "order"
     port: Port = 3002
     product_url: str = "http://127.0.0.1:3004"
+    # How long after it was paid for, customers may have an order refunded; administrators always may.
+    refund_window_seconds: Annotated[int, Field(ge=0)] = 30 * 24 * 3600
+    # Refunds of some lines; false while replicas of an older payment or inventory service run, which take a
+    # part for the whole.
+    partial_refunds: bool = True
     # Who may use /internal: an administrator's token, or in a cluster the operator's service account.
     internal_auth: Literal["admin", "kubernetes"] = "admin"
     operator_audience: str = "sagashop-order-internal"
@@ -19,6 +26,10 @@ class OrderSettings(EngineSettings):
     # Streams of orders' events that one customer has open at a time, at each replica; and how long one lasts.
     max_streams_per_customer: Annotated[int, Field(ge=1)] = 5
     max_stream_seconds: Annotated[float, Field(gt=0)] = 900
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(timedelta(seconds=self.refund_window_seconds), self.partial_refunds)
 
     @property
     def operators(self) -> frozenset[str]:

@@ -1,17 +1,30 @@
-"""The words that the saga's table is written in: when a row holds, what it records, what it publishes."""
+"""The words that the saga's table is written in: when a row holds, what it records, what it publishes.
+
+Those about refunds are in `refunds.py`.
+"""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import CancellationReason, Capture, Line, LineState, Order, Progress
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
+from services.order.model import (
+    MONEY_IS_BACK,
+    CancellationReason,
+    Capture,
+    Line,
+    LineState,
+    Order,
+    Progress,
+)
+from services.order.refunds import pieces
 from services.shared.contract import events, money
 from services.shared.contract.events import (
     Event,
     PaymentFailed,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentSucceeded,
     StockReleased,
     StockReserved,
@@ -23,9 +36,11 @@ Trigger: TypeAlias = (
     CreateOrder
     | CancelOrder
     | RequestRefund
+    | SettleOutside
     | TimeOut
     | PaymentFailed
     | PaymentRefunded
+    | PaymentRefundFailed
     | PaymentSucceeded
     | StockReleased
     | StockReserved
@@ -35,7 +50,6 @@ Trigger: TypeAlias = (
 # Reasons of releases and refunds that are not the order's cancellation.
 LATE_RESERVATION: Final = "LATE_RESERVATION"
 LATE_PAYMENT: Final = "LATE_PAYMENT"
-REFUND: Final = "REFUND"
 
 # --- guards -----------------------------------------------------------------------------------------------
 
@@ -90,8 +104,15 @@ def refused_beside_held(order: Order, event: StockUnavailable) -> bool:
 
 
 def refuses_what_is_not_kept(order: Order, event: StockUnavailable) -> bool:
-    """Everything that it names was refused or given back before: asked for again, it is refused."""
-    gone = {line.product_id for line in order.lines if line.state in {LineState.REFUSED, LineState.RELEASED}}
+    """Everything that it names was refused or given back before, or is on its way back: asked for again, it
+    is refused.
+    """
+    back = pieces(order.given_back, *MONEY_IS_BACK, goods=True)
+    gone = {
+        line.product_id
+        for line in order.lines
+        if line.state in {LineState.REFUSED, LineState.RELEASED} or back[line.product_id] == line.quantity
+    }
     named = _named(event)
     return bool(named) and named <= gone
 
@@ -193,14 +214,6 @@ def timed_out(order: Order, command: TimeOut) -> Order:
     return _cancelled(order, CancellationReason.SAGA_TIMEOUT, command.reason)
 
 
-def refund_asked(order: Order, command: RequestRefund) -> Order:
-    return structs.replace(order, refund_reason=command.reason)
-
-
-def money_back(order: Order, _: PaymentRefunded) -> Order:
-    return structs.replace(order, refund=Progress.DONE)
-
-
 def _lines(order: Order, state_of: Callable[[Line], LineState]) -> Order:
     lines = tuple(structs.replace(line, state=state_of(line)) for line in order.lines)
     return structs.replace(order, lines=lines)
@@ -260,36 +273,12 @@ def order_cancelled(order: Order, _: Trigger) -> Event:
     )
 
 
-def order_refunded(order: Order, _: StockReleased) -> Event:
-    return events.OrderRefunded(
-        order_id=order.id,
-        total_price=money.to_decimal(order.total, order.currency),
-        currency=order.currency,
-        email=order.email,
-        locale=order.locale,
-    )
-
-
 def release_stock(order: Order, _: Trigger) -> Event:
     return events.ReleaseStock(order_id=order.id, reason=order.cancellation_reason or "")
 
 
 def release_late(order: Order, _: StockReserved | StockUnavailable) -> Event:
     return events.ReleaseStock(order_id=order.id, reason=LATE_RESERVATION)
-
-
-def release_refunded(order: Order, _: PaymentRefunded) -> Event:
-    return events.ReleaseStock(order_id=order.id, reason=REFUND)
-
-
-def refund_requested(order: Order, command: RequestRefund) -> Event:
-    return events.RefundRequested(
-        order_id=order.id, reason=command.reason, email=order.email, locale=order.locale
-    )
-
-
-def refund_payment(order: Order, command: RequestRefund) -> Event:
-    return _refund(order, command.reason)
 
 
 def refund_capture(order: Order, _: CancelOrder | TimeOut) -> Event:

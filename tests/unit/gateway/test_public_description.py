@@ -103,6 +103,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "revokeSigningKey",
         "rotateSigningKeys",
         "setStock",
+        "settleRefundOutside",
         "verifyEmail",
     ]
 

@@ -6,8 +6,21 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Capture, HistoryEntry, Line, LineState, Order, Progress, Release, Status
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
+from services.order.model import (
+    Capture,
+    HistoryEntry,
+    Line,
+    LineState,
+    Order,
+    Progress,
+    Refund,
+    RefundLine,
+    RefundState,
+    Release,
+    Restocking,
+    Status,
+)
 from services.shared.contract import events
 from services.shared.contract.decisions import Message
 from services.shared.contract.events import Missing
@@ -107,6 +120,78 @@ REFUNDED: Final = order(
     **_PAID_BY,
 )
 
+# --- orders some of which goes back -----------------------------------------------------------------------
+# Those above are of older releases: they say only that all of it goes back.
+
+_ASKED, _NO, _BACK, _DONE = RefundState.ASKED, RefundState.REFUSED, RefundState.MONEY_BACK, RefundState.DONE
+
+
+def refund(id_: str, amount: int, state: RefundState, *lines: RefundLine, **more: Any) -> Refund:
+    return Refund(id=id_, lines=lines, amount=amount, state=state, **more)
+
+
+ONE_LAMP: Final = RefundLine("lamp", 1)
+ONE_LAMP_KEPT: Final = RefundLine("lamp", 1, Restocking.NONE)
+THE_REST: Final = (RefundLine("lamp", 1), RefundLine("desk", 1))
+
+
+def lamp_back(state: RefundState, line: RefundLine = ONE_LAMP, **more: Any) -> Refund:
+    return refund("lamp-back", 10000, state, line, **more)
+
+
+def rest_back(state: RefundState, *lines: RefundLine, **more: Any) -> Refund:
+    return refund("rest-back", 35000, state, *(lines or THE_REST), **more)
+
+
+def paid(*refunds: Refund) -> Order:
+    return structs.replace(PAID, refunds=refunds, refund=Progress.PENDING)
+
+
+def refunding(*refunds: Refund) -> Order:
+    return structs.replace(paid(*refunds), status=Status.REFUNDING)
+
+
+PAID_LAMP_ASKED: Final = paid(lamp_back(_ASKED))
+PAID_LAMP_KEPT_ASKED: Final = paid(lamp_back(_ASKED, ONE_LAMP_KEPT))
+PAID_LAMP_REFUSED: Final = paid(lamp_back(_NO, refusal="blocked"))
+PAID_LAMP_KEPT_REFUSED: Final = paid(lamp_back(_NO, ONE_LAMP_KEPT, refusal="blocked"))
+PAID_LAMP_MONEY_BACK: Final = paid(lamp_back(_BACK))
+PAID_LAMP_DONE: Final = paid(lamp_back(_DONE))
+PAID_LAMP_AT_LAST: Final = paid(lamp_back(_BACK, attempt=1, refusal="blocked"))
+PAID_LAMP_OUTSIDE: Final = paid(lamp_back(_BACK, outside="transfer 7"))
+PAID_HUNDRED: Final = paid(*(refund(f"free-{number}", 0, _DONE) for number in range(100)))
+REFUNDING_REST_ASKED: Final = refunding(lamp_back(_DONE), rest_back(_ASKED))
+REFUNDING_BOTH_ASKED: Final = refunding(lamp_back(_ASKED), rest_back(_ASKED))
+REFUNDING_REST_KEPT_ASKED: Final = refunding(
+    lamp_back(_DONE), rest_back(_ASKED, ONE_LAMP_KEPT, RefundLine("desk", 1, Restocking.NONE))
+)
+REFUNDING_LAMP_KEPT_ASKED: Final = refunding(lamp_back(_ASKED, ONE_LAMP_KEPT), rest_back(_ASKED))
+REFUNDING_REST_REFUSED: Final = refunding(lamp_back(_DONE), rest_back(_NO, refusal="blocked"))
+REFUNDING_REST_KEPT_REFUSED: Final = refunding(
+    lamp_back(_DONE),
+    rest_back(_NO, ONE_LAMP_KEPT, RefundLine("desk", 1, Restocking.NONE), refusal="blocked"),
+)
+REFUNDING_LAMP_KEPT_REFUSED: Final = refunding(
+    lamp_back(_NO, ONE_LAMP_KEPT, refusal="blocked"), rest_back(_ASKED)
+)
+REFUNDING_REST_MONEY_BACK: Final = refunding(lamp_back(_DONE), rest_back(_BACK))
+REFUNDING_REST_AT_LAST: Final = refunding(lamp_back(_DONE), rest_back(_BACK, attempt=2))
+REFUNDING_BOTH_MONEY_BACK: Final = refunding(lamp_back(_BACK), rest_back(_BACK))
+REFUNDING_OUTSIDE: Final = refunding(lamp_back(_BACK, outside="transfer 7"), rest_back(_ASKED))
+CANCELLED_REFUSED: Final = structs.replace(
+    CANCELLED_CAPTURED, refunds=(refund(ORDER_ID, TOTAL, _NO, refusal="blocked"),)
+)
+CANCELLED_AT_LAST: Final = structs.replace(
+    CANCELLED_MONEY_BACK, refunds=(refund(ORDER_ID, TOTAL, _DONE, attempt=1),)
+)
+CANCELLED_OUTSIDE: Final = structs.replace(
+    CANCELLED_MONEY_BACK, refunds=(refund(ORDER_ID, TOTAL, _DONE, outside="transfer 7"),)
+)
+REFUNDED_AT_LAST: Final = structs.replace(REFUNDED, refunds=(refund("all-back", TOTAL, _DONE, attempt=1),))
+REFUNDED_OUTSIDE: Final = structs.replace(
+    REFUNDED, refunds=(refund("all-back", TOTAL, _DONE, outside="transfer 7"),)
+)
+
 # --- what comes to them -----------------------------------------------------------------------------------
 
 
@@ -147,6 +232,7 @@ DESK_UNAVAILABLE: Final = events.StockUnavailable(
 )
 BOTH_RELEASED: Final = released(lamp=2, desk=1)
 NOTHING_RELEASED: Final = released()
+STRANGE_RELEASED: Final = released(sofa=1)
 CAPTURED: Final = captured()
 CAPTURED_ANOTHER_AMOUNT: Final = captured("449.99")
 CAPTURED_ANOTHER_CURRENCY: Final = captured(currency="EUR")
@@ -167,7 +253,44 @@ MONEY_BACK: Final = events.PaymentRefunded(
     currency="USD",
 )
 CANCEL: Final = CancelOrder(order_id=ORDER_ID, customer_id=CUSTOMER)
-REFUND: Final = RequestRefund(order_id=ORDER_ID, customer_id=CUSTOMER, reason="it flickers")
+REFUND: Final = RequestRefund(
+    order_id=ORDER_ID, customer_id=CUSTOMER, reason="it flickers", refund_request_id="all-back"
+)
+REFUND_LAMP: Final = structs.replace(REFUND, refund_request_id="lamp-back", lines=(ONE_LAMP,))
+REFUND_REST: Final = structs.replace(REFUND, refund_request_id="rest-back", lines=THE_REST)
+REFUND_THREE_LAMPS: Final = structs.replace(REFUND, refund_request_id="more", lines=(RefundLine("lamp", 3),))
+
+
+def money_back(id_: str | None, amount: str) -> events.PaymentRefunded:
+    return structs.replace(MONEY_BACK, refund_request_id=id_, refund_id=f"ref_{id_}", amount=Decimal(amount))
+
+
+def refund_failed(id_: str | None, amount: str) -> events.PaymentRefundFailed:
+    return events.PaymentRefundFailed(
+        order_id=ORDER_ID, refund_request_id=id_, amount=Decimal(amount), currency="USD", reason="blocked"
+    )
+
+
+def goods_back(id_: str | None, **quantities: int) -> events.StockReleased:
+    return structs.replace(released(**quantities), refund_request_id=id_)
+
+
+def settle(id_: str, reference: str = "transfer 7") -> SettleOutside:
+    return SettleOutside(
+        order_id=ORDER_ID, refund_request_id=id_, reference=reference, reason="the card was closed"
+    )
+
+
+LAMP_MONEY_BACK: Final = money_back("lamp-back", "100.00")
+REST_MONEY_BACK: Final = money_back("rest-back", "350.00")
+LAMP_FAILED: Final = refund_failed("lamp-back", "100.00")
+REST_FAILED: Final = refund_failed("rest-back", "350.00")
+ALL_FAILED: Final = refund_failed(None, "450.00")
+LAMP_GOODS_BACK: Final = goods_back("lamp-back", lamp=1)
+REST_GOODS_BACK: Final = goods_back("rest-back", lamp=1, desk=1)
+SETTLE_LAMP: Final = settle("lamp-back")
+SETTLE_REST: Final = settle("rest-back")
+SETTLE_ALL: Final = settle(ORDER_ID)
 
 
 def time_out(status: Status = Status.CONFIRMED, older_than: float = 0) -> TimeOut:

@@ -62,6 +62,12 @@ def test_staff_sees_who_acted_and_a_customer_does_not() -> None:
     assert "actor" not in entry_body(order.history[-1], User(eg.CUSTOMER, "c@x.example"))
 
 
+def test_sagactl_order_says_what_goes_back() -> None:
+    order = eg.PAID_LAMP_REFUSED
+    lines = [part for part in shown(Case(order.id, order, None, None, [], [])) if isinstance(part, str)]
+    assert "[bold]refund[/]   100.00 USD for 1 of lamp: REFUSED (blocked)" in lines
+
+
 def test_sagactl_order_says_who_acted() -> None:
     order = Memory(DOMAIN, eg.CONFIRMED).handle(eg.time_out(), by=OPERATOR, at=eg.AT).changed[0]
     assert isinstance(order, Order)

@@ -302,14 +302,34 @@ def test_a_late_payment_of_another_amount_is_given_back_as_it_came() -> None:
 def test_a_refund_gives_the_money_back_and_then_the_stock() -> None:
     order, published = run(eg.PAID, eg.REFUND)
     assert published == [
-        events.RefundRequested(order_id=eg.ORDER_ID, reason="it flickers", email="ann@example.com"),
+        events.RefundRequested(
+            order_id=eg.ORDER_ID,
+            reason="it flickers",
+            refund_request_id="all-back",
+            products=(events.Line("lamp", 2), events.Line("desk", 1)),
+            amount=Decimal("450.00"),
+            currency="USD",
+            email="ann@example.com",
+        ),
         events.RefundPayment(
-            order_id=eg.ORDER_ID, amount=Decimal("450.00"), currency="USD", reason="it flickers"
+            order_id=eg.ORDER_ID,
+            amount=Decimal("450.00"),
+            currency="USD",
+            reason="it flickers",
+            refund_request_id="all-back",
+            transaction_id="txn_1",
         ),
     ]
     assert (order.refund, order.settled) == (Progress.PENDING, False)
     order, published = run(order, eg.MONEY_BACK)
-    assert published == [events.ReleaseStock(order_id=eg.ORDER_ID, reason="REFUND")]
+    assert published == [
+        events.ReleaseStock(
+            order_id=eg.ORDER_ID,
+            reason="REFUND",
+            refund_request_id="all-back",
+            products=(events.Line("lamp", 2), events.Line("desk", 1)),
+        )
+    ]
     assert (order.refund, order.stock_compensation) == (Progress.DONE, Progress.PENDING)
     assert not order.settled
     order, published = run(order, eg.BOTH_RELEASED)

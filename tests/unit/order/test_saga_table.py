@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec import structs
 
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Order, Status
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, TimeOut
+from services.order.model import Order, RefundLine, Status
+from services.order.refunds import named
 from services.order.saga import SAGA, advance, create
 from services.shared.contract.decisions import Premature, Refused, Verdict
 from services.shared.contract.events import CONSUMES, Missing
@@ -40,6 +41,8 @@ def cancelled(*, release: str | None, refund: bool = False) -> Step:
     return Step(CANCELLED, (*first, "ORDER_CANCELLED", *last))
 
 
+ASKED = Step(PAID, ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND"))
+RELEASE_REFUNDED = Step(REFUNDING, ("INVENTORY_RELEASE_REQUEST REFUND",))
 LATE_RESERVATION = Step(CANCELLED, ("INVENTORY_RELEASE_REQUEST LATE_RESERVATION",))
 
 # state, what comes -> what the design says
@@ -72,6 +75,9 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PENDING_LAMP_HELD, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED")),
     (eg.PENDING, eg.time_out(PENDING), cancelled(release="SAGA_TIMEOUT")),
     (eg.PENDING, eg.REFUND, Forbidden("cancel it instead")),
+    (eg.PENDING, eg.REFUND_LAMP, Forbidden("the whole order is being charged")),
+    (eg.PENDING, eg.ALL_FAILED, ATTENTION),
+    (eg.PENDING, eg.SETTLE_ALL, Forbidden("that the payment gateway refuses")),
     # --- CONFIRMED: waits for its money
     (eg.CONFIRMED, eg.BOTH_RESERVED, DUPLICATE),
     (eg.CONFIRMED, eg.LAMP_RESERVED, DUPLICATE),
@@ -103,6 +109,9 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.CONFIRMED_CAPTURED, eg.CANCEL, cancelled(release="CUSTOMER_CANCELLED", refund=True)),
     (eg.CONFIRMED_CAPTURED, eg.time_out(), cancelled(release="SAGA_TIMEOUT", refund=True)),
     (eg.CONFIRMED, eg.REFUND, Forbidden("cancel it instead")),
+    (eg.CONFIRMED, eg.REFUND_LAMP, Forbidden("the whole order is being charged")),
+    (eg.CONFIRMED, eg.ALL_FAILED, ATTENTION),
+    (eg.CONFIRMED, eg.SETTLE_ALL, Forbidden("that the payment gateway refuses")),
     # --- PAID: the end, unless the customer wants it back
     (eg.PAID, eg.BOTH_RESERVED, DUPLICATE),
     (eg.PAID, eg.WRONG_QUANTITY, ATTENTION),
@@ -116,6 +125,47 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.PAID, eg.CANCEL, Forbidden("ask for a refund instead")),
     (eg.PAID, eg.time_out(PAID), Forbidden("paid")),
     (eg.PAID, eg.REFUND, Step(REFUNDING, ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND"))),
+    # --- PAID, and some of it goes back: side by side, the money first, then the goods
+    (eg.PAID, eg.REFUND_LAMP, ASKED),
+    (eg.PAID_LAMP_ASKED, eg.REFUND_LAMP, DUPLICATE),
+    (eg.PAID_LAMP_ASKED, eg.REFUND_REST, ASKED._replace(to=REFUNDING)),
+    (eg.PAID_LAMP_REFUSED, eg.REFUND, ASKED._replace(to=REFUNDING)),
+    (eg.PAID_LAMP_DONE, structs.replace(eg.REFUND_LAMP, refund_request_id="second"), ASKED),
+    (eg.PAID, eg.REFUND_THREE_LAMPS, Forbidden("more pieces than are left")),
+    (eg.PAID, structs.replace(eg.REFUND, lines=(RefundLine("sofa", 1),)), Forbidden("more pieces")),
+    (eg.PAID_PARTIAL, structs.replace(eg.REFUND, lines=(RefundLine("desk", 1),)), Forbidden("more pieces")),
+    (eg.PAID_HUNDRED, eg.REFUND_LAMP, Forbidden("100 refunds at most")),
+    (eg.PAID_LAMP_ASKED, eg.LAMP_MONEY_BACK, Step(PAID, ("INVENTORY_RELEASE_REQUEST REFUND",))),
+    (eg.PAID_LAMP_ASKED, eg.money_back(None, "100.00"), Step(PAID, ("INVENTORY_RELEASE_REQUEST REFUND",))),
+    (eg.PAID_LAMP_KEPT_ASKED, eg.LAMP_MONEY_BACK, Step(PAID, ("ORDER_PARTIALLY_REFUNDED",))),
+    (eg.PAID_LAMP_REFUSED, eg.LAMP_MONEY_BACK, Step(PAID, ("INVENTORY_RELEASE_REQUEST REFUND",))),
+    (eg.PAID_LAMP_ASKED, eg.money_back("lamp-back", "99.99"), ATTENTION),
+    (eg.PAID_LAMP_ASKED, eg.money_back("strange", "100.00"), ATTENTION),
+    (eg.PAID_LAMP_MONEY_BACK, eg.LAMP_MONEY_BACK, DUPLICATE),
+    (eg.PAID_LAMP_DONE, eg.LAMP_MONEY_BACK, DUPLICATE),
+    (eg.PAID_LAMP_OUTSIDE, eg.LAMP_MONEY_BACK, ATTENTION),  # the customer has it twice
+    (eg.PAID_LAMP_MONEY_BACK, eg.LAMP_GOODS_BACK, Step(PAID, ("ORDER_PARTIALLY_REFUNDED",))),
+    (eg.PAID_LAMP_MONEY_BACK, eg.goods_back(None, lamp=1), Step(PAID, ("ORDER_PARTIALLY_REFUNDED",))),
+    (eg.PAID_LAMP_DONE, eg.LAMP_GOODS_BACK, DUPLICATE),
+    (eg.PAID_LAMP_ASKED, eg.LAMP_GOODS_BACK, ATTENTION),
+    (eg.PAID_LAMP_MONEY_BACK, eg.goods_back(None, lamp=2), ATTENTION),
+    (eg.PAID_LAMP_ASKED, eg.LAMP_FAILED, Step(PAID)),
+    (eg.PAID_LAMP_ASKED, eg.refund_failed(None, "100.00"), Step(PAID)),
+    (eg.PAID_LAMP_REFUSED, eg.LAMP_FAILED, DUPLICATE),
+    (eg.PAID_LAMP_DONE, eg.LAMP_FAILED, ATTENTION),
+    (eg.PAID, eg.LAMP_FAILED, ATTENTION),
+    (eg.PAID_LAMP_AT_LAST, eg.LAMP_FAILED, DUPLICATE),  # the news come after the money
+    (eg.PAID_LAMP_AT_LAST, structs.replace(eg.LAMP_FAILED, attempt=1), ATTENTION),
+    (
+        eg.PAID_LAMP_REFUSED,
+        eg.SETTLE_LAMP,
+        Step(PAID, ("PAYMENT_REFUND", "INVENTORY_RELEASE_REQUEST REFUND")),
+    ),
+    (eg.PAID_LAMP_KEPT_REFUSED, eg.SETTLE_LAMP, Step(PAID, ("PAYMENT_REFUND", "ORDER_PARTIALLY_REFUNDED"))),
+    (eg.PAID_LAMP_OUTSIDE, eg.SETTLE_LAMP, DUPLICATE),
+    (eg.PAID_LAMP_OUTSIDE, eg.settle("lamp-back", "another transfer"), Forbidden("refuses")),
+    (eg.PAID_LAMP_ASKED, eg.SETTLE_LAMP, Forbidden("that the payment gateway refuses")),
+    (eg.PAID_LAMP_MONEY_BACK, structs.replace(eg.UNAVAILABLE, missing=(Missing("lamp", 2, 0),)), ATTENTION),
     # --- CANCELLED: gives back whatever still turns up
     (eg.CANCELLED_UNANSWERED, eg.BOTH_RESERVED, LATE_RESERVATION),
     (eg.REFUSED, eg.LAMP_RESERVED, LATE_RESERVATION),
@@ -140,6 +190,15 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.CANCELLED, eg.CANCEL, DUPLICATE),
     (eg.CANCELLED, eg.time_out(), DUPLICATE),
     (eg.CANCELLED, eg.REFUND, Forbidden("comes back by itself")),
+    (eg.CANCELLED_CAPTURED, eg.ALL_FAILED, Step(CANCELLED)),
+    (eg.CANCELLED_REFUSED, eg.ALL_FAILED, DUPLICATE),
+    (eg.CANCELLED_MONEY_BACK, eg.ALL_FAILED, ATTENTION),
+    (eg.CANCELLED, eg.ALL_FAILED, ATTENTION),
+    (eg.CANCELLED_AT_LAST, eg.ALL_FAILED, DUPLICATE),
+    (eg.CANCELLED_REFUSED, eg.MONEY_BACK, Step(CANCELLED)),
+    (eg.CANCELLED_REFUSED, eg.SETTLE_ALL, Step(CANCELLED, ("PAYMENT_REFUND",))),
+    (eg.CANCELLED_OUTSIDE, eg.SETTLE_ALL, DUPLICATE),
+    (eg.CANCELLED_CAPTURED, eg.SETTLE_ALL, Forbidden("refuses")),
     # --- REFUNDING: the money first, then the stock
     (eg.REFUNDING, eg.BOTH_RESERVED, DUPLICATE),
     (eg.REFUNDING, eg.STRANGE_RESERVED, ATTENTION),
@@ -156,6 +215,37 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.REFUNDING, eg.CANCEL, Forbidden("being refunded")),
     (eg.REFUNDING, eg.time_out(REFUNDING), Forbidden("being refunded")),
     (eg.REFUNDING, eg.REFUND, DUPLICATE),
+    (eg.REFUNDING, eg.money_back("a name that an older release forgot", "450.00"), RELEASE_REFUNDED),
+    (eg.REFUNDING_BOTH_ASKED, eg.REFUND_LAMP, DUPLICATE),
+    (eg.REFUNDING, eg.REFUND_LAMP, Forbidden("more pieces")),
+    (eg.REFUNDING_REST_ASKED, eg.REST_MONEY_BACK, RELEASE_REFUNDED),
+    (eg.REFUNDING_BOTH_ASKED, eg.LAMP_MONEY_BACK, RELEASE_REFUNDED),
+    (eg.REFUNDING_REST_KEPT_ASKED, eg.REST_MONEY_BACK, Step(REFUNDED, ("ORDER_REFUNDED",))),
+    (eg.REFUNDING_LAMP_KEPT_ASKED, eg.LAMP_MONEY_BACK, Step(REFUNDING, ("ORDER_PARTIALLY_REFUNDED",))),
+    (eg.REFUNDING_REST_ASKED, eg.money_back(None, "1.00"), ATTENTION),
+    (eg.REFUNDING_OUTSIDE, eg.LAMP_MONEY_BACK, ATTENTION),
+    (eg.REFUNDING_REST_MONEY_BACK, eg.REST_GOODS_BACK, Step(REFUNDED, ("ORDER_REFUNDED",))),
+    (eg.REFUNDING_BOTH_MONEY_BACK, eg.LAMP_GOODS_BACK, Step(REFUNDING, ("ORDER_PARTIALLY_REFUNDED",))),
+    (eg.REFUNDING_REST_MONEY_BACK, eg.LAMP_GOODS_BACK, DUPLICATE),
+    (eg.REFUNDING_REST_MONEY_BACK, eg.STRANGE_RELEASED, ATTENTION),
+    (eg.REFUNDING_REST_ASKED, eg.REST_FAILED, Step(REFUNDING)),
+    (eg.REFUNDING_REST_REFUSED, eg.REST_FAILED, DUPLICATE),
+    (eg.REFUNDING_REST_MONEY_BACK, eg.REST_FAILED, ATTENTION),
+    (eg.REFUNDING_REST_AT_LAST, eg.REST_FAILED, DUPLICATE),
+    (eg.REFUNDING_REST_ASKED, eg.refund_failed("strange", "350.00"), ATTENTION),
+    (
+        eg.REFUNDING_REST_REFUSED,
+        eg.SETTLE_REST,
+        Step(REFUNDING, ("PAYMENT_REFUND", "INVENTORY_RELEASE_REQUEST REFUND")),
+    ),
+    (eg.REFUNDING_REST_KEPT_REFUSED, eg.SETTLE_REST, Step(REFUNDED, ("PAYMENT_REFUND", "ORDER_REFUNDED"))),
+    (
+        eg.REFUNDING_LAMP_KEPT_REFUSED,
+        eg.SETTLE_LAMP,
+        Step(REFUNDING, ("PAYMENT_REFUND", "ORDER_PARTIALLY_REFUNDED")),
+    ),
+    (eg.REFUNDING_OUTSIDE, eg.SETTLE_LAMP, DUPLICATE),
+    (eg.REFUNDING_REST_ASKED, eg.SETTLE_REST, Forbidden("refuses")),
     # --- REFUNDED: the end
     (eg.REFUNDED, eg.BOTH_RESERVED, DUPLICATE),
     (eg.REFUNDED, eg.WRONG_QUANTITY, ATTENTION),
@@ -168,6 +258,12 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     (eg.REFUNDED, eg.CANCEL, Forbidden("refunded")),
     (eg.REFUNDED, eg.time_out(REFUNDED), Forbidden("refunded")),
     (eg.REFUNDED, eg.REFUND, DUPLICATE),
+    (eg.REFUNDED_OUTSIDE, eg.REFUND, DUPLICATE),
+    (eg.REFUNDED, eg.REFUND_LAMP, Forbidden("more pieces")),
+    (eg.REFUNDED, eg.ALL_FAILED, ATTENTION),
+    (eg.REFUNDED_AT_LAST, eg.refund_failed("all-back", "450.00"), DUPLICATE),
+    (eg.REFUNDED_OUTSIDE, eg.settle("all-back"), DUPLICATE),
+    (eg.REFUNDED, eg.SETTLE_ALL, Forbidden("refuses")),
 ]
 
 
@@ -220,6 +316,7 @@ def test_an_order_does_what_the_design_says(order: Order, trigger: Any, expected
 TRIGGERS = {event for consumed in CONSUMES["order"].values() for event in consumed} | {
     CancelOrder,
     RequestRefund,
+    SettleOutside,
     TimeOut,
 }
 
@@ -248,7 +345,7 @@ def test_the_expectations_leave_no_cell_and_no_row_out() -> None:
         (order.status, type(trigger), position)
         for order, trigger, _ in EXPECTED
         for position, row in enumerate(SAGA.cells[order.status, type(trigger)])
-        if SAGA.row(order.status, order, trigger) is row
+        if SAGA.row(order.status, order, named(order, trigger)) is row
     }
     rows = {(*cell, position) for cell, rows in SAGA.cells.items() for position, _ in enumerate(rows)}
     assert met == rows - {(NEW, CreateOrder, 0)}

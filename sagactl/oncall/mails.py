@@ -15,6 +15,7 @@ from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
     OrderPaid,
+    OrderPartiallyRefunded,
     OrderRefunded,
     RefundRequested,
     SoldLine,
@@ -39,6 +40,15 @@ EXAMPLES: Final[Mapping[str, OrderEvent]] = {
     "cancelled": OrderCancelled(order_id=ORDER, reason="PAYMENT_FAILED", email=CUSTOMER),
     "refund-requested": RefundRequested(
         order_id=ORDER, reason="The lid of one teapot does not fit.", email=CUSTOMER
+    ),
+    "partially-refunded": OrderPartiallyRefunded(
+        order_id=ORDER,
+        refund_request_id="7d1f3a0c-3f52-5b8e-9a49-6a3d1c0b7e11",
+        products=(),
+        amount=Decimal("12.90"),
+        refunded_total=Decimal("25.80"),
+        currency="EUR",
+        email=CUSTOMER,
     ),
     "refunded": OrderRefunded(order_id=ORDER, total_price=Decimal("62.80"), currency="EUR", email=CUSTOMER),
 }

@@ -21,6 +21,7 @@ from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
     OrderPaid,
+    OrderPartiallyRefunded,
     OrderRefunded,
     RefundRequested,
 )
@@ -85,6 +86,10 @@ SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
     OrderPaid: lambda event: f"Order {event.order_id} is paid: {event.total_price} {event.currency}",
     OrderCancelled: lambda event: f"Order {event.order_id} is cancelled: {event.reason}",
     RefundRequested: lambda event: f"A refund of order {event.order_id} is asked for: {event.reason}",
+    OrderPartiallyRefunded: lambda event: (
+        f"{event.amount} {event.currency} of order {event.order_id} are refunded,"
+        f" {event.refunded_total} {event.currency} by now"
+    ),
     OrderRefunded: lambda event: f"Order {event.order_id} is refunded: {event.total_price} {event.currency}",
 }
 

@@ -30,6 +30,7 @@ from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
     OrderPaid,
+    OrderPartiallyRefunded,
     OrderRefunded,
     RefundRequested,
     SoldLine,
@@ -42,6 +43,7 @@ TEMPLATES: Final[Mapping[type[OrderEvent], str]] = {
     OrderPaid: "paid",
     OrderCancelled: "cancelled",
     RefundRequested: "refund_requested",
+    OrderPartiallyRefunded: "partially_refunded",
     OrderRefunded: "refunded",
 }
 # What ends a line or turns the direction of writing has no place in a name.
@@ -137,6 +139,11 @@ def _values(event: OrderEvent, locale: Locale) -> dict[str, Any]:
         case OrderPaid():
             lines = [_line(line, event.currency, locale) for line in event.products]
             return {"total": money(event.total_price, event.currency, locale), "lines": lines}
+        case OrderPartiallyRefunded():
+            return {
+                "amount": money(event.amount, event.currency, locale),
+                "total": money(event.refunded_total, event.currency, locale),
+            }
         case OrderRefunded():
             return {"total": money(event.total_price, event.currency, locale)}
         case OrderCancelled():

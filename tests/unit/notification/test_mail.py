@@ -24,6 +24,7 @@ from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
     OrderPaid,
+    OrderPartiallyRefunded,
     OrderRefunded,
     RefundRequested,
     SoldLine,
@@ -55,6 +56,16 @@ def every(text: str, locale: str | None = None) -> list[OrderEvent]:
         paid(text, locale),
         OrderCancelled(order_id="o1", reason=text, email=email, locale=locale),
         RefundRequested(order_id="o1", reason=text, email=email, locale=locale),
+        OrderPartiallyRefunded(
+            order_id="o1",
+            refund_request_id=text[:64] or "r1",
+            products=(),
+            amount=Decimal(3),
+            refunded_total=Decimal(5),
+            currency="JPY",
+            email=email,
+            locale=locale,
+        ),
         OrderRefunded(order_id="o1", total_price=Decimal(7), currency="JPY", email=email, locale=locale),
     ]
 

@@ -17,9 +17,11 @@ from services.notification.domain import (
 from services.shared.contract.decisions import Message, Verdict
 from services.shared.contract.events import (
     CONSUMES,
+    Line,
     OrderCancelled,
     OrderEvent,
     OrderPaid,
+    OrderPartiallyRefunded,
     OrderRefunded,
     RefundRequested,
     SoldLine,
@@ -37,6 +39,15 @@ EVENTS: dict[OrderEvent, tuple[str | None, str]] = {
         "Order o1 is cancelled: OUT_OF_STOCK",
     ),
     RefundRequested(order_id="o1", reason="broken"): (None, "A refund of order o1 is asked for: broken"),
+    OrderPartiallyRefunded(
+        order_id="o1",
+        refund_request_id="r1",
+        products=(Line("p", 1),),
+        amount=Decimal("5.00"),
+        refunded_total=Decimal("12.00"),
+        currency="USD",
+        email=ADA,
+    ): (ADA, "5.00 USD of order o1 are refunded, 12.00 USD by now"),
     OrderRefunded(order_id="o1", total_price=Decimal(7), currency="JPY", email=ADA): (
         ADA,
         "Order o1 is refunded: 7 JPY",

@@ -127,7 +127,10 @@ class Books:
             {
                 "$group": {
                     "_id": {"product": "$lines.productId", "state": "$lines.state"},
-                    "pieces": {"$sum": "$lines.quantity"},
+                    # A line that nothing came back of does not say so.
+                    "pieces": {
+                        "$sum": {"$subtract": ["$lines.quantity", {"$ifNull": ["$lines.returned", 0]}]}
+                    },
                 }
             },
         ]

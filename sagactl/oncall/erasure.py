@@ -127,6 +127,10 @@ async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, ord
             {"$set": {"history.$[asked].reason": TEXT}},
             array_filters=[{"asked.event": RequestRefund.type}],
         ),
+        await placed.update_many(
+            {**theirs, "refunds.0": {"$exists": True}},
+            {"$set": {"refunds.$[].reason": TEXT, "refunds.$[].request": TEXT}},
+        ),
         await told.update_many({**about, "recipient": {"$ne": None}}, {"$set": {"recipient": ADDRESS}}),
         await told.update_many(
             {**about, "kind": RefundRequested.type},

@@ -8,16 +8,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
-from services.order.model import LineState as OrderLineState
-from services.order.model import Order, Status
+from services.order.model import Order, Progress, RefundState, Status
+from services.order.refunds import amount_of, pieces, returned
 from services.order.saga import replay
-from services.payment.gateway import Kind
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import PAID, Payment, PaymentState
+from services.payment.payment import RefundState as PaidBack
 
 
 class Invariant(StrEnum):
@@ -50,6 +52,7 @@ TITLES: Final = {
     Invariant.REMEMBERED: "no message has had its effect twice, and no outbox row is nobody's",
 }
 NOT_KEPT: Final = frozenset({Status.CANCELLED, Status.REFUNDED})
+SOLD: Final = frozenset({Status.PAID, Status.REFUNDING, Status.REFUNDED})
 # Their lines have all been answered, and the total is what was to be paid for those that were not refused.
 PRICED: Final = frozenset({Status.CONFIRMED, Status.PAID, Status.REFUNDING, Status.REFUNDED})
 
@@ -81,11 +84,12 @@ class Held(NamedTuple):
 
 
 def check_case(case: Case) -> Iterator[Finding]:
-    """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order."""
+    """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order, and refunds that are refused."""
     yield from _memory(case)
     yield from _reservation(case)
     yield from _money(case)
     yield from _saga(case)
+    yield from _refused(case)
 
 
 def check_stock(stock: Stock, held: Held) -> Iterator[Finding]:
@@ -125,14 +129,14 @@ def tally(reservations: Iterable[Reservation], into: Held) -> None:
     for reservation in reservations:
         for line in reservation.lines:
             if line.state is LineState.HELD:
-                into.held[line.product_id] += line.quantity
+                into.held[line.product_id] += line.left
             elif line.state is LineState.SOLD:
-                into.sold[line.product_id] += line.quantity
+                into.sold[line.product_id] += line.left
 
 
 def _kept(reservation: Reservation | None, state: LineState) -> dict[str, int]:
     lines = reservation.lines if reservation else ()
-    return {line.product_id: line.quantity for line in lines if line.state is state}
+    return {line.product_id: line.left for line in lines if line.state is state}
 
 
 def _reservation(case: Case) -> Iterator[Finding]:
@@ -141,18 +145,23 @@ def _reservation(case: Case) -> Iterator[Finding]:
         if held or sold:
             yield Finding(Invariant.STOCK_OWNED, case.id, "stock is kept for an order that does not exist")
         return
-    if case.order.status is Status.PAID:
-        ours = {
-            line.product_id: line.quantity
-            for line in case.order.lines
-            if line.state is not OrderLineState.REFUSED
-        }
-        if sold != ours or held:
-            what = f"paid for {_pieces(ours)}; sold: {_pieces(sold)}; still reserved: {_pieces(held)}"
-            yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=held | sold == ours)
-    elif case.order.status in NOT_KEPT and (held or sold):
+    if case.order.status in SOLD:
+        yield from _sold(case.order, Counter(held), Counter(sold))
+    elif case.order.status is Status.CANCELLED and (held or sold):
         what = f"{case.order.status}, but stock is kept: {_pieces(held | sold)}"
         yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=True)
+
+
+def _sold(order: Order, held: Counter[str], sold: Counter[str]) -> Iterator[Finding]:
+    """Sold is what was served and did not come back. What is on its way back may have come back by now."""
+    served = Counter({line.product_id: line.quantity for line in order.served})
+    most = served - returned(order)
+    least = most - pieces(order.given_back, RefundState.MONEY_BACK, goods=True)
+    if held or not least <= sold <= most:
+        paid = f"paid for {_pieces(served)}; came back: {_pieces(returned(order))}"
+        what = f"{paid}; sold: {_pieces(sold)}; still reserved: {_pieces(held)}"
+        waiting = least <= held + sold <= most or (order.status is Status.REFUNDED and sold >= most)
+        yield Finding(Invariant.STOCK_OWNED, order.id, what, waiting=waiting)
 
 
 def _pieces(quantities: Mapping[str, int]) -> str:
@@ -161,28 +170,28 @@ def _pieces(quantities: Mapping[str, int]) -> str:
 
 def _money(case: Case) -> Iterator[Finding]:
     captures = [entry for entry in case.ledger if entry.status is GatewayStatus.CAPTURED]
-    refunds = [entry for entry in case.ledger if entry.kind is Kind.REFUND]
-    for name, entries in (("captures", captures), ("refunds", refunds)):
-        if len(entries) > 1:
-            yield Finding(Invariant.MONEY_AGREES, case.id, f"the gateway made {len(entries)} {name}")
+    refunds = [entry for entry in case.ledger if entry.status is GatewayStatus.REFUNDED]
+    if len(captures) > 1:
+        yield Finding(Invariant.MONEY_AGREES, case.id, f"the gateway made {len(captures)} captures")
+    taken, given_back = (sum(entry.amount for entry in entries) for entries in (captures, refunds))
+    if given_back > taken:
+        what = f"the gateway gave back {given_back}, and took {taken} (minor units)"
+        yield Finding(Invariant.MONEY_AGREES, case.id, what)
     if case.payment is None and case.ledger:
         yield Finding(Invariant.MONEY_AGREES, case.id, "the gateway knows a payment that we do not")
     if case.payment is not None:
         yield from _books_agree(case.payment, captures, refunds)
     if case.order is not None:
         yield from _money_of_order(case.order, captures, refunds)
+        yield from _parts(case.order)
 
 
 def _books_agree(
     payment: Payment, captures: Sequence[LedgerEntry], refunds: Sequence[LedgerEntry]
 ) -> Iterator[Finding]:
-    expected = {
-        PaymentState.CAPTURED: (1, 0),
-        PaymentState.REFUNDED: (1, 1),
-        PaymentState.DECLINED: (0, 0),
-        PaymentState.VOIDED: (0, 0),
-    }.get(payment.state)
-    if expected is None:
+    done = {each.refund_id: each for each in payment.given_back if each.state is PaidBack.REFUNDED}
+    expected = (int(payment.state in PAID), len(done))
+    if payment.state in {PaymentState.CAPTURING, PaymentState.REFUNDING}:
         yield Finding(
             Invariant.MONEY_AGREES, payment.id, f"its payment is still {payment.state}", waiting=True
         )
@@ -190,35 +199,49 @@ def _books_agree(
         found = f"{_times(len(captures))} and gave back {_times(len(refunds))}"
         what = f"its payment is {payment.state}, but the gateway took money {found}"
         yield Finding(Invariant.MONEY_AGREES, payment.id, what)
-    for entry in (*captures, *refunds):
-        if (entry.amount, entry.currency) != (payment.amount, payment.currency):
-            theirs, ours = f"{entry.amount} {entry.currency}", f"{payment.amount} {payment.currency}"
+    ours = [(entry, payment.amount) for entry in captures]
+    ours += [(entry, done[entry.transaction_id].amount) for entry in refunds if entry.transaction_id in done]
+    for entry, amount in ours:
+        if (entry.amount, entry.currency) != (amount, payment.currency):
+            theirs = f"{entry.amount} {entry.currency}"
             yield Finding(
                 Invariant.MONEY_AGREES,
                 payment.id,
-                f"{entry.kind} of {theirs} there, {ours} here (minor units)",
+                f"{entry.kind} of {theirs} there, {amount} {payment.currency} here (minor units)",
             )
 
 
 def _money_of_order(
     order: Order, captures: Sequence[LedgerEntry], refunds: Sequence[LedgerEntry]
 ) -> Iterator[Finding]:
-    served = sum(
-        line.price * line.quantity for line in order.lines if line.state is not OrderLineState.REFUSED
-    )
+    served = sum(line.price * line.quantity for line in order.served)
     if order.status in PRICED and order.total != served:
         what = f"the total is {order.total}, but its served lines cost {served} (minor units)"
         yield Finding(Invariant.MONEY_AGREES, order.id, what)
     taken = sum(entry.amount for entry in captures)
-    returned = sum(entry.amount for entry in refunds)
+    back = sum(entry.amount for entry in refunds)
+    outside = sum(refund.amount for refund in order.given_back if refund.outside)
     if order.status is Status.PAID:
         currencies = {entry.currency for entry in captures}
-        if (taken, returned, currencies) != (order.total, 0, {order.currency}):
-            what = f"PAID {order.total} {order.currency}, but {taken} was taken and {returned} given back"
+        # What is asked for may have been given back by now.
+        least = sum(each.amount for each in order.given_back if not (each.is_open or each.outside))
+        most = least + sum(each.amount for each in order.given_back if each.is_open)
+        if (taken, currencies) != (order.total, {order.currency}) or not least <= back <= most:
+            what = f"PAID {order.total} {order.currency}, but {taken} was taken and {back} given back"
             yield Finding(Invariant.MONEY_AGREES, order.id, f"{what} (minor units)")
-    elif order.status in NOT_KEPT and taken != returned:
-        what = f"{order.status}, but {taken - returned} of the customer's money is kept (minor units)"
-        yield Finding(Invariant.MONEY_AGREES, order.id, what, waiting=taken > returned)
+    elif order.status in NOT_KEPT and taken != back + outside:
+        kept = taken - back - outside
+        what = f"{order.status}, but {kept} of the customer's money is kept (minor units)"
+        yield Finding(Invariant.MONEY_AGREES, order.id, what, waiting=kept > 0)
+
+
+def _parts(order: Order) -> Iterator[Finding]:
+    """Each refund is of what its pieces cost, beside those that were asked for before."""
+    for number, refund in enumerate(order.refunds):
+        before = structs.replace(order, refunds=order.refunds[:number], refund=Progress.NONE)
+        if refund.lines and refund.amount != (worth := amount_of(before, refund.lines)):
+            what = f"refund {refund.id} is of {refund.amount}, but its pieces cost {worth} (minor units)"
+            yield Finding(Invariant.MONEY_AGREES, order.id, what)
 
 
 def _saga(case: Case) -> Iterator[Finding]:
@@ -239,20 +262,34 @@ def _saga(case: Case) -> Iterator[Finding]:
 
 
 def _told(case: Case, order: Order) -> Iterator[Finding]:
-    """Exactly one end was published; a refund only of what was paid."""
+    """Exactly one end was published; a refund only of what was paid, and each that is done."""
     if not order.settled:
         return
     told = Counter(notification.kind for notification in case.notifications)
     cancelled, refunded = order.status is Status.CANCELLED, order.status is Status.REFUNDED
-    wanted = {"ORDER_PAID": not cancelled, "ORDER_CANCELLED": cancelled, "ORDER_REFUNDED": refunded}
-    for kind, once in wanted.items():
-        if told[kind] != once:
+    done = sum(refund.state is RefundState.DONE for refund in order.given_back)
+    wanted = {
+        "ORDER_PAID": int(not cancelled),
+        "ORDER_CANCELLED": int(cancelled),
+        "ORDER_PARTIALLY_REFUNDED": 0 if cancelled else done - refunded,
+        "ORDER_REFUNDED": int(refunded),
+    }
+    for kind, often in wanted.items():
+        if told[kind] != often:
             what = f"{order.status}, but {kind} was published {_times(told[kind])}"
-            yield Finding(Invariant.SAGA_ENDED, case.id, what, waiting=told[kind] < once)
+            yield Finding(Invariant.SAGA_ENDED, case.id, what, waiting=told[kind] < often)
 
 
 def _times(number: int) -> str:
     return {0: "never", 1: "once"}.get(number, f"{number} times")
+
+
+def _refused(case: Case) -> Iterator[Finding]:
+    """EXPLAINED: the gateway is asked again, and whoever is on call is to know why."""
+    for refund in case.order.given_back if case.order else ():
+        if refund.state is RefundState.REFUSED:
+            what = f"the gateway refuses refund {refund.id}: {refund.refusal}"
+            yield Finding(Invariant.EXPLAINED, case.id, what, waiting=True)
 
 
 def _memory(case: Case) -> Iterator[Finding]:

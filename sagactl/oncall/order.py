@@ -20,7 +20,7 @@ from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, absent, access, run
 from services.notification.domain import Notification, NotificationState
-from services.order.model import HistoryEntry, Order
+from services.order.model import HistoryEntry, Order, RefundState
 from services.shared.contract import money
 
 
@@ -76,7 +76,9 @@ def shown(case: Case) -> Iterator[RenderableType]:
         yield f"[bold]gateway[/]  {entry.kind} {entry.status}{_amount(entry.amount, entry.currency)}"
     if case.reservation is not None:
         lines = ", ".join(
-            f"{each.quantity} of {each.product_id} {each.state}" for each in case.reservation.lines
+            f"{each.quantity} of {each.product_id} {each.state}"
+            + (f" ({each.returned} came back)" if each.returned else "")
+            for each in case.reservation.lines
         )
         yield f"[bold]stock[/]    {printable(lines)}"
     if case.notifications:
@@ -103,6 +105,11 @@ def _order(order: Order) -> Iterator[RenderableType]:
     for line in order.lines:
         price = _amount(line.price, order.currency)
         yield f"[bold]line[/]     {line.quantity} of {printable(line.product_id)} at{price}: {line.state}"
+    for refund in order.given_back:
+        lines = ", ".join(f"{each.quantity} of {each.product_id}" for each in refund.lines)
+        what = f" for {printable(lines)}" if lines else ""
+        why = f" ({printable(refund.refusal)})" if refund.state is RefundState.REFUSED else ""
+        yield f"[bold]refund[/]  {_amount(refund.amount, order.currency)}{what}: {refund.state}{why}"
     yield _timeline(order.history)
     for entry in order.history:
         if entry.actor is not None:

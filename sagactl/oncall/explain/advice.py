@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sagactl.oncall.explain.explanation import Advice, Hop, HopState, Outcome, Verdict
-from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.marks import Marks, asked_again_at
 
 # Redriving leads on, or does no harm.
 WORTH_REDRIVING: Final = frozenset({Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY, Outcome.IS_RETRIED})
@@ -19,6 +19,11 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
         yield from _of_missing(marks)
     if verdict is Verdict.WAITING:
         yield from _of_waiting(chain)
+    if asked_again_at(marks) is not None:
+        yield Advice(
+            "Look at the charge in the provider's books, and mend what it objects to. What it never returns"
+            " is paid by another way, and settled so: POST .../refunds/{refundRequestId}/settled-outside.",
+        )
     nothing_lost = not any(hop.state in {HopState.MISSING, HopState.DEAD_LETTER} for hop in chain)
     if verdict is Verdict.STUCK and nothing_lost and order is not None:
         yield from _of_missing(marks)

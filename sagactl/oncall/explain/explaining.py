@@ -18,9 +18,9 @@ from sagactl.oncall.explain.explanation import (
     Verdict,
 )
 from sagactl.oncall.explain.hops import hops
-from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.marks import Marks, asked_again_at
 from sagactl.oncall.explain.table import actions, what_comes
-from services.order.model import Order, Status
+from services.order.model import Order, RefundState, Status
 from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import NOTIFICATIONS
 
@@ -31,7 +31,7 @@ MOVES_WITHIN: Final = timedelta(seconds=10)
 def explain(marks: Marks) -> Explanation:
     case, chain = marks.case, hops(marks)
     missed = _missed(marks, chain)
-    at_rest = not any(hop.state in OPEN for hop in missed)
+    at_rest = not any(hop.state in OPEN for hop in missed) and asked_again_at(marks) is None
     findings = tuple(_findings(marks, at_rest=at_rest))
     judged = _judge(marks, missed, findings)
     return Explanation(
@@ -77,7 +77,15 @@ def _judge(marks: Marks, chain: Sequence[Hop], findings: Sequence[str]) -> _Judg
         return _Judged(Verdict.STUCK, "; ".join(map(_where, stuck)))
     if moving := [hop for hop in chain if hop.state in UNDER_WAY]:
         return _Judged(_pace(marks, moving), "; ".join(map(_where, moving)))
+    if at := asked_again_at(marks):
+        return _Judged(Verdict.WAITING, f"{_refusal(order)}: it is asked again at {at:%Y-%m-%d %H:%M:%S} UTC")
     return _with_nothing_open(marks, order, chain, findings)
+
+
+def _refusal(order: Order) -> str:
+    refused = [refund for refund in order.given_back if refund.state is RefundState.REFUSED]
+    said = [f"the payment gateway refuses refund {refund.id}: {refund.refusal}" for refund in refused]
+    return "; ".join(said) or "the payment gateway refuses a refund"
 
 
 def _with_nothing_open(marks: Marks, order: Order, chain: Sequence[Hop], findings: Sequence[str]) -> _Judged:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Hop, HopState, Outcome, Preview
 from sagactl.oncall.explain.marks import CONSUMER, Marks, Unsent
-from sagactl.oncall.explain.sent import Sent, answers, by_order, expects_answer
+from sagactl.oncall.explain.sent import Sent, answers, asked_again, by_order, expects_answer
 from services.order.histories import QUEUE_OF
 from services.shared.contract.events import CONSUMES, INVENTORY_EVENTS, NOTIFICATIONS, Event, PaymentFailed
 from services.shared.contract.identity import cause
@@ -56,13 +56,14 @@ def _queues_of(marks: Marks, sent: Sent) -> Iterable[str]:
 def _answered(marks: Marks, link: Link) -> list[Sent]:
     """The answer that there is a mark of; else the likely one, once the message was handled."""
     possible = answers(marks, link.queue, link.sent.id, link.sent.event)
+    later = [*asked_again(marks.case.payment, link.sent.event)]
     found = [each for each in possible if _is_anywhere(marks, each)]
     if found:
-        return found
+        return [*found, *later]
     must = marks.handled(link.queue, link.sent.id) and expects_answer(
         marks, link.queue, link.sent.id, link.sent.event
     )
-    return list(possible[:1]) if must else []
+    return [*possible[:1], *later] if must else later
 
 
 def _is_anywhere(marks: Marks, sent: Sent) -> bool:

@@ -129,3 +129,9 @@ class Marks(Struct, frozen=True, kw_only=True):
         homes |= {Ref(type(each), each.id): each for each in found if each is not None}
         homes |= {Ref(Stock, id_): stock for id_, stock in self.stock.items()}
         return homes
+
+
+def asked_again_at(marks: Marks) -> datetime | None:
+    """When payment asks the gateway again of itself: no message is on its way until then."""
+    payment = marks.case.payment
+    return payment.ask_at if payment is not None else None

@@ -12,7 +12,8 @@ from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Order
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import Payment
+from services.payment.refunds import refund_of
 from services.shared.contract import wire
 from services.shared.contract.decisions import (
     Aggregate,
@@ -26,7 +27,7 @@ from services.shared.contract.decisions import (
     Verdict,
     still_needed,
 )
-from services.shared.contract.events import Event
+from services.shared.contract.events import Event, RefundPayment
 from services.shared.contract.identity import HTTP
 
 HANDLED: Final = Preview(Outcome.NOTHING, "it was handled already: nothing would happen")
@@ -55,7 +56,7 @@ def of_event(marks: Marks, queue: str, id_: str, event: Event) -> Preview:
         if CONSUMER[queue] == "payment":
             intent = intend(cast("Payment | None", home), message)
             if intent is not None:
-                return _asks(intent)
+                return _asks(intent, message)
         decision = domain.decide(AtHand(loaded), message)
     except Premature as error:
         return Preview(Outcome.IS_RETRIED, f"it is ahead of its cause: {error}")
@@ -86,10 +87,11 @@ def domain_of(marks: Marks, service: str) -> Domain:
     return domains[service]
 
 
-def _asks(intent: Payment) -> Preview:
-    what, key = ("refund", intent.refund_key)
-    if intent.state is PaymentState.CAPTURING:
-        what, key = ("charge", intent.capture_key)
+def _asks(intent: Payment, message: Message) -> Preview:
+    what, key = ("charge", intent.capture_key)
+    event = message.body
+    if isinstance(event, RefundPayment) and (refund := refund_of(intent, event)) is not None:
+        what, key = ("refund", intent.refund_key(refund))
     return Preview(Outcome.ASKS_THE_GATEWAY, f"would ask the payment gateway for the {what} {key}")
 
 

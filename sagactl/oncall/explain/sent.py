@@ -14,20 +14,31 @@ from sagactl.oncall.explain.marks import Marks
 from services.inventory.domain import REFUSED_WITH_THE_ORDER, reserve_answer
 from services.inventory.reservation import LineState as Reserved
 from services.inventory.reservation import Reservation, ReservedLine
-from services.order import steps
+from services.order import refunds, steps
 from services.order.commands import CreateOrder, RequestRefund
 from services.order.histories import QUEUE_OF, caused_by, is_known
 from services.order.model import HistoryEntry, LineState, Order, Progress, Status
 from services.order.saga import SAGA
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import ASKED_AGAIN, AskAgain, Payment, PaymentRefund, PaymentState, RefundState
+from services.payment.refunds import refund_of
 from services.shared.contract import events, money
 from services.shared.contract.events import Event, PaymentSucceeded
 from services.shared.contract.identity import cause, event_id
 from services.shared.contract.table import NEW, STAYS, Emit, Step
 
 KINDS: Final[dict[str, type]] = {kind.type: kind for _, kind in SAGA.cells}  # type: ignore[attr-defined]  # triggers
-RELEASES: Final = frozenset({steps.release_stock, steps.release_late, steps.release_refunded})
-REFUNDS: Final = frozenset({steps.refund_payment, steps.refund_capture, steps.refund_late_capture})
+RELEASES: Final = frozenset({steps.release_stock, steps.release_late, refunds.release_refunded})
+REFUNDS: Final = frozenset({refunds.refund_payment, steps.refund_capture, steps.refund_late_capture})
+# What is made of the refund that its entry in the history names.
+OF_A_REFUND: Final = frozenset(
+    {
+        refunds.refund_requested,
+        refunds.refund_payment,
+        refunds.payment_settled,
+        refunds.release_refunded,
+        refunds.order_partially_refunded,
+    }
+)
 
 
 class Sent(NamedTuple):
@@ -51,7 +62,8 @@ def by_order(order: Order) -> Iterator[Sent]:
             continue
         of = caused_by(entry)
         for index, emit in enumerate(emitted(order, entry)):
-            if emit in REFUNDS and order.capture is None:
+            unknown = emit in OF_A_REFUND and order.refund_named(_refund(order, entry)) is None
+            if unknown or (emit in REFUNDS and order.capture is None):
                 continue  # a damaged document: nobody knows what was asked for
             event = _event(order, entry, emit)
             yield Sent(event_id(of, event.type, index), event, "order", of, entry.at)
@@ -67,7 +79,8 @@ def emitted(order: Order, entry: HistoryEntry) -> Sequence[Emit]:
     ]
     if len(rows) > 1:
         released = any(release.asked_by == entry.event_id for release in order.releases)
-        refunded = _asked_for_refund(order)
+        cancelled = entry.to is Status.CANCELLED
+        refunded = cancelled and _asked_for_refund(order)
         rows = [
             row
             for row in rows
@@ -90,9 +103,19 @@ def _event(order: Order, entry: HistoryEntry, emit: Emit) -> Event:
     """What was published at the entry, made of the order as it is today: bodies may differ in what no rule
     looks at.
     """
-    # Of all triggers an event is made of the reason of this one alone.
-    trigger = RequestRefund(order_id=order.id, customer_id=None, reason=entry.reason or "")
+    # Of all triggers an event is made of the reason and the refund of this one alone.
+    trigger = RequestRefund(
+        order_id=order.id,
+        customer_id=None,
+        reason=entry.reason or "",
+        refund_request_id=_refund(order, entry),
+    )
     return cast("Event", emit(_as_at(order, entry), trigger))
+
+
+def _refund(order: Order, entry: HistoryEntry) -> str:
+    """Of which the entry is: an older release knew one only, which has the order's id."""
+    return entry.refund or order.id
 
 
 def _as_at(order: Order, entry: HistoryEntry) -> Order:
@@ -117,14 +140,26 @@ def answers(marks: Marks, queue: str, id_: str, event: Event) -> Sequence[Sent]:
         case events.ReserveStock():
             likely, publisher = _reserve_answers(marks.case.reservation, event), "inventory"
         case events.ReleaseStock() | events.PaymentFailed() if queue != QUEUE_OF[events.PaymentFailed.type]:
-            likely, publisher = _release_answers(marks.case.reservation, event.order_id), "inventory"
+            likely, publisher = _release_answers(marks.case.reservation, event), "inventory"
         case events.OrderConfirmed():
             likely, publisher = _charge_answers(marks.case.payment), "payment"
-        case events.RefundPayment():
-            likely, publisher = _refund_answers(marks.case.payment), "payment"
+        case events.RefundPayment() if event.settled_outside is None:
+            likely, publisher = _refund_answers(marks.case.payment, event), "payment"
         case _:
             return ()
     return [Sent(event_id(of, each.type, 0), each, publisher, of) for each in likely]
+
+
+def asked_again(payment: Payment | None, event: Event) -> Iterator[Sent]:
+    """What payment said of itself of a refund that the gateway had refused: that it was made at last."""
+    if payment is None or not isinstance(event, events.RefundPayment) or event.settled_outside:
+        return
+    refund = refund_of(payment, event)
+    if refund is not None and refund.attempt and refund.state is RefundState.REFUNDED:
+        ask = AskAgain(payment.id, refund.request_id, refund.amount, refund.attempt)
+        of = cause(ASKED_AGAIN, ask.id)
+        for answer in _answered(payment, refund):
+            yield Sent(event_id(of, answer.type, 0), answer, "payment", of)
 
 
 def expects_answer(marks: Marks, queue: str, id_: str, event: Event) -> bool:
@@ -137,7 +172,8 @@ def expects_answer(marks: Marks, queue: str, id_: str, event: Event) -> bool:
     if isinstance(home, Payment) and isinstance(event, events.OrderConfirmed):
         return home.state not in {PaymentState.VOIDED, PaymentState.CAPTURING}
     if isinstance(home, Payment) and isinstance(event, events.RefundPayment):
-        return home.state is PaymentState.REFUNDED
+        refund = None if event.settled_outside else refund_of(home, event)
+        return refund is not None and (refund.state is not RefundState.ASKED or refund.attempt > 0)
     return True
 
 
@@ -160,7 +196,13 @@ def _as_answered(line: ReservedLine | None, wanted: events.Line) -> ReservedLine
     return line
 
 
-def _release_answers(found: Reservation | None, order_id: str) -> Sequence[Event]:
+def _release_answers(
+    found: Reservation | None, event: events.ReleaseStock | events.PaymentFailed
+) -> Sequence[Event]:
+    order_id = event.order_id
+    if isinstance(event, events.ReleaseStock) and event.products:
+        id_ = event.refund_request_id
+        return (events.StockReleased(order_id=order_id, products=event.products, refund_request_id=id_),)
     lines = found.lines if found else ()
     back = tuple(events.Line(line.product_id, line.quantity) for line in lines if line.is_given_back)
     return (events.StockReleased(order_id=order_id, products=back),)
@@ -186,14 +228,43 @@ def _charge_answers(payment: Payment | None) -> Sequence[Event]:
     return (declined, captured) if payment.state is PaymentState.DECLINED else (captured, declined)
 
 
-def _refund_answers(payment: Payment | None) -> Sequence[Event]:
+def _refund_answers(payment: Payment | None, event: events.RefundPayment) -> Sequence[Event]:
+    """To the first time it was asked for: if it was asked for again, that was refused."""
     if payment is None or not payment.currency:
         return ()
-    refunded = events.PaymentRefunded(
-        order_id=payment.id,
-        transaction_id=payment.transaction_id,
-        refund_id=payment.refund_id,
-        amount=money.to_decimal(payment.amount, payment.currency),
-        currency=payment.currency,
-    )
-    return (refunded,)
+    refund = refund_of(payment, event)
+    if refund is None:
+        return _answered(payment, PaymentRefund(amount=payment.amount, state=RefundState.REFUNDED))
+    refused = structs.replace(refund, state=RefundState.REFUSED)
+    done = structs.replace(refund, state=RefundState.REFUNDED)
+    first = refused if refund.attempt or refund.state is RefundState.REFUSED else done
+    other = done if first is refused else refused
+    return (*_answered(payment, first), *_answered(payment, other))
+
+
+def _answered(payment: Payment, refund: PaymentRefund) -> Sequence[Event]:
+    """Nothing while it is being asked for."""
+    amount, name = money.to_decimal(refund.amount, payment.currency), refund.request_id or None
+    match refund.state:
+        case RefundState.REFUNDED:
+            refunded = events.PaymentRefunded(
+                order_id=payment.id,
+                transaction_id=payment.transaction_id,
+                refund_id=refund.refund_id,
+                amount=amount,
+                currency=payment.currency,
+                refund_request_id=name,
+                attempt=refund.attempt,
+            )
+            return (refunded,)
+        case RefundState.REFUSED:
+            failed = events.PaymentRefundFailed(
+                order_id=payment.id,
+                amount=amount,
+                currency=payment.currency,
+                reason=refund.reason,
+                refund_request_id=name,
+            )
+            return (failed,)
+        case RefundState.ASKED | RefundState.OUTSIDE:
+            return ()

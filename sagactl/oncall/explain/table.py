@@ -8,7 +8,7 @@ from sagactl.oncall.explain.explanation import OPEN, Action, Hop, Next, Outcome
 from sagactl.oncall.explain.hops import QUEUES
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.explain.sent import KINDS
-from services.order import steps
+from services.order import refunds, steps
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
 from services.order.histories import QUEUE_OF
 from services.order.model import Order
@@ -23,12 +23,14 @@ EMITS: Final[dict[Emit, type[Event]]] = {
     steps.order_confirmed: events.OrderConfirmed,
     steps.order_paid: events.OrderPaid,
     steps.order_cancelled: events.OrderCancelled,
-    steps.order_refunded: events.OrderRefunded,
+    refunds.order_partially_refunded: events.OrderPartiallyRefunded,
+    refunds.order_refunded: events.OrderRefunded,
     steps.release_stock: events.ReleaseStock,
     steps.release_late: events.ReleaseStock,
-    steps.release_refunded: events.ReleaseStock,
-    steps.refund_requested: events.RefundRequested,
-    steps.refund_payment: events.RefundPayment,
+    refunds.release_refunded: events.ReleaseStock,
+    refunds.refund_requested: events.RefundRequested,
+    refunds.refund_payment: events.RefundPayment,
+    refunds.payment_settled: events.RefundPayment,
     steps.refund_capture: events.RefundPayment,
     steps.refund_late_capture: events.RefundPayment,
 }
@@ -41,7 +43,7 @@ ANSWERS: Final[dict[str, tuple[type[Event], ...]]] = {
     events.ReserveStock.type: (events.StockReserved, events.StockUnavailable),
     events.ReleaseStock.type: (events.StockReleased,),
     events.OrderConfirmed.type: (events.PaymentSucceeded, events.PaymentFailed),
-    events.RefundPayment.type: (events.PaymentRefunded,),
+    events.RefundPayment.type: (events.PaymentRefunded, events.PaymentRefundFailed),
 }
 PUBLISHER: Final = {event.type: service for service, kinds in PUBLISHES.items() for event in kinds}
 
@@ -81,7 +83,7 @@ def actions(marks: Marks) -> Iterator[Action]:
         return
     commands: dict[str, CancelOrder | RequestRefund | TimeOut] = {
         "cancel": CancelOrder(order_id=order.id, customer_id=None),
-        "refund": RequestRefund(order_id=order.id, customer_id=None, reason=""),
+        "refund": RequestRefund(order_id=order.id, customer_id=None, reason="", refund_request_id=""),
         "compensate": TimeOut(order_id=order.id, status=order.status, older_than=0, reason=""),
     }
     for name, command in commands.items():

@@ -12,8 +12,10 @@ from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import UNDER_WAY
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.invariants import Case, Finding, Invariant, check_case, contradictions
-from services.payment.gateway import Kind, Status, Transaction
-from services.payment.payment import Payment, PaymentState
+from services.order.model import Order, Status
+from services.payment.gateway import Kind, Transaction
+from services.payment.gateway import Status as Done
+from services.payment.payment import Payment, PaymentState, RefundState
 
 # Longer than the slowest call of the payment gateway, and than the broker's statistics are old.
 STILL: Final = timedelta(seconds=30)
@@ -59,7 +61,13 @@ def is_suspect(case: Case, terms: Terms) -> bool:
 def _is_due(case: Case, terms: Terms) -> bool:
     """What is settled owes nothing any more; what is open may still come to its end."""
     order = case.order
-    return order is None or order.settled or order.state_since < terms.due
+    return order is None or order.settled or _since(order) < terms.due
+
+
+def _since(order: Order) -> datetime:
+    """Since when it waits for what is open: a paid order stays PAID while something of it is refunded."""
+    steps = order.history if order.status is Status.PAID else ()
+    return steps[-1].at if steps else order.state_since
 
 
 def judge(marks: Marks, terms: Terms) -> Iterator[Finding]:
@@ -86,13 +94,19 @@ def check_transaction(transaction: Transaction, payment: Payment | None) -> Iter
     """MONEY_AGREES, as the payment gateway tells of it: what it has done is what our payment says it did."""
     what = f"the payment gateway made a {transaction.kind} of {transaction.amount} {transaction.currency}"
     what = f"{what} (minor units), {transaction.id} under the key {transaction.key}"
-    if transaction.status is Status.DECLINED:
+    if transaction.status in {Done.DECLINED, Done.REFUSED}:
         return
     if payment is None:
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}, and we know of no payment")
         return
-    known = payment.transaction_id if transaction.kind is Kind.CAPTURE else payment.refund_id
-    if known != transaction.id:
-        said = f"our payment, {payment.state}, says {known or 'nothing of it'}"
-        waiting = payment.state in ASKING and not known
+    known = [payment.transaction_id]
+    if transaction.kind is Kind.REFUND:
+        known = [refund.refund_id for refund in payment.given_back]
+    known = [id_ for id_ in known if id_]
+    if transaction.id not in known:
+        said = f"our payment, {payment.state}, says {', '.join(known) or 'nothing of it'}"
+        if transaction.kind is Kind.REFUND:
+            waiting = any(refund.state is not RefundState.REFUNDED for refund in payment.given_back)
+        else:
+            waiting = payment.state is PaymentState.CAPTURING
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}; {said}", waiting=waiting)

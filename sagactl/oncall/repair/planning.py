@@ -9,7 +9,7 @@ from sagactl.oncall import invariants
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Verdict
 from sagactl.oncall.explain.hops import links
-from sagactl.oncall.explain.marks import Letter, Marks
+from sagactl.oncall.explain.marks import Letter, Marks, asked_again_at
 from sagactl.oncall.invariants import Case, Held
 from sagactl.oncall.live.judging import STILL, Terms, is_still
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain, Step
@@ -36,7 +36,8 @@ def plan(marks: Marks, held: Held, still: timedelta = STILL) -> Plan:
     told = explain(marks)
     case = marks.case
     wrong = tuple(dict.fromkeys(f"{each.invariant.label}: {each.what}" for each in _wrong(case)))
-    if marks.moving or any(hop.state in UNDER_WAY for hop in told.hops):
+    asked_again = asked_again_at(marks) is not None and told.verdict is Verdict.WAITING
+    if marks.moving or asked_again or any(hop.state in UNDER_WAY for hop in told.hops):
         return Plan(order=case.id, ends=Ends.MOVING, findings=wrong, says=told.because)
     wanted = list(_wanted(marks, told))
     now = Rehearsal(marks, held)

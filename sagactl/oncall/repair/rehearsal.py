@@ -21,9 +21,17 @@ from services.notification.domain import Notification
 from services.order.commands import TimeOut
 from services.order.model import Order
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Charge, Refund, Refunded
-from services.payment.ledger import LedgerEntry
-from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.payment.gateway import Charge, GatewayRefused, Status
+from services.payment.ledger import LedgerEntry, refund_entry
+from services.payment.payment import (
+    ASKED_AGAIN,
+    AskAgain,
+    ChargeOutcome,
+    Payment,
+    PaymentState,
+    RefundOutcome,
+)
+from services.payment.refunds import leased, refund_of
 from services.shared.contract.decisions import (
     Aggregate,
     AnyAggregate,
@@ -75,7 +83,7 @@ class Rehearsal:
         """And all that comes of it. Raises FailsError."""
         self._waiting.append(delivery)
         early = 0
-        while self._waiting:
+        while self._waiting or self._brings_up():
             each = self._waiting.popleft()
             try:
                 self._handle(each)
@@ -137,6 +145,23 @@ class Rehearsal:
             seen = (*home.seen, digest(message.source, message.id))
             self._homes[ref] = structs.replace(home, seen=seen)
 
+    # --- what the clock brings up ---------------------------------------------------------------------------
+
+    def _brings_up(self) -> bool:
+        """Payment asks once more for what the gateway refused, which gives way at last; what comes of it
+        waits to be delivered.
+        """
+        payment = self._get(Payment)
+        if payment is None or payment.ask_at is None:
+            return False
+        after, asks = leased(payment, payment.ask_at, payment.ask_at)
+        self._homes[Ref(Payment, payment.id)] = after
+        for ask in asks:
+            message = Message(id=ask.id, source=ASKED_AGAIN, body=ask, at=self._marks.at)
+            message = self._asked(self._get(Payment), message)
+            self._waiting.extend(self._decided("payment", message))
+        return bool(self._waiting)
+
     # --- the payment gateway --------------------------------------------------------------------------------
 
     def _asked(self, payment: Payment | None, message: Message) -> Message:
@@ -160,20 +185,15 @@ class Rehearsal:
         entry = self._enter(LedgerEntry.of_charge(charge, REHEARSED, accepted=True))
         return ChargeOutcome(event, entry.capture_result)
 
-    def _refunded(self, payment: Payment, event: RefundPayment) -> RefundOutcome:
-        captured = self._ledger.get(payment.capture_key)
-        taken = captured.amount if captured and isinstance(captured.outcome, Captured) else None
-        if taken != payment.amount:
-            raise Rejected("the gateway knows no such capture")
-        refund = Refund(
-            key=payment.refund_key,
-            charge_key=payment.capture_key,
-            order_id=payment.id,
-            amount=payment.amount,
-            currency=payment.currency,
-        )
-        entry = self._enter(LedgerEntry.of_refund(refund, REHEARSED))
-        return RefundOutcome(event, Refunded(entry.transaction_id))
+    def _refunded(self, payment: Payment, event: RefundPayment | AskAgain) -> RefundOutcome:
+        asked = refund_of(payment, event)
+        assert asked is not None  # noqa: S101  # it is what the intent has written down
+        try:
+            entry = refund_entry(self._ledger.values(), payment.asks(asked), REHEARSED)
+        except GatewayRefused as error:
+            raise Rejected(str(error)) from error
+        made = structs.replace(entry, status=Status.REFUNDED)
+        return RefundOutcome(event, self._enter(made).refund_result, asked.attempt, self._marks.at)
 
     def _enter(self, entry: LedgerEntry) -> LedgerEntry:
         known = self._ledger.setdefault(entry.id, entry)

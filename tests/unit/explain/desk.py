@@ -17,9 +17,10 @@ from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Line, Order
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Declined, Kind, Refunded, Status
+from services.payment.gateway import Captured, Declined, Kind, Refunded, RefundRefused, Status
 from services.payment.ledger import LedgerEntry
-from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
+from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, Payment, RefundOutcome
+from services.payment.refunds import leased, refund_of
 from services.shared.contract import events, wire
 from services.shared.contract.decisions import Aggregate, Message, Ref, still_needed
 from services.shared.contract.identity import HTTP
@@ -28,6 +29,7 @@ from services.shared.engine.rows import OutboxEvent, events_of
 
 NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ORDER: Final = "order-1"
+FAR: Final = NOW + timedelta(days=365)
 DOMAINS: Final = {
     "order": ORDERS,
     "inventory": inventory(auto_compensation=False),
@@ -45,6 +47,8 @@ class Desk:
         self.stored: dict[Ref, Aggregate] = {Ref(Stock, "lamp"): Stock(id="lamp", available=10, initial=10)}
         self.published: list[OutboxEvent] = []
         self.ledger: list[LedgerEntry] = []
+        # What the gateway says to refunds.
+        self.refuses = False
         self._commit("order", Message(id=ORDER, source=HTTP, body=created(), at=self.now))
 
     def hear(self, queue: str) -> OutboxEvent:
@@ -66,16 +70,42 @@ class Desk:
         if isinstance(event, events.OrderConfirmed):
             self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.CAPTURED, "txn-1")
             return ChargeOutcome(event, Captured("txn-1"))
-        assert isinstance(event, events.RefundPayment)
-        self._enter(payment, payment.refund_key, Kind.REFUND, Status.REFUNDED, "re-1")
-        return RefundOutcome(event, Refunded("re-1"))
+        assert isinstance(event, events.RefundPayment | AskAgain)
+        refund = refund_of(payment, event)
+        assert refund is not None
+        key = payment.refund_key(refund)
+        status = Status.REFUSED if self.refuses else Status.REFUNDED
+        self._enter(payment, key, Kind.REFUND, status, f"re-{key}", amount=refund.amount)
+        result = RefundRefused("blocked") if self.refuses else Refunded(f"re-{key}")
+        return RefundOutcome(event, result, refund.attempt, self.now)
 
-    def _enter(self, payment: Payment, key: str, kind: Kind, status: Status, reference: str) -> None:
+    def ask_again(self) -> None:
+        """Its time has come: payment asks for what was refused."""
+        payment, asks = leased(self.one(Payment), FAR, FAR)
+        self.stored[Ref(Payment, ORDER)] = payment
+        for ask in asks:
+            message = Message(id=ask.id, source=ASKED_AGAIN, body=ask, at=self.now)
+            intent = intend(self.one(Payment), message)
+            assert intent is not None
+            self.stored[Ref(Payment, ORDER)] = intent
+            outcome = self._ask_the_gateway(intent, ask)
+            self._commit("payment", structs.replace(message, body=outcome))
+
+    def _enter(
+        self,
+        payment: Payment,
+        key: str,
+        kind: Kind,
+        status: Status,
+        reference: str,
+        *,
+        amount: int | None = None,
+    ) -> None:
         entry = LedgerEntry(
             id=key,
             order_id=ORDER,
             kind=kind,
-            amount=payment.amount,
+            amount=payment.amount if amount is None else amount,
             currency=payment.currency,
             status=status,
             transaction_id=reference,
@@ -99,12 +129,14 @@ class Desk:
         return self.heard("inventory", "orders", "payment-events", "notifications")
 
     def refunded(self) -> "Desk":
-        self.paid().command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+        self.paid().command(
+            RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all")
+        )
         self.heard("notifications", "payment-events", "order-events", "inventory", "orders")
         return self.heard("notifications")
 
-    def command(self, body: object) -> None:
-        self._commit("order", Message(id="command-1", source=HTTP, body=body, at=self.now))
+    def command(self, body: object, id_: str = "command-1") -> None:
+        self._commit("order", Message(id=id_, source=HTTP, body=body, at=self.now))
 
     def one(self, kind: type[Any]) -> Any:  # whatever the kind is
         return self.stored.get(Ref(kind, ORDER))

@@ -166,7 +166,7 @@ def _letter(queue: Queue, letter: Stored) -> Letter:
 
 # Looks at every order that often, from the first to some time after the last (virtual seconds).
 LOOK_SECONDS: Final = 1.5
-AFTER_SECONDS: Final = 200.0
+AFTER_SECONDS: Final = 480.0
 
 
 class Look(Protocol):

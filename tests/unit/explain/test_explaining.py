@@ -15,7 +15,7 @@ from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
 from services.notification.domain import Notification, NotificationState
 from services.order.commands import CancelOrder, RequestRefund
-from services.order.model import Order
+from services.order.model import Order, RefundLine, Restocking
 from services.order.saga import SAGA
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.identity import REMEMBERED
@@ -157,13 +157,64 @@ def test_what_the_table_forbids_is_told_in_its_own_words() -> None:
 
 def test_a_refund_is_followed_to_its_end() -> None:
     desk = Desk().paid()
-    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))
     told = explain(desk.marks(waiting={"payment-events": 1}))
-    assert [each.event for each in told.next] == ["PAYMENT_REFUNDED"]
-    assert told.next[0].effects == ("stays REFUNDING, emits INVENTORY_RELEASE_REQUEST",)
+    assert [each.event for each in told.next] == ["PAYMENT_REFUNDED", "PAYMENT_REFUND_FAILED"]
+    assert told.next[0].effects == (
+        "stays REFUNDING, emits INVENTORY_RELEASE_REQUEST",
+        "REFUNDING -> REFUNDED, emits ORDER_REFUNDED",
+        "stays REFUNDING, emits ORDER_PARTIALLY_REFUNDED",
+    )
+    assert told.next[1].effects == ("stays REFUNDING",)
     for queue in ("notifications", "payment-events", "order-events", "inventory", "orders", "notifications"):
         desk.hear(queue)
     assert explain(desk.marks()).because == "the order is REFUNDED, and no message is missed"
+
+
+def test_refunds_side_by_side_and_refused_are_followed_to_their_ends() -> None:
+    """No message of any of them is from nowhere, and none is missed."""
+    desk = Desk().paid()
+    one = RefundLine("lamp", 1)
+    some = RequestRefund(
+        order_id=ORDER, customer_id=None, reason="broken", refund_request_id="some", lines=(one,)
+    )
+    desk.command(some)
+    desk.hear("notifications")
+    desk.refuses = True
+    for queue in ("payment-events", "order-events"):
+        desk.hear(queue)
+    desk.ask_again()
+    desk.hear("order-events")
+    desk.refuses = False
+    desk.ask_again()
+    for queue in ("order-events", "inventory", "orders", "notifications"):
+        desk.hear(queue)
+    rest = structs.replace(
+        some, refund_request_id="rest", lines=(structs.replace(one, restock=Restocking.NONE),)
+    )
+    desk.command(rest, "command-2")
+    for queue in ("notifications", "payment-events", "order-events", "notifications"):
+        desk.hear(queue)
+    told = explain(desk.marks())
+    assert told.because == "the order is REFUNDED, and no message is missed"
+    assert told.missing == ()
+    assert {hop.publisher for hop in told.hops} == {"order", "inventory", "payment"}
+    # What was published is explained, and what is explained was published.
+    assert {hop.id for hop in told.hops} == {event.id for event in desk.published}
+
+
+def test_a_refund_whose_answer_at_the_second_time_is_lost_misses_it() -> None:
+    desk = Desk().paid()
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))
+    desk.hear("notifications")
+    desk.refuses = True
+    for queue in ("payment-events", "order-events"):
+        desk.hear(queue)
+    desk.refuses = False
+    desk.ask_again()
+    lost = desk.published[-1]
+    assert lost.type == "PAYMENT_REFUNDED"
+    assert explain(desk.marks()).missing == (f"order-events/{lost.id}",)
 
 
 def test_a_charge_that_was_never_to_be_made_is_never_answered() -> None:
@@ -185,13 +236,13 @@ def test_what_contradicted_is_not_waited_for() -> None:
     desk = Desk()
     for queue in ("inventory", "orders", "STOCK_RESERVED", "order-events"):
         desk.hear(queue)
-    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))
     desk.change(Payment, amount=7)
     desk.hear("payment-events")
     told = explain(desk.marks(waiting={"inventory-events": 1, "notifications": 2}))
     assert states(told)["PAYMENT_REFUND on payment-events"] is HopState.DONE
     assert told.missing == ()
-    assert "PAYMENT_REFUND: a refund of another amount was asked for" in told.findings
+    assert "PAYMENT_REFUND: more was asked back than is left, or another amount than before" in told.findings
 
 
 def test_an_event_whose_mail_waits_is_on_its_way_and_not_lost() -> None:
@@ -227,7 +278,7 @@ def test_an_order_that_a_newer_release_has_moved_or_that_is_damaged_is_explained
     desk.change(Order, history=(*history, newer))
     assert explain(desk.marks()).verdict is Verdict.CONTRADICTED  # by the table of this release
     desk = Desk().paid()
-    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken"))
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))
     desk.change(Order, capture=None)
     assert explain(desk.marks()).hops
 
@@ -235,7 +286,12 @@ def test_an_order_that_a_newer_release_has_moved_or_that_is_damaged_is_explained
 def test_every_word_of_the_table_publishes_what_is_said_of_it() -> None:
     steps = [row for rows in SAGA.cells.values() for row in rows if isinstance(row, Step)]
     assert {emit for step in steps for emit in step.emit} == set(EMITS)
-    order, trigger = Desk().paid().one(Order), RequestRefund(order_id=ORDER, customer_id=None, reason="")
+    desk, trigger = (
+        Desk().paid(),
+        RequestRefund(order_id=ORDER, customer_id=None, reason="", refund_request_id="all"),
+    )
+    desk.command(trigger)
+    order = desk.one(Order)
     for emit, kind in EMITS.items():
         assert type(emit(order, trigger)) is kind
 

@@ -123,7 +123,7 @@ def test_a_dead_letter_that_nobody_can_read_is_not_redriven() -> None:
             ["INVENTORY_RELEASE_REQUEST", "ORDER_CANCELLED"],
         ),
         (
-            RequestRefund(order_id=ORDER, customer_id=None, reason=""),
+            RequestRefund(order_id=ORDER, customer_id=None, reason="", refund_request_id="all"),
             ("inventory", "orders", "STOCK_RESERVED", "order-events", "inventory-events", "notifications"),
             ["ORDER_REFUND_REQUEST", "PAYMENT_REFUND"],
         ),

@@ -18,7 +18,7 @@ from services.order.model import HistoryEntry, Order, Status
 from services.payment.gateway import Kind
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import Payment, PaymentRefund, PaymentState, RefundState
 from services.shared.contract.table import Contradiction
 from tests.unit.order import examples
 from tests.unit.order.examples import AT, CREATED_AT, ORDER_ID, TOTAL
@@ -122,6 +122,42 @@ REFUNDED: Final = Case(
     [CAPTURE, REFUND],
     told("ORDER_PAID", "ORDER_REFUND_REQUEST", "ORDER_REFUNDED"),
 )
+LAMP_BACK: Final = structs.replace(
+    REFUND, id=f"{ORDER_ID}:refund:lamp-back", amount=10000, transaction_id="re"
+)
+PARTLY: Final = Case(
+    ORDER_ID,
+    with_history(
+        examples.PAID_LAMP_DONE,
+        RESERVED,
+        CAPTURED,
+        ("REFUND_REQUESTED", Status.PAID),
+        ("PAYMENT_REFUNDED", Status.PAID),
+        ("INVENTORY_RELEASED", Status.PAID),
+    ),
+    structs.replace(
+        reservation(LineState.SOLD),
+        lines=(
+            ReservedLine(product_id="lamp", state=LineState.SOLD, quantity=2, returned=1),
+            ReservedLine(product_id="desk", state=LineState.SOLD, quantity=1),
+        ),
+    ),
+    structs.replace(
+        payment(PaymentState.CAPTURED),
+        refunds=(
+            PaymentRefund(request_id="lamp-back", amount=10000, state=RefundState.REFUNDED, refund_id="re"),
+        ),
+    ),
+    [CAPTURE, LAMP_BACK],
+    told("ORDER_PAID", "ORDER_REFUND_REQUEST", "ORDER_PARTIALLY_REFUNDED"),
+)
+REFUSED_FIRST: Final = PARTLY._replace(
+    ledger=[
+        CAPTURE,
+        structs.replace(LAMP_BACK, id="first", status=GatewayStatus.REFUSED, transaction_id="no"),
+        LAMP_BACK,
+    ]
+)
 REFUSED: Final = Case(
     ORDER_ID,
     with_history(examples.REFUSED, ("INVENTORY_RESERVE_FAILED", Status.CANCELLED)),
@@ -138,6 +174,8 @@ SOUND: Final = {
     "declined": DECLINED,
     "captured late": CAPTURED_LATE,
     "refunded": REFUNDED,
+    "partly refunded": PARTLY,
+    "refunded at the second time": REFUSED_FIRST,
     "refused": REFUSED,
     "of another system": OTHER_SYSTEMS,
 }
@@ -189,6 +227,44 @@ BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
     "refunded twice": (
         Invariant.MONEY_AGREES,
         lambda: REFUNDED._replace(ledger=[CAPTURE, REFUND, structs.replace(REFUND, id="again")]),
+    ),
+    "a part refunded of another amount": (
+        Invariant.MONEY_AGREES,
+        lambda: PARTLY._replace(ledger=[CAPTURE, structs.replace(LAMP_BACK, amount=9999)]),
+    ),
+    "a part refunded twice": (
+        Invariant.MONEY_AGREES,
+        lambda: PARTLY._replace(ledger=[CAPTURE, LAMP_BACK, structs.replace(LAMP_BACK, id="again")]),
+    ),
+    "a part never refunded": (Invariant.MONEY_AGREES, lambda: PARTLY._replace(ledger=[CAPTURE])),
+    "more refunded than was taken": (
+        Invariant.MONEY_AGREES,
+        lambda: PARTLY._replace(ledger=[CAPTURE, structs.replace(LAMP_BACK, amount=TOTAL + 1)]),
+    ),
+    "a part that is not what its pieces cost": (
+        Invariant.MONEY_AGREES,
+        lambda: order(
+            PARTLY._replace(ledger=[CAPTURE, structs.replace(LAMP_BACK, amount=9000)]),
+            refunds=(structs.replace(examples.PAID_LAMP_DONE.refunds[0], amount=9000),),
+        ),
+    ),
+    "a part that did not come back": (
+        Invariant.STOCK_OWNED,
+        lambda: PARTLY._replace(reservation=reservation(LineState.SOLD)),
+    ),
+    "a part of which nobody was told": (
+        Invariant.SAGA_ENDED,
+        lambda: PARTLY._replace(notifications=told("ORDER_PAID")),
+    ),
+    "a part of which the customer was told twice": (
+        Invariant.SAGA_ENDED,
+        lambda: PARTLY._replace(
+            notifications=told("ORDER_PAID", "ORDER_PARTIALLY_REFUNDED", "ORDER_PARTIALLY_REFUNDED")
+        ),
+    ),
+    "refused by the gateway": (
+        Invariant.EXPLAINED,
+        lambda: order(PAID, refunds=examples.PAID_LAMP_REFUSED.refunds),
     ),
     "charged without our knowledge": (Invariant.MONEY_AGREES, lambda: DECLINED._replace(payment=None)),
     "a capture that never ended": (
@@ -283,6 +359,21 @@ WAITING: Final[dict[str, Case]] = {
     "paid, and not yet sold": PAID._replace(reservation=reservation(LineState.HELD)),
     "paid, and not yet told": PAID._replace(notifications=[]),
     "cancelled, and not yet released": DECLINED._replace(reservation=reservation(LineState.HELD)),
+    "a part that is not back in the stock, for all the order knows": order(
+        PARTLY._replace(notifications=told("ORDER_PAID")), refunds=examples.PAID_LAMP_MONEY_BACK.refunds
+    ),
+    "a part that the gateway is asked for": order(
+        PARTLY._replace(
+            payment=structs.replace(
+                payment(PaymentState.REFUNDING),
+                refunds=(PaymentRefund(request_id="lamp-back", amount=10000),),
+            ),
+            reservation=reservation(LineState.SOLD),
+            notifications=told("ORDER_PAID"),
+            ledger=[CAPTURE],
+        ),
+        refunds=examples.PAID_LAMP_ASKED.refunds,
+    ),
     "captured late, and not yet refunded": CAPTURED_LATE._replace(
         payment=payment(PaymentState.REFUNDING), ledger=[CAPTURE]
     ),

@@ -18,9 +18,10 @@ from sagactl.oncall.live.judging import (
     touched_at,
 )
 from services.inventory.reservation import Reservation
-from services.order.model import Order
+from services.order.commands import RequestRefund
+from services.order.model import Order, RefundLine
 from services.payment.gateway import Kind, Status, Transaction
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import Payment, PaymentRefund, PaymentState, RefundState
 from services.shared.contract.table import Contradiction
 from tests.unit.explain.desk import NOW, ORDER, Desk
 
@@ -88,6 +89,19 @@ def test_an_order_that_is_open_has_its_time() -> None:
     assert named(Desk(), LONG) == [(Invariant.SAGA_ENDED, False)]
 
 
+def test_a_refund_has_its_time_however_long_ago_its_order_was_paid() -> None:
+    desk = Desk().paid()
+    desk.now += timedelta(days=3)
+    lines = (RefundLine("lamp", 1),)
+    desk.command(
+        RequestRefund(order_id=ORDER, customer_id=None, reason="", refund_request_id="some", lines=lines)
+    )
+    later = desk.now + WHILE
+    seen = desk.marks(after=WHILE, waiting={"payment-events": 1})
+    assert not is_suspect(seen.case, Terms.at(later))
+    assert list(judge(seen, Terms.at(later))) == []
+
+
 def test_what_no_message_cures_is_named_of_open_orders_too() -> None:
     desk = Desk()
     desk.change(Order, history=())
@@ -128,6 +142,14 @@ PAYMENT: Final = Payment(
     created_at=NOW,
     updated_at=NOW,
 )
+PARTS: Final = structs.replace(
+    PAYMENT,
+    state=PaymentState.CAPTURED,
+    refunds=tuple(
+        PaymentRefund(request_id=id_, amount=500, state=RefundState.REFUNDED, refund_id=id_)
+        for id_ in ("re-1", "re-2")
+    ),
+)
 AGREES: Final[list[bool]] = []
 
 
@@ -141,6 +163,10 @@ AGREES: Final[list[bool]] = []
         (structs.replace(CAPTURED, id="again"), PAYMENT, [False]),
         (REFUNDED, structs.replace(PAYMENT, refund_id="another"), [False]),
         (REFUNDED, structs.replace(PAYMENT, state=PaymentState.CAPTURED, refund_id=""), [False]),
+        # Some of it, beside other parts, and once in vain.
+        (structs.replace(REFUNDED, id="re-2"), PARTS, AGREES),
+        (structs.replace(REFUNDED, id="re-3", status=Status.REFUSED), PARTS, AGREES),
+        (structs.replace(REFUNDED, id="re-4"), PARTS, [False]),
         # It has answered, and we have not written it down yet.
         (REFUNDED, structs.replace(PAYMENT, state=PaymentState.REFUNDING, refund_id=""), [True]),
         (CAPTURED, structs.replace(PAYMENT, state=PaymentState.CAPTURING, transaction_id=""), [True]),

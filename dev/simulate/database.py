@@ -6,6 +6,7 @@ transaction that takes longer than the server allows is ended by it.
 """
 
 import asyncio
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
@@ -217,16 +218,21 @@ def matches(document: Document, query: Document) -> bool:
 
 def _fits(value: Any, wanted: Any) -> bool:  # noqa: ANN401  # any BSON
     if isinstance(wanted, dict):
-        return all(OPERATORS[operator](value, operand) for operator, operand in wanted.items())
+        return all(OPERATORS[name](value, operand) for name, operand in wanted.items())
     return bool(value == wanted)
+
+
+def _compared(holds: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """Values of the operand's type alone are compared: null is not before any time."""
+    return lambda value, operand: isinstance(value, type(operand)) and holds(value, operand)
 
 
 OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "$in": lambda value, operand: value in operand,
     "$nin": lambda value, operand: value not in operand,
-    "$lt": lambda value, operand: value < operand,
-    "$lte": lambda value, operand: value <= operand,
-    "$gt": lambda value, operand: value > operand,
+    "$lt": _compared(operator.lt),
+    "$lte": _compared(operator.le),
+    "$gt": _compared(operator.gt),
 }
 
 

@@ -10,6 +10,7 @@ from dev.simulate.clock import Process
 from dev.simulate.database_client import now
 from dev.simulate.dice import Dice, Fault
 from services.payment.gateway import (
+    Answer,
     Captured,
     Charge,
     Declined,
@@ -17,12 +18,14 @@ from services.payment.gateway import (
     GatewayUnavailable,
     Refund,
     Refunded,
-    Status,
+    RefundRefused,
     Transaction,
 )
-from services.payment.ledger import LedgerEntry
+from services.payment.ledger import LedgerEntry, refund_entry
 
 DECLINES = 0.15
+# Of charges whose refunds it refuses at first, once or twice.
+REFUSES = 0.2
 
 
 class SimulatedGateway:
@@ -32,18 +35,18 @@ class SimulatedGateway:
         self._process, self._dice, self._ledger = process, dice, ledger
 
     async def capture(self, charge: Charge) -> Captured | Declined:
-        accepted = self._dice.at(f"card of {charge.key}").random.random() >= DECLINES
-        entry = LedgerEntry.of_charge(charge, f"txn_{charge.key}", accepted=accepted)
+        card = self._dice.at(f"card of {charge.key}").random
+        accepted = card.random() >= DECLINES
+        refusals = card.randint(1, 2) if card.random() < REFUSES else 0
+        entry = LedgerEntry.of_charge(charge, f"txn_{charge.key}", accepted=accepted, refusals=refusals)
         return (await self._enter(entry)).capture_result
 
-    async def refund(self, refund: Refund) -> Refunded:
-        charge = self._ledger.get(refund.charge_key)
-        if charge is None or charge.status is not Status.CAPTURED or charge.amount != refund.amount:
-            raise GatewayRefused("there is nothing to be refunded")
-        entry = LedgerEntry.of_refund(refund, f"re_{refund.key}")
-        return Refunded((await self._enter(entry)).transaction_id)
+    async def refund(self, refund: Refund) -> Refunded | RefundRefused:
+        earlier = [entry for entry in self._ledger.values() if entry.order_id == refund.order_id]
+        entry = refund_entry(earlier, refund, f"re_{refund.key}")
+        return (await self._enter(entry)).refund_result
 
-    async def lookup(self, key: str) -> Captured | Declined | Refunded | None:
+    async def lookup(self, key: str) -> Answer | None:
         await self._reach()
         entry = self._ledger.get(key)
         return None if entry is None else entry.outcome

@@ -21,7 +21,7 @@ from services.inventory.domain import domain as inventory
 from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDERS
 from services.payment.domain import DOMAIN as PAYMENTS
-from services.payment.effects import effects
+from services.payment.effects import ASKING, effects
 from services.payment.ledger import LedgerEntry
 from services.product.domain import PRODUCTS
 from services.shared.contract.decisions import Decision, Domain
@@ -89,6 +89,7 @@ class Replica:
             indexes={},
             auto_compensation=around.auto_compensation,
             effects=effects(gateway) if self.service == "payment" else {},
+            asking=ASKING if self.service == "payment" else None,
             surroundings=Surroundings(
                 database=lambda _: self._database(process),
                 redis=lambda _: cast("Redis", Hints(process, around.dice, around.known)),

@@ -22,7 +22,7 @@ from services.inventory.settings import InventorySettings
 from services.notification.settings import NotificationSettings
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.domain import COMPENSABLE
-from services.order.model import Line, Order
+from services.order.model import Line, Order, RefundLine, Restocking, Status
 from services.order.settings import OrderSettings
 from services.payment.settings import PaymentSettings
 from services.product.domain import CreateProduct, Price
@@ -47,6 +47,8 @@ BATCHES: Final = (1, 3, 100)
 # orders (seconds).
 ORDER_SECONDS: Final = (0.05, 0.3, 1.0)
 NEMESIS_SECONDS: Final = 4.0
+# How long things go on failing once the last order is placed: long enough to ask again for a refund.
+EVENING_SECONDS: Final = (0.0, 0.0, 150.0)
 OPERATOR_SECONDS: Final = 15.0
 STALE_SECONDS: Final = 60.0
 WINDOW_SECONDS: Final = 8.0
@@ -92,6 +94,7 @@ class Shop:
         self.broker = Broker(self.dice, history, self.judge.acknowledged)
         batch = kind.choice(BATCHES)
         self._pace = kind.choice(ORDER_SECONDS)
+        self._evening = kind.choice(EVENING_SECONDS)
         databases = {
             each.service: Database(each.service, partial(self.judge.committed, each.service))
             for each in SETTINGS
@@ -126,6 +129,7 @@ class Shop:
         operator = asyncio.ensure_future(self._operate())
         await self._open()
         await self._sell()
+        await asyncio.sleep(self._evening)
         self.dice.calm = True
         self.history.note("nemesis", "from now on nothing goes wrong any more")
         await asyncio.gather(*nemesis)
@@ -225,12 +229,46 @@ class Shop:
         if order_id is None:
             return
         await asyncio.sleep(random.expovariate(1.0))
-        match random.randrange(5):
+        match random.randrange(6):
             case 0:
                 await self._ask(CancelOrder(order_id=order_id, customer_id=None), f"cancel-{number}")
-            case 1:
-                refund = RequestRefund(order_id=order_id, customer_id=None, reason="broken")
-                await self._ask(refund, f"refund-{number}")
+            case 1 if await self._is_paid(order_id):
+                await self._refund(number, order_id, ())
+            case 2 | 3 if await self._is_paid(order_id):
+                for part in range(random.randint(1, 3)):
+                    line = RefundLine(
+                        random.choice(order.lines).product_id,
+                        random.randint(1, 2),
+                        random.choice(list(Restocking)),
+                    )
+                    await self._refund(f"{number}.{part}", order_id, (line,))
+                    await asyncio.sleep(random.expovariate(1.0))
+
+    async def _is_paid(self, order_id: str) -> bool:
+        """Once that is decided, for which the operator sees to it; not, where nobody does."""
+        end = asyncio.get_running_loop().time() + STALE_SECONDS + 2 * OPERATOR_SECONDS
+        while asyncio.get_running_loop().time() < end:
+            (order,) = (each for each in self.judge.all("order", Order) if each.id == order_id)
+            if order.status not in COMPENSABLE:
+                return order.status is Status.PAID
+            await asyncio.sleep(1.0)
+        return False
+
+    async def _refund(self, number: object, order_id: str, lines: tuple[RefundLine, ...]) -> None:
+        refund = RequestRefund(
+            order_id=order_id,
+            customer_id=None,
+            reason="broken",
+            refund_request_id=f"refund-{number}",
+            lines=lines,
+        )
+        random = self.dice.at(f"refund {number}").random
+        for attempt in range(TRIES):
+            with suppress(Gone, Refused, Unavailable):
+                await self._call("order", refund, f"refund-{number}.{attempt}")
+                return
+            # Less is left, or nobody knows whether it was asked for: by its name it is once.
+            await asyncio.sleep(random.expovariate(0.3))
 
     async def _place(self, number: int, order: CreateOrder) -> str | None:
         """The order's id, once it is accepted. Who has an idempotency key tries again with it."""

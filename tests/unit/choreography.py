@@ -17,9 +17,10 @@ from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDER
 from services.payment.domain import DOMAIN as PAYMENT
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Declined, Kind, Refunded, Status
-from services.payment.ledger import LedgerEntry
-from services.payment.payment import ChargeOutcome, Payment, RefundOutcome
+from services.payment.gateway import Charge
+from services.payment.ledger import LedgerEntry, refund_entry
+from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, Payment, RefundOutcome
+from services.payment.refunds import leased, refund_of
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected
 from services.shared.contract.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
@@ -28,9 +29,12 @@ from tests.unit.memory import NOW, Memory
 
 SERVICES: Final = ("order", "inventory", "payment", "notification")
 SERVICE_OF: Final = {queue: service for service in SERVICES for queue in CONSUMES[service]}
+SERVICE_OF[ASKED_AGAIN] = "payment"
 WITH_EFFECTS: Final = frozenset(CONSUMES["payment"])
 # Once everything else has been delivered, so many more tries: the retry ladder's.
 TRIES: Final = 4
+# Who asks for a refund again does so within this time, or somebody else does.
+LEASE: Final = timedelta(minutes=2)
 
 
 class Fate(StrEnum):
@@ -131,6 +135,20 @@ class Bus:
 
     def tick(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        """For the refunds whose time has come."""
+        memory = self.memories["payment"]
+        for payment in memory.all(Payment):
+            after, asks = leased(payment, self.now, self.now + LEASE)
+            if asks:
+                memory.store([after])
+            for ask in asks:
+                message = Message(id=ask.id, source=ASKED_AGAIN, body=ask, at=self.now)
+                envelope = Envelope(ASKED_AGAIN, ask.id, b"")
+                if not self._intend(envelope, message):
+                    self._commit(envelope, message, Fate.NOTHING)
 
     # --- out --------------------------------------------------------------------------------------------
 
@@ -158,52 +176,69 @@ class Bus:
         self.asking.append(Asked(envelope, message, intent))
         return True
 
-    def answer(self, asked: Asked, answer: Answer, fate: Fate = Fate.NOTHING, *, accept: bool = True) -> None:
-        """The gateway answers, or does not: `accept` decides on a charge that it sees for the first time."""
+    def answer(
+        self,
+        asked: Asked,
+        answer: Answer,
+        fate: Fate = Fate.NOTHING,
+        *,
+        accept: bool = True,
+        refusals: int = 0,
+    ) -> None:
+        """The gateway answers, or does not: `accept` decides on a charge that it sees for the first time, and
+        so many of its refunds are refused.
+        """
         self.asking.remove(asked)
         if answer is Answer.DOWN:
-            self.retrying.append(asked.envelope)
+            self._later(asked.envelope)
             return
-        outcome = self._perform(asked, accept=accept)
+        outcome = self._perform(asked, accept=accept, refusals=refusals)
         if answer is Answer.LOST:
-            self.retrying.append(asked.envelope)
+            self._later(asked.envelope)
         elif answer is Answer.CRASH:
-            self.queued.append(asked.envelope)
+            self._again(asked.envelope)
         else:
             self._commit(asked.envelope, structs.replace(asked.message, body=outcome), fate)
 
-    def _perform(self, asked: Asked, *, accept: bool) -> ChargeOutcome | RefundOutcome:
+    def _later(self, envelope: Envelope) -> None:
+        if envelope.queue != ASKED_AGAIN:  # the clock brings it up
+            self.retrying.append(envelope)
+
+    def _again(self, envelope: Envelope) -> None:
+        if envelope.queue != ASKED_AGAIN:
+            self.queued.append(envelope)
+
+    def _perform(self, asked: Asked, *, accept: bool, refusals: int) -> ChargeOutcome | RefundOutcome:
         payment, event = asked.intent, asked.message.body
         if isinstance(event, OrderConfirmed):
             assert payment.id not in self.not_to_be_charged, "charged, though it was cancelled before"
-            status = Status.CAPTURED if accept else Status.DECLINED
-            entry = self._enter(payment, payment.capture_key, Kind.CAPTURE, status)
-            captured = entry.status is Status.CAPTURED
-            reference = entry.transaction_id
-            return ChargeOutcome(event, Captured(reference) if captured else Declined(reference, "declined"))
-        assert isinstance(event, RefundPayment)
-        assert self.ledger[payment.capture_key].status is Status.CAPTURED, "nothing to be refunded"
-        entry = self._enter(payment, payment.refund_key, Kind.REFUND, Status.REFUNDED)
-        return RefundOutcome(event, Refunded(entry.transaction_id))
+            charge = Charge(
+                key=payment.capture_key,
+                order_id=payment.id,
+                amount=payment.amount,
+                currency=payment.currency,
+                token=None,
+            )
+            reference = f"txn_{payment.capture_key}"
+            made = LedgerEntry.of_charge(charge, reference, accepted=accept, refusals=refusals)
+            return ChargeOutcome(event, self._enter(made).capture_result)
+        assert isinstance(event, RefundPayment | AskAgain)
+        refund = refund_of(payment, event)
+        assert refund is not None, "asked for before it was written down"
+        wanted = payment.asks(refund)
+        entries = [entry for entry in self.ledger.values() if entry.order_id == payment.id]
+        entry = self._enter(refund_entry(entries, wanted, f"txn_{wanted.key}"))
+        return RefundOutcome(event, entry.refund_result, refund.attempt, self.now)
 
-    def _enter(self, payment: Payment, key: str, kind: Kind, status: Status) -> LedgerEntry:
+    def _enter(self, asked: LedgerEntry) -> LedgerEntry:
         """What the gateway's own ledger says under the key: what was first entered."""
-        asked = LedgerEntry(
-            id=key,
-            order_id=payment.id,
-            kind=kind,
-            amount=payment.amount,
-            currency=payment.currency,
-            status=status,
-            transaction_id=f"txn_{key}",
-        )
-        entry = self.ledger.setdefault(key, asked)
+        entry = self.ledger.setdefault(asked.id, asked)
         assert entry.is_same_request(asked), "a key was used for something else"
         return entry
 
     def _commit(self, envelope: Envelope, message: Message, fate: Fate) -> None:
         if fate is Fate.CRASH_BEFORE_COMMIT:
-            self.queued.append(envelope)
+            self._again(envelope)
             return
         service = SERVICE_OF[envelope.queue]
         if envelope.key in self._inbox:
@@ -214,7 +249,7 @@ class Bus:
         try:
             decision = memory.decide(message)
         except Premature:
-            self.retrying.append(envelope)
+            self._later(envelope)
             return
         except Rejected as error:
             self.dead.append((envelope, str(error)))
@@ -225,7 +260,7 @@ class Bus:
         if fate is Fate.PUBLISHED_TWICE:
             self._emit(message, decision)
         if fate is Fate.CRASH_BEFORE_ACK:
-            self.queued.append(envelope)
+            self._again(envelope)
 
     def _note_what_is_void(self, order_id: str) -> None:
         if self.memories["payment"].get(Payment, order_id) is None:
@@ -242,11 +277,19 @@ class Bus:
     def duplicate(self, envelope: Envelope) -> None:
         self.queued.append(envelope)
 
+    def _refused(self) -> list[datetime]:
+        """When refunds are to be asked for again."""
+        times = [payment.ask_at for payment in self.memories["payment"].all(Payment)]
+        return [at for at in times if at is not None]
+
     # --- the end ----------------------------------------------------------------------------------------
 
     def drain(self) -> None:
         """Everything is well again: what is under way arrives, what waits is tried as often as it may be."""
-        while self.queued or self.asking or self.retrying:
+        while self.queued or self.asking or self.retrying or self._refused():
+            if not (self.queued or self.asking or self.retrying):
+                self.now = max(self.now, min(self._refused()))
+                self._ask_again()
             while self.queued or self.asking:
                 for asked in tuple(self.asking):
                     self.answer(asked, Answer.CLEAR)

@@ -4,11 +4,12 @@ from random import Random
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
-from services.order.commands import CancelOrder, CreateOrder, TimeOut
-from services.order.model import Line, LineState, Order, Progress, Status
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
+from services.order.model import Line, LineState, Order, Progress, RefundLine, Restocking, Status
 from services.payment.gateway import Status as Entered
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import wire
@@ -54,9 +55,27 @@ class Story:
             for envelope in [each for each in self.bus.queued if each.queue == queue]:
                 self.bus.deliver(envelope, fate)
 
-    def gateway(self, answer: Answer, *, accept: bool = True) -> None:
+    def gateway(self, answer: Answer, *, accept: bool = True, refusals: int = 0) -> None:
         (asked,) = self.bus.asking
-        self.bus.answer(asked, answer, accept=accept)
+        self.bus.answer(asked, answer, accept=accept, refusals=refusals)
+
+    def paid(self, *, refusals: int = 0) -> "Story":
+        """`refusals`: so many refunds are refused before one is made."""
+        self.hear("inventory", "orders", "STOCK_RESERVED")
+        self.gateway(Answer.CLEAR, refusals=refusals)
+        self.hear("order-events")
+        return self
+
+    def refund(self, id_: str, *lines: RefundLine) -> bool:
+        """Whether it is allowed."""
+        command = RequestRefund(
+            order_id=ORDER, customer_id="ann", reason="broken", refund_request_id=id_, lines=lines
+        )
+        return self.bus.command("order", command) is not None
+
+    def refund_state(self, id_: str) -> str | None:
+        refund = self.order.refund_named(id_)
+        return refund.state if refund else None
 
     def retry(self) -> None:
         for envelope in tuple(self.bus.retrying):
@@ -229,6 +248,70 @@ def test_operator_order_and_inventory_compensating_together_give_back_once() -> 
     assert story.nothing_was_bought()
     reservation = story.bus.memories["inventory"].one(Reservation, ORDER)
     assert {line.state for line in reservation.lines} == {"RELEASED"}
+
+
+LAMP, DESK = RefundLine("lamp", 1), RefundLine("desk", 1)
+
+
+def test_three_refunds_at_once_of_which_one_is_refused_twice_are_each_made_once() -> None:
+    story = Story().paid(refusals=2)
+    assert story.refund("first", LAMP)
+    assert story.refund("second", structs.replace(LAMP, restock=Restocking.NONE))
+    assert story.refund("third", DESK)
+    assert not story.refund("fourth", LAMP)
+    story.hear("payment-events")
+    for _ in range(3):
+        story.bus.answer(story.bus.asking[0], Answer.CLEAR)
+    story.hear("order-events")
+    states = [story.refund_state(each) for each in ("first", "second", "third")]
+    assert states == ["REFUSED", "REFUSED", "MONEY_BACK"]
+    assert (story.order.status, story.order.settled) == (Status.REFUNDING, False)
+    story.bus.drain()
+    assert (story.order.status, story.order.settled) == (Status.REFUNDED, True)
+    assert (story.stock("lamp"), story.stock("desk")) == ((9, 0, 1), (10, 0, 0))
+    assert (story.entries(Entered.REFUSED), story.entries(Entered.REFUNDED)) == (2, 3)
+    given_back = [entry for entry in story.bus.ledger.values() if entry.status is Entered.REFUNDED]
+    assert sorted(entry.amount for entry in given_back) == [10000, 10000, 25000]
+
+
+def test_a_refund_that_overtakes_the_news_of_the_payment_gives_back_what_is_held() -> None:
+    story = Story().paid()
+    assert story.refund("first", LAMP)
+    story.hear("payment-events")
+    story.gateway(Answer.CLEAR)
+    story.hear("order-events", "inventory", "orders")
+    assert (story.refund_state("first"), story.stock("lamp")) == ("DONE", (9, 1, 0))
+    story.bus.drain()  # ORDER_PAID
+    assert (story.stock("lamp"), story.stock("desk")) == ((9, 0, 1), (9, 0, 1))
+    assert (story.order.status, story.order.settled) == (Status.PAID, True)
+
+
+def test_who_dies_while_asking_again_for_a_refund_leaves_it_to_others_under_the_same_key() -> None:
+    story = Story().paid(refusals=1)
+    assert story.refund("first", LAMP)
+    story.hear("payment-events")
+    story.gateway(Answer.CLEAR)
+    story.bus.tick(60)
+    story.gateway(Answer.CRASH)  # it was made, and nobody lived to write that down
+    story.hear("order-events")
+    assert story.refund_state("first") == "REFUSED"
+    story.bus.tick(119)
+    assert not story.bus.asking
+    story.bus.tick(1)
+    story.gateway(Answer.CLEAR)
+    story.bus.drain()
+    assert (story.refund_state("first"), story.entries(Entered.REFUNDED)) == ("DONE", 1)
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+def test_the_one_refund_of_an_order_that_is_cancelled_may_be_refused_too(refusals: int) -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.time_out(Status.CONFIRMED)
+    story.gateway(Answer.CLEAR, refusals=refusals)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.REFUNDED), story.entries(Entered.REFUSED)) == (1, refusals)
 
 
 @pytest.mark.parametrize("auto_compensation", [False, True])

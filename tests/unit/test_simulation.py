@@ -24,7 +24,8 @@ from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
-from services.order.model import Line, LineState, Order, Status
+from services.order.model import Line, LineState, Order, RefundLine, Restocking, Status
+from services.order.refunds import refunded, returned
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import wire
@@ -75,11 +76,14 @@ def case_of(bus: Bus, id_: str) -> Case:
 
 
 def charged_for_what_is_sold(case: Case) -> Iterator[str]:
-    """By the price list, not by the order's own total."""
+    """By the price list, not by the order's own total. What is refunded and stays there is a gift."""
     lines = case.reservation.lines if case.reservation else ()
-    worth = sum(PRODUCTS[line.product_id] * line.quantity for line in lines if line.state is Held.SOLD)
-    taken = {GatewayStatus.CAPTURED: 1, GatewayStatus.REFUNDED: -1, GatewayStatus.DECLINED: 0}
-    paid = sum(taken[entry.status] * entry.amount for entry in case.ledger)
+    kept = Counter({line.product_id: line.left for line in lines if line.state is Held.SOLD})
+    if case.order is not None:
+        kept -= refunded(case.order) - returned(case.order)
+    worth = sum(PRODUCTS[product] * pieces for product, pieces in kept.items())
+    taken = {GatewayStatus.CAPTURED: 1, GatewayStatus.REFUNDED: -1}
+    paid = sum(taken.get(entry.status, 0) * entry.amount for entry in case.ledger)
     if paid != worth:
         yield f"{case.id} has goods worth {worth} for {paid}"
 
@@ -146,7 +150,28 @@ class Shop:
         self.bus.command("order", CancelOrder(order_id=id_, customer_id="ann"))
 
     def refund(self, id_: str) -> None:
-        self.bus.command("order", RequestRefund(order_id=id_, customer_id="ann", reason="broken"))
+        self.bus.command(
+            "order",
+            RequestRefund(
+                order_id=id_, customer_id="ann", reason="broken", refund_request_id=f"refund of {id_}"
+            ),
+        )
+
+    def refund_some(self, id_: str, line: int, pieces: int, restock: Restocking, name: int) -> None:
+        """Asked for again under its name, it is the same."""
+        lines = self.bus.memories["order"].one(Order, id_).lines
+        wanted = RefundLine(lines[line % len(lines)].product_id, pieces, restock)
+        self.bus.command(
+            "order",
+            RequestRefund(
+                order_id=id_,
+                customer_id="ann",
+                reason="broken",
+                refund_request_id=f"{name} of {id_}",
+                lines=(wanted,),
+                request_hash=str(wanted),
+            ),
+        )
 
     def time_out(self, id_: str, status: Status, older_than: float) -> None:
         self.bus.command("order", TimeOut(order_id=id_, status=status, older_than=older_than, reason="stuck"))
@@ -214,6 +239,17 @@ class Sagas(RuleBasedStateMachine):
     def meddle(self, number: int, meddle: Callable[[Shop, str], None]) -> None:
         meddle(self.shop, self.one_of_the_orders(number))
 
+    @precondition(lambda self: self.shop.created)
+    @rule(
+        number=NUMBERS,
+        line=st.integers(0, 2),
+        pieces=st.integers(1, 3),
+        restock=st.sampled_from(Restocking),
+        name=st.integers(0, 5),
+    )
+    def refund_some(self, number: int, line: int, pieces: int, restock: Restocking, name: int) -> None:
+        self.shop.refund_some(self.one_of_the_orders(number), line, pieces, restock, name)
+
     @rule(product=st.sampled_from(sorted(PRODUCTS)), more=st.integers(0, 3))
     def manage(self, product: str, more: int) -> None:
         if more:
@@ -238,9 +274,16 @@ class Sagas(RuleBasedStateMachine):
         self.bus.duplicate(self.bus.queued[number % len(self.bus.queued)])
 
     @precondition(lambda self: self.bus.asking)
-    @rule(number=NUMBERS, answer=st.sampled_from(Answer), fate=FATES, accept=st.booleans())
-    def answer(self, number: int, answer: Answer, fate: Fate, *, accept: bool) -> None:
-        self.bus.answer(self.bus.asking[number % len(self.bus.asking)], answer, fate, accept=accept)
+    @rule(
+        number=NUMBERS,
+        answer=st.sampled_from(Answer),
+        fate=FATES,
+        accept=st.booleans(),
+        refusals=st.integers(0, 2),
+    )
+    def answer(self, number: int, answer: Answer, fate: Fate, *, accept: bool, refusals: int) -> None:
+        asked = self.bus.asking[number % len(self.bus.asking)]
+        self.bus.answer(asked, answer, fate, accept=accept, refusals=refusals)
 
     @precondition(lambda self: self.bus.retrying)
     @rule(number=NUMBERS)
@@ -297,7 +340,8 @@ class Dice:
             bus.retry(dice.choice(bus.retrying))
         elif roll < 0.42 and bus.asking:
             answer = dice.choices(list(Answer), (8, 1, 1, 1))[0]
-            bus.answer(dice.choice(bus.asking), answer, self.fate(), accept=dice.random() < 0.7)
+            accept, refusals = dice.random() < 0.7, dice.choice((0, 0, 0, 1, 2))
+            bus.answer(dice.choice(bus.asking), answer, self.fate(), accept=accept, refusals=refusals)
         elif bus.queued:
             bus.deliver(dice.choice(bus.queued), self.fate())
 
@@ -309,17 +353,26 @@ class Dice:
             return
         # The latest, most often: what is over is not meddled with any more.
         id_ = self.dice.choice(self.shop.created[-self.dice.choice((1, 2, 5, 300)) :])
-        match self.dice.randrange(6):
+        match self.dice.randrange(9):
             case 0:
                 self.shop.cancel(id_)
             case 1 | 2:
                 self.shop.refund(id_)
+            case 6 | 7 | 8:
+                self.refund_some()
             case 3 | 4:
                 self.shop.time_out(
                     id_, self.dice.choice([Status.PENDING, Status.CONFIRMED]), self.dice.choice([0, 30])
                 )
             case _:
                 self.shop.ask_line_by_line(id_)
+
+    def refund_some(self) -> None:
+        dice, orders = self.dice, self.shop.bus.memories["order"].all(Order)
+        paid = [order.id for order in orders if order.status in {Status.PAID, Status.REFUNDING}]
+        for _ in range(dice.randint(1, 3) if paid else 0):
+            restock, id_ = dice.choice(list(Restocking)), dice.choice(paid)
+            self.shop.refund_some(id_, dice.randrange(3), dice.randint(1, 2), restock, dice.randrange(20))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -345,7 +398,7 @@ def test_what_is_captured_for_lines_that_somebody_gave_back_is_not_kept(seed: in
     shop = day.shop
     while len(shop.created) < 60:
         day.step()
-        if shop.created and day.dice.random() < 0.03:
+        if shop.created and day.dice.random() < 0.06:
             shop.give_back_a_line(shop.created[-1])
     shop.bus.drain()
     for id_ in shop.created:
@@ -370,6 +423,9 @@ def test_bad_days_have_every_end() -> None:
     assert reasons == {"OUT_OF_STOCK", "PAYMENT_FAILED", "CUSTOMER_CANCELLED", "SAGA_TIMEOUT"}
     late_captures = [order for order in orders if order.status is Status.CANCELLED and order.capture]
     in_part = [order for order in orders if order.status is Status.PAID and in_parts(order)]
+    refunds = [refund for order in orders for refund in order.refunds]
+    assert len({refund.id for refund in refunds if refund.lines and refund.attempt}) > 5
+    assert [order for order in orders if order.status is Status.PAID and len(order.refunds) > 1]
     assert late_captures
     assert in_part
 

@@ -6,12 +6,17 @@ from datetime import datetime
 from typing import Any, Final
 
 import pytest
+from msgspec import structs
 from pymongo import UpdateOne
 
+from dev.simulate import gateway, replica
 from dev.simulate.dice import Fault
 from dev.simulate.running import Result, simulate
 from dev.simulate.shop import Run
 from dev.simulate.shrink import shrink
+from services.payment.effects import ASKING
+from services.payment.payment import AskAgain, Payment
+from services.payment.refunds import leased
 from services.shared.contract.decisions import Aggregate, Ref
 from services.shared.engine import commit, intake
 from services.shared.engine.batch import Batch, Undecided
@@ -109,6 +114,21 @@ def test_a_lost_event_taken_for_a_published_one(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Outbox, "_on_sent", hopeful)
     assert first_failure(Fault.CUT_BEFORE).findings
+
+
+def test_a_time_that_whoever_asks_takes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(payment: Payment, now: datetime, until: datetime) -> tuple[Payment, Sequence[AskAgain]]:
+        after, asks = leased(payment, now, until)
+        due = {ask.request_id for ask in asks}
+        refunds = tuple(
+            structs.replace(refund, ask_at=None) if refund.request_id in due else refund
+            for refund in after.refunds
+        )
+        return structs.replace(after, refunds=refunds, ask_at=None), asks
+
+    monkeypatch.setattr(replica, "ASKING", ASKING._replace(leased=taken))
+    monkeypatch.setattr(gateway, "REFUSES", 1.0)
+    assert "there is still no rest" in first_failure().findings[0]
 
 
 def test_what_fails_is_told_by_its_shortest_history(monkeypatch: pytest.MonkeyPatch) -> None:

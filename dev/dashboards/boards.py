@@ -390,8 +390,9 @@ PAYMENTS: Final = Board(
         (
             lines(
                 "Refunds under way",
-                "That the gateway has not confirmed.",
+                "That the gateway has not confirmed, or refuses. Runbook: SagashopRefundRefused.",
                 ("max(sagashop_refunds_open{$ns})", "open"),
+                ("max(sagashop_refunds_refused{$ns})", "refused"),
             ),
             lines(
                 "Oldest refund under way",

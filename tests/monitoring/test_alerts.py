@@ -246,6 +246,13 @@ CASES: Final = [
         near={f"sagashop_refunds_oldest_seconds{{{SHOP}}}": "3600x100"},
     ),
     Case(
+        "SagashopRefundRefused",
+        {},
+        {f"sagashop_refunds_refused{{{SHOP}}}": "0x30 2x30 0x40"},
+        *(30, 42, 62),
+        near={f"sagashop_refunds_refused{{{SHOP}}}": "0x30 1x8 0x60"},
+    ),
+    Case(
         "SagashopPaymentGatewayFails",
         {"call": "capture"},
         {

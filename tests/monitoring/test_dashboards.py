@@ -45,7 +45,7 @@ OTHERS: Final[Mapping[str, set[str]]] = {
 # Every replica counts the whole database: a sum would be a multiple.
 OF_THE_DATABASE: Final = re.compile(
     r"sagashop_(orders|orders_oldest_seconds|orders_attention|outbox_rows|outbox_oldest_seconds|refunds_open"
-    r"|refunds_oldest_seconds)"
+    r"|refunds_refused|refunds_oldest_seconds)"
 )
 every_board = pytest.mark.parametrize("board", BOARDS, ids=[board.name for board in BOARDS])
 

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 from urllib.parse import quote
 
 from dev.faults.crashes import CrashPoint
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE, Visit
+
+# What a setting is where no test says otherwise.
+USUAL: Final = {"PARTIAL_REFUNDS": "true", "REFUND_WINDOW_SECONDS": "2592000"}
 
 
 class Chaos(Visit):
@@ -62,8 +66,8 @@ class Chaos(Visit):
 
     @asynccontextmanager
     async def configured(self, service: str, **settings: str) -> AsyncIterator[None]:
-        """All its replicas run with these settings meanwhile, which are false otherwise."""
-        before = dict.fromkeys(settings, "false")
+        """All its replicas run with these settings meanwhile, which are USUAL otherwise, or false."""
+        before = {name: USUAL.get(name, "false") for name in settings}
         await asyncio.gather(*(self.stack.restart(name, settings) for name in self.replicas(service)))
         try:
             yield

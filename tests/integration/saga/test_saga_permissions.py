@@ -57,6 +57,10 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("order", "get", "/api/orders/{order_id}/events"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/cancel"): (OWN, None),
     ("order", "post", "/api/orders/{order_id}/refund"): (OWN, REFUND),
+    ("order", "post", "/api/orders/{order_id}/refunds/{refund_request_id}/settled-outside"): (
+        ADMIN,
+        {"reference": "transfer 7", "reason": "the card was closed"},
+    ),
     ("order", "get", "/internal/orders/attention"): (HIDDEN, None),
     ("order", "get", "/internal/orders/stale"): (HIDDEN, None),
     ("order", "post", "/internal/orders/{order_id}/compensate"): (HIDDEN, {}),
@@ -67,7 +71,9 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
 
 def filled(path: str, order_id: str, product_id: str) -> str:
     """The path of a route, of this order and product, and of an account and a key that are not there."""
-    return path.format(order_id=order_id, product_id=product_id, user_id=order_id, key_id="0")
+    return path.format(
+        order_id=order_id, product_id=product_id, user_id=order_id, key_id="0", refund_request_id=order_id
+    )
 
 
 async def test_the_matrix_names_every_route_of_every_service(shop: Shop) -> None:

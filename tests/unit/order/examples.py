@@ -257,6 +257,7 @@ REFUND: Final = RequestRefund(
     order_id=ORDER_ID, customer_id=CUSTOMER, reason="it flickers", refund_request_id="all-back"
 )
 REFUND_LAMP: Final = structs.replace(REFUND, refund_request_id="lamp-back", lines=(ONE_LAMP,))
+LAMP_KEPT: Final = structs.replace(REFUND_LAMP, lines=(ONE_LAMP_KEPT,))
 REFUND_REST: Final = structs.replace(REFUND, refund_request_id="rest-back", lines=THE_REST)
 REFUND_THREE_LAMPS: Final = structs.replace(REFUND, refund_request_id="more", lines=(RefundLine("lamp", 3),))
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pytest
 from msgspec import structs
@@ -13,7 +13,8 @@ from services.order import saga
 from services.order.commands import CreateOrder
 from services.order.domain import DOMAIN
 from services.order.histories import again
-from services.order.model import HistoryEntry, Order, Status
+from services.order.model import HistoryEntry, Order, RefundLine, Restocking, Status
+from services.order.refunds import named
 from services.order.saga import SAGA
 from services.shared.contract.decisions import Premature, Refused
 from services.shared.contract.table import NEW, Attention, Row, Step, Table
@@ -24,7 +25,24 @@ from tests.unit.order.test_saga_machine import WHATEVER_COMES
 WALKS: Final = 800
 LONGEST: Final = 10
 # As far as it goes well; then anything may come.
-WELL: Final = (eg.BOTH_RESERVED, eg.CAPTURED, eg.REFUND, eg.MONEY_BACK, eg.BOTH_RELEASED)
+PAID_WELL: Final = (eg.BOTH_RESERVED, eg.CAPTURED)
+ALL_KEPT: Final = (eg.ONE_LAMP_KEPT, RefundLine("desk", 1, Restocking.NONE))
+REFUND_KEPT: Final = structs.replace(eg.REFUND_REST, lines=ALL_KEPT)
+WELL: Final[tuple[tuple[Any, ...], ...]] = (
+    (*PAID_WELL, eg.REFUND, eg.MONEY_BACK, eg.BOTH_RELEASED),
+    (*PAID_WELL, eg.REFUND_LAMP, eg.LAMP_FAILED, eg.LAMP_MONEY_BACK, eg.LAMP_GOODS_BACK),
+    (*PAID_WELL, eg.REFUND_LAMP, eg.LAMP_FAILED, eg.SETTLE_LAMP, eg.LAMP_GOODS_BACK),
+    (*PAID_WELL, eg.LAMP_KEPT, eg.LAMP_MONEY_BACK),
+    (*PAID_WELL, eg.LAMP_KEPT, eg.LAMP_FAILED, eg.SETTLE_LAMP),
+    (*PAID_WELL, eg.REFUND_LAMP, eg.REFUND_REST, eg.LAMP_MONEY_BACK, eg.LAMP_GOODS_BACK, eg.REST_FAILED),
+    (*PAID_WELL, eg.REFUND_LAMP, eg.REFUND_REST, eg.REST_FAILED, eg.SETTLE_REST, eg.REST_GOODS_BACK),
+    (*PAID_WELL, eg.LAMP_KEPT, eg.REFUND_REST, eg.LAMP_FAILED, eg.LAMP_MONEY_BACK),
+    (*PAID_WELL, eg.LAMP_KEPT, eg.REFUND_REST, eg.LAMP_FAILED, eg.SETTLE_LAMP),
+    (*PAID_WELL, eg.LAMP_KEPT, REFUND_KEPT, eg.LAMP_MONEY_BACK, eg.REST_MONEY_BACK),
+    (*PAID_WELL, eg.LAMP_KEPT, REFUND_KEPT, eg.LAMP_MONEY_BACK, eg.REST_FAILED, eg.SETTLE_REST),
+    (eg.BOTH_RESERVED, eg.time_out(), eg.CAPTURED, eg.ALL_FAILED, eg.SETTLE_ALL),
+    (eg.BOTH_RESERVED, eg.time_out(), eg.CAPTURED, eg.ALL_FAILED, eg.MONEY_BACK),
+)
 
 
 Taken: TypeAlias = tuple[StrEnum, type, Step]
@@ -47,7 +65,8 @@ def walk(dice: random.Random) -> Walked:
     memory, rows = Memory(DOMAIN), list[Taken]()
     memory.handle(eg.create(fulfilment=dice.choice(["all", "partial"])))
     rows.append((NEW, CreateOrder, row_of(NEW, CreateOrder, "reserve_stock")))
-    well = WELL[: dice.randrange(len(WELL) + 1)]
+    well = dice.choice((WELL[0], dice.choice(WELL)))
+    well = well[: dice.randrange(len(well) + 1)]
     comes = [*well, *dice.choices(WHATEVER_COMES, k=dice.randrange(LONGEST))]
     for second, trigger in enumerate(comes, start=1):
         before = memory.one(Order, eg.ORDER_ID)
@@ -56,7 +75,7 @@ def walk(dice: random.Random) -> Walked:
         except (Premature, Refused):
             continue
         if len(memory.one(Order, eg.ORDER_ID).history) > len(before.history):
-            row = SAGA.row(before.status, before, trigger)
+            row = SAGA.row(before.status, before, named(before, trigger))
             assert isinstance(row, Step)
             rows.append((before.status, type(trigger), row))
     return Walked(memory.one(Order, eg.ORDER_ID), rows)

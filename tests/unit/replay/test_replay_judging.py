@@ -11,7 +11,7 @@ from dev.simulate.shop import Shop
 from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.replay.judging import ARRIVES_WITHIN, Evidence, judge
 from services.notification.domain import Notification
-from services.order import saga, steps
+from services.order import refunds, saga, steps
 from services.order.commands import RequestRefund
 from services.order.model import Order, Status
 from services.order.saga import SAGA
@@ -80,13 +80,13 @@ CHANGED: Final = {
         "publishes nothing, not that id",
     ),
     "what was never told is published": (
-        publishing(Status.CONFIRMED, CAPTURED, (steps.order_paid, steps.order_refunded)),
+        publishing(Status.CONFIRMED, CAPTURED, (steps.order_paid, refunds.order_refunded)),
         3,
         "CONFIRMED -> PAID; the customer was told of no ORDER_REFUNDED",
         "publishes ORDER_REFUNDED",
     ),
     "another order of events, so that they have other ids": (
-        publishing(Status.PAID, ASKED, (steps.refund_payment, steps.refund_requested)),
+        publishing(Status.PAID, ASKED, (refunds.refund_payment, refunds.refund_requested)),
         4,
         "PAID -> REFUNDING, publishes ORDER_REFUND_REQUEST as 358cc0e2-5407-533c-9fec-0ff2ce80a095",
         "publishes PAYMENT_REFUND, ORDER_REFUND_REQUEST, not that id",

@@ -116,8 +116,11 @@ def refund_entry(entries: Iterable[LedgerEntry], refund: Refund, transaction_id:
     Raises GatewayRefused where there is no such capture, or less of it is left.
     """
     known = {entry.id: entry for entry in entries}
-    charge = known.get(refund.charge_key)
-    others = [entry for entry in known.values() if entry.kind is Kind.REFUND and entry.id != refund.key]
+    before, charge = known.get(refund.key), known.get(refund.charge_key)
+    if before is not None:
+        # Whatever was refunded since: a key that comes again is answered as it was.
+        return LedgerEntry.of_refund(refund, transaction_id, accepted=before.status is Status.REFUNDED)
+    others = [entry for entry in known.values() if entry.kind is Kind.REFUND]
     given_back = sum(entry.amount for entry in others if entry.status is Status.REFUNDED)
     if charge is None or charge.status is not Status.CAPTURED or charge.amount - given_back < refund.amount:
         raise GatewayRefused(f"there is no capture of {refund.amount} {refund.currency} to be refunded")

@@ -71,7 +71,7 @@ async def test_administrators_see_whose_order_it_is(client: httpx.AsyncClient, i
     listed = (await client.get("/api/orders", headers=boss)).json()["items"]
     assert [order["customer"] for order in listed] == [customer]
     (entry,) = (await client.get(f"{url}/timeline")).json()["items"]
-    assert entry.keys() == {"at", "event", "from", "to", "reason", "lines", "traceId"}
+    assert entry.keys() == {"at", "event", "from", "to", "reason", "lines", "refundRequestId", "traceId"}
     (entry,) = (await client.get(f"{url}/timeline", headers=boss)).json()["items"]
     assert "eventId" in entry
 

@@ -27,7 +27,6 @@ FEW: Final = 8
 UNUSED: Final = {
     *(Index(service, "idempotency", "{ at: 1 }") for service in ("order", "product", "inventory")),
     Index("auth", "refreshFamilies", "{ expiresAt: 1 }"),
-    Index("payment", "gateway_ledger", "{ orderId: 1 }"),
     Index("payment", "gateway_ledger", "{ at: 1 }"),
     Index("inventory", "reservations", "{ lines.productId: 1 }"),
     Index("auth", "guesses", "{ expiresAt: 1 }"),

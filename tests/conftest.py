@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from dev.stack import Stack
+from tests.modes import Recorder
 
 # Without this pytest-asyncio makes a loop to go back to after each of its own, and never closes it.
 asyncio.set_event_loop(None)
@@ -20,6 +21,17 @@ asyncio.set_event_loop(None)
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--modes", action="store_true", help="run what shows a failure mode, and write docs/failure-modes.md"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--modes"):
+        config.pluginmanager.register(Recorder())
 
 
 @pytest.fixture(scope="session")

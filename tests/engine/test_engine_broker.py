@@ -34,6 +34,7 @@ async def _some(lab: Lab) -> bool:
     return bool(await lab.connections())
 
 
+@pytest.mark.mode(15)
 async def test_connections_closed_by_an_operator_under_load_lose_and_delay_nothing(lab: Lab) -> None:
     async with lab.spy() as spy, lab.replica() as engine:
         await until("the broker's operator sees connections", lambda: _some(lab), True, SOON)  # noqa: FBT003

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from typing import get_args
 
+import pytest
+
 from dev.faults import Direction, Proxy
 from services.shared.contract.decisions import Unavailable
 from services.shared.contract.events import Event
@@ -74,6 +76,7 @@ async def publisher(lab: Lab, queue: str, events: list[Event]) -> None:
     await lab.send(queue, events, ids)
 
 
+@pytest.mark.mode(16)
 async def test_whatever_fails_nothing_is_lost_and_nothing_is_done_twice(lab: Lab) -> None:
     chance = random.Random(1)
     reserved, paid, done = named("message", MESSAGES), named("payment", MESSAGES), set[str]()

@@ -108,6 +108,7 @@ async def test_a_database_that_is_cut_again_and_again_under_load_loses_and_doubl
         await until("all is acknowledged", lab.unacknowledged, 0, TOLD_WITHIN)
 
 
+@pytest.mark.mode(5)
 async def test_where_a_replica_is_killed_another_goes_on(servers: Stack) -> None:
     async def killed(point: CrashPoint) -> None:
         what = f"killed {point}"

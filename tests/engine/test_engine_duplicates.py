@@ -81,6 +81,7 @@ async def test_the_same_id_on_another_queue_is_another_message(lab: Lab) -> None
         await once(lab, ["one"], "paid")
 
 
+@pytest.mark.mode(17)
 @abandoned
 async def test_redis_may_be_gone_slow_or_silent(servers: Stack) -> None:
     def gone(redis: Proxy) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from aio_pika.abc import AbstractChannel
 from bson import ObjectId
 from pamqp.common import FieldTable
@@ -25,6 +26,7 @@ def row(event: dict[str, Any], age: timedelta = timedelta(minutes=5)) -> dict[st
     return {"_id": ObjectId(), "owner": "dead", "at": at, "due": at, "events": [complete]}
 
 
+@pytest.mark.mode(9)
 async def test_two_replicas_publish_each_event_once(lab: Lab) -> None:
     async with lab.spy() as spy, lab.replica() as one, lab.replica(direct=True) as another:
         subjects = named("order", 300)
@@ -40,6 +42,7 @@ async def test_two_replicas_publish_each_event_once(lab: Lab) -> None:
         assert not spy.repeated()
 
 
+@pytest.mark.mode(9)
 async def test_a_broker_that_stands_still_for_longer_than_a_lease_gets_each_event_once(lab: Lab) -> None:
     """What is on the wire meanwhile is confirmed once it goes on: nobody is to be quicker with it."""
     async with (

@@ -129,6 +129,7 @@ def test_an_order_is_paid_with_five_messages() -> None:
     assert (story.stock("lamp"), story.stock("desk")) == ((8, 0, 2), (9, 0, 1))
 
 
+@pytest.mark.mode(1)
 def test_one_short_line_leaves_nothing_held() -> None:
     story = Story(desks=0)
     story.bus.drain()
@@ -137,6 +138,7 @@ def test_one_short_line_leaves_nothing_held() -> None:
     assert not story.bus.ledger
 
 
+@pytest.mark.mode(1)
 def test_partial_fulfilment_sells_exactly_what_was_there() -> None:
     story = Story(desks=0, fulfilment="partial")
     story.bus.drain()
@@ -166,6 +168,7 @@ def test_a_payment_after_the_timeout_is_refunded_exactly_once() -> None:
     assert (story.entries(Entered.REFUNDED), story.order.refund) == (1, Progress.DONE)
 
 
+@pytest.mark.mode(4)
 @pytest.mark.parametrize("timeout_first", [True, False])
 def test_a_timeout_and_a_payment_at_the_same_instant_have_one_winner(*, timeout_first: bool) -> None:
     story = Story()
@@ -222,6 +225,7 @@ def test_a_charge_that_we_did_not_live_to_write_down_is_made_once_and_refunded_o
     assert (story.entries(Entered.CAPTURED), story.entries(Entered.REFUNDED)) == (1, 1)
 
 
+@pytest.mark.mode(19)
 def test_a_gateway_that_is_down_is_asked_until_it_answers() -> None:
     story = Story()
     story.hear("inventory", "orders")
@@ -314,6 +318,7 @@ def test_the_one_refund_of_an_order_that_is_cancelled_may_be_refused_too(refusal
     assert (story.entries(Entered.REFUNDED), story.entries(Entered.REFUSED)) == (1, refusals)
 
 
+@pytest.mark.mode(12)
 @pytest.mark.parametrize("auto_compensation", [False, True])
 @pytest.mark.parametrize("accept", [True, False], ids=["accepted", "declined"])
 @pytest.mark.parametrize("inbox", [True, False], ids=["inbox", "no inbox"])

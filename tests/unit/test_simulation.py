@@ -382,6 +382,7 @@ def test_a_bad_day_ends_well(seed: int, *, inbox: bool, auto_compensation: bool)
     Dice(seed, inbox=inbox, auto_compensation=auto_compensation).run(orders=60)
 
 
+@pytest.mark.mode(12)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("auto_compensation", [False, True], ids=["", "auto compensation"])
 @pytest.mark.parametrize("forgetful", SERVICES)

@@ -33,6 +33,7 @@ async def times_seen(shop: Shop, queue: str, message_id: str, reservation: str) 
 @pytest.mark.parametrize(
     "point", [CrashPoint.BEFORE_TRANSACTION, CrashPoint.AFTER_COMMIT, CrashPoint.BEFORE_ACK]
 )
+@pytest.mark.mode(5)
 async def test_a_reservation_is_made_once_though_its_process_is_killed(shop: Shop, point: CrashPoint) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
@@ -50,6 +51,7 @@ async def test_a_reservation_is_made_once_though_its_process_is_killed(shop: Sho
     assert await times_seen(shop, "inventory", request, order_id) == 1
 
 
+@pytest.mark.mode(5)
 async def test_an_order_moves_on_once_though_its_process_is_killed(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.frozen("inventory"):
@@ -66,6 +68,7 @@ async def test_an_order_moves_on_once_though_its_process_is_killed(shop: Shop) -
     await shop.stock_becomes(lamp, (3, 0, 2))
 
 
+@pytest.mark.mode(6)
 @pytest.mark.parametrize("service", ["inventory", "payment"])
 async def test_what_was_published_before_its_row_was_deleted_comes_twice_and_counts_once(
     shop: Shop, service: str
@@ -97,6 +100,7 @@ async def test_what_was_published_before_its_row_was_deleted_comes_twice_and_cou
     assert await shop.ledger(order_id) == {"captured": 1}
 
 
+@pytest.mark.mode(8)
 async def test_what_a_dead_replica_did_not_publish_another_publishes_within_seconds(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
@@ -110,6 +114,7 @@ async def test_what_a_dead_replica_did_not_publish_another_publishes_within_seco
     assert {name: len(each) for name, each in published(heard, order_id).items()} == dict.fromkeys(HAPPY, 1)
 
 
+@pytest.mark.mode(18)
 async def test_a_capture_that_was_not_recorded_is_found_again_and_refunded_once_if_the_order_is_cancelled(
     shop: Shop,
 ) -> None:

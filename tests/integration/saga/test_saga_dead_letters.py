@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import all_heard, body, ids
@@ -24,6 +26,7 @@ async def all_known(shop: Shop, products: list[str]) -> bool:
     return known == len(products)
 
 
+@pytest.mark.mode(11)
 async def test_messages_that_nobody_can_read_are_dead_at_once_and_hold_up_nobody(shop: Shop) -> None:
     marks = [new_id() for _ in range(5)]
     bad = {
@@ -46,6 +49,7 @@ async def test_messages_that_nobody_can_read_are_dead_at_once_and_hold_up_nobody
         assert letter.headers["x-first-failed-at"]
 
 
+@pytest.mark.mode(11)
 async def test_an_event_ahead_of_its_cause_is_retried_and_served_once_that_came(shop: Shop) -> None:
     product, order_id = new_id(), shop.foreign_order()
     before = await shop.metric("inventory", "sagashop_consumer_retries_total", kind="premature")
@@ -67,6 +71,7 @@ async def test_an_event_ahead_of_its_cause_is_retried_and_served_once_that_came(
         await shop.dead_letter("orders", type_, order_id)
 
 
+@pytest.mark.mode(11)
 async def test_an_event_whose_cause_never_comes_is_dead_after_three_retries(shop: Shop) -> None:
     """The delays of 10 and 60 seconds are skipped: what waits is put back by hand."""
     lamp = await shop.product(stock=5)
@@ -100,6 +105,7 @@ async def test_an_event_whose_cause_never_comes_is_dead_after_three_retries(shop
     assert await shop.stock(lamp) == (5, 0, 0)
 
 
+@pytest.mark.mode(11)
 async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(shop: Shop) -> None:
     """A decision that raises: retried, in the hope that somebody mends the document, and then served."""
     poisoned, healthy = await shop.product(stock=5), await shop.product(stock=5)
@@ -121,6 +127,7 @@ async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(shop:
     await shop.stock_becomes(poisoned, (4, 0, 1))
 
 
+@pytest.mark.mode(7)
 async def test_a_message_that_is_redriven_days_later_has_no_second_effect(shop: Shop) -> None:
     """Redis forgot it after a day; its homes know it forever; and should they not, the state itself does."""
     lamp = await shop.product(stock=5)

@@ -3,6 +3,8 @@
 import asyncio
 import uuid
 
+import pytest
+
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import ENGINES, HAPPY, all_heard, ids
@@ -49,6 +51,7 @@ async def test_an_order_publishes_five_messages_however_many_lines_it_has(shop: 
     assert sorted(map(str, said)) == sorted(HAPPY)
 
 
+@pytest.mark.mode(1)
 async def test_an_order_of_what_is_out_of_stock_is_cancelled_and_holds_nothing(shop: Shop) -> None:
     lamp, none = await shop.product(stock=5), await shop.product(stock=0)
     order_id = await shop.place({lamp: 2, none: 2})
@@ -59,6 +62,7 @@ async def test_an_order_of_what_is_out_of_stock_is_cancelled_and_holds_nothing(s
     assert await shop.ledger(order_id) == {}
 
 
+@pytest.mark.mode(1)
 async def test_a_partial_order_sells_and_charges_exactly_what_is_there(shop: Shop) -> None:
     lamp, none = await shop.product(stock=5, price="7.00"), await shop.product(stock=1, price="9.00")
     order_id = await shop.place({lamp: 2, none: 2}, fulfilment="partial")
@@ -139,6 +143,7 @@ async def test_an_order_that_is_cancelled_while_it_is_pending_gives_back_what_is
     assert await shop.ledger(order_id) == {}
 
 
+@pytest.mark.mode(3)
 async def test_a_payment_that_comes_after_the_timeout_is_refunded_exactly_once(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.listening() as heard:
@@ -155,6 +160,7 @@ async def test_a_payment_that_comes_after_the_timeout_is_refunded_exactly_once(s
     await shop.stock_becomes(lamp, (5, 0, 0))
 
 
+@pytest.mark.mode(4)
 async def test_a_timeout_and_a_payment_at_the_same_instant_never_both_win(shop: Shop) -> None:
     lamp = await shop.product(stock=40)
     orders = await asyncio.gather(*(shop.place({lamp: 1}) for _ in range(20)))
@@ -224,6 +230,7 @@ async def test_an_idempotency_key_places_one_order(shop: Shop) -> None:
     await shop.stock_becomes(lamp, (4, 0, 1))
 
 
+@pytest.mark.mode(19)
 async def test_a_payment_gateway_that_is_down_is_asked_until_it_answers(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     waits, cancelled = (

@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from sagactl.oncall.check import Known
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
@@ -125,6 +127,7 @@ async def test_our_order_takes_older_answers_product_by_product(shop: Shop) -> N
     await shop.stock_becomes(cup, (3, 0, 2))
 
 
+@pytest.mark.mode(1)
 async def test_one_older_refusal_cancels_our_order_and_releases_the_rest_in_any_order(shop: Shop) -> None:
     lamp, cup = await shop.product(stock=5), await shop.product(stock=5)
     async with shop.frozen("inventory"):
@@ -179,6 +182,7 @@ async def attention(shop: Shop) -> list[str]:
     return [each["orderId"] for each in answer.json()["orders"]]
 
 
+@pytest.mark.mode(20)
 async def test_lines_asked_for_in_both_forms_are_held_or_refused_once(shop: Shop) -> None:
     lamp, cup, none = [await shop.product(stock=stock) for stock in (20, 20, 0)]
     quick = [await shop.place({lamp: 2, cup: 2}) for _ in range(3)]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import psutil
+import pytest
 
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
@@ -59,6 +60,7 @@ async def all_are_paid(shop: Shop, accepted: list[str]) -> None:
     assert charged == dict.fromkeys(accepted, 1)
 
 
+@pytest.mark.mode(16)
 async def test_services_that_are_killed_under_load_lose_no_accepted_order(shop: Shop) -> None:
     lamp = await shop.product(stock=5000)
     killed = ("order", "inventory-2", "payment")
@@ -76,6 +78,7 @@ async def grown(accepted: list[str], beyond: int) -> bool:
     return len(accepted) > beyond
 
 
+@pytest.mark.mode(9)
 async def test_a_broker_that_stands_still_for_25_seconds_gets_every_event_once(shop: Shop) -> None:
     lamp = await shop.product(stock=50)
     async with shop.listening() as heard:
@@ -92,6 +95,7 @@ async def test_a_broker_that_stands_still_for_25_seconds_gets_every_event_once(s
         assert {type_: len(ids(heard, type_, order_id)) for type_ in HAPPY} == dict.fromkeys(HAPPY, 1)
 
 
+@pytest.mark.mode(15)
 async def test_a_broker_that_is_killed_and_started_again_loses_nothing(shop: Shop) -> None:
     lamp = await shop.product(stock=5000)
     async with customers(shop, lamp) as accepted:
@@ -117,6 +121,7 @@ async def all_consume(shop: Shop) -> bool:
     return up == [len(shop.replicas(name)) for name in names]
 
 
+@pytest.mark.mode(15)
 async def test_an_event_without_a_binding_stays_in_the_outbox_until_the_binding_is_back(shop: Shop) -> None:
     """Closed connections, here by an operator, make the services declare what they need at once."""
     lamp = await shop.product(stock=5)
@@ -137,6 +142,7 @@ async def test_an_event_without_a_binding_stays_in_the_outbox_until_the_binding_
     await until(lambda: all_consume(shop), within=PATIENCE, what="all consume")
 
 
+@pytest.mark.mode(10)
 async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(shop: Shop) -> None:
     lamp = await shop.product(stock=5000)
     products = [new_id() for _ in range(WAITING)]
@@ -164,6 +170,7 @@ async def test_messages_wait_for_a_database_that_is_killed_and_burn_no_attempts(
     assert await shop.metric("inventory", "sagashop_consumer_retries_total") == retries
 
 
+@pytest.mark.mode(16)
 async def test_a_primary_that_steps_down_under_load_loses_no_accepted_order(shop: Shop) -> None:
     lamp = await shop.product(stock=5000)
     async with customers(shop, lamp) as accepted:
@@ -188,6 +195,7 @@ async def busy(shop: Shop, seconds: float) -> float:
     return max(used(each) - start for each, start in zip(processes, before, strict=True)) / seconds
 
 
+@pytest.mark.mode(17)
 async def test_without_redis_everything_is_served_and_an_old_redis_changes_nothing(shop: Shop) -> None:
     lamp = await shop.product(stock=100)
     first = await shop.place({lamp: 1})

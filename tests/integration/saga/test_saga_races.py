@@ -3,10 +3,13 @@
 import asyncio
 import random
 
+import pytest
+
 from tests.integration.saga.probe import all_heard, body, ids
 from tests.integration.saga.shop import Shop
 
 
+@pytest.mark.mode(2, 14)
 async def test_a_release_that_overtakes_its_reservation_leaves_nothing_reserved(shop: Shop) -> None:
     """Inventory is down meanwhile, and the order shows that its compensation waits."""
     lamp = await shop.product(stock=5)
@@ -26,6 +29,7 @@ async def test_a_release_that_overtakes_its_reservation_leaves_nothing_reserved(
     assert await shop.ledger(order_id) == {}
 
 
+@pytest.mark.mode(13)
 async def test_everyone_compensates_the_same_order_and_its_stock_is_given_back_once(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     async with shop.frozen("payment"):
@@ -67,6 +71,7 @@ async def everyone_compensates(shop: Shop, order_id: str) -> None:
     assert outcomes[:2].count("compensated") <= 1
 
 
+@pytest.mark.mode(12)
 async def test_every_event_shuffled_and_tripled_under_new_ids_ends_as_in_order(shop: Shop) -> None:
     """New ids are what a switched-off inbox amounts to: only the ledger can tell that it has seen them."""
     chosen = random.Random(7)

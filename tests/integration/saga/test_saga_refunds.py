@@ -154,7 +154,8 @@ async def test_a_refund_that_the_gateway_refuses_is_shown_and_asked_again_until_
     async def refused_again() -> bool:
         payment = await shop.database("payment")[Payment.collection].find_one({"_id": order_id}) or {}
         refunds: list[dict[str, Any]] = payment.get("refunds", [])
-        return [(each.get("attempt"), each["state"]) for each in refunds] == [(1, "REFUSED")]
+        # What is as at first is not written.
+        return [(each.get("attempt"), each.get("state")) for each in refunds] == [(1, "REFUSED")]
 
     await until(refused_again, within=PATIENCE, what="a second refusal")
     await time_passes(shop, order_id)

@@ -155,18 +155,25 @@ def test_a_refusal_is_final_where_it_is_permanent_and_not_about_us(
 
 async def test_a_tarpit_slows_no_other() -> None:
     async with mail_server() as server:
-        through = relay(server, timeout=15)
+        through = relay(server, timeout=60)
         stuck = [asyncio.create_task(send(through, "tarpit@slow.example", f"stuck-{n}")) for n in range(100)]
 
         async def all_but_two_hang() -> None:
             while server.named["tarpit@slow.example"] < 2:
                 await asyncio.sleep(0.01)
 
-        async with asyncio.timeout(10):
+        async def customer(n: int) -> Sent | Undeliverable:
+            """As the engine does: what is put off, as a busy machine may do, comes again."""
+            while True:
+                try:
+                    return await send(through, f"c{n}@customer.example", f"e{n}")
+                except Deferred:
+                    await asyncio.sleep(0.1)
+
+        # Before the first that hangs is given up.
+        async with asyncio.timeout(45):
             await all_but_two_hang()
-            results = await asyncio.gather(
-                *(send(through, f"c{n}@customer.example", f"e{n}") for n in range(200))
-            )
+            results = await asyncio.gather(*map(customer, range(200)))
         assert set(results) == {Sent()}
         assert not any(each.done() and each.exception() is None for each in stuck)
         for each in stuck:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from joserfc.jwk import RSAKey
 
 Json = dict[str, Any]
+# Tokens are made when tests are collected, and used when it is their turn.
+A_DAY: Final = 86_400
 # Nobody is asked there: a verifier that follows a header's link would wait for it.
 ELSEWHERE: Final = "http://192.0.2.1/keys.json"
 HOW: Final[Mapping[str, tuple[padding.AsymmetricPadding, hashes.HashAlgorithm]]] = {
@@ -140,13 +142,13 @@ class Forger:
             yield f"aud {audience!r}", self.signed(aud=audience)
         for subject in (None, ""):
             yield f"sub {subject!r}", self.signed(sub=subject)
-        expiries: list[Any] = [None, now - 60, 0, -1, "tomorrow", str(now + 600), [now + 600], {}, True]
+        expiries: list[Any] = [None, now - 60, 0, -1, "tomorrow", str(now + A_DAY), [now + A_DAY], {}, True]
         for expiry in expiries:
             yield (
                 f"exp {expiry if expiry is None else type(expiry).__name__} {expiry}",
                 self.signed(exp=expiry),
             )
-        moments: list[Any] = [now + 600, "tomorrow", []]
+        moments: list[Any] = [now + A_DAY, "tomorrow", []]
         for moment in moments:
             yield f"nbf {moment}", self.signed(nbf=moment)
             yield f"iat {moment}", self.signed(iat=moment)
@@ -200,7 +202,7 @@ def good_claims(subject: str, issuer: str = "sagashop", audience: str = "sagasho
         "email": f"{subject}@shop.example",
         "roles": [],
         "iat": now,
-        "exp": now + 600,
+        "exp": now + A_DAY,
     }
 
 

@@ -165,7 +165,7 @@ def document(of: Mapping[str, list[int]], came: Mapping[str, Shown], when: str) 
     rows = [
         f"| {number} | {mode.happens} | {mode.holds} | "
         + "<br>".join(_told(name, shown) for name, shown in came.items() if number in of[name])
-        + f" | {', '.join(f'`{name}`' for name in (*mode.survive, *mode.chaos))} |"
+        + f" | {', '.join(f'`{name}`' for name in dict.fromkeys((*mode.survive, *mode.chaos)))} |"
         for number, mode in MODES.items()
     ]
     summary = f"{all_.passed} of {all_.tests} tests passed, in {all_.seconds / 60:.0f} minutes"

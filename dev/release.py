@@ -94,11 +94,16 @@ def prepare(version: str, today: date, root: Path = ROOT) -> set[Path]:
     return written | {keep(version, root)}
 
 
-def _order(version: str) -> tuple[int, int, int, bool]:
+def _order(version: str) -> tuple[int, int, int, bool, Sequence[tuple[bool, int, str]]]:
+    """By Semantic Versioning: candidates before their release, by their parts, numbers before texts."""
     found = VERSION.fullmatch(version)
     if not found:
         raise ReleaseError(f"{version} is no version")
-    return int(found[1]), int(found[2]), int(found[3]), not found[4]
+    candidate = (found[4] or "").removeprefix("-")
+    parts = [
+        (not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in candidate.split(".")
+    ]
+    return int(found[1]), int(found[2]), int(found[3]), not candidate, parts
 
 
 def main(arguments: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from dev.contract.contract import contract
 from dev.contract.files import released
 from dev.helm import ROOT
-from dev.release import ReleaseError, current, main, notes, places, prepare, versions
+from dev.release import UNRELEASED, ReleaseError, current, main, notes, places, prepare, versions
 
 TODAY = date(2026, 11, 30)
 # Where others' versions are, and where a release of the past is told of.
@@ -20,12 +20,18 @@ NOT_LOOKED_AT = ("CHANGELOG.md", "uv.lock", "go.mod", "go.sum", "tests/unit/dev/
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The files that name the version, and the changelog."""
+    """The files that name the version, and the changelog, with something in it that is unreleased."""
     for file in {file for file, _ in places()} | {ROOT / "CHANGELOG.md"}:
         there = tmp_path / file.relative_to(ROOT)
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, there)
+    add_a_change(tmp_path)
     return tmp_path
+
+
+def add_a_change(root: Path) -> None:
+    changelog = root / "CHANGELOG.md"
+    changelog.write_text(changelog.read_text().replace(UNRELEASED, f"{UNRELEASED}\n- A change.\n\n", 1))
 
 
 def test_there_is_one_version_and_every_place_has_it() -> None:
@@ -86,11 +92,12 @@ def test_what_cannot_be_released_changes_nothing(copied: Path, version: str, com
 
 
 def test_a_candidate_comes_before_its_release(copied: Path) -> None:
-    prepare("41.0.0-rc.1", TODAY, copied)
-    changelog = copied / "CHANGELOG.md"
-    changelog.write_text(changelog.read_text().replace("## [Unreleased]\n", "## [Unreleased]\n\n- A\n", 1))
-    prepare("41.0.0", TODAY, copied)
-    assert notes("41.0.0", copied) == "- A"
+    for version in ("41.0.0-beta", "41.0.0-rc.1", "41.0.0-rc.2", "41.0.0-rc.10", "41.0.0"):
+        prepare(version, TODAY, copied)
+        add_a_change(copied)
+        with pytest.raises(ReleaseError, match="does not come after"):
+            prepare(version, TODAY, copied)
+    assert notes("41.0.0", copied) == "- A change."
 
 
 def test_the_version_is_told_to_the_workflow() -> None:

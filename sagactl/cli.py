@@ -104,6 +104,12 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Pass the orders' histories through this release's table, and tell what it would decide otherwise.",
         PROVE,
     ),
+    "load": Place(
+        "sagactl.load.command",
+        "load",
+        "Place orders at a steady rate, politely, and tell what came of them.",
+        PROVE,
+    ),
     "smoke": Place(
         "sagactl.smoke.purchase",
         "smoke",

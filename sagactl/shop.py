@@ -42,9 +42,10 @@ class Stock(NamedTuple):
 class ShopError(RuntimeError):
     """The shop answered with an error."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, retry_after: float = 0) -> None:
+        """`retry_after`: the seconds after which to ask again; 0 where the shop does not say."""
         super().__init__(text)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ class Client:
         async with self.session.request(method, self.url + path, json=body, headers=headers) as answer:
             text = await answer.text()
             if not answer.ok:
-                raise ShopError(answer.status, f"{method} {path}: {answer.status} {text}")
+                # Whoever stands before the shop may also write a date, which says no more than none.
+                seconds = answer.headers.get("Retry-After", "")
+                retry_after = float(seconds) if seconds.isdecimal() else 0
+                raise ShopError(answer.status, f"{method} {path}: {answer.status} {text}", retry_after)
             content: Json = await answer.json() if text else {}
             return content
 

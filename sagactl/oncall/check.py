@@ -80,15 +80,15 @@ async def check(
         Invariant.STOCK_CONSERVED: plural(counts[Invariant.STOCK_CONSERVED], "product"),
         Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
         Invariant.MONEY_AGREES: plural(counts[Invariant.MONEY_AGREES], "payment"),
-        Invariant.SAGA_ENDED: _orders(looked.orders, settled.moving, expected.accepted),
+        Invariant.SAGA_ENDED: counted_orders(len(looked.orders), settled.moving, expected.accepted),
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
     return reported(counted, findings, expected, len(looked.orders))
 
 
-def _orders(there: Collection[str], moving: int, accepted: Collection[str]) -> str:
-    parts = [plural(len(there), "order")]
+def counted_orders(there: int, moving: int, accepted: Collection[str]) -> str:
+    parts = [plural(there, "order")]
     if moving:
         parts.append(f"{moving} under way")
     if accepted:

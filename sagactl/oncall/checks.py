@@ -11,6 +11,7 @@ from saga_operator.policy.durations import parse_duration
 from sagactl import output as output_
 from sagactl.access import Access
 from sagactl.exits import Exit
+from sagactl.oncall.accepted import promises
 from sagactl.oncall.audit import moment
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.invariants import Invariant
@@ -28,9 +29,10 @@ EXIT_CODES: Final = {Verdict.HOLDS: Exit.FINE, Verdict.BROKEN: Exit.BAD, Verdict
 def check_command(  # noqa: PLR0913, PLR0917 - a command's options
     stack: Stack = None,
     accepted: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="File of order ids, a line each, that were answered 201.", exists=True, dir_okay=False
+            metavar="FILE|URL",
+            help="Order ids, a line each, that were answered 201, as a `sagactl load` tells them.",
         ),
     ] = None,
     expect: Annotated[
@@ -76,7 +78,7 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
     Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages or captures
     wait, as they do while a service is down.
     """
-    promised = accepted.read_text().split() if accepted else []
+    promised = run(promises(accepted)) if accepted else []
     expected = Expected(promised, [_expected(text) for text in expect or ()])
     where = access(stack)
     if live:

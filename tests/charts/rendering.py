@@ -13,8 +13,12 @@ CHARTS = ROOT / "charts"
 UMBRELLA = CHARTS / "sagashop"
 RELEASE, NAMESPACE = "shop", "market"
 SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
+# Pods with sagactl in them, but for those that a clock starts.
+TOOLS = {"shop-smoke", "shop-sagactl", "shop-load", "shop-faults", "shop-verdict"}
 # What has to be said even where all is as it comes.
 DEFAULT = UMBRELLA / "ci/default-values.yaml"
+GITOPS = UMBRELLA / "ci/gitops-values.yaml"
+LOAD = UMBRELLA / "ci/load-values.yaml"
 # What a user may render: each chart by itself, and the umbrella with every set of values that we name.
 VALUES = sorted([*UMBRELLA.glob("ci/*-values.yaml"), *ROOT.glob("k8s/values/*.yaml")])
 ALONE = sorted(
@@ -44,6 +48,13 @@ def render(chart: Path, values: Path | None = None, *settings: str) -> tuple[dic
         *given,
     )
     return tuple(found for found in yaml.load_all(text, yaml.CSafeLoader) if found)
+
+
+def notes(*settings: str, values: Path = DEFAULT) -> str:
+    """What an installation of the umbrella says at its end."""
+    given = [f"--set={setting}" for setting in settings]
+    dry = ("--dry-run=client", "--namespace", NAMESPACE, "--values", values)
+    return run_helm("install", RELEASE, UMBRELLA, *dry, *given).partition("NOTES:")[2]
 
 
 def of_kind(objects: tuple[dict[str, Any], ...], *kinds: str) -> list[dict[str, Any]]:

@@ -15,10 +15,12 @@ from tests.charts.rendering import (
     DEFAULT,
     NAMES,
     NAMESPACE,
+    TOOLS,
     UMBRELLA,
     containers,
     environment,
     named,
+    notes,
     of_kind,
     pods,
     render,
@@ -105,9 +107,11 @@ def test_what_makes_a_servers_users_runs_where_the_server_may(server: str) -> No
 def test_the_test_and_the_toolbox_run_where_they_are_told_to() -> None:
     given = [f"sagactl.tolerations[0].{key}={value}" for key, value in TAINTED.items()]
     given += ["sagactl.nodeSelector.pool=tools", "sagactl.priorityClassName=low"]
-    objects = render(UMBRELLA, None, "sagactl.toolbox.enabled=true", *given)
+    objects = render(
+        UMBRELLA, None, "sagactl.toolbox.enabled=true", "load.enabled=true", "faults.enabled=true", *given
+    )
     for name, pod in pods(objects):
-        if name in {"Pod/shop-smoke", "Deployment/shop-sagactl"}:
+        if name.removeprefix("Pod/").removeprefix("Deployment/") in TOOLS:
             assert pod["spec"]["tolerations"] == [TAINTED], name
             assert pod["spec"]["nodeSelector"]["pool"] == "tools", name
             assert pod["spec"]["priorityClassName"] == "low", name
@@ -232,11 +236,9 @@ def test_what_the_api_server_wants_as_text_is_refused_as_a_number(field: str) ->
     ],
 )
 def test_the_notes_say_how_to_reach_the_shop_that_was_installed(settings: list[str], said: str) -> None:
-    options: list[str | Path] = ["--namespace", NAMESPACE, "--values", DEFAULT, "--dry-run=client"]
-    given = [f"--set={setting}" for setting in settings]
-    _, _, notes = run_helm("install", "shop", UMBRELLA, *options, *given).partition("NOTES:")
-    assert said in notes
-    assert "describe pods" in notes
+    told = notes(*settings)
+    assert said in told
+    assert "describe pods" in told
 
 
 def test_the_operator_takes_what_other_pods_take() -> None:

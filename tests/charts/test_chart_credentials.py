@@ -16,10 +16,20 @@ from sagactl.provision.passwords import new_passwords
 from services.auth.sealing import KEY_BYTES
 from services.shared.contract.events import CONSUMES
 from services.shared.urls import with_password
-from tests.charts.rendering import CASES, CHARTS, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render
+from tests.charts.rendering import (
+    CASES,
+    CHARTS,
+    GITOPS,
+    NAMES,
+    SERVICES,
+    UMBRELLA,
+    named,
+    of_kind,
+    pods,
+    render,
+)
 
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
-GITOPS = UMBRELLA / "ci/gitops-values.yaml"
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 
 

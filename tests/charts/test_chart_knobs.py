@@ -1,6 +1,8 @@
 """What others' clusters ask of a chart: names, labels, doors and objects of their own."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,20 @@ import yaml
 
 from dev.helm import RenderingError
 from tests.charts.rendering import (
+    CASES,
     CHARTS,
     DEFAULT,
+    GITOPS,
+    NAMES,
     NAMESPACE,
+    RELEASE,
     SERVICES,
+    TOOLS,
     UMBRELLA,
     containers,
     environment,
     named,
+    notes,
     of_kind,
     pods,
     render,
@@ -28,6 +36,39 @@ INGRESS = (
     *("ingress.enabled=true", "ingress.host=shop.example", "trustedProxies[0]=none"),
     *("ingress.moreHosts[0].host=shop.test", "ingress.tlsSecret=shop-tls"),
 )
+
+# A namespace that the operator watches, too.
+ELSEWHERE = "other"
+# Whatever is rendered only when it is asked for.
+EVERYTHING: dict[Path, tuple[str, ...]] = {
+    UMBRELLA: (
+        *(
+            "load.enabled=true",
+            "sagactl.toolbox.enabled=true",
+            "sagactl.check.enabled=true",
+            "global.metrics.enabled=true",
+        ),
+        *("monitoring.rules.enabled=true", "monitoring.dashboards.enabled=true"),
+        *(f"saga-operator.watchNamespaces[0]={ELSEWHERE}", "order.autoscaling.enabled=true"),
+    ),
+    CHARTS / "gateway": (
+        *("httpRoute.enabled=true", "httpRoute.parentRefs[0].name=public", "trustedProxies[0]=none"),
+    ),
+}
+OF_THE_CLUSTER = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def described(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (place, metadata) of an object, and of the jobs and pods that are made of it.
+
+    Volumes are left out: a StatefulSet's never change.
+    """
+    place: str | None = found["kind"]
+    while place:
+        yield place, found["metadata"]
+        spec = found.get("spec", {})
+        place = next((key for key in ("jobTemplate", "template") if key in spec), None)
+        found = spec[place] if place else {}
 
 
 def with_values(directory: Path, **values: Any) -> tuple[dict[str, Any], ...]:
@@ -52,12 +93,59 @@ def test_names_of_objects_may_begin_with_something_else_than_the_releases_name()
     assert "shop-" not in json.dumps(given).replace("sagashop-", "").replace("stored-", "")
 
 
-def test_all_objects_and_pods_have_the_common_labels_and_no_selector_does() -> None:
-    objects = render(UMBRELLA, None, "global.commonLabels.team=checkout")
+@pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+def test_every_object_says_its_namespace_which_may_be_another_than_the_releases(
+    chart: Path, values: Path | None
+) -> None:
+    objects = render(chart, values, *EVERYTHING.get(chart, ()), "global.namespaceOverride=bazaar")
     for found in objects:
-        assert found["metadata"]["labels"]["team"] == "checkout", found["metadata"]["name"]
-    for owner, pod in pods(objects):
-        assert pod["metadata"]["labels"]["team"] == "checkout", owner
+        of_the_cluster = found["kind"] in OF_THE_CLUSTER
+        wanted = {None} if of_the_cluster else {"bazaar", ELSEWHERE}
+        assert found["metadata"].get("namespace") in wanted, found["metadata"]
+    # Nor does a name, an address, a policy, a right or a setting speak of the release's own.
+    assert NAMESPACE not in json.dumps(objects)
+
+
+def test_but_for_its_namespace_a_release_elsewhere_is_the_same() -> None:
+    here = render(UMBRELLA, GITOPS, *EVERYTHING[UMBRELLA])
+    there = render(UMBRELLA, GITOPS, *EVERYTHING[UMBRELLA], "global.namespaceOverride=bazaar")
+    assert json.loads(json.dumps(here).replace(NAMESPACE, "bazaar")) == list(there)
+
+
+def test_the_notes_lead_to_the_namespace_of_the_objects_and_the_test_to_the_releases() -> None:
+    said = notes("global.namespaceOverride=bazaar")
+    assert "is installed in the namespace bazaar" in said
+    assert f"helm test {RELEASE} --namespace {NAMESPACE}" in said
+    assert set(re.findall(r"kubectl --namespace (\S+)", said)) == {"bazaar"}
+
+
+@pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+def test_all_objects_and_pods_have_the_common_annotations_beside_their_own(
+    chart: Path, values: Path | None
+) -> None:
+    common = "global.commonAnnotations.owner=checkout"
+    given = render(chart, values, *EVERYTHING.get(chart, ()), common)
+    as_it_comes = render(chart, values, *EVERYTHING.get(chart, ()))
+    for before, found in zip(as_it_comes, given, strict=True):
+        own = {place: metadata.get("annotations", {}) for place, metadata in described(before)}
+        for place, metadata in described(found):
+            assert metadata["annotations"] == own[place] | {"owner": "checkout"}, (metadata, place)
+
+
+def test_an_objects_own_annotation_wins_over_the_common_one() -> None:
+    own = "gateway.expose.annotations.owner=edge", "gateway.podAnnotations.owner=door"
+    objects = render(UMBRELLA, None, "global.commonAnnotations.owner=checkout", *own)
+    assert named(objects, "Service", "shop-gateway")["metadata"]["annotations"] == {"owner": "edge"}
+    deployment = named(objects, "Deployment", "shop-gateway")
+    assert deployment["metadata"]["annotations"] == {"owner": "checkout"}
+    assert deployment["spec"]["template"]["metadata"]["annotations"] == {"owner": "door"}
+
+
+def test_all_objects_and_pods_have_the_common_labels_and_no_selector_does() -> None:
+    objects = render(UMBRELLA, None, *EVERYTHING[UMBRELLA], "global.commonLabels.team=checkout")
+    for found in objects:
+        for place, metadata in described(found):
+            assert metadata["labels"]["team"] == "checkout", (metadata, place)
     for found in of_kind(objects, "Deployment", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy"):
         assert "team" not in json.dumps(found["spec"].get("selector", found["spec"].get("podSelector", {})))
 
@@ -100,6 +188,62 @@ def test_a_server_takes_what_a_service_takes(chart: str, tmp_path: Path) -> None
         own["networkPolicy"]["extraIngress"][0]
         in named(objects, "NetworkPolicy", f"shop-{chart}")["spec"]["ingress"]
     )
+
+
+def test_every_pod_of_the_tools_takes_variables_and_volumes(tmp_path: Path) -> None:
+    own: dict[str, Any] = {
+        "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "extraVolumes": [{"name": "own", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "own", "mountPath": "/own"}],
+    }
+    switches = {"toolbox": {"enabled": True}, "check": {"enabled": True}}
+    objects = with_values(tmp_path, sagactl=own | switches, load={"enabled": True}, faults={"enabled": True})
+    check = named(objects, "CronJob", "shop-check")["spec"]["jobTemplate"]["spec"]["template"]
+    tools = [pod for owner, pod in pods(objects) if owner.partition("/")[2] in TOOLS]
+    assert len(tools) == len(TOOLS)
+    for pod in (*tools, check):
+        [container] = pod["spec"]["containers"]
+        assert own["extraEnv"][0] in container["env"]
+        assert own["extraVolumeMounts"][0] in container["volumeMounts"]
+        assert own["extraVolumes"][0] in pod["spec"]["volumes"]
+
+
+def test_an_autoscaler_goes_by_other_metrics_where_it_is_told_to(tmp_path: Path) -> None:
+    memory = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "Utilization"}}}
+    slowly = {"scaleDown": {"stabilizationWindowSeconds": 600}}
+    scaling = {"enabled": True, "metrics": [memory], "behavior": slowly}
+    objects = with_values(tmp_path, order={"autoscaling": scaling}, auth={"autoscaling": {"enabled": True}})
+    spec = named(objects, "HorizontalPodAutoscaler", "shop-order")["spec"]
+    assert (spec["metrics"], spec["behavior"]) == ([memory], slowly)
+    other = named(objects, "HorizontalPodAutoscaler", "shop-auth")["spec"]
+    assert [metric["resource"]["name"] for metric in other["metrics"]] == ["cpu"]
+    assert "behavior" not in other
+
+
+def test_a_service_may_prefer_pods_that_are_near() -> None:
+    objects = render(UMBRELLA, None, "order.expose.trafficDistribution=PreferClose")
+    assert named(objects, "Service", "shop-order")["spec"]["trafficDistribution"] == "PreferClose"
+    assert "trafficDistribution" not in named(objects, "Service", "shop-auth")["spec"]
+
+
+def test_every_monitor_relabels_as_it_is_told_to(tmp_path: Path) -> None:
+    cluster = {"targetLabel": "cluster", "replacement": "east"}
+    dropped = {"action": "labeldrop", "regex": "pod"}
+    told = {"enabled": True, "relabelings": [cluster], "metricRelabelings": [dropped]}
+    monitors = of_kind(with_values(tmp_path, **{"global": {"metrics": told}}), "ServiceMonitor", "PodMonitor")
+    assert len(monitors) > len(SERVICES)
+    for monitor in monitors:
+        for endpoint in monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]:
+            assert (endpoint["relabelings"], endpoint["metricRelabelings"]) == ([cluster], [dropped])
+
+
+def test_names_may_be_asked_for_at_another_port() -> None:
+    settings = "global.networkPolicy.dnsPorts={53,5353}", "load.enabled=true"
+    for policy in of_kind(render(UMBRELLA, None, *settings), "NetworkPolicy"):
+        for rule in policy["spec"].get("egress") or ():
+            ports = {(port["port"], port["protocol"]) for port in rule["ports"]}
+            asked = {port for port, _ in ports} & {53, 5353}
+            assert not asked or ports == {(port, by) for port in (53, 5353) for by in ("UDP", "TCP")}
 
 
 def test_the_operator_takes_volumes(tmp_path: Path) -> None:

@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import CASES, NAMES, SERVICES, UMBRELLA, named, of_kind, pods, render, selects
+from tests.charts.rendering import (
+    CASES,
+    LOAD,
+    NAMES,
+    SERVICES,
+    UMBRELLA,
+    named,
+    of_kind,
+    pods,
+    render,
+    selects,
+)
 
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
@@ -87,7 +98,7 @@ def test_egress_names_a_peer_or_is_for_names_and_the_api_server(chart: Path, val
         for rule in policy["spec"].get("egress") or ():
             assert "to" in rule or rule in (DNS, API), policy["metadata"]["name"]
             if rule == API:
-                assert policy["metadata"]["name"] in {"shop-order", "shop-saga-operator"}
+                assert policy["metadata"]["name"] in {"shop-faults", "shop-order", "shop-saga-operator"}
 
 
 @pytest.mark.parametrize("caller", SERVICES)
@@ -166,6 +177,24 @@ def test_the_smoke_test_reaches_the_front_door_only() -> None:
     smoke = named(objects, "Pod", "shop-smoke")["metadata"]["labels"]
     assert allows(objects, smoke, labels_of(objects, "Deployment", "shop-gateway"), 3003)
     assert not allows(objects, smoke, labels_of(objects, "Deployment", "shop-order"), 3002)
+
+
+def test_the_load_generator_reaches_the_front_door_only_and_the_verdict_it_and_the_books() -> None:
+    objects = render(UMBRELLA, LOAD)
+    load = labels_of(objects, "Deployment", "shop-load")
+    verdict = named(objects, "Pod", "shop-verdict")["metadata"]["labels"]
+    smoke = named(objects, "Pod", "shop-smoke")["metadata"]["labels"]
+    assert allows(objects, verdict, load, 9090)
+    assert not allows(objects, smoke, load, 9090)
+    for server, ports in (("mongodb", [27017]), ("rabbitmq", [5672, 15672])):
+        target = labels_of(objects, "StatefulSet", f"shop-{server}")
+        assert all(allows(objects, verdict, target, port) for port in ports)
+        assert not any(allows(objects, load, target, port) for port in ports)
+    for service in SERVICES:
+        [port] = named(objects, "Service", f"shop-{service}")["spec"]["ports"]
+        target = labels_of(objects, "Deployment", f"shop-{service}")
+        assert allows(objects, load, target, port["port"]) == (service == "gateway")
+        assert not allows(objects, verdict, target, port["port"])
 
 
 @pytest.mark.parametrize("settings", [(), ("global.metrics.from=null",)], ids=["default", "nobody scrapes"])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from saga_operator.spec import CHECKED_WITHIN
 from tests.charts.rendering import (
     CASES,
     CHARTS,
+    LOAD,
     NAMES,
     NAMESPACE,
     UMBRELLA,
@@ -160,7 +162,7 @@ def test_an_operator_has_rights_in_the_namespaces_that_it_is_to_watch_and_in_no_
             named(objects, kind, "shop-saga-operator"),
             named(objects, kind, "market-shop-saga-operator"),
         )
-        assert "namespace" not in own["metadata"]
+        assert own["metadata"]["namespace"] == "market"
         assert there["metadata"]["namespace"] == "bazaar"
         assert there.get("rules") == own.get("rules")
     assert there["subjects"] == [
@@ -169,6 +171,25 @@ def test_an_operator_has_rights_in_the_namespaces_that_it_is_to_watch_and_in_no_
     assert not [
         role for role in of_kind(objects, "ClusterRole") if role["metadata"]["name"].endswith("saga-operator")
     ]
+
+
+def test_who_kills_pods_may_do_so_in_its_own_namespace_and_nothing_else() -> None:
+    objects = render(UMBRELLA, LOAD)
+    bound = [
+        found
+        for found in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
+        if any(subject["name"] == "shop-faults" for subject in found["subjects"])
+    ]
+    assert [(found["kind"], found["roleRef"]["name"]) for found in bound] == [("RoleBinding", "shop-faults")]
+    rules = named(objects, "Role", "shop-faults")["rules"]
+    assert rules == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]}]
+    pod = named(objects, "Deployment", "shop-faults")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "shop-faults"
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp"]
+    [container] = pod["containers"]
+    killed = {value for option, value in pairwise(container["command"]) if option == "--chart"}
+    deployed = [found["spec"]["selector"]["matchLabels"] for found in of_kind(objects, "Deployment")]
+    assert killed <= {selected["app.kubernetes.io/name"] for selected in deployed}
 
 
 def test_a_default_release_has_no_rights_in_the_whole_cluster_but_for_reviewing_tokens() -> None:

@@ -16,6 +16,7 @@ from tests.charts.rendering import (
     SERVICES,
     UMBRELLA,
     named,
+    notes,
     of_kind,
     render,
 )
@@ -235,10 +236,30 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
             ],
             "set payment.allowMockBehindIngress if that is meant",
         ),
+        (["load.enabled=true", "gateway.enabled=false"], "load.enabled: it orders as customers do"),
+        (
+            ["load.enabled=true", "payment.env.PAYMENT_GATEWAY=acquirer"],
+            "load.enabled: its orders would be charged for",
+        ),
+        (["load.enabled=true", "auth.secondFactor.required=true"], "load.enabled: .* no second factor"),
+        (["faults.enabled=true"], "without orders nothing is seen of faults: set load.enabled"),
+        (
+            ["faults.enabled=true", "load.enabled=true", "gateway.expose.type=LoadBalancer"],
+            "customers come to this shop from outside",
+        ),
+        (["load.enabled=true", "load.rate=0"], "load.rate: .*must be greater than 0|exclusiveMinimum"),
     ],
     ids=[
         *("traces", "cache", "database", "broker", "ingress", "proxies", "proxies of a route"),
         *("gateways", "certificate", "egress", "no gateway", "mock"),
+        *(
+            "load without a door",
+            "load that costs money",
+            "load without a second factor",
+            "unseen faults",
+            "faults for customers",
+            "no load",
+        ),
     ],
 )
 def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], complaint: str) -> None:
@@ -246,13 +267,17 @@ def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], co
         render(UMBRELLA, None, *settings)
 
 
+def test_faults_are_refused_in_production() -> None:
+    with pytest.raises(RenderingError, match="customers come to this shop from outside"):
+        render(UMBRELLA, PRODUCTION, "load.enabled=true", "faults.enabled=true")
+
+
 def test_the_notes_say_what_to_do_next() -> None:
-    dry = ("--dry-run=client", "--namespace", NAMESPACE, "--values", PRODUCTION)
-    _, _, notes = run_helm("install", "shop", UMBRELLA, *dry).partition("NOTES:")
-    assert "helm test shop --namespace market" in notes
-    assert "https://shop.example.com/" in notes
-    assert "get sagamonitors" in notes
-    assert "No money moves" in notes
+    said = notes(values=PRODUCTION)
+    assert "helm test shop --namespace market" in said
+    assert "https://shop.example.com/" in said
+    assert "get sagamonitors" in said
+    assert "No money moves" in said
 
 
 @pytest.mark.parametrize("required", ["true", "false"])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -156,6 +157,20 @@ def test_the_metrics_of_all_are_scraped_by_tls() -> None:
                 "ca": {"secret": {"name": f"{name}-tls", "key": "ca.crt"}},
             }
         assert name in certified()
+
+
+def test_the_load_generator_is_asked_by_tls_and_believes_the_shop() -> None:
+    objects = render(UMBRELLA, VALUES, "load.enabled=true")
+    pod = named(objects, "Deployment", "shop-load")["spec"]["template"]
+    [container] = pod["spec"]["containers"]
+    told = dict(pairwise(container["command"]))
+    assert origin(pod, told["--certificate"]) == origin(pod, told["--key"]) == "shop-load-tls"
+    assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    assert believing(objects).keys() == CLIENTS | {"Deployment/shop-load", "Pod/shop-verdict"}
+    verdict = named(objects, "Pod", "shop-verdict")
+    [container] = verdict["spec"]["containers"]
+    assert dict(pairwise(container["command"]))["--accepted"] == "https://shop-load:9090/accepted"
+    assert "shop-load" in named(objects, "Certificate", "shop-load")["spec"]["dnsNames"]
 
 
 def test_every_member_of_the_database_is_certified_by_its_own_name() -> None:

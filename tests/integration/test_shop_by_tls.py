@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +37,8 @@ class Shop(NamedTuple):
     directory: Path
     authority: Path
     stranger: Path
+    # A certificate and its key.
+    identity: tuple[Path, Path]
 
     def environment(self, believed: Path) -> Mapping[str, str]:
         return {**os.environ, "STACK_DIR": str(self.directory), "SSL_CERT_FILE": str(believed)}
@@ -70,7 +74,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         up = run(environment, "dev", "up")
         assert up.returncode == 0, up.stdout
         stack = json.loads((directory / "stack" / "stack.json").read_text())
-        yield Shop(stack, directory / "stack", authority.file, stranger.file)
+        yield Shop(stack, directory / "stack", authority.file, stranger.file, (certificate, key))
     finally:
         run(environment, "dev", "down")
 
@@ -92,6 +96,34 @@ def test_an_order_is_paid_and_the_books_are_right(shop: Shop) -> None:
     assert "is PAID" in bought.stdout, bought.stderr
     checked = run(shop.environment(shop.authority), "sagactl", "check")
     assert checked.returncode == 0, checked.stdout
+
+
+def test_customers_order_for_a_while_and_the_books_are_right(shop: Shop) -> None:
+    loaded = run(shop.environment(shop.authority), "sagactl", "load", "--rate", "3", "--for", "3s")
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+    assert re.match(r"[1-9]\d* orders accepted", loaded.stdout)
+    assert "Every invariant holds." in loaded.stdout
+
+
+def test_a_load_generator_tells_a_checker_by_tls_what_it_was_promised(shop: Shop) -> None:
+    port, (certificate, key) = free_port(), map(str, shop.identity)
+    environment = shop.environment(shop.authority)
+    listening = ("--port", str(port), "--certificate", certificate, "--key", key)
+    with subprocess.Popen(  # noqa: S603 - our own
+        [sys.executable, "-m", "sagactl", "load", "--rate", "3", *listening], cwd=REPOSITORY, env=environment
+    ) as load:
+        try:
+            end = time.monotonic() + STARTS_WITHIN
+            accepted = f"https://{HERE}:{port}/accepted"
+            check = ("sagactl", "check", "--live", "--accepted", accepted, "-o", "json")
+            while (checked := run(environment, *check)).returncode != 0 and time.monotonic() < end:
+                time.sleep(1)
+        finally:
+            load.terminate()
+    assert load.returncode == 0
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    counted = json.loads(checked.stdout)["counted"]
+    assert re.search(r", [1-9]\d* known to be answered 201", counted["SAGA_ENDED"])
 
 
 def test_a_tool_that_believes_another_authority_says_so(shop: Shop) -> None:

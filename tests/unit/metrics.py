@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
@@ -10,12 +11,14 @@ from typing import Final, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from saga_operator.metrics import Metrics
+from sagactl.load.figures import Figures
 from services.shared.contract.events import CONSUMES, PUBLISHES
 from tests.unit.test_house import ROOT, SERVICES
 
 PAGE: Final = ROOT / "docs" / "metrics.md"
 ENGINES: Final = sorted(PUBLISHES.keys() | CONSUMES.keys())
 OPERATOR: Final = "operator"
+LOAD: Final = "load"
 OURS: Final = ("sagashop_", "sagamonitor_")
 # Name, kind and labels of each collector, as whoever asks Prometheus knows them.
 LISTED: Final = """
@@ -60,11 +63,13 @@ def in_code() -> dict[Metric, frozenset[str]]:
             if line.startswith(OURS):
                 name, kind, *labels = line.split()
                 found.setdefault(exposed(name, kind, iter(labels)), set()).add(service)
-    registry = CollectorRegistry()
-    Metrics(registry)
-    for each in registry._collector_to_names:  # noqa: SLF001  # it tells no labels where there are no series
-        metric = exposed(each._name, each._type, iter(each._labelnames))  # type: ignore[attr-defined]  # noqa: SLF001
-        found.setdefault(metric, set()).add(OPERATOR)
+    registries = {OPERATOR: CollectorRegistry(), LOAD: CollectorRegistry()}
+    Metrics(registries[OPERATOR])
+    Figures(registries[LOAD], time.monotonic, 1)
+    for whose, registry in registries.items():
+        for each in registry._collector_to_names:  # noqa: SLF001  # it tells no labels where there are no series
+            metric = exposed(each._name, each._type, iter(each._labelnames))  # type: ignore[attr-defined]  # noqa: SLF001
+            found.setdefault(metric, set()).add(whose)
     return {metric: frozenset(services) for metric, services in found.items()}
 
 

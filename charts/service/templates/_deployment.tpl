@@ -8,14 +8,14 @@ apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+  {{- include "sagashop.meta" (list . "server") | nindent 2 }}
 spec:
   {{- if not (include "service.autoscaled" .) }}
   replicas: {{ .Values.replicaCount }}
   {{- else }}
   {{- /* As many as there are: a field that an upgrade leaves out falls back to one replica. From none an autoscaler does not begin.
          Tools that render without a cluster leave it to the autoscaler from the beginning. */}}
-  {{- with lookup "apps/v1" "Deployment" .Release.Namespace $name }}
+  {{- with lookup "apps/v1" "Deployment" (include "sagashop.namespace" .) $name }}
   replicas: {{ .spec.replicas | default $.Values.autoscaling.minReplicas }}
   {{- end }}
   {{- end }}
@@ -25,16 +25,7 @@ spec:
   selector:
     matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}
   template:
-    metadata:
-      labels:
-        {{- include "sagashop.podLabels" (list . "server") | nindent 8 }}
-        {{- range .Values.servers }}
-        sagashop.io/{{ . }}-client: "true"
-        {{- end }}
-        {{- with .Values.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
-      {{- with .Values.podAnnotations }}
-      annotations: {{- toYaml . | nindent 8 }}
-      {{- end }}
+    metadata: {{- include "sagashop.podMeta" (list . "server" .Values.podAnnotations (include "sagashop.clientOf" .Values.servers | fromYaml) .Values.podLabels) | nindent 6 }}
     spec:
       serviceAccountName: {{ $name }}
       {{- if .Values.kubernetesApi }}

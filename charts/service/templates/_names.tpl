@@ -48,12 +48,53 @@ app.kubernetes.io/version: {{ $root.Chart.AppVersion | default $root.Chart.Versi
 {{- end }}
 {{- end -}}
 
+{{/* Labels of pods by which servers let them in. Takes (list "mongodb" ...). */}}
+{{- define "sagashop.clientOf" -}}
+{{- range . }}
+sagashop.io/{{ . }}-client: "true"
+{{- end }}
+{{- end -}}
+
 {{/* The recommended labels. Takes (list $ "component"). */}}
 {{- define "sagashop.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "sagashop.podLabels" . }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Where the objects of the release are: in its own namespace, unless another is said. */}}
+{{- define "sagashop.namespace" -}}
+{{- dig "namespaceOverride" "" (.Values.global | default dict) | default .Release.Namespace -}}
+{{- end -}}
+
+{{/* What an object's metadata has beside its name. Takes (list $ "component"), and after them annotations and labels of its own, which
+     win over those that all objects have. */}}
+{{- define "sagashop.meta" -}}
+namespace: {{ include "sagashop.namespace" (first .) }}
+{{ include "sagashop.clusterMeta" . }}
+{{- end -}}
+
+{{/* The same for what belongs to no namespace, or to another one, and for templates that are no pods. */}}
+{{- define "sagashop.clusterMeta" -}}
+{{- include "sagashop.noted" (prepend . "sagashop.labels") -}}
+{{- end -}}
+
+{{/* The same for pods. */}}
+{{- define "sagashop.podMeta" -}}
+{{- include "sagashop.noted" (prepend . "sagashop.podLabels") -}}
+{{- end -}}
+
+{{/* Labels and annotations, all objects' and an object's own. Takes (list "name of the labels' template" $ "component" ...). */}}
+{{- define "sagashop.noted" -}}
+{{- $root := index . 1 -}}{{- $own := slice . 3 -}}
+{{- $labels := include (first .) (rest .) | fromYaml -}}
+{{- range slice (append $own dict) 1 }}{{ $labels = mergeOverwrite $labels (. | default dict) }}{{ end -}}
+labels: {{- toYaml $labels | nindent 2 }}
+{{- $all := dig "commonAnnotations" dict ($root.Values.global | default dict) | default dict -}}
+{{- with mergeOverwrite dict $all (first (append $own dict) | default dict) }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* A selector of a sibling's pods, as a NetworkPolicy peer. Takes (list $ "order"). */}}
@@ -132,6 +173,6 @@ podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kuberne
 {{/* One value of a Secret that may exist, decoded. Takes (list $ "secret" "key"). An upgrade keeps what an install made. */}}
 {{- define "sagashop.stored" -}}
 {{- $root := index . 0 -}}
-{{- $secret := lookup "v1" "Secret" $root.Release.Namespace (index . 1) -}}
+{{- $secret := lookup "v1" "Secret" (include "sagashop.namespace" $root) (index . 1) -}}
 {{- with $secret }}{{ get (.data | default dict) (index $ 2) | b64dec }}{{ end -}}
 {{- end -}}

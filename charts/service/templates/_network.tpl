@@ -10,7 +10,11 @@
 
 {{/* Name resolution. By port alone: node-local caches have no pod to select. */}}
 {{- define "sagashop.egress.dns" -}}
-- ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+- ports:
+    {{- range dig "networkPolicy" "dnsPorts" (list 53) (.Values.global | default dict) }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end -}}
 
 {{/* The API server: it has no pod to select and differs in address from cluster to cluster. */}}
@@ -48,9 +52,7 @@ apiVersion: monitoring.coreos.com/v1
 kind: {{ $kind }}
 metadata:
   name: {{ include "sagashop.fullname" $root }}
-  labels:
-    {{- include "sagashop.labels" (list $root $component) | nindent 4 }}
-    {{- with $metrics.labels }}{{ toYaml . | nindent 4 }}{{ end }}
+  {{- include "sagashop.meta" (list $root $component dict $metrics.labels) | nindent 2 }}
 spec:
   selector:
     matchLabels: {{- include "sagashop.selector" (list $root $component) | nindent 6 }}
@@ -59,6 +61,12 @@ spec:
     - port: {{ index $ 3 }}
       {{- toYaml . | nindent 6 }}
       interval: {{ $metrics.interval | default "30s" }}
+      {{- with $metrics.relabelings }}
+      relabelings: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $metrics.metricRelabelings }}
+      metricRelabelings: {{- toYaml . | nindent 8 }}
+      {{- end }}
       {{- if include "sagashop.tls" $root }}
       scheme: https
       tlsConfig:

@@ -7,20 +7,14 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
-  {{- with .Values.serviceAccount.annotations }}
-  annotations: {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "sagashop.meta" (list . "server" .Values.serviceAccount.annotations) | nindent 2 }}
 automountServiceAccountToken: false
 ---
 apiVersion: v1
 kind: Service
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
-  {{- with .Values.expose.annotations }}
-  annotations: {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "sagashop.meta" (list . "server" .Values.expose.annotations) | nindent 2 }}
 spec:
   type: {{ .Values.expose.type }}
   {{- if ne .Values.expose.type "ClusterIP" }}
@@ -31,6 +25,9 @@ spec:
   {{- end }}
   {{- with .Values.expose.loadBalancerSourceRanges }}
   loadBalancerSourceRanges: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.expose.trafficDistribution }}
+  trafficDistribution: {{ . }}
   {{- end }}
   {{- with .Values.expose.ipFamilyPolicy }}
   ipFamilyPolicy: {{ . }}
@@ -56,14 +53,21 @@ apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+  {{- include "sagashop.meta" (list . "server") | nindent 2 }}
 spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $name }}}
   minReplicas: {{ .Values.autoscaling.minReplicas }}
   maxReplicas: {{ .Values.autoscaling.maxReplicas }}
   metrics:
+    {{- with .Values.autoscaling.metrics }}
+    {{- toYaml . | nindent 4 }}
+    {{- else }}
     - type: Resource
       resource: {name: cpu, target: {type: Utilization, averageUtilization: {{ .Values.autoscaling.targetCPUUtilizationPercentage }}}}
+    {{- end }}
+  {{- with .Values.autoscaling.behavior }}
+  behavior: {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end }}
 {{- if gt $replicas 1 }}
 ---
@@ -85,7 +89,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "sagashop.fullname" . }}
-  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+  {{- include "sagashop.meta" (list . "server") | nindent 2 }}
 spec:
   podSelector:
     matchLabels: {{- include "sagashop.selector" (list . "server") | nindent 6 }}

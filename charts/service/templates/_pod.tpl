@@ -80,7 +80,7 @@ apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
   name: {{ include "sagashop.fullname" . }}
-  labels: {{- include "sagashop.labels" (list . "server") | nindent 4 }}
+  {{- include "sagashop.meta" (list . "server") | nindent 2 }}
 spec:
   maxUnavailable: 1
   unhealthyPodEvictionPolicy: AlwaysAllow
@@ -94,7 +94,7 @@ spec:
 {{- if and (gt (int $values.replicaCount) 1) (not $values.persistence.enabled) -}}
 {{- fail (printf "%s: with %d %ss and without volumes an update would lose its data: set %s.persistence.enabled, or replicaCount to 1" $chart (int $values.replicaCount) (index . 1) $chart) -}}
 {{- end -}}
-{{- with lookup "apps/v1" "StatefulSet" $root.Release.Namespace (include "sagashop.fullname" $root) -}}
+{{- with lookup "apps/v1" "StatefulSet" (include "sagashop.namespace" $root) (include "sagashop.fullname" $root) -}}
 {{- if lt (int $values.replicaCount) (int .spec.replicas) -}}
 {{- fail (printf "%s: %d %ss are there, and %d are fewer: those that go would take their vote and their data along; docs/operations.md (Scale) says how to take them out first" $chart (int .spec.replicas) (index $ 1) (int $values.replicaCount)) -}}
 {{- end -}}

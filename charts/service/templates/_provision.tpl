@@ -17,7 +17,7 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list $root "user") | nindent 4 }}
+  {{- include "sagashop.meta" (list $root "user") | nindent 2 }}
 stringData:
   username: {{ $user }}
   password: {{ $password }}
@@ -32,7 +32,7 @@ apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ include "sagashop.sibling" (list $root $server) }}-urls
-  labels: {{- include "sagashop.labels" (list $root "user") | nindent 4 }}
+  {{- include "sagashop.meta" (list $root "user") | nindent 2 }}
 data: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -52,14 +52,14 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list $root "provision") | nindent 4 }}
+  {{- include "sagashop.meta" (list $root "provision") | nindent 2 }}
 automountServiceAccountToken: false
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list $root "provision") | nindent 4 }}
+  {{- include "sagashop.meta" (list $root "provision") | nindent 2 }}
 spec:
   replicas: 1
   revisionHistoryLimit: 3
@@ -67,10 +67,7 @@ spec:
   selector:
     matchLabels: {{- include "sagashop.selector" (list $root "provision") | nindent 6 }}
   template:
-    metadata:
-      labels:
-        {{- include "sagashop.podLabels" (list $root "provision") | nindent 8 }}
-        sagashop.io/{{ .server }}-client: "true"
+    metadata: {{- include "sagashop.podMeta" (list $root "provision" dict (include "sagashop.clientOf" (list .server) | fromYaml)) | nindent 6 }}
     spec:
       serviceAccountName: {{ $name }}
       {{- /* where the server may run */}}
@@ -122,7 +119,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "sagashop.fullname" $root }}-provision
-  labels: {{- include "sagashop.labels" (list $root "provision") | nindent 4 }}
+  {{- include "sagashop.meta" (list $root "provision") | nindent 2 }}
 spec:
   podSelector:
     matchLabels: {{- include "sagashop.selector" (list $root "provision") | nindent 6 }}

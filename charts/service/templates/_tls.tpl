@@ -66,14 +66,14 @@ secret: {name: {{ include "sagashop.certificate" . }}, key: ca.crt}
 {{- $global := $root.Values.global | default dict -}}
 {{- $name := include "sagashop.fullname" $root -}}
 {{- if and (include "sagashop.tls" $root) (eq (include "sagashop.certificate" (list $root $root.Chart.Name)) (printf "%s-tls" $name)) }}
-{{- $there := printf "%s.%s" $name $root.Release.Namespace }}
+{{- $there := printf "%s.%s" $name (include "sagashop.namespace" $root) }}
 {{- $own := list $name $there (printf "%s.svc" $there) (printf "%s.svc.%s" $there (dig "clusterDomain" "cluster.local" $global)) }}
 ---
 apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata:
   name: {{ $name }}
-  labels: {{- include "sagashop.labels" (list $root "certificate") | nindent 4 }}
+  {{- include "sagashop.meta" (list $root "certificate") | nindent 2 }}
 spec:
   secretName: {{ $name }}-tls
   duration: {{ $global.tls.duration }}

@@ -11,7 +11,7 @@ import msgspec
 from sagactl.access import Access
 from sagactl.oncall import look
 from sagactl.oncall.books import Books, reading
-from sagactl.oncall.check import Expected, letters, never_made, reported, rows_of_nobody
+from sagactl.oncall.check import Expected, counted_orders, letters, never_made, reported, rows_of_nobody
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.live.judging import (
     OVERDUE,
@@ -72,7 +72,9 @@ async def check_live(
     if live.note is not None:
         live.note.unlink(missing_ok=True)
     orders = walked.counts.get(Invariant.SAGA_ENDED, 0)
-    return reported(_counted(walked, len(dead)), list(dict.fromkeys(found)), expected, orders)
+    return reported(
+        _counted(walked, len(dead), expected.accepted), list(dict.fromkeys(found)), expected, orders
+    )
 
 
 # --- the walk ---------------------------------------------------------------------------------------------
@@ -99,15 +101,14 @@ def _keep(so_far: Walk, note: Path | None, progress: Callable[[Mapping[str, int]
     progress({"orders so far": so_far.counts.get(Invariant.SAGA_ENDED, 0)})
 
 
-def _counted(walked: Walk, dead: int) -> Mapping[Invariant, str]:
+def _counted(walked: Walk, dead: int, accepted: Collection[str]) -> Mapping[Invariant, str]:
     counts = Counter(walked.counts)
-    orders = plural(counts[Invariant.SAGA_ENDED], "order")
     return {
         Invariant.DRAINED: "not asked for: the shop works",
         Invariant.STOCK_CONSERVED: plural(counts[Invariant.STOCK_CONSERVED], "product"),
         Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
         Invariant.MONEY_AGREES: f"{plural(counts[Invariant.MONEY_AGREES], 'transaction')} of the gateway",
-        Invariant.SAGA_ENDED: f"{orders}, {walked.under_way} under way",
+        Invariant.SAGA_ENDED: counted_orders(counts[Invariant.SAGA_ENDED], walked.under_way, accepted),
         Invariant.EXPLAINED: plural(dead, "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }

@@ -43,6 +43,8 @@ def test_the_command_is_installed_beside_python() -> None:
         (["stuck", "sweep"], "make up"),
         (["accounts", "list"], "GATEWAY_URL"),
         (["smoke"], "GATEWAY_URL"),
+        (["load"], "GATEWAY_URL"),
+        (["load", "--for", "soon"], "soon"),
         (["smoke", "--gateway", f"http://{NOBODY}"], "ADMIN_EMAIL"),
         (["letters", "list", "--queue", "nowhere"], "STOCK_RESERVED"),
         (["letters", "discard", "nowhere", "id"], "STOCK_RESERVED"),

@@ -44,6 +44,7 @@ OF_THE_GATEWAY: Final[Mapping[str, Sequence[str]]] = {
     "keys list": (),
     "keys rotate": (),
     "keys revoke": ("1",),
+    "load": ("--patience", "0"),
     "smoke": (),
 }
 OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {

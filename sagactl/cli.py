@@ -62,7 +62,17 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.",
         LOOK,
     ),
-    "orders": Place("sagactl.oncall.orders", "app", "Orders: what all services know of one.", LOOK),
+    "orders": Place(
+        "sagactl.oncall.orders", "app", "Orders: which there are, and what all services know of one.", LOOK
+    ),
+    "payments": Place(
+        "sagactl.oncall.payments", "app", "Payments: refunds under way, and what the gateway did.", LOOK
+    ),
+    "stock": Place("sagactl.oncall.stock", "app", "Stock of a product: how much, and who changed it.", LOOK),
+    "queues": Place(
+        "sagactl.oncall.queues", "app", "Queues: how much waits where, and who consumes it.", LOOK
+    ),
+    "outbox": Place("sagactl.oncall.outbox", "app", "Events that wait to be published.", LOOK),
     "letters": Place(
         "sagactl.oncall.letters", "app", "Dead letters: messages that were given up, and why.", LOOK
     ),

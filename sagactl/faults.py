@@ -1,5 +1,6 @@
 """What went wrong, as a person is told it, and the exit code that it comes to. Nobody else decides that."""
 
+import re
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -23,6 +24,9 @@ OF_SERVERS: Final = f"Is it up, and are {', '.join(URLS)} right? A local stack: 
 OF_THE_GATEWAY: Final = (
     f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? ADMIN_CODE is a code of the second factor."
 )
+
+# What MongoDB's client has to say of its topology fills a screen; the words before it name the server.
+TOPOLOGY: Final = re.compile(r" \(configured timeouts|, Timeout: ")
 
 
 class UnavailableError(RuntimeError):
@@ -126,5 +130,4 @@ def _is_refusal(error: BaseException | None) -> bool:
 def _said(what: str, error: Exception) -> str:
     if isinstance(error, UnavailableError):
         return str(error)
-    # What MongoDB's client has to say of its topology fills a screen; its first words name the server.
-    return f"{what}: {str(error).partition(' (configured timeouts')[0] or type(error).__name__}"
+    return f"{what}: {TOPOLOGY.split(str(error))[0] or type(error).__name__}"

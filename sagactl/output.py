@@ -66,6 +66,8 @@ class Column(NamedTuple, Generic[Item]):
     of: Callable[[Item], Any]
     # Shown by `wide` alone.
     wide: bool = False
+    # Never broken, such as an id that somebody will copy.
+    whole: bool = False
 
 
 def table(
@@ -77,7 +79,7 @@ def table(
         there = [column for column in columns if wide or not column.wide]
         shown = Table(title=plural(len(items), noun))
         for column in there:
-            shown.add_column(column.heading, overflow="fold")
+            shown.add_column(column.heading, overflow="fold", no_wrap=column.whole)
         for item in items:
             shown.add_row(*(printable(str(column.of(item))) for column in there))
         yield shown

@@ -1,40 +1,17 @@
 """`sagactl audit`: who did what, from where, and what came of it, over all services."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
 
-from saga_operator.policy.durations import parse_duration
 from sagactl.documents import Document
 from sagactl.oncall import trails
+from sagactl.oncall.times import moment
 from sagactl.oncall.trails import Told, Wanted
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.terminal import Stack, access, run
 from services.shared.contract.audit import Action
-
-
-def since(text: str) -> datetime:
-    """`2h` is two hours ago; a date, or date and time (of UTC unless it says otherwise), is itself.
-
-    Raises ValueError.
-    """
-    try:
-        return datetime.now(UTC) - parse_duration(text)
-    except ValueError:
-        given = datetime.fromisoformat(text)
-        return given if given.tzinfo else given.replace(tzinfo=UTC)
-
-
-def moment(text: str | None) -> datetime | None:
-    """An option's. Raises BadParameter for what is neither a duration nor a date."""
-    try:
-        return None if text is None else since(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text}: give a duration such as 2h, or a date such as 2026-11-26"
-        ) from None
 
 
 def audit(  # noqa: PLR0917 - a command's options

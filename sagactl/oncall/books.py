@@ -27,7 +27,7 @@ from services.payment.payment import Payment, PaymentState
 from services.product.domain import Product
 from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import PUBLISHES
-from services.shared.database.store import Document, from_document
+from services.shared.database.store import Document, Store, from_document
 from services.shared.engine.leases import OUTBOX
 
 CHUNK: Final = 500
@@ -42,13 +42,13 @@ Kind = TypeVar("Kind", bound=Aggregate)
 
 
 @asynccontextmanager
-async def reading(mongodb_url: str) -> AsyncIterator["Books"]:
+async def reading(mongodb_url: str, within_ms: int | None = None) -> AsyncIterator["Books"]:
     """The books, opened. All that is done with them raises PyMongoError where MongoDB does not answer."""
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         mongodb_url,
         tz_aware=True,
         readConcernLevel="majority",
-        serverSelectionTimeoutMS=ANSWERS_WITHIN_MS,
+        serverSelectionTimeoutMS=within_ms or ANSWERS_WITHIN_MS,
         appname="sagactl",
     )
     async with client:
@@ -63,6 +63,10 @@ class Books:
 
     def of(self, service: str) -> AsyncDatabase[Document]:
         return self._client.get_database(service)
+
+    def store(self, service: str) -> Store:
+        """For the service's own queries."""
+        return Store(self._client, service)
 
     async def unrest(self) -> Mapping[str, Waiting]:
         """What has not come to rest: events in outboxes, calls to the payment gateway."""

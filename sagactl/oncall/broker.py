@@ -130,14 +130,22 @@ async def queues(management_url: str, amqp_url: str) -> Queues:
     found = await listed(management_url, vhost)
     ours = sorted((queue for queue in found if queue["name"] in LIVE), key=itemgetter("name"))
     ready = await ready_in(amqp_url, [queue["name"] for queue in ours])
-    counted = {queue["name"]: _waiting(queue, ready[queue["name"]]) for queue in ours}
+    counted = {queue["name"]: _waiting(queue, ready[queue["name"]].messages) for queue in ours}
     return Queues(
         vhost, frozenset(counted), {name: waiting for name, waiting in counted.items() if waiting.number}
     )
 
 
-async def ready_in(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
-    """Queue -> messages that no consumer has been given yet."""
+class Ready(NamedTuple):
+    """What a queue tells at once, however late the broker's statistics are."""
+
+    # Those that no consumer has been given yet.
+    messages: int
+    consumers: int
+
+
+async def ready_in(amqp_url: str, names: Sequence[str]) -> Mapping[str, Ready]:
+    """By the queue's name. Raises BrokerError where the broker does not answer."""
     if not names:
         return {}
     try:
@@ -145,7 +153,8 @@ async def ready_in(amqp_url: str, names: Sequence[str]) -> Mapping[str, int]:
             asked = [await opened.declare_queue(name, passive=True, timeout=TIMEOUT) for name in names]
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError) as error:
         raise BrokerError(f"the broker does not answer: {str(error) or type(error).__name__}") from error
-    return {queue.name: queue.declaration_result.message_count or 0 for queue in asked}
+    told = ((queue.name, queue.declaration_result) for queue in asked)
+    return {name: Ready(each.message_count or 0, each.consumer_count or 0) for name, each in told}
 
 
 async def listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]:

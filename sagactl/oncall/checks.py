@@ -7,18 +7,17 @@ from typing import Annotated, Final
 
 import typer
 
-from saga_operator.policy.durations import parse_duration
 from sagactl import output as output_
 from sagactl.access import Access
 from sagactl.exits import Exit
 from sagactl.oncall.accepted import promises
-from sagactl.oncall.audit import moment
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.live.checking import Live, check_live
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Report, Verdict, screen
+from sagactl.oncall.times import duration, moment
 from sagactl.output import Form, Output, Shown
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, run
@@ -83,7 +82,7 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
     where = access(stack)
     if live:
         still_for = STILL if still is None else timedelta(seconds=still)
-        report = _live(where, expected, Live(still_for, _duration(overdue), moment(since), note))
+        report = _live(where, expected, Live(still_for, duration(overdue), moment(since), note))
     else:
         seconds = STILL_SECONDS if still is None else still
         waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": seconds}
@@ -121,13 +120,6 @@ def leave(file: Path, report: Report) -> None:
         file.write_text(report.last_words.written())
     except OSError as error:
         aside.print(f"no last words: {printable(str(error))}", highlight=False, soft_wrap=True)
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text}: give a duration such as 20m") from None
 
 
 def _expected(text: str) -> Known:

@@ -11,20 +11,13 @@ from msgspec.structs import asdict
 from sagactl import output as output_
 from sagactl.documents import Document
 from sagactl.oncall import broker, trails
+from sagactl.oncall.arguments import OfQueue, Queue
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.redrive import redrive
 from sagactl.output import Column, Form, Output, Shown, table
 from sagactl.screen import masked, plural, printable
 from sagactl.terminal import Stack, absent, access, console, run
 from services.shared.contract.audit import Action
-
-
-def _known(queue: str | None) -> str | None:
-    """An option's or argument's callback: only a queue that there is."""
-    if queue is not None and queue not in broker.QUEUES:
-        raise typer.BadParameter(f"there is no queue {queue}: there are {', '.join(broker.QUEUES)}")
-    return queue
-
 
 LOOKED_AT_MOST: Final = 10_000
 
@@ -60,9 +53,6 @@ COLUMNS: Final[Sequence[Column[Letter]]] = (
     Column("first failed", attrgetter("first_failed_at")),
     Column("trace", attrgetter("trace"), wide=True),
 )
-Queue = Annotated[
-    str, typer.Argument(help=f"One of {', '.join(broker.QUEUES)}.", metavar="QUEUE", callback=_known)
-]
 Message = Annotated[
     str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
 ]
@@ -72,7 +62,7 @@ app = typer.Typer(no_args_is_help=True, help="Dead letters: messages that were g
 @app.command("list")
 def list_(
     stack: Stack = None,
-    queue: Annotated[str | None, typer.Option(help="Only those of this queue.", callback=_known)] = None,
+    queue: OfQueue = None,
     limit: Annotated[int, typer.Option(help="At most this many per queue.")] = 100,
     output: Form = Output.TABLE,
 ) -> None:

@@ -4,16 +4,15 @@ It works while services are down, which is when somebody asks.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sagactl.documents import Document
-from sagactl.oncall import invariants
+from sagactl.oncall import arguments, invariants
 from sagactl.oncall.books import reading
 from sagactl.oncall.invariants import Case
 from sagactl.output import Form, Output, Shown, show
@@ -37,7 +36,7 @@ class OrderFacts(Document, frozen=True, kw_only=True):
 
 
 def order(
-    order_id: Annotated[str, typer.Argument(help="The id that its 201 gave.", metavar="ORDER")],
+    order_id: arguments.Order,
     stack: Stack = None,
     output: Form = Output.TABLE,
 ) -> None:

@@ -14,14 +14,21 @@ from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.find import HitList
 from sagactl.oncall.keys import KeyList
 from sagactl.oncall.letters import LetterList
+from sagactl.oncall.listing import OrderList
 from sagactl.oncall.order import OrderFacts
+from sagactl.oncall.outbox import UnpublishedList
+from sagactl.oncall.payments import PaymentFacts, RefundList
+from sagactl.oncall.queues import QueueList
 from sagactl.oncall.repair.command import Repair
 from sagactl.oncall.replay.report import Replay
 from sagactl.oncall.report import CheckReport
 from sagactl.oncall.status.standing import Status
+from sagactl.oncall.stock import ChangeList, StockFacts
+from sagactl.oncall.watching import OrderSteps
 
 KINDS: Final[tuple[type[Document], ...]] = (
     AccountList,
+    ChangeList,
     CheckReport,
     EntryList,
     Explanation,
@@ -29,9 +36,16 @@ KINDS: Final[tuple[type[Document], ...]] = (
     KeyList,
     LetterList,
     OrderFacts,
+    OrderList,
+    OrderSteps,
+    PaymentFacts,
+    QueueList,
+    RefundList,
     Repair,
     Replay,
     Status,
+    StockFacts,
+    UnpublishedList,
 )
 
 

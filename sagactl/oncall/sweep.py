@@ -15,7 +15,6 @@ import aiohttp
 import typer
 from rich.console import Console
 
-from saga_operator.policy.durations import parse_duration
 from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceError
 from saga_operator.policy.policy import REFUSALS as REFUSED
 from saga_operator.policy.policy import Outcome, Policy, Sweep, pause_after
@@ -24,6 +23,7 @@ from saga_operator.policy.sweep import carry_out
 from sagactl.access import LOCAL_STACK, NoAccessError, OrderAccess, setting
 from sagactl.exits import Exit
 from sagactl.faults import REFUSALS
+from sagactl.oncall.times import duration
 from sagactl.shop import Client, ShopError
 from sagactl.terminal import run
 
@@ -169,7 +169,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     access = _access(order_url, token, gateway, (email, password), stack)
     console = Console()
     if every is not None:
-        run(sweep_forever(access, policy, _duration(every), console))
+        run(sweep_forever(access, policy, duration(every), console))
     raise typer.Exit(exit_code(run(sweep_and_tell(access, policy, console))))
 
 
@@ -193,15 +193,8 @@ def _access(
 
 def policy_of(stale_after: str, pending_stale_after: str) -> Policy:
     """Raise BadParameter for text that is not a duration."""
-    pending = None if pending_stale_after == NEVER else _duration(pending_stale_after)
-    return Policy(_duration(stale_after), pending)
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    pending = None if pending_stale_after == NEVER else duration(pending_stale_after)
+    return Policy(duration(stale_after), pending)
 
 
 def _now() -> datetime:

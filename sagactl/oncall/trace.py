@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import typer
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sagactl.access import NoAccessError, jaeger_url
 from sagactl.faults import UnavailableError
+from sagactl.oncall import arguments
 from sagactl.oncall.books import reading
 from sagactl.terminal import Stack, absent, access, console, run
 
@@ -162,7 +163,7 @@ async def fetch(jaeger: str, ids: Sequence[str]) -> tuple[Mapping[str, list[Span
 
 
 def trace(
-    order_id: Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")],
+    order_id: arguments.Order,
     stack: Stack = None,
 ) -> None:
     """Draw the way of one order through all services. Jaeger is the local stack's, or at JAEGER_URL."""

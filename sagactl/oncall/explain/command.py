@@ -1,16 +1,16 @@
 """`sagactl explain ORDER`: where its messages are, what comes next, and what to do."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
 
-from saga_operator.policy.durations import parse_duration
 from sagactl.exits import Exit
+from sagactl.oncall import arguments
 from sagactl.oncall.explain.explanation import Explanation, Verdict
 from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.explain.screen import STYLES, lines
+from sagactl.oncall.times import duration
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, run
@@ -26,7 +26,7 @@ EXIT_CODES: Final = {
 
 
 def explain(
-    order_id: Annotated[str, typer.Argument(help="The id that its 201 gave.", metavar="ORDER")],
+    order_id: arguments.Order,
     stack: Stack = None,
     stale_after: Annotated[
         str, typer.Option(help="CONFIRMED for this long is what the sweeps here take for stale.")
@@ -38,7 +38,7 @@ def explain(
     Exit code 0: it is settled, and everything has arrived. 1: it is stuck or contradicted, or nobody knows
     it. 3: something is on its way.
     """
-    reader = Reader(access(stack), _duration(stale_after))
+    reader = Reader(access(stack), duration(stale_after))
     with aside.status("looking") as status:
         told = run(reader.explained(order_id, progress=status.update))
     show(Shown(told, lambda _: screen(told), [told.order]), output)
@@ -52,10 +52,3 @@ def screen(told: Explanation) -> Iterator[str]:
         if line.startswith("verdict"):
             text = text.replace(word, f"[bold {STYLES[told.verdict]}]{word}[/]", 1)
         yield text
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text}: give a duration such as 5m") from None

@@ -10,6 +10,7 @@ import typer
 from sagactl.access import Access, NoAccessError, OrderAccess
 from sagactl.documents import Document
 from sagactl.exits import Exit
+from sagactl.oncall import completion
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended, plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
@@ -37,7 +38,12 @@ class Repair(Document, frozen=True, kw_only=True):
 
 def repair(  # noqa: PLR0917 - a command's options
     orders: Annotated[
-        list[str] | None, typer.Argument(help="Their ids. Else what a live check finds.", metavar="ORDER")
+        list[str] | None,
+        typer.Argument(
+            help="Their ids. Else what a live check finds.",
+            metavar="ORDER",
+            autocompletion=completion.orders,
+        ),
     ] = None,
     stack: Stack = None,
     apply: Annotated[  # noqa: FBT002  # an option

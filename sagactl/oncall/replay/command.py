@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from sagactl.exits import Exit
-from sagactl.oncall.audit import moment
 from sagactl.oncall.replay.reading import Wanted, replayed
 from sagactl.oncall.replay.report import Replay, lines
+from sagactl.oncall.times import moment
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, run

@@ -1,48 +1,92 @@
 """`sagactl status`: one screen for whoever is woken up. Only reads."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from sagactl.exits import Exit
+from sagactl.access import Access
+from sagactl.faults import OF_SERVERS
 from sagactl.oncall.status.reading import read
-from sagactl.oncall.status.standing import Status, said
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, said
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
-from sagactl.terminal import Stack, access, run
+from sagactl.terminal import Stack, access, aside, console, run
+
+EVERY_SECONDS: Final = 2.0
 
 
 def status(
     stack: Stack = None,
+    watch: Annotated[  # noqa: FBT002  # an option
+        bool, typer.Option("--watch", "-w", help="Look again and again, until interrupted.")
+    ] = False,
     output: Form = Output.TABLE,
 ) -> None:
     """Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.
 
-    Exit code 0: nothing is wrong. 1: something is.
+    What a server that does not answer would tell is named, and the rest is told.
+    Exit code 0: nothing is wrong. 1: something is. 4, 5: nothing is of what could be seen, and not all could.
     """
-    found = run(read(access(stack)))
-    show(Shown(found, lambda _: _screen(found), [each.queue for each in found.queues]), output)
-    raise typer.Exit(Exit.BAD if found.problems else Exit.FINE)
+    where = access(stack)
+    if watch:
+        run(_again_and_again(where, output))
+    found = run(read(where))
+    _show(found, output)
+    if found.unseen:
+        aside.print(OF_SERVERS, highlight=False, soft_wrap=True)
+    raise typer.Exit(found.code)
 
 
-def _screen(found: Status) -> Iterator[RenderableType]:
+async def _again_and_again(where: Access, output: Output) -> NoReturn:
+    """On one screen, which is drawn anew, if there is one; else one after the other."""
+    drawn = console.is_terminal and output in {Output.TABLE, Output.WIDE}
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            found = await read(where)
+            if drawn:
+                parts = (Text.from_markup(each) if isinstance(each, str) else each for each in screen(found))
+                live.update(Group(Text(f"{found.at:%H:%M:%S}"), *parts), refresh=True)
+            else:
+                _show(found, output)
+            await asyncio.sleep(EVERY_SECONDS)
+
+
+def _show(found: Status, output: Output) -> None:
+    show(Shown(found, lambda _: screen(found), [each.queue for each in found.queues or ()]), output)
+
+
+def screen(found: Status) -> Iterator[RenderableType]:
     for problem in found.problems:
         yield f"[red]![/] {printable(problem)}"
+    for gap in gaps(found.unseen):
+        yield f"[yellow]?[/] {printable(gap)}"
     if not found.problems:
-        yield "[green]Nothing is wrong.[/]"
-    yield _queues(found)
-    for name, backlogs in (("open orders", found.orders), ("outboxes", found.outboxes)):
-        shown = ", ".join(f"{each.of} {each.number} ({said(found.at - each.since)})" for each in backlogs)
-        yield f"{name:<14}{printable(shown or 'none')}"
+        yield (
+            "[yellow]Nothing that can be seen is wrong.[/]" if found.unseen else "[green]Nothing is wrong.[/]"
+        )
+    if found.queues is not None:
+        yield _queues(found.queues)
+    for part, backlogs in ((Part.ORDERS, found.orders), (Part.OUTBOXES, found.outboxes)):
+        yield f"{part:<14}{printable(_listed(found, part, backlogs))}"
 
 
-def _queues(found: Status) -> Table:
+def _listed(found: Status, part: Part, backlogs: Sequence[Backlog]) -> str:
+    shown = [f"{each.of} {each.number} ({said(found.at - each.since)})" for each in backlogs]
+    shown += [f"{each.service or ''} unseen".strip() for each in found.unseen if each.part is part]
+    return ", ".join(shown) or "none"
+
+
+def _queues(queues: Sequence[Depth]) -> Table:
     table = Table("queue", "service", box=None, pad_edge=False, header_style="dim")
     for heading in ("messages", "consumers", "retrying", "dead"):
         table.add_column(heading, justify="right")
-    for each in found.queues:
+    for each in queues:
         numbers = (each.messages, each.consumers, each.retrying, each.dead)
         table.add_row(each.queue, each.service, *map(str, numbers))
     return table

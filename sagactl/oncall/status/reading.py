@@ -1,47 +1,99 @@
-"""Reads how the shop stands: queues, outboxes, the orders that are open. Only reads."""
+"""Reads how the shop stands: queues, outboxes, the orders that are open. Only reads.
 
-from collections.abc import AsyncIterator
+Each part by itself, and all at once: where a server does not answer, the rest is told.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from msgspec import structs
 from pymongo import ASCENDING
+from pymongo.errors import PyMongoError
 
 from sagactl.access import Access
+from sagactl.faults import fault
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.depths import depths as asked
-from sagactl.oncall.status.standing import Backlog, Status, depths, problems
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, depths, problems
 from services.order.model import OPEN, Order
+from services.order.queries import count_attention
 from services.shared.contract.events import PUBLISHES
 from services.shared.engine.leases import OUTBOX
 
+# Longer than any server is waited for by its own client.
+WITHIN_SECONDS: Final = 30.0
+Found = TypeVar("Found")
+
 
 async def read(where: Access) -> Status:
-    """Raises PyMongoError or BrokerError where a server does not answer."""
+    """What there is to be seen; nothing is raised where a server does not answer."""
     async with reading(where.mongodb_url) as books:
-        marked = await books.of("order")[Order.collection].count_documents({"attention.0": {"$exists": True}})
-        found = Status(
-            at=await books.now(),
-            queues=tuple(depths(await asked(where.management_url, where.amqp_url))),
-            outboxes=tuple([each async for each in _outboxes(books)]),
-            orders=tuple([each async for each in _open_orders(books)]),
-            marked=marked,
+        at, queues, orders, marked, outboxes = await asyncio.gather(
+            _now(books),
+            _seen(Part.QUEUES, None, queues_of(where)),
+            _seen(Part.ORDERS, None, _open_orders(books)),
+            _seen(Part.MARKED, None, count_attention(books.store("order"))),
+            asyncio.gather(
+                *(_seen(Part.OUTBOXES, service, _outbox(books, service)) for service in PUBLISHES)
+            ),
         )
+    found = Status(
+        at=at,
+        queues=None if isinstance(queues, Unseen) else queues,
+        orders=() if isinstance(orders, Unseen) else orders,
+        marked=0 if isinstance(marked, Unseen) else marked,
+        outboxes=tuple(each for each in outboxes if isinstance(each, Backlog)),
+        unseen=tuple(each for each in (queues, orders, marked, *outboxes) if isinstance(each, Unseen)),
+    )
     return structs.replace(found, problems=tuple(problems(found)))
 
 
-async def _open_orders(books: Books) -> AsyncIterator[Backlog]:
+async def queues_of(where: Access) -> tuple[Depth, ...]:
+    """Every queue that there should be. Raises BrokerError where the broker does not answer."""
+    found = await asked(where.management_url, where.amqp_url)
+    return tuple(depths({name: (each.known, each.consumers) for name, each in found.items()}))
+
+
+async def _seen(part: Part, service: str | None, looking: Awaitable[Found]) -> Found | Unseen:
+    try:
+        async with asyncio.timeout(WITHIN_SECONDS):
+            return await looking
+    except Exception as error:
+        known = fault(error)
+        if known is None:
+            raise
+        return Unseen(part, service, known.says, known.code)
+
+
+async def _now(books: Books) -> datetime:
+    """By the database's clock, as what is read; by ours where nothing is read."""
+    try:
+        return await books.now()
+    except PyMongoError:
+        return datetime.now(UTC)
+
+
+async def _open_orders(books: Books) -> tuple[Backlog, ...]:
     orders = books.of("order")[Order.collection]
+    found: list[Backlog] = []
     for status in OPEN:
         query = {"status": status}
         oldest = await orders.find_one(query, {"stateSince": 1}, sort=[("stateSince", ASCENDING)])
         if oldest is not None:
-            yield Backlog(status, await orders.count_documents(query), oldest["stateSince"], oldest["_id"])
+            number = await orders.count_documents(query)
+            found.append(Backlog(status, number, oldest["stateSince"], oldest["_id"]))
+    return tuple(found)
 
 
-async def _outboxes(books: Books) -> AsyncIterator[Backlog]:
-    """Outboxes are short but for an outage: they are read to their end."""
-    for service in PUBLISHES:
-        rows = [row async for row in books.of(service)[OUTBOX].find({}, {"at": 1, "events.id": 1})]
-        if rows:
-            oldest = min(rows, key=lambda row: row["at"])
-            number = sum(len(row["events"]) for row in rows)
-            yield Backlog(service, number, oldest["at"], str(oldest["_id"]))
+async def _outbox(books: Books, service: str) -> Backlog | None:
+    """The database counts: in an outage there are more than anybody wants to be sent."""
+    rows = books.of(service)[OUTBOX]
+    oldest = await rows.find_one({}, {"at": 1}, sort=[("_id", ASCENDING)])
+    if oldest is None:
+        return None
+    sum_ = {"$group": {"_id": None, "number": {"$sum": {"$size": "$events"}}}}
+    counted = await (await rows.aggregate([sum_])).to_list()
+    # None where the last has left meanwhile.
+    return Backlog(service, counted[0]["number"], oldest["at"], str(oldest["_id"])) if counted else None

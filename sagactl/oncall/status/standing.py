@@ -1,12 +1,14 @@
 """How the shop stands, and what of that is wrong. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
 
 from sagactl.documents import Document
+from sagactl.exits import Exit
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES
 
@@ -42,16 +44,50 @@ class Backlog(Struct, frozen=True, rename="camel"):
     oldest: str
 
 
+class Part(StrEnum):
+    """What is asked for by itself: it is told though the others do not answer."""
+
+    QUEUES = "queues"
+    OUTBOXES = "outboxes"
+    ORDERS = "open orders"
+    MARKED = "marked orders"
+
+
+class Unseen(Struct, frozen=True, rename="camel"):
+    """A part that could not be looked at."""
+
+    part: Part
+    # The service whose part it is; None for that of all.
+    service: str | None
+    why: str
+    # How a command ends for that reason (docs/sagactl.md).
+    code: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.part} of {self.service}" if self.service else self.part
+
+
 class Status(Document, frozen=True, kw_only=True):
     at: datetime
-    queues: tuple[Depth, ...]
+    # None while they are unseen.
+    queues: tuple[Depth, ...] | None
     # Events that the broker has not confirmed, by service.
     outboxes: tuple[Backlog, ...] = ()
     # Orders to which something is still to come, by state.
     orders: tuple[Backlog, ...] = ()
     # Orders that are marked for somebody to look at.
     marked: int = 0
+    # What is wrong, as far as anybody can see.
     problems: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
+
+    @property
+    def code(self) -> int:
+        """How the command ends: what is wrong is certain, whatever else could not be seen."""
+        if self.problems:
+            return Exit.BAD
+        return min((each.code for each in self.unseen), default=Exit.FINE)
 
 
 def depths(found: Mapping[str, tuple[int, int]]) -> Iterator[Depth]:
@@ -75,7 +111,7 @@ def depths(found: Mapping[str, tuple[int, int]]) -> Iterator[Depth]:
 
 def problems(status: Status) -> Iterator[str]:
     """A sentence each, with what to type next."""
-    for each in status.queues:
+    for each in status.queues or ():
         yield from _of_queue(each)
     for outbox in status.outboxes:
         age = status.at - outbox.since
@@ -89,7 +125,7 @@ def problems(status: Status) -> Iterator[str]:
         if age > OPEN_AT_MOST:
             yield f"an order has been {orders.of} for {said(age)}. See sagactl explain {orders.oldest}"
     if status.marked:
-        yield f"orders that contradict what happened: {status.marked}. See sagactl check"
+        yield f"orders that contradict what happened: {status.marked}. See sagactl orders list --marked"
 
 
 def _of_queue(depth: Depth) -> Iterator[str]:
@@ -101,6 +137,15 @@ def _of_queue(depth: Depth) -> Iterator[str]:
         yield f"{depth.messages} messages wait in {depth.queue}: {depth.service} cannot keep up"
     if depth.dead:
         yield f"dead letters of {depth.queue}: {depth.dead}. See sagactl letters list --queue {depth.queue}"
+
+
+def gaps(unseen: Iterable[Unseen]) -> Iterator[str]:
+    """A sentence for each reason, with the parts that are unseen for it."""
+    reasons: dict[str, list[str]] = {}
+    for each in unseen:
+        reasons.setdefault(each.why, []).append(each.name)
+    for why, parts in reasons.items():
+        yield f"{', '.join(parts)} cannot be seen: {why}"
 
 
 def said(age: timedelta) -> str:

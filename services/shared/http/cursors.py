@@ -5,8 +5,6 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from services.shared.http.validation import invalid
-
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 LONGEST: Final = 200
@@ -36,6 +34,8 @@ class Cursor(NamedTuple):
 
 def cursor_of(text: str | None) -> Cursor | None:
     """The cursor of a request, if it has one. Raises RequestValidationError for what no list gave out."""
+    from services.shared.http.validation import invalid  # noqa: PLC0415  # tools page without HTTP, and wait for none of it
+
     try:
         return None if text is None else Cursor.decode(text)
     except ValueError as error:

@@ -60,7 +60,7 @@ class House:
         queues = LIVE & {each.subject for each in found}
         # What is delivered and not acknowledged is told late, and shows elsewhere where it matters.
         ready = await ready_in(self._access.amqp_url, sorted(queues))
-        return [each for each in found if each.subject not in queues or ready[each.subject]]
+        return [each for each in found if each.subject not in queues or ready[each.subject].messages]
 
     def _judge(self, findings: Collection[Finding]) -> None:
         broken = [

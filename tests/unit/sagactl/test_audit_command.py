@@ -12,7 +12,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sagactl.cli import app
-from sagactl.oncall.audit import shown, since
+from sagactl.oncall.audit import shown
+from sagactl.oncall.times import since
 from sagactl.oncall.trails import Told, Wanted
 from services.shared.contract import audit
 from services.shared.contract.audit import Action, Actor, By, Kind

@@ -73,6 +73,11 @@ def test_a_command_that_there_is_not_is_said_to_be_unknown() -> None:
         ("sagactl dlq sh", "show"),
         ("sagactl orders tr", "trace"),
         ("sagactl check --li", "--live"),
+        ("sagactl letters show pay", "payment-events"),
+        ("sagactl letters list --queue STOCK", "STOCK_RESERVED"),
+        ("sagactl outbox list --service inv", "inventory"),
+        ("sagactl orders list --status PEN", "PENDING"),
+        ("sagactl audit --action order.c", "order.cancelled"),
     ],
 )
 def test_words_are_completed(typed: str, offered: str) -> None:

@@ -28,8 +28,11 @@ from sagactl.provision.accounts import DATABASE_USERS
 from sagactl.provision.broker_rights import BROKER_USERS
 from sagactl.shop import ShopError
 from services.payment.gateway import GatewayUnavailable
+from tests.forms import document
 
 NOBODY: Final = "127.0.0.1:9"
+# What a shell started in the background has been told to ignore it, and so have we, perhaps.
+HEEDING: Final = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 # What the gateway's administrator does; each is one request after the login.
 OF_THE_GATEWAY: Final[Mapping[str, Sequence[str]]] = {
     "accounts list": (),
@@ -55,6 +58,14 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "explain": ("order-1",),
     "find": ("order-1",),
     "orders show": ("order-1",),
+    "orders list": (),
+    "orders watch": ("order-1",),
+    "payments list": (),
+    "payments show": ("order-1",),
+    "stock show": ("lamp",),
+    "stock history": ("lamp",),
+    "queues list": (),
+    "outbox list": (),
     "audit": (),
     "orders trace": ("order-1",),
     "letters list": (),
@@ -273,12 +284,10 @@ def test_a_server_that_does_not_answer_is_told_once_and_not_by_its_client_as_wel
 
 
 def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
-    # What a shell started in the background has been told to ignore it, and so have we, perhaps.
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [
         sys.executable,
         "-c",
-        f"{heeding}; from sagactl.cli import app; app(prog_name='sagactl')",
+        f"{HEEDING}; from sagactl.cli import app; app(prog_name='sagactl')",
         "stuck",
         "sweep",
     ]
@@ -287,6 +296,22 @@ def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             assert "ConnectionFailed" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == Exit.INTERRUPTED
+        finally:
+            process.kill()
+
+
+def test_status_looks_again_and_again_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    say_where(monkeypatch, f"http://{NOBODY}")
+    quick = "from sagactl.oncall import books; books.ANSWERS_WITHIN_MS = 50"
+    code = f"{HEEDING}; {quick}; from sagactl.cli import app; app(prog_name='sagactl')"
+    command = [sys.executable, "-c", code, "status", "--watch", "-o", "jsonl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own
+        try:
+            assert process.stdout is not None
+            for _ in range(2):
+                assert document(process.stdout.readline())["queues"] is None
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == Exit.INTERRUPTED
         finally:

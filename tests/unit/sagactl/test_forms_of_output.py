@@ -19,7 +19,7 @@ from sagactl.oncall import audit
 from sagactl.oncall.letters import COLUMNS, Letter, LetterList
 from sagactl.oncall.schemas import schemas
 from sagactl.oncall.trails import Told
-from sagactl.output import Output, Shown, show, table
+from sagactl.output import Column, Output, Shown, show, table
 from tests.forms import SCHEMAS, document
 from tests.unit.sagactl.test_exit_codes import TREE
 
@@ -42,7 +42,9 @@ SHOWN = Shown(LetterList(items=LETTERS), table(LETTERS, "dead letter", COLUMNS),
 # Commands that list or show.
 TELL = {
     *("status", "explain", "find", "check", "repair", "replay", "audit"),
-    *("orders show", "letters list", "letters show", "accounts list", "keys list"),
+    *("orders list", "orders show", "orders watch", "stock show", "stock history", "queues list"),
+    *("payments list", "payments show"),
+    *("outbox list", "letters list", "letters show", "accounts list", "keys list"),
 }
 
 
@@ -86,6 +88,18 @@ def test_wide_tells_what_a_table_leaves_out_and_neither_does_what_a_text_says(
     assert ("00-trace-01" in narrow, "00-trace-01" in wide) == (False, True)
     assert "\x1b" not in wide
     assert "[red]no" in wide
+
+
+def test_an_id_that_somebody_will_copy_is_whole_on_a_narrow_screen() -> None:
+    id_ = "019d2b6e-7c1a-7c64-9b8e-5b1f0f6f7b55"
+    columns = [
+        Column[str]("about", str, whole=True),
+        *(Column[str](str(n), lambda _: "words " * 9) for n in range(3)),
+    ]
+    narrow, out = False, StringIO()
+    for part in table([id_], "order", columns)(narrow):
+        Console(file=out, width=80).print(part)
+    assert id_ in out.getvalue()
 
 
 def test_what_is_no_list_is_one_line_of_jsonl(

@@ -1,11 +1,21 @@
-"""What `sagactl status` calls wrong, and what it does not."""
+"""What `sagactl status` calls wrong, what it does not, and what it cannot see."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 
 import pytest
+from msgspec import structs
+from rich.console import Console
+from typer.testing import CliRunner
 
-from sagactl.oncall.status.standing import Backlog, Status, depths, problems, said
-from services.shared.contract.events import CONSUMES
+from sagactl.cli import app
+from sagactl.exits import Exit
+from sagactl.oncall.broker import Ready
+from sagactl.oncall.depths import Depth, depths_of
+from sagactl.oncall.status.command import screen
+from sagactl.oncall.status.standing import Backlog, Part, Status, Unseen, depths, gaps, problems, said
+from services.shared.contract.events import CONSUMES, PUBLISHES
+from tests.forms import document
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 QUEUES = [queue for queues in CONSUMES.values() for queue in queues]
@@ -47,7 +57,9 @@ def test_an_outbox_that_does_not_drain_and_an_order_that_is_open_for_too_long() 
     assert "payment does not get its events out: 3 in its outbox, the oldest for 3 min 20 s" in outbox
     (order,) = wrong(WELL, orders=(Backlog("CONFIRMED", 1, ago(301), "order-1"),))
     assert order == "an order has been CONFIRMED for 5 min 1 s. See sagactl explain order-1"
-    assert wrong(WELL, marked=2) == ["orders that contradict what happened: 2. See sagactl check"]
+    assert wrong(WELL, marked=2) == [
+        "orders that contradict what happened: 2. See sagactl orders list --marked"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,3 +67,83 @@ def test_an_outbox_that_does_not_drain_and_an_order_that_is_open_for_too_long() 
 )
 def test_an_age_is_said_in_two_units(seconds: int, text: str) -> None:
     assert said(timedelta(seconds=seconds)) == text
+
+
+NO_BROKER = Unseen(Part.QUEUES, None, "the management API does not answer", Exit.UNREACHED)
+
+
+def test_a_broker_that_has_just_started_is_believed_what_it_knows() -> None:
+    """It tells at once what is ready and who consumes, and gathers all else within seconds."""
+    ready = {"orders": Ready(4, 2), "orders.dlq": Ready(0, 0)}
+    found = depths_of([{"name": "orders"}, {"name": "orders.dlq"}], ready)
+    assert found == {"orders": Depth(4, 2, None), "orders.dlq": Depth(0, 0, None)}
+    assert [each.known for each in found.values()] == [4, 0]
+    # Whoever would call a message lost is told that one may be there.
+    assert [each.number for each in found.values()] == [4, 1]
+
+
+def test_what_a_consumer_holds_is_counted_and_statistics_that_are_late_hide_nothing() -> None:
+    listed = [{"name": "orders", "messages": 7}, {"name": "inventory", "messages": 0}]
+    found = depths_of(listed, {"orders": Ready(2, 1), "inventory": Ready(3, 1)})
+    assert [(each.known, each.number) for each in found.values()] == [(7, 7), (3, 3)]
+
+
+def test_what_is_wrong_is_certain_whatever_else_cannot_be_seen() -> None:
+    fine = Status(at=NOON, queues=tuple(depths(WELL)))
+    assert fine.code == Exit.FINE
+    blind = structs.replace(fine, queues=None, unseen=(NO_BROKER,))
+    assert blind.code == Exit.UNREACHED
+    refused = Unseen(Part.MARKED, None, "MongoDB refuses", Exit.NOT_ALLOWED)
+    assert structs.replace(blind, unseen=(refused,)).code == Exit.NOT_ALLOWED
+    assert structs.replace(blind, unseen=(refused, NO_BROKER)).code == Exit.UNREACHED
+    assert structs.replace(blind, problems=("an order has been PENDING for 1 h",)).code == Exit.BAD
+
+
+def test_parts_that_are_unseen_for_one_reason_share_a_sentence() -> None:
+    outboxes = [Unseen(Part.OUTBOXES, name, "MongoDB does not answer", 4) for name in ("order", "payment")]
+    assert list(gaps([NO_BROKER, *outboxes])) == [
+        "queues cannot be seen: the management API does not answer",
+        "outboxes of order, outboxes of payment cannot be seen: MongoDB does not answer",
+    ]
+
+
+def test_without_a_broker_the_screen_shows_the_rest() -> None:
+    """And no queue is said to be missing."""
+    found = Status(
+        at=NOON,
+        queues=None,
+        orders=(Backlog("PENDING", 12, ago(20), "order-1"),),
+        unseen=(NO_BROKER, Unseen(Part.OUTBOXES, "payment", "MongoDB refuses", Exit.NOT_ALLOWED)),
+    )
+    assert list(problems(found)) == []
+    out = StringIO()
+    console = Console(file=out, width=80)
+    for part in screen(found):
+        console.print(part, soft_wrap=True)
+    assert out.getvalue().splitlines() == [
+        "? queues cannot be seen: the management API does not answer",
+        "? outboxes of payment cannot be seen: MongoDB refuses",
+        "Nothing that can be seen is wrong.",
+        "open orders   PENDING 12 (20 s)",
+        "outboxes      payment unseen",
+    ]
+
+
+def test_without_any_server_each_part_is_named_in_a_document_by_the_schema(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nobody = "127.0.0.1:9"
+    monkeypatch.setattr("sagactl.oncall.books.ANSWERS_WITHIN_MS", 50)
+    where = {"MONGODB_URL": f"mongodb://{nobody}", "AMQP_URL": f"amqp://{nobody}"}
+    where["MANAGEMENT_URL"] = f"http://{nobody}"
+    result = CliRunner().invoke(app, ["status", "-o", "json"], env=where)
+    assert result.exit_code == Exit.UNREACHED
+    told = document(result.stdout)
+    assert {(each["part"], each["service"]) for each in told["unseen"]} == {
+        *(("queues", None), ("open orders", None), ("marked orders", None)),
+        *(("outboxes", service) for service in PUBLISHES),
+    }
+    assert (told["queues"], told["problems"]) == (None, [])
+    for each in told["unseen"]:
+        assert "Timeout:" not in each["why"]
+    assert "MONGODB_URL" in result.stderr

@@ -1,0 +1,37 @@
+"""How a person says a time, or how long, on the command line."""
+
+from datetime import UTC, datetime, timedelta
+
+import typer
+
+from saga_operator.policy.durations import parse_duration
+
+
+def since(text: str) -> datetime:
+    """`2h` is two hours ago; a date, or date and time (of UTC unless it says otherwise), is itself.
+
+    Raises ValueError.
+    """
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        given = datetime.fromisoformat(text)
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def moment(text: str | None) -> datetime | None:
+    """An option's. Raises BadParameter for what is neither a duration nor a date."""
+    try:
+        return None if text is None else since(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text}: give a duration such as 2h, or a date such as 2026-11-26"
+        ) from None
+
+
+def duration(text: str) -> timedelta:
+    """An option's. Raises BadParameter for what is none."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text}: give a duration such as 90s, 5m or 1h30m") from None

@@ -27,7 +27,7 @@ IMAGES: Final[Mapping[str, Sequence[str]]] = {
     "order": ("order",),
     "payment": (),
     "product": (),
-    "sagactl": ("sagactl", "notification"),
+    "sagactl": ("sagactl", "mail"),
 }
 # By entropy and by name it finds our hashes, examples and test passwords; ruff looks at passwords in Python.
 TOO_LOUD: Final = (

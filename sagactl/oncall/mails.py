@@ -10,7 +10,6 @@ from typing import Annotated, Final
 import typer
 
 from services.notification import mail
-from services.notification.mail import Sender
 from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
@@ -20,6 +19,7 @@ from services.shared.contract.events import (
     RefundRequested,
     SoldLine,
 )
+from services.shared.mail.writing import LANGUAGES, Sender, mailbox_of
 
 app = typer.Typer(no_args_is_help=True, help="Mails to customers.")
 ORDER: Final = "01a0cb31-7a4e-7cc1-a1a5-0c9a51f0d3b7"
@@ -66,11 +66,11 @@ def preview(
 ) -> None:
     """Write an example of every mail in every language: as a mail (.eml), and its parts (.html, .txt)."""
     out.mkdir(parents=True, exist_ok=True)
-    sender = Sender(Address(shop, "orders", "shop.example"), None, mail.LANGUAGES[0])
+    sender = Sender(Address(shop, "orders", "shop.example"), None, LANGUAGES[0])
     for kind, event in EXAMPLES.items():
-        for language in mail.LANGUAGES:
+        for language in LANGUAGES:
             written = mail.compose(
-                f"example-{kind}", mail.mailbox_of(CUSTOMER), AT, event, sender._replace(locale=language)
+                f"example-{kind}", mailbox_of(CUSTOMER), AT, event, sender._replace(locale=language)
             )
             name = f"{kind}.{language}"
             (out / f"{name}.eml").write_bytes(written.as_bytes())

@@ -25,6 +25,7 @@ from services.shared.contract.events import (
     OrderRefunded,
     RefundRequested,
 )
+from services.shared.mail.outcomes import Sent, Undeliverable
 
 
 class NotificationState(StrEnum):
@@ -59,16 +60,6 @@ class Notification(Aggregate, frozen=True, kw_only=True):
         """Without the recipient: addresses are nothing for logs."""
         whom = f"for the {'customer' if self.recipient else 'staff'}"
         return Standing(self.order_id, self.state, (whom, *([self.reason] if self.reason else ())))
-
-
-class Sent(Struct, frozen=True):
-    """The mail server has taken the mail on."""
-
-
-class Undeliverable(Struct, frozen=True):
-    """The mail server will not take it, however often it is asked."""
-
-    reason: str
 
 
 class MailOutcome(Struct, frozen=True):

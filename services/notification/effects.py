@@ -1,44 +1,34 @@
 """Sending mail, with the notification stored as WAITING: once an event, as far as SMTP can tell."""
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
 from functools import partial
 from typing import Final
 
-from prometheus_client import Histogram
-
 from services.notification import mail
-from services.notification.domain import MailOutcome, Notification, Sent, Undeliverable, intend
-from services.notification.mail import Sender
-from services.notification.relay import Relay
-from services.shared.contract.decisions import Deferred, Message
+from services.notification.domain import MailOutcome, Notification, intend
+from services.shared.contract.decisions import Message
 from services.shared.contract.events import NOTIFICATIONS, OrderEvent
 from services.shared.engine.effects import Effects
-from services.shared.telemetry import at_zero
+from services.shared.mail.outcomes import Sent, Undeliverable
+from services.shared.mail.sending import Post
 
 # As long as mail servers usually go on trying.
 GIVEN_UP_AFTER: Final = timedelta(days=3)
-# RFC 2606: nobody's. Erased customers have such an address.
-NOBODYS: Final = ".invalid"
+GIVEN_UP: Final = f"given up after {GIVEN_UP_AFTER.days} days"
 # Whose outcome is known here, whether or not it is stored yet.
 REMEMBERED: Final = 10_000
-MAIL_DURATION: Final = Histogram(
-    "sagashop_mail_duration_seconds",
-    "Mails handed to the mail server, with the wait for a connection",
-    ["result"],
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
-)
-at_zero(MAIL_DURATION, ["sent", "failed", "deferred"])
 
 
 class Mailing:
     """What is sent, and what was: an event that comes again meanwhile is not sent again."""
 
-    def __init__(self, relay: Relay, sender: Sender) -> None:
-        self._relay, self._sender = relay, sender
+    def __init__(self, post: Post) -> None:
+        self._post = post
         self._under_way: dict[str, asyncio.Task[Sent | Undeliverable]] = {}
         self._known: OrderedDict[str, Sent | Undeliverable] = OrderedDict()
 
@@ -75,26 +65,10 @@ class Mailing:
     async def _send(
         self, notification: Notification, message: Message, event: OrderEvent
     ) -> Sent | Undeliverable:
-        began, told = time.perf_counter(), "deferred"
-        try:
-            result = await self._handed_over(notification, event)
-            told = "sent" if isinstance(result, Sent) else "failed"
-        except Deferred as error:
-            if message.at - notification.at < GIVEN_UP_AFTER:
-                raise
-            told = "failed"
-            result = Undeliverable(f"given up after {GIVEN_UP_AFTER.days} days: {error}")
-        finally:
-            MAIL_DURATION.labels(told).observe(time.perf_counter() - began)
-        return result
+        given_up = message.at - notification.at >= GIVEN_UP_AFTER
 
-    async def _handed_over(self, notification: Notification, event: OrderEvent) -> Sent | Undeliverable:
+        def composed(to: Address) -> EmailMessage:
+            return mail.compose(notification.id, to, notification.at, event, self._post.sender)
+
         # The notification's, not the event's: the customer may have been erased since.
-        try:
-            to = mail.mailbox_of(notification.recipient or "")
-        except ValueError as error:
-            return Undeliverable(str(error))
-        if to.domain.endswith(NOBODYS):
-            return Undeliverable("the address is nobody's")
-        written = mail.compose(notification.id, to, notification.at, event, self._sender)
-        return await self._relay.send(written, to)
+        return await self._post.send(notification.recipient or "", composed, GIVEN_UP if given_up else "")

@@ -9,17 +9,16 @@ from fastapi import FastAPI
 from services.notification.api import router
 from services.notification.domain import NOTIFICATIONS
 from services.notification.effects import Mailing
-from services.notification.mail import Sender
 from services.notification.metrics import count_mails
 from services.notification.queries import INDEXES
-from services.notification.relay import Relay
-from services.notification.settings import NotificationSettings, address
+from services.notification.settings import NotificationSettings
 from services.shared.database.store import UNAVAILABLE
 from services.shared.engine.counting import counting
 from services.shared.engine.effects import Effects
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.serving import serve
+from services.shared.mail.sending import post_office
 
 log = logging.getLogger(__name__)
 
@@ -40,24 +39,10 @@ def make_app(settings: NotificationSettings) -> FastAPI:
 
 @asynccontextmanager
 async def _mailing(settings: NotificationSettings) -> AsyncIterator[Mapping[str, Effects]]:
-    server = settings.server
-    if server is None:
-        log.info("no mail is sent: there is no SMTP_URL, and what would be sent is recorded")
-        yield {}
-        return
-    log.info("mail is sent by %s, port %d (%s)", server.host, server.port, server.scheme)
-    relay = Relay(
-        server,
-        settings.sender.addr_spec,
-        settings.smtp_ca_file,
-        connections=settings.smtp_connections,
-        timeout=settings.smtp_timeout_seconds,
-    )
-    answers = address(settings.mail_reply_to) if settings.mail_reply_to else None
-    try:
-        yield Mailing(relay, Sender(settings.sender, answers, settings.mail_locale)).effects()
-    finally:
-        relay.close()
+    async with post_office(settings) as post:
+        if post is None:
+            log.info("no mail is sent: there is no SMTP_URL, and what would be sent is recorded")
+        yield {} if post is None else Mailing(post).effects()
 
 
 if __name__ == "__main__":

@@ -14,14 +14,17 @@ import pytest
 import trustme
 from msgspec import structs
 
-from services.notification import relay as relaying
-from services.notification.domain import Notification, Sent, Undeliverable, intend
+from services.notification.domain import Notification, intend
 from services.notification.effects import Mailing
-from services.notification.mail import Sender, compose, mailbox_of
-from services.notification.relay import Relay, is_final
-from services.notification.settings import Server
+from services.notification.mail import compose
 from services.shared.contract.decisions import Deferred, Message
 from services.shared.contract.events import OrderRefunded
+from services.shared.mail import relay as relaying
+from services.shared.mail.outcomes import Sent, Undeliverable
+from services.shared.mail.relay import Relay, is_final
+from services.shared.mail.sending import Post
+from services.shared.mail.settings import Server
+from services.shared.mail.writing import Sender, mailbox_of
 from tests.integration.mailserver import LOGIN, MailServer, mail_server
 from tests.ports import free_port
 
@@ -234,7 +237,7 @@ async def test_an_event_that_comes_again_while_its_mail_is_sent_or_before_that_i
     None
 ):
     async with mail_server() as server:
-        mailing = Mailing(relay(server), SHOP)
+        mailing = Mailing(Post(relay(server), SHOP))
         outcomes = await asyncio.gather(*(mailing.perform(*waiting()) for _ in range(3)))
         outcomes.append(await mailing.perform(*waiting()))
         assert {type(each.result) for each in outcomes} == {Sent}
@@ -243,14 +246,14 @@ async def test_an_event_that_comes_again_while_its_mail_is_sent_or_before_that_i
 
 async def test_a_mail_that_was_put_off_is_tried_again_when_its_event_comes_again() -> None:
     async with mail_server() as server:
-        mailing = Mailing(relay(server), SHOP)
+        mailing = Mailing(Post(relay(server), SHOP))
         with pytest.raises(Deferred):
             await mailing.perform(*waiting(email="busy@customer.example"))
         assert (await mailing.perform(*waiting(email="busy@customer.example"))).result == Sent()
 
 
 async def test_after_three_days_a_mail_is_given_up_with_what_was_said_last() -> None:
-    mailing = Mailing(relay(MailServer(free_port())), SHOP)
+    mailing = Mailing(Post(relay(MailServer(free_port())), SHOP))
     with pytest.raises(Deferred):
         await mailing.perform(*waiting(after=timedelta(days=3) - timedelta(seconds=1)))
     found = (await mailing.perform(*waiting(after=timedelta(days=3)))).result
@@ -263,5 +266,5 @@ async def test_after_three_days_a_mail_is_given_up_with_what_was_said_last() -> 
     [("erased@customer.invalid", "the address is nobody's"), ("nobody at all", "this is no e-mail address")],
 )
 async def test_who_has_no_address_is_not_written_to(address: str, reason: str) -> None:
-    mailing = Mailing(relay(MailServer(free_port())), SHOP)
+    mailing = Mailing(Post(relay(MailServer(free_port())), SHOP))
     assert (await mailing.perform(*waiting(email=address))).result == Undeliverable(reason)

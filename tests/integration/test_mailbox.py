@@ -6,11 +6,12 @@ from email.headerregistry import Address
 from pathlib import Path
 
 from dev.mailbox import Mailbox, main
-from services.notification.domain import Sent
-from services.notification.mail import Sender, compose, mailbox_of
-from services.notification.relay import Relay
-from services.notification.settings import Server
+from services.notification.mail import compose
 from services.shared.contract.events import OrderCancelled
+from services.shared.mail.outcomes import Sent
+from services.shared.mail.relay import Relay
+from services.shared.mail.settings import Server
+from services.shared.mail.writing import Sender, mailbox_of
 from tests.ports import free_port
 
 SHOP = Sender(Address("Bücher", "orders", "shop.example"), None, "de")

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from babel.messages.extract import extract_from_dir
@@ -18,8 +19,7 @@ from hypothesis import strategies as st
 
 from services.notification import mail
 from services.notification.domain import SUBJECTS
-from services.notification.mail import Sender, compose, locale_of, mailbox_of
-from services.notification.settings import NotificationSettings
+from services.notification.mail import compose
 from services.shared.contract.events import (
     OrderCancelled,
     OrderEvent,
@@ -29,11 +29,13 @@ from services.shared.contract.events import (
     RefundRequested,
     SoldLine,
 )
+from services.shared.mail import writing
+from services.shared.mail.settings import MailSettings
+from services.shared.mail.writing import LANGUAGES, Sender, locale_of, mailbox_of
 
 AT = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
 ADA = mailbox_of("ada@shop.example")
 SHOP = Sender(Address("Tea & Cups", "orders", "tea.example"), None, "en")
-TEMPLATES = Path(mail.__file__).parent / "templates"
 # What anybody may have written: names, reasons, ids.
 TEXT = st.text(max_size=60)
 
@@ -174,19 +176,21 @@ def test_who_asks_for_nothing_that_there_is_gets_the_shops_language() -> None:
 
 def test_the_settings_allow_the_languages_that_there_are() -> None:
     (pattern,) = (
-        each.pattern
-        for each in NotificationSettings.model_fields["mail_locale"].metadata
-        if hasattr(each, "pattern")
+        each.pattern for each in MailSettings.model_fields["mail_locale"].metadata if hasattr(each, "pattern")
     )
-    assert pattern == rf"^({'|'.join(mail.LANGUAGES)})(-[A-Z]{{2}})?$"
+    assert pattern == rf"^({'|'.join(LANGUAGES)})(-[A-Z]{{2}})?$"
 
 
-def test_every_sentence_has_its_translation_and_no_other_is_translated() -> None:
+# Whoever has templates of its own: the layout of all, and each service that writes.
+@pytest.mark.parametrize("package", [writing, mail])
+def test_every_sentence_has_its_translation_and_no_other_is_translated(package: ModuleType) -> None:
+    templates = Path(str(package.__file__)).parent / "templates"
     methods = [("**.html", "jinja2.ext:babel_extract"), ("**.txt", "jinja2.ext:babel_extract")]
     options = {"**.html": {"trimmed": "true"}, "**.txt": {"trimmed": "true"}}
-    said = {each[2] for each in extract_from_dir(TEMPLATES, methods, options)}
-    for language in mail.LANGUAGES[1:]:
-        with (TEMPLATES / f"{language}.po").open("rb") as source:
+    said = {each[2] for each in extract_from_dir(templates, methods, options)}
+    assert said
+    for language in LANGUAGES[1:]:
+        with (templates / f"{language}.po").open("rb") as source:
             translated = {each.id: each.string for each in read_po(source, locale=language) if each.id}
         assert set(translated) == said
         assert [id_ for id_, string in translated.items() if not string] == []
@@ -267,7 +271,7 @@ def test_a_name_cannot_turn_the_direction_of_writing_nor_end_the_line() -> None:
 
 
 def pages() -> Iterator[str]:
-    for locale in mail.LANGUAGES:
+    for locale in LANGUAGES:
         for event in every("x", locale):
             yield part(composed(event), "html")
 

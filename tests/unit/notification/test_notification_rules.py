@@ -10,8 +10,6 @@ from services.notification.domain import (
     MailOutcome,
     Notification,
     NotificationState,
-    Sent,
-    Undeliverable,
     intend,
 )
 from services.shared.contract.decisions import Message, Verdict
@@ -27,6 +25,7 @@ from services.shared.contract.events import (
     SoldLine,
 )
 from services.shared.database.store import from_document, to_document
+from services.shared.mail.outcomes import Sent, Undeliverable
 from tests.unit.memory import NOW, Memory
 
 ADA = "ada@shop.example"

@@ -12,7 +12,8 @@ from sagactl.cli import app
 from sagactl.oncall.mails import EXAMPLES
 from sagactl.oncall.order import shown
 from services.notification.domain import NotificationState
-from services.notification.mail import LANGUAGES, TEMPLATES
+from services.notification.mail import TEMPLATES
+from services.shared.mail.writing import LANGUAGES
 from tests.unit.explain.desk import Desk
 
 

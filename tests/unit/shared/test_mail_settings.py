@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.notification.settings import NotificationSettings, Server, address
+from services.shared.mail.settings import MailSettings, Server, address
 
 FROM = "Tea & Cups <orders@tea.example>"
 
 
-def given(**values: object) -> NotificationSettings:
-    return NotificationSettings(**{"mail_from": FROM, **values})  # type: ignore[arg-type]  # checked by pydantic
+def given(**values: object) -> MailSettings:
+    return MailSettings(**{"port": 1, "mail_from": FROM, **values})  # type: ignore[arg-type]  # checked by pydantic
 
 
 def test_without_a_server_no_mail_is_sent() -> None:
-    assert NotificationSettings().server is None
+    assert MailSettings(port=1).server is None
 
 
 @pytest.mark.parametrize(

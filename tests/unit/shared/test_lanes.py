@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.notification.lanes import LONG_SECONDS, SUSPECTED_SECONDS, Hung, Lanes
 from services.shared.contract.decisions import Deferred
+from services.shared.mail.lanes import LONG_SECONDS, SUSPECTED_SECONDS, Hung, Lanes
 
 pytestmark = pytest.mark.looptime
 TIMEOUT = 30.0

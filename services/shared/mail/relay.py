@@ -15,12 +15,12 @@ from typing import Final
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 from aiosmtplib.errors import SMTPDataError, SMTPRecipientRefused
 
-from services.notification.domain import Sent, Undeliverable
-from services.notification.lanes import Hung, Lanes
-from services.notification.settings import Server
 from services.shared import emails
 from services.shared.contract.decisions import Deferred
 from services.shared.contract.events import LONGEST_TEXT
+from services.shared.mail.lanes import Hung, Lanes
+from services.shared.mail.outcomes import Sent, Undeliverable
+from services.shared.mail.settings import Server
 
 CONNECT_SECONDS: Final = 10.0
 # After a failure to connect so long nobody tries, so that what comes meanwhile is put off at once.

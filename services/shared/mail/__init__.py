@@ -1,0 +1,1 @@
+"""Mail to customers, whichever service writes: how it looks, and how it gets to the mail server."""

@@ -16,6 +16,8 @@ from dev.ports import variable
 SERVERS_OF_ONES_OWN = ("MONGODB_URL", "AMQP_URL", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL", "SMTP_URL")
 # Of OpenTelemetry, and how many processes a service has.
 PREFIXES = ("OTEL_", "REPLICAS_")
+# Not where something of the stack is, but where customers are led to.
+PAGES = frozenset({"VERIFY_URL", "RESET_URL"})
 FILE = "layout.json"
 
 
@@ -63,11 +65,8 @@ class Layout:
 def changeable(services: Sequence[str]) -> frozenset[str]:
     """The variables that a service may be restarted with: what it reads, but for where everything is."""
     names = {name.upper() for service in services for name in _fields_of(service)}
-    return frozenset(
-        name
-        for name in names
-        if not name.endswith("_URL") and name not in {"HOST", "PORT", "MONGODB_DATABASE", *IDENTITY}
-    )
+    stays = {"HOST", "PORT", "MONGODB_DATABASE", *IDENTITY}
+    return frozenset(name for name in names if name in PAGES or not (name.endswith("_URL") or name in stays))
 
 
 def readable(services: Sequence[str]) -> frozenset[str]:

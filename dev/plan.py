@@ -19,8 +19,8 @@ from services.shared.tls import Identity
 # What a shop on one machine is for: orders are paid for nothing, and cards do as they are told.
 PLAYED = {"PAYMENT_GATEWAY": "mock", "PAYMENT_TEST_TOKENS": "true"}
 
-# No mail of auth goes out of it: what would be in one is in the log.
-UNSENT = {"LOG_MAIL_TOKENS": "true"}
+# Those that write to customers.
+WRITERS = frozenset({"auth", "notification"})
 
 
 class DirectoryError(StackError):
@@ -56,7 +56,7 @@ class Plan:
         self._environments = {service: dict(more) for service, more in environments.items()}
         self._jaeger = jaeger
         # Who brings a mail server needs none of ours.
-        needed = "notification" in services and not settings.get("SMTP_URL")
+        needed = bool(WRITERS & set(services)) and not settings.get("SMTP_URL")
         self._with_mailbox = with_mailbox and needed
         self._programs: dict[str, Program] = {}
 
@@ -182,7 +182,7 @@ class Plan:
         return Jaeger(self.directory / "jaeger", self._jaeger, *map(ports.take, names))
 
     def _mailing(self, service: str) -> Mapping[str, str]:
-        if service != "notification" or self.mailbox is None:
+        if service not in WRITERS or self.mailbox is None:
             return {}
         return {"SMTP_URL": self.mailbox.url, "MAIL_FROM": "sagashop <orders@shop.example>"}
 
@@ -236,7 +236,7 @@ class Plan:
             # Whoever works on a web page at another port of this machine.
             "CORS_ORIGINS": "*",
             **(PLAYED if service == "payment" else {}),
-            **({"SECRETS_KEY": self.credentials.secrets_key, **UNSENT} if service == "auth" else {}),
+            **({"SECRETS_KEY": self.credentials.secrets_key} if service == "auth" else {}),
             **self._mailing(service),
             **self._settings,
             **addresses(self.replicas),

@@ -1,14 +1,18 @@
 """`sagactl mails`: what customers are written, without writing to anybody."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.headerregistry import Address
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from services.auth import letters
+from services.auth import mail as account_mail
+from services.auth.letters import Kind
 from services.notification import mail
 from services.shared.contract.events import (
     OrderCancelled,
@@ -52,6 +56,9 @@ EXAMPLES: Final[Mapping[str, OrderEvent]] = {
     ),
     "refunded": OrderRefunded(order_id=ORDER, total_price=Decimal("62.80"), currency="EUR", email=CUSTOMER),
 }
+# A page that takes the token of a letter of each kind, where the shop has one.
+PAGES: Final[Mapping[Kind, str]] = {kind: f"https://shop.example/{kind}#{{token}}" for kind in Kind}
+TOKEN: Final = "9b2f6c1e-3f0a-4a55-8f43-6a1d6a2f7c55.pJ3vQ0mY8dWl2a9QeXh4uUuPzB7cN6sGfJ3iKoLqR8s"  # noqa: S105  # nobody's
 
 
 @app.callback()
@@ -67,11 +74,8 @@ def preview(
     """Write an example of every mail in every language: as a mail (.eml), and its parts (.html, .txt)."""
     out.mkdir(parents=True, exist_ok=True)
     sender = Sender(Address(shop, "orders", "shop.example"), None, LANGUAGES[0])
-    for kind, event in EXAMPLES.items():
-        for language in LANGUAGES:
-            written = mail.compose(
-                f"example-{kind}", mailbox_of(CUSTOMER), AT, event, sender._replace(locale=language)
-            )
+    for language in LANGUAGES:
+        for kind, written in examples(sender._replace(locale=language)):
             name = f"{kind}.{language}"
             (out / f"{name}.eml").write_bytes(written.as_bytes())
             for suffix, part in (("html", "html"), ("txt", "plain")):
@@ -79,3 +83,14 @@ def preview(
                 assert body is not None  # noqa: S101  # it was composed with both
                 (out / f"{name}.{suffix}").write_text(body.get_content())
             typer.echo(f"{out / name}: {written['Subject']}")
+
+
+def examples(sender: Sender) -> Iterator[tuple[str, EmailMessage]]:
+    """One mail of each kind, in the sender's language, after the name of the kind."""
+    to = mailbox_of(CUSTOMER)
+    for kind, event in EXAMPLES.items():
+        yield kind, mail.compose(f"example-{kind}", to, AT, event, sender)
+    for about in Kind:
+        letter = letters.owed(f"example-{about}", about, None, None, AT)
+        for name, page in ((f"{about}", PAGES[about]), (f"{about}-token", "")):
+            yield name, account_mail.compose(letter, to, TOKEN, page, sender)

@@ -34,7 +34,7 @@ from services.shared.contract.audit import Action, Outcome
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
 from services.shared.http.auth import Unauthenticated
-from services.shared.http.dependencies import Caller
+from services.shared.http.dependencies import LANGUAGE, Caller, Language
 from services.shared.http.described import described
 from services.shared.http.origin import address_of
 from services.shared.http.routing import Route
@@ -49,9 +49,14 @@ router = APIRouter(tags=["auth"], route_class=Route)
 
 
 @router.post(
-    "/auth/register", status_code=HTTPStatus.CREATED, responses=described([Code.EMAIL_TAKEN, Code.OVERLOADED])
+    "/auth/register",
+    status_code=HTTPStatus.CREATED,
+    responses=described([Code.EMAIL_TAKEN, Code.OVERLOADED]),
+    openapi_extra={"parameters": [LANGUAGE]},
 )
-async def register(body: Registration, desk: TheDesk, record: TheRecord, response: Response) -> Account:
+async def register(
+    body: Registration, desk: TheDesk, record: TheRecord, locale: Language, response: Response
+) -> Account:
     """Open an account. Then log in with it."""
     user = User(
         id=str(uuid.uuid4()),
@@ -61,8 +66,9 @@ async def register(body: Registration, desk: TheDesk, record: TheRecord, respons
         created_at=desk.clock.now(),
     )
     # First, so that there is no account whose letter is missing; one without its account is for nobody.
-    await by_mail.owe(desk, Kind.VERIFY, user)
+    await by_mail.owe(desk, Kind.VERIFY, user, locale)
     await desk.accounts.add(user)
+    desk.letter_added.set()
     await record.of(Action.REGISTERED, user.id, actor(user))
     response.headers.update(NO_STORE)
     response.headers["Location"] = "/auth/me"

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from services.auth import examples
-from services.auth.letters import Kind
+from services.auth.letters import Kind, State
 from services.auth.rotation import Turn
 from services.auth.strength import LENGTHS, check_password
 from services.shared import emails
@@ -157,6 +157,8 @@ class LoginData(View):
 
 class LetterData(View):
     kind: Kind
+    state: State
+    locale: str | None
     created_at: datetime
     expires_at: datetime
 

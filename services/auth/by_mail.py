@@ -4,9 +4,7 @@ No answer tells whether there is an account: what is asked for by an address is 
 long for any.
 """
 
-import logging
 import math
-import secrets
 import uuid
 from http import HTTPStatus
 from typing import Final
@@ -22,13 +20,13 @@ from services.auth.letters import Kind, Letter
 from services.auth.record import actor
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
+from services.shared.http.dependencies import LANGUAGE, Language
 from services.shared.http.described import described
 from services.shared.http.problems import Problem
 from services.shared.http.routing import Route
 
 REFUSED: Final = "the token is unknown, has expired, or was used: ask for another letter"
 router = APIRouter(prefix="/auth", tags=["by mail"], route_class=Route)
-log = logging.getLogger(__name__)
 
 
 @router.post("/verify", status_code=HTTPStatus.NO_CONTENT, responses=described([Code.MAIL_TOKEN_REFUSED]))
@@ -46,10 +44,11 @@ async def verify_email(body: MailToken, desk: TheDesk, record: TheRecord) -> Non
     status_code=HTTPStatus.ACCEPTED,
     response_class=Response,
     responses=described([Code.RATE_LIMITED]),
+    openapi_extra={"parameters": [LANGUAGE]},
 )
-async def resend_verification(body: Address, desk: TheDesk) -> Response:
+async def resend_verification(body: Address, desk: TheDesk, locale: Language) -> Response:
     """Ask for another letter to an address. The answer is the same for any address."""
-    return await _asked(desk, Kind.VERIFY, body.email)
+    return await _asked(desk, Kind.VERIFY, body.email, locale)
 
 
 @router.post(
@@ -57,10 +56,11 @@ async def resend_verification(body: Address, desk: TheDesk) -> Response:
     status_code=HTTPStatus.ACCEPTED,
     response_class=Response,
     responses=described([Code.RATE_LIMITED]),
+    openapi_extra={"parameters": [LANGUAGE]},
 )
-async def ask_for_reset(body: Address, desk: TheDesk) -> Response:
+async def ask_for_reset(body: Address, desk: TheDesk, locale: Language) -> Response:
     """Ask for a letter by which a forgotten password is replaced. The answer is the same for any address."""
-    return await _asked(desk, Kind.RESET, body.email)
+    return await _asked(desk, Kind.RESET, body.email, locale)
 
 
 @router.post(
@@ -91,19 +91,13 @@ async def reset_password(body: PasswordByMail, desk: TheDesk, record: TheRecord)
         await record.of(Action.SECOND_FACTOR_ENDED, user.id)
 
 
-async def owe(desk: Desk, kind: Kind, user: User | None) -> None:
-    """Store the letter that is due, and hand its token out where the settings say so."""
-    letter = letters.due(str(uuid.uuid4()), kind, user, desk.clock.now())
-    secret = secrets.token_urlsafe(letters.SECRET_BYTES)
-    if desk.settings.log_mail_tokens:
-        letter = letters.drawn(letter, secret)
+async def owe(desk: Desk, kind: Kind, user: User | None, locale: str | None) -> None:
+    """Store the letter that is due: who sends letters finds it, and by `letter_added` at once."""
+    letter = letters.owed(str(uuid.uuid4()), kind, user, locale, desk.clock.now())
     await desk.accounts.add_letter(letter)
-    if desk.settings.log_mail_tokens and letter.user_id:
-        token = letters.token_of(letter, secret)
-        log.info("no mail is sent here: to %s account %s, the token is %s", kind, letter.user_id, token)
 
 
-async def _asked(desk: Desk, kind: Kind, email: str) -> Response:
+async def _asked(desk: Desk, kind: Kind, email: str, locale: str | None) -> Response:
     now = desk.clock.now()
     left = await desk.accounts.count_guess(f"{kind}:{digest(email)}", now, LETTERS)
     if left:
@@ -113,7 +107,8 @@ async def _asked(desk: Desk, kind: Kind, email: str) -> Response:
             f"letters to this address were asked for already: try again in {seconds} s",
             {"Retry-After": str(seconds)},
         )
-    await owe(desk, kind, await desk.accounts.user_of(email))
+    await owe(desk, kind, await desk.accounts.user_of(email), locale)
+    desk.letter_added.set()
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
@@ -122,7 +117,12 @@ async def _opened(desk: Desk, kind: Kind, token: str) -> tuple[Letter, User]:
     letter_id, _, secret = token.partition(".")
     letter = await desk.accounts.letter(letter_id)
     user = await desk.accounts.user(letter.user_id) if letter is not None else None
-    if letter is None or user is None or not letters.opens(letter, kind, secret, user, desk.clock.now()):
+    if (
+        letter is None
+        or user is None
+        or not desk.seals.is_proof(secret, letter.sealed_as)
+        or not letters.opens(letter, kind, user, desk.clock.now())
+    ):
         raise Problem(Code.MAIL_TOKEN_REFUSED, REFUSED)
     return letter, user
 

@@ -1,5 +1,6 @@
 """What the routes work with, and what several of them do: prove who it is, begin a login."""
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -50,6 +51,8 @@ class Desk(NamedTuple):
     clock: Clock
     trail: Trail
     seals: Seals
+    # Set where there is a new letter: whoever sends them need not wait for the next look.
+    letter_added: asyncio.Event
 
 
 async def _desk(request: Request) -> Desk:

@@ -39,7 +39,15 @@ ACCOUNT_DATA: Final[Example] = ACCOUNT_STATE | {
     "tokensUntil": "2026-11-26T09:15:30Z",
     "recoveryCodesLeft": 0,
     "logins": [{"createdAt": "2026-11-26T09:00:00Z", "expiresAt": "2026-12-10T09:00:00Z", "revoked": False}],
-    "letters": [{"kind": "verify", "createdAt": "2026-11-26T09:00:00Z", "expiresAt": "2026-11-27T09:00:00Z"}],
+    "letters": [
+        {
+            "kind": "verify",
+            "state": "SENT",
+            "locale": "de-AT",
+            "createdAt": "2026-11-26T09:00:00Z",
+            "expiresAt": "2026-11-27T09:00:00Z",
+        }
+    ],
 }
 ACCOUNT_LIST: Final[Example] = {"items": [ACCOUNT_STATE]}
 ACCOUNT_CHANGE: Final[Example] = {"roles": ["support"]}

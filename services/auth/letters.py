@@ -1,10 +1,9 @@
-"""Letters that the owner of an account is owed, and the token in each: pure.
+"""Letters that the owner of an account is owed, and what the token in each does: pure.
 
-A letter is a row of an outbox, for whoever sends mail. It holds no token: that is drawn when the letter is
-sent, is in the mail alone, and leaves its hash here. So nobody who reads rows, backups or events learns it.
+A letter is a row of an outbox. It holds no token and no hash of one: that follows from the row and from a key
+that is not in the database (`sealing.py`), is made when the letter is sent, and is in the mail alone.
 """
 
-import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,10 +11,8 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from services.auth.domain import User, digest
+from services.auth.domain import User
 from services.shared.contract.decisions import Aggregate
-
-SECRET_BYTES: Final = 32
 
 
 class Kind(StrEnum):
@@ -23,11 +20,28 @@ class Kind(StrEnum):
     RESET = "reset"
 
 
+class State(StrEnum):
+    # The mail server has not taken it on yet.
+    WAITING = "WAITING"
+    # The mail server has taken it on.
+    SENT = "SENT"
+    # It never will: the mailbox is refused for good.
+    FAILED = "FAILED"
+    # There is nobody to send it to, or nothing to say any more.
+    VOID = "VOID"
+
+
 # A letter that opens an account is of use to whoever else reads the mail.
 LIFETIMES: Final[Mapping[Kind, timedelta]] = {
     Kind.VERIFY: timedelta(hours=24),
     Kind.RESET: timedelta(hours=1),
 }
+# Whoever takes a letter on has it for so long; after that another may.
+LEASE: Final = timedelta(minutes=2)
+# Until it is tried again: after the first time, the second, and all others.
+PAUSES: Final = (timedelta(seconds=1), timedelta(seconds=10), timedelta(seconds=60))
+# A registration stores its letter first and its account then. Later than this no account comes any more.
+ACCOUNT_WITHIN: Final = timedelta(minutes=1)
 
 
 class Letter(Aggregate, frozen=True, rename="camel", kw_only=True):
@@ -38,40 +52,77 @@ class Letter(Aggregate, frozen=True, rename="camel", kw_only=True):
     user_id: str = ""
     # The account's when the letter was asked for: what ends all logins ends the letters that open it.
     epoch: int = 0
+    # What its reader would like best, as the request said that asked for it.
+    locale: str | None = None
     created_at: datetime
     expires_at: datetime
-    # Of the token's secret, once it is drawn.
-    digest: str = ""
+    # Rows of before letters were sent have no state: nobody sends those.
+    state: State = State.VOID
+    # When it is to be sent, or sent again, and how often that was tried.
+    due: datetime | None = None
+    tries: int = 0
+
+    @property
+    def sealed_as(self) -> str:
+        """What its token follows from: that of one letter is none of another, nor of another account."""
+        return f"letters/{self.kind}/{self.user_id}/{self.id}"
 
 
-def due(id_: str, kind: Kind, user: User | None, now: datetime) -> Letter:
+def owed(id_: str, kind: Kind, user: User | None, locale: str | None, now: datetime) -> Letter:
     """The letter that is owed to the owner of an account, or one that is for nobody."""
-    to = user if user is not None and is_owed(kind, user) else None
-    letter = Letter(id=id_, kind=kind, created_at=now, expires_at=now + LIFETIMES[kind])
-    return letter if to is None else msgspec.structs.replace(letter, user_id=to.id, epoch=to.epoch)
-
-
-def is_owed(kind: Kind, user: User) -> bool:
-    """Whether there is something to be said to them."""
-    return not user.disabled and not (kind is Kind.VERIFY and user.verified)
-
-
-def drawn(letter: Letter, secret: str) -> Letter:
-    """With a token, which is `token_of`."""
-    return msgspec.structs.replace(letter, digest=digest(secret))
+    to = user if user is not None and _is_owed(kind, user) else None
+    return Letter(
+        id=id_,
+        kind=kind,
+        user_id="" if to is None else to.id,
+        epoch=0 if to is None else to.epoch,
+        locale=locale,
+        created_at=now,
+        expires_at=now + LIFETIMES[kind],
+        state=State.WAITING,
+        due=now,
+    )
 
 
 def token_of(letter: Letter, secret: str) -> str:
     return f"{letter.id}.{secret}"
 
 
-def opens(letter: Letter, kind: Kind, secret: str, user: User, now: datetime) -> bool:
+def opens(letter: Letter, kind: Kind, user: User, now: datetime) -> bool:
     """Whether the token of a letter still does for the account what letters of its kind do."""
+    return letter.kind is kind and _holds(letter, user, now)
+
+
+def awaits_account(letter: Letter, user: User | None, now: datetime) -> bool:
+    """Whether the account that it is for may still be on its way into the database."""
+    return letter.user_id != "" and user is None and now - letter.created_at < ACCOUNT_WITHIN
+
+
+def is_to_be_sent(letter: Letter, user: User | None, now: datetime) -> bool:
+    """Whether its token would do anything: letters for nobody are not sent."""
+    return user is not None and _holds(letter, user, now)
+
+
+def put_off(letter: Letter, now: datetime) -> Letter:
+    """To be tried again. When that is later than it expires, the database will have forgotten it."""
+    pause = PAUSES[min(max(letter.tries, 1), len(PAUSES)) - 1]
+    return msgspec.structs.replace(letter, due=now + pause)
+
+
+def over(letter: Letter, state: State) -> Letter:
+    """Nothing is left to be sent."""
+    return msgspec.structs.replace(letter, state=state, due=None)
+
+
+def _is_owed(kind: Kind, user: User) -> bool:
+    """Whether there is something to be said to them."""
+    return not user.disabled and not (kind is Kind.VERIFY and user.verified)
+
+
+def _holds(letter: Letter, user: User, now: datetime) -> bool:
     return (
-        letter.kind is kind
-        and now < letter.expires_at
-        and hmac.compare_digest(letter.digest, digest(secret))
+        now < letter.expires_at
         and letter.user_id == user.id
-        and is_owed(kind, user)
-        and (kind is Kind.VERIFY or letter.epoch == user.epoch)
+        and _is_owed(letter.kind, user)
+        and (letter.kind is Kind.VERIFY or letter.epoch == user.epoch)
     )

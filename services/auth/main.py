@@ -13,6 +13,7 @@ from services.auth import administrator, api, by_mail, custody, leaving, reseali
 from services.auth.desk import Desk
 from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
+from services.auth.posting import Posting
 from services.auth.queries import INDEXES, Accounts, SigningKeys
 from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
@@ -21,6 +22,7 @@ from services.shared.health import Readiness, in_background
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import Tokens
 from services.shared.http.serving import serve
+from services.shared.mail.sending import Post, post_office
 
 RETRY_SECONDS: Final = 1.0
 # Between two looks whether all is there.
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 def make_app(settings: AuthSettings) -> FastAPI:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
+        if settings.server is None:
+            log.info("no mail is sent: there is no SMTP_URL, and letters expire unsent")
         client = connect(settings.mongodb_url)
         store = Store(client, settings.database)
         clock = Clock(client)
@@ -43,6 +47,7 @@ def make_app(settings: AuthSettings) -> FastAPI:
             clock,
             store.trail,
             settings.seals,
+            asyncio.Event(),
         )
         app.state.desk = desk
         # The service checks its own tokens by the keys that it holds.
@@ -59,7 +64,11 @@ def make_app(settings: AuthSettings) -> FastAPI:
             return Readiness(ready=True, detail="ok")
 
         try:
-            async with in_background(_work(desk, store, begun), "keys and clock") as app.state.background:
+            async with (
+                post_office(settings) as post,
+                in_background(_work(desk, store, begun, post), "keys, clock and letters") as background,
+            ):
+                app.state.background = background
                 yield readiness
         finally:
             await client.close()
@@ -71,14 +80,23 @@ def make_app(settings: AuthSettings) -> FastAPI:
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 
-async def _work(desk: Desk, store: Store, begun: asyncio.Event) -> None:
+async def _work(desk: Desk, store: Store, begun: asyncio.Event, post: Post | None) -> None:
     """Runs in the background: the process answers its probes while the database starts."""
-    await asyncio.gather(_keep_prepared(desk, store, begun), _turn(desk, begun))
+    await asyncio.gather(_keep_prepared(desk, store, begun), _turn(desk, begun, post))
 
 
-async def _turn(desk: Desk, begun: asyncio.Event) -> None:
+async def _turn(desk: Desk, begun: asyncio.Event, post: Post | None) -> None:
     await begun.wait()
-    await asyncio.gather(desk.clock.run(), desk.keys.run(), resealing.run(desk.accounts, desk.seals))
+    await asyncio.gather(
+        desk.clock.run(),
+        desk.keys.run(),
+        resealing.run(desk.accounts, desk.seals),
+        *([] if post is None else [_posting(desk, post)]),
+    )
+
+
+async def _posting(desk: Desk, post: Post) -> None:
+    await Posting(desk.settings, desk.accounts, desk.seals, desk.clock, post).run(desk.letter_added)
 
 
 async def _keep_prepared(desk: Desk, store: Store, begun: asyncio.Event) -> None:

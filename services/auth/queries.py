@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
-from pymongo import IndexModel
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from services.auth import guesses, letters
 from services.auth.domain import Family, Use, User, digest
 from services.auth.guesses import Allowance, Guesses
-from services.auth.letters import Letter
+from services.auth.letters import Letter, State
 from services.auth.rotation import SigningKey
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Aggregate, Refused
@@ -20,6 +20,8 @@ from services.shared.database.store import Store, from_document, to_document
 from services.shared.http.rights import ROLES
 
 BY_EMAIL: Final = "email_1"
+# Few are ever in it while the mail server is there: a letter that was sent costs nothing there.
+TO_BE_SENT: Final = {"state": State.WAITING.value}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     User.collection: (
         IndexModel("email", unique=True, name=BY_EMAIL),
@@ -28,7 +30,10 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     ),
     Family.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
     Guesses.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
-    Letter.collection: (IndexModel("expiresAt", expireAfterSeconds=0),),
+    Letter.collection: (
+        IndexModel("expiresAt", expireAfterSeconds=0),
+        IndexModel([("state", ASCENDING), ("due", ASCENDING)], partialFilterExpression=TO_BE_SENT),
+    ),
     SigningKey.collection: (),
 }
 Stored = TypeVar("Stored", bound=Aggregate)
@@ -52,6 +57,14 @@ class Kept(NamedTuple):
 
     families: Sequence[Family]
     letters: Sequence[Letter]
+
+
+class Waiting(NamedTuple):
+    """Letters to be sent."""
+
+    number: int
+    # Since when the oldest of them waits.
+    since: datetime | None
 
 
 class Accounts:
@@ -152,6 +165,27 @@ class Accounts:
 
     async def letter(self, id_: str) -> Letter | None:
         return await self._store.get(Letter, id_)
+
+    async def lease_letter(self, now: datetime) -> Letter | None:
+        """The one that is due longest, for whoever asks first; None where none is.
+
+        Until the lease ends nobody else gets it. It is counted as a try.
+        """
+        document = await self._store.collection(Letter).find_one_and_update(
+            {**TO_BE_SENT, "due": {"$lte": now}},
+            {"$set": {"due": now + letters.LEASE}, "$inc": {"tries": 1, "version": 1}},
+            sort=[("due", ASCENDING)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if document is None else from_document(Letter, document)
+
+    async def waiting_letters(self) -> Waiting:
+        """What the mail server has not taken on yet. Reads all of it: little, while that is there."""
+        counted = {"_id": None, "number": {"$sum": 1}, "since": {"$min": "$createdAt"}}
+        found = await self._store.collection(Letter).aggregate([{"$match": TO_BE_SENT}, {"$group": counted}])
+        async for one in found:
+            return Waiting(one["number"], one["since"])
+        return Waiting(0, None)
 
     async def remove_letter(self, letter: Letter) -> bool:
         """Whether this did it, and nobody else."""

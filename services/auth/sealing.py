@@ -1,12 +1,13 @@
 """Secrets at rest: what is in the database, or in a backup of it, is of no use without a key from elsewhere.
 
-AES-256-GCM. The first of the keys seals, all of them open, so that one key can follow another: add the new
-one at the end, so that every replica opens what it seals; put it first; wait until everything that was
-sealed by the old one is sealed anew, then drop that.
+AES-256-GCM; HMAC-SHA-256 for what only has to be known again. The first of the keys seals, all of them open,
+so that one key can follow another: add the new one at the end, so that every replica opens what it seals; put
+it first; wait until everything that was sealed by the old one is sealed anew, then drop that.
 """
 
 import base64
 import hashlib
+import hmac
 import os
 from collections.abc import Sequence
 from typing import Final, Self
@@ -30,6 +31,8 @@ class Seals:
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._ciphers = {_name(key): AESGCM(key) for key in keys}
         self._newest = _name(keys[0])
+        # Not the key itself: for each purpose one of its own follows from it.
+        self._proving = [_digest(key, "sagashop proof") for key in keys]
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -57,6 +60,15 @@ class Seals:
         except (InvalidTag, ValueError) as error:
             raise CannotBeOpened(f"{what} was changed after it was sealed, or is another's") from error
 
+    def proof(self, what: str) -> str:
+        """What nobody without the key can tell of `what`, always the same: 256 bits, characters of URLs."""
+        return _proof(self._proving[0], what)
+
+    def is_proof(self, said: str, what: str) -> bool:
+        """Whether one of the keys makes it of `what`."""
+        given = said.encode()
+        return any(hmac.compare_digest(given, _proof(key, what).encode()) for key in self._proving)
+
     @property
     def newest(self) -> str:
         """What begins all that the key has sealed that seals now."""
@@ -75,6 +87,14 @@ def _key(text: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError("each key is 32 random bytes in Base64, as `openssl rand -base64 32` makes them")
     return key
+
+
+def _digest(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")
+
+
+def _proof(key: bytes, what: str) -> str:
+    return base64.urlsafe_b64encode(_digest(key, what)).rstrip(b"=").decode()
 
 
 def _name(key: bytes) -> str:

@@ -50,7 +50,7 @@ class MailServer:
         self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]
     ) -> str:
         self.named[address] += 1
-        name = address.partition("@")[0]
+        name = _name(address)
         if name == "tarpit":
             await asyncio.Event().wait()
         if name == "busy" and self.named[address] == 1:
@@ -61,10 +61,19 @@ class MailServer:
         return "250 ok"
 
     async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
-        if envelope.rcpt_tos[0].startswith("full@"):
+        recipient = envelope.rcpt_tos[0]
+        if _name(recipient) == "full":
             return "552 5.2.2 <full@customer.example>: mailbox full"
         self.mails.append(message_from_bytes(envelope.original_content or b"", policy=BY_SMTP))
+        if _name(recipient) == "lost" and self.named[recipient] == 1:
+            # It has the mail, and nobody hears of that.
+            await asyncio.Event().wait()
         return "250 taken"
+
+
+def _name(address: str) -> str:
+    """What the server does: `tarpit+7@slow.example` is one of many who hang."""
+    return address.partition("@")[0].partition("+")[0]
 
 
 def _authenticate(_: SMTP, __: Session, ___: Envelope, ____: str, given: Any) -> AuthResult:

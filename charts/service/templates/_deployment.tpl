@@ -111,7 +111,12 @@ done
 {{- range .Values.servers }}
 {{ include "sagashop.login" (list $root . $root.Chart.Name (list (get $keys .)) "") }}
 {{- end }}
-{{- range $secret := .Values.settingsSecrets }}
+{{- $secrets := .Values.settingsSecrets }}
+{{- with include "service.mail" . }}
+{{- $mail := fromJson . }}
+{{- $secrets = concat $secrets (list (dict "name" ($mail.existingSecret | default "") "keys" (list "SMTP_PASSWORD")) (dict "name" ($mail.caSecret | default "") "keys" (list "smtp-ca.crt"))) }}
+{{- end }}
+{{- range $secret := $secrets }}
 {{- with tpl .name $root }}
 - secret:
     name: {{ . }}

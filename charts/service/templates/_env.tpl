@@ -25,6 +25,9 @@
 {{- $_ := set $env "TLS_CERT_FILE" (printf "%s/tls.crt" $env.SECRETS_DIR) -}}
 {{- $_ := set $env "TLS_KEY_FILE" (printf "%s/tls.key" $env.SECRETS_DIR) -}}
 {{- end -}}
+{{- with include "service.mail" . -}}
+{{- $env = merge (include "service.mail.env" (list (fromJson .) $env.SECRETS_DIR) | fromJson) $env -}}
+{{- end -}}
 {{- range $name, $value := .Values.env -}}
 {{- $_ := set $env $name (tpl (toString $value) $root) -}}
 {{- end -}}

@@ -114,6 +114,9 @@ spec:
     {{- if .Values.kubernetesApi }}
     {{- include "sagashop.egress.api" . | nindent 4 }}
     {{- end }}
+    {{- with include "service.mail" . }}
+    {{- include "service.mail.egress" (fromJson .) | nindent 4 }}
+    {{- end }}
     {{- include "sagashop.egress.external" . | nindent 4 }}
     {{- with .Values.networkPolicy.extraEgress }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end -}}

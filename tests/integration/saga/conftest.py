@@ -30,6 +30,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "OTEL_BSP_SCHEDULE_DELAY": "300",
                 **crashes.environment,
             },
+            # Auth sends its letters; what is said of orders is recorded, as the tests look at it.
+            environments={"notification": {"SMTP_URL": ""}},
+            mailbox=True,
         )
         try:
             _run(stack.up())

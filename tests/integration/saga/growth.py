@@ -67,7 +67,7 @@ GROWS: Final[Mapping[tuple[str, str], Change]] = {
     ("auth", "users"): lambda _, number: {"email": f"{PREFIX}{number}@shop.example", "roles": []},
     ("auth", "refreshFamilies"): lambda _, number: {"userId": f"{PREFIX}{number}"},
     ("auth", "guesses"): _nothing_else,
-    ("auth", "letters"): _nothing_else,
+    ("auth", "letters"): lambda *_: {"state": "SENT", "due": None},
 }
 SERVICES: Final = ("auth", *ENGINES)
 

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from services.auth.letters import Kind
 from services.auth.settings import AuthSettings
 
 KEY = "A" * 43 + "="
@@ -57,3 +58,48 @@ def test_what_is_no_key_is_refused(wrong: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_keys_do_not_show_in_what_is_logged() -> None:
     assert KEY not in repr(AuthSettings())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example/verify#{token}",
+        "https://shop.example:8443/a/{token}?b=c",
+        "http://127.0.0.1:5173/verify#{token}",
+        "http://localhost/{token}",
+        "http://[::1]:80/#{token}",
+        "",
+    ],
+)
+def test_a_letter_may_lead_to_a_page(url: str) -> None:
+    settings = AuthSettings(verify_url=url)
+    assert (settings.page_of(Kind.VERIFY), settings.page_of(Kind.RESET)) == (url, "")
+    assert AuthSettings(reset_url=url).page_of(Kind.RESET) == url
+
+
+@pytest.mark.parametrize("setting", ["verify_url", "reset_url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example/verify",
+        "http://shop.example/verify#{token}",
+        "http://127.0.0.1.shop.example/#{token}",
+        "ftp://shop.example/{token}",
+        "javascript:alert({token})",
+        "//shop.example/{token}",
+        "https:///{token}",
+        "https://{token}.shop.example/",
+        "https://me:{token}@shop.example/",
+        "https://shop.example@evil.example/{token}",
+        "https://shop.example:70000/{token}",
+        "https://shop.example/{token}/{token}",
+        "https://shop.example/{token}{more}",
+        "https://shop.example/a b#{token}",
+        "https://shop.example/\n#{token}",
+        'https://shop.example/"#{token}',
+        "https://bücher.example/#{token}",
+    ],
+)
+def test_what_is_no_page_that_takes_a_token_is_refused(setting: str, url: str) -> None:
+    with pytest.raises(ValidationError, match="give a page as https://"):
+        AuthSettings(**{setting: url})  # type: ignore[arg-type]  # the test's own

@@ -1,6 +1,8 @@
 """A secret at rest opens with a key that sealed it, as what it was sealed, unchanged, and not otherwise."""
 
 import base64
+import hmac
+import re
 
 import pytest
 from hypothesis import given
@@ -55,6 +57,38 @@ def test_one_key_follows_another() -> None:
 def test_another_key_opens_nothing() -> None:
     with pytest.raises(CannotBeOpened, match="with a key that SECRETS_KEY does not hold"):
         Seals([OTHER]).open(SEALS.seal(b"the secret", "totp/1"), "totp/1")
+
+
+# --- what is known again, and sealed nowhere --------------------------------------------------------------
+
+
+@given(what=st.text(), other=st.text())
+def test_a_proof_is_of_one_thing_and_always_the_same(what: str, other: str) -> None:
+    proof = SEALS.proof(what)
+    assert SEALS.proof(what) == proof
+    assert SEALS.is_proof(proof, what)
+    assert SEALS.is_proof(proof, other) == (what == other)
+
+
+@given(said=st.text() | st.text("AB0-_", min_size=43, max_size=43))
+def test_what_nobody_made_proves_nothing(said: str) -> None:
+    assert not SEALS.is_proof(said, "letters/1")
+    assert not SEALS.is_proof("", "letters/1")
+
+
+def test_a_proof_is_known_as_long_as_its_key_is_there_and_the_newest_makes_the_next() -> None:
+    proof = SEALS.proof("letters/1")
+    both = Seals([NEW, OLD])
+    assert both.is_proof(proof, "letters/1")
+    assert both.proof("letters/1") == Seals([NEW]).proof("letters/1") != proof
+    assert not Seals([NEW]).is_proof(proof, "letters/1")
+
+
+def test_a_proof_has_256_bits_in_characters_of_urls_and_tells_no_key() -> None:
+    proof = SEALS.proof("letters/1")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", proof)
+    plainly = hmac.digest(OLD, b"letters/1", "sha256")
+    assert base64.urlsafe_b64decode(proof + "=") != plainly, "what seals is not what proves"
 
 
 def test_keys_are_read_as_they_are_written_in_the_setting() -> None:

@@ -17,6 +17,7 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.auth import mail as account_mail
 from services.notification import mail
 from services.notification.domain import SUBJECTS
 from services.notification.mail import compose
@@ -96,6 +97,10 @@ class Tags(HTMLParser):
         self.text = ""
         self.feed(page)
         self.close()
+
+    def attributes(self, tag: str) -> list[list[tuple[str, str | None]]]:
+        """Of all tags of this name."""
+        return [attributes for name, attributes in self.tags if name == tag]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, attrs))
@@ -182,7 +187,7 @@ def test_the_settings_allow_the_languages_that_there_are() -> None:
 
 
 # Whoever has templates of its own: the layout of all, and each service that writes.
-@pytest.mark.parametrize("package", [writing, mail])
+@pytest.mark.parametrize("package", [writing, mail, account_mail])
 def test_every_sentence_has_its_translation_and_no_other_is_translated(package: ModuleType) -> None:
     templates = Path(str(package.__file__)).parent / "templates"
     methods = [("**.html", "jinja2.ext:babel_extract"), ("**.txt", "jinja2.ext:babel_extract")]

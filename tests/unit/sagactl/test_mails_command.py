@@ -1,6 +1,7 @@
 """What customers are written, as files; and what became of it."""
 
 from email import message_from_bytes
+from email.headerregistry import Address
 from email.policy import SMTP
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from sagactl.cli import app
-from sagactl.oncall.mails import EXAMPLES
+from sagactl.oncall.mails import EXAMPLES, examples
 from sagactl.oncall.order import shown
+from services.auth.letters import Kind
 from services.notification.domain import NotificationState
 from services.notification.mail import TEMPLATES
-from services.shared.mail.writing import LANGUAGES
+from services.shared.mail.writing import LANGUAGES, Sender
 from tests.unit.explain.desk import Desk
+
+SHOP = Sender(Address("Pots", "orders", "shop.example"), None, "en")
 
 
 def test_there_is_an_example_of_every_mail() -> None:
@@ -24,7 +28,9 @@ def test_there_is_an_example_of_every_mail() -> None:
 def test_every_mail_is_written_in_every_language_and_form(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["mails", "preview", "--out", str(tmp_path / "mails"), "--shop", "Pots"])
     assert said.exit_code == 0, said.output
-    names = {f"{kind}.{language}" for kind in EXAMPLES for language in LANGUAGES}
+    kinds = {kind for kind, _ in examples(SHOP)}
+    assert kinds == {*EXAMPLES, *Kind, *(f"{kind}-token" for kind in Kind)}
+    names = {f"{kind}.{language}" for kind in kinds for language in LANGUAGES}
     found = {file.name for file in (tmp_path / "mails").iterdir()}
     assert found == {f"{name}.{suffix}" for name in names for suffix in ("eml", "html", "txt")}
     mail = message_from_bytes((tmp_path / "mails" / "paid.de.eml").read_bytes(), policy=SMTP)

@@ -4,8 +4,9 @@ Each part by itself, and all at once: where a server does not answer, the rest i
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, TypeVar
 
 from msgspec import structs
@@ -30,13 +31,25 @@ Found = TypeVar("Found")
 async def read(where: Access) -> Status:
     """What there is to be seen; nothing is raised where a server does not answer."""
     async with reading(where.mongodb_url) as books:
+        # First, as of several questions that a database refuses at once its client tells only one why.
+        now = asyncio.ensure_future(books.now())
+
+        async def stored(
+            part: Part, service: str | None, look: Callable[[], Awaitable[Found]]
+        ) -> Found | Unseen:
+            async def looked() -> Found:
+                await asyncio.shield(now)
+                return await look()
+
+            return await _seen(part, service, looked())
+
         at, queues, orders, marked, outboxes = await asyncio.gather(
-            _now(books),
+            _at(now),
             _seen(Part.QUEUES, None, queues_of(where)),
-            _seen(Part.ORDERS, None, _open_orders(books)),
-            _seen(Part.MARKED, None, count_attention(books.store("order"))),
+            stored(Part.ORDERS, None, lambda: _open_orders(books)),
+            stored(Part.MARKED, None, lambda: count_attention(books.store("order"))),
             asyncio.gather(
-                *(_seen(Part.OUTBOXES, service, _outbox(books, service)) for service in PUBLISHES)
+                *(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)
             ),
         )
     found = Status(
@@ -67,10 +80,10 @@ async def _seen(part: Part, service: str | None, looking: Awaitable[Found]) -> F
         return Unseen(part, service, known.says, known.code)
 
 
-async def _now(books: Books) -> datetime:
+async def _at(now: Awaitable[datetime]) -> datetime:
     """By the database's clock, as what is read; by ours where nothing is read."""
     try:
-        return await books.now()
+        return await now
     except PyMongoError:
         return datetime.now(UTC)
 

@@ -13,7 +13,7 @@ async def test_the_whole_stack_describes_itself_for_those_who_use_it(shop: Shop)
     assert described["gateway"] == described["services"]["gateway"]
     assert {"mongodbUrl", "amqpUrl", "redisUrl", "managementUrl", "checker"} <= described.keys()
     assert set(described["services"]) == set(NAMES)
-    assert set(described["pids"]) == {*NAMES, "order-2", "inventory-2", *SERVERS}
+    assert set(described["pids"]) == {*NAMES, "order-2", "inventory-2", "mailbox", *SERVERS}
     for url in described["replicas"].values():
         assert (await shop.http.get(f"{url}/readyz")).is_success
     login = await shop.http.post(f"{described['gateway']}/auth/login", json=described["admin"])

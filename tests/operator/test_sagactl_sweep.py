@@ -157,7 +157,7 @@ def test_pending_orders_can_be_left_alone() -> None:
     [
         (["--order-url", "http://o"], "give --token"),
         (["--stack", "nowhere"], "no stack runs in nowhere"),
-        (["--order-url", "http://o", "--token", "t", "--stale-after", "soon"], "is not a duration"),
+        (["--order-url", "http://o", "--token", "t", "--stale-after", "soon"], "soon: give a duration"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(arguments: list[str], said: str) -> None:

@@ -44,14 +44,14 @@ operator() { lane operator tests/operator tests/monitoring; }
 unit() { lane unit tests/unit; }
 
 echo "four lanes side by side, some ten minutes on two cores; to watch one: tail -f $lanes/shop.log (engine, servers)"
-lane_by_lane shop &
+lane_by_lane shop operator &
 pids=($!)
 lane_by_lane engine books &
 pids+=($!)
 lane_by_lane servers &
 pids+=($!)
 # The last in line for the cores, with all that it starts.
-(renice -n 10 "$BASHPID" >/dev/null && lane_by_lane unit operator charts) &
+(renice -n 10 "$BASHPID" >/dev/null && lane_by_lane unit charts) &
 pids+=($!)
 trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
 worst=0

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import random
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -85,7 +86,7 @@ def load(  # noqa: PLR0917 - a command's options
             await opened.enter_async_context(_telling(figures))
             try:
                 seconds = math.inf if for_ is None else for_.total_seconds()
-                await generator.run(rate, seconds, _interrupted())
+                await generator.run(rate, seconds, _interrupted(), random.Random())  # noqa: S311  # load
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from None
 

@@ -26,15 +26,16 @@ class Generator(NamedTuple):
     door: Door
     figures: Figures
 
-    async def run(self, rate: float, seconds: float, stop: asyncio.Event) -> None:
+    async def run(self, rate: float, seconds: float, stop: asyncio.Event, chance: random.Random) -> None:
         """For so many seconds or until it is told to stop, and until each order has come to its end.
 
-        `rate` is in orders a second; what is due is placed, also where this program is late.
+        `rate` is in orders a second, `chance` says when in its slot each is due; what is due is placed, also
+        where this program is late.
         Raises an ExceptionGroup of ShopError for an answer that no fault of a server excuses.
         """
         now = asyncio.get_running_loop().time
         started = now()
-        due_at = arrivals(rate, seconds, random.Random())  # noqa: S311  # load
+        due_at = arrivals(rate, seconds, chance)
         async with asyncio.TaskGroup() as group:
             for due, customer, product in zip(
                 due_at, cycle(self.customers), cycle(self.products), strict=False

@@ -89,6 +89,12 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Print the fewest messages and commands that make the books sound; with --apply, carry them out.",
         ACT,
     ),
+    "jobs": Place(
+        "sagactl.oncall.jobs.command",
+        "app",
+        "Dead letters in bulk: planned, recorded, followed to their end.",
+        ACT,
+    ),
     "stuck": Place(
         "sagactl.oncall.sweep", "app", "Orders that got stuck, as the operator takes care of them.", ACT
     ),

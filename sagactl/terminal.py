@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -40,8 +42,15 @@ def access(stack: Path | None) -> Access:
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Its result; where a server does not answer, a sentence and the exit code that `faults` knows."""
-    try:
+    with telling():
         return asyncio.run(work)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Ends the command with a sentence and the exit code of what goes wrong, where `faults` knows it."""
+    try:
+        yield
     except Exception as error:
         known = fault(error)
         if known is None:
@@ -50,6 +59,27 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
         if known.hint:
             aside.print(known.hint, highlight=False, soft_wrap=True)
         raise typer.Exit(known.code) from error
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ends the command unless somebody agrees, or did so beforehand."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("nobody can be asked here: say --yes")
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    if not agreed:
+        raise typer.Exit(Exit.NOT_YET)
+
+
+def reason_of(given: str | None) -> str:
+    """Raises BadParameter where none is given: what changes something is on the audit trail, with why."""
+    if given is None or not given.strip():
+        raise typer.BadParameter("say why, for the audit trail: --reason TEXT")
+    return given.strip()
 
 
 def absent(what: str) -> NoReturn:

@@ -38,3 +38,12 @@ OfQueue = Annotated[
     str | None,
     typer.Option("--queue", help="Only those of this queue.", callback=_known, autocompletion=_queues),
 ]
+OfQueues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queue",
+        help="Only those of this queue. May be given several times.",
+        callback=lambda queues: [*map(_known, queues or ())],
+        autocompletion=_queues,
+    ),
+]

@@ -12,6 +12,8 @@ from sagactl.oncall.accounts import AccountList
 from sagactl.oncall.audit import EntryList
 from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.find import HitList
+from sagactl.oncall.jobs.command import JobList
+from sagactl.oncall.jobs.job import Job
 from sagactl.oncall.keys import KeyList
 from sagactl.oncall.letters import LetterList
 from sagactl.oncall.listing import OrderList
@@ -33,6 +35,8 @@ KINDS: Final[tuple[type[Document], ...]] = (
     EntryList,
     Explanation,
     HitList,
+    Job,
+    JobList,
     KeyList,
     LetterList,
     OrderFacts,

@@ -1,6 +1,5 @@
 """`sagactl repair`: prints what makes the books sound, and carries it out."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Final
@@ -16,7 +15,7 @@ from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mende
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import plural, printable
-from sagactl.terminal import Stack, access, aside, run
+from sagactl.terminal import Stack, access, agree, aside, reason_of, run
 
 STYLES: Final = {Ends.SOUND: "green", Ends.MOVING: "yellow", Ends.MENDED: "bold", Ends.BY_HAND: "bold red"}
 WORDS: Final = {
@@ -64,8 +63,7 @@ def repair(  # noqa: PLR0917 - a command's options
     cures. 3: there is something to be done, or something moves.
     """
     where = access(stack)
-    if apply and not (reason and reason.strip()):
-        raise typer.BadParameter("say why, for the audit trail: --reason TEXT")
+    why = reason_of(reason) if apply else ""
     with aside.status("looking"):
         ids, others = (orders, ()) if orders else run(found_wrong(where))
         found = run(plans(where, sorted(set(ids)), timedelta(seconds=still)))
@@ -74,8 +72,9 @@ def repair(  # noqa: PLR0917 - a command's options
         # Whoever is asked reads it before, a program what came of it alone.
         if output in {Output.TABLE, Output.WIDE}:
             show(_shown(found, others), output)
-        _confirm(to_do, yes=yes)
-        found = _applied(found, where, stack, (reason or "").strip())
+        number = sum(len(each.steps) for each in to_do)
+        agree(f"Carry out {plural(number, 'step')} for {plural(len(to_do), 'order')}?", yes=yes)
+        found = _applied(found, where, stack, why)
         aside.print("[bold]afterwards[/]")
     show(_shown(found, others, applied=apply and bool(to_do)), output)
     raise typer.Exit(exit_code(found, others))
@@ -103,22 +102,6 @@ def _order_access(stack: Stack) -> OrderAccess:
         return OrderAccess.found(stack)
     except NoAccessError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def _confirm(to_do: Sequence[Plan], *, yes: bool) -> None:
-    """Ends the command unless somebody agrees."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody can be asked here: say --yes")
-    number = sum(len(each.steps) for each in to_do)
-    question = f"Carry out {plural(number, 'step')} for {plural(len(to_do), 'order')}?"
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    if not agreed:
-        raise typer.Exit(Exit.NOT_YET)
 
 
 def _shown(found: Sequence[Plan], others: Sequence[str], *, applied: bool = False) -> Shown:

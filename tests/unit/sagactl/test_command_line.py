@@ -48,6 +48,7 @@ def test_the_command_is_installed_beside_python() -> None:
         (["smoke", "--gateway", f"http://{NOBODY}"], "ADMIN_EMAIL"),
         (["letters", "list", "--queue", "nowhere"], "STOCK_RESERVED"),
         (["letters", "discard", "nowhere", "id"], "STOCK_RESERVED"),
+        (["jobs", "start", "discard", "--queue", "nowhere"], "STOCK_RESERVED"),
     ],
     ids=" ".join,
 )

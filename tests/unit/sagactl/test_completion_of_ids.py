@@ -74,6 +74,12 @@ def test_the_shop_is_the_one_that_is_named(tmp_path: Path) -> None:
     assert completed(f"sagactl explain --stack {tmp_path} 01") == ["01a0-1"]
 
 
+def test_jobs_are_completed_by_their_records(tmp_path: Path) -> None:
+    (tmp_path / "20261126T120000Z-ab.jsonl").write_bytes(b"")
+    assert completed("sagactl jobs resume 2026", SAGACTL_JOBS=str(tmp_path)) == ["20261126T120000Z-ab"]
+    assert completed(f"sagactl jobs show --jobs {tmp_path} 2026") == ["20261126T120000Z-ab"]
+
+
 def test_what_is_outdated_is_asked_for_again_and_nobody_answers_without_a_word() -> None:
     keep("orders", "01a0-1", seconds_ago=KEPT_SECONDS + 60)
     assert completed("sagactl explain 01", **WHERE) == []

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,6 +25,8 @@ from sagactl.cli import app
 from sagactl.exits import Exit
 from sagactl.faults import AbsentError, ForbiddenError, GatewayError, UnavailableError, fault
 from sagactl.oncall.broker import BrokerError
+from sagactl.oncall.jobs import record
+from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.provision.accounts import DATABASE_USERS
 from sagactl.provision.broker_rights import BROKER_USERS
 from sagactl.shop import ShopError
@@ -73,6 +76,8 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "letters discard": ("orders", "message"),
     "letters redrive": ("orders",),
     "stuck sweep": (),
+    "jobs start": ("redrive", "--all", "--reason", "why", "--yes"),
+    "jobs resume": ("job-1", "--jobs", "jobs"),
     "provision rabbitmq": (
         *("--users", "users", "--admin", "admin", "--management-url", f"http://{NOBODY}"),
         *("--patience", "0.1"),
@@ -86,7 +91,7 @@ A_BACKUP: Final = bson.encode({"format": 1, "database": "order", "collection": "
 # Waits for the files that its options name, as for the servers.
 BY_FILES: Final = {path for path in OF_SERVERS if path.startswith("provision ")}
 # Asks nobody.
-ALONE: Final = {"mails preview", "secrets"}
+ALONE: Final = {"jobs list", "jobs show", "mails preview", "secrets"}
 WHERE_IT_IS: Final = (
     *(*URLS, *URLS.values(), SECRETS_DIR, "STACK_DIR"),
     *("GATEWAY_URL", "ORDER_URL", "ORDER_TOKEN", "ADMIN_EMAIL", "ADMIN_PASSWORD", "JAEGER_URL"),
@@ -134,6 +139,16 @@ def say_where(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
         monkeypatch.setattr(f"sagactl.{module}.ANSWERS_WITHIN_MS", 50)
 
 
+def a_job_that_was_ended(folder: Path) -> None:
+    letter = Chosen("orders", "event-1", "order-1", "PAYMENT_SUCCEEDED", "failed", "no such column")
+    now = datetime.now(UTC)
+    job = Job(
+        id="job-1", verb=Verb.REDRIVE, reason="", begun_at=now, selector=Selector(), steps=(Step(letter),)
+    )
+    with record.begun(folder, job):
+        pass
+
+
 def as_the_chart_mounts_it(folder: Path) -> None:
     """URLs of services and administrators, as files."""
     quick = "serverSelectionTimeoutMS=50"
@@ -176,6 +191,7 @@ def test_a_server_that_does_not_answer_ends_a_command_with_4_and_a_sentence(
 ) -> None:
     say_where(monkeypatch, f"http://{NOBODY}")
     as_the_chart_mounts_it(tmp_path)
+    a_job_that_was_ended(tmp_path / "jobs")
     told = ends(path, {**OF_THE_GATEWAY, **OF_SERVERS}[path], Exit.UNREACHED)
     assert "Traceback" not in told
     assert told.strip()

@@ -44,6 +44,7 @@ TELL = {
     *("status", "explain", "find", "check", "repair", "replay", "audit"),
     *("orders list", "orders show", "orders watch", "stock show", "stock history", "queues list"),
     *("payments list", "payments show"),
+    *("jobs start", "jobs resume", "jobs list", "jobs show"),
     *("outbox list", "letters list", "letters show", "accounts list", "keys list"),
 }
 

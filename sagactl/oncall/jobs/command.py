@@ -1,0 +1,214 @@
+"""`sagactl jobs`: dead letters in bulk: a plan before, a record meanwhile, at last an outcome for each."""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+
+from sagactl.access import Access
+from sagactl.documents import Document
+from sagactl.exits import Exit
+from sagactl.oncall import arguments
+from sagactl.oncall.jobs import record
+from sagactl.oncall.jobs.job import Job, Outcome, Selector, Step, Verb, groups, tally
+from sagactl.oncall.jobs.record import Record
+from sagactl.oncall.jobs.working import carry_out, chosen
+from sagactl.oncall.times import duration, moment
+from sagactl.output import Column, Form, Output, Shown, show, table
+from sagactl.screen import plural, printable
+from sagactl.terminal import Stack, access, agree, aside, reason_of, run, telling
+
+STYLES: Final = {
+    **dict.fromkeys((Outcome.HANDLED, Outcome.NO_EFFECT, Outcome.DISCARDED), "green"),
+    Outcome.DEAD: "bold red",
+}
+app = typer.Typer(
+    no_args_is_help=True, help="Dead letters in bulk: planned, recorded, followed to their end."
+)
+
+
+class JobList(Document, frozen=True, kw_only=True):
+    # The latest first.
+    items: tuple[Job, ...]
+
+
+def _state() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "sagactl" / "jobs"
+
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--jobs", envvar="SAGACTL_JOBS", help="Where records are. Else ~/.local/state/sagactl/jobs."
+    ),
+]
+
+
+def _recorded(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For a shell: files alone tell it."""
+    return [id_ for id_ in record.ids(ctx.params.get("folder") or _state()) if id_.startswith(incomplete)]
+
+
+JobId = Annotated[
+    str,
+    typer.Argument(help="Its id, which `sagactl jobs list` shows.", metavar="JOB", autocompletion=_recorded),
+]
+Rate = Annotated[float, typer.Option(min=0.1, max=1000, help="Letters a second, at most.")]
+Wait = Annotated[str, typer.Option(help="Follow what was sent no longer than this.")]
+
+
+@app.command()
+def start(  # noqa: PLR0913, PLR0917 - a command's options
+    verb: Annotated[Verb, typer.Argument(help="Give them another chance, or delete them for good.")],
+    stack: Stack = None,
+    queue: arguments.OfQueues = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only of this kind: invalid, rejected, premature, failed, broker.")
+    ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="Only of this type, such as PAYMENT_SUCCEEDED.")
+    ] = None,
+    about: Annotated[str | None, typer.Option(help="Only about the order, or product, with this id.")] = None,
+    text: Annotated[str | None, typer.Option(help="Only with this in their reason.")] = None,
+    since: Annotated[str | None, typer.Option(help="First failed since: 2h ago, or a date.")] = None,
+    until: Annotated[str | None, typer.Option(help="First failed before: 5m ago, or a date.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,  # noqa: FBT002  # an option
+    reason: Annotated[
+        str | None, typer.Option(help="Why, for the audit trail. Needed to act.", metavar="TEXT")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002  # an option
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")] = False,  # noqa: FBT002  # an option
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many of them.")] = None,
+    rate: Rate = 20,
+    wait: Wait = "3m",
+    folder: Folder = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Redrive or discard the dead letters that a selector names, and follow each to its outcome.
+
+    Such as those of an outage: jobs start redrive --queue orders --since 3h --reason "the database was away"
+    Exit code 0: all are handled, or discarded. 1: some were given up again. 3: some are on their way yet, or
+    it was only planned.
+    """
+    where, within = access(stack), duration(wait).total_seconds()
+    selector = Selector(
+        queues=tuple(queue or ()),
+        kind=kind,
+        type=type_,
+        about=about,
+        reason=text,
+        since=moment(since),
+        until=moment(until),
+    )
+    if (selector == Selector()) is not all_:
+        raise typer.BadParameter("say which dead letters (--queue, --kind, --since and the like), or --all")
+    why = "" if dry_run else reason_of(reason)
+    letters = run(chosen(where.amqp_url, selector))[:limit]
+    now = datetime.now(UTC)
+    planned = Job(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+        verb=verb,
+        reason=why,
+        begun_at=now,
+        selector=selector,
+        steps=tuple(Step(each) for each in letters),
+    )
+    if dry_run or not letters:
+        show(shown(planned), output)
+        raise typer.Exit(Exit.NOT_YET if letters else Exit.FINE)
+    if output in {Output.TABLE, Output.WIDE}:
+        show(shown(planned), output)
+    agree(f"{verb.capitalize()} {plural(len(letters), 'dead letter')}?", yes=yes)
+    with telling(), record.begun(folder or _state(), planned) as job:
+        _finish(where, job, rate, within, output)
+
+
+@app.command()
+def resume(
+    job: JobId,
+    stack: Stack = None,
+    rate: Rate = 20,
+    wait: Wait = "3m",
+    folder: Folder = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Go on with a job that was ended before it was over, whatever ended it; follow what it has sent.
+
+    Exit code 0: all are handled, or discarded. 1: some were given up again. 3: some are on their way yet.
+    """
+    where, within = access(stack), duration(wait).total_seconds()
+    with telling(), record.resumed(folder or _state(), job) as there:
+        _finish(where, there, rate, within, output)
+
+
+@app.command("list")
+def list_(folder: Folder = None, output: Form = Output.TABLE) -> None:
+    """Show the jobs that are recorded here."""
+    with telling():
+        found = tuple(record.all_(folder or _state()))
+    text = table(found, "job", COLUMNS)
+    show(Shown(JobList(items=found), text, [each.id for each in found], found), output)
+
+
+@app.command("show")
+def show_(job: JobId, folder: Folder = None, output: Form = Output.TABLE) -> None:
+    """Show a job, and what has become of each of its letters."""
+    with telling():
+        found = record.read(folder or _state(), job)
+    show(shown(found), output)
+
+
+def _finish(where: Access, job: Record, rate: float, within: float, output: Output) -> None:
+    aside.print(f"job {job.job.id}: should it be ended, sagactl jobs resume goes on", highlight=False)
+    with aside.status("") as status:
+        run(
+            carry_out(
+                where,
+                job,
+                rate=rate,
+                within=within,
+                progress=lambda so_far: status.update(counted(so_far)),
+            )
+        )
+    show(shown(job.job), output)
+    raise typer.Exit(job.job.code)
+
+
+def counted(job: Job) -> str:
+    return ", ".join(f"{number} {outcome}" for outcome, number in tally(job).items())
+
+
+COLUMNS: Final[Sequence[Column[Job]]] = (
+    Column("job", lambda each: each.id),
+    Column("does", lambda each: each.verb),
+    Column("letters", counted),
+    Column("why", lambda each: each.reason),
+)
+
+
+def shown(job: Job) -> Shown:
+    names = [step.letter.id for step in job.steps]
+    return Shown(job, lambda wide: _screen(job, wide=wide), names)
+
+
+def _screen(job: Job, *, wide: bool) -> Iterator[RenderableType]:
+    """Groups, and each letter that came to no good end; all of them where it may be wide."""
+    yield f"[bold]{job.verb}[/] {plural(len(job.steps), 'dead letter')}: {counted(job)}"
+    outline = Table("queue", "type", "kind", box=None, pad_edge=False, header_style="dim")
+    outline.add_column("letters", justify="right")
+    for (queue, type_, kind), number in groups([step.letter for step in job.steps]).items():
+        outline.add_row(*map(printable, (queue, type_, kind)), str(number))
+    if job.steps:
+        yield outline
+    for step in job.steps:
+        if wide or step.outcome is Outcome.DEAD:
+            style = STYLES.get(step.outcome, "yellow")
+            why = f": {printable(step.why)}" if step.why else ""
+            letter = printable(f"{step.letter.queue} {step.letter.id}")
+            yield f"[{style}]{step.outcome}[/] {letter}{why}"

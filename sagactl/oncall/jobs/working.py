@@ -1,0 +1,143 @@
+"""Carries out a job, letter by letter, and follows what it sent until each has come to something."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from sagactl.access import Access
+from sagactl.oncall import broker, trails
+from sagactl.oncall.books import CHUNK, Books, reading
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.depths import depths
+from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.jobs.job import Change, Chosen, Job, Outcome, Selector, Step, Verb, followed
+from sagactl.oncall.jobs.record import Record
+from sagactl.oncall.redrive import AT_ONCE, discard, redrive
+from services.shared.contract import topology, wire
+from services.shared.contract.audit import Action
+from services.shared.contract.identity import digest
+
+ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
+LOOK_SECONDS: Final = 1.0
+# So long after something was sent the broker's statistics count it: five seconds where nobody set it.
+STATISTICS_LATE_SECONDS: Final = 6.0
+Progress: TypeAlias = Callable[[Job], None]
+
+
+async def chosen(amqp_url: str, selector: Selector) -> Sequence[Chosen]:
+    """Those dead letters that it selects; they stay where they are."""
+    letters = await broker.dead_letters(amqp_url, selector.queues or broker.QUEUES, AT_ONCE)
+    return [each for each in map(_chosen, letters) if selector.matches(each)]
+
+
+def _chosen(letter: DeadLetter) -> Chosen:
+    try:
+        at: datetime | None = datetime.fromisoformat(letter.first_failed_at)
+    except ValueError:
+        at = None
+    if at is not None and at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return Chosen(letter.queue, letter.id, _about(letter), letter.type, letter.kind, letter.reason, at)
+
+
+def _about(letter: DeadLetter) -> str:
+    """Older publishers say it in the body alone; what cannot be read is about nothing."""
+    if letter.subject:
+        return letter.subject
+    try:
+        return wire.decode(letter.queue, letter.body).subject
+    except wire.InvalidMessage:
+        return ""
+
+
+async def carry_out(
+    where: Access, record: Record, *, rate: float, within: float, progress: Progress = lambda _: None
+) -> None:
+    """All that is left to be done. `rate`: letters a second; `within`: seconds to wait for what was sent."""
+    await _act(where, record, rate, progress)
+    if record.job.verb is Verb.REDRIVE:
+        await _follow(where, record, within, progress)
+
+
+async def _act(where: Access, record: Record, rate: float, progress: Progress) -> None:
+    job = record.job
+    by_queue: dict[str, dict[str, int]] = {}
+    for number, step in job.of(Outcome.PLANNED).items():
+        by_queue.setdefault(step.letter.queue, {})[step.letter.id] = number
+    done = Outcome.SENT if job.verb is Verb.REDRIVE else Outcome.DISCARDED
+    act = redrive if job.verb is Verb.REDRIVE else discard
+    for queue, numbers in by_queue.items():
+        # What cannot be recorded is not done.
+        detail = f"{queue}: {len(numbers)}"
+        await trails.ask(where.mongodb_url, ACTIONS[job.verb], f"job {job.id}", detail, job.reason)
+
+        async def told(id_: str, numbers: dict[str, int] = numbers) -> None:
+            if id_ in numbers:
+                record.add(Change(numbers[id_], done, datetime.now(UTC)))
+                progress(record.job)
+                await asyncio.sleep(1 / rate)
+
+        await act(where.amqp_url, queue, numbers, told)
+        await _note_absent(where, record, queue, numbers, done)
+
+
+async def _note_absent(
+    where: Access, record: Record, queue: str, numbers: Mapping[str, int], done: Outcome
+) -> None:
+    """What was no dead letter any more when its turn came: it was taken just before this was killed, or by
+    somebody else. One that somebody was looking at is still there, and is left for another time.
+    """
+    there = {each.id for each in await broker.dead_letters(where.amqp_url, [queue], AT_ONCE)}
+    planned = record.job.of(Outcome.PLANNED)
+    gone = [number for id_, number in numbers.items() if number in planned and id_ not in there]
+    if gone:
+        record.add(*(Change(number, done, datetime.now(UTC)) for number in gone))
+
+
+async def _follow(where: Access, record: Record, within: float, progress: Progress) -> None:
+    began = time.monotonic()
+    end = began + within
+    async with reading(where.mongodb_url) as books:
+        while sent := record.job.of(Outcome.SENT):
+            steps = [*sent.values()]
+            queues = {step.letter.queue for step in steps}
+            # In this order: what has left a queue has a mark by then, or is dead, or nothing came of it.
+            is_counted = time.monotonic() - began > STATISTICS_LATE_SECONDS
+            empty = await _empty(where, queues) if is_counted else ()
+            handled = await _handled(books, steps)
+            letters = await broker.dead_letters(where.amqp_url, queues, AT_ONCE)
+            dead = {(each.queue, each.id): f"{each.kind}: {each.reason}" for each in letters}
+            changes = [*followed(record.job, dead, handled, empty, datetime.now(UTC))]
+            if changes:
+                record.add(*changes)
+                progress(record.job)
+            if time.monotonic() >= end:
+                return
+            if not record.job.is_over:
+                await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _empty(where: Access, queues: Collection[str]) -> Collection[str]:
+    """Those in which, and in whose retry queues, there is nothing."""
+    found = await depths(where.management_url, where.amqp_url)
+    places = {queue: {*topology.all_queues(queue)} - {topology.dead_letter_queue(queue)} for queue in queues}
+    return {queue for queue, names in places.items() if not any(found[name].number for name in names)}
+
+
+async def _handled(books: Books, steps: Sequence[Step]) -> Collection[tuple[str, str]]:
+    """Letters (queue, id) that have left a mark on the order, or the product, that they are about."""
+    found: set[tuple[str, str]] = set()
+    at = datetime.now(UTC)
+    subjects = sorted({step.letter.subject for step in steps if step.letter.subject})
+    for start in range(0, len(subjects), CHUNK):
+        some = subjects[start : start + CHUNK]
+        marks = {case.id: Marks(case=case, at=at) for case in await books.these(some)}
+        stock = await books.stock_of(some)
+        for letter in (step.letter for step in steps):
+            of_order, of_product = marks.get(letter.subject), stock.get(letter.subject)
+            by_product = of_product is not None and digest(letter.queue, letter.id) in of_product.seen
+            if by_product or (of_order is not None and of_order.handled(letter.queue, letter.id)):
+                found.add((letter.queue, letter.id))
+    return found

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,6 @@ DEPLOYMENTS, DEPLOYMENT = "apps/v1/deployments", "shop-saga-operator"
 RELEASE = "shop"
 OBJECTS = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
 OBJECT = f"{OBJECTS}/{NAME}"
-LIVENESS_PORTS = count(free_port())
 RESOURCES = {
     SECRETS: ResourceInfo(kind="Secret", singular="secret", namespaced=True, verbs={"get"}),
     SERVICES: ResourceInfo(kind="Service", singular="service", namespaced=True, verbs={"get"}),
@@ -259,7 +257,7 @@ class Kube:
             order_service=f"{release}-order",
             deployment=DEPLOYMENT,
             metrics_port=0,
-            liveness_port=next(LIVENESS_PORTS),
+            liveness_port=free_port(),
             **settings,
         )
         runtime = Runtime(

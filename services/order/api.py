@@ -54,6 +54,12 @@ from services.shared.http.validation import Fault
 
 # What a body says that is not there.
 THE_WHOLE: Final = Cancellation()
+REFUSING_REFUNDS: Final = (
+    Code.STATE_FORBIDS,
+    Code.FORBIDDEN,
+    Code.IDEMPOTENCY_KEY_REQUIRED,
+    Code.IDEMPOTENCY_KEY_REUSED,
+)
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=Route)
 _encode: Final = msgspec.json.Encoder().encode
 RESUMABLE: Final[dict[str, Any]] = {
@@ -270,14 +276,7 @@ async def follow_order(
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
     openapi_extra=IDEMPOTENT,
-    responses=described(
-        [
-            Code.STATE_FORBIDS,
-            Code.FORBIDDEN,
-            Code.IDEMPOTENCY_KEY_REQUIRED,
-            Code.IDEMPOTENCY_KEY_REUSED,
-        ]
-    ),
+    responses=described(REFUSING_REFUNDS),
 )
 async def cancel_order(
     order_id: Id,
@@ -306,14 +305,7 @@ async def cancel_order(
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
     openapi_extra=IDEMPOTENT,
-    responses=described(
-        [
-            Code.STATE_FORBIDS,
-            Code.FORBIDDEN,
-            Code.IDEMPOTENCY_KEY_REQUIRED,
-            Code.IDEMPOTENCY_KEY_REUSED,
-        ]
-    ),
+    responses=described(REFUSING_REFUNDS),
 )
 async def refund_order(
     order_id: Id,

@@ -3,7 +3,7 @@
 A history keeps of what came its name, its id, its reason and the lines that it changed, and not its body.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from msgspec import structs
@@ -19,6 +19,7 @@ from services.order.model import (
     Refund,
     Status,
 )
+from services.order.refunds import products
 from services.order.steps import Trigger
 from services.shared.contract import events, money
 from services.shared.contract.table import Contradiction
@@ -152,16 +153,12 @@ def _changed(order: Order, entry: HistoryEntry, to: LineState) -> tuple[Line, ..
     return tuple(line for line in order.lines if line.product_id in changed)
 
 
-def _lines(lines: Sequence[Line]) -> tuple[events.Line, ...]:
-    return tuple(events.Line(line.product_id, line.quantity) for line in lines)
-
-
 def _reserved(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.StockReserved]:
     """Without a list all lines changed, or none: then it was about no line of ours."""
     held = _changed(order, entry, LineState.HELD) if entry.lines else order.lines
     refused = _changed(order, entry, LineState.REFUSED)
     missing = tuple(events.Missing(line.product_id, line.quantity, 0) for line in refused)
-    yield events.StockReserved(order_id=order.id, products=_lines(held), missing=missing)
+    yield events.StockReserved(order_id=order.id, products=products(held), missing=missing)
     if not entry.lines:
         yield events.StockReserved(order_id=order.id, products=(events.Line("", 1),))
 
@@ -182,10 +179,11 @@ def _released(order: Order, before: Order, entry: HistoryEntry) -> Iterator[even
     """Of a refund, what comes back by it. Without a list all lines changed, or none."""
     refund = _refund(order, entry)
     if refund is not None and before.status in {Status.PAID, Status.REFUNDING}:
-        goods = tuple(events.Line(line.product_id, line.quantity) for line in refund.goods)
-        yield events.StockReleased(order_id=order.id, products=goods, refund_request_id=refund.id)
+        yield events.StockReleased(
+            order_id=order.id, products=products(refund.goods), refund_request_id=refund.id
+        )
     back = _changed(order, entry, LineState.RELEASED) if entry.lines else order.lines
-    yield events.StockReleased(order_id=order.id, products=_lines(back))
+    yield events.StockReleased(order_id=order.id, products=products(back))
     if not entry.lines:
         yield events.StockReleased(order_id=order.id, products=())
 

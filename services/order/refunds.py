@@ -14,6 +14,7 @@ from msgspec import structs
 from services.order.commands import RequestRefund, SettleOutside
 from services.order.model import (
     MONEY_IS_BACK,
+    Line,
     LineState,
     Order,
     Progress,
@@ -293,7 +294,7 @@ def refund_requested(order: Order, command: RequestRefund) -> Event:
         order_id=order.id,
         reason=command.reason,
         refund_request_id=_on_the_wire(order, refund),
-        products=_products(refund.lines),
+        products=products(refund.lines),
         amount=_decimal(order, refund.amount),
         currency=order.currency,
         email=order.email,
@@ -328,7 +329,7 @@ def release_refunded(order: Order, trigger: PaymentRefunded | SettleOutside) -> 
         order_id=order.id,
         reason=REFUND,
         refund_request_id=name,
-        products=_products(refund.goods) if name else (),
+        products=products(refund.goods) if name else (),
     )
 
 
@@ -338,7 +339,7 @@ def order_partially_refunded(order: Order, trigger: AboutARefund) -> Event:
     return events.OrderPartiallyRefunded(
         order_id=order.id,
         refund_request_id=refund.id,
-        products=_products(refund.lines),
+        products=products(refund.lines),
         amount=_decimal(order, refund.amount),
         refunded_total=_decimal(order, back),
         currency=order.currency,
@@ -367,7 +368,8 @@ def _on_the_wire(order: Order, refund: Refund) -> str | None:
     return None if refund.id == order.id else refund.id
 
 
-def _products(lines: Iterable[RefundLine]) -> tuple[events.Line, ...]:
+def products(lines: Iterable[Line | RefundLine]) -> tuple[events.Line, ...]:
+    """As events name them."""
     return tuple(events.Line(line.product_id, line.quantity) for line in lines)
 
 

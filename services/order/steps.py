@@ -18,7 +18,7 @@ from services.order.model import (
     Order,
     Progress,
 )
-from services.order.refunds import pieces
+from services.order.refunds import pieces, products
 from services.shared.contract import events, money
 from services.shared.contract.events import (
     Event,
@@ -229,7 +229,7 @@ def _cancelled(order: Order, reason: CancellationReason, detail: str | None) -> 
 def reserve_stock(order: Order, _: CreateOrder) -> Event:
     return events.ReserveStock(
         order_id=order.id,
-        products=tuple(events.Line(line.product_id, line.quantity) for line in order.lines),
+        products=products(order.lines),
         fulfilment=order.fulfilment,
     )
 

@@ -13,7 +13,6 @@ from prometheus_client import Histogram
 from services.payment.domain import intend
 from services.payment.gateway import (
     Captured,
-    Charge,
     Declined,
     Gateway,
     GatewayRefused,
@@ -64,13 +63,7 @@ async def charge(gateway: Gateway, payment: Payment, message: Message) -> Charge
     """Captures what the payment says. Raises Deferred while it is not known whether that was done."""
     event = message.body
     assert isinstance(event, OrderConfirmed)  # noqa: S101  # no other has such an intent
-    wanted = Charge(
-        key=payment.capture_key,
-        order_id=payment.id,
-        amount=payment.amount,
-        currency=payment.currency,
-        token=event.payment_token,
-    )
+    wanted = payment.charge(event.payment_token)
     async with _asking("capture"):
         if _keys_may_be_forgotten(payment, message):
             earlier = await gateway.lookup(wanted.key)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from msgspec import Struct
 
-from services.payment.gateway import Captured, Declined, Refund, Refunded, RefundRefused
+from services.payment.gateway import Captured, Charge, Declined, Refund, Refunded, RefundRefused
 from services.shared.contract import money
 from services.shared.contract.decisions import Standing
 from services.shared.contract.events import OrderConfirmed, RefundPayment
@@ -106,6 +106,16 @@ class Payment(Watched, frozen=True, kw_only=True):
     def capture_key(self) -> str:
         return f"{self.id}:capture"
 
+    def charge(self, token: str | None) -> Charge:
+        """What the gateway is asked to capture, from the card with this token."""
+        return Charge(
+            key=self.capture_key,
+            order_id=self.id,
+            amount=self.amount,
+            currency=self.currency,
+            token=token,
+        )
+
     def refund_key(self, refund: PaymentRefund) -> str:
         """All that was captured goes back under one key, whoever asks for it."""
         whole = not refund.request_id or 0 < refund.amount == self.amount
@@ -113,7 +123,7 @@ class Payment(Watched, frozen=True, kw_only=True):
         return f"{key}:{refund.attempt}" if refund.attempt else key
 
     def asks(self, refund: PaymentRefund) -> Refund:
-        """What the gateway is asked for."""
+        """What the gateway is asked to give back."""
         return Refund(
             key=self.refund_key(refund),
             charge_key=self.capture_key,

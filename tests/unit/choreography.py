@@ -17,7 +17,6 @@ from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDER
 from services.payment.domain import DOMAIN as PAYMENT
 from services.payment.domain import intend
-from services.payment.gateway import Charge
 from services.payment.ledger import LedgerEntry, refund_entry
 from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, Payment, RefundOutcome
 from services.payment.refunds import leased, refund_of
@@ -212,13 +211,7 @@ class Bus:
         payment, event = asked.intent, asked.message.body
         if isinstance(event, OrderConfirmed):
             assert payment.id not in self.not_to_be_charged, "charged, though it was cancelled before"
-            charge = Charge(
-                key=payment.capture_key,
-                order_id=payment.id,
-                amount=payment.amount,
-                currency=payment.currency,
-                token=None,
-            )
+            charge = payment.charge(None)
             reference = f"txn_{payment.capture_key}"
             made = LedgerEntry.of_charge(charge, reference, accepted=accept, refusals=refusals)
             return ChargeOutcome(event, self._enter(made).capture_result)

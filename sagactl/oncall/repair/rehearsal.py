@@ -21,7 +21,7 @@ from services.notification.domain import Notification
 from services.order.commands import TimeOut
 from services.order.model import Order
 from services.payment.domain import intend
-from services.payment.gateway import Charge, GatewayRefused, Status
+from services.payment.gateway import GatewayRefused, Status
 from services.payment.ledger import LedgerEntry, refund_entry
 from services.payment.payment import (
     ASKED_AGAIN,
@@ -175,14 +175,7 @@ class Rehearsal:
         return structs.replace(message, body=ask(intent, event))
 
     def _charged(self, payment: Payment, event: OrderConfirmed) -> ChargeOutcome:
-        charge = Charge(
-            key=payment.capture_key,
-            order_id=payment.id,
-            amount=payment.amount,
-            currency=payment.currency,
-            token=None,
-        )
-        entry = self._enter(LedgerEntry.of_charge(charge, REHEARSED, accepted=True))
+        entry = self._enter(LedgerEntry.of_charge(payment.charge(None), REHEARSED, accepted=True))
         return ChargeOutcome(event, entry.capture_result)
 
     def _refunded(self, payment: Payment, event: RefundPayment | AskAgain) -> RefundOutcome:

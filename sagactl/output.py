@@ -71,11 +71,14 @@ class Column(NamedTuple, Generic[Item]):
 
 
 def table(
-    items: Sequence[Item], noun: str, columns: Sequence[Column[Item]]
+    items: Sequence[Item], noun: str, columns: Sequence[Column[Item]], none: str = ""
 ) -> Callable[[bool], Iterable[RenderableType]]:
-    """A row for each item, below how many there are."""
+    """A row for each item, below how many there are. `none`: said in its place where there is no item."""
 
     def drawn(wide: bool) -> Iterable[RenderableType]:  # noqa: FBT001  # as `Shown` has it
+        if none and not items:
+            yield none
+            return
         there = [column for column in columns if wide or not column.wide]
         shown = Table(title=plural(len(items), noun))
         for column in there:

@@ -116,21 +116,23 @@ class Site:
         parts = urlsplit(url)
         proxy = Proxy(parts.hostname or "", parts.port or 0)
         self.proxies[name] = await self.closing.enter_async_context(proxy)
-        login = parts.netloc.rpartition("@")[0]
-        return parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}").geturl()
+        return _at(proxy.port, url)
 
     async def all_by_proxy(self, *servers: str) -> None:
         """Every service reaches `rabbitmq` or `redis`, or both, by the proxy of that name."""
         urls = {"rabbitmq": self.stack.rabbitmq, "redis": self.stack.redis}
-        ports = {name: urlsplit(await self.proxied(name, urls[name].url)).port for name in servers}
+        for name in servers:
+            await self.proxied(name, urls[name].url)
 
         async def led_there(replica: Replica) -> None:
             password = self.stack.credentials.users.get(replica.service, "")
             await self.stack.restart(
                 replica.name,
                 {
-                    VARIABLES[name]: _at(port, urls[name].url_of(replica.service, password))
-                    for name, port in ports.items()
+                    VARIABLES[name]: _at(
+                        self.proxies[name].port, urls[name].url_of(replica.service, password)
+                    )
+                    for name in servers
                 },
             )
 
@@ -177,9 +179,11 @@ class Site:
         return output
 
 
-def _at(port: int | None, url: str) -> str:
+def _at(port: int, url: str) -> str:
+    """The same URL, at a port of this machine."""
     parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl()
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@127.0.0.1:{port}").geturl()
 
 
 async def _of_new_customers(visitor: Client) -> Sequence[str]:

@@ -60,9 +60,8 @@ class Customer(NamedTuple):
         """Buys one piece. Raises ShopError for an answer that no fault of a server excuses."""
         key = uuid4().hex
         try:
-            placed = await self._ask(
-                lambda client: client.place({product_id: 1}, CARD, key=key), PATIENCE_SECONDS
-            )
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                placed = await self._ask(lambda client: client.place({product_id: 1}, CARD, key=key))
         except TimeoutError:
             self.figures.ended(Outcome.GIVEN_UP)
             return
@@ -75,7 +74,7 @@ class Customer(NamedTuple):
                 order: Json = {"settled": False}
                 while not order["settled"]:
                     await asyncio.sleep(LOOK_SECONDS)
-                    order = await self._ask(lambda client: client.order(order_id), SETTLES_WITHIN_SECONDS)
+                    order = await self._ask(lambda client: client.order(order_id))
         except TimeoutError:
             self.figures.ended(Outcome.LATE)
         except ShopError as error:
@@ -86,19 +85,18 @@ class Customer(NamedTuple):
             began, ended = (datetime.fromisoformat(order[at]) for at in ("createdAt", "updatedAt"))
             self.figures.ended(outcome_of(order), (ended - began).total_seconds())
 
-    async def _ask(self, question: Callable[[Client], Awaitable[Json]], within: float) -> Json:
-        """The answer, however often it takes to ask, within so many seconds. Raises TimeoutError."""
-        async with asyncio.timeout(within):
-            while True:
-                await self.door.opened()
-                try:
-                    return await question(await self.account.client())
-                except ShopError as error:
-                    if error.status not in NOT_NOW:
-                        raise
-                    self._refused(error.status, error.retry_after)
-                except (aiohttp.ClientError, TimeoutError):
-                    self._refused(0, 0)
+    async def _ask(self, question: Callable[[Client], Awaitable[Json]]) -> Json:
+        """The answer, however often it takes to ask."""
+        while True:
+            await self.door.opened()
+            try:
+                return await question(await self.account.client())
+            except ShopError as error:
+                if error.status not in NOT_NOW:
+                    raise
+                self._refused(error.status, error.retry_after)
+            except (aiohttp.ClientError, TimeoutError):
+                self._refused(0, 0)
 
     def _refused(self, status: int, retry_after: float) -> None:
         self.figures.refused(status)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -25,16 +25,12 @@ KEPT_SECONDS: Final = 30.0
 WITHIN_MS: Final = 1000
 
 
-def orders(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _begins(incomplete, _latest("orders", ctx.params.get("stack"), _orders))
+def orders(ctx: typer.Context) -> list[str]:
+    return _latest("orders", ctx.params.get("stack"), _orders)
 
 
-def products(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _begins(incomplete, _latest("products", ctx.params.get("stack"), _products))
-
-
-def _begins(incomplete: str, ids: Sequence[str]) -> list[str]:
-    return [id_ for id_ in ids if id_.startswith(incomplete)]
+def products(ctx: typer.Context) -> list[str]:
+    return _latest("products", ctx.params.get("stack"), _products)
 
 
 async def _orders(books: Books) -> list[str]:

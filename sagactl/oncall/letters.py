@@ -70,8 +70,8 @@ def list_(
     queues = [queue] if queue else list(broker.QUEUES)
     letters = run(broker.dead_letters(access(stack).amqp_url, queues, limit))
     found = [_readable(each) for each in letters]
-    none = [f"No dead letters in {queue or plural(len(queues), 'queue')}."]
-    text = table(found, "dead letter", COLUMNS) if found else lambda _: none
+    none = f"No dead letters in {queue or plural(len(queues), 'queue')}."
+    text = table(found, "dead letter", COLUMNS, none)
     output_.show(Shown(LetterList(items=tuple(found)), text, [each.id for each in found], found), output)
 
 

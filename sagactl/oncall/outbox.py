@@ -103,6 +103,5 @@ def shown(found: UnpublishedList) -> Shown:
         Column("due", lambda each: f"{each.due:%Y-%m-%dT%H:%M:%SZ}" if each.due else "never", wide=True),
         Column("message", attrgetter("id"), wide=True),
     )
-    none = ["Nothing waits to be published."]
-    text = table(found.items, "event", columns) if found.items else lambda _: none
+    text = table(found.items, "event", columns, "Nothing waits to be published.")
     return Shown(found, text, [each.id for each in found.items], found.items)

@@ -183,8 +183,7 @@ def shown(found: RefundList) -> Shown:
         Column("why", attrgetter("call.reason"), wide=True),
         Column("id", attrgetter("call.refund"), wide=True),
     )
-    none = ["No refund is under way."]
-    text = table(found.items, "refund", columns) if found.items else lambda _: none
+    text = table(found.items, "refund", columns, "No refund is under way.")
     return Shown(found, text, [each.order for each in found.items], found.items)
 
 

@@ -50,9 +50,9 @@ Folder = Annotated[
 ]
 
 
-def _recorded(ctx: typer.Context, incomplete: str) -> list[str]:
+def _recorded(ctx: typer.Context) -> list[str]:
     """For a shell: files alone tell it."""
-    return [id_ for id_ in record.ids(ctx.params.get("folder") or _state()) if id_.startswith(incomplete)]
+    return record.ids(ctx.params.get("folder") or _state())
 
 
 JobId = Annotated[

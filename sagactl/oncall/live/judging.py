@@ -99,14 +99,12 @@ def check_transaction(transaction: Transaction, payment: Payment | None) -> Iter
     if payment is None:
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}, and we know of no payment")
         return
-    known = [payment.transaction_id]
     if transaction.kind is Kind.REFUND:
-        known = [refund.refund_id for refund in payment.given_back]
-    known = [id_ for id_ in known if id_]
+        ids = [refund.refund_id for refund in payment.given_back]
+        waiting = any(refund.state is not RefundState.REFUNDED for refund in payment.given_back)
+    else:
+        ids, waiting = [payment.transaction_id], payment.state is PaymentState.CAPTURING
+    known = [*filter(None, ids)]
     if transaction.id not in known:
         said = f"our payment, {payment.state}, says {', '.join(known) or 'nothing of it'}"
-        if transaction.kind is Kind.REFUND:
-            waiting = any(refund.state is not RefundState.REFUNDED for refund in payment.given_back)
-        else:
-            waiting = payment.state is PaymentState.CAPTURING
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}; {said}", waiting=waiting)

@@ -20,6 +20,7 @@ from services.auth.sealing import Seals
 from services.auth.settings import AuthSettings
 from services.shared.contract.decisions import Deferred
 from services.shared.database.clock import Clock
+from services.shared.database.counting import counting
 from services.shared.database.store import trouble
 from services.shared.mail.metrics import OLDEST, WAITING
 from services.shared.mail.outcomes import Sent, Undeliverable
@@ -27,7 +28,6 @@ from services.shared.mail.sending import Post
 
 # Between two looks, where nobody says that a letter was added.
 LOOK_SECONDS: Final = 2.0
-COUNT_SECONDS: Final = 15.0
 # Under way at a time. Most of them wait for a connection: those that wait for one domain give up soon.
 PLACES: Final = 32
 # Less than the lease, so that nobody else has the letter meanwhile.
@@ -48,7 +48,7 @@ class Posting:
     async def run(self, added: asyncio.Event) -> None:
         """Sends what is due, for ever. `added` is set where there is a new letter."""
         async with asyncio.TaskGroup() as under_way:
-            under_way.create_task(self._count())
+            under_way.create_task(counting(Posting._count)(self))
             while True:
                 added.clear()
                 await self._take_all(under_way)
@@ -115,11 +115,7 @@ class Posting:
         return mail.compose(letter, to, token, self._settings.page_of(letter.kind), self._post.sender)
 
     async def _count(self) -> None:
-        while True:
-            try:
-                number, since = await self._accounts.waiting_letters()
-                WAITING.set(number)
-                OLDEST.set(0 if since is None else (self._clock.now() - since).total_seconds())
-            except PyMongoError as error:
-                log.warning("gauges are not set: %s", error)
-            await asyncio.sleep(COUNT_SECONDS)
+        """Sets the gauges. Raises PyMongoError."""
+        number, since = await self._accounts.waiting_letters()
+        WAITING.set(number)
+        OLDEST.set(0 if since is None else (self._clock.now() - since).total_seconds())

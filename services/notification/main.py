@@ -12,8 +12,8 @@ from services.notification.effects import Mailing
 from services.notification.metrics import count_mails
 from services.notification.queries import INDEXES
 from services.notification.settings import NotificationSettings
+from services.shared.database.counting import counting
 from services.shared.database.store import UNAVAILABLE
-from services.shared.engine.counting import counting
 from services.shared.engine.effects import Effects
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app

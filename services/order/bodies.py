@@ -61,9 +61,7 @@ class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
     @field_validator("ids")
     @classmethod
     def _each_once(cls, ids: list[str]) -> list[str]:
-        twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-        if twice:
-            raise ValueError(f"named twice: {', '.join(twice)}: add up their quantities")
+        _check_each_once(ids)
         return ids
 
     @field_validator("quantities")
@@ -75,12 +73,11 @@ class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
         return quantities
 
 
-class RefundedLine(Body):
-    product_id: Id
-    quantity: Quantity
-    restock: Annotated[
-        Restocking, Field(description="`return`: the goods can be sold again; `none`: they do not come back")
-    ] = Restocking.RETURN
+def _check_each_once(ids: Sequence[str]) -> None:
+    """Raises ValueError."""
+    twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+    if twice:
+        raise ValueError(f"named twice: {', '.join(twice)}: add up their quantities")
 
 
 class CancelledLine(Body):
@@ -88,11 +85,14 @@ class CancelledLine(Body):
     quantity: Quantity
 
 
-def _each_once(lines: Sequence[RefundedLine | CancelledLine]) -> Sequence[RefundedLine | CancelledLine]:
-    ids = [line.product_id for line in lines]
-    twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-    if twice:
-        raise ValueError(f"named twice: {', '.join(twice)}: add up their quantities")
+class RefundedLine(CancelledLine):
+    restock: Annotated[
+        Restocking, Field(description="`return`: the goods can be sold again; `none`: they do not come back")
+    ] = Restocking.RETURN
+
+
+def _each_once(lines: Sequence[CancelledLine]) -> Sequence[CancelledLine]:
+    _check_each_once([line.product_id for line in lines])
     return lines
 
 
@@ -298,14 +298,13 @@ def order_body(order: Order, caller: User) -> dict[str, Any]:
 
 
 def _refund_body(order: Order, refund: Refund) -> dict[str, Any]:
-    currency = order.capture.currency if order.capture else order.currency
     return {
         "refundRequestId": refund.id,
         "lines": [
             {"productId": line.product_id, "quantity": line.quantity, "restock": line.restock}
             for line in refund.lines
         ],
-        "amount": str(money.to_decimal(refund.amount, currency)),
+        "amount": str(money.to_decimal(refund.amount, order.refund_currency)),
         "state": refund.state,
         "reason": refund.reason,
         "refusal": refund.refusal or None,

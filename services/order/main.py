@@ -15,8 +15,8 @@ from services.order.pressure import Pressure
 from services.order.settings import OrderSettings
 from services.order.watching import Watching
 from services.shared.contract.decisions import Decision, Message
+from services.shared.database.counting import counting
 from services.shared.database.store import UNAVAILABLE
-from services.shared.engine.counting import counting
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.serving import serve

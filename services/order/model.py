@@ -234,6 +234,11 @@ class Order(Watched, frozen=True, kw_only=True):
         amount = self.capture.amount if self.capture else self.total
         return (Refund(id=self.id, lines=lines, amount=amount, state=state, reason=self.refund_reason or ""),)
 
+    @property
+    def refund_currency(self) -> str:
+        """That of what was captured, which is what is given back."""
+        return self.capture.currency if self.capture else self.currency
+
     def refund_named(self, id_: str | None) -> Refund | None:
         return next((refund for refund in self.given_back if refund.id == id_), None)
 

@@ -107,11 +107,10 @@ def _settled(order: Order, _: Order, entry: HistoryEntry) -> Iterator[SettleOuts
 
 def _refund_failed(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.PaymentRefundFailed]:
     if (refund := _refund(order, entry)) is not None:
-        currency = _capture(order).currency
         yield events.PaymentRefundFailed(
             order_id=order.id,
-            amount=money.to_decimal(refund.amount, currency),
-            currency=currency,
+            amount=money.to_decimal(refund.amount, order.refund_currency),
+            currency=order.refund_currency,
             reason=entry.reason or "",
             refund_request_id=refund.id,
         )

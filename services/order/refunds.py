@@ -133,9 +133,8 @@ def _fits(order: Order, refund: Refund, answer: Answer) -> bool:
 
 
 def _is_its_amount(order: Order, refund: Refund, answer: PaymentRefunded | PaymentRefundFailed) -> bool:
-    currency = order.capture.currency if order.capture else order.currency
     amount = money.to_minor(answer.amount, answer.currency)
-    return (refund.amount, currency) == (amount, answer.currency)
+    return (refund.amount, order.refund_currency) == (amount, answer.currency)
 
 
 def refund_of(order: Order, trigger: AboutARefund) -> Refund | None:

@@ -155,8 +155,7 @@ def lines_held(order: Order, event: StockReserved) -> Order:
     answers |= {line.product_id: LineState.REFUSED for line in event.missing}
     order = _lines(order, lambda line: answers.get(line.product_id, line.state))
     # What is not there is not charged.
-    served = (line for line in order.lines if line.state is not LineState.REFUSED)
-    return structs.replace(order, total=sum(line.price * line.quantity for line in served))
+    return structs.replace(order, total=sum(line.price * line.quantity for line in order.served))
 
 
 def lines_held_late(order: Order, event: StockReserved) -> Order:

@@ -15,8 +15,8 @@ from services.payment.metrics import count_refunds
 from services.payment.mock import MockGateway
 from services.payment.queries import INDEXES
 from services.payment.settings import PaymentSettings
+from services.shared.database.counting import counting
 from services.shared.database.store import UNAVAILABLE, Store, connect
-from services.shared.engine.counting import counting
 from services.shared.engine.life import Engine, engine_life
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.serving import serve

@@ -66,6 +66,11 @@ class PaymentRefund(Struct, frozen=True, rename="camel", kw_only=True, omit_defa
     # When it is to be asked for again; None where a message in the queue brings it up again.
     ask_at: datetime | None = None
 
+    @property
+    def next_attempt(self) -> int:
+        """What it is asked for as: another than before where that was refused."""
+        return self.attempt + (self.state is RefundState.REFUSED)
+
 
 class Payment(Watched, frozen=True, kw_only=True):
     """`_id` is the order's. The amount is in minor units; there is none while nobody asked for any."""

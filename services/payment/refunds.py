@@ -84,7 +84,7 @@ def is_due(payment: Payment, trigger: AskAgain) -> bool:
     refund = refund_of(payment, trigger)
     if refund is None or refund.state in IS_BACK:
         return False
-    return trigger.attempt == refund.attempt + (refund.state is RefundState.REFUSED)
+    return trigger.attempt == refund.next_attempt
 
 
 def of_no_refund(payment: Payment, outcome: RefundOutcome) -> bool:
@@ -205,13 +205,7 @@ def leased(payment: Payment, now: datetime, until: datetime) -> tuple[Payment, t
         ),
     )
     return after, tuple(
-        AskAgain(
-            payment.id,
-            refund.request_id,
-            refund.amount,
-            refund.attempt + (refund.state is RefundState.REFUSED),
-        )
-        for refund in due
+        AskAgain(payment.id, refund.request_id, refund.amount, refund.next_attempt) for refund in due
     )
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sagactl.shop import Json
 from services.order.model import Status
-from services.shared.engine.counting import COUNT_EVERY_SECONDS
+from services.shared.database.counting import COUNT_EVERY_SECONDS
 from services.shared.engine.leases import OUTBOX
 from tests.integration.saga.customers import PASSWORD
 from tests.integration.saga.growth import GROWS, grown, profiled, used, wasteful

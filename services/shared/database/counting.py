@@ -3,23 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pymongo.errors import PyMongoError
 
-from services.shared.engine.life import Engine
-
 COUNT_EVERY_SECONDS: Final = 15.0
 log = logging.getLogger(__name__)
+Counted = TypeVar("Counted")
 
 
-def counting(count: Callable[[Engine], Awaitable[None]]) -> Callable[[Engine], Coroutine[Any, Any, None]]:
+def counting(count: Callable[[Counted], Awaitable[None]]) -> Callable[[Counted], Coroutine[Any, Any, None]]:
     """Work for the background: `count`, again and again. Without the database gauges stay as they are."""
 
-    async def run(engine: Engine) -> None:
+    async def run(counted: Counted) -> None:
         while True:
             try:
-                await count(engine)
+                await count(counted)
             except PyMongoError as error:
                 log.warning("gauges are not set: %s", error)
             await asyncio.sleep(COUNT_EVERY_SECONDS)

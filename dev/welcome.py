@@ -80,7 +80,9 @@ def _next(stack: Mapping[str, Any], directory: Path) -> Iterator[str]:
         yield '  curl -s $SHOP/api/orders -H "authorization: Bearer $TOKEN" \\'
         yield "    | jq -c '.items[] | {orderId, status, cancellationReason}'"
         declined = stack["orders"]["card declined"]
-        yield _remarked(f"{here}make logs ORDER={declined}", "an order whose card was declined")
+        yield _remarked(
+            f"{here}make logs ORDER={declined}", "an order whose card was declined; Ctrl-C ends it"
+        )
     remark = "one service; what ends by itself is started again anyway"
     yield _remarked(f"{here}make restart SERVICE=order", remark)
     if "jaeger" in stack:

@@ -38,7 +38,7 @@ async def play(seed: int, chosen: list[Round], file: Path | None) -> int:
     try:
         async with opened_shop(DIRECTORY, seed, _say) as shop:
             for number, plan in enumerate(chosen, 1):
-                _print(f"[bold]{number}/{len(chosen)} {plan.name}[/], {plan.seconds:g} s")
+                _print(f"[bold]{number}/{len(chosen)} {plan.name}[/], {plan.seconds:g} s: {_says(plan)}")
                 done.append(await shop.endure(number, plan))
                 _tell(done[-1])
                 if file is not None:  # round by round: a run may be ended
@@ -54,6 +54,11 @@ async def play(seed: int, chosen: list[Round], file: Path | None) -> int:
     else:
         _print(f"[green]{len(done)} rounds of seed {seed} survived[/]")
     return int(bool(failed))
+
+
+def _says(plan: Round) -> str:
+    """What happens in the round, for who does not know the names."""
+    return "; ".join(FAULTS[name].says for name in plan.faults)
 
 
 def _write(file: Path, seed: int, done: Sequence[Ended]) -> None:
@@ -104,7 +109,7 @@ def main(
         chosen = [Round(tuple(only), chosen[0].seconds)]
     if plan:
         for each in chosen:
-            _print(f"{each.seconds:5.1f} s  {each.name}")
+            _print(f"{each.seconds:5.1f} s  {each.name}: {_says(each)}")
         return
     raise typer.Exit(run_to_the_end(play(seed, chosen, file)))
 

@@ -3,9 +3,12 @@
 from itertools import islice
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from dev.chaos.__main__ import main
 from dev.chaos.faults import FAULTS, Fault
 from dev.chaos.plan import LONGEST_SECONDS, SHORTEST_SECONDS, rounds
 from tests.monitoring.rules import ALERTS
@@ -36,3 +39,13 @@ def test_another_seed_tells_another_story() -> None:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_who_is_called_is_called_by_an_alert_of_the_charts(fault: Fault) -> None:
     assert not fault.alert or fault.alert in ALERTS
+
+
+def test_the_story_says_what_happens_in_each_round() -> None:
+    app = typer.Typer()
+    app.command()(main)
+    story = CliRunner().invoke(app, ["--plan"])
+    assert story.exit_code == 0, story.output
+    for fault in FAULTS.values():
+        assert f" s  {fault.name}: {fault.says}\n" in story.output
+    assert all(" + " not in line or "; " in line for line in story.output.splitlines())

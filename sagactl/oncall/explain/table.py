@@ -6,7 +6,7 @@ from typing import Final
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import OPEN, Action, Hop, Next, Outcome
 from sagactl.oncall.explain.hops import QUEUES
-from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.marks import Marks, asked_again_at
 from sagactl.oncall.explain.sent import KINDS
 from services.order import refunds, steps
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
@@ -61,6 +61,9 @@ def what_comes(marks: Marks, chain: Sequence[Hop]) -> Iterator[Next]:
             awaited.setdefault(hop.type)
         elif hop.queue in QUEUES[hop.type]:
             awaited.update(dict.fromkeys(event.type for event in ANSWERS.get(hop.type, ())))
+    if asked_again_at(marks) is not None:
+        # No message is on its way: payment asks the gateway again of itself. That it refuses was told once.
+        awaited.setdefault(events.PaymentRefunded.type)
     for type_ in awaited:
         if type_ in QUEUE_OF:
             yield Next(type_, PUBLISHER[type_], QUEUE_OF[type_], tuple(_effects(order, type_)))

@@ -203,6 +203,19 @@ def test_refunds_side_by_side_and_refused_are_followed_to_their_ends() -> None:
     assert {hop.id for hop in told.hops} == {event.id for event in desk.published}
 
 
+def test_a_refused_refund_waits_for_what_payment_asks_by_itself() -> None:
+    """No message is on its way, and one will come all the same."""
+    desk = Desk().paid()
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))
+    desk.hear("notifications")
+    desk.refuses = True
+    for queue in ("payment-events", "order-events"):
+        desk.hear(queue)
+    told = explain(desk.marks())
+    assert [each.event for each in told.next] == ["PAYMENT_REFUNDED"]
+    assert told.next[0].effects[0].startswith("stays REFUNDING, emits INVENTORY_RELEASE_REQUEST")
+
+
 def test_a_refund_whose_answer_at_the_second_time_is_lost_misses_it() -> None:
     desk = Desk().paid()
     desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))

@@ -44,6 +44,8 @@ ANSWERS: Final[dict[str, tuple[type[Event], ...]]] = {
     events.ReleaseStock.type: (events.StockReleased,),
     events.OrderConfirmed.type: (events.PaymentSucceeded, events.PaymentFailed),
     events.RefundPayment.type: (events.PaymentRefunded, events.PaymentRefundFailed),
+    # By inventory, where it hears of it itself.
+    events.PaymentFailed.type: (events.StockReleased,),
 }
 PUBLISHER: Final = {event.type: service for service, kinds in PUBLISHES.items() for event in kinds}
 

@@ -203,6 +203,12 @@ def test_refunds_side_by_side_and_refused_are_followed_to_their_ends() -> None:
     assert {hop.id for hop in told.hops} == {event.id for event in desk.published}
 
 
+def test_inventory_that_hears_of_a_declined_charge_itself_may_be_the_first_to_answer() -> None:
+    desk = Desk(declines=True).heard("inventory", "orders", "STOCK_RESERVED")
+    told = explain(desk.marks(auto_compensation=True, waiting={"order-events": 1, "inventory-events": 1}))
+    assert {each.event for each in told.next} == {"PAYMENT_FAILED", "INVENTORY_RELEASED"}
+
+
 def test_a_refused_refund_waits_for_what_payment_asks_by_itself() -> None:
     """No message is on its way, and one will come all the same."""
     desk = Desk().paid()

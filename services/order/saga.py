@@ -271,7 +271,9 @@ SAGA: Final = Table[Order, Trigger, Event](
         (CANCELLED, SettleOutside): (*_SETTLED_OUTSIDE, Step(STAYS, settled_outside, (payment_settled,))),
         (CANCELLED, CancelOrder): (Duplicate(),),
         (CANCELLED, TimeOut): (Duplicate(),),
-        (CANCELLED, RequestRefund): (Forbid("the order is cancelled: what was paid comes back by itself"),),
+        (CANCELLED, RequestRefund): (
+            Forbid("the order is cancelled: anything charged comes back by itself"),
+        ),
         # ---
         (REFUNDING, StockReserved): _STOCK_TWICE,
         (REFUNDING, StockUnavailable): (

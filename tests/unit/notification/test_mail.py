@@ -142,6 +142,32 @@ def test_a_cancelled_order_is_told_why_in_words(reason: str, sentence: str) -> N
         assert reason not in part(written, kind)
 
 
+NOTHING_CHARGED = {"en": "Nothing was charged.", "de": "Es wurde nichts abgebucht."}
+COMES_BACK = {"en": "If anything was charged already, you get it back.", "de": "erhalten Sie es zurück."}
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+@pytest.mark.parametrize(
+    ("reason", "said", "unsaid"),
+    [
+        ("OUT_OF_STOCK", NOTHING_CHARGED, COMES_BACK),
+        ("PAYMENT_FAILED", NOTHING_CHARGED, COMES_BACK),
+        # The card may have been charged before payment heard of it.
+        ("CUSTOMER_CANCELLED", COMES_BACK, NOTHING_CHARGED),
+        ("SAGA_TIMEOUT", COMES_BACK, NOTHING_CHARGED),
+        ("whatever", COMES_BACK, NOTHING_CHARGED),
+    ],
+)
+def test_money_that_comes_back_is_spoken_of_only_where_some_may_have_gone(
+    reason: str, said: dict[str, str], unsaid: dict[str, str], locale: str
+) -> None:
+    written = composed(OrderCancelled(order_id="o1", reason=reason, email="", locale=locale))
+    for kind in ("plain", "html"):
+        text = " ".join(part(written, kind).split())
+        assert said[locale] in text
+        assert unsaid[locale] not in text
+
+
 @pytest.mark.parametrize(
     ("locale", "total"),
     [

@@ -1,6 +1,8 @@
 # One line per target; what it does is in the folder that it names.
 .DEFAULT_GOAL := help
 PYTHON_OF := .venv/bin/python
+# What goes on until Ctrl-C: the shell outlives it, and tells make of no error.
+UNTIL_CTRL_C = trap : INT; $(1) || test $$? -eq 130
 
 ##@ On this machine
 .PHONY: help setup up restart traces down logs demo recording
@@ -11,7 +13,7 @@ up: setup ; @$(PYTHON_OF) -m dev up ## start servers and services in the backgro
 restart: ; @$(PYTHON_OF) -m dev restart "$(SERVICE)" ## start one service again, with the settings given now; SERVICE=order
 traces: setup ; @dev/traces.sh ## the same as up, with Jaeger: the way of each order through all services (builds it, once)
 down: ; @$(PYTHON_OF) -m dev down ## stop what `make up` started
-logs: ; @$(PYTHON_OF) -m dev logs $(SERVICE) $(if $(ORDER),--order "$(ORDER)") $(if $(filter false,$(FOLLOW)),--no-follow) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
+logs: ; @$(call UNTIL_CTRL_C,$(PYTHON_OF) -m dev logs $(SERVICE) $(if $(ORDER),--order "$(ORDER)") $(if $(filter false,$(FOLLOW)),--no-follow)) ## follow the services' logs; ORDER=<id>, SERVICE=order (or mongodb, rabbitmq, redis), FOLLOW=false
 demo: setup ; @$(PYTHON_OF) -m dev.demo ## see it work, live in the terminal, on servers of its own (a minute)
 recording: setup ; @$(PYTHON_OF) -m dev.recording $(if $(ORDER),docs/images/trace.svg '$$ sagactl orders trace ORDER' .venv/bin/sagactl orders trace $(ORDER),docs/images/demo.svg '$$ make demo' $(PYTHON_OF) -m dev.demo) ## film the demo for the README; ORDER=<id> films its trace (make traces)
 

@@ -1,9 +1,14 @@
 """What `make logs` shows of the files that a stack writes."""
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 from dev.logs import Reader, Wanted
+
+ROOT = Path(__file__).parents[3]
 
 
 def write(directory: Path, process: str, *lines: dict[str, str] | str) -> None:
@@ -68,3 +73,28 @@ def test_what_was_shown_is_not_shown_again_and_what_comes_is(tmp_path: Path) -> 
     write(tmp_path, "order", 'ne", "timestamp": "2026-11-25T12:00:02Z"}')
     (line,) = reader.new()
     assert "half a line" in line.plain
+
+
+def test_ctrl_c_is_how_they_end_and_no_error_of_makes(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    write(tmp_path / "logs", "order", at(1, "PENDING"))
+    followed = subprocess.Popen(
+        # Whoever runs in the background of a shell is deaf to Ctrl-C, and so is whom it starts.
+        ["/usr/bin/env", "--default-signal=INT", "make", "logs"],
+        cwd=ROOT,
+        env=os.environ | {"STACK_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,  # a terminal tells all of them
+    )
+    with followed:
+        try:
+            assert followed.stdout is not None
+            assert followed.stderr is not None
+            assert "PENDING" in followed.stdout.readline()
+            os.killpg(followed.pid, signal.SIGINT)
+            assert followed.stdout.read() + followed.stderr.read() == ""
+            assert followed.wait(60) in {0, -signal.SIGINT}
+        finally:
+            followed.kill()

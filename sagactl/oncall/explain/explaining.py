@@ -21,6 +21,7 @@ from sagactl.oncall.explain.hops import hops
 from sagactl.oncall.explain.marks import Marks, asked_again_at
 from sagactl.oncall.explain.table import actions, what_comes
 from services.order.model import Order, RefundState, Status
+from services.shared.contract import money
 from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import NOTIFICATIONS
 
@@ -147,11 +148,21 @@ def _books(marks: Marks) -> Iterator[Book]:
     ]
     for service, home in homes:
         if home is not None and (standing := home.standing) is not None:
-            yield Book(service, standing.state, tuple(dict.fromkeys(standing.notes)))
+            refunds = _refunds(home) if isinstance(home, Order) else ()
+            yield Book(service, standing.state, tuple(dict.fromkeys((*standing.notes, *refunds))))
     for entry in case.ledger:
-        yield Book("gateway", f"{entry.kind} {entry.status}")
+        yield Book("gateway", f"{entry.kind} {entry.status}", (_amount(entry.amount, entry.currency),))
     if case.notifications:
         yield Book("notification", ", ".join(each.kind for each in case.notifications))
+
+
+def _refunds(order: Order) -> Iterator[str]:
+    for refund in order.given_back:
+        yield f"refund {refund.id}: {_amount(refund.amount, order.refund_currency)}, {refund.state}"
+
+
+def _amount(minor: int, currency: str) -> str:
+    return f"{money.to_decimal(minor, currency)} {currency}"
 
 
 def _deadline(marks: Marks) -> Deadline | None:

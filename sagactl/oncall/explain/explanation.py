@@ -75,6 +75,8 @@ class Hop(Struct, frozen=True, rename="camel", kw_only=True):
     cause: str | None = None
     # When it was handled, where that is known; while it is in the outbox, when it was committed.
     at: datetime | None = None
+    # When its publisher decided on it, where that is known.
+    sent_at: datetime | None = None
     reason: str | None = None
     # Of a dead letter: what redriving it would do.
     redrive: Preview | None = None

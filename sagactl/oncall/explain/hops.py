@@ -93,6 +93,7 @@ def _hop(marks: Marks, link: Link, *, answered: bool) -> Hop:
         state=state,
         cause=sent.cause,
         at=_at(marks, queue, sent.id),
+        sent_at=sent.at,
         reason=reason,
         redrive=_redrive(marks, queue, sent.id),
     )

@@ -55,7 +55,7 @@ def lines(told: Explanation) -> Iterator[str]:
 
 
 def _hop(hop: Hop) -> Iterator[str]:
-    at = f"{hop.at:%H:%M:%S}" if hop.at else ""
+    at = f"{hop.at:%H:%M:%S}" if hop.at else f"sent {hop.sent_at:%H:%M:%S}" if hop.sent_at else ""
     way = f"{hop.publisher} -> {hop.consumer}"
     yield f"  {WORDS[hop.state]:<11}{hop.type:<26}{way:<27}{at}".rstrip()
     if hop.state not in QUIET:

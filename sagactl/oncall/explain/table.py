@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from msgspec import structs
+
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import OPEN, Action, Hop, Next, Outcome
 from sagactl.oncall.explain.hops import QUEUES
@@ -11,7 +13,7 @@ from sagactl.oncall.explain.sent import KINDS
 from services.order import refunds, steps
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
 from services.order.histories import QUEUE_OF
-from services.order.model import Order
+from services.order.model import Order, RefundLine
 from services.order.saga import SAGA
 from services.shared.contract import events
 from services.shared.contract.events import PUBLISHES, Event
@@ -95,4 +97,15 @@ def actions(marks: Marks) -> Iterator[Action]:
         would = preview.of_command(order, command, marks)
         allowed = would.outcome is Outcome.APPLIES
         says = f"the order is {order.status} already" if would.outcome is Outcome.NOTHING else would.says
-        yield Action(name, allowed, says, would.emits)
+        of_lines = _of_lines(order, command, marks) if allowed and isinstance(command, RequestRefund) else ""
+        yield Action(name, allowed, f"{says}{of_lines}", would.emits)
+
+
+def _of_lines(order: Order, refund: RequestRefund, marks: Marks) -> str:
+    """What a refund of some pieces would do, where there are more of them."""
+    there = refunds.left(order)
+    if there.total() <= 1:
+        return ""
+    piece = RefundLine(there.most_common(1)[0][0], 1)
+    would = preview.of_command(order, structs.replace(refund, lines=(piece,)), marks)
+    return f" (of some pieces: {would.says})"

@@ -9,7 +9,7 @@ from msgspec import structs
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, HopState, Outcome, Verdict
 from sagactl.oncall.explain.marks import Marks, Unsent
-from sagactl.oncall.explain.screen import lines
+from sagactl.oncall.explain.screen import WIDTH, lines
 from sagactl.oncall.explain.table import EMITS
 from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
@@ -148,7 +148,7 @@ def test_what_the_table_forbids_is_told_in_its_own_words() -> None:
     told = explain(Desk().paid().marks())
     assert {action.name: (action.allowed, action.says) for action in told.actions} == {
         "cancel": (False, "the order is paid: ask for a refund instead"),
-        "refund": (True, "PAID -> REFUNDING"),
+        "refund": (True, "PAID -> REFUNDING (of some pieces: stays PAID)"),
         "compensate": (False, "the order is paid"),
     }
     assert told.actions[1].emits == ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND")
@@ -169,6 +169,37 @@ def test_a_refund_is_followed_to_its_end() -> None:
     for queue in ("notifications", "payment-events", "order-events", "inventory", "orders", "notifications"):
         desk.hear(queue)
     assert explain(desk.marks()).because == "the order is REFUNDED, and no message is missed"
+
+
+def test_a_refund_of_a_part_is_told_with_its_amount_and_the_last_piece_has_no_part() -> None:
+    desk = Desk().paid()
+    command = RequestRefund(
+        order_id=ORDER,
+        customer_id=None,
+        reason="broken",
+        refund_request_id="some",
+        lines=(RefundLine("lamp", 1),),
+    )
+    desk.command(command)
+    desk.heard("notifications", "payment-events", "order-events", "inventory", "orders", "notifications")
+    told = explain(desk.marks())
+    assert "refund some: 10.00 USD, DONE" in told.books[0].notes
+    assert [book.notes for book in told.books if book.service == "gateway"] == [
+        ("20.00 USD",),
+        ("10.00 USD",),
+    ]
+    assert told.actions[1].says == "PAID -> REFUNDING"
+
+
+def test_every_message_has_a_time_when_it_was_handled_or_else_when_it_was_sent() -> None:
+    desk = Desk().paid()
+    told = explain(desk.marks())
+    assert all(hop.at or hop.sent_at for hop in told.hops)
+    unseen = [hop.type for hop in told.hops if hop.at is None]
+    assert unseen == ["INVENTORY_RESERVE_REQUEST", "ORDER_CONFIRMED", "ORDER_PAID"]
+    text = list(lines(told))
+    assert sum(line.endswith("sent 12:00:00") for line in text) == len(unseen)
+    assert max(map(len, text)) <= WIDTH
 
 
 def test_refunds_side_by_side_and_refused_are_followed_to_their_ends() -> None:

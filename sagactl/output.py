@@ -1,6 +1,7 @@
 """What commands print, in the form that `-o` asks for. Nobody else renders."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
@@ -9,6 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.table import Table
 
+from saga_operator.policy.summary import timestamp
 from sagactl.documents import Document
 from sagactl.screen import plural, printable
 from sagactl.terminal import console
@@ -84,7 +86,14 @@ def table(
         for column in there:
             shown.add_column(column.heading, overflow="fold", no_wrap=column.whole)
         for item in items:
-            shown.add_row(*(printable(str(column.of(item))) for column in there))
+            shown.add_row(*(printable(_cell(column.of(item))) for column in there))
         yield shown
 
     return drawn
+
+
+def _cell(value: object) -> str:
+    """Of a time, what options such as `--since` take. Empty where there is nothing."""
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return "" if value is None else str(value)

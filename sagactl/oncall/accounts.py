@@ -6,6 +6,7 @@ and ADMIN_CODE where that account has a second factor.
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -58,7 +59,7 @@ COLUMNS: Final[Sequence[Column[Account]]] = (
     Column("roles", lambda each: ", ".join(each.roles)),
     Column("second factor", lambda each: _yes(each.totp)),
     Column("state", lambda each: "disabled" if each.disabled else "enabled"),
-    Column("since", lambda each: f"{each.created_at:%Y-%m-%d}"),
+    Column("since", attrgetter("created_at")),
     Column("id", lambda each: each.user_id, wide=True),
 )
 app = typer.Typer(no_args_is_help=True, help="Accounts: the shop's own people, and any by its address.")

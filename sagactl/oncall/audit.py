@@ -1,6 +1,7 @@
 """`sagactl audit`: who did what, from where, and what came of it, over all services."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import typer
@@ -45,7 +46,7 @@ def _of(entry: Told) -> str:
 
 
 COLUMNS: Final[Sequence[Column[Told]]] = (
-    Column("time", lambda each: f"{each.at:%Y-%m-%d %H:%M:%S}"),
+    Column("time", attrgetter("at")),
     Column("what", lambda each: f"{each.text('action')} {each.text('outcome')}"),
     Column("of", _of),
     Column("by", lambda each: each.actor),

@@ -5,6 +5,7 @@ As `sagactl accounts` it asks the auth service through the gateway, as an admini
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Final
 
 import msgspec
@@ -39,8 +40,8 @@ class KeyList(Document, frozen=True, kw_only=True):
 COLUMNS: Final[Sequence[Column[SigningKey]]] = (
     Column("key", lambda each: each.key_id),
     Column("does", lambda each: each.turn),
-    Column("since", lambda each: f"{each.created_at:%Y-%m-%dT%H:%M}"),
-    Column("revoked", lambda each: f"{each.revoked_at:%Y-%m-%dT%H:%M}" if each.revoked_at else ""),
+    Column("since", attrgetter("created_at")),
+    Column("revoked", attrgetter("revoked_at")),
     Column("kid", lambda each: each.kid),
 )
 app = typer.Typer(no_args_is_help=True, help="Signing keys of access tokens.")

@@ -159,7 +159,7 @@ def shown(found: OrderList) -> Shown:
         Column("for", lambda each: said(found.at - each.state_since)),
         Column("total", lambda each: f"{each.total} {each.currency}"),
         Column("settled", lambda each: "yes" if each.settled else "no", wide=True),
-        Column("placed", lambda each: f"{each.created_at:%Y-%m-%dT%H:%M:%SZ}", wide=True),
+        Column("placed", attrgetter("created_at"), wide=True),
         Column("customer", attrgetter("customer"), wide=True),
     )
     return Shown(found, table(found.items, "order", columns), [each.id for each in found.items], found.items)

@@ -99,8 +99,8 @@ def shown(found: UnpublishedList) -> Shown:
         Column("event", attrgetter("type")),
         Column("about", attrgetter("subject"), whole=True),
         Column("for", lambda each: said(found.at - each.since)),
-        Column("since", lambda each: f"{each.since:%Y-%m-%dT%H:%M:%SZ}", wide=True),
-        Column("due", lambda each: f"{each.due:%Y-%m-%dT%H:%M:%SZ}" if each.due else "never", wide=True),
+        Column("since", attrgetter("since"), wide=True),
+        Column("due", lambda each: each.due or "never", wide=True),
         Column("message", attrgetter("id"), wide=True),
     )
     text = table(found.items, "event", columns, "Nothing waits to be published.")

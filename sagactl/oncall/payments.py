@@ -9,6 +9,7 @@ import typer
 from msgspec import UNSET, Struct, UnsetType, structs
 from pymongo import ASCENDING
 
+from saga_operator.policy.summary import timestamp
 from sagactl.documents import Document
 from sagactl.faults import AbsentError
 from sagactl.oncall import arguments
@@ -200,7 +201,7 @@ def lines(found: PaymentFacts) -> Iterator[str]:
     for call in found.calls:
         id_ = f" {call.refund}" if call.refund else ""
         why = f" ({call.reason})" if call.reason else ""
-        again = f", asked again at {call.asked_again_at:%Y-%m-%dT%H:%M:%SZ}" if call.asked_again_at else ""
+        again = f", asked again at {timestamp(call.asked_again_at)}" if call.asked_again_at else ""
         amount = f"{call.amount} {found.currency}".strip()
         yield f"[bold]{call.kind:<8}[/] {printable(f'{amount}{id_}: {call.state}{why}{again}')}"
         yield f"[bold]gateway[/]  {printable(f'{call.key}: {said_of(call)}')}"

@@ -140,7 +140,7 @@ def history(
 
 
 COLUMNS: Final[Sequence[Column[Change]]] = (
-    Column("time", lambda each: f"{each.at:%Y-%m-%d %H:%M:%S}"),
+    Column("time", attrgetter("at")),
     Column("what", attrgetter("kind")),
     Column("pieces", lambda each: f"{each.delta:+}"),
     Column("why", lambda each: ": ".join(filter(None, (each.reason, each.note)))),

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -139,3 +140,21 @@ def test_the_page_names_every_schema_and_the_word_of_before_still_means_json() -
     context = root.make_context("sagactl", [], resilient_parsing=True)
     _, _, rest = root.resolve_command(context, ["dlq", "list", "--json"])
     assert rest == ["list", "-o", "json"]
+
+
+def test_a_time_is_shown_in_utc_and_nothing_as_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = [datetime(2026, 11, 26, 9, 30, 0, 125000, tzinfo=UTC), None]
+    columns = [Column[datetime | None]("since", lambda each: each)]
+    shown = Shown(LetterList(items=()), table(times, "key", columns), [])
+    told = printed(shown, Output.TABLE, monkeypatch, capsys)
+    assert "\u2502 2026-11-26T09:30:00Z \u2502" in told
+    assert "None" not in told
+
+
+def test_no_list_writes_a_time_in_a_way_of_its_own() -> None:
+    """`%Y` in prose is another matter."""
+    for file in (Path(__file__).parents[3] / "sagactl").rglob("*.py"):
+        own = [line.strip() for line in file.read_text().splitlines() if "Column(" in line and "%" in line]
+        assert own == [], file

@@ -79,6 +79,7 @@ from services.order.steps import (
 from services.shared.contract.decisions import Decision, Message, Verdict
 from services.shared.contract.events import (
     Event,
+    OrderNews,
     PaymentFailed,
     PaymentRefunded,
     PaymentRefundFailed,
@@ -327,7 +328,12 @@ def _advance(state: StrEnum, order: Order, message: Message) -> Decision:
         if after != before:
             after = _with_entry(after, before, message, trigger)
     after = marked(after, message, trigger.type, [outcome.contradiction])
-    return concluded(before, after, outcome, message)
+    told = tuple(_numbered(event, len(after.history)) for event in outcome.emitted)
+    return concluded(before, after, outcome._replace(emitted=told), message)
+
+
+def _numbered(event: Event, steps: int) -> Event:
+    return structs.replace(event, sequence=steps) if isinstance(event, OrderNews) else event
 
 
 def _with_entry(order: Order, before: Order | None, message: Message, trigger: Trigger) -> Order:

@@ -72,6 +72,7 @@ def test_a_part_is_asked_back_by_its_name_and_the_order_stays_paid() -> None:
     assert published == [
         events.RefundRequested(
             order_id=eg.ORDER_ID,
+            sequence=len(order.history),
             reason="it flickers",
             refund_request_id="lamp-back",
             products=(events.Line("lamp", 1),),
@@ -106,6 +107,7 @@ def test_its_goods_come_back_after_its_money_and_the_customer_is_told() -> None:
     order, (told,) = run(order, eg.LAMP_GOODS_BACK)
     assert told == events.OrderPartiallyRefunded(
         order_id=eg.ORDER_ID,
+        sequence=len(order.history),
         refund_request_id="lamp-back",
         products=(events.Line("lamp", 1),),
         amount=Decimal("100.00"),

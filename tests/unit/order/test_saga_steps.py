@@ -93,6 +93,14 @@ def test_what_customers_are_told_of_says_whom_and_in_which_language(
     assert (getattr(event, "email", None), getattr(event, "locale", None)) == ("ann@example.com", "de-AT")
 
 
+def test_what_those_outside_are_told_says_how_many_steps_the_order_had_taken() -> None:
+    order, published = run(eg.PENDING, eg.BOTH_RESERVED, eg.captured("450.00"), eg.REFUND)
+    told = [(each.type, each.sequence) for each in published if isinstance(each, events.OrderNews)]
+    # After ORDER_CREATED and INVENTORY_RESERVED.
+    assert told == [("ORDER_PAID", 3), ("ORDER_REFUND_REQUEST", 4)]
+    assert len(order.history) == 4
+
+
 def test_partial_fulfilment_charges_only_what_is_there() -> None:
     order, (confirmed,) = run(eg.PENDING_PARTIAL, eg.LAMP_WITHOUT_DESK)
     assert isinstance(confirmed, events.OrderConfirmed)
@@ -108,6 +116,7 @@ def test_partial_fulfilment_sells_only_what_is_there() -> None:
     assert (order.status, states(order)) == (Status.PAID, [SOLD, REFUSED])
     assert paid == events.OrderPaid(
         order_id=eg.ORDER_ID,
+        sequence=len(order.history),
         total_price=Decimal("200.00"),
         currency="USD",
         products=(events.SoldLine("lamp", 2, price=Decimal("100.00")),),
@@ -127,7 +136,7 @@ def test_an_order_refused_as_a_whole_has_nothing_to_compensate() -> None:
     assert order.cancellation_detail == "Insufficient stock. Available: 0, Requested: 1"
     assert (order.stock_compensation, order.settled) == (Progress.NONE, True)
     assert cancelled == events.OrderCancelled(
-        order_id=eg.ORDER_ID, reason="OUT_OF_STOCK", email="ann@example.com"
+        order_id=eg.ORDER_ID, sequence=len(order.history), reason="OUT_OF_STOCK", email="ann@example.com"
     )
 
 
@@ -304,6 +313,7 @@ def test_a_refund_gives_the_money_back_and_then_the_stock() -> None:
     assert published == [
         events.RefundRequested(
             order_id=eg.ORDER_ID,
+            sequence=len(order.history),
             reason="it flickers",
             refund_request_id="all-back",
             products=(events.Line("lamp", 2), events.Line("desk", 1)),
@@ -335,7 +345,11 @@ def test_a_refund_gives_the_money_back_and_then_the_stock() -> None:
     order, published = run(order, eg.BOTH_RELEASED)
     assert published == [
         events.OrderRefunded(
-            order_id=eg.ORDER_ID, total_price=Decimal("450.00"), currency="USD", email="ann@example.com"
+            order_id=eg.ORDER_ID,
+            sequence=len(order.history),
+            total_price=Decimal("450.00"),
+            currency="USD",
+            email="ann@example.com",
         )
     ]
     assert (order.status, order.settled, states(order)) == (Status.REFUNDED, True, [RELEASED, RELEASED])

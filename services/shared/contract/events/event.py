@@ -18,6 +18,8 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 LONGEST_TEXT: Final = 512
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Fulfilment = Literal["all", "partial"]
+# How many steps an order had taken when it told of one: what is told later has a greater one.
+Sequence = Annotated[int, Meta(ge=1)]
 
 
 class Line(Struct, frozen=True, rename="camel"):
@@ -69,6 +71,13 @@ class OrderEvent(Event, frozen=True, kw_only=True):
     @property
     def subject(self) -> str:
         return self.order_id
+
+
+class OrderNews(OrderEvent, frozen=True, kw_only=True):
+    """What those outside are told of an order."""
+
+    # Older publishers do not say.
+    sequence: Sequence | None = None
 
 
 def lines_differ(lines: tuple[Line | PricedLine | Missing, ...]) -> None:

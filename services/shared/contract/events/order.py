@@ -11,6 +11,7 @@ from services.shared.contract.events.event import (
     Fulfilment,
     Line,
     OrderEvent,
+    OrderNews,
     PricedLine,
     ProductId,
     RefundRequestId,
@@ -67,7 +68,7 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
         lines_differ(self.products)
 
 
-class OrderPaid(OrderEvent, frozen=True, kw_only=True):
+class OrderPaid(OrderNews, frozen=True, kw_only=True):
     """An order is paid: what was held for it is sold."""
 
     type = "ORDER_PAID"
@@ -79,7 +80,7 @@ class OrderPaid(OrderEvent, frozen=True, kw_only=True):
     locale: Text | None = None
 
 
-class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
+class OrderCancelled(OrderNews, frozen=True, kw_only=True):
     """An order is over: it is not to be charged any more."""
 
     type = "ORDER_CANCELLED"
@@ -105,7 +106,7 @@ class RefundPayment(OrderEvent, frozen=True, kw_only=True):
         money.to_minor(self.amount, self.currency)
 
 
-class RefundRequested(OrderEvent, frozen=True, kw_only=True):
+class RefundRequested(OrderNews, frozen=True, kw_only=True):
     """Somebody asked for an order's money back."""
 
     type = "ORDER_REFUND_REQUEST"
@@ -120,7 +121,7 @@ class RefundRequested(OrderEvent, frozen=True, kw_only=True):
     locale: Text | None = None
 
 
-class OrderPartiallyRefunded(OrderEvent, frozen=True, kw_only=True):
+class OrderPartiallyRefunded(OrderNews, frozen=True, kw_only=True):
     """One of an order's refunds is done, and is not its last."""
 
     type = "ORDER_PARTIALLY_REFUNDED"
@@ -134,7 +135,7 @@ class OrderPartiallyRefunded(OrderEvent, frozen=True, kw_only=True):
     locale: Text | None = None
 
 
-class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
+class OrderRefunded(OrderNews, frozen=True, kw_only=True):
     """An order's money is given back, and so is its stock."""
 
     type = "ORDER_REFUNDED"

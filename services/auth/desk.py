@@ -17,7 +17,6 @@ from services.auth.keys import KeyRing
 from services.auth.passwords import Passwords
 from services.auth.queries import Accounts
 from services.auth.record import Record
-from services.auth.sealing import CannotBeOpened, Seals
 from services.auth.settings import AuthSettings
 from services.auth.strength import check_password
 from services.shared.contract.codes import Code
@@ -30,6 +29,7 @@ from services.shared.http.dependencies import Caller, Holder
 from services.shared.http.origin import by
 from services.shared.http.rights import Right
 from services.shared.http.validation import invalid
+from services.shared.sealing import CannotBeOpened, Seals
 
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 16

@@ -18,9 +18,9 @@ from pymongo.errors import PyMongoError
 
 from services.auth.queries import SigningKeys
 from services.auth.rotation import Rotation, SigningKey, Turn, live, next_id
-from services.auth.sealing import CannotBeOpened, Seals
 from services.shared.database.clock import Clock
 from services.shared.http.auth import ACCESS_TOKEN, ALGORITHMS, KeysUnavailable
+from services.shared.sealing import CannotBeOpened, Seals
 
 KEY_BITS: Final = 2048
 LOOK_SECONDS: Final = 30.0

@@ -16,7 +16,6 @@ from services.auth import letters, mail
 from services.auth.domain import User
 from services.auth.letters import Letter, State
 from services.auth.queries import Accounts
-from services.auth.sealing import Seals
 from services.auth.settings import AuthSettings
 from services.shared.contract.decisions import Deferred
 from services.shared.database.clock import Clock
@@ -25,6 +24,7 @@ from services.shared.database.store import trouble
 from services.shared.mail.metrics import OLDEST, WAITING
 from services.shared.mail.outcomes import Sent, Undeliverable
 from services.shared.mail.sending import Post
+from services.shared.sealing import Seals
 
 # Between two looks, where nobody says that a letter was added.
 LOOK_SECONDS: Final = 2.0

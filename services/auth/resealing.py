@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from services.auth import totp
 from services.auth.domain import User
 from services.auth.queries import Accounts
-from services.auth.sealing import CannotBeOpened, Seals
+from services.shared.sealing import CannotBeOpened, Seals
 
 LOOK_SECONDS: Final = 10.0
 OLDER: Final = Gauge(

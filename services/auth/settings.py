@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from services.auth.letters import Kind
-from services.auth.sealing import Seals
 from services.auth.strength import check_password
 from services.shared import emails
 from services.shared.mail.settings import MailSettings
+from services.shared.sealing import Seals
 from services.shared.settings import DatabaseSettings, Port
 
 PLACE: Final = "{token}"

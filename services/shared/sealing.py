@@ -26,18 +26,19 @@ class CannotBeOpened(Exception):
 
 
 class Seals:
-    """Seals and opens with `keys` of 32 bytes each; there is at least one."""
+    """Seals and opens with `keys` of 32 bytes each; there is at least one. `setting` is where they are."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], setting: str = "SECRETS_KEY") -> None:
+        self._setting = setting
         self._ciphers = {_name(key): AESGCM(key) for key in keys}
         self._newest = _name(keys[0])
         # Not the key itself: for each purpose one of its own follows from it.
         self._proving = [_digest(key, "sagashop proof") for key in keys]
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, setting: str = "SECRETS_KEY") -> Self:
         """Take keys in Base64, the newest first, separated by commas. Raises ValueError."""
-        return cls([_key(part.strip()) for part in text.split(",")])
+        return cls([_key(part.strip()) for part in text.split(",")], setting)
 
     def seal(self, secret: bytes, what: str) -> str:
         """`what` says whose secret it is, such as "totp/<user id>": it opens as nothing else.
@@ -53,7 +54,7 @@ class Seals:
         version, name, text = (*sealed.split("."), "", "")[:PARTS]
         cipher = self._ciphers.get(name)
         if version != VERSION or cipher is None:
-            raise CannotBeOpened(f"{what} is sealed with a key that SECRETS_KEY does not hold")
+            raise CannotBeOpened(f"{what} is sealed with a key that {self._setting} does not hold")
         try:
             data = base64.b64decode(text, altchars=b"-_", validate=True)
             return cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], what.encode())

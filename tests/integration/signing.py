@@ -6,7 +6,7 @@ from typing import Any
 
 from joserfc.jwk import RSAKey
 
-from services.auth.sealing import Seals
+from services.shared.sealing import Seals
 
 
 def opened(document: Mapping[str, Any], secrets_key: str) -> RSAKey:

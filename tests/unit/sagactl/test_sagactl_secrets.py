@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from dev.servers import redis_rights
 from sagactl.cli import app
 from sagactl.provision.passwords import REDIS_USERS
-from services.auth.sealing import Seals
 from services.auth.strength import check_password
+from services.shared.sealing import Seals
 
 
 def printed(*options: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.auth.sealing import CannotBeOpened, Seals
+from services.shared.sealing import CannotBeOpened, Seals
 
 OLD, NEW, OTHER = (bytes([number]) * 32 for number in range(3))
 SEALS = Seals([OLD])

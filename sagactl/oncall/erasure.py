@@ -136,6 +136,10 @@ async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, ord
             {**about, "kind": RefundRequested.type},
             {"$set": {"subject": f"A refund is asked for: {TEXT}"}},
         ),
+        await told.update_many(
+            {**about, "kind": RefundRequested.type, "data.reason": {"$exists": True}},
+            {"$set": {"data.reason": TEXT}},
+        ),
     ]
     removed = await order[IdempotencyKey.collection].delete_many(_keys(customer_id))
     return sum(each.modified_count for each in changed) + removed.deleted_count

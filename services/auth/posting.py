@@ -21,7 +21,7 @@ from services.shared.contract.decisions import Deferred
 from services.shared.database.clock import Clock
 from services.shared.database.counting import counting
 from services.shared.database.store import trouble
-from services.shared.mail.metrics import OLDEST, WAITING
+from services.shared.mail.metrics import BACKLOG
 from services.shared.mail.outcomes import Sent, Undeliverable
 from services.shared.mail.sending import Post
 from services.shared.sealing import Seals
@@ -117,5 +117,4 @@ class Posting:
     async def _count(self) -> None:
         """Sets the gauges. Raises PyMongoError."""
         number, since = await self._accounts.waiting_letters()
-        WAITING.set(number)
-        OLDEST.set(0 if since is None else (self._clock.now() - since).total_seconds())
+        BACKLOG.show(number, since, self._clock.now())

@@ -1,4 +1,7 @@
-"""What customers are told: one notification an event, and what became of the mail that carries it."""
+"""What customers are told: one notification an event, and what became of the mail that carries it.
+
+The notification keeps what happened, for those outside who are told by webhooks: endpoints.py.
+"""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -7,6 +10,8 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Struct, structs
 
+from services.notification import endpoints
+from services.notification.cloudevents import Data, data_of, sequence_of
 from services.shared.contract.decisions import (
     Aggregate,
     Decision,
@@ -54,6 +59,11 @@ class Notification(Aggregate, frozen=True, kw_only=True):
     state: NotificationState = NotificationState.RECORDED
     # Why it is FAILED, without addresses.
     reason: str = ""
+    # What happened, without the address. Older ones do not have it.
+    data: Data | None = None
+    sequence: int | None = None
+    # Nobody has made deliveries to endpoints of it yet.
+    untold: bool = False
 
     @property
     def standing(self) -> Standing:
@@ -86,6 +96,8 @@ SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
 
 
 def home(message: Message) -> Ref:
+    if isinstance(message.body, endpoints.Command):
+        return Ref(endpoints.Endpoint, message.body.endpoint_id)
     return Ref(Notification, message.id)
 
 
@@ -99,11 +111,13 @@ def intend(notification: Notification | None, message: Message) -> Notification 
     return notification if notification.state is NotificationState.WAITING else None
 
 
-def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
-    return ()
+def _reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
+    return endpoints.reads(loaded, message.body) if isinstance(message.body, endpoints.Command) else ()
 
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
+    if isinstance(message.body, endpoints.Command):
+        return endpoints.decide(loaded, message, message.body)
     known = loaded.get(Notification, message.id)
     if known is not None and known.state is not NotificationState.WAITING:
         return Decision(verdict=Verdict.DUPLICATE)
@@ -129,6 +143,9 @@ def _noted(message: Message) -> Notification:
         recipient=getattr(event, "email", None),
         subject=SUBJECTS[type(event)](event),
         at=message.at,
+        data=data_of(event),
+        sequence=sequence_of(event),
+        untold=True,
     )
 
 

@@ -3,13 +3,17 @@
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
-from services.notification.api import router
+from services.notification import api, internal
+from services.notification.caller import Caller
+from services.notification.courier import Sender as WebhookSender
+from services.notification.courier import carry
 from services.notification.domain import NOTIFICATIONS
 from services.notification.effects import Mailing
-from services.notification.metrics import count_mails
+from services.notification.metrics import count
 from services.notification.queries import INDEXES
 from services.notification.settings import NotificationSettings
 from services.shared.database.counting import counting
@@ -26,15 +30,29 @@ log = logging.getLogger(__name__)
 def make_app(settings: NotificationSettings) -> FastAPI:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
-        async with _mailing(settings) as effects:
+        async with _mailing(settings) as effects, _sending(settings) as sender:
+            app.state.sender = sender
             engine = engine_life(
                 lambda: Engine(settings, NOTIFICATIONS, indexes=INDEXES, effects=effects),
-                counting(count_mails),
+                counting(count),
+                partial(carry, sender),
             )
             async with engine(app) as readiness:
                 yield readiness
 
+    router = APIRouter()
+    router.include_router(api.router)
+    router.include_router(internal.router)
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
+
+
+@asynccontextmanager
+async def _sending(settings: NotificationSettings) -> AsyncIterator[WebhookSender]:
+    caller = Caller(settings.webhook_allow_networks, settings.webhook_ca_file)
+    try:
+        yield WebhookSender(caller, settings.seals, settings.webhook_source)
+    finally:
+        await caller.close()
 
 
 @asynccontextmanager

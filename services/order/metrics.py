@@ -11,6 +11,7 @@ from services.order.saga import SAGA
 from services.shared.contract.decisions import Decision, Message
 from services.shared.contract.events import PaymentRefunded, RefundPayment
 from services.shared.contract.table import NEW, STAYS, Step
+from services.shared.database.counting import Backlog
 from services.shared.engine.life import Engine
 from services.shared.telemetry import at_zero
 
@@ -65,7 +66,7 @@ async def count_orders(engine: Engine) -> None:
     """
     now = engine.clock.now()
     for status in OPEN:
-        ORDERS.labels(status).set(await queries.count(engine.store, status))
         since = await queries.oldest(engine.store, status)
-        OLDEST.labels(status).set(0 if since is None else (now - since).total_seconds())
+        backlog = Backlog(ORDERS.labels(status), OLDEST.labels(status))
+        backlog.show(await queries.count(engine.store, status), since, now)
     NEEDING_ATTENTION.set(await queries.count_attention(engine.store))

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Generator, Iterator
+from types import SimpleNamespace
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
@@ -79,6 +80,7 @@ def shut(app: FastAPI) -> FastAPI:
     for name in ("engine", "catalogue", "stocks", "pressure", "watching", "desk"):
         setattr(app.state, name, Absent())
     app.state.tokens, app.state.reviewer = Tokens(), None
+    app.state.sender = SimpleNamespace(seals=Absent(), caller=SimpleNamespace(allowed=()))
     return app
 
 

@@ -3,13 +3,32 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from typing import Any, Final, NamedTuple, TypeVar
 
+from prometheus_client import Gauge
 from pymongo.errors import PyMongoError
 
 COUNT_EVERY_SECONDS: Final = 15.0
 log = logging.getLogger(__name__)
 Counted = TypeVar("Counted")
+
+
+class Backlog(NamedTuple):
+    """The gauges of what waits: how much, and in seconds for how long the oldest has (0: nothing waits)."""
+
+    number: Gauge
+    oldest: Gauge
+
+    def show(self, number: int, since: datetime | None, now: datetime) -> None:
+        """`since` when the oldest has waited."""
+        self.number.set(number)
+        self.oldest.set(age(since, now))
+
+
+def age(since: datetime | None, now: datetime) -> float:
+    """In seconds; 0 of what is not there."""
+    return 0 if since is None else max(0.0, (now - since).total_seconds())
 
 
 def counting(count: Callable[[Counted], Awaitable[None]]) -> Callable[[Counted], Coroutine[Any, Any, None]]:

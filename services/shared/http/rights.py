@@ -17,6 +17,7 @@ class Right(StrEnum):
     MANAGE_ACCOUNTS = auto()
     # Those that access tokens are signed with.
     MANAGE_KEYS = auto()
+    MANAGE_WEBHOOKS = auto()
 
 
 class Role(StrEnum):

@@ -64,6 +64,11 @@ GROWS: Final[Mapping[tuple[str, str], Change]] = {
     ("payment", "payments"): _nothing_else,
     ("payment", "gateway_ledger"): _of_its_order,
     ("notification", "notifications"): _of_its_order,
+    ("notification", "webhookDeliveries"): lambda _, number: {
+        "orderId": f"{PREFIX}{number}",
+        "state": "DELIVERED",
+    },
+    ("notification", "idempotency"): _nothing_else,
     ("auth", "users"): lambda _, number: {"email": f"{PREFIX}{number}@shop.example", "roles": []},
     ("auth", "refreshFamilies"): lambda _, number: {"userId": f"{PREFIX}{number}"},
     ("auth", "guesses"): _nothing_else,

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from sagactl.shop import Json
+from sagactl.polling import until
+from sagactl.shop import Client, Json
 from services.order.model import Status
 from services.shared.database.counting import COUNT_EVERY_SECONDS
 from services.shared.engine.leases import OUTBOX
+from tests.integration.room import PATIENCE
 from tests.integration.saga.customers import PASSWORD
 from tests.integration.saga.growth import GROWS, grown, profiled, used, wasteful
 from tests.integration.saga.probe import ENGINES
@@ -25,7 +28,11 @@ SMALL: Final = 2
 FEW: Final = 8
 # By MongoDB itself, and by the checker.
 UNUSED: Final = {
-    *(Index(service, "idempotency", "{ at: 1 }") for service in ("order", "product", "inventory")),
+    *(
+        Index(service, "idempotency", "{ at: 1 }")
+        for service in ("order", "product", "inventory", "notification")
+    ),
+    Index("notification", "webhookDeliveries", "{ expiresAt: 1 }"),
     Index("auth", "refreshFamilies", "{ expiresAt: 1 }"),
     Index("payment", "gateway_ledger", "{ at: 1 }"),
     Index("inventory", "reservations", "{ lines.productId: 1 }"),
@@ -62,6 +69,8 @@ async def everyday(shop: Shop) -> str:
     admin = await shop.client("admin")
     buyer = await shop.client(WHO)
     lamp = await shop.product(stock=20)
+    # Nobody is there: what it is told waits.
+    nowhere = await admin.call("POST", "/api/webhooks", {"url": "https://127.0.0.1:1/"}, key=uuid4().hex)
     keyed = {"Idempotency-Key": uuid4().hex}
     product = {"name": "Cup", "description": "Cup", "price": "5.00", "currency": "USD", "initialStock": 1}
     for _ in range(2):
@@ -89,7 +98,25 @@ async def everyday(shop: Shop) -> str:
     await shop.stock(lamp)
     await admin.call("POST", f"/api/inventory/{lamp}/adjust", {"delta": -1, "reason": "LOST"}, key=f"{lamp}-")
     assert (await admin.call("GET", f"/api/inventory/{lamp}/moves"))["items"]
+    await webhooks(admin, f"/api/webhooks/{nowhere['endpointId']}")
     return order_id
+
+
+async def webhooks(admin: Client, endpoint: str) -> None:
+    """What an endpoint missed is looked at, and asked for again."""
+
+    async def deliveries() -> list[Json]:
+        found: list[Json] = (await admin.call("GET", f"{endpoint}/deliveries"))["items"]
+        return found
+
+    async def replayed() -> bool:
+        return bool((await admin.call("GET", endpoint))["replay"]["done"])
+
+    await until(deliveries, within=PATIENCE, what="deliveries")
+    await admin.call("GET", f"{endpoint}/deliveries?state=WAITING&limit=1")
+    await admin.call("POST", f"{endpoint}/replay", {"since": datetime.now(UTC).isoformat()})
+    await until(replayed, within=PATIENCE, what="the replay")
+    await admin.call("DELETE", endpoint)
 
 
 async def accounts(shop: Shop) -> None:

@@ -66,14 +66,26 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("order", "post", "/internal/orders/{order_id}/compensate"): (HIDDEN, {}),
     ("payment", "get", "/api/payments/{order_id}"): (OWN, None),
     ("notification", "get", "/internal/notifications"): (HIDDEN, None),
+    ("notification", "get", "/api/webhooks"): (ADMIN, None),
+    ("notification", "post", "/api/webhooks"): (ADMIN, {"url": "https://merchant.example/"}),
+    ("notification", "get", "/api/webhooks/{endpoint_id}"): (ADMIN, None),
+    ("notification", "patch", "/api/webhooks/{endpoint_id}"): (ADMIN, {"types": []}),
+    ("notification", "delete", "/api/webhooks/{endpoint_id}"): (ADMIN, None),
+    ("notification", "post", "/api/webhooks/{endpoint_id}/rotate"): (ADMIN, None),
+    ("notification", "post", "/api/webhooks/{endpoint_id}/enable"): (ADMIN, None),
+    ("notification", "post", "/api/webhooks/{endpoint_id}/test"): (ADMIN, None),
+    ("notification", "get", "/api/webhooks/{endpoint_id}/deliveries"): (ADMIN, None),
+    ("notification", "post", "/api/webhooks/{endpoint_id}/replay"): (
+        ADMIN,
+        {"since": "2026-01-01T00:00:00Z"},
+    ),
 }
 
 
 def filled(path: str, order_id: str, product_id: str) -> str:
-    """The path of a route, of this order and product, and of an account and a key that are not there."""
-    return path.format(
-        order_id=order_id, product_id=product_id, user_id=order_id, key_id="0", refund_request_id=order_id
-    )
+    """The path of a route, of this order and product, and of others that are not there."""
+    nobodys = dict.fromkeys(("user_id", "refund_request_id", "endpoint_id"), order_id)
+    return path.format(order_id=order_id, product_id=product_id, key_id="0", **nobodys)
 
 
 async def test_the_matrix_names_every_route_of_every_service(shop: Shop) -> None:

@@ -66,6 +66,7 @@ async def planted(shop: Shop) -> dict[str, str]:
         credentials.customer_password: "the first customer's password",
         credentials.mongodb_key: "the key of the replica set",
         credentials.secrets_key: "the key that seals",
+        credentials.webhooks_key: "the key that seals secrets of endpoints",
         **{password: f"the password of {user}" for user, password in credentials.users.items()},
     }
 

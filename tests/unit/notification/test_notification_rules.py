@@ -64,9 +64,19 @@ def test_an_event_is_recorded_as_it_would_be_sent(event: OrderEvent) -> None:
     message = memory.message(event)
     memory.decide(message)
     recipient, subject = EVENTS[event]
-    assert structs.replace(memory.one(Notification, message.id), version=0) == Notification(
-        id=message.id, kind=event.type, order_id="o1", recipient=recipient, subject=subject, at=NOW
+    found = memory.one(Notification, message.id)
+    assert structs.replace(found, version=0, data=None) == Notification(
+        id=message.id,
+        kind=event.type,
+        order_id="o1",
+        recipient=recipient,
+        subject=subject,
+        at=NOW,
+        untold=True,
     )
+    assert found.data is not None
+    assert found.data["orderId"] == "o1"
+    assert ADA not in str(found.data)
 
 
 def test_the_same_event_again_is_the_same_notification_even_without_an_inbox() -> None:

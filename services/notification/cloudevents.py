@@ -1,0 +1,92 @@
+"""What happened to an order, as those outside are told it: a CloudEvent in JSON. Pure.
+
+https://cloudevents.io, version 1.0, structured mode, with the extension `sequence`.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+
+from services.shared.contract.events import (
+    OrderCancelled,
+    OrderEvent,
+    OrderNews,
+    OrderPaid,
+    OrderPartiallyRefunded,
+    OrderRefunded,
+    RefundRequested,
+)
+
+Data: TypeAlias = dict[str, Any]
+MEDIA_TYPE: Final = "application/cloudevents+json"
+
+
+class EventType(StrEnum):
+    """What an endpoint can be told. A name ends with the version of its data."""
+
+    PAID = "sagashop.order.paid.v1"
+    CANCELLED = "sagashop.order.cancelled.v1"
+    REFUND_REQUESTED = "sagashop.order.refund_requested.v1"
+    PARTIALLY_REFUNDED = "sagashop.order.partially_refunded.v1"
+    REFUNDED = "sagashop.order.refunded.v1"
+
+
+# By which an administrator tries an endpoint.
+TEST: Final = "sagashop.webhook.test.v1"
+# An event's own type -> what it is called outside.
+TYPES: Final[Mapping[str, EventType]] = {
+    OrderPaid.type: EventType.PAID,
+    OrderCancelled.type: EventType.CANCELLED,
+    RefundRequested.type: EventType.REFUND_REQUESTED,
+    OrderPartiallyRefunded.type: EventType.PARTIALLY_REFUNDED,
+    OrderRefunded.type: EventType.REFUNDED,
+}
+# What names the customer is not told, and what is told beside the data is not told twice.
+_LEFT_OUT: Final = ("email", "sequence")
+# As text, sequences are in the order of their numbers up to ten digits.
+_DIGITS: Final = 10
+
+
+def data_of(event: OrderEvent) -> Data:
+    """Amounts are text, as everywhere in the API."""
+    data: Data = msgspec.to_builtins(event)
+    return {name: value for name, value in data.items() if name not in _LEFT_OUT}
+
+
+def sequence_of(event: OrderEvent) -> int | None:
+    return event.sequence if isinstance(event, OrderNews) else None
+
+
+class Happened(NamedTuple):
+    """What is told, and by which name."""
+
+    id: str
+    type: str
+    # Of what: of an order, but for the try of an endpoint.
+    subject: str
+    at: datetime
+    sequence: int | None
+    data: Data
+    # What subjects are called in the API's paths.
+    kind: str = "orders"
+
+
+def written(event: Happened, base: str) -> bytes:
+    """The same to the byte whenever it is asked for. `base`: the URL, or the path, that the API is at."""
+    attributes = {
+        "specversion": "1.0",
+        "id": event.id,
+        # The extension puts in order what is of one source: here, of one order.
+        "source": f"{base.rstrip('/')}/{event.kind}/{quote(event.subject, safe='')}",
+        "type": event.type,
+        "subject": event.subject,
+        "time": event.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        **({} if event.sequence is None else {"sequence": f"{event.sequence:0{_DIGITS}d}"}),
+        "data": event.data,
+    }
+    return msgspec.json.encode(attributes)

@@ -32,6 +32,8 @@ class Credentials:
     mongodb_key: str = field(default_factory=lambda: _random(96))
     # What auth seals secrets in its database with.
     secrets_key: str = field(default_factory=lambda: _random(32))
+    # What notification seals the secrets of endpoints with.
+    webhooks_key: str = field(default_factory=lambda: _random(32))
     users: Mapping[str, str] = field(default_factory=lambda: {name: _password() for name in USERS})
 
     @classmethod

@@ -186,6 +186,12 @@ class Plan:
             return {}
         return {"SMTP_URL": self.mailbox.url, "MAIL_FROM": "sagashop <orders@shop.example>"}
 
+    def _webhooks(self, service: str) -> Mapping[str, str]:
+        """To receivers of this machine, too."""
+        if service != "notification":
+            return {}
+        return {"WEBHOOKS_KEY": self.credentials.webhooks_key, "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8,::1"}
+
     @property
     def _identity(self) -> Identity | None:
         """Of the servers and of all services alike: with it the whole shop is reached by TLS."""
@@ -238,6 +244,7 @@ class Plan:
             **(PLAYED if service == "payment" else {}),
             **({"SECRETS_KEY": self.credentials.secrets_key} if service == "auth" else {}),
             **self._mailing(service),
+            **self._webhooks(service),
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

@@ -53,6 +53,7 @@ RULES: Final = (
     Rule("/api/orders", "order", _NONE, names_ids=True),
     Rule("/api/orders/*/events", "order", _NONE, names_ids=True, streams=True),
     Rule("/api/payments", "payment", _NONE, names_ids=True),
+    Rule("/api/webhooks", "notification", _NONE, names_ids=True),
 )
 _BY_SEGMENTS: Final[Mapping[tuple[str, ...], Rule]] = {
     tuple(rule.path[1:].split("/")): rule for rule in RULES

@@ -41,4 +41,5 @@ TAGS: Final = {
     "products": "The catalogue. Everybody reads it, administrators change it.",
     "inventory": "How many pieces there are. Administrators count and restock, and see what is sold.",
     "payments": "What became of an order's payment.",
+    "webhooks": "For administrators: endpoints of others that are told what happens to orders.",
 }

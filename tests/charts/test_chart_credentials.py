@@ -13,8 +13,8 @@ from dev.helm import ROOT, RenderingError, run_helm
 from dev.servers import redis_rights
 from sagactl.provision import accounts, broker_rights
 from sagactl.provision.passwords import new_passwords
-from services.shared.sealing import KEY_BYTES
 from services.shared.contract.events import CONSUMES
+from services.shared.sealing import KEY_BYTES
 from services.shared.urls import with_password
 from tests.charts.rendering import (
     CASES,

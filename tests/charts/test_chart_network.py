@@ -24,7 +24,7 @@ API = {"ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "T
 PORTS = {"mongodb": 27017, "rabbitmq": 5672, "redis": 6379}
 # Who calls whom by HTTP, and which servers each uses: the architecture, in one table.
 CALLS = {
-    "gateway": {"auth", "order", "product", "inventory", "payment"},
+    "gateway": {"auth", "order", "product", "inventory", "payment", "notification"},
     "order": {"auth", "product"},
     "product": {"auth", "inventory"},
     "inventory": {"auth"},

@@ -66,7 +66,7 @@ def test_schemas_that_nothing_public_refers_to_are_left_out() -> None:
 
 def test_services_that_do_not_answer_are_named() -> None:
     description = merge({"order": document("/api/orders", {})}, "1")["info"]["description"]
-    assert "does not answer: auth, inventory, payment, product." in description
+    assert "does not answer: auth, inventory, notification, payment, product." in description
 
 
 def test_the_same_words_about_different_things_are_different() -> None:

@@ -257,6 +257,29 @@ MESSAGES: Final = Board(
                 "{{job}}",
             ),
         ),
+        (
+            lines(
+                "Calls of webhooks",
+                "By what came of them. `unanswered`: a name, a certificate, 15 s. Runbook: SagashopWebhookEndpointFails.",
+                (
+                    "sum by (result) (rate(sagashop_webhook_call_duration_seconds_count{$ns}[$rate]))",
+                    "{{result}}",
+                ),
+                unit=Unit.PER_SECOND,
+            ),
+            lines(
+                "Deliveries of webhooks that wait",
+                "Many are an endpoint that is away: they are tried for three days.",
+                ("max(sagashop_webhook_deliveries_waiting{$ns})", "waiting"),
+            ),
+            lines(
+                "Webhooks behind",
+                "What nobody was told of yet: bad above two minutes. Runbook: SagashopWebhooksNotSent.",
+                ("max(sagashop_webhook_untold_oldest_seconds{$ns})", "not told"),
+                unit=Unit.SECONDS,
+                red=120,
+            ),
+        ),
     ),
 )
 

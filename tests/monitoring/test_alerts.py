@@ -253,6 +253,27 @@ CASES: Final = [
         near={f"sagashop_refunds_refused{{{SHOP}}}": "0x30 1x8 0x60"},
     ),
     Case(
+        "SagashopWebhooksNotSent",
+        {},
+        {f"sagashop_webhook_untold_oldest_seconds{{{SHOP}}}": "0x30 60+60x30 0x40"},
+        *(30, 45, 68),
+        near={f"sagashop_webhook_untold_oldest_seconds{{{SHOP}}}": "120x100"},
+    ),
+    Case(
+        "SagashopWebhookEndpointFails",
+        {},
+        {f"sagashop_webhook_endpoints_failing_seconds{{{SHOP}}}": "0x30 21601+60x30 0x40"},
+        *(30, 45, 68),
+        near={f"sagashop_webhook_endpoints_failing_seconds{{{SHOP}}}": "21600x100"},
+    ),
+    Case(
+        "SagashopWebhookEndpointDisabled",
+        {},
+        {f'sagashop_webhook_endpoints{{{SHOP},state="DISABLED"}}': "0x30 1x30 0x40"},
+        *(30, 45, 68),
+        near={f'sagashop_webhook_endpoints{{{SHOP},state="ENABLED"}}': "3x100"},
+    ),
+    Case(
         "SagashopPaymentGatewayFails",
         {"call": "capture"},
         {

@@ -25,6 +25,8 @@ BEING_SENT: Final = {"state": NotificationState.WAITING.value}
 UNTOLD: Final = {"untold": True}
 WAITING: Final = {"state": DeliveryState.WAITING.value}
 THERE: Final = [EndpointState.ENABLED.value, EndpointState.DISABLED.value]
+# Of those that wait, those of one endpoint and order: there are few of these, however many wait.
+LANE: Final = (("endpointId", ASCENDING), ("orderId", ASCENDING), ("sequence", ASCENDING))
 # Counted beyond that would tell nothing more.
 COUNTED: Final = 100_000
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
@@ -40,10 +42,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
             [("state", ASCENDING), ("endpointId", ASCENDING), ("due", ASCENDING)],
             partialFilterExpression=WAITING,
         ),
-        IndexModel(
-            [("endpointId", ASCENDING), ("orderId", ASCENDING), ("sequence", ASCENDING)],
-            partialFilterExpression=WAITING,
-        ),
+        IndexModel(LANE, partialFilterExpression=WAITING),
         IndexModel(
             [("endpointId", ASCENDING), ("state", ASCENDING), ("at", DESCENDING), ("_id", DESCENDING)]
         ),
@@ -223,13 +222,14 @@ async def _put_off(store: Store, head: Delivery) -> None:
         **WAITING,
         "due": {"$lt": head.due},
     }
-    await _deliveries(store).update_many(behind, {"$set": {"due": head.due}})
+    await _deliveries(store).update_many(behind, {"$set": {"due": head.due}}, hint=LANE)
 
 
 async def _heads(store: Store, endpoint_id: str, orders: Sequence[str]) -> dict[str, Delivery]:
     """Of each order the first delivery that waits."""
     query = {**WAITING, "endpointId": endpoint_id, "orderId": {"$in": list(orders)}}
-    return firsts([_from_document(document) async for document in _deliveries(store).find(query)])
+    found = _deliveries(store).find(query, hint=LANE)
+    return firsts([_from_document(document) for document in await found.to_list()])
 
 
 async def record(store: Store, before: Delivery, after: Delivery) -> None:

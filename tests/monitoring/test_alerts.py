@@ -18,6 +18,8 @@ SHOP: Final = 'namespace="shop"'
 GATEWAY: Final = f'{SHOP},job="shop/shop-gateway"'
 ORDER: Final = f'{SHOP},job="shop/shop-order"'
 ORDERING: Final = f'{GATEWAY},method="POST",route="/api/orders"'
+AUTH: Final = f'{SHOP},job="shop/shop-auth"'
+TELLING: Final = f'{SHOP},job="shop/shop-notification"'
 MONITOR: Final = f'{SHOP},name="shop"'
 CREATED: Final = f'sagashop_order_transitions_total{{{ORDER},from="none",to="PENDING"}}'
 IN_TIME: Final = f'sagashop_saga_duration_seconds_bucket{{{ORDER},outcome="PAID",le="10.0"}}'
@@ -251,6 +253,23 @@ CASES: Final = [
         {f"sagashop_refunds_refused{{{SHOP}}}": "0x30 2x30 0x40"},
         *(30, 42, 62),
         near={f"sagashop_refunds_refused{{{SHOP}}}": "0x30 1x8 0x60"},
+    ),
+    Case(
+        "SagashopMailsNotSent",
+        {"job": "shop/shop-auth"},
+        {
+            f"sagashop_mails_oldest_seconds{{{AUTH}}}": "0x30 0+60x40 0x60",
+            f'sagashop_mail_duration_seconds_count{{{AUTH},result="sent"}}': "0+1x30 30x40 31+1x60",
+            f'sagashop_mail_duration_seconds_count{{{AUTH},result="deferred"}}': "0x30 0+9x40 360x60",
+            # Another service that gets rid of its own.
+            f"sagashop_mails_oldest_seconds{{{TELLING}}}": "0+60x131",
+            f'sagashop_mail_duration_seconds_count{{{TELLING},result="sent"}}': "0+1x131",
+        },
+        *(40, 60, 75),
+        near={
+            f"sagashop_mails_oldest_seconds{{{AUTH}}}": "0+60x131",
+            f'sagashop_mail_duration_seconds_count{{{AUTH},result="failed"}}': "0+1x131",
+        },
     ),
     Case(
         "SagashopWebhooksNotSent",

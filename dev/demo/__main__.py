@@ -30,7 +30,7 @@ STORIES = (
     kills.killed_broker,
 )
 NEXT = {
-    "the same shop in the background; then the README's five lines place an order": "make up",
+    "the same shop in the background; then the README's lines place an order": "make up",
     "the table that all of this followed": "services/order/saga.py",
     "the ten files that an order passes": "docs/an-order-step-by-step.md",
     "everything else that a shop survives (minutes)": "make survive",

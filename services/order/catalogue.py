@@ -26,6 +26,7 @@ ASKED_AT_ONCE: Final = 100
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
 # Of a 4xx answer: these are about the moment, and about none of the ids.
 OF_THE_MOMENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+NO_PRICES: Final = "prices are unavailable at the moment: try again"
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +72,7 @@ class Catalogue:
         try:
             answers = await self._coalescer.ask_all(missing)
         except _QuestionRefused as error:
-            raise Unavailable("prices are unavailable at the moment: try again") from error
+            raise Unavailable(NO_PRICES) from error
         return found | dict(zip(missing, answers, strict=True))
 
     async def _fetch(self, ids: Sequence[str]) -> Sequence[Product | None]:
@@ -83,7 +84,7 @@ class Catalogue:
                 log.warning("the product service refuses to answer for %d products: %s", len(ids), error)
                 raise _QuestionRefused from error
             log.warning("no prices from the product service: %s", str(error) or type(error).__name__)
-            raise Unavailable("prices are unavailable at the moment: try again") from error
+            raise Unavailable(NO_PRICES) from error
         products = {product.product_id: product for product in page.items}
         self._remember(products)
         return [products.get(id_) for id_ in ids]

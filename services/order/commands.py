@@ -38,7 +38,7 @@ class RequestRefund(Struct, frozen=True, kw_only=True):
     customer_id: str | None
     reason: str
     refund_request_id: str
-    # None: all that is left.
+    # Without any: all that is left.
     lines: tuple[RefundLine, ...] = ()
     # Of what is asked for under the id.
     request_hash: str = ""

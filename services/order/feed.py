@@ -41,7 +41,7 @@ FAREWELLS: Final = {
 def seen(last_event_id: str | None, steps: int) -> int:
     """How many of an order's steps the reader has, who sends this as Last-Event-ID.
 
-    None, where it is no id that a stream of this order gave out.
+    0 where it is no id that a stream of this order gave out.
     """
     if last_event_id is None or not _NUMBER.fullmatch(last_event_id):
         return 0

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 
@@ -17,10 +17,10 @@ from services.shared.http.auth import Forbidden, KeysUnavailable, Unauthenticate
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, V1TokenReviewStatus
 
-TRUST = 30.0
-"""Seconds a review is believed: a revoked token works that much longer."""
-MOST_REMEMBERED = 100
-_TIMEOUT = 5.0
+# How long a review is believed: a revoked token works that much longer.
+BELIEVED_SECONDS: Final = 30.0
+REMEMBERED_AT_MOST: Final = 100
+TIMEOUT_SECONDS: Final = 5.0
 
 
 class ReviewUnavailable(KeysUnavailable):
@@ -33,8 +33,8 @@ class TokenReviewer:
 
     client: "ApiClient"
     audience: str
+    # As `system:serviceaccount:<namespace>:<name>`.
     subjects: Collection[str]
-    """As `system:serviceaccount:<namespace>:<name>`."""
     clock: Callable[[], float] = monotonic
     _known: dict[bytes, tuple[str, float]] = field(default_factory=dict, repr=False)
 
@@ -81,8 +81,8 @@ class TokenReviewer:
         """Only good answers: a refused token costs a review each time, a stolen list of them no memory."""
         now = self.clock()
         self._known = {known: entry for known, entry in self._known.items() if entry[1] > now}
-        if len(self._known) < MOST_REMEMBERED:
-            self._known[key] = (subject, now + TRUST)
+        if len(self._known) < REMEMBERED_AT_MOST:
+            self._known[key] = (subject, now + BELIEVED_SECONDS)
 
     async def _review(self, token: str) -> "V1TokenReviewStatus":
         from kubernetes.aio.client import (  # noqa: PLC0415 - see connect
@@ -95,7 +95,7 @@ class TokenReviewer:
         asked = V1TokenReview(spec=V1TokenReviewSpec(token=token, audiences=[self.audience]))
         try:
             answer = await AuthenticationV1Api(self.client).create_token_review(
-                asked, _request_timeout=_TIMEOUT
+                asked, _request_timeout=TIMEOUT_SECONDS
             )
         except ApiException as error:
             raise ReviewUnavailable(f"the token review was refused: {error.status} {error.reason}") from error

@@ -11,7 +11,7 @@ from kmock import KubernetesError, KubernetesScaffold, Request, Server
 from kubernetes.aio.client import ApiClient, Configuration
 
 from services.order import internal
-from services.order.operators import TRUST, ReviewUnavailable, TokenReviewer
+from services.order.operators import BELIEVED_SECONDS, ReviewUnavailable, TokenReviewer
 from services.shared.http import problems
 from services.shared.http.auth import Forbidden, Unauthenticated
 
@@ -110,7 +110,7 @@ async def test_a_good_answer_is_believed_for_a_while_and_not_longer(
         await reviewer.authenticate("good")
     assert reviews.asked == 1
     del reviews.tokens["good"]
-    clock.now += TRUST
+    clock.now += BELIEVED_SECONDS
     with pytest.raises(Unauthenticated):
         await reviewer.authenticate("good")
 

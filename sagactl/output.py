@@ -75,11 +75,11 @@ class Column(NamedTuple, Generic[Item]):
 def table(
     items: Sequence[Item], noun: str, columns: Sequence[Column[Item]], none: str = ""
 ) -> Callable[[bool], Iterable[RenderableType]]:
-    """A row for each item, below how many there are. `none`: said in its place where there is no item."""
+    """A row for each item, below how many there are. Without any a sentence: `none`, where that says more."""
 
     def drawn(wide: bool) -> Iterable[RenderableType]:  # noqa: FBT001  # as `Shown` has it
-        if none and not items:
-            yield none
+        if not items:
+            yield none or f"No {plural(0, noun).removeprefix('0 ')}."
             return
         there = [column for column in columns if wide or not column.wide]
         shown = Table(title=plural(len(items), noun))

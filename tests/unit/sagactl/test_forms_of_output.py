@@ -153,6 +153,21 @@ def test_a_time_is_shown_in_utc_and_nothing_as_nothing(
     assert "None" not in told
 
 
+@pytest.mark.parametrize(
+    ("noun", "none", "said"),
+    [
+        ("order", "", "No orders.\n"),
+        ("entry", "", "No entries.\n"),
+        ("event", "All is out.", "All is out.\n"),
+    ],
+)
+def test_an_empty_list_is_a_sentence_and_no_empty_frame(
+    noun: str, none: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = Shown(LetterList(items=()), table((), noun, COLUMNS, none), [])
+    assert printed(shown, Output.TABLE, monkeypatch, capsys) == said
+
+
 def test_no_list_writes_a_time_in_a_way_of_its_own() -> None:
     """`%Y` in prose is another matter."""
     for file in (Path(__file__).parents[3] / "sagactl").rglob("*.py"):

@@ -242,8 +242,9 @@ class Books:
     async def _by_order(
         self, service: str, collection: str, ids: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
+        """The oldest first."""
         found = self.of(service)[collection].find({"orderId": {"$in": list(ids)}})
-        documents = await found.sort([("orderId", ASCENDING), ("_id", ASCENDING)]).to_list()
+        documents = await found.sort([("orderId", ASCENDING), ("at", ASCENDING)]).to_list()
         return {
             order_id: list(group) for order_id, group in groupby(documents, lambda each: str(each["orderId"]))
         }

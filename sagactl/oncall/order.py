@@ -107,7 +107,8 @@ def _order(order: Order) -> Iterator[RenderableType]:
     for refund in order.given_back:
         lines = ", ".join(f"{each.quantity} of {each.product_id}" for each in refund.lines)
         what = f" for {printable(lines)}" if lines else ""
-        why = f" ({printable(refund.refusal)})" if refund.state is RefundState.REFUSED else ""
+        note = refund.refusal if refund.state is RefundState.REFUSED else refund.outside
+        why = f" ({printable(note)})" if note else ""
         yield f"[bold]refund[/]  {_amount(refund.amount, order.currency)}{what}: {refund.state}{why}"
     yield _timeline(order.history)
     for entry in order.history:

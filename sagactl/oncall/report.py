@@ -99,8 +99,8 @@ def verdict(findings: Collection[Finding]) -> Verdict:
 COLOURS: Final = {Verdict.HOLDS: "green", Verdict.WAITING: "yellow", Verdict.BROKEN: "bold red"}
 SENTENCES: Final = {
     Verdict.HOLDS: "Every invariant holds.",
-    Verdict.WAITING: "Nothing is broken, but messages or captures are on their way. If this stays, look for a"
-    " service that is down or slow.",
+    Verdict.WAITING: "Nothing is broken, but something is still to come. If this stays, sagactl status says"
+    " which service is down or slow, or that the payment gateway refuses a refund.",
     Verdict.BROKEN: "Broken: no message that is on its way can put this right.",
 }
 

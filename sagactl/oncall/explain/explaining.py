@@ -158,7 +158,8 @@ def _books(marks: Marks) -> Iterator[Book]:
 
 def _refunds(order: Order) -> Iterator[str]:
     for refund in order.given_back:
-        yield f"refund {refund.id}: {_amount(refund.amount, order.refund_currency)}, {refund.state}"
+        outside = f", settled by {refund.outside}" if refund.outside else ""
+        yield f"refund {refund.id}: {_amount(refund.amount, order.refund_currency)}, {refund.state}{outside}"
 
 
 def _amount(minor: int, currency: str) -> str:

@@ -20,6 +20,7 @@ from sagactl.oncall.depths import depths as asked
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, depths, problems
 from services.order.model import OPEN, Order
 from services.order.queries import count_attention
+from services.payment.queries import count_refused
 from services.shared.contract.events import PUBLISHES
 from services.shared.engine.leases import OUTBOX
 
@@ -43,11 +44,12 @@ async def read(where: Access) -> Status:
 
             return await _seen(part, service, looked())
 
-        at, queues, orders, marked, outboxes = await asyncio.gather(
+        at, queues, orders, marked, refused, outboxes = await asyncio.gather(
             _at(now),
             _seen(Part.QUEUES, None, queues_of(where)),
             stored(Part.ORDERS, None, lambda: _open_orders(books)),
             stored(Part.MARKED, None, lambda: count_attention(books.store("order"))),
+            stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
             asyncio.gather(
                 *(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)
             ),
@@ -57,8 +59,11 @@ async def read(where: Access) -> Status:
         queues=None if isinstance(queues, Unseen) else queues,
         orders=() if isinstance(orders, Unseen) else orders,
         marked=0 if isinstance(marked, Unseen) else marked,
+        refused=0 if isinstance(refused, Unseen) else refused,
         outboxes=tuple(each for each in outboxes if isinstance(each, Backlog)),
-        unseen=tuple(each for each in (queues, orders, marked, *outboxes) if isinstance(each, Unseen)),
+        unseen=tuple(
+            each for each in (queues, orders, marked, refused, *outboxes) if isinstance(each, Unseen)
+        ),
     )
     return structs.replace(found, problems=tuple(problems(found)))
 

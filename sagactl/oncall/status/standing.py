@@ -51,6 +51,7 @@ class Part(StrEnum):
     OUTBOXES = "outboxes"
     ORDERS = "open orders"
     MARKED = "marked orders"
+    REFUSED = "refused refunds"
 
 
 class Unseen(Struct, frozen=True, rename="camel"):
@@ -78,6 +79,8 @@ class Status(Document, frozen=True, kw_only=True):
     orders: tuple[Backlog, ...] = ()
     # Orders that are marked for somebody to look at.
     marked: int = 0
+    # Orders of which the payment gateway refuses a refund.
+    refused: int = 0
     # What is wrong, as far as anybody can see.
     problems: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
@@ -126,6 +129,8 @@ def problems(status: Status) -> Iterator[str]:
             yield f"an order has been {orders.of} for {said(age)}. See sagactl explain {orders.oldest}"
     if status.marked:
         yield f"orders that contradict what happened: {status.marked}. See sagactl orders list --marked"
+    if status.refused:
+        yield f"orders whose refund the payment gateway refuses: {status.refused}. See sagactl payments list"
 
 
 def _of_queue(depth: Depth) -> Iterator[str]:

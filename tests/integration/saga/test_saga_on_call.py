@@ -188,11 +188,24 @@ async def test_refunds_under_way_are_listed_and_shown_beside_what_the_gateway_sa
     listed = {each["order"]: each["call"] for each in (await told(shop, "payments", "list"))["items"]}
     assert (listed[order_id]["refund"], listed[order_id]["state"]) == (refund_id, "REFUSED")
     assert listed[order_id]["askedAgainAt"]
+    # The order stays PAID: no list of open ones has it.
+    assert any(each.endswith("See sagactl payments list") for each in (await status(shop))["problems"])
     settled = {"reference": "transfer 7", "reason": "the card was closed"}
     admin = await shop.client("admin")
     await admin.call("POST", f"/api/orders/{order_id}/refunds/{refund_id}/settled-outside", settled)
     await shop.settles(order_id, "PAID")
     _, refund = (await told(shop, "payments", "show", order_id))["calls"]
     assert refund["state"] == "OUTSIDE"
+    assert "DONE (transfer 7)" in (await sagactl(shop, "orders", "show", order_id)).stdout
+
+    async def books() -> dict[str, Json]:
+        explained = document((await sagactl(shop, "explain", order_id, "-o", "json")).stdout)
+        return {each["service"]: each for each in explained["books"]}
+
+    customer = "ORDER_PAID, ORDER_REFUND_REQUEST, ORDER_PARTIALLY_REFUNDED"
+    found = await until(
+        books, lambda books: books["notification"]["state"] == customer, within=PATIENCE, what="told in turn"
+    )
+    assert f"refund {refund_id}: 10.00 USD, DONE, settled by transfer 7" in found["order"]["notes"]
     assert order_id not in (await sagactl(shop, "payments", "list", "-o", "name")).stdout.split()
     assert (await sagactl(shop, "payments", "show", "nowhere")).exit_code == 1

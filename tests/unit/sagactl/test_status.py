@@ -60,6 +60,9 @@ def test_an_outbox_that_does_not_drain_and_an_order_that_is_open_for_too_long() 
     assert wrong(WELL, marked=2) == [
         "orders that contradict what happened: 2. See sagactl orders list --marked"
     ]
+    assert wrong(WELL, refused=1) == [
+        "orders whose refund the payment gateway refuses: 1. See sagactl payments list"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_without_any_server_each_part_is_named_in_a_document_by_the_schema(
     assert result.exit_code == Exit.UNREACHED
     told = document(result.stdout)
     assert {(each["part"], each["service"]) for each in told["unseen"]} == {
-        *(("queues", None), ("open orders", None), ("marked orders", None)),
+        *((part, None) for part in ("queues", "open orders", "marked orders", "refused refunds")),
         *(("outboxes", service) for service in PUBLISHES),
     }
     assert (told["queues"], told["problems"]) == (None, [])

@@ -4,7 +4,8 @@ It works while services are down, which is when somebody asks.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 import msgspec
 from rich.console import RenderableType
@@ -15,12 +16,16 @@ from sagactl.documents import Document
 from sagactl.oncall import arguments, invariants
 from sagactl.oncall.books import reading
 from sagactl.oncall.invariants import Case
+from sagactl.oncall.status.standing import said
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, absent, access, run
 from services.notification.domain import Notification, NotificationState
 from services.order.model import HistoryEntry, Order, RefundState
 from services.shared.contract import money
+
+# Nobody reads a day in milliseconds.
+IN_WORDS_FROM: Final = timedelta(seconds=10)
 
 
 class OrderFacts(Document, frozen=True, kw_only=True):
@@ -127,14 +132,17 @@ def _timeline(history: tuple[HistoryEntry, ...]) -> Table:
     for entry in history:
         moved = entry.from_ not in {None, entry.to}
         status = f"{entry.from_} -> {entry.to}" if moved else str(entry.to)
-        milliseconds = (entry.at - history[0].at).total_seconds() * 1000
         table.add_row(
             f"{entry.at:%Y-%m-%d %H:%M:%S}",
-            f"{milliseconds:.0f} ms",
+            _after(entry.at - history[0].at),
             entry.event,
             Text(status, style="" if moved else "dim"),
         )
     return table
+
+
+def _after(age: timedelta) -> str:
+    return said(age) if age >= IN_WORDS_FROM else f"{age / timedelta(milliseconds=1):.0f} ms"
 
 
 def _amount(minor: int, currency: str) -> str:

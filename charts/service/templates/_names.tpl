@@ -19,9 +19,28 @@
 {{- printf "%s-%s" (include "sagashop.prefix" (index . 0)) (index . 1) -}}
 {{- end -}}
 
-{{/* Where the shop's own services listen, inside the pod and on their Service. */}}
+{{/* The charts' one list of the shop's own services: where each listens, inside the pod and on its Service. */}}
+{{- define "sagashop.services" -}}
+auth: 3001
+order: 3002
+gateway: 3003
+product: 3004
+inventory: 3005
+payment: 3006
+notification: 3007
+{{- end -}}
+
+{{/* Where a service listens. Takes "order". */}}
 {{- define "sagashop.port" -}}
-{{- get (dict "auth" 3001 "order" 3002 "gateway" 3003 "product" 3004 "inventory" 3005 "payment" 3006 "notification" 3007) . -}}
+{{- get (include "sagashop.services" . | fromYaml) . -}}
+{{- end -}}
+
+{{/* The services with a user on a server, by name, as JSON: those that speak by events are on each, auth keeps accounts, the gateway counts
+     requests. Takes "mongodb", "rabbitmq" or "redis". */}}
+{{- define "sagashop.usersOf" -}}
+{{- $engines := without (include "sagashop.services" . | fromYaml | keys) "auth" "gateway" -}}
+{{- $more := dict "mongodb" (list "auth") "rabbitmq" list "redis" (list "gateway") -}}
+{{- concat $engines (get $more .) | sortAlpha | toJson -}}
 {{- end -}}
 
 {{/* The URL of a sibling service. Takes (list $ "order"). */}}

@@ -2,12 +2,13 @@
 
 An event class names its routing key (`type`), its data (attributes, camelCase on the wire) and validates
 itself. Bodies are `{"type": ..., "data": {...}}`; the envelope travels in the AMQP properties. What a service
-publishes is in the module of its name; this composes them, and is what everybody imports.
+publishes and consumes is in the module of its name; this composes them.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-from services.shared.contract.events import inventory, order, payment, product
+from services.shared.contract.events import inventory, notification, order, payment, product
 from services.shared.contract.events.event import (
     LONGEST_TEXT,
     Count,
@@ -18,6 +19,7 @@ from services.shared.contract.events.event import (
     OrderEvent,
     OrderId,
     OrderNews,
+    Part,
     PricedLine,
     ProductId,
     Quantity,
@@ -64,6 +66,7 @@ from services.shared.contract.events.queues import (
 __all__ = [
     "AUTO_COMPENSATION",
     "CONSUMES",
+    "ENGINES",
     "EXCHANGE",
     "INVENTORY",
     "INVENTORY_EVENTS",
@@ -112,37 +115,27 @@ __all__ = [
 EXCHANGE: Final = "saga.events"
 SCHEMA_VERSION: Final = 1
 
+# The services that speak by events: each one's part is in the module of its name.
+_PARTS: Final[Mapping[str, Part]] = {
+    "order": order.PART,
+    "product": product.PART,
+    "inventory": inventory.PART,
+    "payment": payment.PART,
+    "notification": notification.PART,
+}
+ENGINES: Final = tuple(_PARTS)
+
 # Who publishes what. The broker's permissions are made from this.
 PUBLISHES: Final[dict[str, tuple[type[Event], ...]]] = {
-    "order": order.PUBLISHES,
-    "product": product.PUBLISHES,
-    "inventory": inventory.PUBLISHES,
-    "payment": payment.PUBLISHES,
+    service: part.publishes for service, part in _PARTS.items() if part.publishes
 }
+_CLASSES: Final = {event.type: event for published in PUBLISHES.values() for event in published}
 
 # Who consumes what, on which queue. PaymentFailed is bound to INVENTORY_EVENTS only while auto compensation
 # is on, so it has a name of its own here.
 AUTO_COMPENSATION: Final = PaymentFailed
 CONSUMES: Final[dict[str, dict[str, tuple[type[Event], ...]]]] = {
-    "order": {
-        ORDERS: (StockReserved, StockUnavailable, StockReleased),
-        ORDER_EVENTS: (PaymentSucceeded, PaymentFailed, PaymentRefunded, PaymentRefundFailed),
-    },
-    "inventory": {
-        INVENTORY: (ReserveStock, ReleaseStock),
-        INVENTORY_EVENTS: (OrderPaid, ProductCreated, ProductDeleted, AUTO_COMPENSATION),
-    },
-    "payment": {
-        STOCK_RESERVED: (OrderConfirmed,),
-        PAYMENT_EVENTS: (OrderCancelled, RefundPayment),
-    },
-    "notification": {
-        NOTIFICATIONS: (
-            OrderPaid,
-            OrderCancelled,
-            RefundRequested,
-            OrderPartiallyRefunded,
-            OrderRefunded,
-        ),
-    },
+    service: {queue: tuple(_CLASSES[type_] for type_ in types) for queue, types in part.consumes.items()}
+    for service, part in _PARTS.items()
+    if part.consumes
 }

@@ -1,7 +1,8 @@
 """What every event is made of: ids, quantities, lines, and that it is about something."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -78,6 +79,17 @@ class OrderNews(OrderEvent, frozen=True, kw_only=True):
 
     # Older publishers do not say.
     sequence: Sequence | None = None
+
+
+class Part(NamedTuple):
+    """One service's part of the contract.
+
+    `consumes` has types of events (routing keys) by queue, for their classes are others' to define: a service
+    may wait for the answer to its own event.
+    """
+
+    publishes: tuple[type[Event], ...] = ()
+    consumes: Mapping[str, tuple[str, ...]] = {}
 
 
 def lines_differ(lines: tuple[Line | PricedLine | Missing, ...]) -> None:

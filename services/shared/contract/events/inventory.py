@@ -1,19 +1,20 @@
-"""What the inventory service publishes."""
+"""What the inventory service publishes and consumes."""
 
 from typing import Annotated, Final
 
 from msgspec import Meta
 
 from services.shared.contract.events.event import (
-    Event,
     Line,
     Missing,
     OrderEvent,
+    Part,
     ProductId,
     RefundRequestId,
     Text,
     lines_differ,
 )
+from services.shared.contract.events.queues import INVENTORY, INVENTORY_EVENTS
 
 
 class StockReserved(OrderEvent, frozen=True, kw_only=True):
@@ -44,4 +45,11 @@ class StockReleased(OrderEvent, frozen=True, kw_only=True):
     refund_request_id: RefundRequestId | None = None
 
 
-PUBLISHES: Final[tuple[type[Event], ...]] = (StockReserved, StockUnavailable, StockReleased)
+PART: Final = Part(
+    publishes=(StockReserved, StockUnavailable, StockReleased),
+    consumes={
+        INVENTORY: ("INVENTORY_RESERVE_REQUEST", "INVENTORY_RELEASE_REQUEST"),
+        # The last only while auto compensation is on: `AUTO_COMPENSATION`.
+        INVENTORY_EVENTS: ("ORDER_PAID", "PRODUCT_CREATED", "PRODUCT_DELETED", "PAYMENT_FAILED"),
+    },
+)

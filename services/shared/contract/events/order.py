@@ -1,4 +1,4 @@
-"""What the order service publishes."""
+"""What the order service publishes and consumes."""
 
 from decimal import Decimal
 from typing import Annotated, Final
@@ -7,11 +7,11 @@ from msgspec import Meta, field
 
 from services.shared.contract import money
 from services.shared.contract.events.event import (
-    Event,
     Fulfilment,
     Line,
     OrderEvent,
     OrderNews,
+    Part,
     PricedLine,
     ProductId,
     RefundRequestId,
@@ -19,6 +19,7 @@ from services.shared.contract.events.event import (
     Text,
     lines_differ,
 )
+from services.shared.contract.events.queues import ORDER_EVENTS, ORDERS
 
 
 class ReserveStock(OrderEvent, frozen=True, kw_only=True):
@@ -145,14 +146,20 @@ class OrderRefunded(OrderNews, frozen=True, kw_only=True):
     locale: Text | None = None
 
 
-PUBLISHES: Final[tuple[type[Event], ...]] = (
-    ReserveStock,
-    ReleaseStock,
-    OrderConfirmed,
-    OrderPaid,
-    OrderCancelled,
-    RefundPayment,
-    RefundRequested,
-    OrderPartiallyRefunded,
-    OrderRefunded,
+PART: Final = Part(
+    publishes=(
+        ReserveStock,
+        ReleaseStock,
+        OrderConfirmed,
+        OrderPaid,
+        OrderCancelled,
+        RefundPayment,
+        RefundRequested,
+        OrderPartiallyRefunded,
+        OrderRefunded,
+    ),
+    consumes={
+        ORDERS: ("INVENTORY_RESERVED", "INVENTORY_RESERVE_FAILED", "INVENTORY_RELEASED"),
+        ORDER_EVENTS: ("PAYMENT_SUCCEEDED", "PAYMENT_FAILED", "PAYMENT_REFUNDED", "PAYMENT_REFUND_FAILED"),
+    },
 )

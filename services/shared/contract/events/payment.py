@@ -1,10 +1,11 @@
-"""What the payment service publishes."""
+"""What the payment service publishes and consumes."""
 
 from decimal import Decimal
 from typing import Final
 
 from services.shared.contract import money
-from services.shared.contract.events.event import Count, Event, OrderEvent, RefundRequestId, Text
+from services.shared.contract.events.event import Count, OrderEvent, Part, RefundRequestId, Text
+from services.shared.contract.events.queues import PAYMENT_EVENTS, STOCK_RESERVED
 
 
 class _Payment(OrderEvent, frozen=True, kw_only=True):
@@ -57,9 +58,10 @@ class PaymentRefundFailed(OrderEvent, frozen=True, kw_only=True):
         money.to_minor(self.amount, self.currency)
 
 
-PUBLISHES: Final[tuple[type[Event], ...]] = (
-    PaymentSucceeded,
-    PaymentFailed,
-    PaymentRefunded,
-    PaymentRefundFailed,
+PART: Final = Part(
+    publishes=(PaymentSucceeded, PaymentFailed, PaymentRefunded, PaymentRefundFailed),
+    consumes={
+        STOCK_RESERVED: ("ORDER_CONFIRMED",),
+        PAYMENT_EVENTS: ("ORDER_CANCELLED", "PAYMENT_REFUND"),
+    },
 )

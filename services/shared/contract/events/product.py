@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.shared.contract.events.event import Count, Event, ProductId
+from services.shared.contract.events.event import Count, Event, Part, ProductId
 
 
 class ProductCreated(Event, frozen=True, kw_only=True):
@@ -28,4 +28,4 @@ class ProductDeleted(Event, frozen=True, kw_only=True):
         return self.product_id
 
 
-PUBLISHES: Final[tuple[type[Event], ...]] = (ProductCreated, ProductDeleted)
+PART: Final = Part(publishes=(ProductCreated, ProductDeleted))

@@ -11,14 +11,18 @@ from typing import Self
 
 from dev.errors import StackError
 
-DEFAULTS = {
+# The services of a stack, in the order in which they are started.
+SERVICES = {
     "auth": 3001,
     "order": 3002,
-    "gateway": 3003,
     "product": 3004,
     "inventory": 3005,
     "payment": 3006,
     "notification": 3007,
+    "gateway": 3003,
+}
+DEFAULTS = {
+    **SERVICES,
     "mongodb": 27017,
     "rabbitmq": 5672,
     "management": 15672,

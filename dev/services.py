@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.ports import SERVICES
 from dev.processes import Program
 
-NAMES = ("auth", "order", "product", "inventory", "payment", "notification", "gateway")
+NAMES = tuple(SERVICES)
 REPOSITORY = Path(__file__).parent.parent
 
 

@@ -6,29 +6,30 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from dev.chart_lint import uv
 from dev.helm import ROOT
+from dev.services import NAMES
 
 # Where `uv audit` looks packages up; a mirror speaks the same protocol.
 DATABASE: Final = "https://api.osv.dev/"
 FOUND, NOT_ASKED = 1, 2
 SBOMS: Final = ROOT / ".run/sbom"
-# Image -> the groups of dependencies that it has beside what all have.
-IMAGES: Final[Mapping[str, Sequence[str]]] = {
-    "auth": ("auth",),
-    "gateway": ("gateway",),
-    "inventory": (),
-    "notification": ("notification",),
-    "operator": ("operator",),
-    "order": ("order",),
-    "payment": (),
-    "product": (),
-    "sagactl": ("sagactl", "mail"),
-}
+
+
+def _groups() -> Mapping[str, Sequence[str]]:
+    """Image -> the groups of dependencies that it has beside what all have: one of its own name."""
+    there = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    own = {name: (name,) if name in there else () for name in (*NAMES, "operator")}
+    # With what mails are written with.
+    return {**own, "sagactl": ("sagactl", "mail")}
+
+
+IMAGES: Final = _groups()
 # By entropy and by name it finds our hashes, examples and test passwords; ruff looks at passwords in Python.
 TOO_LOUD: Final = (
     "Base64HighEntropyString",

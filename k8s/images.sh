@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: images.sh [SERVICE...]
-# Builds the images of the named services (default: all seven, operator and sagactl), prints the size of each and how long
+# Builds the images of the named services (default: all, operator and sagactl), prints the size of each and how long
 # it takes from `docker run` until its code is imported, and loads them into the cluster that runs here: the local one
 # (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
 # PUSH=registry.example/team builds them for amd64 and arm64 instead (PLATFORMS says otherwise), and pushes them to that registry, each
@@ -14,7 +14,10 @@ cd "$root"
 version=$(awk -F'"' '/^version = / {print $2; exit}' pyproject.toml)
 revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 services=("$@")
-[ $# -gt 0 ] || services=(gateway auth order product inventory payment notification operator sagactl)
+if [ $# = 0 ]; then
+  for main in services/*/main.py; do services+=("$(basename "$(dirname "$main")")"); done
+  services+=(operator sagactl)
+fi
 network=()
 
 if [ -n "${PUSH:-}" ]; then

@@ -15,7 +15,8 @@ from dev.services import Replica
 from dev.survive.scenarios.broker import DISK_ALARM, MEMORY_ALARM
 from dev.survive.scenarios.database import ASIDE_SECONDS, STEP_DOWN
 from dev.survive.scenarios.others import REDIS_DELAY_SECONDS
-from dev.survive.site import ENGINES, Site
+from dev.survive.site import Site
+from services.shared.contract.events import ENGINES
 
 CLOSED_EVERY_SECONDS: Final = 2.0
 BROKER_DELAY_SECONDS: Final = 0.3

@@ -40,7 +40,6 @@ COUNTED: Final = {
 }
 # By which a service is told where a server is.
 VARIABLES: Final = {"rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
-ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
 
 
 class CommandFailedError(RuntimeError):

@@ -22,9 +22,10 @@ from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all, queues
 from sagactl.terminal import run
+from services.shared.contract.events import ENGINES
 from services.shared.urls import with_password
 
-DATABASES: Final = ("auth", "inventory", "notification", "order", "payment", "product")
+DATABASES: Final = tuple(sorted(("auth", *ENGINES)))
 DATABASE_USERS: Final = (*DATABASES, CONTROL)
 # What the checker compares. `auth` is not in it: who reads the signing keys there may be any user.
 CHECKED: Final = tuple(name for name in DATABASES if name != "auth")

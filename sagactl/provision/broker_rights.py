@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from services.shared.contract import topology
-from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES, ENGINES, EXCHANGE, PUBLISHES
 
 CONTROL: Final = "sagactl"
-BROKER_USERS: Final = (*sorted(PUBLISHES.keys() | CONSUMES.keys()), CONTROL)
+BROKER_USERS: Final = (*sorted(ENGINES), CONTROL)
 
 
 def permissions(user: str) -> dict[str, str]:

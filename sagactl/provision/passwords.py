@@ -12,10 +12,10 @@ import typer
 from sagactl.provision.accounts import DATABASE_USERS
 from sagactl.provision.broker_rights import BROKER_USERS
 from services.shared import emails
-from services.shared.contract.events import CONSUMES
+from services.shared.contract.events import ENGINES
 
 # As charts/redis/users.acl has them.
-REDIS_USERS: Final = ("admin", "gateway", "product", *CONSUMES)
+REDIS_USERS: Final = ("admin", "gateway", *ENGINES)
 CHARACTERS: Final = string.ascii_letters + string.digits
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from dev.helm import ROOT, run_helm
+from dev.services import NAMES as STACK
 
 CHARTS = ROOT / "charts"
 UMBRELLA = CHARTS / "sagashop"
 RELEASE, NAMESPACE = "shop", "market"
-SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
+SERVICES = tuple(sorted(STACK))
 # Pods with sagactl in them, but for those that a clock starts.
 TOOLS = {"shop-smoke", "shop-sagactl", "shop-load", "shop-faults", "shop-verdict"}
 # What has to be said even where all is as it comes.

@@ -15,6 +15,7 @@ from tests.charts.rendering import (
     DEFAULT,
     NAMES,
     NAMESPACE,
+    SERVICES,
     TOOLS,
     UMBRELLA,
     containers,
@@ -172,7 +173,7 @@ SERVERS = (
     ("Deployment", "redis"),
     ("Deployment", "jaeger"),
 )
-OWN = {"auth", "gateway", "inventory", "notification", "operator", "order", "payment", "product", "sagactl"}
+OWN = {*SERVICES, "operator", "sagactl"}
 
 
 def test_one_value_says_where_all_our_own_images_are() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.shared.contract.events import ENGINES
 from tests.charts.rendering import (
     CASES,
     LOAD,
@@ -35,7 +36,7 @@ CALLS = {
 USES = {
     "gateway": {"redis"},
     "auth": {"mongodb"},
-    **{name: set(PORTS) for name in ("order", "product", "inventory", "payment", "notification")},
+    **{name: set(PORTS) for name in ENGINES},
 }
 
 

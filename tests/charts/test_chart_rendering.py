@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dev.helm import RenderingError, run_helm
+from dev.ports import SERVICES as PORTS
 from dev.scraping import DETAILED
 from tests.charts.rendering import (
     ALONE,
@@ -58,6 +59,12 @@ def test_a_value_that_no_chart_knows_is_refused(chart: Path) -> None:
 def test_a_misspelt_value_of_a_service_is_refused_by_the_umbrella_too() -> None:
     with pytest.raises(RenderingError, match="replicaCuont"):
         render(UMBRELLA, None, "order.replicaCuont=3")
+
+
+def test_a_service_listens_at_the_same_port_in_a_cluster_and_on_a_machine() -> None:
+    objects = render(UMBRELLA)
+    ports = {name: named(objects, "Service", f"shop-{name}")["spec"]["ports"][0]["port"] for name in SERVICES}
+    assert ports == PORTS
 
 
 def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_it() -> None:

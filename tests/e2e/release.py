@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from dev.package import package
+from dev.services import NAMES
 from sagactl.polling import until
 
-SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
+SERVICES = tuple(sorted(NAMES))
 # The port of a node that `k8s/kind.yaml` maps to one of the machine's, which SHOP_URL names.
 MAPPED = 30003
 CACHE = Path(os.environ.get("SAGASHOP_CACHE", Path.home() / ".cache/sagashop"))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from pymongo import IndexModel
 
-from services.shared.contract.events import CONSUMES, PUBLISHES
+from services.shared.contract.events import ENGINES
 from services.shared.engine.life import ENGINE_INDEXES
 from tests.unit.test_house import SERVICES
 
@@ -26,7 +26,7 @@ def declared() -> set[Index]:
     for service in WITH_A_DATABASE:
         found |= _of(service, import_module(f"services.{service}.queries").INDEXES)
     # Who publishes or consumes is an engine.
-    for service in PUBLISHES.keys() | CONSUMES.keys():
+    for service in ENGINES:
         found |= _of(service, ENGINE_INDEXES)
     return found
 

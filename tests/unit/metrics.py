@@ -12,11 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from saga_operator.metrics import Metrics
 from sagactl.load.figures import Figures
-from services.shared.contract.events import CONSUMES, PUBLISHES
 from tests.unit.test_house import ROOT, SERVICES
 
 PAGE: Final = ROOT / "docs" / "metrics.md"
-ENGINES: Final = sorted(PUBLISHES.keys() | CONSUMES.keys())
 OPERATOR: Final = "operator"
 LOAD: Final = "load"
 OURS: Final = ("sagashop_", "sagamonitor_")

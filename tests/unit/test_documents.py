@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from dev.contract import files
 from dev.contract.contract import contract
 from dev.release import current
+from dev.services import NAMES
 from services.shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,6 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<(?:a href|img src|source srcset)=\"([^\"]+)\"")
 RECORDS = ROOT / "docs" / "adr"
-SERVICES = ("auth", "gateway", "inventory", "notification", "order", "payment", "product")
 
 
 def links(document: Path) -> Iterator[str]:
@@ -83,7 +83,7 @@ def test_the_settings_that_are_described_are_there_with_their_defaults() -> None
 
 def _defaults() -> Iterator[tuple[str, str]]:
     """Variable -> default as text, of every setting of every service."""
-    for service in SERVICES:
+    for service in sorted(NAMES):
         module = import_module(f"services.{service}.settings")
         (settings,) = (
             each

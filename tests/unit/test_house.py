@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from dev import ports
+from dev.given import settings_of
 from services.shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +80,11 @@ def test_a_services_app_is_made_of_settings_and_importing_it_makes_none(service:
     assert settings.annotation.__module__ == f"services.{service}.settings"
     assert settings.annotation.service == service
     assert [name for name, value in vars(main).items() if isinstance(value, FastAPI | Settings)] == []
+
+
+def test_the_local_stack_starts_every_service_where_it_listens() -> None:
+    listens = {service: settings_of(service).model_fields["port"].default for service in SERVICES}
+    assert listens == ports.SERVICES
 
 
 @pytest.mark.parametrize("service", SERVICES)

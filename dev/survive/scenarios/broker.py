@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from dev.survive.site import ENGINES, Site
+from dev.survive.site import Site
+from services.shared.contract.events import ENGINES
 
 TIMES_CLOSED: Final = 15
 TIMES_KILLED: Final = 5

@@ -11,9 +11,9 @@ from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 
 from sagactl.shop import Json
+from services.shared.contract.events import ENGINES
 from services.shared.database.store import APP_NAME
 from services.shared.engine.leases import OUTBOX
-from tests.integration.saga.probe import ENGINES
 from tests.integration.saga.shop import Shop
 from tests.unit.indexes import Index
 

@@ -14,11 +14,11 @@ from redis.asyncio import Redis
 
 from sagactl.polling import until
 from sagactl.shop import Json
+from services.shared.contract.events import ENGINES
 from tests.integration.saga.house import PATIENCE, Visit
 
 # The broker's statistics are of the last second, and quorum queues report to them once a second.
 STATISTICS_LATE: Final = 2.2
-ENGINES: Final = ("order", "product", "inventory", "payment", "notification")
 # What is published about an order that is paid.
 HAPPY: Final = frozenset(
     {

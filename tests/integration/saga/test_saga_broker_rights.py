@@ -14,14 +14,13 @@ from aiormq.exceptions import ChannelAccessRefused
 from sagactl.provision.accounts import provision_rabbitmq
 from sagactl.provision.broker_rights import BROKER_USERS
 from services.shared.contract import topology
-from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES, ENGINES, EXCHANGE, PUBLISHES
 from services.shared.database.clock import Clock
 from services.shared.engine.declaring import declare
 from services.shared.engine.links import connect_broker
 from services.shared.engine.publishing import Publishing
 from tests.integration.saga.shop import Shop
 
-ENGINES: Final = sorted(PUBLISHES.keys() | CONSUMES.keys())
 TYPES: Final = {event.type for events in PUBLISHES.values() for event in events}
 Attempt = Callable[..., Coroutine[Any, Any, None]]
 

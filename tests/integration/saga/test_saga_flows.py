@@ -6,8 +6,9 @@ import uuid
 import pytest
 
 from sagactl.polling import until
+from services.shared.contract.events import ENGINES
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.probe import ENGINES, HAPPY, all_heard, ids
+from tests.integration.saga.probe import HAPPY, all_heard, ids
 from tests.integration.saga.shop import Shop
 
 

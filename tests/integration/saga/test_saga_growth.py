@@ -9,12 +9,12 @@ from uuid import uuid4
 from sagactl.polling import until
 from sagactl.shop import Client, Json
 from services.order.model import Status
+from services.shared.contract.events import ENGINES
 from services.shared.database.counting import COUNT_EVERY_SECONDS
 from services.shared.engine.leases import OUTBOX
 from tests.integration.room import PATIENCE
 from tests.integration.saga.customers import PASSWORD
 from tests.integration.saga.growth import GROWS, grown, profiled, used, wasteful
-from tests.integration.saga.probe import ENGINES
 from tests.integration.saga.shop import Shop
 from tests.unit.indexes import Index, declared
 

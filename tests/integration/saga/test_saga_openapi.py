@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from dev.services import REPOSITORY
+from services.shared.contract.events import ENGINES
 from tests.integration.saga.shop import Shop
 
 CHECKS = (
@@ -17,7 +18,7 @@ CHECKS = (
     "response_schema_conformance",
     "documented_or_a_problem",
 )
-SERVICES: Final = ("auth", "order", "product", "inventory", "payment", "notification")
+SERVICES: Final = ("auth", *ENGINES)
 EVERYBODY: Final = ("admin", "support", "viewer", "customer", "nobody")
 ROLES: Final = {"support", "viewer"}
 

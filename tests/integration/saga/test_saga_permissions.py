@@ -5,9 +5,9 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
 from sagactl.shop import Json
+from services.shared.contract.events import ENGINES
 from tests.integration.saga.shop import Shop
 
-ENGINES = ("order", "product", "inventory", "payment", "notification")
 DATABASES = ("auth", *ENGINES)
 REFUND = {"reason": "broken"}
 WANTED = {"name": "Lamp", "price": "1.00", "currency": "USD"}

@@ -7,9 +7,9 @@ import pytest
 
 from sagactl.provision.broker_rights import BROKER_USERS, permissions, topic_permissions
 from services.shared.contract import topology
-from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.events import CONSUMES, ENGINES, EXCHANGE, PUBLISHES
 
-SERVICES = sorted(PUBLISHES.keys() | CONSUMES.keys())
+SERVICES = sorted(ENGINES)
 DEFAULT = "amq.default"  # what RabbitMQ calls the default exchange here; it would reach every queue
 
 

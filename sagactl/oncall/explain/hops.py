@@ -1,22 +1,36 @@
 """The chain of an order's messages: each event that must exist, on each queue it is for, and where it is."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Hop, HopState, Outcome, Preview
-from sagactl.oncall.explain.marks import CONSUMER, Marks, Unsent
+from sagactl.oncall.explain.marks import CONSUMER, READ, Marks, Unsent
 from sagactl.oncall.explain.sent import Sent, answers, asked_again, by_order, expects_answer
 from services.order.histories import QUEUE_OF
-from services.shared.contract.events import CONSUMES, INVENTORY_EVENTS, NOTIFICATIONS, Event, PaymentFailed
+from services.shared.contract.events import (
+    CONSUMES,
+    INVENTORY_EVENTS,
+    NOTIFICATIONS,
+    PUBLISHES,
+    Event,
+    PaymentFailed,
+)
 from services.shared.contract.identity import cause
 
-QUEUES: Final[dict[str, list[str]]] = {}
-for _queues in CONSUMES.values():
-    for _queue, _kinds in _queues.items():
-        for _kind in _kinds:
-            QUEUES.setdefault(_kind.type, []).append(_queue)
+# Event -> the queues on which something can be told of it.
+QUEUES: Final[Mapping[str, list[str]]] = {
+    event.type: [
+        queue
+        for service, queues in CONSUMES.items()
+        if service in READ
+        for queue, kinds in queues.items()
+        if event in kinds
+    ]
+    for events in PUBLISHES.values()
+    for event in events
+}
 # Messages wait here before they are tried again.
 DELAYS: Final = {"1": "1 s", "2": "10 s", "3": "60 s"}
 
@@ -183,7 +197,7 @@ def _strangers(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
                 consumer=CONSUMER[letter.queue],
                 state=HopState.DEAD_LETTER,
                 reason=letter.reason,
-                redrive=preview.of_letter(marks, letter),
+                redrive=preview.of_letter(marks, letter) if CONSUMER[letter.queue] in READ else None,
             )
     for unsent in marks.unsent:
         for queue in QUEUES.get(unsent.type, ()):

@@ -19,6 +19,8 @@ from services.shared.contract.identity import REMEMBERED, digest
 from services.shared.contract.table import Watched
 
 CONSUMER: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
+# Whose books a `Case` has. What another service has done with a message is written nowhere that is read here.
+READ: Final = frozenset({"order", "inventory", "payment", "notification"})
 STALE_AFTER: Final = timedelta(minutes=5)
 
 

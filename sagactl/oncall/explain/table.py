@@ -63,7 +63,7 @@ def what_comes(marks: Marks, chain: Sequence[Hop]) -> Iterator[Next]:
             continue
         if hop.consumer == "order":
             awaited.setdefault(hop.type)
-        elif hop.queue in QUEUES[hop.type]:
+        elif hop.queue in QUEUES.get(hop.type, ()):
             awaited.update(dict.fromkeys(event.type for event in ANSWERS.get(hop.type, ())))
     if asked_again_at(marks) is not None:
         # No message is on its way: payment asks the gateway again of itself. That it refuses was told once.

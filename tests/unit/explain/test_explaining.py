@@ -8,7 +8,7 @@ from msgspec import structs
 
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, HopState, Outcome, Verdict
-from sagactl.oncall.explain.marks import Marks, Unsent
+from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks, Unsent
 from sagactl.oncall.explain.screen import WIDTH, lines
 from sagactl.oncall.explain.table import EMITS
 from sagactl.oncall.invariants import Case
@@ -302,6 +302,15 @@ def test_an_event_whose_mail_waits_is_on_its_way_and_not_lost() -> None:
     found = explain(desk.marks(waiting={"notifications.retry.3": 1}))
     assert states(found)["ORDER_PAID on notifications"] is HopState.ON_ITS_WAY
     assert found.missing == ()
+
+
+def test_a_dead_letter_of_a_service_whose_books_are_not_read_is_shown_and_nothing_is_foretold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(CONSUMER, "loyalty", "loyalty")
+    letter = Letter("loyalty", "event-1", "ORDER_PAID", "failed: KeyError", b"{}")
+    (hop,) = (hop for hop in explain(Desk().marks(letters=(letter,))).hops if hop.queue == "loyalty")
+    assert (hop.state, hop.consumer, hop.redrive) == (HopState.DEAD_LETTER, "loyalty", None)
 
 
 def test_an_order_that_nobody_knows_and_one_that_only_others_know() -> None:

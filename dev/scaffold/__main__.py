@@ -1,0 +1,59 @@
+"""`python -m dev.scaffold NAME`: a new service, whole and green, to begin one's own with."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dev.scaffold.entries import ENTRIES, LINKS
+from dev.scaffold.naming import NotANameError, named
+from dev.scaffold.planning import NoPlaceError, plan
+from dev.services import REPOSITORY
+
+NEXT = """
+Next:
+  make docs                                  # what is generated: events, charts, dashboards
+  .venv/bin/pytest tests/unit/{name}         # its rules
+  .venv/bin/pytest tests/integration/test_{name}.py   # on real servers
+  make up && make logs SERVICE={name}        # in a shop
+docs/your-own-step.md goes on from here: an event of your own, and an order that waits for it.
+"""
+
+
+def scaffold(
+    name: Annotated[str, typer.Argument(help="One word of small letters, such as loyalty.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which files, and write none.")] = False,
+) -> None:
+    """Write a small service that hears of paid orders, keeps an entry of each and publishes an event.
+
+    With its chart, its users and their rights, its row on a dashboard and
+    its tests; and enter it where services are listed. Either all of it is
+    written, or nothing.
+    """
+    try:
+        called = named(name, REPOSITORY)
+        planned = plan(REPOSITORY, called, ENTRIES, LINKS)
+    except (NotANameError, NoPlaceError, FileExistsError) as error:
+        typer.echo(f"{error}\nnothing was written", err=True)
+        raise typer.Exit(1) from None
+    if not dry_run:
+        planned.carry_out(REPOSITORY)
+        _formatted([path for path in planned.written() if path.endswith(".py")])
+    for path in planned.written():
+        typer.echo(f"{'new    ' if path not in planned.changed else 'changed'}  {path}")
+    if not dry_run:
+        typer.echo(NEXT.format(name=called.name))
+
+
+def _formatted(files: list[str]) -> None:
+    """As `make format` does: imports in their order, lines that have become too long."""
+    ruff = Path(sys.executable).with_name("ruff")
+    for command in (["check", "--fix", "--select", "I", "--quiet"], ["format", "--quiet"]):
+        subprocess.run([ruff, *command, *files], cwd=REPOSITORY, check=True)  # noqa: S603  # our own tool
+
+
+if __name__ == "__main__":
+    typer.run(scaffold)

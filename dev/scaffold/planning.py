@@ -1,0 +1,104 @@
+"""What is to be written for a new service: all of it is known before anything is."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dev.scaffold.naming import Name
+
+TEMPLATE: Final = Path(__file__).parent / "template"
+SUFFIX: Final = ".j2"
+# In the paths of templates, where the service's name comes.
+PLACE: Final = "NAME"
+# Neither Python nor Helm begins anything with these.
+_JINJA: Final = Environment(
+    loader=FileSystemLoader(TEMPLATE),
+    autoescape=False,  # noqa: S701  # what is written is code, of names that are letters alone
+    keep_trailing_newline=True,
+    undefined=StrictUndefined,
+    variable_start_string="<<",
+    variable_end_string=">>",
+    block_start_string="<%",
+    block_end_string="%>",
+    comment_start_string="<#",
+    comment_end_string="#>",
+)
+
+Change = Callable[[re.Match[str], Name], str]
+
+
+class NoPlaceError(RuntimeError):
+    """A file is not as the scaffold expects it: the text names it, and what was looked for."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A place at which services are listed by hand, and what is written there instead.
+
+    `pattern` matches as often as services are listed in the file, `times`; lines begin and end with ^ and $.
+    """
+
+    file: str
+    pattern: str
+    change: Change
+    times: int = 1
+
+    def written(self, text: str, name: Name) -> str:
+        """Raises NoPlaceError."""
+        new, times = re.subn(self.pattern, lambda found: self.change(found, name), text, flags=re.MULTILINE)
+        if times != self.times:
+            raise NoPlaceError(
+                f"{self.file} has {times} places for a service where {self.times} should be: /{self.pattern}/"
+            )
+        return new
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Paths are those from the root. What is new was not there before."""
+
+    new: Mapping[str, str]
+    changed: Mapping[str, str]
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    def written(self) -> list[str]:
+        return sorted({*self.new, *self.changed, *self.links})
+
+    def carry_out(self, root: Path) -> None:
+        for path, text in {**self.new, **self.changed}.items():
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        for path, target in self.links.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).symlink_to(target)
+
+
+def text_of(template: str, name: Name) -> str:
+    """A line or two of a template's language, as it is for this service."""
+    return _JINJA.from_string(template).render(name.forms())
+
+
+def plan(root: Path, name: Name, entries: Iterable[Entry], links: Mapping[str, str]) -> Plan:
+    """Raises NoPlaceError; FileExistsError where something new is there already."""
+    new = dict(_files(name))
+    linked = {text_of(path, name): text_of(target, name) for path, target in links.items()}
+    if there := [path for path in (*new, *linked) if os.path.lexists(root / path)]:
+        raise FileExistsError(f"{', '.join(there)}: there already")
+    changed = dict[str, str]()
+    for entry in entries:
+        before = changed.get(entry.file) or (root / entry.file).read_text()
+        changed[entry.file] = entry.written(before, name)
+    return Plan(new, changed, linked)
+
+
+def _files(name: Name) -> Iterator[tuple[str, str]]:
+    for template in _JINJA.list_templates():
+        if template.endswith(SUFFIX):
+            path = template.removesuffix(SUFFIX).replace(PLACE, name.name)
+            yield path, _JINJA.get_template(template).render(name.forms())

@@ -13,7 +13,7 @@ from dev.helm import ROOT, RenderingError, run_helm
 from dev.servers import redis_rights
 from sagactl.provision import accounts, broker_rights
 from sagactl.provision.passwords import new_passwords
-from services.shared.contract.events import CONSUMES
+from services.shared.contract.events import CONSUMES, ENGINES
 from services.shared.sealing import KEY_BYTES
 from services.shared.urls import with_password
 from tests.charts.rendering import (
@@ -104,7 +104,7 @@ def test_no_two_passwords_are_the_same() -> None:
         for key in ("password", "ADMIN_PASSWORD", "keyfile", "erlang-cookie")
         if key in secret["stringData"]
     ]
-    assert len(set(passwords)) == len(passwords) == 25
+    assert len(set(passwords)) == len(passwords) == 10 + 3 * len(ENGINES)
 
 
 def test_with_given_secrets_nothing_is_generated() -> None:

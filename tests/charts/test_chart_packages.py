@@ -10,7 +10,7 @@ import yaml
 
 from dev.helm import ROOT, run_helm
 from dev.package import PUBLISHED, index, package
-from tests.charts.rendering import CHARTS, DEFAULT, UMBRELLA
+from tests.charts.rendering import CHARTS, DEFAULT, SERVICES, UMBRELLA
 
 HOME = "https://example.org/sagashop"
 REGISTRY = "registry.example/team"
@@ -86,7 +86,7 @@ def test_a_released_chart_says_where_it_comes_from_and_takes_its_images_from_the
         assert (ROOT / "docs/images/icon.svg").exists()
         images = yaml.safe_load(found["annotations"]["artifacthub.io/images"])
         ours = [one["image"] for one in images if "sagashop/" in one["image"]]
-        assert len(ours) == {"sagashop": 9, "saga-operator": 1}[name]
+        assert len(ours) == {"sagashop": len(SERVICES) + 2, "saga-operator": 1}[name]
         for image in ours:
             assert image.startswith(f"{REGISTRY}/sagashop/")
             assert image.endswith(f":{found['version']}")

@@ -82,9 +82,9 @@ COMPATIBLE: Final[dict[str, Callable[[Any], object]]] = {
         it, "ORDER_SHIPPED", "order", queue="notifications"
     ),
     "one more queue for an event": lambda it: it["queues"].update(
-        {"loyalty-events": {"consumer": "loyalty", "events": [PAID], "arguments": {}}}
+        {"new-events": {"consumer": "new-service", "events": [PAID], "arguments": {}}}
     ),
-    "a new service": lambda it: it["publishes"].update({"loyalty": []}),
+    "a new service": lambda it: it["publishes"].update({"new-service": []}),
     "other words": lambda it: (
         it["schemas"][PAID].update({"description": "Another."}),
         line(it).update({"title": "Piece"}),

@@ -13,11 +13,10 @@ from dev.scaffold.planning import NoPlaceError, plan
 from dev.services import REPOSITORY
 
 NEXT = """
-Next:
-  make docs                                  # what is generated: events, charts, dashboards
-  .venv/bin/pytest tests/unit/{name}         # its rules
-  .venv/bin/pytest tests/integration/test_{name}.py   # on real servers
-  make up && make logs SERVICE={name}        # in a shop
+Next, after `make docs`, which `make service` does itself:
+  .venv/bin/pytest tests/unit/{name}                   its rules
+  .venv/bin/pytest tests/integration/test_{name}.py    on real servers
+  make up && make logs SERVICE={name}                  in a shop
 docs/your-own-step.md goes on from here: an event of your own, and an order that waits for it.
 """
 

@@ -70,7 +70,7 @@ _MAP: Final = r"^    existingSecrets: \{(.*-%s)\}$"
 
 ENTRIES: Final = (
     # The contract.
-    Entry(CONTRACT, r"^from services\.shared\.contract\.events import [a-z, ]+$", _after(", << name >>")),
+    _imported(CONTRACT, "from services.shared.contract.events import << name >>"),
     Entry(CONTRACT, r"^_PARTS: (?:.*\n)*?(?=\})", _after('    "<< name >>": << name >>.PART,\n')),
     # On one machine, and in the simulation.
     Entry("dev/ports.py", r'^    "gateway": \d+,\n', _before('    "<< name >>": << port >>,\n')),
@@ -92,7 +92,7 @@ ENTRIES: Final = (
     Entry("docker-bake.hcl", r"^    service = \[(.*)\]$", _among('"<< name >>"', ", ")),
     Entry(
         SKAFFOLD,
-        r"^    - image: sagashop/sagactl\n.*\n",
+        r"^  artifacts:\n(?:    .*\n)*",
         _after("    - image: sagashop/<< name >>\n      docker: {buildArgs: {SERVICE: << name >>}}\n"),
     ),
     Entry(
@@ -141,7 +141,7 @@ ENTRIES: Final = (
         r"^notification .*\n",
         _after("<< name >> ~processed:<< name >>:* +mget +evalsha +script|load +set\n"),
     ),
-    Entry("charts/sagashop/rules/messaging.yaml", r'\|notifications(?="\})', _after("|<< name >>")),
+    Entry("charts/sagashop/rules/messaging.yaml", r'\|notifications[a-z|]*(?="\})', _after("|<< name >>")),
     Entry(
         "k8s/values/development.yaml",
         r"^notification: .*\n",

@@ -1,0 +1,112 @@
+"""A service is scaffolded whole or not at all, and under a name that nobody has."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dev.helm import ROOT
+from dev.ports import SERVICES
+from dev.scaffold.entries import ENTRIES, LINKS
+from dev.scaffold.naming import Name, NotANameError, named
+from dev.scaffold.planning import Entry, NoPlaceError, Plan, plan
+
+NAME = Name("newcomer", 3999, "0.1.0")
+
+
+@pytest.mark.parametrize("text", ["", "Loyalty", "loyal-ty", "a", "class", "../order", "points2", "x" * 21])
+def test_a_name_is_one_word_of_small_letters(text: str) -> None:
+    with pytest.raises(NotANameError, match="give one word of 3 to 20 small letters, such as loyalty"):
+        named(text, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "holder"),
+    [
+        ("order", "a service"),
+        ("sagashop", "a chart"),
+        ("mongodb", "a chart"),
+        ("mailbox", "a part of the stack"),
+        ("sagactl", "a part of the stack"),
+        ("orders", "a queue"),
+        ("lint", "a group of dependencies in pyproject.toml"),
+    ],
+)
+def test_a_name_that_somebody_has_is_refused_with_who_has_it(text: str, holder: str) -> None:
+    with pytest.raises(NotANameError, match=f"{text} is taken, by {holder}: give another name"):
+        named(text, ROOT)
+
+
+def test_a_new_service_has_the_next_port_and_the_shops_version() -> None:
+    found = named("newcomer", ROOT)
+    assert found.port == max(SERVICES.values()) + 1
+    assert f'version = "{found.version}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_every_place_where_services_are_listed_is_found_and_nothing_is_left_to_fill_in() -> None:
+    planned = plan(ROOT, NAME, ENTRIES, LINKS)
+    assert {entry.file for entry in ENTRIES} == set(planned.changed)
+    assert not [path for path in planned.written() if "NAME" in path or path.endswith(".j2")]
+    for path, text in {**planned.new, **planned.changed}.items():
+        assert not re.search(r"<<[^<\n]*>>|<%|<#", text), path
+        assert "newcomer" in path or "newcomer" in text.lower(), path
+
+
+def test_a_second_newcomer_finds_its_place_in_each_list_too() -> None:
+    other = Name("another", 4000, "0.1.0")
+    texts = {entry.file: (ROOT / entry.file).read_text() for entry in ENTRIES}
+    for name in (NAME, other):
+        for entry in ENTRIES:
+            texts[entry.file] = entry.written(texts[entry.file], name)
+    artifacts = yaml.safe_load(texts["skaffold.yaml"])["build"]["artifacts"]
+    assert [each["image"] for each in artifacts[-2:]] == ["sagashop/newcomer", "sagashop/another"]
+    assert f"/build/artifacts/{len(artifacts) - 1}/sync" in texts["skaffold.yaml"]
+    assert 'notifications|newcomer|another"}' in texts["charts/sagashop/rules/messaging.yaml"]
+
+
+def test_no_other_service_and_no_file_of_the_order_is_changed() -> None:
+    changed = plan(ROOT, NAME, ENTRIES, LINKS).changed
+    assert [path for path in changed if path.startswith("services/")] == [
+        "services/shared/contract/events/__init__.py"
+    ]
+
+
+def test_a_file_that_is_not_as_expected_is_named_with_what_was_looked_for() -> None:
+    lost = Entry("Makefile", r"^nowhere$", lambda found, _: found[0])
+    with pytest.raises(NoPlaceError, match=r"Makefile has 0 places .* 1 should be: /\^nowhere\$/"):
+        plan(ROOT, NAME, [*ENTRIES, lost], LINKS)
+
+
+def test_what_is_there_already_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "charts/newcomer").mkdir(parents=True)
+    (tmp_path / "charts/newcomer/values.yaml").write_text("mine: true\n")
+    with pytest.raises(FileExistsError, match=r"charts/newcomer/values\.yaml: there already"):
+        plan(tmp_path, NAME, (), {})
+
+
+def test_a_plan_is_carried_out_with_its_folders_and_links(tmp_path: Path) -> None:
+    Plan({"a/b.txt": "new"}, {"c.txt": "changed"}, {"d/e": "../a"}).carry_out(tmp_path)
+    assert (tmp_path / "d/e/b.txt").read_text() == "new"
+    assert (tmp_path / "c.txt").read_text() == "changed"
+
+
+def scaffold(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "dev.scaffold", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+
+
+def test_a_name_that_is_taken_costs_a_sentence_and_nothing_else() -> None:
+    done = scaffold("order")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "order is taken, by a service: give another name\nnothing was written\n"
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing() -> None:
+    done = scaffold("newcomer", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "new      services/newcomer/domain.py\n" in done.stdout
+    assert "changed  skaffold.yaml\n" in done.stdout
+    assert not (ROOT / "services/newcomer").exists()

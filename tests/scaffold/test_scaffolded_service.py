@@ -44,6 +44,11 @@ class Tree:
     def test(self, *what: str) -> None:
         self.run(TOOLS / "pytest", "-q", "-p", "no:cacheprovider", *what)
 
+    def document(self) -> None:
+        """As `make docs` does."""
+        (docs,) = re.findall(r"^docs: setup ; @(.*?) ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        self.run("sh", "-ec", docs.replace("$(PYTHON_OF)", str(TOOLS / "python")))
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
@@ -60,8 +65,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     (copy.root / ".venv").symlink_to(TOOLS.parent)
     copy.run("git", "init", "--quiet")
     copy.run(TOOLS / "python", "-m", "dev.scaffold", NAME)
-    (docs,) = re.findall(r"^docs: setup ; @(.*?) ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    copy.run("sh", "-ec", docs.replace("$(PYTHON_OF)", str(TOOLS / "python")))
+    copy.document()
     yield copy
     shutil.rmtree(copy.root)
 
@@ -94,3 +98,38 @@ def test_what_holds_of_every_chart_holds_of_its_own(tree: Tree) -> None:
 
 def test_an_order_is_paid_and_its_event_is_heard_on_real_servers(tree: Tree) -> None:
     tree.test(f"tests/integration/test_{NAME}.py")
+
+
+# --- with the step that docs/your-own-step.md walks through -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own_step(tree: Tree) -> Tree:
+    """The tree, changed as the document says."""
+    text = (ROOT / "docs/your-own-step.md").read_text()
+    patch = tree.root.with_suffix(".patch")
+    patch.write_text("".join(re.findall(r"^```diff\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)))
+    tree.run("git", "apply", patch)
+    tree.document()
+    return tree
+
+
+def test_the_document_edits_the_order_and_no_other_service(own_step: Tree) -> None:
+    patched = own_step.run("git", "apply", "--numstat", "--reverse", own_step.root.with_suffix(".patch"))
+    edited = {line.split("/")[1] for line in patched.split() if line.startswith("services/")}
+    assert edited == {NAME, "order", "shared"}
+
+
+def test_what_the_document_has_written_is_as_the_linter_and_the_types_want_it(own_step: Tree) -> None:
+    own_step.run(TOOLS / "ruff", "check", "-q", ".")
+    own_step.run(TOOLS / "ruff", "format", "-q", "--check", ".")
+    own_step.run(TOOLS / "mypy", f"services/{NAME}", "services/order", "tests/unit/order")
+    own_step.run(TOOLS / "lint-imports")
+
+
+def test_the_order_hears_of_the_event_and_all_its_tests_pass(own_step: Tree) -> None:
+    own_step.test(f"tests/unit/{NAME}", "tests/unit/order", *(f"tests/unit/{each}" for each in HOUSE))
+
+
+def test_with_its_points_the_event_is_heard_on_real_servers(own_step: Tree) -> None:
+    own_step.test(f"tests/integration/test_{NAME}.py")

@@ -14,11 +14,15 @@ from redis.asyncio import Redis
 
 from sagactl.polling import until
 from sagactl.shop import Json
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import ENGINES, PUBLISHES
 from tests.integration.saga.house import PATIENCE, Visit
 
 # The broker's statistics are of the last second, and quorum queues report to them once a second.
 STATISTICS_LATE: Final = 2.2
+# What an order goes on by: other services may have something to say of one, too.
+SAGA: Final = frozenset(
+    event.type for service in ("order", "inventory", "payment") for event in PUBLISHES[service]
+)
 # What is published about an order that is paid.
 HAPPY: Final = frozenset(
     {
@@ -180,6 +184,11 @@ async def all_heard(messages: Sequence[AbstractIncomingMessage], about: str, typ
 def body(type_: str, **data: Any) -> bytes:
     """A message in the envelope that all but one queue want."""
     return json.dumps({"type": type_, "data": data}).encode()
+
+
+def of_the_saga(heard: Iterable[AbstractIncomingMessage], order_id: str) -> list[AbstractIncomingMessage]:
+    """All that was heard about an order and that it goes on by."""
+    return [each for each in heard if each.correlation_id == order_id and each.type in SAGA]
 
 
 def ids(messages: Sequence[AbstractIncomingMessage], type_: str, about: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from sagactl.polling import until
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.probe import all_heard, body, ids
+from tests.integration.saga.probe import all_heard, body, ids, of_the_saga
 from tests.integration.saga.shop import Shop, new_id
 
 NEIGHBOURS = 100
@@ -135,7 +135,7 @@ async def test_a_message_that_is_redriven_days_later_has_no_second_effect(shop: 
         order_id = await shop.place({lamp: 2})
         await shop.settles(order_id, "PAID")
         await all_heard(heard, order_id, QUEUES)
-    everything = [message for message in heard if message.correlation_id == order_id]
+    everything = of_the_saga(heard, order_id)
     assert len(everything) == 5
     before = await everything_about(shop, order_id)
     await shop.flush_redis()

@@ -8,7 +8,7 @@ import pytest
 from sagactl.polling import until
 from services.shared.contract.events import ENGINES
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.probe import HAPPY, all_heard, ids
+from tests.integration.saga.probe import HAPPY, all_heard, ids, of_the_saga
 from tests.integration.saga.shop import Shop
 
 
@@ -48,7 +48,7 @@ async def test_an_order_publishes_five_messages_however_many_lines_it_has(shop: 
         order_id = await shop.place(dict.fromkeys(products, 1))
         await shop.settles(order_id, "PAID")
         await all_heard(heard, order_id, HAPPY)
-    said = [message.type for message in heard if message.correlation_id == order_id]
+    said = [message.type for message in of_the_saga(heard, order_id)]
     assert sorted(map(str, said)) == sorted(HAPPY)
 
 

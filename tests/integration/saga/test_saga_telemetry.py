@@ -9,7 +9,7 @@ from sagactl.polling import until
 from sagactl.shop import Json
 from services.shared.contract.events import CONSUMES
 from tests.integration.saga.house import PATIENCE
-from tests.integration.saga.probe import HAPPY, all_heard
+from tests.integration.saga.probe import HAPPY, all_heard, of_the_saga
 from tests.integration.saga.shop import Shop
 
 HOPS = {
@@ -88,7 +88,7 @@ async def test_a_clients_own_trace_goes_on_through_the_whole_order(shop: Shop) -
         await shop.settles(order_id, "PAID")
         await all_heard(heard, order_id, HAPPY)
     assert await trace_of(shop, order_id) == trace_id
-    states = [message.headers.get("tracestate") for message in heard if message.correlation_id == order_id]
+    states = [message.headers.get("tracestate") for message in of_the_saga(heard, order_id)]
     request_id = answer.headers["x-request-id"]
     assert states == [f"sagashop={request_id},vendor=opaque,other=1"] * 5
 

@@ -53,6 +53,8 @@ class Tree:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     """A copy of this one, committed or not, to which a service was added as `make service` does."""
+    if (ROOT / "services" / NAME).exists():
+        pytest.skip(f"there is a service {NAME} already")
     copy = Tree(tmp_path_factory.mktemp("scaffolded") / "shop")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607

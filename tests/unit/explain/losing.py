@@ -18,7 +18,7 @@ from dev.simulate.running import _all_to_itself
 from dev.simulate.shop import Run, Shop
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation
-from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks, Unsent
+from sagactl.oncall.explain.marks import CONSUMER, READ, Letter, Marks, Unsent
 from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
@@ -26,6 +26,7 @@ from services.notification.domain import Notification
 from services.order.model import Order
 from services.payment.payment import Payment
 from services.shared.contract.decisions import AnyAggregate
+from services.shared.contract.events import PUBLISHES
 from services.shared.contract.identity import cause
 from services.shared.database.store import from_document
 from services.shared.engine.envelope import ERROR, ERROR_KIND
@@ -228,9 +229,10 @@ def _explained(shop: Shop, loss: Losing) -> dict[str, Explanation]:
 
 
 def emitted(shop: Shop, order_id: str) -> set[str]:
-    """The ids of all events about an order that any service has committed, by its rows."""
+    """The ids of all events about an order that a service whose books are read has committed, by its rows."""
+    types = {event.type for service in READ for event in PUBLISHES.get(service, ())}
     return {
         id_
         for id_, event in shop.judge.emitted.items()
-        if msgspec.json.decode(event.body)["data"].get("orderId") == order_id
+        if event.type in types and msgspec.json.decode(event.body)["data"].get("orderId") == order_id
     }

@@ -183,8 +183,9 @@ def _is_emitted(shop: Shop, cause: str, type_: str) -> bool:
 
 
 def test_what_comes_next_is_what_was_said_to_come() -> None:
-    """Of each order's next step after a look: it is a command, or was told with where it leads. What a service
-    will say whose books are not read, nobody can tell.
+    """Of each order's next step after a look: it is a command, or was told with where it leads.
+
+    What a service will say whose books are not read, nobody can tell.
     """
     last: dict[str, tuple[int, Explanation]] = {}
     steps = 0

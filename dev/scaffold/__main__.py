@@ -1,8 +1,5 @@
 """`python -m dev.scaffold NAME`: a new service, whole and green, to begin one's own with."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,18 +37,10 @@ def scaffold(
         raise typer.Exit(1) from None
     if not dry_run:
         planned.carry_out(REPOSITORY)
-        _formatted([path for path in planned.written() if path.endswith(".py")])
     for path in planned.written():
         typer.echo(f"{'new    ' if path not in planned.changed else 'changed'}  {path}")
     if not dry_run:
         typer.echo(NEXT.format(name=called.name))
-
-
-def _formatted(files: list[str]) -> None:
-    """As `make format` does: imports in their order, lines that have become too long."""
-    ruff = Path(sys.executable).with_name("ruff")
-    for command in (["check", "--fix", "--select", "I", "--quiet"], ["format", "--quiet"]):
-        subprocess.run([ruff, *command, *files], cwd=REPOSITORY, check=True)  # noqa: S603  # our own tool
 
 
 if __name__ == "__main__":

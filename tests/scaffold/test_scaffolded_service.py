@@ -15,8 +15,8 @@ from typing import Final
 import pytest
 
 from dev.helm import ROOT
+from tests.unit.dev.own_step import NAME, PATCH
 
-NAME: Final = "loyalty"
 TOOLS: Final = Path(sys.executable).parent
 # What holds every service, or every chart, to something.
 HOUSE: Final = (
@@ -108,9 +108,8 @@ def test_an_order_is_paid_and_its_event_is_heard_on_real_servers(tree: Tree) -> 
 @pytest.fixture(scope="module")
 def own_step(tree: Tree) -> Tree:
     """The tree, changed as the document says."""
-    text = (ROOT / "docs/your-own-step.md").read_text()
     patch = tree.root.with_suffix(".patch")
-    patch.write_text("".join(re.findall(r"^```diff\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)))
+    patch.write_text(PATCH)
     tree.run("git", "apply", patch)
     tree.document()
     return tree

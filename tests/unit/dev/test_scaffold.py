@@ -1,6 +1,7 @@
 """A service is scaffolded whole or not at all, and under a name that nobody has."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from dev.ports import SERVICES
 from dev.scaffold.entries import ENTRIES, LINKS
 from dev.scaffold.naming import Name, NotANameError, named
 from dev.scaffold.planning import Entry, NoPlaceError, Plan, plan
+from tests.unit.dev import own_step
 
 NAME = Name("newcomer", 3999, "0.1.0")
 
@@ -91,6 +93,21 @@ def test_a_plan_is_carried_out_with_its_folders_and_links(tmp_path: Path) -> Non
     Plan({"a/b.txt": "new"}, {"c.txt": "changed"}, {"d/e": "../a"}).carry_out(tmp_path)
     assert (tmp_path / "d/e/b.txt").read_text() == "new"
     assert (tmp_path / "c.txt").read_text() == "changed"
+
+
+@pytest.mark.skipif((ROOT / "services" / own_step.NAME).exists(), reason="the example is there already")
+def test_the_patches_of_the_document_apply_to_what_is_written(tmp_path: Path) -> None:
+    """What comes of them is tested where there is time for it: tests/scaffold."""
+    planned = plan(ROOT, named(own_step.NAME, ROOT), ENTRIES, LINKS)
+    planned.carry_out(tmp_path)
+    for path in own_step.PATCHED.difference(planned.written()):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, tmp_path / path)
+    done = subprocess.run(
+        ["git", "apply", "--check", "-"],  # noqa: S607
+        cwd=tmp_path, input=own_step.PATCH, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def scaffold(*arguments: str) -> "subprocess.CompletedProcess[str]":

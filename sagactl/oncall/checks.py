@@ -74,8 +74,8 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
 ) -> None:
     """Hold every order against stock, payments and what the payment gateway did. Only reads.
 
-    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages or captures
-    wait, as they do while a service is down.
+    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages,
+    captures or refunds wait, as they do while a service is down, or the payment gateway refuses a refund.
     """
     promised = run(promises(accepted)) if accepted else []
     expected = Expected(promised, [_expected(text) for text in expect or ()])

@@ -1,6 +1,8 @@
 """Every alert leads to a page, and every command on it is one that there is."""
 
 import re
+import shlex
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -8,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from dev.runbooks import RUNBOOKS, commands
+from dev.services import REPOSITORY
 from sagactl.cli import app
 from tests.charts.rendering import UMBRELLA, render
 from tests.monitoring.rules import ALERTS
@@ -62,6 +65,15 @@ def of_sagactl(arguments: list[str]) -> None:
         assert found is not None, f"there is no command {name or rest[0]}"
         command = found
     command.make_context(command.name, rest)
+
+
+DOCUMENTS: Final = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_command_of_sagactl_in_a_document_is_one(document: Path) -> None:
+    for line in re.findall(r"^\s*\$ (?:\.venv/bin/)?sagactl (.+)$", document.read_text(), re.MULTILINE):
+        of_sagactl(shlex.split(re.split(r" [|>]", line)[0], comments=True))
 
 
 def of_kubectl(arguments: list[str]) -> None:

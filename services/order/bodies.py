@@ -165,7 +165,10 @@ class RefundBody(View):
     amount: str
     state: RefundState
     reason: Annotated[str, Field(description="As it was given with the request")]
-    refusal: Annotated[str | None, Field(description="Why the payment gateway refused it; it is asked again")]
+    refusal: Annotated[
+        str | None,
+        Field(description="While it is REFUSED: why, in the payment gateway's words; it is asked again"),
+    ]
     settled_outside: Annotated[
         str | None, Field(description="The reference of the transfer by which the money went back instead")
     ]
@@ -307,7 +310,7 @@ def _refund_body(order: Order, refund: Refund) -> dict[str, Any]:
         "amount": str(money.to_decimal(refund.amount, order.refund_currency)),
         "state": refund.state,
         "reason": refund.reason,
-        "refusal": refund.refusal or None,
+        "refusal": refund.refusal if refund.state is RefundState.REFUSED else None,
         "settledOutside": refund.outside or None,
     }
 

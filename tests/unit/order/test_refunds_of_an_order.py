@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from services.order import refunds
+from services.order.bodies import order_body
 from services.order.domain import DOMAIN, Terms, domain
 from services.order.model import (
     Capture,
@@ -24,6 +25,7 @@ from services.order.model import (
 from services.shared.contract import events, money
 from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.contract.decisions import KeyReused, NotFound, Refused, Verdict
+from services.shared.http.auth import User
 from tests.unit.memory import Memory
 from tests.unit.order import examples as eg
 from tests.unit.order.test_saga_steps import hear, run
@@ -34,6 +36,7 @@ ASKED, REFUSED, BACK, DONE = (
     RefundState.MONEY_BACK,
     RefundState.DONE,
 )
+ANN = User(eg.CUSTOMER, "ann@example.com")
 LATER = eg.CREATED_AT + timedelta(days=30)
 LAMP = structs.replace(eg.REFUND_LAMP, request_hash="a lamp")
 
@@ -183,6 +186,13 @@ def test_a_refund_that_the_gateway_refuses_stays_visible_and_open() -> None:
     )
     order, published = run(order, eg.LAMP_MONEY_BACK)
     assert [event.type for event in published] == ["INVENTORY_RELEASE_REQUEST"]
+
+
+def test_why_a_refund_was_refused_is_told_until_its_money_is_back() -> None:
+    order, _ = run(eg.PAID_LAMP_ASKED, eg.LAMP_FAILED)
+    assert [each["refusal"] for each in order_body(order, ANN)["refunds"]] == ["blocked"]
+    order, _ = run(order, eg.LAMP_MONEY_BACK)
+    assert [each["refusal"] for each in order_body(order, ANN)["refunds"]] == [None]
 
 
 def test_a_late_payment_whose_refund_is_refused_keeps_the_cancelled_order_open() -> None:

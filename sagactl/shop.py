@@ -48,6 +48,13 @@ class ShopError(RuntimeError):
         self.status, self.retry_after = status, retry_after
 
 
+def _for_good(error: Exception) -> bool:
+    """Whether the same request would fail again: it was refused, or by a server that is not believed."""
+    if isinstance(error, ShopError):
+        return error.status not in NOT_NOW
+    return isinstance(error, aiohttp.ClientConnectorCertificateError)
+
+
 @dataclass(frozen=True)
 class Client:
     """Somebody at the shop's door. All methods raise ShopError, aiohttp.ClientError and TimeoutError."""
@@ -73,8 +80,7 @@ class Client:
             try:
                 return await self._try(method, path, body, key)
             except (ShopError, aiohttp.ClientError, TimeoutError) as error:
-                for_good = isinstance(error, ShopError) and error.status not in NOT_NOW
-                if for_good or time.monotonic() >= end:
+                if _for_good(error) or time.monotonic() >= end:
                     raise
             await asyncio.sleep(self.pause)
 

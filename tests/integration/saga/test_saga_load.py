@@ -52,7 +52,7 @@ async def test_its_orders_are_found_by_a_check_and_all_come_to_their_end(shop: S
 
     async def known() -> list[str]:
         try:
-            return await promises(accepted)
+            return await promises(accepted, patience=0)
         except (UnavailableError, WrongError):
             return []
 

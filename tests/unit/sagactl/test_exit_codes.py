@@ -51,7 +51,7 @@ OF_THE_GATEWAY: Final[Mapping[str, Sequence[str]]] = {
     "keys rotate": (),
     "keys revoke": ("1",),
     "load": ("--patience", "0"),
-    "smoke": (),
+    "smoke": ("--patience", "0"),
 }
 OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "check": ("--wait", "0"),

@@ -276,7 +276,7 @@ async def test_a_checker_is_told_what_was_accepted_and_prometheus_the_figures(
     figures, port = Figures(registry, lambda: 0.0, 1), free_port()
     url = f"http://127.0.0.1:{port}"
     with pytest.raises(UnavailableError, match="nobody tells which orders were accepted"):
-        await promises(f"{url}/accepted")
+        await promises(f"{url}/accepted", patience=0)
     async with serving("127.0.0.1", port, None, figures, registry), aiohttp.ClientSession(url) as session:
 
         async def get(path: str) -> tuple[int, str]:
@@ -292,6 +292,16 @@ async def test_a_checker_is_told_what_was_accepted_and_prometheus_the_figures(
         assert (await get("/readyz"))[0] == 200
         assert await promises(f"{url}/accepted") == ["order-1", "order-2"]
         assert await get("/metrics") == (200, generate_latest(registry).decode())
+
+
+async def test_a_checker_that_is_not_let_in_yet_asks_again(registry: CollectorRegistry) -> None:
+    figures, port = Figures(registry, lambda: 0.0, 1), free_port()
+    figures.accepted("order-1")
+    asked = asyncio.create_task(promises(f"http://127.0.0.1:{port}/accepted"))
+    ended, _ = await asyncio.wait({asked}, timeout=1)
+    assert not ended
+    async with serving("127.0.0.1", port, None, figures, registry):
+        assert await asked == ["order-1"]
 
 
 async def test_a_file_tells_what_was_accepted_too(tmp_path: Path) -> None:

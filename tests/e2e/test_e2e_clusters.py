@@ -1,7 +1,9 @@
 """Servers of three lose one of them, or its volume, while customers are buying: `make e2e-long`."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -111,6 +113,68 @@ async def test_a_node_of_the_broker_that_lost_its_volume_joins_before_it_serves(
         assert (await members(mall, 0)).keys() == everything.keys()
 
     await under_load(mall, door, report, "the volume of a RabbitMQ node lost", harm)
+    await until(
+        lambda: members(mall, 1),
+        lambda found: found == everything,
+        within=180,
+        what="all queues to have three members again",
+        every=5,
+    )
+
+
+@asynccontextmanager
+async def asking_once(mall: Release) -> AsyncIterator[None]:
+    """A node that starts meanwhile looks for others once, and not for minutes."""
+    name, file = f"configmap/{mall.name}-rabbitmq", "20-sagashop.conf"
+    config = (await mall.get(name))["data"][file]
+
+    async def be(text: str) -> None:
+        await mall.kubectl("patch", name, "--patch", json.dumps({"data": {file: text}}))
+
+    await be(f"{config}cluster_formation.discovery_retry_limit = 1\n")
+    try:
+        yield
+    finally:
+        await be(config)
+
+
+async def founded_alone(mall: Release, pod: str) -> bool:
+    """Whether the node is up, in a cluster of itself: no longer looking for others."""
+    up_and_with_whom = "true = rabbit:is_running(), rabbit_nodes:list_members()."
+    command = ("rabbitmqctl", "--quiet", "eval", up_and_with_whom)
+    try:
+        found = await mall.kubectl("exec", pod, "--", *command)
+    except CommandError:
+        return False
+    return found.count("rabbit@") == 1 and pod in found
+
+
+async def test_a_node_that_founded_a_cluster_of_its_own_gives_it_up_and_joins(
+    mall: Release, door: Client, report: list[str]
+) -> None:
+    """It lost its volume while nobody else was there to be asked."""
+    pod, broker = f"{mall.name}-{LOST}", f"statefulset/{mall.name}-rabbitmq"
+    everything = await members(mall, 1)
+    others = [f"{mall.name}-rabbitmq-{node}" for node in range(1, NODES)]
+    seconds: list[float] = []
+
+    async def harm() -> None:
+        await mall.kubectl("scale", broker, "--replicas=1")
+        for other in others:
+            await mall.kill(other)
+        async with asking_once(mall):
+            await lose_volume(mall, pod)
+            await until(lambda: founded_alone(mall, pod), within=300, what="a cluster of its own", every=2)
+        assert not await is_ready(mall, pod), "it serves nobody"
+        begin = time.monotonic()
+        await mall.kubectl("scale", broker, f"--replicas={NODES}")
+        for other in (pod, *others):
+            await until(lambda: is_ready(mall, other), within=600, what=f"{other} to be ready", every=1)  # noqa: B023 - used at once
+        seconds.append(time.monotonic() - begin)
+        assert (await members(mall, 0)).keys() == everything.keys()
+
+    await under_load(mall, door, report, "a RabbitMQ node founded a cluster of its own", harm)
+    report.append(f"          it had joined the others {seconds[0]:.0f} s after they came back")
     await until(
         lambda: members(mall, 1),
         lambda found: found == everything,

@@ -5,8 +5,8 @@ from typing import Final
 
 from rich.markup import escape
 
-# A body may hold it, and a screen should not show it.
-SECRET: Final = re.compile(r'("paymentToken"\s*:\s*)"(?:[^"\\]|\\.)*"')
+# A body may hold them, and a screen should not show them: whoever has them may act for the customer.
+SECRET: Final = re.compile(r'("(?:paymentToken|url)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
 
 def printable(text: str) -> str:

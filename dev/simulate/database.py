@@ -232,6 +232,7 @@ OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "$nin": lambda value, operand: value not in operand,
     "$lt": _compared(operator.lt),
     "$lte": _compared(operator.le),
+    "$gte": _compared(operator.ge),
     "$gt": _compared(operator.gt),
 }
 

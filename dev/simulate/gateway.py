@@ -1,8 +1,10 @@
-"""A payment gateway that may be down, slow or unheard, and that does under one key one thing."""
+"""A payment gateway that may be down, slow or unheard, that decides now or later, and does under one key one
+thing.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 
 from msgspec import structs
 
@@ -11,14 +13,15 @@ from dev.simulate.database_client import now
 from dev.simulate.dice import Dice, Fault
 from services.payment.gateway import (
     Answer,
-    Captured,
     Charge,
-    Declined,
+    ChargeAnswer,
     GatewayRefused,
     GatewayUnavailable,
+    Heard,
     Refund,
     Refunded,
     RefundRefused,
+    Status,
     Transaction,
 )
 from services.payment.ledger import LedgerEntry, refund_entry
@@ -26,6 +29,9 @@ from services.payment.ledger import LedgerEntry, refund_entry
 DECLINES = 0.15
 # Of charges whose refunds it refuses at first, once or twice.
 REFUSES = 0.2
+# Of charges that it decides on later, and when (seconds, the mean).
+WAITS = 0.3
+LATER_SECONDS = 15.0
 
 
 class SimulatedGateway:
@@ -34,22 +40,28 @@ class SimulatedGateway:
     def __init__(self, process: Process, dice: Dice, ledger: dict[str, LedgerEntry]) -> None:
         self._process, self._dice, self._ledger = process, dice, ledger
 
-    async def capture(self, charge: Charge) -> Captured | Declined:
-        card = self._dice.at(f"card of {charge.key}").random
-        accepted = card.random() >= DECLINES
-        refusals = card.randint(1, 2) if card.random() < REFUSES else 0
-        entry = LedgerEntry.of_charge(charge, f"txn_{charge.key}", accepted=accepted, refusals=refusals)
-        return (await self._enter(entry)).capture_result
+    async def authorize(self, charge: Charge) -> ChargeAnswer:
+        return (await self._charge(charge, Status.AUTHORIZED)).charge_result
+
+    async def capture(self, charge: Charge) -> ChargeAnswer:
+        return (await self._charge(charge, Status.CAPTURED)).charge_result
+
+    async def void(self, charge: Charge) -> ChargeAnswer:
+        return (await self._charge(charge, Status.VOIDED)).charge_result
 
     async def refund(self, refund: Refund) -> Refunded | RefundRefused:
         earlier = [entry for entry in self._ledger.values() if entry.order_id == refund.order_id]
         entry = refund_entry(earlier, refund, f"re_{refund.key}")
         return (await self._enter(entry)).refund_result
 
-    async def lookup(self, key: str) -> Answer | None:
+    async def lookup(self, key: str, reference: str = "") -> Answer | None:
+        assert reference in {"", f"txn_{key}"}  # noqa: S101  # what it was told, if anything
         await self._reach()
         entry = self._ledger.get(key)
-        return None if entry is None else entry.outcome
+        if entry is None:
+            return None
+        self._ledger[key] = entry.decided(now())
+        return self._ledger[key].outcome
 
     async def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
         await self._reach()
@@ -57,12 +69,35 @@ class SimulatedGateway:
             if entry.at >= since:
                 yield entry.transaction
 
-    async def _enter(self, entry: LedgerEntry) -> LedgerEntry:
+    def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
+        raise NotImplementedError(f"what it says is said to the service itself: {headers}, {body!r}")
+
+    async def _charge(self, charge: Charge, wanted: Status) -> LedgerEntry:
+        return await self._enter(self._asked_first(charge, wanted), wanted)
+
+    def _asked_first(self, charge: Charge, wanted: Status) -> LedgerEntry:
+        """What a key becomes that nobody has asked with before."""
+        card = self._dice.at(f"card of {charge.key}").random
+        declined, waits = card.random() < DECLINES, card.random() < WAITS
+        refusals = card.randint(1, 2) if card.random() < REFUSES else 0
+        decided = Status.DECLINED if declined and wanted is not Status.VOIDED else wanted
+        entry = LedgerEntry.of_charge(charge, f"txn_{charge.key}", decided, refusals=refusals)
+        if not waits or wanted is Status.VOIDED:
+            return entry
+        later = now() + timedelta(seconds=card.expovariate(1 / LATER_SECONDS))
+        return structs.replace(entry, status=Status.PENDING, then=decided, later=later)
+
+    async def _enter(self, entry: LedgerEntry, wanted: Status | None = None) -> LedgerEntry:
         fault = await self._reach()
         # By the clock of the simulation.
-        known = self._ledger.setdefault(entry.id, structs.replace(entry, at=now()))
+        known = self._ledger.setdefault(entry.id, structs.replace(entry, at=now())).decided(now())
         if not known.is_same_request(entry):
             raise GatewayRefused(f"key {entry.id} was used for another {known.kind}")
+        if wanted is Status.CAPTURED:
+            known = known.captured()
+        if wanted is Status.VOIDED:
+            known = known.voided()
+        self._ledger[entry.id] = known
         if fault is Fault.GATEWAY_UNHEARD:
             raise GatewayUnavailable("no answer")
         return known

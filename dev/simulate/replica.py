@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final, NamedTuple, cast
 
 from aio_pika.abc import AbstractConnection
@@ -19,7 +20,8 @@ from dev.simulate.history import History
 from dev.simulate.redis_hints import Hints
 from services.inventory.domain import domain as inventory
 from services.notification.domain import NOTIFICATIONS
-from services.order.domain import DOMAIN as ORDERS
+from services.order.domain import Terms
+from services.order.domain import domain as orders
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.effects import ASKING, effects
 from services.payment.ledger import LedgerEntry
@@ -31,11 +33,13 @@ from services.shared.settings import EngineSettings
 
 # Longer than an engine takes to stop in good order: then it is killed, as Kubernetes does.
 GRACE_SECONDS: Final = 30.0
+# Short, so that some payments that are decided on later end with it.
+PENDING: Final = timedelta(seconds=20)
 
 
 def domains(*, auto_compensation: bool) -> dict[str, Domain]:
     return {
-        "order": ORDERS,
+        "order": orders(Terms(payment_pending=PENDING)),
         "inventory": inventory(auto_compensation=auto_compensation),
         "payment": PAYMENTS,
         "notification": NOTIFICATIONS,
@@ -54,6 +58,8 @@ class Around(NamedTuple):
     ledger: dict[str, LedgerEntry]
     settings: Mapping[str, EngineSettings]
     auto_compensation: bool
+    # Whether money is held before it is taken.
+    manual: bool
 
 
 class Gone(Exception):
@@ -88,7 +94,7 @@ class Replica:
             domains(auto_compensation=around.auto_compensation)[self.service],
             indexes={},
             auto_compensation=around.auto_compensation,
-            effects=effects(gateway) if self.service == "payment" else {},
+            effects=effects(gateway, manual=around.manual) if self.service == "payment" else {},
             asking=ASKING if self.service == "payment" else None,
             surroundings=Surroundings(
                 database=lambda _: self._database(process),

@@ -24,6 +24,8 @@ from services.order.commands import CancelOrder, CreateOrder, RequestRefund, Tim
 from services.order.domain import COMPENSABLE
 from services.order.model import Line, Order, RefundLine, Restocking, Status
 from services.order.settings import OrderSettings
+from services.payment.gateway import About, Heard
+from services.payment.payment import Payment
 from services.payment.settings import PaymentSettings
 from services.product.domain import CreateProduct, Price
 from services.product.settings import ProductSettings
@@ -55,6 +57,9 @@ WINDOW_SECONDS: Final = 8.0
 # Once nothing goes wrong any more, everything is to come to rest within so long.
 REST_SECONDS: Final = 900.0
 TRIES: Final = 6
+# How often a second the gateway says something of itself; of what.
+SPEAKS: Final = 0.5
+SAYS: Final = (About.CHARGE, About.CHARGE, About.REFUND)
 REDRIVES: Final = 3
 
 
@@ -109,6 +114,7 @@ class Shop:
             self.judge.ledger,
             {each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in SETTINGS},
             auto,
+            manual=kind.random() < 1 / 3,
         )
         self.replicas = [
             Replica(around, each.service, number) for each in SETTINGS for number in range(1, REPLICAS + 1)
@@ -127,6 +133,7 @@ class Shop:
         strikes["broker"] = (self._strike_broker, OF_BROKER)
         nemesis = [asyncio.ensure_future(self._haunt(name, *how)) for name, how in strikes.items()]
         operator = asyncio.ensure_future(self._operate())
+        gateway = asyncio.ensure_future(self._speak())
         await self._open()
         await self._sell()
         await asyncio.sleep(self._evening)
@@ -135,6 +142,7 @@ class Shop:
         await asyncio.gather(*nemesis)
         rested = await self._rest()
         operator.cancel()
+        gateway.cancel()
         return self._findings(rested=rested)
 
     def _findings(self, *, rested: bool) -> list[str]:
@@ -171,6 +179,7 @@ class Shop:
             self.broker.is_empty
             and not any(database.all(OUTBOX) for database in self.judge.databases.values())
             and all(order.settled for order in self.judge.all("order", Order))
+            and all(payment.ask_at is None for payment in self.judge.all("payment", Payment))
             and not self._to_redrive()
         )
 
@@ -294,9 +303,23 @@ class Shop:
             await asyncio.sleep(self.dice.at(f"customer {number}").seconds(1.0))
         return None
 
-    async def _ask(self, command: object, id_: str) -> None:
+    async def _ask(self, command: object, id_: str, service: str = "order") -> None:
         with suppress(Gone, Refused, Unavailable):
-            await self._call("order", command, id_)
+            await self._call(service, command, id_)
+
+    # --- the gateway, of itself -------------------------------------------------------------------------
+
+    async def _speak(self) -> None:
+        """Says, of some charges, that there is something to hear: too early, several times, or of nothing."""
+        place = self.dice.at("voice of the gateway")
+        while True:
+            await asyncio.sleep(place.seconds(1.0))
+            known = sorted(self.judge.ledger)
+            if known and place.random.random() < SPEAKS:
+                entry = self.judge.ledger[place.random.choice(known[-20:])]
+                heard = Heard(f"evt-{place.random.random()}", entry.order_id, place.random.choice(SAYS))
+                for _ in range(place.random.randint(1, 2)):
+                    await self._ask(heard, heard.id, "payment")
 
     # --- the operator -----------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from services.payment.gateway import Gateway
 from services.payment.ledger import COLLECTION as LEDGER
 from services.payment.ledger import Ledger, LedgerEntry
 from services.payment.mock import MockGateway
-from services.payment.payment import Payment, PaymentState
+from services.payment.payment import UNDECIDED, Payment, PaymentState
 from services.product.domain import Product
 from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import PUBLISHES
@@ -31,7 +31,7 @@ from services.shared.database.store import Document, Store, from_document
 from services.shared.engine.leases import OUTBOX
 
 CHUNK: Final = 500
-IN_FLIGHT: Final = (PaymentState.CAPTURING, PaymentState.REFUNDING)
+IN_FLIGHT: Final = (*UNDECIDED, PaymentState.REFUNDING)
 # The ids of this many that wait are remembered, to see later whether they are the same.
 MARKED_AT_MOST: Final = 1000
 

@@ -38,7 +38,7 @@ NAMING: Final = tuple(
     for queues in CONSUMES.values()
     for queue, events in queues.items()
     if not {RefundRequested, RefundPayment}.isdisjoint(events)
-    or any({"email", "payment_token"} & set(event.__struct_fields__) for event in events)
+    or any({"email", "payment_token", "next_action"} & set(event.__struct_fields__) for event in events)
 )
 
 
@@ -51,7 +51,7 @@ def not_over(cases: Iterable[Case]) -> list[str]:
                 f"order {case.id} is {case.order.status} and not settled: cancel it, or wait for its end"
             )
         elif case.payment is not None and case.payment.state not in ENDS:
-            said.append(f"the payment of order {case.id} is {case.payment.state}: wait for its end")
+            said.append(f"the payment of order {case.id} is {case.payment.stage}: wait for its end")
     return said
 
 

@@ -18,7 +18,7 @@ from services.order.refunds import amount_of, pieces, returned
 from services.order.saga import replay
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
-from services.payment.payment import PAID, Payment, PaymentState
+from services.payment.payment import ENDS, PAID, UNDECIDED, Payment, PaymentState
 from services.payment.payment import RefundState as PaidBack
 
 
@@ -181,9 +181,18 @@ def _money(case: Case) -> Iterator[Finding]:
         yield Finding(Invariant.MONEY_AGREES, case.id, "the gateway knows a payment that we do not")
     if case.payment is not None:
         yield from _books_agree(case.payment, captures, refunds)
+        yield from _still_open(case.payment, case.ledger)
     if case.order is not None:
         yield from _money_of_order(case.order, captures, refunds)
         yield from _parts(case.order)
+
+
+def _still_open(payment: Payment, ledger: Sequence[LedgerEntry]) -> Iterator[Finding]:
+    """Once a payment has ended the gateway holds no money for it, and takes none."""
+    open_ = {GatewayStatus.PENDING, GatewayStatus.AUTHORIZED}
+    if payment.state in ENDS and any(entry.status in open_ for entry in ledger):
+        what = f"its payment is {payment.state}, but the gateway may yet take money"
+        yield Finding(Invariant.MONEY_AGREES, payment.id, what)
 
 
 def _books_agree(
@@ -191,9 +200,9 @@ def _books_agree(
 ) -> Iterator[Finding]:
     done = {each.refund_id: each for each in payment.given_back if each.state is PaidBack.REFUNDED}
     expected = (int(payment.state in PAID), len(done))
-    if payment.state in {PaymentState.CAPTURING, PaymentState.REFUNDING}:
+    if payment.stage in {*UNDECIDED, PaymentState.REFUNDING}:
         yield Finding(
-            Invariant.MONEY_AGREES, payment.id, f"its payment is still {payment.state}", waiting=True
+            Invariant.MONEY_AGREES, payment.id, f"its payment is still {payment.stage}", waiting=True
         )
     elif expected != (len(captures), len(refunds)):
         found = f"{_times(len(captures))} and gave back {_times(len(refunds))}"

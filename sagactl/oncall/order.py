@@ -59,10 +59,15 @@ async def _read(mongodb_url: str, order_id: str) -> Case:
 
 
 def to_json(case: Case) -> dict[str, Any]:
-    """All of it but the customer's payment token."""
+    """All of it but with what one may act for the customer: their token, and where they are to agree."""
     found: dict[str, Any] = msgspec.to_builtins(case._asdict())
     if found["order"]:
         found["order"].pop("paymentToken", None)
+        found["order"].pop("pendingPayment", None)
+    if found["payment"]:
+        found["payment"].pop("nextAction", None)
+    for entry in found["ledger"]:
+        entry.pop("url", None)
     return found
 
 
@@ -75,7 +80,7 @@ def shown(case: Case) -> Iterator[RenderableType]:
     if case.payment is not None:
         amount = _amount(case.payment.amount, case.payment.currency)
         why = f" ({printable(case.payment.reason)})" if case.payment.reason else ""
-        yield f"[bold]payment[/]  {case.payment.state}{amount}{why}"
+        yield f"[bold]payment[/]  {case.payment.stage}{amount}{why}"
     for entry in case.ledger:
         yield f"[bold]gateway[/]  {entry.kind} {entry.status}{_amount(entry.amount, entry.currency)}"
     if case.reservation is not None:

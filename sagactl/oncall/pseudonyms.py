@@ -13,7 +13,7 @@ from services.shared.contract.events import RefundPayment, RefundRequested
 # Nobody's: RFC 2606 keeps `.invalid` free. Events have to name an address.
 ADDRESS: Final = "erased@customer.invalid"
 TEXT: Final = "erased"
-_TOKEN: Final = re.compile(r'("paymentToken"\s*:\s*)"(?:[^"\\]|\\.)*"')
+_TOKEN: Final = re.compile(r'("(?:paymentToken|url)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 # What customers type, and the events that carry it; the reasons of others are the shop's own words.
 _REASON: Final = re.compile(r'("reason"\s*:\s*)"(?:[^"\\]|\\.)*"')
 _TYPED: Final = tuple(f'"{event.type}"' for event in (RefundRequested, RefundPayment))

@@ -179,6 +179,12 @@ class CompensationBody(View):
     refund: Progress
 
 
+class NextActionBody(View):
+    type: str
+    url: Annotated[str, Field(description="Where the customer agrees to the payment")]
+    expires_at: datetime | None
+
+
 class OrderBody(View, json_schema_extra={"examples": [examples.ORDER]}):
     order_id: str
     status: Status
@@ -192,6 +198,15 @@ class OrderBody(View, json_schema_extra={"examples": [examples.ORDER]}):
     cancellation_detail: Annotated[str | None, Field(description="In the words of whoever caused it")]
     refund_reason: Annotated[str | None, Field(description="As it was given with the latest request")]
     refunds: list[RefundBody]
+    next_action: Annotated[
+        NextActionBody | None,
+        Field(
+            description="What the customer has to do before the payment is decided on; shown to them alone"
+        ),
+    ]
+    reserved_until: Annotated[
+        datetime | None, Field(description="Until when stock is held for a payment that is decided on later")
+    ]
     customer: Annotated[CustomerBody | None, Field(description="Shown to administrators")] = None
     created_at: datetime
     updated_at: datetime
@@ -294,10 +309,20 @@ def order_body(order: Order, caller: User) -> dict[str, Any]:
         "cancellationDetail": order.cancellation_detail,
         "refundReason": order.refund_reason,
         "refunds": [_refund_body(order, refund) for refund in order.given_back],
+        "nextAction": _next_action_body(order, caller),
+        "reservedUntil": order.reserved_until,
         **(customer if caller.may(Right.READ_ORDERS) else {}),
         "createdAt": order.created_at,
         "updatedAt": order.updated_at,
     }
+
+
+def _next_action_body(order: Order, caller: User) -> dict[str, Any] | None:
+    """For the customer's own eyes: whoever has the URL may act for them."""
+    action = order.pending_payment.next_action if order.pending_payment else None
+    if action is None or caller.id != order.customer_id:
+        return None
+    return {"type": action.type, "url": action.url, "expiresAt": action.expires_at}
 
 
 def _refund_body(order: Order, refund: Refund) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Terms(NamedTuple):
     refund_window: timedelta = timedelta(days=30)
     # Parts of an order: not while a service is still of a release that takes a part for the whole.
     partial_refunds: bool = True
+    # How long stock is held for a payment on which the gateway decides later.
+    payment_pending: timedelta = timedelta(minutes=30)
 
 
 class Compensation(StrEnum):
@@ -157,12 +159,34 @@ def decide(loaded: Loaded, message: Message, *, terms: Terms) -> Decision:
                 detail=detail,
             )
         case events.OrderEvent() as event:
-            known = loaded.get(Order, event.order_id)
-            if known is None:
-                raise Rejected("unknown order")
-            return saga.advance(known, message)
+            return _heard(loaded, message, event, terms)
         case other:
             raise Rejected(f"orders do nothing about {other!r}")
+
+
+def _heard(loaded: Loaded, message: Message, event: events.OrderEvent, terms: Terms) -> Decision:
+    known = loaded.get(Order, event.order_id)
+    if known is None:
+        raise Rejected("unknown order")
+    decision = saga.advance(known, message)
+    if isinstance(event, events.PaymentPending):
+        return _reserved(decision, message.at, event, terms)
+    return decision
+
+
+def _reserved(decision: Decision, at: datetime, event: events.PaymentPending, terms: Terms) -> Decision:
+    """With the time until which the stock is held: from the first news on, or sooner where the customer has
+    less time, and never longer.
+    """
+    if decision.verdict is not Verdict.APPLIED:
+        return decision
+    (order,) = decision.changed
+    assert isinstance(order, Order)  # noqa: S101  # what the saga changes
+    ends = [order.reserved_until or at + terms.payment_pending]
+    if event.next_action is not None and event.next_action.expires_at is not None:
+        ends.append(event.next_action.expires_at)
+    order = structs.replace(order, reserved_until=min(ends))
+    return structs.replace(decision, changed=(order,), reply=order)
 
 
 def _check(order: Order, message: Message, command: RequestRefund, terms: Terms) -> None:
@@ -251,7 +275,7 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
     """Looks again: the order may have moved on since it was listed, or another operator been here."""
     if order.status is Status.CANCELLED:
         return Decision(reply=Compensated(order, Compensation.ALREADY), verdict=Verdict.DUPLICATE)
-    stale = message.at - order.state_since >= timedelta(seconds=command.older_than)
+    stale = message.at - order.waits_since >= timedelta(seconds=command.older_than)
     if order.status is not command.status or order.status not in COMPENSABLE or not stale:
         return Decision(reply=Compensated(order, Compensation.NOT_APPLICABLE), verdict=Verdict.DUPLICATE)
     decision = saga.advance(order, message)

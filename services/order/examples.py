@@ -58,6 +58,8 @@ ORDER: Final[Example] = {
             "settledOutside": None,
         }
     ],
+    "nextAction": None,
+    "reservedUntil": None,
     "createdAt": AT,
     "updatedAt": LATER,
 }

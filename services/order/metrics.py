@@ -18,7 +18,8 @@ from services.shared.telemetry import at_zero
 ORDERS: Final = Gauge("sagashop_orders", "Orders to which something is still to come, by state", ["status"])
 OLDEST: Final = Gauge(
     "sagashop_orders_oldest_seconds",
-    "For how long an order has been in this state, at most; 0: none is",
+    "For how long an order has waited in this state, at most, beyond the time that its payment may take; 0: "
+    "none has",
     ["status"],
 )
 NEEDING_ATTENTION: Final = Gauge("sagashop_orders_attention", "Orders marked for a human to look at")

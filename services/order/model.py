@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from services.shared.contract import money
 from services.shared.contract.audit import Actor
 from services.shared.contract.decisions import Standing
-from services.shared.contract.events import Fulfilment
+from services.shared.contract.events import Fulfilment, NextAction
 from services.shared.contract.table import Watched
 
 
@@ -169,6 +169,13 @@ class Capture(Struct, frozen=True, rename="camel"):
     currency: str
 
 
+class PendingPayment(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the payment gateway decides on later."""
+
+    transaction_id: str
+    next_action: NextAction | None = None
+
+
 class Order(Watched, frozen=True, kw_only=True):
     collection = "orders"
 
@@ -185,6 +192,10 @@ class Order(Watched, frozen=True, kw_only=True):
     fulfilment: Fulfilment
     # Until it is handed on to the payment service; then nobody here needs it.
     payment_token: str | None = None
+    # While the payment gateway decides; then the customer has nothing to do there any more.
+    pending_payment: PendingPayment | None = None
+    # Until when its stock is held for that: before, it is not stale.
+    reserved_until: datetime | None = None
     cancellation_reason: CancellationReason | None = None
     cancellation_detail: str | None = None
     refund_reason: str | None = None
@@ -196,6 +207,11 @@ class Order(Watched, frozen=True, kw_only=True):
     history: tuple[HistoryEntry, ...] = ()
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def waits_since(self) -> datetime:
+        """From when on it is stale: it may take its time until then."""
+        return max(self.state_since, self.reserved_until or self.state_since)
 
     @property
     def standing(self) -> Standing:
@@ -211,6 +227,8 @@ class Order(Watched, frozen=True, kw_only=True):
             refused := sum(line.state is LineState.REFUSED for line in self.lines)
         ):
             yield f"{refused} of {len(self.lines)} products are missing"
+        if self.pending_payment is not None:
+            yield "the payment gateway decides later"
         if self.status in COMPENSATED and self.stock_compensation is not Progress.NONE:
             yield GIVING_BACK[self.stock_compensation].format("its stock")
         if self.refund is not Progress.NONE:

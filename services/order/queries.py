@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from services.order.model import OPEN, Order, Status
+from services.shared.contract.decisions import RIGHT_AWAY
 from services.shared.database import idempotency
 from services.shared.database.store import Document, Store, from_document
 from services.shared.http.cursors import Cursor
@@ -19,7 +20,10 @@ IS_OPEN: Final = {"status": {"$in": list(OPEN)}}
 NEWEST_FIRST: Final = (("createdAt", DESCENDING), ("_id", DESCENDING))
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Order.collection: (
-        IndexModel([("status", ASCENDING), ("stateSince", ASCENDING)], partialFilterExpression=IS_OPEN),
+        IndexModel(
+            [("status", ASCENDING), ("reservedUntil", ASCENDING), ("stateSince", ASCENDING)],
+            partialFilterExpression=IS_OPEN,
+        ),
         IndexModel([("customerId", ASCENDING), ("status", ASCENDING), *NEWEST_FIRST]),
         IndexModel([("status", ASCENDING), *NEWEST_FIRST]),
         IndexModel([("updatedAt", DESCENDING)], name=ATTENTION, partialFilterExpression=NEEDS_ATTENTION),
@@ -82,10 +86,23 @@ async def page(
 
 
 async def stale(store: Store, status: Status, before: datetime, limit: int) -> list[Order]:
-    """Those whose state has not changed since, the oldest first."""
-    query = {"status": status, "stateSince": {"$lte": before}}
-    found = store.collection(Order).find(query).sort("stateSince", ASCENDING).limit(limit)
-    return [from_document(Order, document) async for document in found]
+    """Those that wait since then or longer, the longest first: whose state has not changed since, or, where
+    the payment gateway decides later, whose stock was to be held until then.
+    """
+    found: list[Order] = []
+    for query, since in _waiting(status, before):
+        documents = store.collection(Order).find(query).sort(since, ASCENDING).limit(limit)
+        found += [from_document(Order, document) async for document in documents]
+    return sorted(found, key=lambda order: order.waits_since)[:limit]
+
+
+def _waiting(status: Status, before: datetime | None = None) -> tuple[tuple[dict[str, Any], str], ...]:
+    """The two kinds of an open state, each in one stretch of the index, and by what it is sorted there."""
+    until = {"$lte": before} if before else {}
+    return (
+        ({"status": status, "reservedUntil": None, **({"stateSince": until} if until else {})}, "stateSince"),
+        ({"status": status, "reservedUntil": {"$gte": RIGHT_AWAY, **until}}, "reservedUntil"),
+    )
 
 
 async def needing_attention(store: Store, limit: int) -> list[Order]:
@@ -99,10 +116,15 @@ async def count(store: Store, status: Status) -> int:
 
 
 async def oldest(store: Store, status: Status) -> datetime | None:
-    """Since when the one is in this open state that is longest in it; None where none is."""
-    query, since = {"status": status}, {"_id": 0, "stateSince": 1}
-    found = await store.collection(Order).find_one(query, since, sort=[("stateSince", ASCENDING)])
-    return None if found is None else cast("datetime", found["stateSince"])
+    """Since when the one waits in this open state that has waited the longest; None where none is in it.
+    Where the payment gateway decides later, that may be a time to come.
+    """
+    times: list[datetime] = []
+    for query, since in _waiting(status):
+        found = await store.collection(Order).find_one(query, {"_id": 0, since: 1}, sort=[(since, ASCENDING)])
+        if found is not None:
+            times.append(found[since])
+    return min(times, default=None)
 
 
 async def count_attention(store: Store) -> int:

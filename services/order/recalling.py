@@ -33,6 +33,8 @@ def as_placed(order: Order) -> Order:
         status=Status.PENDING,
         lines=lines,
         total=sum(line.price * line.quantity for line in lines),
+        pending_payment=None,
+        reserved_until=None,
         cancellation_reason=None,
         cancellation_detail=None,
         refund_reason=None,
@@ -134,6 +136,16 @@ def _captured(order: Order, _: Order, __: HistoryEntry) -> Iterator[events.Payme
     yield succeeded(order)
 
 
+def _pending(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.PaymentPending]:
+    """What the customer had to do is forgotten once it is decided; that it was something new is not."""
+    yield events.PaymentPending(
+        order_id=order.id,
+        transaction_id=entry.event_id,
+        amount=money.to_decimal(order.total, order.currency),
+        currency=order.currency,
+    )
+
+
 def _money_back(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.PaymentRefunded]:
     capture, refund = _capture(order), _refund(order, entry)
     yield events.PaymentRefunded(
@@ -212,6 +224,7 @@ _RECALL: Final[Mapping[str, Callable[[Order, Order, HistoryEntry], Iterator[Trig
     events.StockReleased.type: _released,
     events.PaymentSucceeded.type: _captured,
     events.PaymentFailed.type: _declined,
+    events.PaymentPending.type: _pending,
     SettleOutside.type: _settled,
     events.PaymentRefunded.type: _money_back,
     events.PaymentRefundFailed.type: _refund_failed,

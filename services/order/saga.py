@@ -50,6 +50,7 @@ from services.order.steps import (
     cancelled_by_customer,
     captured,
     captured_oddly,
+    is_known_to_be_pending,
     lines_held,
     lines_held_late,
     lines_refused,
@@ -64,6 +65,7 @@ from services.order.steps import (
     order_paid,
     paid_as_asked,
     payment_declined,
+    payment_waits,
     refund_capture,
     refund_done,
     refund_late_capture,
@@ -81,6 +83,7 @@ from services.shared.contract.events import (
     Event,
     OrderNews,
     PaymentFailed,
+    PaymentPending,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
@@ -212,6 +215,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (PENDING, StockReleased): (Attention("released before anything was confirmed"),),
         (PENDING, PaymentSucceeded): (_NOT_CONFIRMED_YET,),
         (PENDING, PaymentFailed): (_NOT_CONFIRMED_YET,),
+        (PENDING, PaymentPending): (_NOT_CONFIRMED_YET,),
         (PENDING, PaymentRefunded): (_NOT_CONFIRMED_YET,),
         (PENDING, CancelOrder): (_CANCEL,),
         (PENDING, TimeOut): (_TIME_OUT,),
@@ -235,6 +239,8 @@ SAGA: Final = Table[Order, Trigger, Event](
             _DECLINED_LATE._replace(when=captured_oddly),
             Step(CANCELLED, payment_declined, (release_stock, order_cancelled)),
         ),
+        # The gateway decides later: the stock is held for that, and it may be cancelled meanwhile.
+        (CONFIRMED, PaymentPending): (Duplicate(when=is_known_to_be_pending), Step(STAYS, payment_waits)),
         (CONFIRMED, PaymentRefunded): (Attention("refunded before it was paid"),),
         (CONFIRMED, CancelOrder): (_CANCEL_AND_REFUND, _CANCEL),
         (CONFIRMED, TimeOut): (_TIME_OUT_AND_REFUND, _TIME_OUT),
@@ -247,6 +253,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         **_refunds(PAID),
         (PAID, PaymentSucceeded): _CAPTURE_TWICE,
         (PAID, PaymentFailed): (_DECLINED_LATE,),
+        (PAID, PaymentPending): (Duplicate(),),
         (PAID, CancelOrder): (Forbid("the order is paid: ask for a refund instead"),),
         (PAID, TimeOut): (Forbid("the order is paid"),),
         (PAID, RequestRefund): _REFUND_ASKED,
@@ -263,6 +270,7 @@ SAGA: Final = Table[Order, Trigger, Event](
             *_CAPTURE_TWICE,
         ),
         (CANCELLED, PaymentFailed): (Duplicate(),),
+        (CANCELLED, PaymentPending): (Duplicate(),),
         (CANCELLED, PaymentRefunded): (
             Step(STAYS, late_money_back, when=refund_open),
             Duplicate(when=refund_done),
@@ -285,6 +293,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         **_refunds(REFUNDING),
         (REFUNDING, PaymentSucceeded): _CAPTURE_TWICE,
         (REFUNDING, PaymentFailed): (_DECLINED_LATE,),
+        (REFUNDING, PaymentPending): (Duplicate(),),
         (REFUNDING, CancelOrder): (_BEING_REFUNDED,),
         (REFUNDING, TimeOut): (_BEING_REFUNDED,),
         (REFUNDING, RequestRefund): _NOTHING_LEFT_TO_ASK,
@@ -294,6 +303,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (REFUNDED, StockReleased): (Duplicate(),),
         (REFUNDED, PaymentSucceeded): _CAPTURE_TWICE,
         (REFUNDED, PaymentFailed): (_DECLINED_LATE,),
+        (REFUNDED, PaymentPending): (Duplicate(),),
         (REFUNDED, PaymentRefunded): (Duplicate(),),
         (REFUNDED, PaymentRefundFailed): (
             Duplicate(when=of_an_earlier_attempt),
@@ -354,7 +364,10 @@ def _with_entry(order: Order, before: Order | None, message: Message, trigger: T
     since = order.state_since if order.status is was else message.at
     # It goes with the confirmation, whose row in the outbox has it from here on, or is never needed.
     token = order.payment_token if order.status is PENDING else None
-    return structs.replace(order, state_since=since, history=(*order.history, entry), payment_token=token)
+    order = structs.replace(order, state_since=since, history=(*order.history, entry), payment_token=token)
+    if order.status is CONFIRMED or order.pending_payment is None:
+        return order
+    return structs.replace(order, pending_payment=None, reserved_until=None)
 
 
 def _changed(before: tuple[Line, ...], after: tuple[Line, ...]) -> tuple[LineChange, ...]:

@@ -18,6 +18,8 @@ class OrderSettings(EngineSettings):
     # Refunds of some lines; false while replicas of an older payment or inventory service run, which take a
     # part for the whole.
     partial_refunds: bool = True
+    # How long stock is held for a payment on which the gateway decides later.
+    payment_pending_seconds: Annotated[int, Field(ge=60, le=7 * 24 * 3600)] = 1800
     # Who may use /internal: an administrator's token, or in a cluster the operator's service account.
     internal_auth: Literal["admin", "kubernetes"] = "admin"
     operator_audience: str = "sagashop-order-internal"
@@ -29,7 +31,11 @@ class OrderSettings(EngineSettings):
 
     @property
     def terms(self) -> Terms:
-        return Terms(timedelta(seconds=self.refund_window_seconds), self.partial_refunds)
+        return Terms(
+            refund_window=timedelta(seconds=self.refund_window_seconds),
+            partial_refunds=self.partial_refunds,
+            payment_pending=timedelta(seconds=self.payment_pending_seconds),
+        )
 
     @property
     def operators(self) -> frozenset[str]:

@@ -16,6 +16,7 @@ from services.order.model import (
     Line,
     LineState,
     Order,
+    PendingPayment,
     Progress,
 )
 from services.order.refunds import pieces, products
@@ -23,6 +24,7 @@ from services.shared.contract import events, money
 from services.shared.contract.events import (
     Event,
     PaymentFailed,
+    PaymentPending,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
@@ -39,6 +41,7 @@ Trigger: TypeAlias = (
     | SettleOutside
     | TimeOut
     | PaymentFailed
+    | PaymentPending
     | PaymentRefunded
     | PaymentRefundFailed
     | PaymentSucceeded
@@ -126,6 +129,10 @@ def paid_as_asked(order: Order, event: PaymentSucceeded) -> bool:
     return asked and all(line.state is not LineState.RELEASED for line in order.lines)
 
 
+def is_known_to_be_pending(order: Order, event: PaymentPending) -> bool:
+    return order.pending_payment == _pending(event)
+
+
 def same_capture(order: Order, event: PaymentSucceeded) -> bool:
     return order.capture is not None and order.capture.transaction_id == event.transaction_id
 
@@ -199,6 +206,14 @@ def lines_released(order: Order, event: StockReleased) -> Order:
 def captured(order: Order, event: PaymentSucceeded) -> Order:
     """What was taken, to the cent: a refund gives back no more and no less."""
     return structs.replace(order, capture=Capture(event.transaction_id, _minor(event), event.currency))
+
+
+def payment_waits(order: Order, event: PaymentPending) -> Order:
+    return structs.replace(order, pending_payment=_pending(event))
+
+
+def _pending(event: PaymentPending) -> PendingPayment:
+    return PendingPayment(event.transaction_id, event.next_action)
 
 
 def payment_declined(order: Order, event: PaymentFailed) -> Order:

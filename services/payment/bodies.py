@@ -30,12 +30,12 @@ class PaymentBody(View, json_schema_extra={"examples": [examples.PAYMENT]}):
     def of(cls, payment: Payment, *, for_staff: bool) -> Self:
         currency = payment.currency or None
         internal = {
-            "cancel_requested": payment.cancel_requested,
+            "cancel_requested": payment.stage is PaymentState.VOIDING,
             "attention": tuple(each.reason for each in payment.attention),
         }
         return cls(
             order_id=payment.id,
-            status=payment.state,
+            status=payment.stage,
             amount=str(money.to_decimal(payment.amount, currency)) if currency else None,
             currency=currency,
             transaction_id=payment.transaction_id or None,

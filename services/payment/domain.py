@@ -3,17 +3,28 @@
 Where the gateway is to be asked, the intent is stored first, and decided on is its answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, cast
 
 from msgspec import structs
 
-from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.payment.payment import ChargeOutcome, Payment, PaymentState, RefundOutcome, Told
 from services.payment.steps import Trigger
 from services.payment.table import PAYMENTS
 from services.shared.contract.decisions import Decision, Domain, Loaded, Message, Ref
+from services.shared.contract.events import (
+    Event,
+    OrderConfirmed,
+    PaymentFailed,
+    PaymentSucceeded,
+    RefundPayment,
+)
+from services.shared.contract.identity import cause
 from services.shared.contract.table import NEW, Intent, concluded, marked
+
+# A gateway that wants ever new things of a customer does not fill the document.
+TOLD_AT_MOST: Final = 50
 
 
 def home(message: Message) -> Ref:
@@ -44,7 +55,22 @@ def decide(loaded: Loaded, message: Message) -> Decision:
     outcome = PAYMENTS.advance(_state(before), before or _blank(message), trigger, kind)
     named: str = kind.type  # type: ignore[attr-defined]  # all have one
     after = marked(outcome.after, message, named, [outcome.contradiction])
-    return concluded(before, after, outcome, message)
+    return concluded(before, _noted(before, after, message, outcome.emitted), outcome, message)
+
+
+def _noted(before: Payment | None, after: Payment, message: Message, emitted: Sequence[Event]) -> Payment:
+    """With what is published about a charge, where that does not go without saying."""
+    body = message.body
+    if isinstance(body, RefundPayment | RefundOutcome) or (after == before and not emitted):
+        return after
+    asked = body.event if isinstance(body, ChargeOutcome) else body
+    types = [event.type for event in emitted] or [""]
+    if isinstance(asked, OrderConfirmed) and types[0] in {PaymentSucceeded.type, PaymentFailed.type}:
+        return after
+    if not emitted and not isinstance(asked, OrderConfirmed):
+        return after
+    told = (*after.told, *(Told(cause(message.source, message.id), type_) for type_ in types))
+    return structs.replace(after, told=told[-TOLD_AT_MOST:])
 
 
 DOMAIN: Final = Domain(home=home, reads=reads, decide=decide)
@@ -59,10 +85,8 @@ class _Triggered(NamedTuple):
 
 def _trigger(message: Message) -> _Triggered:
     match message.body:
-        case ChargeOutcome(result=result):
-            return _Triggered(result, type(result))
-        case RefundOutcome(result=answer) as outcome:
-            return _Triggered(outcome, type(answer))
+        case (ChargeOutcome() | RefundOutcome()) as outcome:
+            return _Triggered(outcome, type(outcome.result))
         case body:
             return _Triggered(cast("Trigger", body), type(body))
 
@@ -74,7 +98,7 @@ def _order_id(message: Message) -> str:
 
 
 def _state(payment: Payment | None) -> StrEnum:
-    return payment.state if payment else NEW
+    return payment.stage if payment else NEW
 
 
 def _blank(message: Message) -> Payment:

@@ -6,25 +6,30 @@ from typing import Any, Final, Self
 
 import msgspec
 from msgspec import Struct, field, structs
-from pymongo import ASCENDING
+from pymongo import ASCENDING, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from services.payment.gateway import (
     Answer,
+    Authorized,
     Captured,
     Charge,
+    ChargeAnswer,
     Declined,
     GatewayRefused,
     GatewayUnavailable,
     Kind,
+    Pending,
     Refund,
     Refunded,
     RefundRefused,
     Status,
     Transaction,
+    Voided,
 )
 from services.shared.coalesce import Coalescer
+from services.shared.contract.events import NextAction
 
 COLLECTION: Final = "gateway_ledger"
 DUPLICATE_KEY: Final = 11000
@@ -46,16 +51,20 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaul
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     # Of a charge: how many refunds of it are refused before one is made.
     refusals: int = 0
+    # Of a charge that is decided on later: when, what it then is, and where the customer has to go for that.
+    later: datetime | None = None
+    then: Status | None = None
+    url: str = ""
 
     @classmethod
-    def of_charge(cls, charge: Charge, transaction_id: str, *, accepted: bool, refusals: int = 0) -> Self:
+    def of_charge(cls, charge: Charge, transaction_id: str, status: Status, *, refusals: int = 0) -> Self:
         return cls(
             id=charge.key,
             order_id=charge.order_id,
             kind=Kind.CAPTURE,
             amount=charge.amount,
             currency=charge.currency,
-            status=Status.CAPTURED if accepted else Status.DECLINED,
+            status=status,
             transaction_id=transaction_id,
             refusals=refusals,
         )
@@ -72,12 +81,35 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaul
             transaction_id=transaction_id,
         )
 
+    def decided(self, at: datetime) -> Self:
+        """What it is at that time."""
+        if self.status is not Status.PENDING or self.later is None or self.then is None or at < self.later:
+            return self
+        return structs.replace(self, status=self.then)
+
+    def captured(self) -> Self:
+        """Of one that is held."""
+        return structs.replace(self, status=Status.CAPTURED) if self.status is Status.AUTHORIZED else self
+
+    def voided(self) -> Self:
+        """Unless money was taken, or never will be."""
+        is_open = self.status in {Status.PENDING, Status.AUTHORIZED}
+        return structs.replace(self, status=Status.VOIDED) if is_open else self
+
     @property
-    def capture_result(self) -> Captured | Declined:
+    def charge_result(self) -> ChargeAnswer:
         """What a charge is answered."""
-        if self.status is Status.DECLINED:
-            return Declined(self.transaction_id, DECLINE_REASON)
-        return Captured(self.transaction_id)
+        match self.status:
+            case Status.PENDING:
+                return Pending(self.transaction_id, NextAction("redirect", self.url) if self.url else None)
+            case Status.AUTHORIZED:
+                return Authorized(self.transaction_id)
+            case Status.DECLINED:
+                return Declined(self.transaction_id, DECLINE_REASON)
+            case Status.VOIDED:
+                return Voided(self.transaction_id)
+            case _:
+                return Captured(self.transaction_id)
 
     @property
     def refund_result(self) -> Refunded | RefundRefused:
@@ -89,7 +121,7 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaul
     @property
     def outcome(self) -> Answer:
         """What is answered to somebody who asks by the key."""
-        return self.refund_result if self.kind is Kind.REFUND else self.capture_result
+        return self.refund_result if self.kind is Kind.REFUND else self.charge_result
 
     @property
     def transaction(self) -> Transaction:
@@ -107,7 +139,11 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaul
 
     def is_same_request(self, other: "LedgerEntry") -> bool:
         """Whether it was the same that was asked for, whatever came of it."""
-        return structs.replace(other, status=self.status, at=self.at, refusals=self.refusals) == self
+        return _asked(self) == _asked(other)
+
+
+def _asked(entry: LedgerEntry) -> tuple[object, ...]:
+    return entry.id, entry.order_id, entry.kind, entry.amount, entry.currency, entry.transaction_id
 
 
 def refund_entry(entries: Iterable[LedgerEntry], refund: Refund, transaction_id: str) -> LedgerEntry:
@@ -148,6 +184,21 @@ class Ledger:
         except PyMongoError as error:
             raise GatewayUnavailable(str(error)) from error
         return [msgspec.convert(document, LedgerEntry) for document in documents]
+
+    async def change(self, entry: LedgerEntry, to: LedgerEntry) -> LedgerEntry:
+        """Makes `entry` become `to`, unless somebody made something else of it. Returns what it is then."""
+        if to == entry:
+            return entry
+        try:
+            changed = await self._collection.find_one_and_update(
+                {"_id": entry.id, "status": entry.status},
+                {"$set": {"status": to.status}},
+                return_document=ReturnDocument.AFTER,
+            )
+            document = changed or await self._collection.find_one({"_id": entry.id})
+        except PyMongoError as error:
+            raise GatewayUnavailable(str(error)) from error
+        return msgspec.convert(document, LedgerEntry)
 
     async def since(self, at: datetime) -> AsyncIterator[LedgerEntry]:
         """The oldest first."""

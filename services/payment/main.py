@@ -38,9 +38,13 @@ def make_app(settings: PaymentSettings) -> FastAPI:
             success_rate=settings.payment_success_rate,
             delay_seconds=settings.payment_delay_seconds,
             test_tokens=settings.payment_test_tokens,
+            webhook_secrets=settings.webhook_secrets,
         )
+        manual = settings.payment_capture == "manual"
         engine = engine_life(
-            lambda: Engine(settings, DOMAIN, indexes=INDEXES, effects=effects(gateway), asking=ASKING),
+            lambda: Engine(
+                settings, DOMAIN, indexes=INDEXES, effects=effects(gateway, manual=manual), asking=ASKING
+            ),
             counting(count_refunds),
         )
         try:

@@ -7,19 +7,25 @@ from typing import ClassVar, Final
 
 from msgspec import Struct
 
-from services.payment.gateway import Captured, Charge, Declined, Refund, Refunded, RefundRefused
+from services.payment.gateway import Charge, ChargeAnswer, Refund, RefundAnswer
 from services.shared.contract import money
 from services.shared.contract.decisions import Standing
-from services.shared.contract.events import OrderConfirmed, RefundPayment
+from services.shared.contract.events import NextAction, OrderCancelled, OrderConfirmed, RefundPayment
 from services.shared.contract.table import Watched
 
 
 class PaymentState(StrEnum):
     # Written before the gateway is asked: whoever finds it asks again, with the same key.
     CAPTURING = "CAPTURING"
+    # The gateway decides later: it is asked what became of it.
+    PENDING = "PENDING"
+    # The gateway holds the money for us: it is asked to take it.
+    AUTHORIZED = "AUTHORIZED"
     CAPTURED = "CAPTURED"
     DECLINED = "DECLINED"
-    # The order was cancelled before it was to be charged: it never will be.
+    # The order was cancelled meanwhile: the gateway is asked to call it off.
+    VOIDING = "VOIDING"
+    # It never will be charged: the gateway has called it off, or had not been asked for anything.
     VOIDED = "VOIDED"
     REFUNDING = "REFUNDING"
     REFUNDED = "REFUNDED"
@@ -46,6 +52,13 @@ ENDS: Final = (
     PaymentState.VOIDED,
     PaymentState.REFUNDED,
 )
+# It is not decided yet whether money is taken.
+UNDECIDED: Final = (
+    PaymentState.CAPTURING,
+    PaymentState.PENDING,
+    PaymentState.AUTHORIZED,
+    PaymentState.VOIDING,
+)
 # Money was taken, whatever was given back of it.
 PAID: Final = (PaymentState.CAPTURED, PaymentState.REFUNDING, PaymentState.REFUNDED)
 
@@ -61,15 +74,27 @@ class PaymentRefund(Struct, frozen=True, rename="camel", kw_only=True, omit_defa
     refund_id: str = ""
     # How often the gateway has refused it: each time it is asked under a key of its own.
     attempt: int = 0
+    # How often the gateway has answered, under this key, that it decides later.
+    asked: int = 0
     # Why it was refused, the last time.
     reason: str = ""
     # When it is to be asked for again; None where a message in the queue brings it up again.
     ask_at: datetime | None = None
 
     @property
-    def next_attempt(self) -> int:
-        """What it is asked for as: another than before where that was refused."""
-        return self.attempt + (self.state is RefundState.REFUSED)
+    def next_time(self) -> tuple[int, int]:
+        """As what it is asked for next: its attempt, another where this one was refused, and how often that was
+        not decided on.
+        """
+        return (self.attempt + 1, 0) if self.state is RefundState.REFUSED else (self.attempt, self.asked)
+
+
+class Told(Struct, frozen=True, rename="camel"):
+    """What was published about a charge, and because of what: `source/id` of a message."""
+
+    cause: str
+    # The event's type; empty for nothing.
+    type: str
 
 
 class Payment(Watched, frozen=True, kw_only=True):
@@ -86,39 +111,50 @@ class Payment(Watched, frozen=True, kw_only=True):
     refunds: tuple[PaymentRefund, ...] = ()
     # Why it was declined.
     reason: str = ""
-    # The order was cancelled while the gateway was being asked.
+    # What the customer has to do before the gateway decides.
+    next_action: NextAction | None = None
+    # Of older documents: the order was cancelled while the gateway was being asked.
     cancel_requested: bool = False
     # Since when the gateway is being asked for what it is being asked for.
     intended_at: datetime | None = None
-    # When the first of its refunds is to be asked for again.
+    # When the gateway is to be asked again about the charge, or the first of the refunds; None where nothing
+    # is open, or a message in the queue brings it up again.
     ask_at: datetime | None = None
+    # How often it was asked again about the charge, and how often in this state: pauses grow.
+    asked: int = 0
+    pauses: int = 0
+    # What was published about the charge, but for what goes without saying: the order was confirmed, and is
+    # told that it was paid, or was not.
+    told: tuple[Told, ...] = ()
     created_at: datetime
     updated_at: datetime
 
     @property
+    def stage(self) -> PaymentState:
+        """Its state. An older document does not say VOIDING."""
+        void = self.cancel_requested and self.state is PaymentState.CAPTURING
+        return PaymentState.VOIDING if void else self.state
+
+    @property
     def standing(self) -> Standing:
-        return Standing(self.id, self.state, (*self._notes(), *self.contradictions))
+        return Standing(self.id, self.stage, (*self._notes(), *self.contradictions))
 
     def _notes(self) -> Iterator[str]:
         if self.currency:
             yield f"{money.to_decimal(self.amount, self.currency)} {self.currency}"
         if self.reason:
             yield self.reason
-        if self.cancel_requested:
-            yield "the order is cancelled meanwhile"
+        if self.next_action:
+            yield "the customer has to act first"
 
     @property
     def capture_key(self) -> str:
         return f"{self.id}:capture"
 
-    def charge(self, token: str | None) -> Charge:
-        """What the gateway is asked to capture, from the card with this token."""
+    def charge(self, token: str | None = None) -> Charge:
+        """What the gateway is asked for. Only who asks first needs the token."""
         return Charge(
-            key=self.capture_key,
-            order_id=self.id,
-            amount=self.amount,
-            currency=self.currency,
-            token=token,
+            key=self.capture_key, order_id=self.id, amount=self.amount, currency=self.currency, token=token
         )
 
     def refund_key(self, refund: PaymentRefund) -> str:
@@ -162,28 +198,48 @@ class Payment(Watched, frozen=True, kw_only=True):
         return None
 
 
-class ChargeOutcome(Struct, frozen=True):
-    """What became of the charge that an event asked for."""
+class LookAgain(Struct, frozen=True):
+    """The time has come to ask the gateway again about a charge."""
 
-    type: ClassVar[str] = OrderConfirmed.type
-    event: OrderConfirmed
-    result: Captured | Declined
+    type: ClassVar[str] = "CHARGE_ASKED_AGAIN"
+    order_id: str
+    # Of this time, which tells it from the others.
+    number: int
+
+    @property
+    def id(self) -> str:
+        """Of the message: whoever brings it up, it is the same."""
+        return f"{self.order_id}:charge:{self.number}"
+
+
+class ChargeOutcome(Struct, frozen=True):
+    """What the gateway says of a charge; None: it knows of none."""
+
+    event: OrderConfirmed | OrderCancelled | LookAgain
+    result: ChargeAnswer
+    at: datetime
+
+    @property
+    def type(self) -> str:
+        return self.event.type
 
 
 class AskAgain(Struct, frozen=True):
-    """The time has come to ask for a refund again that the gateway refused."""
+    """The time has come to ask for a refund again that the gateway refused, or did not decide on."""
 
     type: ClassVar[str] = "REFUND_ASKED_AGAIN"
     order_id: str
     request_id: str
     amount: int
-    # The number of this time, which tells it from the others.
+    # The number of this time, which tells it from the others; and how often it was not decided on before.
     attempt: int
+    asked: int = 0
 
     @property
     def id(self) -> str:
         """Of the message: whoever brings it up again, it is the same."""
-        return f"{self.order_id}:{self.request_id}:{self.attempt}"
+        id_ = f"{self.order_id}:{self.request_id}:{self.attempt}"
+        return f"{id_}.{self.asked}" if self.asked else id_
 
 
 class RefundOutcome(Struct, frozen=True):
@@ -191,6 +247,6 @@ class RefundOutcome(Struct, frozen=True):
 
     type: ClassVar[str] = RefundPayment.type
     event: RefundPayment | AskAgain
-    result: Refunded | RefundRefused
+    result: RefundAnswer
     attempt: int = 0
     at: datetime | None = None

@@ -9,13 +9,14 @@ from pymongo import ASCENDING, IndexModel
 from services.payment import ledger
 from services.payment.payment import Payment, PaymentState, RefundState
 from services.shared.database.store import Store, from_document
+from services.shared.engine import asking
 
 # Few payments are ever in it: a charge that goes well costs nothing there.
 BEING_REFUNDED: Final = {"state": PaymentState.REFUNDING.value}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Payment.collection: (
         IndexModel([("state", ASCENDING), ("intendedAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
-        IndexModel([("state", ASCENDING), ("askAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
+        asking.INDEX,
     ),
     ledger.COLLECTION: (IndexModel("orderId"), IndexModel("at")),
 }

@@ -6,9 +6,10 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
-from services.payment.gateway import Refunded, RefundRefused
+from services.payment.gateway import Heard, Refunded, RefundRefused
 from services.payment.payment import IS_BACK, AskAgain, Payment, PaymentRefund, RefundOutcome, RefundState
 from services.shared.contract import money
+from services.shared.contract.decisions import RIGHT_AWAY
 from services.shared.contract.events import (
     LONGEST_TEXT,
     Event,
@@ -26,7 +27,9 @@ AboutARefund: TypeAlias = RefundPayment | AskAgain | RefundOutcome
 
 
 def pause(attempt: int) -> timedelta:
-    """After the refusal of this attempt, the first being 0: a minute, four, sixteen, ... six hours."""
+    """After the refusal of this attempt, the first being 0: a minute, four, sixteen, ... six hours. After so
+    many answers that it is decided on later, the same.
+    """
     growth: int = PAUSES_GROW ** min(attempt, 9)
     return min(FIRST_PAUSE * growth, LONGEST_PAUSE)
 
@@ -80,11 +83,11 @@ def can_be_given_back(payment: Payment, event: RefundPayment) -> bool:
 
 
 def is_due(payment: Payment, trigger: AskAgain) -> bool:
-    """It was refused the last time, or somebody has died who asked for it this time."""
+    """It was refused the last time, or not decided on, or somebody has died who asked for it this time."""
     refund = refund_of(payment, trigger)
     if refund is None or refund.state in IS_BACK:
         return False
-    return trigger.attempt == refund.next_attempt
+    return (trigger.attempt, trigger.asked) == refund.next_time
 
 
 def of_no_refund(payment: Payment, outcome: RefundOutcome) -> bool:
@@ -149,7 +152,7 @@ def refund_asked_again(payment: Payment, trigger: AskAgain) -> Payment:
     """Under the next key, where the last one was refused. `ask_at` stays: until then it is being asked."""
 
     def again(refund: PaymentRefund) -> PaymentRefund:
-        return structs.replace(refund, state=RefundState.ASKED, attempt=trigger.attempt)
+        return structs.replace(refund, state=RefundState.ASKED, attempt=trigger.attempt, asked=trigger.asked)
 
     return _changed(payment, trigger, again)
 
@@ -180,6 +183,33 @@ def refused(payment: Payment, outcome: RefundOutcome) -> Payment:
     return _changed(payment, outcome, not_yet)
 
 
+def undecided(payment: Payment, outcome: RefundOutcome) -> Payment:
+    """It is asked for again under the same key: the gateway then says what became of it."""
+    at = outcome.at
+
+    def later(refund: PaymentRefund) -> PaymentRefund:
+        return structs.replace(refund, ask_at=at and at + pause(refund.asked), asked=refund.asked + 1)
+
+    return _changed(payment, outcome, later)
+
+
+def refunds_asked_right_away(payment: Payment, _: Heard) -> Payment:
+    """Those that the gateway did not decide on: of the others there is nothing to hear."""
+    if not any(map(_waits, payment.refunds)):
+        return payment
+    return _with(
+        payment,
+        tuple(
+            structs.replace(refund, ask_at=RIGHT_AWAY, asked=refund.asked + 1) if _waits(refund) else refund
+            for refund in payment.refunds
+        ),
+    )
+
+
+def _waits(refund: PaymentRefund) -> bool:
+    return refund.state is RefundState.ASKED and refund.ask_at is not None
+
+
 def settled(payment: Payment, event: RefundPayment) -> Payment:
     def outside(refund: PaymentRefund) -> PaymentRefund:
         return structs.replace(refund, state=RefundState.OUTSIDE, ask_at=None)
@@ -205,7 +235,7 @@ def leased(payment: Payment, now: datetime, until: datetime) -> tuple[Payment, t
         ),
     )
     return after, tuple(
-        AskAgain(payment.id, refund.request_id, refund.amount, refund.next_attempt) for refund in due
+        AskAgain(payment.id, refund.request_id, refund.amount, *refund.next_time) for refund in due
     )
 
 

@@ -1,13 +1,25 @@
 """Payments, as one table: what becomes of a payment with every message and every answer of the gateway.
 
 Where a row says Intent, the gateway is asked once the payment is stored; what it answers comes to the table
-as Captured, Declined, Refunded or RefundRefused.
+by its name. Our own call, a later look and the gateway's own word take the same rows, in any order, any
+number of times.
 """
 
+from enum import StrEnum
 from typing import Final
 
-from services.payment.gateway import Captured, Declined, Refunded, RefundRefused
-from services.payment.payment import AskAgain, Payment, PaymentState
+from services.payment.gateway import (
+    Authorized,
+    Captured,
+    Declined,
+    Heard,
+    Pending,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    Voided,
+)
+from services.payment.payment import AskAgain, LookAgain, Payment, PaymentState
 from services.payment.refunds import (
     can_be_given_back,
     done_before,
@@ -27,6 +39,7 @@ from services.payment.refunds import (
     refund_asked,
     refund_asked_again,
     refunded,
+    refunds_asked_right_away,
     refused,
     same_refund,
     settled,
@@ -35,17 +48,34 @@ from services.payment.refunds import (
     settles_outside,
     settles_the_last,
     the_first_time,
+    undecided,
 )
 from services.payment.steps import (
     Trigger,
     asked,
-    cancelled,
+    asked_later,
+    asked_right_away,
+    asks_for_something_new,
+    authorized,
+    called_off,
     captured,
+    captured_after_all,
     declined,
+    is_a_dispute,
+    is_about_a_charge,
+    is_asked_next,
+    is_for_the_order,
+    is_for_the_order_and_the_same,
+    is_of_an_older_release,
+    over,
     payment_failed,
+    payment_pending,
     payment_succeeded,
+    pending,
     same_charge,
     same_transaction,
+    voided,
+    was_never_asked,
 )
 from services.shared.contract.events import Event, OrderCancelled, OrderConfirmed, RefundPayment
 from services.shared.contract.table import (
@@ -53,22 +83,30 @@ from services.shared.contract.table import (
     STAYS,
     Attention,
     Duplicate,
+    Forbid,
     Intent,
+    Row,
     Step,
     Table,
     TooEarly,
     always,
 )
 
-CAPTURING, CAPTURED, DECLINED = PaymentState.CAPTURING, PaymentState.CAPTURED, PaymentState.DECLINED
-VOIDED, REFUNDING, REFUNDED = PaymentState.VOIDED, PaymentState.REFUNDING, PaymentState.REFUNDED
+CAPTURING, PENDING, AUTHORIZED = PaymentState.CAPTURING, PaymentState.PENDING, PaymentState.AUTHORIZED
+CAPTURED, DECLINED = PaymentState.CAPTURED, PaymentState.DECLINED
+VOIDING, VOIDED = PaymentState.VOIDING, PaymentState.VOIDED
+REFUNDING, REFUNDED = PaymentState.REFUNDING, PaymentState.REFUNDED
 
 _ANOTHER_CHARGE: Final = Attention("a charge of another amount was asked for")
 _NEVER_CAPTURED: Final = Attention("a refund was asked for, but nothing was captured")
 _DECLINED_LATE: Final = Attention("declined after it was captured")
+_VOIDED_LATE: Final = Attention("called off after it was captured")
 _CAPTURED_TWICE: Final = Attention("captured a second time")
 _REFUNDED_UNASKED: Final = Attention("refunded without being asked")
 _REFUSED_UNASKED: Final = Attention("a refund was refused that was not asked for")
+_REFUNDED_LATER_UNASKED: Final = Attention("a refund is under way that was not asked for")
+_DISPUTED: Final = Attention("the customer disputes the charge", when=is_a_dispute)
+_UNKNOWN: Final = Forbid("no payment is known of that order")
 _NOT_ASKED: Final = TooEarly("the gateway answered what is not known to have been asked")
 
 # Whatever was given back of it before. One refund is known by its id, however often it is asked for.
@@ -121,71 +159,174 @@ _REFUND_REFUSED: Final = (
     Step(STAYS, refused),
 )
 
+_REFUND_UNDECIDED: Final = (
+    _REFUNDED_LATER_UNASKED._replace(when=of_no_refund),
+    Duplicate(when=of_an_earlier_attempt),
+    Duplicate(when=done_before),
+    Step(STAYS, undecided),
+)
+
+# --- whether money is taken --------------------------------------------------------------------------------
+
+_CAPTURED: Final = Step(CAPTURED, captured, (payment_succeeded,))
+_DECLINED: Final = Step(DECLINED, declined, (payment_failed,))
+_AUTHORIZED: Final = Step(AUTHORIZED, authorized)
+# A fence, after which nothing can be captured. If that was faster, the order, which knows that it is
+# cancelled, asks for the refund.
+_VOID: Final = Intent(VOIDING, called_off)
+# Somebody else was told first what became of it: the order is, too.
+_DECLINED_BEFORE: Final = (Step(STAYS, over, (payment_failed,), when=is_for_the_order), Step(STAYS, over))
+_CAPTURED_BEFORE: Final = (Duplicate((payment_succeeded,), when=is_for_the_order), Duplicate())
+_AGAIN: Final = (Duplicate(when=same_charge), _ANOTHER_CHARGE)
+
+
+def _no_refunds(state: StrEnum) -> dict[tuple[StrEnum, type], tuple[Row, ...]]:
+    """What nobody asked for, while nothing is captured."""
+    return {
+        (state, AskAgain): (Duplicate(),),
+        (state, Refunded): (_REFUNDED_UNASKED,),
+        (state, RefundPending): (_REFUNDED_LATER_UNASKED,),
+        (state, RefundRefused): (_REFUSED_UNASKED,),
+    }
+
+
+def _undecided(state: PaymentState) -> dict[tuple[StrEnum, type], tuple[Row, ...]]:
+    """What all states have in common in which money may yet be taken."""
+    return {
+        **_no_refunds(state),
+        (state, RefundPayment): (TooEarly("a refund was asked for before the charge was made"),),
+        (state, LookAgain): (Intent(state, when=is_asked_next), Duplicate()),
+        (state, Heard): (
+            _DISPUTED,
+            Step(STAYS, asked_right_away, when=is_about_a_charge),
+            Duplicate(),
+        ),
+        (state, Captured): (_CAPTURED,),
+    }
+
+
+def _over(
+    state: PaymentState, what: str, known: tuple[Row, ...]
+) -> dict[tuple[StrEnum, type], tuple[Row, ...]]:
+    """What the states have in common in which no money was taken, nor will be, and the gateway says that once
+    more. If it has taken some all the same it is believed: it goes back with the order.
+    """
+    return {
+        **_no_refunds(state),
+        (state, OrderCancelled): (Duplicate(),),
+        (state, RefundPayment): (_NEVER_CAPTURED,),
+        (state, LookAgain): (Intent(state, when=is_asked_next), Duplicate()),
+        (state, Heard): (
+            _DISPUTED,
+            Step(STAYS, asked_right_away, when=is_about_a_charge),
+            Duplicate(),
+        ),
+        **{(state, answer): known for answer in (Pending, Authorized, Declined, Voided)},
+        (state, Captured): (
+            Attention("captured without being asked", over, when=was_never_asked),
+            Attention(f"captured after it was {what}", captured_after_all, (payment_succeeded,)),
+        ),
+    }
+
+
+def _paid(state: PaymentState) -> dict[tuple[StrEnum, type], tuple[Row, ...]]:
+    """What the states have in common in which money was taken."""
+    return {
+        (state, OrderConfirmed): _AGAIN,
+        (state, OrderCancelled): (Duplicate(),),
+        (state, LookAgain): (Duplicate(),),
+        (state, Heard): (_DISPUTED, Duplicate(when=is_about_a_charge), Step(STAYS, refunds_asked_right_away)),
+        (state, Pending): (Duplicate(),),
+        (state, Authorized): (Duplicate(),),
+        (state, Captured): (Duplicate(when=same_transaction), _CAPTURED_TWICE),
+        (state, Declined): (_DECLINED_LATE,),
+        (state, Voided): (_VOIDED_LATE,),
+        (state, RefundPending): _REFUND_UNDECIDED,
+    }
+
+
 # The rows of a cell are tried in turn; the last one always holds.
 PAYMENTS: Final = Table[Payment, Trigger, Event](
     {
         (NEW, OrderConfirmed): (Intent(CAPTURING, asked),),
         (NEW, OrderCancelled): (Step(VOIDED),),
         (NEW, RefundPayment): (TooEarly("a refund was asked for before the charge"),),
-        (NEW, AskAgain): (Duplicate(),),
+        (NEW, LookAgain): (_UNKNOWN,),
+        (NEW, AskAgain): (_UNKNOWN,),
+        (NEW, Heard): (_UNKNOWN,),
+        (NEW, Pending): (_NOT_ASKED,),
+        (NEW, Authorized): (_NOT_ASKED,),
         (NEW, Captured): (_NOT_ASKED,),
         (NEW, Declined): (_NOT_ASKED,),
+        (NEW, Voided): (_NOT_ASKED,),
         (NEW, Refunded): (_NOT_ASKED,),
+        (NEW, RefundPending): (_NOT_ASKED,),
         (NEW, RefundRefused): (_NOT_ASKED,),
         # ---
+        **_undecided(CAPTURING),
         (CAPTURING, OrderConfirmed): (Intent(CAPTURING, when=same_charge), _ANOTHER_CHARGE),
-        # Whether it was captured is not known: never a reason to stop asking. If it was, the order, which
-        # knows that it is cancelled, asks for the refund.
-        (CAPTURING, OrderCancelled): (Step(STAYS, cancelled),),
-        (CAPTURING, RefundPayment): (TooEarly("a refund was asked for before the charge was made"),),
-        (CAPTURING, AskAgain): (Duplicate(),),
-        (CAPTURING, Captured): (Step(CAPTURED, captured, (payment_succeeded,)),),
-        (CAPTURING, Declined): (Step(DECLINED, declined, (payment_failed,)),),
-        (CAPTURING, Refunded): (_REFUNDED_UNASKED,),
-        (CAPTURING, RefundRefused): (_REFUSED_UNASKED,),
+        (CAPTURING, OrderCancelled): (_VOID,),
+        (CAPTURING, Pending): (Step(PENDING, pending, (payment_pending,)),),
+        (CAPTURING, Authorized): (_AUTHORIZED,),
+        (CAPTURING, Declined): (_DECLINED,),
+        (CAPTURING, Voided): (_DECLINED,),
         # ---
+        **_undecided(PENDING),
+        (PENDING, OrderConfirmed): (Duplicate((payment_pending,), when=same_charge), _ANOTHER_CHARGE),
+        (PENDING, OrderCancelled): (_VOID,),
+        (PENDING, Pending): (
+            Step(STAYS, pending, (payment_pending,), when=asks_for_something_new),
+            Step(STAYS, pending),
+        ),
+        (PENDING, Authorized): (_AUTHORIZED,),
+        (PENDING, Declined): (_DECLINED,),
+        (PENDING, Voided): (_DECLINED,),
+        # ---
+        **_undecided(AUTHORIZED),
+        (AUTHORIZED, OrderConfirmed): _AGAIN,
+        (AUTHORIZED, OrderCancelled): (_VOID,),
+        (AUTHORIZED, Pending): (Step(STAYS, asked_later),),
+        (AUTHORIZED, Authorized): (Step(STAYS, asked_later),),
+        (AUTHORIZED, Declined): (_DECLINED,),
+        (AUTHORIZED, Voided): (_DECLINED,),
+        # ---
+        **_undecided(VOIDING),
+        (VOIDING, OrderConfirmed): (_VOID._replace(when=is_of_an_older_release), *_AGAIN),
+        (VOIDING, OrderCancelled): (Intent(VOIDING),),
+        (VOIDING, Pending): (Step(STAYS, asked_later),),
+        (VOIDING, Authorized): (Step(STAYS, asked_later),),
+        (VOIDING, Declined): (Step(VOIDED, voided),),
+        (VOIDING, Voided): (Step(VOIDED, voided),),
+        # ---
+        **_over(DECLINED, "declined", _DECLINED_BEFORE),
+        (DECLINED, OrderConfirmed): (Duplicate((payment_failed,), when=same_charge), _ANOTHER_CHARGE),
+        # ---
+        **_over(VOIDED, "called off", (Step(STAYS, over),)),
+        (VOIDED, OrderConfirmed): (Step(STAYS, asked),),
+        # ---
+        **_paid(CAPTURED),
         (CAPTURED, OrderConfirmed): (Duplicate((payment_succeeded,), when=same_charge), _ANOTHER_CHARGE),
-        (CAPTURED, OrderCancelled): (Duplicate(),),
         (CAPTURED, RefundPayment): _REFUND_ASKED,
         (CAPTURED, AskAgain): (Duplicate(),),
-        (CAPTURED, Captured): (Duplicate((payment_succeeded,), when=same_transaction), _CAPTURED_TWICE),
-        (CAPTURED, Declined): (_DECLINED_LATE,),
+        (CAPTURED, Pending): _CAPTURED_BEFORE,
+        (CAPTURED, Authorized): _CAPTURED_BEFORE,
+        (CAPTURED, Captured): (
+            Duplicate((payment_succeeded,), when=is_for_the_order_and_the_same),
+            Duplicate(when=same_transaction),
+            _CAPTURED_TWICE,
+        ),
         (CAPTURED, Refunded): _NONE_IS_OPEN,
         (CAPTURED, RefundRefused): _NONE_IS_TO_BE_REFUSED,
         # ---
-        (DECLINED, OrderConfirmed): (Duplicate((payment_failed,), when=same_charge), _ANOTHER_CHARGE),
-        (DECLINED, OrderCancelled): (Duplicate(),),
-        (DECLINED, RefundPayment): (_NEVER_CAPTURED,),
-        (DECLINED, AskAgain): (Duplicate(),),
-        (DECLINED, Captured): (Attention("captured after it was declined"),),
-        (DECLINED, Declined): (Duplicate((payment_failed,)),),
-        (DECLINED, Refunded): (_REFUNDED_UNASKED,),
-        (DECLINED, RefundRefused): (_REFUSED_UNASKED,),
-        # ---
-        (VOIDED, OrderConfirmed): (Step(STAYS, asked),),
-        (VOIDED, OrderCancelled): (Duplicate(),),
-        (VOIDED, RefundPayment): (_NEVER_CAPTURED,),
-        (VOIDED, AskAgain): (Duplicate(),),
-        (VOIDED, Captured): (Attention("captured after it was voided"),),
-        (VOIDED, Declined): (Duplicate(),),
-        (VOIDED, Refunded): (_REFUNDED_UNASKED,),
-        (VOIDED, RefundRefused): (_REFUSED_UNASKED,),
-        # ---
-        (REFUNDING, OrderConfirmed): (Duplicate(when=same_charge), _ANOTHER_CHARGE),
-        (REFUNDING, OrderCancelled): (Duplicate(),),
+        **_paid(REFUNDING),
         (REFUNDING, RefundPayment): _REFUND_ASKED_OR_SETTLED,
         (REFUNDING, AskAgain): _REFUND_ASKED_AGAIN,
-        (REFUNDING, Captured): (Duplicate(when=same_transaction), _CAPTURED_TWICE),
-        (REFUNDING, Declined): (_DECLINED_LATE,),
         (REFUNDING, Refunded): _REFUND_DONE,
         (REFUNDING, RefundRefused): _REFUND_REFUSED,
         # ---
-        (REFUNDED, OrderConfirmed): (Duplicate(when=same_charge), _ANOTHER_CHARGE),
-        (REFUNDED, OrderCancelled): (Duplicate(),),
+        **_paid(REFUNDED),
         (REFUNDED, RefundPayment): _REFUND_ASKED,
         (REFUNDED, AskAgain): (Duplicate(),),
-        (REFUNDED, Captured): (Duplicate(when=same_transaction), _CAPTURED_TWICE),
-        (REFUNDED, Declined): (_DECLINED_LATE,),
         (REFUNDED, Refunded): _NONE_IS_OPEN,
         (REFUNDED, RefundRefused): _NONE_IS_TO_BE_REFUSED,
     }

@@ -15,14 +15,24 @@ from msgspec import structs
 from services.inventory.domain import domain as inventory_domain
 from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDER
+from services.payment.asking import leased
 from services.payment.domain import DOMAIN as PAYMENT
 from services.payment.domain import intend
+from services.payment.gateway import About, Heard, Voided
+from services.payment.gateway import Status as Entered
 from services.payment.ledger import LedgerEntry, refund_entry
-from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, Payment, RefundOutcome
-from services.payment.refunds import leased, refund_of
+from services.payment.payment import (
+    ASKED_AGAIN,
+    AskAgain,
+    ChargeOutcome,
+    Payment,
+    PaymentState,
+    RefundOutcome,
+)
+from services.payment.refunds import refund_of
 from services.shared.contract import topology, wire
 from services.shared.contract.decisions import Decision, Message, Premature, Refused, Rejected
-from services.shared.contract.events import CONSUMES, OrderCancelled, OrderConfirmed, RefundPayment
+from services.shared.contract.events import CONSUMES, OrderCancelled, RefundPayment
 from services.shared.engine.rows import events_of
 from tests.unit.memory import NOW, Memory
 
@@ -104,8 +114,12 @@ class Bus:
         self.asking: list[Asked] = []
         self.dead: list[tuple[Envelope, str]] = []
         self.ledger: dict[str, LedgerEntry] = {}
-        # Orders that payment heard to be cancelled before it heard of anything to charge.
+        # Orders that payment heard to be cancelled before the gateway had heard of anything to charge.
         self.not_to_be_charged: set[str] = set()
+        # How the gateway is to decide on what it decides on later.
+        self.later: dict[str, Entered] = {}
+        # Whether money is held before it is taken.
+        self.manual = False
         self.now: datetime = NOW
         self._remember = frozenset(SERVICES).difference(forgetful) if inbox else frozenset[str]()
         self._inbox: set[str] = set()
@@ -136,8 +150,18 @@ class Bus:
         self.now += timedelta(seconds=seconds)
         self._ask_again()
 
+    def gateway_decides(self, order_id: str | None = None) -> None:
+        """On what waits for that: all of it, or of one order."""
+        for key, entry in self.ledger.items():
+            if entry.status is Entered.PENDING and order_id in {None, entry.order_id}:
+                self.ledger[key] = structs.replace(entry, status=self.later[key])
+
+    def gateway_speaks(self, order_id: str, about: About = About.CHARGE) -> None:
+        """By itself, whether there is anything to say or not."""
+        self.command("payment", Heard("evt", order_id, about))
+
     def _ask_again(self) -> None:
-        """For the refunds whose time has come."""
+        """About all whose time has come."""
         memory = self.memories["payment"]
         for payment in memory.all(Payment):
             after, asks = leased(payment, self.now, self.now + LEASE)
@@ -172,6 +196,8 @@ class Bus:
             return False
         if intent is not before:
             memory.store([intent])
+        if intent.state is PaymentState.VOIDING:
+            self._note_what_is_void(intent)
         self.asking.append(Asked(envelope, message, intent))
         return True
 
@@ -183,15 +209,18 @@ class Bus:
         *,
         accept: bool = True,
         refusals: int = 0,
+        later: bool = False,
     ) -> None:
-        """The gateway answers, or does not: `accept` decides on a charge that it sees for the first time, and
-        so many of its refunds are refused.
+        """The gateway answers, or does not: `accept` decides on a charge that it sees for the first time, now
+        or `later`, and so many of its refunds are refused.
         """
         self.asking.remove(asked)
         if answer is Answer.DOWN:
             self._later(asked.envelope)
             return
-        outcome = self._perform(asked, accept=accept, refusals=refusals)
+        outcome = self._perform(asked, accept=accept, refusals=refusals, later=later)
+        if outcome is None:
+            return  # it knows nothing of it: the clock brings it up again
         if answer is Answer.LOST:
             self._later(asked.envelope)
         elif answer is Answer.CRASH:
@@ -200,21 +229,19 @@ class Bus:
             self._commit(asked.envelope, structs.replace(asked.message, body=outcome), fate)
 
     def _later(self, envelope: Envelope) -> None:
-        if envelope.queue != ASKED_AGAIN:  # the clock brings it up
+        if envelope.queue != ASKED_AGAIN:  # or the clock brings it up
             self.retrying.append(envelope)
 
     def _again(self, envelope: Envelope) -> None:
         if envelope.queue != ASKED_AGAIN:
             self.queued.append(envelope)
 
-    def _perform(self, asked: Asked, *, accept: bool, refusals: int) -> ChargeOutcome | RefundOutcome:
+    def _perform(
+        self, asked: Asked, *, accept: bool, refusals: int, later: bool
+    ) -> ChargeOutcome | RefundOutcome | None:
         payment, event = asked.intent, asked.message.body
-        if isinstance(event, OrderConfirmed):
-            assert payment.id not in self.not_to_be_charged, "charged, though it was cancelled before"
-            charge = payment.charge(None)
-            reference = f"txn_{payment.capture_key}"
-            made = LedgerEntry.of_charge(charge, reference, accepted=accept, refusals=refusals)
-            return ChargeOutcome(event, self._enter(made).capture_result)
+        if payment.state is not PaymentState.REFUNDING:
+            return self._charge(asked, accept=accept, refusals=refusals, later=later)
         assert isinstance(event, RefundPayment | AskAgain)
         refund = refund_of(payment, event)
         assert refund is not None, "asked for before it was written down"
@@ -222,6 +249,27 @@ class Bus:
         entries = [entry for entry in self.ledger.values() if entry.order_id == payment.id]
         entry = self._enter(refund_entry(entries, wanted, f"txn_{wanted.key}"))
         return RefundOutcome(event, entry.refund_result, refund.attempt, self.now)
+
+    def _charge(self, asked: Asked, *, accept: bool, refusals: int, later: bool) -> ChargeOutcome | None:
+        """By the state that was stored, as `effects` does; None where the gateway has nothing to say."""
+        payment, message = asked.intent, asked.message
+        key, charge = payment.capture_key, payment.charge()
+        asks_first = payment.state is PaymentState.CAPTURING and asked.envelope.queue != ASKED_AGAIN
+        if asks_first and key not in self.ledger:
+            assert payment.id not in self.not_to_be_charged, "charged, though it was cancelled before"
+            taken = Entered.AUTHORIZED if self.manual else Entered.CAPTURED
+            self.later[key] = taken if accept else Entered.DECLINED
+            status = Entered.PENDING if later else self.later[key]
+            self._enter(LedgerEntry.of_charge(charge, f"txn_{key}", status, refusals=refusals))
+        if payment.state is PaymentState.VOIDING:
+            entry = self._enter(LedgerEntry.of_charge(charge, f"txn_{key}", Entered.VOIDED))
+            self.ledger[key] = entry.voided()
+        if payment.state is PaymentState.AUTHORIZED:
+            self.ledger[key] = self.ledger[key].captured()
+        known = self.ledger.get(key)
+        if known is None and payment.state in {PaymentState.VOIDED, PaymentState.DECLINED}:
+            return ChargeOutcome(message.body, Voided(), self.now)  # type: ignore[arg-type]  # what asks
+        return None if known is None else ChargeOutcome(message.body, known.charge_result, self.now)  # type: ignore[arg-type]  # see above
 
     def _enter(self, asked: LedgerEntry) -> LedgerEntry:
         """What the gateway's own ledger says under the key: what was first entered."""
@@ -238,7 +286,9 @@ class Bus:
             return
         memory = self.memories[service]
         if message.source == "payment-events" and isinstance(message.body, OrderCancelled):
-            self._note_what_is_void(message.body.order_id)
+            order_id = message.body.order_id
+            if self.memories["payment"].get(Payment, order_id) is None:
+                self.not_to_be_charged.add(order_id)
         try:
             decision = memory.decide(message)
         except Premature:
@@ -255,9 +305,11 @@ class Bus:
         if fate is Fate.CRASH_BEFORE_ACK:
             self._again(envelope)
 
-    def _note_what_is_void(self, order_id: str) -> None:
-        if self.memories["payment"].get(Payment, order_id) is None:
-            self.not_to_be_charged.add(order_id)
+    def _note_what_is_void(self, payment: Payment) -> None:
+        """Unless the gateway knows of it, or is being asked."""
+        asked = any(each.intent.id == payment.id for each in self.asking)
+        if not asked and payment.capture_key not in self.ledger:
+            self.not_to_be_charged.add(payment.id)
 
     def _emit(self, message: Message, decision: Decision) -> None:
         for entry in events_of(message, decision):
@@ -270,8 +322,8 @@ class Bus:
     def duplicate(self, envelope: Envelope) -> None:
         self.queued.append(envelope)
 
-    def _refused(self) -> list[datetime]:
-        """When refunds are to be asked for again."""
+    def _times(self) -> list[datetime]:
+        """When the gateway is to be asked again."""
         times = [payment.ask_at for payment in self.memories["payment"].all(Payment)]
         return [at for at in times if at is not None]
 
@@ -279,9 +331,10 @@ class Bus:
 
     def drain(self) -> None:
         """Everything is well again: what is under way arrives, what waits is tried as often as it may be."""
-        while self.queued or self.asking or self.retrying or self._refused():
+        while self.queued or self.asking or self.retrying or self._times():
             if not (self.queued or self.asking or self.retrying):
-                self.now = max(self.now, min(self._refused()))
+                self.gateway_decides()
+                self.now = max(self.now, min(self._times()))
                 self._ask_again()
             while self.queued or self.asking:
                 for asked in tuple(self.asking):

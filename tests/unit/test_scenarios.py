@@ -1,5 +1,6 @@
 """The failure modes of the design, told one by one: who hears what when, and how it ends."""
 
+from datetime import timedelta
 from random import Random
 
 import msgspec
@@ -55,9 +56,17 @@ class Story:
             for envelope in [each for each in self.bus.queued if each.queue == queue]:
                 self.bus.deliver(envelope, fate)
 
-    def gateway(self, answer: Answer, *, accept: bool = True, refusals: int = 0) -> None:
+    def gateway(self, answer: Answer, *, accept: bool = True, refusals: int = 0, later: bool = False) -> None:
         (asked,) = self.bus.asking
-        self.bus.answer(asked, answer, accept=accept, refusals=refusals)
+        self.bus.answer(asked, answer, accept=accept, refusals=refusals, later=later)
+
+    def pending(self, *, accept: bool = True) -> "Story":
+        """The gateway decides on the charge later."""
+        self.hear("inventory", "orders", "STOCK_RESERVED")
+        self.gateway(Answer.CLEAR, accept=accept, later=True)
+        self.hear("order-events")
+        assert (self.order.status, self.payment.state) == (Status.CONFIRMED, PaymentState.PENDING)
+        return self
 
     def paid(self, *, refusals: int = 0) -> "Story":
         """`refusals`: so many refunds are refused before one is made."""
@@ -219,7 +228,7 @@ def test_a_charge_that_we_did_not_live_to_write_down_is_made_once_and_refunded_o
     story.gateway(Answer.CRASH)
     story.cancel()
     story.hear("payment-events")
-    assert (story.payment.state, story.payment.cancel_requested) == (PaymentState.CAPTURING, True)
+    assert story.payment.state is PaymentState.VOIDING
     story.bus.drain()
     assert story.nothing_was_bought()
     assert (story.entries(Entered.CAPTURED), story.entries(Entered.REFUNDED)) == (1, 1)
@@ -252,6 +261,125 @@ def test_operator_order_and_inventory_compensating_together_give_back_once() -> 
     assert story.nothing_was_bought()
     reservation = story.bus.memories["inventory"].one(Reservation, ORDER)
     assert {line.state for line in reservation.lines} == {"RELEASED"}
+
+
+# --- payments that are decided on later -------------------------------------------------------------------
+
+
+def test_a_gateway_that_speaks_before_our_own_call_is_answered_is_heard() -> None:
+    """And what our own call is answered then is no second payment."""
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CRASH)  # it was captured, and nobody lived to write that down
+    story.hear("STOCK_RESERVED")
+    (own,) = story.bus.asking
+    story.bus.gateway_speaks(ORDER)
+    story.bus.tick(1)
+    look = next(asked for asked in story.bus.asking if asked is not own)
+    story.bus.answer(look, Answer.CLEAR)
+    story.hear("order-events")
+    assert story.order.status is Status.PAID
+    story.bus.answer(own, Answer.CLEAR)
+    story.bus.drain()
+    assert (story.order.status, story.order.attention) == (Status.PAID, ())
+    assert story.entries(Entered.CAPTURED) == 1
+
+
+@pytest.mark.parametrize("accept", [True, False], ids=["accepted", "declined"])
+def test_what_nobody_is_told_of_is_looked_up(*, accept: bool) -> None:
+    story = Story().pending(accept=accept)
+    story.bus.gateway_decides()
+    story.bus.tick(5)
+    story.gateway(Answer.CLEAR)
+    story.bus.drain()
+    assert story.order.status is (Status.PAID if accept else Status.CANCELLED)
+    assert story.order.settled
+
+
+def test_said_once_more_or_about_nothing_it_changes_nothing() -> None:
+    story = Story().pending()
+    for _ in range(3):
+        story.bus.gateway_speaks(ORDER)
+        story.bus.tick(1)
+        story.gateway(Answer.CLEAR)
+        story.hear("order-events")
+    assert (story.order.status, story.payment.state) == (Status.CONFIRMED, PaymentState.PENDING)
+    story.bus.gateway_decides()
+    story.bus.gateway_speaks(ORDER)
+    story.bus.drain()
+    story.bus.gateway_speaks(ORDER)
+    story.bus.drain()
+    assert (story.order.status, story.entries(Entered.CAPTURED)) == (Status.PAID, 1)
+
+
+def test_an_order_cancelled_while_the_gateway_is_away_is_never_charged() -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.DOWN)
+    story.time_out(Status.CONFIRMED)
+    story.hear("payment-events")
+    for _ in range(5):
+        story.gateway(Answer.DOWN)
+        story.retry()
+        story.hear("STOCK_RESERVED", "payment-events")
+    assert story.payment.state is PaymentState.VOIDING
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.CAPTURED), story.entries(Entered.VOIDED)) == (0, 1)
+
+
+def test_a_charge_that_was_on_its_way_when_it_was_called_off_does_not_come_through() -> None:
+    story = Story()
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    (slow,) = story.bus.asking
+    story.cancel()
+    story.hear("payment-events")
+    void = next(asked for asked in story.bus.asking if asked is not slow)
+    story.bus.answer(void, Answer.CLEAR)
+    assert story.payment.state is PaymentState.VOIDED
+    story.bus.answer(slow, Answer.CLEAR)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert not story.entries(Entered.CAPTURED)
+
+
+def test_what_was_captured_while_it_was_being_called_off_is_refunded_once() -> None:
+    story = Story().pending()
+    story.cancel()
+    story.hear("payment-events")
+    story.bus.gateway_decides()
+    story.gateway(Answer.CLEAR)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.CAPTURED), story.entries(Entered.REFUNDED)) == (1, 1)
+
+
+def test_a_payment_that_stays_pending_ends_with_its_reservation() -> None:
+    story = Story().pending()
+    stale = TimeOut(order_id=ORDER, status=Status.CONFIRMED, older_than=300, reason="stuck")
+    story.bus.now += timedelta(minutes=30, seconds=299)
+    story.bus.command("order", stale)
+    assert (story.order.status, story.stock("lamp")) == (Status.CONFIRMED, (8, 2, 0))
+    story.bus.now += timedelta(seconds=1)
+    story.bus.command("order", stale)
+    assert story.order.cancellation_reason == "SAGA_TIMEOUT"
+    story.hear("payment-events")
+    story.gateway(Answer.CLEAR)
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert story.entries(Entered.VOIDED) == 1
+
+
+def test_money_that_is_held_is_not_taken_from_who_cancels_before() -> None:
+    story = Story()
+    story.bus.manual = True
+    story.hear("inventory", "orders", "STOCK_RESERVED")
+    story.gateway(Answer.CLEAR)
+    assert story.payment.state is PaymentState.AUTHORIZED
+    story.cancel()
+    story.bus.drain()
+    assert story.nothing_was_bought()
+    assert (story.entries(Entered.CAPTURED), story.entries(Entered.VOIDED)) == (0, 1)
 
 
 LAMP, DESK = RefundLine("lamp", 1), RefundLine("desk", 1)

@@ -1,8 +1,8 @@
 """Whole sagas under everything that can go wrong between services, and what must hold when all is drained.
 
 Deliveries come in any order, twice, or after a crash; customers and operators act in between; the payment
-gateway answers late, or is not heard; the inbox is on, or off. The rules alone: what the engine allows
-is simulated in `dev/simulate`, this goes beyond it.
+gateway answers late, by itself, or is not heard; the inbox is on, or off. The rules alone: what the engine
+allows is simulated in `dev/simulate`, this goes beyond it.
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from services.notification.domain import Notification
 from services.order.commands import CancelOrder, CreateOrder, RequestRefund, TimeOut
 from services.order.model import Line, LineState, Order, RefundLine, Restocking, Status
 from services.order.refunds import refunded, returned
+from services.payment.gateway import About
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import wire
@@ -217,11 +218,19 @@ class Sagas(RuleBasedStateMachine):
         inbox=st.booleans(),
         auto_compensation=st.booleans(),
         forgetful=st.frozensets(st.sampled_from(SERVICES)),
+        manual=st.booleans(),
     )
     def open(
-        self, stock: dict[str, int], *, inbox: bool, auto_compensation: bool, forgetful: frozenset[str]
+        self,
+        stock: dict[str, int],
+        *,
+        inbox: bool,
+        auto_compensation: bool,
+        forgetful: frozenset[str],
+        manual: bool,
     ) -> None:
         self.shop = Shop(stock, inbox=inbox, auto_compensation=auto_compensation, forgetful=forgetful)
+        self.bus.manual = manual
 
     @property
     def bus(self) -> Bus:
@@ -257,7 +266,17 @@ class Sagas(RuleBasedStateMachine):
         else:
             self.shop.announce(ProductDeleted(product_id=product))
 
-    @rule(seconds=st.sampled_from([1, 299, 50_000]))
+    @precondition(lambda self: self.shop.created)
+    @rule(number=NUMBERS)
+    def the_gateway_decides(self, number: int) -> None:
+        self.bus.gateway_decides(self.one_of_the_orders(number))
+
+    @precondition(lambda self: self.shop.created)
+    @rule(number=NUMBERS, about=st.sampled_from([About.CHARGE, About.REFUND]))
+    def the_gateway_speaks(self, number: int, about: About) -> None:
+        self.bus.gateway_speaks(self.one_of_the_orders(number), about)
+
+    @rule(seconds=st.sampled_from([1, 20, 299, 50_000]))
     def time_passes(self, seconds: float) -> None:
         self.bus.tick(seconds)
 
@@ -280,10 +299,13 @@ class Sagas(RuleBasedStateMachine):
         fate=FATES,
         accept=st.booleans(),
         refusals=st.integers(0, 2),
+        later=st.booleans(),
     )
-    def answer(self, number: int, answer: Answer, fate: Fate, *, accept: bool, refusals: int) -> None:
+    def answer(
+        self, number: int, answer: Answer, fate: Fate, *, accept: bool, refusals: int, later: bool
+    ) -> None:
         asked = self.bus.asking[number % len(self.bus.asking)]
-        self.bus.answer(asked, answer, fate, accept=accept, refusals=refusals)
+        self.bus.answer(asked, answer, fate, accept=accept, refusals=refusals, later=later)
 
     @precondition(lambda self: self.bus.retrying)
     @rule(number=NUMBERS)
@@ -317,8 +339,10 @@ class Dice:
         self, seed: int, *, inbox: bool, auto_compensation: bool, forgetful: Collection[str] = frozenset()
     ) -> None:
         self.dice = Random(seed)
+        manual = self.dice.random() < 1 / 2
         stock = {product: self.dice.randint(0, 40) for product in PRODUCTS}
         self.shop = Shop(stock, inbox=inbox, auto_compensation=auto_compensation, forgetful=forgetful)
+        self.shop.bus.manual = manual
 
     def run(self, orders: int) -> None:
         while len(self.shop.created) < orders or self.dice.random() < 0.99:
@@ -341,9 +365,20 @@ class Dice:
         elif roll < 0.42 and bus.asking:
             answer = dice.choices(list(Answer), (8, 1, 1, 1))[0]
             accept, refusals = dice.random() < 0.7, dice.choice((0, 0, 0, 1, 2))
-            bus.answer(dice.choice(bus.asking), answer, self.fate(), accept=accept, refusals=refusals)
+            asked, later = dice.choice(bus.asking), dice.random() < 0.3
+            bus.answer(asked, answer, self.fate(), accept=accept, refusals=refusals, later=later)
+        elif roll < 0.5 and self.shop.created:
+            self.gateway()
         elif bus.queued:
             bus.deliver(dice.choice(bus.queued), self.fate())
+
+    def gateway(self) -> None:
+        """It decides on what waits, and says so by itself: or only the one, or the other of another order."""
+        id_, roll = self.dice.choice(self.shop.created), self.dice.random()
+        if roll < 0.7:
+            self.shop.bus.gateway_decides(id_)
+        if roll > 0.3:
+            self.shop.bus.gateway_speaks(id_, self.dice.choice([About.CHARGE, About.REFUND]))
 
     def fate(self) -> Fate:
         return self.dice.choices(list(Fate), (17, 1, 1, 1))[0]
@@ -399,7 +434,7 @@ def test_what_is_captured_for_lines_that_somebody_gave_back_is_not_kept(seed: in
     shop = day.shop
     while len(shop.created) < 60:
         day.step()
-        if shop.created and day.dice.random() < 0.06:
+        if shop.created and day.dice.random() < 0.15:
             shop.give_back_a_line(shop.created[-1])
     shop.bus.drain()
     for id_ in shop.created:
@@ -429,6 +464,15 @@ def test_bad_days_have_every_end() -> None:
     assert [order for order in orders if order.status is Status.PAID and len(order.refunds) > 1]
     assert late_captures
     assert in_part
+    payments = [payment for day in days for payment in day.shop.bus.memories["payment"].all(Payment)]
+    told = {(payment.state, each.type) for payment in payments for each in payment.told if each.type}
+    assert told >= {
+        (PaymentState.CAPTURED, "PAYMENT_PENDING"),
+        (PaymentState.DECLINED, "PAYMENT_PENDING"),
+        (PaymentState.VOIDED, "PAYMENT_PENDING"),
+        (PaymentState.CAPTURED, "PAYMENT_SUCCEEDED"),
+        (PaymentState.DECLINED, "PAYMENT_FAILED"),
+    }
 
 
 def in_parts(order: Order) -> bool:

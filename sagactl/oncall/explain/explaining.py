@@ -21,12 +21,19 @@ from sagactl.oncall.explain.hops import hops
 from sagactl.oncall.explain.marks import Marks, asked_again_at
 from sagactl.oncall.explain.table import actions, what_comes
 from services.order.model import Order, RefundState, Status
+from services.payment.payment import UNDECIDED, PaymentState
 from services.shared.contract import money
-from services.shared.contract.decisions import Aggregate
+from services.shared.contract.decisions import RIGHT_AWAY, Aggregate
 from services.shared.contract.events import NOTIFICATIONS
 
 # While everything runs, a hop takes milliseconds, and a retry a second.
 MOVES_WITHIN: Final = timedelta(seconds=10)
+OPEN_AT_THE_GATEWAY: Final = {
+    PaymentState.CAPTURING: "the payment gateway has not answered",
+    PaymentState.PENDING: "the payment gateway decides later",
+    PaymentState.AUTHORIZED: "the payment gateway holds the money, and is to take it",
+    PaymentState.VOIDING: "the payment gateway is to call the charge off",
+}
 
 
 def explain(marks: Marks) -> Explanation:
@@ -79,8 +86,17 @@ def _judge(marks: Marks, chain: Sequence[Hop], findings: Sequence[str]) -> _Judg
     if moving := [hop for hop in chain if hop.state in UNDER_WAY]:
         return _Judged(_pace(marks, moving), "; ".join(map(_where, moving)))
     if at := asked_again_at(marks):
-        return _Judged(Verdict.WAITING, f"{_refusal(order)}: it is asked again at {at:%Y-%m-%d %H:%M:%S} UTC")
+        when = "right away" if at == RIGHT_AWAY else f"at {at:%Y-%m-%d %H:%M:%S} UTC"
+        return _Judged(Verdict.WAITING, f"{_what_is_open(marks, order)}: it is asked again {when}")
     return _with_nothing_open(marks, order, chain, findings)
+
+
+def _what_is_open(marks: Marks, order: Order) -> str:
+    """At the gateway."""
+    payment = marks.case.payment
+    if payment is not None and payment.state in UNDECIDED:
+        return OPEN_AT_THE_GATEWAY[payment.stage]
+    return _refusal(order)
 
 
 def _refusal(order: Order) -> str:
@@ -172,6 +188,6 @@ def _deadline(marks: Marks) -> Deadline | None:
     if order is None or order.status is not Status.CONFIRMED:
         return None
     return Deadline(
-        order.state_since + marks.stale_after,
+        order.waits_since + marks.stale_after,
         "the next sweep after that compensates the order, where one runs",
     )

@@ -90,7 +90,7 @@ class Marks(Struct, frozen=True, kw_only=True):
         home = self.home(queue)
         if home is None:
             return True
-        if isinstance(home, Payment) and home.state is PaymentState.CAPTURING:
+        if isinstance(home, Payment) and home.stage in {PaymentState.CAPTURING, PaymentState.VOIDING}:
             return True  # stored before anything was decided
         # Nothing exists that nothing made: it was written by a release that did not remember.
         return 0 < len(home.seen) < REMEMBERED

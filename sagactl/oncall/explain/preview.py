@@ -12,7 +12,7 @@ from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Order
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
-from services.payment.payment import Payment
+from services.payment.payment import Payment, PaymentState
 from services.payment.refunds import refund_of
 from services.shared.contract import wire
 from services.shared.contract.decisions import (
@@ -89,6 +89,8 @@ def domain_of(marks: Marks, service: str) -> Domain:
 
 def _asks(intent: Payment, message: Message) -> Preview:
     what, key = ("charge", intent.capture_key)
+    if intent.state is PaymentState.VOIDING:
+        what = "end of the charge"
     event = message.body
     if isinstance(event, RefundPayment) and (refund := refund_of(intent, event)) is not None:
         what, key = ("refund", intent.refund_key(refund))

@@ -6,11 +6,11 @@ payment answered follows from what they handled, and from what they say today.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from msgspec import structs
 
-from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.marks import CONSUMER, Marks
 from services.inventory.domain import REFUSED_WITH_THE_ORDER, reserve_answer
 from services.inventory.reservation import LineState as Reserved
 from services.inventory.reservation import Reservation, ReservedLine
@@ -19,7 +19,16 @@ from services.order.commands import CreateOrder, RequestRefund
 from services.order.histories import QUEUE_OF, caused_by, is_known
 from services.order.model import HistoryEntry, LineState, Order, Progress, Status
 from services.order.saga import SAGA
-from services.payment.payment import ASKED_AGAIN, AskAgain, Payment, PaymentRefund, PaymentState, RefundState
+from services.payment.payment import (
+    ASKED_AGAIN,
+    UNDECIDED,
+    AskAgain,
+    Payment,
+    PaymentRefund,
+    PaymentState,
+    RefundState,
+    Told,
+)
 from services.payment.refunds import refund_of
 from services.shared.contract import events, money
 from services.shared.contract.events import Event, PaymentSucceeded
@@ -141,8 +150,8 @@ def answers(marks: Marks, queue: str, id_: str, event: Event) -> Sequence[Sent]:
             likely, publisher = _reserve_answers(marks.case.reservation, event), "inventory"
         case events.ReleaseStock() | events.PaymentFailed() if queue != QUEUE_OF[events.PaymentFailed.type]:
             likely, publisher = _release_answers(marks.case.reservation, event), "inventory"
-        case events.OrderConfirmed():
-            likely, publisher = _charge_answers(marks.case.payment), "payment"
+        case events.OrderConfirmed() | events.OrderCancelled() if CONSUMER[queue] == "payment":
+            likely, publisher = _charge_answers(marks.case.payment, event, of), "payment"
         case events.RefundPayment() if event.settled_outside is None:
             likely, publisher = _refund_answers(marks.case.payment, event), "payment"
         case _:
@@ -151,7 +160,14 @@ def answers(marks: Marks, queue: str, id_: str, event: Event) -> Sequence[Sent]:
 
 
 def asked_again(payment: Payment | None, event: Event) -> Iterator[Sent]:
-    """What payment said of itself of a refund that the gateway had refused: that it was made at last."""
+    """What payment said of itself, as time brought it up: what became of a charge that was decided on later;
+    of a refund that the gateway had refused, that it was made at last.
+    """
+    if payment is not None and isinstance(event, events.OrderConfirmed):
+        for told in payment.told:
+            if told.type and told.cause.startswith(cause(ASKED_AGAIN, "")):
+                answer = _of_a_charge(payment, told.type)
+                yield Sent(event_id(told.cause, told.type, 0), answer, "payment", told.cause)
     if payment is None or not isinstance(event, events.RefundPayment) or event.settled_outside:
         return
     refund = refund_of(payment, event)
@@ -169,8 +185,11 @@ def expects_answer(marks: Marks, queue: str, id_: str, event: Event) -> bool:
     home = marks.home(queue)
     if home is None or any(each.event_id == id_ for each in home.attention):
         return False
-    if isinstance(home, Payment) and isinstance(event, events.OrderConfirmed):
-        return home.state not in {PaymentState.VOIDED, PaymentState.CAPTURING}
+    if isinstance(home, Payment) and isinstance(event, events.OrderConfirmed | events.OrderCancelled):
+        told = _told(home, cause(queue, id_))
+        if told or isinstance(event, events.OrderCancelled):
+            return any(each.type for each in told)
+        return home.state is not PaymentState.VOIDED and home.state not in UNDECIDED
     if isinstance(home, Payment) and isinstance(event, events.RefundPayment):
         refund = None if event.settled_outside else refund_of(home, event)
         return refund is not None and (refund.state is not RefundState.ASKED or refund.attempt > 0)
@@ -208,24 +227,38 @@ def _release_answers(
     return (events.StockReleased(order_id=order_id, products=back),)
 
 
-def _charge_answers(payment: Payment | None) -> Sequence[Event]:
+def _charge_answers(
+    payment: Payment | None, event: events.OrderConfirmed | events.OrderCancelled, of: str
+) -> Sequence[Event]:
+    """As the payment has noted. What it has not goes without saying."""
     if payment is None or not payment.currency:
         return ()
-    amount = money.to_decimal(payment.amount, payment.currency)
-    captured = events.PaymentSucceeded(
-        order_id=payment.id,
-        transaction_id=payment.transaction_id,
-        amount=amount,
-        currency=payment.currency,
-    )
-    declined = events.PaymentFailed(
-        order_id=payment.id,
-        transaction_id=payment.transaction_id,
-        amount=amount,
-        currency=payment.currency,
-        reason=payment.reason,
-    )
+    told = _told(payment, of)
+    if told or isinstance(event, events.OrderCancelled):
+        return [_of_a_charge(payment, each.type) for each in told if each.type]
+    captured = _of_a_charge(payment, events.PaymentSucceeded.type)
+    declined = _of_a_charge(payment, events.PaymentFailed.type)
     return (declined, captured) if payment.state is PaymentState.DECLINED else (captured, declined)
+
+
+def _told(payment: Payment, of: str) -> Sequence[Told]:
+    return [each for each in payment.told if each.cause == of]
+
+
+def _of_a_charge(payment: Payment, type_: str) -> Event:
+    known: dict[str, Any] = {
+        "order_id": payment.id,
+        "transaction_id": payment.transaction_id,
+        "amount": money.to_decimal(payment.amount, payment.currency),
+        "currency": payment.currency,
+    }
+    match type_:
+        case events.PaymentFailed.type:
+            return events.PaymentFailed(**known, reason=payment.reason)
+        case events.PaymentPending.type:
+            return events.PaymentPending(**known, next_action=payment.next_action)
+        case _:
+            return events.PaymentSucceeded(**known)
 
 
 def _refund_answers(payment: Payment | None, event: events.RefundPayment) -> Sequence[Event]:

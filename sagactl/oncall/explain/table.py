@@ -15,6 +15,7 @@ from services.order.commands import CancelOrder, RequestRefund, TimeOut
 from services.order.histories import QUEUE_OF
 from services.order.model import Order, RefundLine
 from services.order.saga import SAGA
+from services.payment.payment import UNDECIDED
 from services.shared.contract import events
 from services.shared.contract.events import PUBLISHES, Event
 from services.shared.contract.table import STAYS, Emit, Guard, Step
@@ -44,7 +45,7 @@ OF_THE_ORDER: Final[frozenset[Guard]] = frozenset(
 ANSWERS: Final[dict[str, tuple[type[Event], ...]]] = {
     events.ReserveStock.type: (events.StockReserved, events.StockUnavailable),
     events.ReleaseStock.type: (events.StockReleased,),
-    events.OrderConfirmed.type: (events.PaymentSucceeded, events.PaymentFailed),
+    events.OrderConfirmed.type: (events.PaymentSucceeded, events.PaymentFailed, events.PaymentPending),
     events.RefundPayment.type: (events.PaymentRefunded, events.PaymentRefundFailed),
     # By inventory, where it hears of it itself.
     events.PaymentFailed.type: (events.StockReleased,),
@@ -65,12 +66,22 @@ def what_comes(marks: Marks, chain: Sequence[Hop]) -> Iterator[Next]:
             awaited.setdefault(hop.type)
         elif hop.queue in QUEUES.get(hop.type, ()):
             awaited.update(dict.fromkeys(event.type for event in ANSWERS.get(hop.type, ())))
-    if asked_again_at(marks) is not None:
-        # No message is on its way: payment asks the gateway again of itself. That it refuses was told once.
-        awaited.setdefault(events.PaymentRefunded.type)
+    awaited.update(dict.fromkeys(_by_the_clock(marks)))
     for type_ in awaited:
         if type_ in QUEUE_OF:
             yield Next(type_, PUBLISHER[type_], QUEUE_OF[type_], tuple(_effects(order, type_)))
+
+
+def _by_the_clock(marks: Marks) -> Sequence[str]:
+    """What payment may say once it has asked the gateway again of itself: no message is on its way. That a
+    refund was refused it has told before.
+    """
+    payment = marks.case.payment
+    if payment is None or asked_again_at(marks) is None:
+        return ()
+    if payment.state in UNDECIDED:
+        return events.PaymentSucceeded.type, events.PaymentFailed.type
+    return (events.PaymentRefunded.type,)
 
 
 def _effects(order: Order, type_: str) -> Iterator[str]:

@@ -15,13 +15,15 @@ from sagactl.oncall.invariants import Case, Finding, Invariant, check_case, cont
 from services.order.model import Order, Status
 from services.payment.gateway import Kind, Transaction
 from services.payment.gateway import Status as Done
-from services.payment.payment import Payment, PaymentState, RefundState
+from services.payment.payment import UNDECIDED, Payment, PaymentState, RefundState
 
 # Longer than the slowest call of the payment gateway, and than the broker's statistics are old.
 STILL: Final = timedelta(seconds=30)
 # Longer than the operator leaves an order alone, with its sweep, and than the retry ladder.
 OVERDUE: Final = timedelta(minutes=20)
-ASKING: Final = frozenset({PaymentState.CAPTURING, PaymentState.REFUNDING})
+ASKING: Final = frozenset({*UNDECIDED, PaymentState.REFUNDING})
+# No money has moved.
+NOTHING_DONE: Final = frozenset({Done.PENDING, Done.AUTHORIZED, Done.DECLINED, Done.VOIDED, Done.REFUSED})
 
 
 class Terms(NamedTuple):
@@ -67,7 +69,7 @@ def _is_due(case: Case, terms: Terms) -> bool:
 def _since(order: Order) -> datetime:
     """Since when it waits for what is open: a paid order stays PAID while something of it is refunded."""
     steps = order.history if order.status is Status.PAID else ()
-    return steps[-1].at if steps else order.state_since
+    return steps[-1].at if steps else order.waits_since
 
 
 def judge(marks: Marks, terms: Terms) -> Iterator[Finding]:
@@ -94,7 +96,7 @@ def check_transaction(transaction: Transaction, payment: Payment | None) -> Iter
     """MONEY_AGREES, as the payment gateway tells of it: what it has done is what our payment says it did."""
     what = f"the payment gateway made a {transaction.kind} of {transaction.amount} {transaction.currency}"
     what = f"{what} (minor units), {transaction.id} under the key {transaction.key}"
-    if transaction.status in {Done.DECLINED, Done.REFUSED}:
+    if transaction.status in NOTHING_DONE:
         return
     if payment is None:
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}, and we know of no payment")
@@ -103,8 +105,10 @@ def check_transaction(transaction: Transaction, payment: Payment | None) -> Iter
         ids = [refund.refund_id for refund in payment.given_back]
         waiting = any(refund.state is not RefundState.REFUNDED for refund in payment.given_back)
     else:
-        ids, waiting = [payment.transaction_id], payment.state is PaymentState.CAPTURING
+        ids, waiting = [payment.transaction_id], payment.stage in UNDECIDED
     known = [*filter(None, ids)]
-    if transaction.id not in known:
-        said = f"our payment, {payment.state}, says {', '.join(known) or 'nothing of it'}"
+    # Of a charge that is not decided on, it may be known, and not what became of it.
+    undecided = transaction.kind is Kind.CAPTURE and waiting
+    if transaction.id not in known or undecided:
+        said = f"our payment, {payment.stage}, says {', '.join(known) or 'nothing of it'}"
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}; {said}", waiting=waiting)

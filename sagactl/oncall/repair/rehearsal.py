@@ -20,8 +20,9 @@ from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.commands import TimeOut
 from services.order.model import Order
+from services.payment.asking import leased
 from services.payment.domain import intend
-from services.payment.gateway import GatewayRefused, Status
+from services.payment.gateway import GatewayRefused, Status, Voided
 from services.payment.ledger import LedgerEntry, refund_entry
 from services.payment.payment import (
     ASKED_AGAIN,
@@ -31,7 +32,7 @@ from services.payment.payment import (
     PaymentState,
     RefundOutcome,
 )
-from services.payment.refunds import leased, refund_of
+from services.payment.refunds import refund_of
 from services.shared.contract.decisions import (
     Aggregate,
     AnyAggregate,
@@ -47,7 +48,6 @@ from services.shared.contract.events import (
     AUTO_COMPENSATION,
     INVENTORY_EVENTS,
     Event,
-    OrderConfirmed,
     RefundPayment,
 )
 from services.shared.contract.identity import HTTP, cause, digest, event_id
@@ -148,8 +148,8 @@ class Rehearsal:
     # --- what the clock brings up ---------------------------------------------------------------------------
 
     def _brings_up(self) -> bool:
-        """Payment asks once more for what the gateway refused, which gives way at last; what comes of it
-        waits to be delivered.
+        """Payment asks once more about what the gateway refused, or decides on later: at last it gives way.
+        What comes of it waits to be delivered.
         """
         payment = self._get(Payment)
         if payment is None or payment.ask_at is None:
@@ -171,12 +171,28 @@ class Rehearsal:
             return message
         self._homes[Ref(Payment, intent.id)] = intent
         event: Any = message.body
-        ask = self._charged if intent.state is PaymentState.CAPTURING else self._refunded
-        return structs.replace(message, body=ask(intent, event))
+        if intent.state is PaymentState.REFUNDING:
+            return structs.replace(message, body=self._refunded(intent, event))
+        entry = self._charged(intent)
+        answer = Voided() if entry is None else entry.charge_result
+        return structs.replace(message, body=ChargeOutcome(event, answer, message.at))
 
-    def _charged(self, payment: Payment, event: OrderConfirmed) -> ChargeOutcome:
-        entry = self._enter(LedgerEntry.of_charge(payment.charge(None), REHEARSED, accepted=True))
-        return ChargeOutcome(event, entry.capture_result)
+    def _charged(self, payment: Payment) -> LedgerEntry | None:
+        """What the gateway then knows of the charge; None for nothing. On what waits it decides for us."""
+        key, charge = payment.capture_key, payment.charge()
+        known = self._ledger.get(key)
+        if payment.state is PaymentState.VOIDING:
+            entry = (known or LedgerEntry.of_charge(charge, REHEARSED, Status.VOIDED)).voided()
+        elif payment.state is PaymentState.CAPTURING or known is not None:
+            entry = known or LedgerEntry.of_charge(charge, REHEARSED, Status.CAPTURED)
+            if entry.status in {Status.PENDING, Status.AUTHORIZED}:
+                entry = structs.replace(entry, status=Status.CAPTURED)
+        else:
+            return None
+        if (entry.amount, entry.currency) != (charge.amount, charge.currency):
+            raise Rejected("the gateway knows the key by another amount")
+        self._ledger[key] = entry
+        return entry
 
     def _refunded(self, payment: Payment, event: RefundPayment | AskAgain) -> RefundOutcome:
         asked = refund_of(payment, event)

@@ -5,9 +5,9 @@ and reads no clock: the time comes in with the message. `commit.py` does the res
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Final, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct, field, structs
 
@@ -15,6 +15,9 @@ from services.shared.contract import audit
 from services.shared.contract.audit import Action, By, Entry
 from services.shared.contract.codes import Code
 from services.shared.contract.events import Event
+
+RIGHT_AWAY: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""A time that has come, whatever the clock says: for what is to be looked at next."""
 
 
 class Standing(NamedTuple):

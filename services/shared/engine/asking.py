@@ -6,20 +6,22 @@ and asks; where they die meanwhile, the time comes again, and the same is asked 
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import structs
-from pymongo import ASCENDING, ReplaceOne
+from pymongo import ASCENDING, IndexModel, ReplaceOne
 from pymongo.errors import PyMongoError
 
-from services.shared.contract.decisions import Aggregate, Decision, Deferred, Message
+from services.shared.contract.decisions import RIGHT_AWAY, Aggregate, Decision, Deferred, Message
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store, from_document, to_document
 
 LOOK_SECONDS: Final = 2.0
 AT_ONCE: Final = 50
+# Of those that have a time, and nothing of the others: what goes well costs nothing there.
+INDEX: Final = IndexModel([("askAt", ASCENDING)], partialFilterExpression={"askAt": {"$gte": RIGHT_AWAY}})
 # Longer than the slowest call takes, and the decision on its answer.
 LEASE: Final = timedelta(minutes=2)
 log = logging.getLogger(__name__)
@@ -35,9 +37,8 @@ class Ask(Protocol):
 class Asking(NamedTuple):
     """What a service wants to be brought up."""
 
+    # Which has a time in `askAt`, and the index.
     kind: type[Aggregate]
-    # Of those that may have a time in `askAt`: an index begins with it, and holds few.
-    state: str
     # Pure: the aggregate with what has come at the first time put off to the second, and what that is.
     leased: Callable[[Any, datetime, datetime], tuple[Aggregate, Sequence[Ask]]]
     # Of the messages, where others have a queue.
@@ -48,7 +49,8 @@ class Asking(NamedTuple):
 
 async def due(store: Store, asking: Asking, at: datetime) -> list[Aggregate]:
     """Those whose time has come at `at`, the longest ago first."""
-    found = store.collection(asking.kind).find({"state": asking.state, "askAt": {"$lte": at}})
+    query: Mapping[str, Any] = {"askAt": {"$gte": RIGHT_AWAY, "$lte": at}}
+    found = store.collection(asking.kind).find(query)
     documents = await found.sort("askAt", ASCENDING).limit(AT_ONCE).to_list()
     return [from_document(asking.kind, document) for document in documents]
 

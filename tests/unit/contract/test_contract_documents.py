@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,7 +121,7 @@ def fits(text: str) -> bool:
     return len(text.encode()) <= 255
 
 
-def values(of: inspect.Type, currency: str) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one a kind
+def values(of: inspect.Type, currency: str) -> st.SearchStrategy[Any]:  # noqa: C901, PLR0911  # one a kind
     """What a field may be, by its type, where amounts are of one currency."""
     match of:
         case inspect.StrType(min_length=least, max_length=most, pattern=pattern):
@@ -132,6 +133,8 @@ def values(of: inspect.Type, currency: str) -> st.SearchStrategy[Any]:  # noqa: 
             return st.integers(0, money.LARGEST).map(lambda minor: money.to_decimal(minor, currency))
         case inspect.BoolType():
             return st.booleans()
+        case inspect.DateTimeType():
+            return st.datetimes(timezones=st.just(UTC))
         case inspect.NoneType():
             return st.none()
         case inspect.LiteralType(values=possible):

@@ -15,12 +15,13 @@ from services.notification.domain import NOTIFICATIONS, Notification
 from services.order.commands import CreateOrder, RequestRefund
 from services.order.domain import DOMAIN as ORDERS
 from services.order.model import Line, Order
+from services.payment.asking import leased
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
 from services.payment.gateway import Captured, Declined, Kind, Refunded, RefundRefused, Status
 from services.payment.ledger import LedgerEntry
 from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, Payment, RefundOutcome
-from services.payment.refunds import leased, refund_of
+from services.payment.refunds import refund_of
 from services.shared.contract import events, wire
 from services.shared.contract.decisions import Aggregate, Message, Ref, still_needed
 from services.shared.contract.identity import HTTP
@@ -66,10 +67,10 @@ class Desk:
     def _ask_the_gateway(self, payment: Payment, event: object) -> ChargeOutcome | RefundOutcome:
         if isinstance(event, events.OrderConfirmed) and self._declines:
             self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.DECLINED, "txn-1")
-            return ChargeOutcome(event, Declined("txn-1", "declined"))
+            return ChargeOutcome(event, Declined("txn-1", "declined"), self.now)
         if isinstance(event, events.OrderConfirmed):
             self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.CAPTURED, "txn-1")
-            return ChargeOutcome(event, Captured("txn-1"))
+            return ChargeOutcome(event, Captured("txn-1"), self.now)
         assert isinstance(event, events.RefundPayment | AskAgain)
         refund = refund_of(payment, event)
         assert refund is not None

@@ -13,6 +13,7 @@ from services.order.model import (
     Line,
     LineState,
     Order,
+    PendingPayment,
     Progress,
     Refund,
     RefundLine,
@@ -71,6 +72,8 @@ CONFIRMED: Final = order(Status.CONFIRMED, _HELD, _HELD)
 CONFIRMED_PARTIAL: Final = order(Status.CONFIRMED, _HELD, _REFUSED, fulfilment="partial", total=20000)
 # Captured, but not as asked: 449.99, of which the customer has nothing yet.
 CONFIRMED_CAPTURED: Final = order(Status.CONFIRMED, _HELD, _HELD, capture=Capture("txn_1", 44999, "USD"))
+# The payment gateway decides later.
+CONFIRMED_PENDING: Final = order(Status.CONFIRMED, _HELD, _HELD, pending_payment=PendingPayment("txn_1"))
 CONFIRMED_GIVEN_BACK: Final = order(Status.CONFIRMED, _RELEASED, _RELEASED)
 PAID: Final = order(Status.PAID, _SOLD, _SOLD, **_PAID_BY)
 PAID_PARTIAL: Final = order(
@@ -245,6 +248,11 @@ DECLINED: Final = events.PaymentFailed(
     currency="USD",
     reason="Mock gateway declined the payment",
 )
+PAYMENT_PENDING: Final = events.PaymentPending(
+    order_id=ORDER_ID, transaction_id="txn_1", amount=Decimal("450.00"), currency="USD"
+)
+AGREE: Final = events.NextAction("redirect", "https://bank.example/agree")
+TO_BE_AGREED: Final = structs.replace(PAYMENT_PENDING, next_action=AGREE)
 MONEY_BACK: Final = events.PaymentRefunded(
     order_id=ORDER_ID,
     transaction_id="txn_1",

@@ -45,6 +45,8 @@ WHATEVER_COMES: Final = (
     eg.CAPTURED_ANOTHER_AMOUNT,
     eg.captured("200.00"),
     eg.DECLINED,
+    eg.PAYMENT_PENDING,
+    eg.TO_BE_AGREED,
     eg.MONEY_BACK,
     eg.CANCEL,
     eg.REFUND,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from msgspec import structs
 
 from services.payment.domain import DOMAIN, intend
@@ -59,13 +60,28 @@ def test_a_second_refund_is_written_down_beside_the_first_which_stays_the_older(
     assert (intent.intended_at, intent.left) == (NOW, 0)
 
 
-def test_a_cancellation_does_not_make_the_charge_look_younger() -> None:
-    stored = payment(PaymentState.CAPTURING, intended_at=NOW)
-    cancelled = memory.message(OrderCancelled(order_id=ORDER, reason="", email=""), at=LATER)
-    service = Memory(DOMAIN, stored)
-    service.decide(cancelled)
-    after = service.one(Payment, ORDER)
-    assert (after.cancel_requested, after.intended_at, after.updated_at) == (True, NOW, LATER)
+CANCELLED = OrderCancelled(order_id=ORDER, reason="", email="")
+
+
+@pytest.mark.parametrize("state", [PaymentState.CAPTURING, PaymentState.PENDING, PaymentState.AUTHORIZED])
+def test_a_cancellation_is_written_down_before_the_charge_is_called_off(state: PaymentState) -> None:
+    stored = payment(state, intended_at=NOW, ask_at=NOW, pauses=3)
+    intent = intend(stored, memory.message(CANCELLED, at=LATER))
+    assert intent is not None
+    assert (intent.state, intent.intended_at) == (PaymentState.VOIDING, LATER)
+    # The message brings it up again.
+    assert (intent.ask_at, intent.pauses) == (None, 0)
+    assert intend(intent, memory.message(CANCELLED, at=LATER)) is intent
+
+
+def test_an_older_release_only_took_note_of_a_cancellation_so_the_confirmation_calls_it_off() -> None:
+    stored = payment(PaymentState.CAPTURING, cancel_requested=True)
+    assert stored.stage is PaymentState.VOIDING
+    intent = intend(stored, memory.message(CONFIRMED))
+    assert intent is not None
+    assert intent.state is PaymentState.VOIDING
+    # Once that is written down, the cancellation does.
+    assert intend(intent, memory.message(CONFIRMED)) is None
 
 
 def test_keys_name_the_order_and_what_is_done() -> None:

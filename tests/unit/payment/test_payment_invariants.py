@@ -1,4 +1,6 @@
-"""Crashes, lost answers, repeats, overtaking: the bank and the payment agree, and nobody pays for nothing."""
+"""Crashes, lost answers, repeats, overtaking, answers that come later, by themselves or not at all: the bank
+and the payment agree, and nobody pays for nothing.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -11,17 +13,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.payment import effects
+from services.payment.asking import leased
 from services.payment.domain import DOMAIN, intend
-from services.payment.gateway import Captured
-from services.payment.payment import PAID, AskAgain, Payment, PaymentState, RefundState
-from services.payment.refunds import leased
+from services.payment.gateway import About, Captured, Heard, Pending
+from services.payment.payment import (
+    PAID,
+    UNDECIDED,
+    ChargeOutcome,
+    Payment,
+    PaymentState,
+    RefundOutcome,
+    RefundState,
+)
 from services.shared.contract import money
-from services.shared.contract.decisions import Deferred, Message, Premature
+from services.shared.contract.decisions import Deferred, Message, Premature, Refused
 from services.shared.contract.events import (
     OrderCancelled,
     OrderConfirmed,
     OrderEvent,
     PaymentFailed,
+    PaymentPending,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
@@ -29,7 +40,7 @@ from services.shared.contract.events import (
     RefundPayment,
 )
 from tests.unit.memory import NOW, Memory
-from tests.unit.payment.bank import Bank
+from tests.unit.payment.bank import ACTION, LATER, LATER_NO, NO, Bank
 
 ORDERS = st.sampled_from(["order_1", "order_2"])
 AMOUNT = Decimal("20.00")
@@ -48,6 +59,8 @@ class InFlight(NamedTuple):
 class Payments(RuleBasedStateMachine):
     """The effect stage, the engine and the order service in little, without an inbox."""
 
+    manual = False
+
     def __init__(self) -> None:
         super().__init__()
         self.memory = Memory(DOMAIN)
@@ -57,8 +70,13 @@ class Payments(RuleBasedStateMachine):
         self.in_flight: list[InFlight] = []
         self.performed: list[Message] = []
         self.handled: list[Message] = []
-        self.confirmed: dict[str, bool] = {}
+        # The card that each is paid with.
+        self.confirmed: dict[str, str | None] = {}
         self.cancelled: set[str] = set()
+        # Called off before anything had reached the bank.
+        self.never_to_be_charged: set[str] = set()
+        self.asked_to_act: set[str] = set()
+        self.effects = effects.Asked(self.bank, manual=self.manual)
         self.succeeded: set[str] = set()
         self.failed: set[str] = set()
         # By order: what was asked back under which id, in cents; what is back; what was refused once.
@@ -68,18 +86,18 @@ class Payments(RuleBasedStateMachine):
 
     # --- the order service ---
 
-    @rule(order_id=ORDERS, declined=st.booleans())
-    def order_is_confirmed(self, order_id: str, *, declined: bool) -> None:
+    @rule(order_id=ORDERS, card=st.sampled_from([None, NO, LATER, LATER_NO]))
+    def order_is_confirmed(self, order_id: str, card: str | None) -> None:
         if order_id in self.confirmed:
             return
-        self.confirmed[order_id] = declined
+        self.confirmed[order_id] = card
         self._publish(
             OrderConfirmed(
                 order_id=order_id,
                 total_price=AMOUNT,
                 currency="USD",
                 products=(PricedLine("lamp", 1, AMOUNT),),
-                payment_token="no" if declined else None,
+                payment_token=card,
             )
         )
 
@@ -102,6 +120,22 @@ class Payments(RuleBasedStateMachine):
     @rule(refusals=st.integers(0, 3))
     def gateway_will_refuse_refunds(self, refusals: int) -> None:
         self.bank.refusals = refusals
+
+    @rule(later=st.booleans())
+    def gateway_will_decide_on_refunds_later(self, *, later: bool) -> None:
+        self.bank.refunds_later = later
+
+    @rule()
+    def gateway_decides(self) -> None:
+        self.bank.decide()
+
+    @rule(order_id=ORDERS, about=st.sampled_from([About.CHARGE, About.REFUND]))
+    def gateway_says_something(self, order_id: str, about: About) -> None:
+        """Early, twice, late, or about nothing: whoever hears it believes none of it."""
+        try:
+            self.memory.handle(Heard("evt", order_id, about))
+        except Refused:
+            assert self.memory.get(Payment, order_id) is None
 
     def _refund(self, order_id: str, id_: str, cents: int) -> None:
         amount = money.to_decimal(cents, "USD")
@@ -127,10 +161,19 @@ class Payments(RuleBasedStateMachine):
         intent = intend(before, message)
         if intent is not None and intent is not before:
             self.memory.store([intent])
+            self._note(before, intent)
         if intent is None:
             self.performed.append(message)
         else:
             self.in_flight.append(InFlight(message, intent))
+
+    def _note(self, before: Payment | None, intent: Payment) -> None:
+        """Whether it is called off while the bank knows nothing, and nothing is on its way there."""
+        if intent.state is not PaymentState.VOIDING or before is None or before.state is intent.state:
+            return
+        on_its_way = any(each.intent is not None and each.intent.id == intent.id for each in self.in_flight)
+        if not on_its_way and intent.capture_key not in self.bank.done:
+            self.never_to_be_charged.add(intent.id)
 
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), lose_request=st.booleans(), lose_answer=st.booleans())
@@ -140,12 +183,12 @@ class Payments(RuleBasedStateMachine):
 
     def _ask(self, index: int) -> None:
         message, intent = self.in_flight.pop(index)
-        effect = effects.charge if isinstance(message.body, OrderConfirmed) else effects.refund
         assert intent is not None
         try:
-            body: object = self.loop.run(effect(self.bank, intent, message))
+            body: object = self.loop.run(self.effects.perform(intent, message))
         except Deferred:
-            self.queue.append(message)
+            if isinstance(message.body, OrderEvent):  # the clock brings up the others
+                self.queue.append(message)
             return
         self.handled.append(message)
         self.performed.append(self.memory.message(body))
@@ -177,6 +220,9 @@ class Payments(RuleBasedStateMachine):
                     self._refund(order_id, ALL_OF_IT, 2000)
             case PaymentFailed(order_id=order_id):
                 self.failed.add(order_id)
+            case PaymentPending(order_id=order_id, next_action=action):
+                assert action == ACTION
+                self.asked_to_act.add(order_id)
             case PaymentRefunded(order_id=order_id, refund_request_id=id_, amount=amount):
                 assert money.to_minor(amount, "USD") == self.asked_back[order_id][id_ or ALL_OF_IT]
                 self.money_back[order_id].add(id_ or ALL_OF_IT)
@@ -186,7 +232,7 @@ class Payments(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self) -> None:
-        """What was refused is asked for again, and so is what somebody who died was asking for."""
+        """Whatever has a time is asked, also what somebody who died was asking for."""
         for payment in self.memory.all(Payment):
             after, asks = leased(payment, FAR, FAR)
             if asks:
@@ -196,13 +242,12 @@ class Payments(RuleBasedStateMachine):
     @rule()
     def process_is_killed(self) -> None:
         """What was not decided comes again; what the gateway did, it did."""
-        self.queue = [message for message in self.queue if isinstance(message.body, OrderEvent)]
-        flying = [each.message for each in self.in_flight]
-        self.queue += [message for message in flying if isinstance(message.body, OrderEvent)]
-        self.queue += [message for message in self.performed if isinstance(message.body, OrderEvent)]
-        outcomes = [message for message in self.performed if not isinstance(message.body, OrderEvent)]
-        causes = [message.body.event for message in outcomes if not isinstance(message.body, AskAgain)]  # type: ignore[attr-defined]  # a ChargeOutcome or RefundOutcome
-        self.queue += [self.memory.message(event) for event in causes if isinstance(event, OrderEvent)]
+        known = [*self.queue, *(each.message for each in self.in_flight), *self.performed]
+        bodies = [
+            message.body.event if isinstance(message.body, ChargeOutcome | RefundOutcome) else message.body
+            for message in known
+        ]
+        self.queue = [self.memory.message(body) for body in bodies if isinstance(body, OrderEvent)]
         self.in_flight, self.performed = [], []
 
     @precondition(lambda self: self.handled)
@@ -226,7 +271,8 @@ class Payments(RuleBasedStateMachine):
     def no_more_is_given_back_than_was_taken(self) -> None:
         for payment in self.memory.all(Payment):
             given_back = self._given_back(payment)
-            assert given_back <= (2000 if payment.capture_key in self.bank.done else 0)
+            taken = isinstance(self.bank.done.get(payment.capture_key), Captured)
+            assert given_back <= (2000 if taken else 0)
             assert sum(refund.amount for refund in payment.refunds) <= 2000
 
     def _given_back(self, payment: Payment) -> int:
@@ -240,19 +286,32 @@ class Payments(RuleBasedStateMachine):
                 refund.ask_at is not None for refund in payment.refunds if refund.state is RefundState.REFUSED
             )
             times = [refund.ask_at for refund in payment.refunds if refund.ask_at is not None]
-            assert payment.ask_at == min(times, default=None)
+            if payment.state in PAID:
+                assert payment.ask_at == min(times, default=None)
+
+    @invariant()
+    def what_waits_for_an_answer_has_its_time(self) -> None:
+        for payment in self.memory.all(Payment):
+            if payment.state in {PaymentState.PENDING, PaymentState.AUTHORIZED}:
+                assert payment.ask_at is not None
 
     @invariant()
     def what_was_voided_is_not_charged(self) -> None:
         for payment in self.memory.all(Payment):
-            if payment.state is PaymentState.VOIDED:
-                assert payment.capture_key not in self.bank.done
+            if payment.state in {PaymentState.VOIDED, PaymentState.DECLINED}:
+                assert not isinstance(self.bank.done.get(payment.capture_key), Captured | Pending)
+
+    @invariant()
+    def what_was_called_off_before_the_bank_heard_of_it_never_is(self) -> None:
+        for order_id in self.never_to_be_charged:
+            assert not isinstance(self.bank.done.get(f"{order_id}:capture"), Captured)
 
     def teardown(self) -> None:
-        """The gateway is back: everything ends, and the bank agrees."""
-        self.bank.lose_request = self.bank.lose_answer = False
+        """The gateway is back, and decides: everything ends, and the bank agrees."""
+        self.bank.lose_request = self.bank.lose_answer = self.bank.refunds_later = False
         for _ in range(1000):
             if not (self.performed or self.in_flight or self.queue):
+                self.bank.decide()
                 self.time_passes()
             if self.performed:
                 self._decide(0)
@@ -260,17 +319,20 @@ class Payments(RuleBasedStateMachine):
                 self._ask(0)
             elif self.queue:
                 self._look(0)
+            else:
+                break
         self.loop.close()
         assert not self.queue
         assert not self.performed
-        for order_id, declined in self.confirmed.items():
-            self._check(self.memory.one(Payment, order_id), declined=declined)
+        for order_id, card in self.confirmed.items():
+            self._check(self.memory.one(Payment, order_id), card)
 
-    def _check(self, payment: Payment, *, declined: bool) -> None:
+    def _check(self, payment: Payment, card: str | None) -> None:
         captured = isinstance(self.bank.done.get(payment.capture_key), Captured)
         asked = self.asked_back[payment.id]
         assert captured == (payment.state in PAID)
-        assert payment.state is not PaymentState.REFUNDING
+        assert payment.state not in {*UNDECIDED, PaymentState.REFUNDING}
+        assert payment.ask_at is None
         assert self._given_back(payment) == sum(asked.values())
         assert {each.request_id: each.amount for each in payment.refunds} == asked
         assert self.money_back[payment.id] == set(asked)
@@ -281,7 +343,15 @@ class Payments(RuleBasedStateMachine):
             assert payment.state is not PaymentState.CAPTURED  # no money is kept
         else:
             assert payment.state is not PaymentState.VOIDED
-            assert captured is not declined
+            assert captured is (card not in {NO, LATER_NO})
+        if payment.id in self.asked_to_act:
+            assert card in {LATER, LATER_NO}
+
+
+class PaymentsByHand(Payments):
+    """Money is held before it is taken."""
+
+    manual = True
 
 
 Payments.TestCase.settings = settings(
@@ -290,4 +360,6 @@ Payments.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],  # how fast it is depends on what else the machine does
 )
+PaymentsByHand.TestCase.settings = Payments.TestCase.settings
 TestPayments = Payments.TestCase
+TestPaymentsByHand = PaymentsByHand.TestCase

@@ -1,5 +1,6 @@
 """Every state of a payment against every message and every answer of the gateway."""
 
+from datetime import timedelta
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -7,17 +8,39 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from services.payment.asking import leased
 from services.payment.domain import DOMAIN, intend
-from services.payment.gateway import Captured, Declined, Refunded, RefundRefused
-from services.payment.payment import AskAgain, ChargeOutcome, Payment, PaymentState, RefundOutcome
+from services.payment.gateway import (
+    About,
+    Authorized,
+    Captured,
+    ChargeAnswer,
+    Declined,
+    Heard,
+    Pending,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    Voided,
+)
+from services.payment.payment import (
+    AskAgain,
+    ChargeOutcome,
+    LookAgain,
+    Payment,
+    PaymentState,
+    RefundOutcome,
+)
 from services.payment.table import PAYMENTS
 from services.shared.contract import wire
-from services.shared.contract.decisions import Premature, Verdict
+from services.shared.contract.decisions import RIGHT_AWAY, Premature, Refused, Verdict
 from services.shared.contract.events import (
     Event,
+    NextAction,
     OrderCancelled,
     OrderConfirmed,
     PaymentFailed,
+    PaymentPending,
     PaymentRefunded,
     PaymentSucceeded,
     PricedLine,
@@ -27,7 +50,18 @@ from services.shared.contract.table import ATTENTION_LIMIT, NEW
 from tests.unit.memory import NOW, Memory
 
 ORDER = "order_1"
-CAPTURING, CAPTURED, DECLINED, VOIDED, REFUNDING, REFUNDED = PaymentState
+FAR = NOW + timedelta(days=1)
+(
+    CAPTURING,
+    PENDING,
+    AUTHORIZED,
+    CAPTURED,
+    DECLINED,
+    VOIDING,
+    VOIDED,
+    REFUNDING,
+    REFUNDED,
+) = PaymentState
 APPLIED, DUPLICATE, ATTENTION = Verdict
 CONFIRMED = OrderConfirmed(
     order_id=ORDER,
@@ -37,6 +71,13 @@ CONFIRMED = OrderConfirmed(
     customer_id="alice",
 )
 REFUND = RefundPayment(order_id=ORDER, amount=Decimal("20.00"), currency="USD", reason="LATE_PAYMENT")
+ACTION = NextAction("redirect", "https://bank.example/agree")
+
+
+def answered(answer: ChargeAnswer) -> ChargeOutcome:
+    return ChargeOutcome(CONFIRMED, answer, NOW)
+
+
 MESSAGES: dict[str, Any] = {
     "confirmed": CONFIRMED,
     "confirmed for more": structs.replace(CONFIRMED, total_price=Decimal("20.01")),
@@ -44,9 +85,19 @@ MESSAGES: dict[str, Any] = {
     "cancelled": OrderCancelled(order_id=ORDER, reason="SAGA_TIMEOUT", email=""),
     "refund": REFUND,
     "refund of less": structs.replace(REFUND, amount=Decimal("19.99")),
-    "captured": ChargeOutcome(CONFIRMED, Captured("txn_1")),
-    "captured otherwise": ChargeOutcome(CONFIRMED, Captured("txn_2")),
-    "declined": ChargeOutcome(CONFIRMED, Declined("txn_1", "no money")),
+    "captured": answered(Captured("txn_1")),
+    "captured otherwise": answered(Captured("txn_2")),
+    "declined": answered(Declined("txn_1", "no money")),
+    "pending": answered(Pending("txn_1")),
+    "to be acted on": answered(Pending("txn_1", ACTION)),
+    "authorized": answered(Authorized("txn_1")),
+    "called off there": answered(Voided("txn_1")),
+    "time to look": LookAgain(ORDER, 0),
+    "an old time to look": LookAgain(ORDER, -1),
+    "heard of the charge": Heard("evt_1", ORDER, About.CHARGE),
+    "heard of a refund": Heard("evt_1", ORDER, About.REFUND),
+    "heard of a dispute": Heard("evt_1", ORDER, About.DISPUTE),
+    "refund later": RefundOutcome(REFUND, RefundPending(), at=NOW),
     "refunded": RefundOutcome(REFUND, Refunded("re_1")),
     "refunded otherwise": RefundOutcome(REFUND, Refunded("re_2")),
 }
@@ -60,6 +111,10 @@ def payment(state: PaymentState, **more: Any) -> Payment:
 STATES: dict[str, Payment | None] = {
     "none": None,
     "capturing": payment(CAPTURING),
+    "pending": payment(PENDING, transaction_id="txn_1", ask_at=NOW),
+    "authorized": payment(AUTHORIZED, transaction_id="txn_1", ask_at=NOW),
+    "voiding": payment(VOIDING),
+    # As older releases write it.
     "cancelled while capturing": payment(CAPTURING, cancel_requested=True),
     "captured": payment(CAPTURED, transaction_id="txn_1"),
     "declined": payment(DECLINED, transaction_id="txn_1", reason="no money"),
@@ -73,11 +128,14 @@ SUCCEEDED = (
     PaymentSucceeded(order_id=ORDER, transaction_id="txn_1", amount=Decimal("20.00"), currency="USD"),
 )
 SUCCEEDED_OTHERWISE = (structs.replace(SUCCEEDED[0], transaction_id="txn_2"),)
+WAITING = (PaymentPending(order_id=ORDER, transaction_id="txn_1", amount=Decimal("20.00"), currency="USD"),)
+WAITING_FOR_THE_CUSTOMER = (structs.replace(WAITING[0], next_action=ACTION),)
 FAILED = (
     PaymentFailed(
         order_id=ORDER, transaction_id="txn_1", amount=Decimal("20.00"), currency="USD", reason="no money"
     ),
 )
+LAPSED = (structs.replace(FAILED[0], reason="The payment was called off at the gateway, or has lapsed"),)
 MONEY_BACK = (
     PaymentRefunded(
         order_id=ORDER, transaction_id="txn_1", refund_id="re_1", amount=Decimal("20.00"), currency="USD"
@@ -89,109 +147,204 @@ ASK = "the gateway is asked, with this state stored before"
 TOO_EARLY = "it comes again later"
 ODD = (SILENT, ATTENTION)
 KNOWN = (SILENT, DUPLICATE)
+NOTED = (SILENT, APPLIED)
+FORBIDDEN = "refused"
 
-# (payment, message) -> state afterwards, and what else.
-EXPECTED: dict[tuple[str, str], tuple[PaymentState | None, Any]] = {
-    ("none", "confirmed"): (CAPTURING, ASK),
-    ("none", "confirmed for more"): (CAPTURING, ASK),
-    ("none", "confirmed in euros"): (CAPTURING, ASK),
-    ("none", "cancelled"): (VOIDED, (SILENT, APPLIED)),
-    ("none", "refund"): (None, TOO_EARLY),
-    ("none", "refund of less"): (None, TOO_EARLY),
-    ("none", "captured"): (None, TOO_EARLY),
-    ("none", "captured otherwise"): (None, TOO_EARLY),
-    ("none", "declined"): (None, TOO_EARLY),
-    ("none", "refunded"): (None, TOO_EARLY),
-    ("none", "refunded otherwise"): (None, TOO_EARLY),
-    ("capturing", "confirmed"): (CAPTURING, ASK),
-    ("capturing", "confirmed for more"): (CAPTURING, ODD),
-    ("capturing", "confirmed in euros"): (CAPTURING, ODD),
-    ("capturing", "cancelled"): (CAPTURING, (SILENT, APPLIED)),
-    ("capturing", "refund"): (CAPTURING, TOO_EARLY),
-    ("capturing", "refund of less"): (CAPTURING, TOO_EARLY),
-    ("capturing", "captured"): (CAPTURED, (SUCCEEDED, APPLIED)),
-    ("capturing", "captured otherwise"): (CAPTURED, (SUCCEEDED_OTHERWISE, APPLIED)),
-    ("capturing", "declined"): (DECLINED, (FAILED, APPLIED)),
-    ("capturing", "refunded"): (CAPTURING, ODD),
-    ("capturing", "refunded otherwise"): (CAPTURING, ODD),
-    ("cancelled while capturing", "confirmed"): (CAPTURING, ASK),
-    ("cancelled while capturing", "confirmed for more"): (CAPTURING, ODD),
-    ("cancelled while capturing", "confirmed in euros"): (CAPTURING, ODD),
-    ("cancelled while capturing", "cancelled"): (CAPTURING, KNOWN),
-    ("cancelled while capturing", "refund"): (CAPTURING, TOO_EARLY),
-    ("cancelled while capturing", "refund of less"): (CAPTURING, TOO_EARLY),
-    ("cancelled while capturing", "captured"): (CAPTURED, (SUCCEEDED, APPLIED)),
-    ("cancelled while capturing", "captured otherwise"): (CAPTURED, (SUCCEEDED_OTHERWISE, APPLIED)),
-    ("cancelled while capturing", "declined"): (DECLINED, (FAILED, APPLIED)),
-    ("cancelled while capturing", "refunded"): (CAPTURING, ODD),
-    ("cancelled while capturing", "refunded otherwise"): (CAPTURING, ODD),
-    ("captured", "confirmed"): (CAPTURED, (SUCCEEDED, DUPLICATE)),
-    ("captured", "confirmed for more"): (CAPTURED, ODD),
-    ("captured", "confirmed in euros"): (CAPTURED, ODD),
-    ("captured", "cancelled"): (CAPTURED, KNOWN),
-    ("captured", "refund"): (REFUNDING, ASK),
-    ("captured", "refund of less"): (CAPTURED, ODD),
-    ("captured", "captured"): (CAPTURED, (SUCCEEDED, DUPLICATE)),
-    ("captured", "captured otherwise"): (CAPTURED, ODD),
-    ("captured", "declined"): (CAPTURED, ODD),
-    ("captured", "refunded"): (CAPTURED, ODD),
-    ("captured", "refunded otherwise"): (CAPTURED, ODD),
-    ("declined", "confirmed"): (DECLINED, (FAILED, DUPLICATE)),
-    ("declined", "confirmed for more"): (DECLINED, ODD),
-    ("declined", "confirmed in euros"): (DECLINED, ODD),
-    ("declined", "cancelled"): (DECLINED, KNOWN),
-    ("declined", "refund"): (DECLINED, ODD),
-    ("declined", "refund of less"): (DECLINED, ODD),
-    ("declined", "captured"): (DECLINED, ODD),
-    ("declined", "captured otherwise"): (DECLINED, ODD),
-    ("declined", "declined"): (DECLINED, (FAILED, DUPLICATE)),
-    ("declined", "refunded"): (DECLINED, ODD),
-    ("declined", "refunded otherwise"): (DECLINED, ODD),
-    ("voided", "confirmed"): (VOIDED, (SILENT, APPLIED)),
-    ("voided", "confirmed for more"): (VOIDED, (SILENT, APPLIED)),
-    ("voided", "confirmed in euros"): (VOIDED, (SILENT, APPLIED)),
-    ("voided", "cancelled"): (VOIDED, KNOWN),
-    ("voided", "refund"): (VOIDED, ODD),
-    ("voided", "refund of less"): (VOIDED, ODD),
-    ("voided", "captured"): (VOIDED, ODD),
-    ("voided", "captured otherwise"): (VOIDED, ODD),
-    ("voided", "declined"): (VOIDED, KNOWN),
-    ("voided", "refunded"): (VOIDED, ODD),
-    ("voided", "refunded otherwise"): (VOIDED, ODD),
-    ("voided, then confirmed", "confirmed"): (VOIDED, KNOWN),
-    ("voided, then confirmed", "confirmed for more"): (VOIDED, (SILENT, APPLIED)),
-    ("voided, then confirmed", "confirmed in euros"): (VOIDED, (SILENT, APPLIED)),
-    ("voided, then confirmed", "cancelled"): (VOIDED, KNOWN),
-    ("voided, then confirmed", "refund"): (VOIDED, ODD),
-    ("voided, then confirmed", "refund of less"): (VOIDED, ODD),
-    ("voided, then confirmed", "captured"): (VOIDED, ODD),
-    ("voided, then confirmed", "captured otherwise"): (VOIDED, ODD),
-    ("voided, then confirmed", "declined"): (VOIDED, KNOWN),
-    ("voided, then confirmed", "refunded"): (VOIDED, ODD),
-    ("voided, then confirmed", "refunded otherwise"): (VOIDED, ODD),
-    ("refunding", "confirmed"): (REFUNDING, KNOWN),
-    ("refunding", "confirmed for more"): (REFUNDING, ODD),
-    ("refunding", "confirmed in euros"): (REFUNDING, ODD),
-    ("refunding", "cancelled"): (REFUNDING, KNOWN),
-    ("refunding", "refund"): (REFUNDING, ASK),
-    ("refunding", "refund of less"): (REFUNDING, ODD),
-    ("refunding", "captured"): (REFUNDING, KNOWN),
-    ("refunding", "captured otherwise"): (REFUNDING, ODD),
-    ("refunding", "declined"): (REFUNDING, ODD),
-    ("refunding", "refunded"): (REFUNDED, (MONEY_BACK, APPLIED)),
-    ("refunding", "refunded otherwise"): (REFUNDED, (MONEY_BACK_OTHERWISE, APPLIED)),
-    ("refunded", "confirmed"): (REFUNDED, KNOWN),
-    ("refunded", "confirmed for more"): (REFUNDED, ODD),
-    ("refunded", "confirmed in euros"): (REFUNDED, ODD),
-    ("refunded", "cancelled"): (REFUNDED, KNOWN),
-    ("refunded", "refund"): (REFUNDED, (MONEY_BACK, DUPLICATE)),
-    ("refunded", "refund of less"): (REFUNDED, ODD),
-    ("refunded", "captured"): (REFUNDED, KNOWN),
-    ("refunded", "captured otherwise"): (REFUNDED, ODD),
-    ("refunded", "declined"): (REFUNDED, ODD),
-    ("refunded", "refunded"): (REFUNDED, (MONEY_BACK, DUPLICATE)),
-    ("refunded", "refunded otherwise"): (REFUNDED, ODD),
+# Of a charge: by payment, what comes -> state afterwards, and what else.
+Becomes = dict[str, tuple[PaymentState | None, Any]]
+NO_REFUND_YET: dict[str, Any] = {
+    "refunded": ODD,
+    "refunded otherwise": ODD,
+    "refund later": ODD,
+    "heard of a refund": KNOWN,
+    "heard of a dispute": ODD,
 }
+
+
+def stays(state: PaymentState | None, outcomes: dict[str, Any]) -> Becomes:
+    return {message: (state, outcome) for message, outcome in outcomes.items()}
+
+
+def undecided(state: PaymentState) -> Becomes:
+    """What all states have in common in which money may yet be taken."""
+    return {
+        **stays(state, NO_REFUND_YET),
+        **stays(
+            state,
+            {
+                "confirmed for more": ODD,
+                "confirmed in euros": ODD,
+                "refund": TOO_EARLY,
+                "refund of less": TOO_EARLY,
+                "time to look": ASK,
+                "an old time to look": KNOWN,
+                "heard of the charge": NOTED,
+            },
+        ),
+        "captured": (CAPTURED, (SUCCEEDED, APPLIED)),
+        "captured otherwise": (CAPTURED, (SUCCEEDED_OTHERWISE, APPLIED)),
+        "cancelled": (VOIDING, ASK),
+        "authorized": (AUTHORIZED, NOTED),
+        "declined": (DECLINED, (FAILED, APPLIED)),
+        "called off there": (DECLINED, (LAPSED, APPLIED)),
+    }
+
+
+def called_off(state: PaymentState) -> Becomes:
+    return {
+        **undecided(state),
+        "confirmed": (state, KNOWN),
+        "pending": (state, NOTED),
+        "to be acted on": (state, NOTED),
+        "authorized": (state, NOTED),
+        "declined": (VOIDED, NOTED),
+        "called off there": (VOIDED, NOTED),
+    }
+
+
+def over(state: PaymentState) -> Becomes:
+    """What the states have in common in which no money was taken."""
+    return {
+        **stays(state, NO_REFUND_YET),
+        **stays(
+            state,
+            {
+                "cancelled": KNOWN,
+                "refund": ODD,
+                "refund of less": ODD,
+                "time to look": ASK,
+                "an old time to look": KNOWN,
+                "heard of the charge": NOTED,
+                "pending": KNOWN,
+                "to be acted on": KNOWN,
+                "authorized": KNOWN,
+                "called off there": KNOWN,
+            },
+        ),
+        "captured": (CAPTURED, (SUCCEEDED, ATTENTION)),
+        "captured otherwise": (CAPTURED, (SUCCEEDED_OTHERWISE, ATTENTION)),
+    }
+
+
+def paid(state: PaymentState) -> Becomes:
+    """What the states have in common in which money was taken."""
+    return stays(
+        state,
+        {
+            "confirmed": KNOWN,
+            "confirmed for more": ODD,
+            "confirmed in euros": ODD,
+            "cancelled": KNOWN,
+            "refund of less": ODD,
+            "captured": KNOWN,
+            "captured otherwise": ODD,
+            "declined": ODD,
+            "pending": KNOWN,
+            "to be acted on": KNOWN,
+            "authorized": KNOWN,
+            "called off there": ODD,
+            "time to look": KNOWN,
+            "an old time to look": KNOWN,
+            "heard of the charge": KNOWN,
+            "heard of a refund": KNOWN,
+            "heard of a dispute": ODD,
+            "refund later": ODD,
+            "refunded": ODD,
+            "refunded otherwise": ODD,
+        },
+    )
+
+
+CONFIRMATIONS = ("confirmed", "confirmed for more", "confirmed in euros")
+VOIDED_CONFIRMED = stays(VOIDED, dict.fromkeys(CONFIRMATIONS, NOTED))
+ROWS: dict[str, Becomes] = {
+    "none": {
+        **stays(None, dict.fromkeys(MESSAGES, TOO_EARLY)),
+        **stays(CAPTURING, dict.fromkeys(CONFIRMATIONS, ASK)),
+        **stays(None, dict.fromkeys([name for name in MESSAGES if name.startswith("heard")], FORBIDDEN)),
+        "time to look": (None, FORBIDDEN),
+        "an old time to look": (None, FORBIDDEN),
+        "cancelled": (VOIDED, NOTED),
+    },
+    "capturing": {
+        **undecided(CAPTURING),
+        "confirmed": (CAPTURING, ASK),
+        "pending": (PENDING, (WAITING, APPLIED)),
+        "to be acted on": (PENDING, (WAITING_FOR_THE_CUSTOMER, APPLIED)),
+    },
+    "pending": {
+        **undecided(PENDING),
+        "confirmed": (PENDING, (WAITING, DUPLICATE)),
+        "pending": (PENDING, NOTED),
+        "to be acted on": (PENDING, (WAITING_FOR_THE_CUSTOMER, APPLIED)),
+    },
+    "authorized": {
+        **undecided(AUTHORIZED),
+        "confirmed": (AUTHORIZED, KNOWN),
+        "pending": (AUTHORIZED, NOTED),
+        "to be acted on": (AUTHORIZED, NOTED),
+    },
+    "voiding": called_off(VOIDING),
+    "cancelled while capturing": {
+        # Its state is written with the next intent.
+        **{
+            message: (CAPTURING if becomes is VOIDING and outcome != ASK else becomes, outcome)
+            for message, (becomes, outcome) in called_off(VOIDING).items()
+        },
+        "confirmed": (VOIDING, ASK),
+    },
+    "declined": {
+        **over(DECLINED),
+        "confirmed": (DECLINED, (FAILED, DUPLICATE)),
+        "confirmed for more": (DECLINED, ODD),
+        "confirmed in euros": (DECLINED, ODD),
+        # The order asks for it, and others were told before.
+        **stays(
+            DECLINED,
+            dict.fromkeys(
+                ("declined", "called off there", "pending", "to be acted on", "authorized"),
+                (FAILED, DUPLICATE),
+            ),
+        ),
+    },
+    "voided": {
+        **over(VOIDED),
+        **VOIDED_CONFIRMED,
+        "declined": (VOIDED, KNOWN),
+        # It is not known how much.
+        "captured": (VOIDED, ODD),
+        "captured otherwise": (VOIDED, ODD),
+    },
+    "voided, then confirmed": {
+        **over(VOIDED),
+        **VOIDED_CONFIRMED,
+        "confirmed": (VOIDED, KNOWN),
+        "declined": (VOIDED, KNOWN),
+    },
+    "captured": {
+        **paid(CAPTURED),
+        "confirmed": (CAPTURED, (SUCCEEDED, DUPLICATE)),
+        **stays(
+            CAPTURED,
+            dict.fromkeys(("captured", "pending", "to be acted on", "authorized"), (SUCCEEDED, DUPLICATE)),
+        ),
+        "refund": (REFUNDING, ASK),
+    },
+    "refunding": {
+        **paid(REFUNDING),
+        "refund": (REFUNDING, ASK),
+        "refund later": (REFUNDING, NOTED),
+        "refunded": (REFUNDED, (MONEY_BACK, APPLIED)),
+        "refunded otherwise": (REFUNDED, (MONEY_BACK_OTHERWISE, APPLIED)),
+    },
+    "refunded": {
+        **paid(REFUNDED),
+        "refund": (REFUNDED, (MONEY_BACK, DUPLICATE)),
+        "refund later": (REFUNDED, KNOWN),
+        "refunded": (REFUNDED, (MONEY_BACK, DUPLICATE)),
+    },
+}
+EXPECTED = {(state, message): becomes for state, row in ROWS.items() for message, becomes in row.items()}
 
 
 def service(state: str) -> Memory:
@@ -217,10 +370,16 @@ def test_the_table_knows_every_pair() -> None:
         OrderConfirmed,
         OrderCancelled,
         RefundPayment,
+        LookAgain,
         AskAgain,
+        Heard,
+        Pending,
+        Authorized,
         Captured,
         Declined,
+        Voided,
         Refunded,
+        RefundPending,
         RefundRefused,
     )
     assert set(PAYMENTS.cells) == set(product([NEW, *PaymentState], kinds))
@@ -231,8 +390,8 @@ def test_a_payment_becomes_what_the_table_says(state: str, message: str) -> None
     becomes, outcome = EXPECTED[state, message]
     memory = service(state)
     before = memory.get(Payment, ORDER)
-    if outcome in {ASK, TOO_EARLY}:
-        with pytest.raises(Premature):
+    if outcome in {ASK, TOO_EARLY, FORBIDDEN}:
+        with pytest.raises(Refused if outcome == FORBIDDEN else Premature):
             memory.handle(MESSAGES[message])
         assert memory.get(Payment, ORDER) == before
         return
@@ -276,7 +435,98 @@ def test_nonsense_forever_does_not_fill_the_document_and_the_latest_is_kept() ->
 
 def test_a_long_reason_of_the_gateway_is_cut_to_what_an_event_can_say() -> None:
     memory = service("capturing")
-    (event,) = memory.handle(ChargeOutcome(CONFIRMED, Declined("txn_1", "no" * 1000))).events
+    (event,) = memory.handle(answered(Declined("txn_1", "no" * 1000))).events
     heard = wire.decode("order-events", wire.encode(event))
     assert heard == event
     assert memory.one(Payment, ORDER).reason == "no" * 256
+
+
+# --- when it is asked again -------------------------------------------------------------------------------
+
+
+def test_what_is_decided_later_is_looked_up_ever_more_slowly() -> None:
+    memory = service("capturing")
+    waits = []
+    for number in range(7):
+        memory.handle(MESSAGES["pending"])
+        stored = memory.one(Payment, ORDER)
+        assert stored.ask_at is not None
+        waits.append((stored.ask_at - NOW).total_seconds())
+        assert leased(stored, stored.ask_at, FAR)[1] == (LookAgain(ORDER, number + 1),)
+    assert waits == [5, 15, 45, 135, 300, 300, 300]
+
+
+def test_what_cannot_be_called_off_at_once_is_tried_every_hour_in_the_end() -> None:
+    memory = service("voiding")
+    for _ in range(12):
+        memory.handle(MESSAGES["authorized"])
+    assert memory.one(Payment, ORDER).ask_at == NOW + timedelta(hours=1)
+
+
+def test_what_is_held_is_taken_right_away_and_then_ever_more_slowly() -> None:
+    memory = service("pending")
+    memory.handle(MESSAGES["authorized"])
+    assert memory.one(Payment, ORDER).ask_at == NOW
+    memory.handle(MESSAGES["authorized"])
+    assert memory.one(Payment, ORDER).ask_at == NOW + timedelta(seconds=5)
+
+
+def test_who_asks_keeps_others_from_it_for_a_while() -> None:
+    stored = service("pending").one(Payment, ORDER)
+    assert leased(stored, NOW - timedelta(microseconds=1), FAR) == (stored, ())
+    after, asks = leased(stored, NOW, FAR)
+    assert asks == (LookAgain(ORDER, 0),)
+    assert leased(after, NOW, FAR) == (after, ())
+
+
+@pytest.mark.parametrize("state", ["capturing", "pending", "authorized", "voiding", "voided", "declined"])
+def test_what_a_gateway_says_by_itself_has_it_asked_right_away_and_under_a_new_id(state: str) -> None:
+    """An answer to a question of before may be on its way, and would be taken for this one's."""
+    memory = service(state)
+    memory.handle(MESSAGES["heard of the charge"])
+    after = memory.one(Payment, ORDER)
+    assert (after.ask_at, after.asked) == (RIGHT_AWAY, 1)
+    assert intend(after, memory.message(MESSAGES["time to look"])) is None
+    assert intend(after, memory.message(LookAgain(ORDER, 1))) == after
+
+
+@pytest.mark.parametrize("answer", ["captured", "declined", "called off there"])
+@pytest.mark.parametrize("state", ["pending", "authorized", "voiding", "voided", "declined"])
+def test_once_it_is_over_nobody_asks_any_more(state: str, answer: str) -> None:
+    memory = service(state)
+    memory.handle(MESSAGES["heard of the charge"])
+    memory.handle(MESSAGES[answer])
+    after = memory.one(Payment, ORDER)
+    assert (after.ask_at, after.next_action) == (None, None)
+
+
+# --- what was told of it ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "body", "told"),
+    [
+        # What goes without saying.
+        ("capturing", MESSAGES["captured"], []),
+        ("capturing", MESSAGES["declined"], []),
+        ("captured", MESSAGES["confirmed"], []),
+        ("capturing", MESSAGES["pending"], ["PAYMENT_PENDING"]),
+        ("pending", MESSAGES["confirmed"], ["PAYMENT_PENDING"]),
+        ("capturing", MESSAGES["authorized"], [""]),
+        ("voiding", MESSAGES["pending"], [""]),
+        ("pending", ChargeOutcome(LookAgain(ORDER, 0), Captured("txn_1"), NOW), ["PAYMENT_SUCCEEDED"]),
+        ("pending", ChargeOutcome(LookAgain(ORDER, 0), Declined("txn_1", "no"), NOW), ["PAYMENT_FAILED"]),
+        ("pending", ChargeOutcome(LookAgain(ORDER, 0), Pending("txn_1"), NOW), []),
+        ("captured", ChargeOutcome(LookAgain(ORDER, 0), Captured("txn_1"), NOW), []),
+        ("voiding", ChargeOutcome(MESSAGES["cancelled"], Captured("txn_1"), NOW), ["PAYMENT_SUCCEEDED"]),
+    ],
+)
+def test_what_is_published_about_a_charge_is_noted_unless_it_goes_without_saying(
+    state: str, body: object, told: list[str]
+) -> None:
+    memory = service(state)
+    message = memory.message(body)
+    memory.decide(message)
+    stored = memory.one(Payment, ORDER).told
+    assert [each.type for each in stored] == told
+    assert {each.cause for each in stored} <= {f"test/{message.id}"}

@@ -81,5 +81,11 @@ def test_headers_lose_the_address_and_keep_their_numbers() -> None:
 
 
 def test_the_queues_that_may_name_a_customer_follow_from_the_contract() -> None:
-    assert set(NAMING) >= {"STOCK_RESERVED", "inventory-events", "notifications", "payment-events"}
-    assert {"inventory", "order-events", "orders"}.isdisjoint(NAMING)
+    assert set(NAMING) >= {
+        "STOCK_RESERVED",
+        "inventory-events",
+        "notifications",
+        "order-events",
+        "payment-events",
+    }
+    assert {"inventory", "orders"}.isdisjoint(NAMING)

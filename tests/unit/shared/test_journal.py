@@ -11,7 +11,7 @@ from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.decisions import Message, Verdict
-from services.shared.contract.events import PaymentFailed, ProductDeleted
+from services.shared.contract.events import NextAction, PaymentFailed, ProductDeleted
 from services.shared.contract.table import Contradiction
 from services.shared.engine import journal
 from services.shared.engine.journal import Step, line_of
@@ -64,10 +64,10 @@ def test_what_begins_comes_from_nowhere() -> None:
 
 
 def test_a_step_that_stays_says_what_is_new() -> None:
-    cancelled = structs.replace(CAPTURING, cancel_requested=True)
-    line = line_of(Step(FAILED, CAPTURING, cancelled))
+    to_be_agreed = structs.replace(CAPTURING, next_action=NextAction("redirect", "https://bank.example"))
+    line = line_of(Step(FAILED, CAPTURING, to_be_agreed))
     assert line is not None
-    assert line["message"] == "still CAPTURING on PAYMENT_FAILED: the order is cancelled meanwhile"
+    assert line["message"] == "still CAPTURING on PAYMENT_FAILED: the customer has to act first"
 
 
 def test_a_commit_whose_answer_was_lost_is_told_of_when_it_is_found() -> None:

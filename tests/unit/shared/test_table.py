@@ -12,8 +12,17 @@ from msgspec import Struct
 from services.inventory.steps import Ask
 from services.inventory.table import LINES
 from services.order.saga import SAGA
-from services.payment.gateway import Refunded, RefundRefused
-from services.payment.payment import RefundOutcome
+from services.payment.gateway import (
+    Authorized,
+    Captured,
+    Declined,
+    Pending,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    Voided,
+)
+from services.payment.payment import ChargeOutcome, RefundOutcome
 from services.payment.table import PAYMENTS
 from services.shared.contract.decisions import Message, Premature, Refused, Verdict
 from services.shared.contract.table import (
@@ -190,7 +199,10 @@ class Word(NamedTuple):
 
 # What comes in a cell that is named by a part of it.
 OF_LINES: Final[Mapping[type, type]] = {kind: Ask for _, kind in LINES.cells}
-OF_PAYMENTS: Final[Mapping[type, type]] = dict.fromkeys((Refunded, RefundRefused), RefundOutcome)
+OF_PAYMENTS: Final[Mapping[type, type]] = {
+    **dict.fromkeys((Pending, Authorized, Captured, Declined, Voided), ChargeOutcome),
+    **dict.fromkeys((Refunded, RefundPending, RefundRefused), RefundOutcome),
+}
 
 
 def words(cells: Cells, comes: Mapping[type, type] | None = None) -> Iterator[Word]:

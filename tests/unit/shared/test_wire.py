@@ -1,5 +1,6 @@
 """The contract on the wire: what we publish, what we accept, and what we say about the rest."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 
@@ -124,6 +125,22 @@ PUBLISHED = [
         (
             '{"type":"ORDER_CANCELLED","data":{"orderId":"o1","reason":"OUT_OF_STOCK",'
             '"email":"ann@example.com"}}'
+        ),
+    ),
+    (
+        events.PaymentPending(
+            order_id="o1",
+            transaction_id="t1",
+            amount=Decimal("1.50"),
+            currency="EUR",
+            next_action=events.NextAction(
+                "redirect", "https://bank.example/agree", datetime(2026, 1, 1, 12, tzinfo=UTC)
+            ),
+        ),
+        (
+            '{"type":"PAYMENT_PENDING","data":{"orderId":"o1","transactionId":"t1","amount":"1.50",'
+            '"currency":"EUR","nextAction":{"type":"redirect","url":"https://bank.example/agree",'
+            '"expiresAt":"2026-01-01T12:00:00Z"}}}'
         ),
     ),
     (
@@ -286,6 +303,7 @@ def test_types_and_queue_names_are_those_of_the_design() -> None:
         ("payment-events", "ORDER_CANCELLED"),
         ("notifications", "ORDER_REFUND_REQUEST"),
         ("payment-events", "PAYMENT_REFUND"),
+        ("order-events", "PAYMENT_PENDING"),
         ("order-events", "PAYMENT_REFUNDED"),
         ("order-events", "PAYMENT_REFUND_FAILED"),
         ("notifications", "ORDER_PARTIALLY_REFUNDED"),

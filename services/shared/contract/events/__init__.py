@@ -44,7 +44,9 @@ from services.shared.contract.events.order import (
     ReserveStock,
 )
 from services.shared.contract.events.payment import (
+    NextAction,
     PaymentFailed,
+    PaymentPending,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
@@ -83,6 +85,7 @@ __all__ = [
     "Fulfilment",
     "Line",
     "Missing",
+    "NextAction",
     "OrderCancelled",
     "OrderConfirmed",
     "OrderEvent",
@@ -92,6 +95,7 @@ __all__ = [
     "OrderPartiallyRefunded",
     "OrderRefunded",
     "PaymentFailed",
+    "PaymentPending",
     "PaymentRefundFailed",
     "PaymentRefunded",
     "PaymentSucceeded",

@@ -160,6 +160,12 @@ PART: Final = Part(
     ),
     consumes={
         ORDERS: ("INVENTORY_RESERVED", "INVENTORY_RESERVE_FAILED", "INVENTORY_RELEASED"),
-        ORDER_EVENTS: ("PAYMENT_SUCCEEDED", "PAYMENT_FAILED", "PAYMENT_REFUNDED", "PAYMENT_REFUND_FAILED"),
+        ORDER_EVENTS: (
+            "PAYMENT_SUCCEEDED",
+            "PAYMENT_FAILED",
+            "PAYMENT_PENDING",
+            "PAYMENT_REFUNDED",
+            "PAYMENT_REFUND_FAILED",
+        ),
     },
 )

@@ -1,7 +1,10 @@
 """What the payment service publishes and consumes."""
 
+from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
 
 from services.shared.contract import money
 from services.shared.contract.events.event import Count, OrderEvent, Part, RefundRequestId, Text
@@ -32,6 +35,23 @@ class PaymentFailed(_Payment, frozen=True, kw_only=True):
     compensation: bool = False
 
 
+class NextAction(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the customer has to do before the gateway decides."""
+
+    type: Literal["redirect"]
+    # Whoever has it may act for the customer.
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    # Until when it can be done.
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class PaymentPending(_Payment, frozen=True, kw_only=True):
+    """The gateway decides later."""
+
+    type = "PAYMENT_PENDING"
+    next_action: NextAction | None = None
+
+
 class PaymentRefunded(_Payment, frozen=True, kw_only=True):
     """Money was given back."""
 
@@ -59,7 +79,7 @@ class PaymentRefundFailed(OrderEvent, frozen=True, kw_only=True):
 
 
 PART: Final = Part(
-    publishes=(PaymentSucceeded, PaymentFailed, PaymentRefunded, PaymentRefundFailed),
+    publishes=(PaymentSucceeded, PaymentFailed, PaymentPending, PaymentRefunded, PaymentRefundFailed),
     consumes={
         STOCK_RESERVED: ("ORDER_CONFIRMED",),
         PAYMENT_EVENTS: ("ORDER_CANCELLED", "PAYMENT_REFUND"),

@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from services.shared.contract import ids
 from services.shared.http.verbs import METHODS
+from services.shared.settings import BODY_LIMIT_BYTES, WEBHOOK_LIMIT_BYTES
 
 _READ: Final = frozenset({"GET", "HEAD"})
 _NONE: Final[frozenset[str]] = frozenset()
@@ -28,6 +29,8 @@ class Rule(NamedTuple):
     names_ids: bool = False
     # What is answered to GET may be a stream, which lasts.
     streams: bool = False
+    # So long a body may be.
+    body_limit: int = BODY_LIMIT_BYTES
 
     def needs_token(self, method: str) -> bool:
         # What a path may be asked for is no secret: the description says it, too.
@@ -53,6 +56,8 @@ RULES: Final = (
     Rule("/api/orders", "order", _NONE, names_ids=True),
     Rule("/api/orders/*/events", "order", _NONE, names_ids=True, streams=True),
     Rule("/api/payments", "payment", _NONE, names_ids=True),
+    # Signed by the payment gateway, which has no token.
+    Rule("/api/payments/webhooks", "payment", frozenset({"POST"}), body_limit=WEBHOOK_LIMIT_BYTES),
     Rule("/api/webhooks", "notification", _NONE, names_ids=True),
 )
 _BY_SEGMENTS: Final[Mapping[tuple[str, ...], Rule]] = {
@@ -98,6 +103,7 @@ def segments(raw_path: bytes) -> tuple[str, ...]:
 def _rule_of(path: tuple[str, ...]) -> Rule | None:
     return (
         _BY_SEGMENTS.get((*path[:2], "*", *path[3:4]))
+        or _BY_SEGMENTS.get(path[:3])
         or _BY_SEGMENTS.get(path[:2])
         or _BY_SEGMENTS.get(path[:1])
     )

@@ -21,6 +21,8 @@ usually succeeds.
 | `tok_success` | the order is `PAID` |
 | `tok_declined` | the order is `CANCELLED`, and its stock given back |
 | `tok_slow` | the payment takes some seconds |
+| `tok_pending` | the payment is decided on after 20 seconds: until then the order has `reservedUntil` |
+| `tok_action` | the order has a `nextAction` for some seconds, then it is `PAID` |
 | `tok_error` | the payment's gateway fails twice, then succeeds: `PAID` after some ten seconds |
 
 **Repeat safely**: send `Idempotency-Key`, a new value for each new request, with every `POST` that has it.

@@ -27,7 +27,6 @@ from services.shared.http.auth import KeysUnavailable, Tokens, Unauthenticated, 
 from services.shared.http.problems import problem, wrong
 from services.shared.http.streams import Streams
 from services.shared.http.validation import Fault
-from services.shared.settings import BODY_LIMIT_BYTES
 
 # The fields of an answer that tell what is left of a budget.
 Counted: TypeAlias = Mapping[str, str]
@@ -154,9 +153,9 @@ async def _serve(gate: Gate, rule: Rule, scope: Scope, receive: Receive, send: S
     if unknown is not None and rule.needs_token(method):
         return problems.of(unknown)
     try:
-        body = await _body(receive)
+        body = await _body(receive, rule.body_limit)
     except BodyTooLarge:
-        return preconditions.too_large().response()
+        return preconditions.too_large(rule.body_limit).response()
     if rule.guesses:
         counted = await gate.count(by_account(gate.settings, rule, user, address, body))
     own = {"x-forwarded-for": address} | telemetry.onward()
@@ -199,15 +198,15 @@ async def _caller(gate: Gate, headers: Mapping[bytes, bytes]) -> tuple[User | No
         return None, error
 
 
-async def _body(receive: Receive) -> bytes:
-    """Whole: what is limited to 64 KiB need not be streamed, and no service waits for a slow caller."""
+async def _body(receive: Receive, limit: int) -> bytes:
+    """Whole: what is limited to some KiB need not be streamed, and no service waits for a slow caller."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
         body += message.get("body", b"")
-        if len(body) > BODY_LIMIT_BYTES:
+        if len(body) > limit:
             raise BodyTooLarge
         if not message.get("more_body", False):
             return bytes(body)

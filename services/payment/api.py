@@ -1,16 +1,30 @@
-"""The payment service's route: what became of an order's payment."""
+"""The payment service's routes: what became of an order's payment, and what the gateway says by itself."""
 
-from fastapi import APIRouter
+from typing import Annotated, Final
 
-from services.payment import queries
-from services.payment.bodies import PaymentBody
-from services.shared.contract.decisions import NotFound
-from services.shared.engine.life import TheEngine
+from fastapi import APIRouter, Path, Request
+
+from services.payment import examples, queries
+from services.payment.bodies import HeardBody, PaymentBody
+from services.payment.gateway import BadSignature, Gateway
+from services.payment.metrics import WEBHOOKS
+from services.shared.contract.codes import Code
+from services.shared.contract.decisions import NotFound, Refused, Verdict
+from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.bodies import Id
 from services.shared.http.dependencies import Caller
+from services.shared.http.described import described
+from services.shared.http.problems import Problem
 from services.shared.http.rights import Right
 from services.shared.http.routing import Route
 
+# A body in the gateway's own form, which only it describes.
+SIGNED: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}, "example": examples.EVENT}},
+    }
+}
 router = APIRouter(prefix="/api/payments", tags=["payments"], route_class=Route)
 
 
@@ -22,3 +36,37 @@ async def get_payment(order_id: Id, caller: Caller, engine: TheEngine) -> Paymen
     if payment is None:
         raise NotFound("there is no payment of this order")
     return PaymentBody.of(payment, for_staff=is_staff)
+
+
+@router.post(
+    "/webhooks/{provider}",
+    responses=described([Code.SIGNATURE_REFUSED, Code.BODY_TOO_LARGE, Code.UNSUPPORTED_MEDIA_TYPE]),
+    openapi_extra=SIGNED,
+)
+async def hear_gateway(
+    provider: Annotated[str, Path(pattern="^[a-z]{1,32}$")], request: Request, engine: TheEngine
+) -> HeardBody:
+    """What a payment gateway says by itself, signed by it: reason enough to ask it, and believed of nothing.
+
+    Answered 200 once that is written down; anything else has the gateway say it again.
+    """
+    if provider != request.app.state.provider:
+        raise NotFound("this shop is paid through another gateway")
+    outcome = await _heard(request.app.state.gateway, request, engine)
+    WEBHOOKS.labels(outcome).inc()
+    return HeardBody(outcome=outcome)
+
+
+async def _heard(gateway: Gateway, request: Request, engine: Engine) -> str:
+    try:
+        heard = gateway.hear(request.headers, await request.body())
+    except BadSignature as error:
+        WEBHOOKS.labels("refused").inc()
+        raise Problem(Code.SIGNATURE_REFUSED, str(error)) from error
+    if heard is None:
+        return "not for us"
+    try:
+        decision = await engine.execute(heard, id_=heard.id)
+    except Refused:
+        return "unknown payment"
+    return "known" if decision.verdict is Verdict.DUPLICATE else "heard"

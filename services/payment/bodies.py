@@ -11,6 +11,12 @@ from services.shared.contract import money
 from services.shared.http.bodies import View
 
 
+class HeardBody(View, json_schema_extra={"examples": [examples.HEARD]}):
+    outcome: Annotated[
+        str, Field(description="`heard`, `known` from before, about an `unknown payment`, or `not for us`")
+    ]
+
+
 class PaymentBody(View, json_schema_extra={"examples": [examples.PAYMENT]}):
     """What nobody asked for yet, or did not happen, is null."""
 

@@ -3,6 +3,13 @@
 from typing import Any, Final
 
 Example = dict[str, Any]
+# As the mock gateway says it.
+EVENT: Final[Example] = {
+    "id": "evt_1",
+    "order_id": "c2cb7464-2127-45db-b640-15c896f64d1f",
+    "about": "charge",
+}
+HEARD: Final[Example] = {"outcome": "heard"}
 PAYMENT: Final[Example] = {
     "orderId": "c2cb7464-2127-45db-b640-15c896f64d1f",
     "status": "CAPTURED",

@@ -40,6 +40,7 @@ def make_app(settings: PaymentSettings) -> FastAPI:
             test_tokens=settings.payment_test_tokens,
             webhook_secrets=settings.webhook_secrets,
         )
+        app.state.gateway, app.state.provider = gateway, settings.payment_gateway
         manual = settings.payment_capture == "manual"
         engine = engine_life(
             lambda: Engine(

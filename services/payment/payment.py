@@ -83,9 +83,7 @@ class PaymentRefund(Struct, frozen=True, rename="camel", kw_only=True, omit_defa
 
     @property
     def next_time(self) -> tuple[int, int]:
-        """As what it is asked for next: its attempt, another where this one was refused, and how often that was
-        not decided on.
-        """
+        """Its attempt, another where that one was refused, and how often this one was not decided on."""
         return (self.attempt + 1, 0) if self.state is RefundState.REFUSED else (self.attempt, self.asked)
 
 

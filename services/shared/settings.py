@@ -174,3 +174,5 @@ class EngineSettings(DatabaseSettings):
 
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
+# What others tell us in a form of theirs may be longer.
+WEBHOOK_LIMIT_BYTES: Final = 256 * 1024

@@ -1,8 +1,10 @@
 """The payment service and its mock gateway on real servers."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -13,25 +15,29 @@ from msgspec import structs
 from pymongo.asynchronous.database import AsyncDatabase
 
 from sagactl.polling import until
-from services.payment import ledger, mock, queries
+from services.payment import ledger, mock, queries, steps
 from services.payment.effects import ASKING
 from services.payment.gateway import (
+    Authorized,
     Captured,
     Charge,
     Declined,
     GatewayRefused,
     GatewayUnavailable,
     Kind,
+    Pending,
     Refund,
     Refunded,
     RefundRefused,
     Status,
+    Voided,
 )
 from services.payment.ledger import Ledger, LedgerEntry
 from services.payment.main import make_app
 from services.payment.mock import MockGateway
 from services.payment.payment import Payment, PaymentRefund, PaymentState, RefundState
 from services.payment.settings import PaymentSettings
+from services.payment.signatures import sign
 from services.shared.contract.events import OrderCancelled, OrderConfirmed, PricedLine, RefundPayment
 from services.shared.database.store import Store, connect, to_document
 from services.shared.engine.asking import due
@@ -58,7 +64,12 @@ GIVE_BACK = Refund(
 
 @pytest_asyncio.fixture
 async def client(room: Room, issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
-    mock = {"payment_gateway": "mock", "payment_test_tokens": True}
+    mock = {
+        "payment_gateway": "mock",
+        "payment_test_tokens": True,
+        "payment_webhook_secret": SECRET,
+        "payment_webhook_secret_other": "whsec_to_come",
+    }
     settings = PaymentSettings(**room.settings("payment") | mock, jwks_url=issuer.jwks_url)
     async with running(make_app(settings)) as client:
         yield client
@@ -190,20 +201,109 @@ async def test_an_intent_that_a_dead_process_left_is_resolved(
     assert answer.json()["status"] == "CAPTURED"
 
 
-async def test_a_cancellation_does_not_make_an_open_charge_forgotten(
+async def test_what_was_captured_before_a_cancellation_is_told_so_that_it_goes_back(
     wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mock, "SLOW_SECONDS", 1.0)
+    """The card is slow to answer; asked to call it off, the gateway says that the money is taken."""
+    monkeypatch.setattr(mock, "SLOW_SECONDS", 5.0)
     await wires.send(structs.replace(CONFIRMED, payment_token="tok_slow"))
-    await becomes(room, "CAPTURING")
+    await has_entry(room, "captured")
     await wires.send(CANCELLED)
-
-    async def noted() -> bool:
-        return await database(room)["payments"].count_documents({"cancelRequested": True}) == 1
-
-    await until(noted, within=PATIENCE, what="the contradiction on record")
     await wires.hear("PAYMENT_SUCCEEDED")
     await becomes(room, "CAPTURED")
+
+
+async def test_an_order_cancelled_while_the_gateway_is_away_is_never_charged(
+    wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mock, "ERROR_SECONDS", 10_000)
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_error"))
+    await becomes(room, "CAPTURING")
+    await wires.send(CANCELLED)
+    await becomes(room, "VOIDED")
+    monkeypatch.setattr(mock, "ERROR_SECONDS", 0)
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_error"))
+    await wires.hear_nothing("PAYMENT_SUCCEEDED", "PAYMENT_FAILED", during=2)
+    assert [entry["status"] for entry in (await entries(room)).values()] == ["voided"]
+
+
+async def has_entry(room: Room, status: str) -> None:
+    async def so() -> bool:
+        return [entry["status"] for entry in (await entries(room)).values()] == [status]
+
+    await until(so, within=PATIENCE, what=f"a charge {status} at the gateway")
+
+
+# --- payments that are decided on later --------------------------------------------------------------------
+
+SECRET = "whsec_of_the_shop"
+
+
+async def webhook(client: httpx.AsyncClient, secret: str = SECRET, **changes: Any) -> httpx.Response:
+    event = {"id": "evt_1", "order_id": "order_1", "about": "charge"} | changes
+    body = json.dumps(event).encode()
+    headers = {mock.SIGNATURE: sign(body, secret, int(time.time())), "content-type": "application/json"}
+    return await client.post("/api/payments/webhooks/mock", content=body, headers=headers)
+
+
+async def ask_at(room: Room) -> datetime | None:
+    (payment,) = await database(room)["payments"].find().to_list()
+    found: datetime | None = payment["askAt"]
+    return found
+
+
+@pytest.mark.parametrize("token", ["tok_pending", "tok_action"])
+async def test_a_payment_that_is_decided_on_later_is_told_and_looked_up(
+    wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setattr(steps, "FIRST_PAUSE", timedelta(milliseconds=100))
+    monkeypatch.setattr(mock, "LATER", dict.fromkeys(mock.LATER, timedelta(seconds=1)))
+    await wires.send(structs.replace(CONFIRMED, payment_token=token))
+    pending = await wires.hear("PAYMENT_PENDING")
+    assert pending.get("nextAction", {}).get("type") == ("redirect" if token == "tok_action" else None)
+    assert (await wires.hear("PAYMENT_SUCCEEDED"))["transactionId"] == pending["transactionId"]
+    await becomes(room, "CAPTURED")
+    assert await ask_at(room) is None
+
+
+async def test_a_webhook_has_it_looked_up_at_once_and_is_believed_of_nothing(
+    client: httpx.AsyncClient, wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "FIRST_PAUSE", timedelta(hours=1))
+    monkeypatch.setattr(mock, "LATER", dict.fromkeys(mock.LATER, timedelta(minutes=30)))
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_pending"))
+    await wires.hear("PAYMENT_PENDING")
+    assert (await webhook(client, id="evt_too_early")).json() == {"outcome": "heard"}
+
+    async def looked_up() -> bool:
+        (payment,) = await database(room)["payments"].find().to_list()
+        return bool(payment["state"] == "PENDING" and payment["asked"] > 2)
+
+    await until(looked_up, within=PATIENCE, what="another look")
+    monkeypatch.setattr(mock, "datetime", Later)
+    assert (await webhook(client)).json() == {"outcome": "heard"}
+    assert (await webhook(client)).json() == {"outcome": "known"}
+    await wires.hear("PAYMENT_SUCCEEDED")
+    assert (await webhook(client, id="evt_late")).json() == {"outcome": "known"}
+
+
+async def test_a_webhook_that_is_not_the_gateways_or_not_for_us_changes_nothing(
+    client: httpx.AsyncClient,
+) -> None:
+    forged = await webhook(client, secret="another")
+    assert (forged.status_code, forged.json()["code"]) == (400, "signature-refused")
+    assert (await webhook(client, secret="whsec_to_come")).status_code == 200
+    assert (await webhook(client, order_id="nobodys")).json() == {"outcome": "unknown payment"}
+    other = await client.post("/api/payments/webhooks/stripe", json={})
+    assert other.status_code == 404
+
+
+async def test_a_payment_that_is_pending_is_called_off_with_its_order(wires: Wires, room: Room) -> None:
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_pending"))
+    await wires.hear("PAYMENT_PENDING")
+    await wires.send(CANCELLED)
+    await becomes(room, "VOIDED")
+    assert [entry["status"] for entry in (await entries(room)).values()] == ["voided"]
 
 
 async def test_a_slow_charge_holds_up_nobody(wires: Wires) -> None:
@@ -367,6 +467,54 @@ async def test_a_card_whose_refunds_are_refused_twice_says_the_same_under_the_sa
     assert [type(answer) for answer in answers] == [RefundRefused, RefundRefused, Refunded]
     assert [await mocked.refund(structs.replace(GIVE_BACK, key=key)) for key in keys] == answers
     assert [await mocked.lookup(key) for key in keys] == answers
+
+
+async def test_once_it_is_called_off_nothing_is_captured_under_a_key(room: Room) -> None:
+    mocked = gateway(room)
+    voided = await mocked.void(CHARGE)
+    assert isinstance(voided, Voided)
+    assert await mocked.capture(CHARGE) == await mocked.lookup(CHARGE.key) == voided
+
+
+async def test_what_was_captured_is_not_called_off(room: Room) -> None:
+    captured = await gateway(room).capture(CHARGE)
+    assert await gateway(room).void(CHARGE) == captured
+
+
+async def test_a_void_and_captures_at_the_same_time_agree(room: Room) -> None:
+    asks = [gateway(room).capture(CHARGE) for _ in range(3)] + [gateway(room).void(CHARGE) for _ in range(3)]
+    answers = await asyncio.gather(*asks)
+    assert len(set(answers)) == 1
+
+
+async def test_money_that_is_held_is_taken_or_let_go(room: Room) -> None:
+    mocked, other = gateway(room), structs.replace(CHARGE, key="other:capture")
+    for charge in (CHARGE, other):
+        assert isinstance(await mocked.authorize(charge), Authorized)
+        assert isinstance(await mocked.authorize(charge), Authorized)
+    assert isinstance(await mocked.capture(CHARGE), Captured)
+    assert isinstance(await mocked.void(other), Voided)
+    assert isinstance(await mocked.capture(other), Voided)
+
+
+async def test_what_is_decided_later_is_decided_once_somebody_asks(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mocked, charge = gateway(room), structs.replace(CHARGE, token=mock.ACTION)
+    pending = await mocked.capture(charge)
+    assert isinstance(pending, Pending)
+    assert pending.next_action is not None
+    assert pending.next_action.url.startswith(mock.ACTION_URL)
+    assert await mocked.lookup(charge.key) == await mocked.capture(charge) == pending
+    monkeypatch.setattr(mock, "datetime", Later)
+    assert await mocked.lookup(charge.key) == Captured(pending.transaction_id)
+    assert await mocked.void(charge) == Captured(pending.transaction_id)
+
+
+class Later(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Later":
+        return cls.fromtimestamp(time.time() + 3600, tz)
 
 
 async def test_what_was_never_done_is_not_found(room: Room) -> None:

@@ -10,6 +10,7 @@ class Code(StrEnum):
     MALFORMED_PATH = "malformed-path"
     MALFORMED_REQUEST = "malformed-request"
     HEADER_REPEATED = "header-repeated"
+    SIGNATURE_REFUSED = "signature-refused"
     IDEMPOTENCY_KEY_REQUIRED = "idempotency-key-required"
     TOKEN_MISSING = "token-missing"  # noqa: S105  # a name
     TOKEN_INVALID = "token-invalid"  # noqa: S105  # a name

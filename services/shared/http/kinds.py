@@ -46,6 +46,11 @@ KINDS: Final[dict[Code, Kind]] = {
         "Header repeated",
         "A header that may come once came twice: which of them counts would be a guess.",
     ),
+    Code.SIGNATURE_REFUSED: Kind(
+        HTTPStatus.BAD_REQUEST,
+        "Signature refused",
+        "A webhook is not signed by a secret that the shop knows, or was signed more than five minutes ago.",
+    ),
     Code.IDEMPOTENCY_KEY_REQUIRED: Kind(
         HTTPStatus.BAD_REQUEST,
         "Idempotency-Key required",

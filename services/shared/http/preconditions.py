@@ -10,11 +10,18 @@ from services.shared.contract.ids import LOOKS_LIKE
 from services.shared.http.once import repeated
 from services.shared.http.problems import Problem
 from services.shared.http.validation import Fault
-from services.shared.settings import BODY_LIMIT_BYTES
+from services.shared.settings import BODY_LIMIT_BYTES, WEBHOOK_LIMIT_BYTES
 
 JSON: Final = b"application/json"
+# Where payment gateways say something by themselves.
+WEBHOOKS: Final = b"/api/payments/webhooks/"
 # As of /api/orders; below them are ids.
 SEGMENTS_OF_A_LIST: Final = 2
+
+
+def limit_of(path: bytes) -> int:
+    """How many bytes a body may have that is sent to this path."""
+    return WEBHOOK_LIMIT_BYTES if path.startswith(WEBHOOKS) else BODY_LIMIT_BYTES
 
 
 def check(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
@@ -23,8 +30,9 @@ def check(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
         raise Problem(Code.HEADER_REPEATED, f"send the header {name} once")
     _check_slashes(scope["raw_path"])
     length = headers.get(b"content-length")
-    if length is not None and int(length) > BODY_LIMIT_BYTES:
-        raise too_large()
+    limit = limit_of(scope["raw_path"])
+    if length is not None and int(length) > limit:
+        raise too_large(limit)
     if length not in {None, b"0"} or b"transfer-encoding" in headers:
         _check_media_type(headers)
 
@@ -38,8 +46,8 @@ def _check_slashes(raw_path: bytes) -> None:
         raise Problem(Code.INVALID, f"path: {LOOKS_LIKE}", errors=[Fault("path", (), LOOKS_LIKE).member()])
 
 
-def too_large() -> Problem:
-    return Problem(Code.BODY_TOO_LARGE, f"a body may have {BODY_LIMIT_BYTES} bytes at most")
+def too_large(limit: int) -> Problem:
+    return Problem(Code.BODY_TOO_LARGE, f"a body may have {limit} bytes at most")
 
 
 def _check_media_type(headers: Mapping[bytes, bytes]) -> None:

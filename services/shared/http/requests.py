@@ -18,7 +18,6 @@ from services.shared.http.answers import CAUSE, Answer
 from services.shared.http.problems import Problem, problem
 from services.shared.http.request_ids import request_id
 from services.shared.http.verbs import METHODS
-from services.shared.settings import BODY_LIMIT_BYTES
 
 # Asked for every few seconds by machines: no spans, and no lines.
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -81,8 +80,8 @@ class RequestScope:
             return
         try:
             preconditions.check(scope, headers)
-            said = b"content-length" in headers
-            await self._app(scope, receive if said else _counting(receive), send)
+            said, limit = b"content-length" in headers, preconditions.limit_of(scope["raw_path"])
+            await self._app(scope, receive if said else _counting(receive, limit), send)
         except Problem as error:  # from here; or from a body that is read outside of routes
             await error.response()(scope, receive, send)
 
@@ -105,7 +104,7 @@ def _measure(scope: Scope, answer: Answer, seconds: float, span: Span | None) ->
         span.end()
 
 
-def _counting(receive: Receive) -> Receive:
+def _counting(receive: Receive, limit: int) -> Receive:
     """For a body that does not say beforehand how long it will be."""
     size = 0
 
@@ -113,8 +112,8 @@ def _counting(receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > BODY_LIMIT_BYTES:
-            raise preconditions.too_large()
+        if size > limit:
+            raise preconditions.too_large(limit)
         return message
 
     return counted

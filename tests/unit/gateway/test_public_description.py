@@ -83,6 +83,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "getProduct",
         "getStock",
         "getTimeline",
+        "hearGateway",
         "listAccounts",
         "listOrders",
         "listProducts",

@@ -17,6 +17,7 @@ from tests.unit.order import examples as eg
 
 pytestmark = pytest.mark.without_broker
 OVER: Final = 300
+LATER: Final = eg.AT + timedelta(days=1)
 ODD: Final = (Contradiction(eg.AT, "PAYMENT_FAILED", "event", "declined after it was captured"),)
 
 
@@ -35,6 +36,10 @@ async def store(room: Room) -> AsyncIterator[Store]:
     await store.prepare(queries.INDEXES)
     over = [numbered(eg.PAID, number) for number in range(OVER)]
     over[17], over[18] = (structs.replace(order, attention=ODD) for order in over[17:19])
+    for number in range(3):
+        until = LATER - timedelta(minutes=3 - number)
+        waiting = structs.replace(eg.CONFIRMED_PENDING, reserved_until=until)
+        over.append(structs.replace(numbered(waiting, number), id=f"WAITING-{number}"))
     still_open = [numbered(order, number) for order in (eg.PENDING, eg.CONFIRMED) for number in range(5)]
     await store.collection(Order).insert_many(to_document(order) for order in over + still_open)
     await store.database.command("profile", 2)
@@ -59,11 +64,14 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
     assert (await queries.page(store, None, None, 5, cursor))[0][0].created_at < page[-1].created_at
     assert len((await queries.page(store, "customer-7", None, 5, None))[0]) == 3
     assert len(await queries.stale(store, Status.CONFIRMED, eg.AT, 100)) == 5
+    assert len(await queries.stale(store, Status.CONFIRMED, LATER, 100)) == 8
+    waited_longest = await queries.stale(store, Status.CONFIRMED, LATER, 6)
+    assert [order.id for order in waited_longest][-1] == "WAITING-0"
     assert {order.id for order in await queries.needing_attention(store, 100)} == {"PAID-17", "PAID-18"}
     assert await queries.count_attention(store) == 2
     assert {status: await queries.count(store, status) for status in OPEN} == {
         Status.PENDING: 5,
-        Status.CONFIRMED: 5,
+        Status.CONFIRMED: 8,
         Status.REFUNDING: 0,
     }
     assert await queries.oldest(store, Status.CONFIRMED) == eg.CONFIRMED.state_since
@@ -71,7 +79,7 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
     newer = await queries.newer(store, {"PAID-7": -1, "PAID-8": 0, "CONFIRMED-1": 0})
     assert list(newer) == ["PAID-7"]
     plans = await asked(store)
-    assert len(plans) == 15
+    assert len(plans) == 22
     for plan in plans:
         assert "COLLSCAN" not in plan["planSummary"], plan["command"]
         assert plan["docsExamined"] <= 10, plan["command"]

@@ -65,6 +65,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("order", "get", "/internal/orders/stale"): (HIDDEN, None),
     ("order", "post", "/internal/orders/{order_id}/compensate"): (HIDDEN, {}),
     ("payment", "get", "/api/payments/{order_id}"): (OWN, None),
+    ("payment", "post", "/api/payments/webhooks/{provider}"): (OPEN, {"id": "e1", "order_id": "o1"}),
     ("notification", "get", "/internal/notifications"): (HIDDEN, None),
     ("notification", "get", "/api/webhooks"): (ADMIN, None),
     ("notification", "post", "/api/webhooks"): (ADMIN, {"url": "https://merchant.example/"}),
@@ -85,7 +86,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
 def filled(path: str, order_id: str, product_id: str) -> str:
     """The path of a route, of this order and product, and of others that are not there."""
     nobodys = dict.fromkeys(("user_id", "refund_request_id", "endpoint_id"), order_id)
-    return path.format(order_id=order_id, product_id=product_id, key_id="0", **nobodys)
+    return path.format(order_id=order_id, product_id=product_id, key_id="0", provider="mock", **nobodys)
 
 
 async def test_the_matrix_names_every_route_of_every_service(shop: Shop) -> None:

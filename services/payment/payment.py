@@ -41,6 +41,8 @@ class RefundState(StrEnum):
     OUTSIDE = "OUTSIDE"
 
 
+# What the gateway would have called it, where nothing was to be taken or given back.
+FREE: Final = "free"
 IS_BACK: Final = (RefundState.REFUNDED, RefundState.OUTSIDE)
 # The source of what the clock brings up, where messages have a queue.
 ASKED_AGAIN: Final = "asked-again"

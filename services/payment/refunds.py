@@ -7,7 +7,15 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from services.payment.gateway import Heard, Refunded, RefundRefused
-from services.payment.payment import IS_BACK, AskAgain, Payment, PaymentRefund, RefundOutcome, RefundState
+from services.payment.payment import (
+    FREE,
+    IS_BACK,
+    AskAgain,
+    Payment,
+    PaymentRefund,
+    RefundOutcome,
+    RefundState,
+)
 from services.shared.contract import money
 from services.shared.contract.decisions import RIGHT_AWAY
 from services.shared.contract.events import (
@@ -82,6 +90,14 @@ def can_be_given_back(payment: Payment, event: RefundPayment) -> bool:
     return amount <= payment.left if request_id else amount == payment.amount == payment.left
 
 
+def costs_nothing(payment: Payment, event: RefundPayment) -> bool:
+    return can_be_given_back(payment, event) and event.amount == 0
+
+
+def all_of_it_cost_nothing(payment: Payment, event: RefundPayment) -> bool:
+    return costs_nothing(payment, event) and leaves_nothing(payment, event)
+
+
 def is_due(payment: Payment, trigger: AskAgain) -> bool:
     """It was refused the last time, or not decided on, or somebody has died who asked for it this time."""
     refund = refund_of(payment, trigger)
@@ -146,6 +162,13 @@ def settles_one_of_several(payment: Payment, event: RefundPayment) -> bool:
 def refund_asked(payment: Payment, event: RefundPayment) -> Payment:
     request_id, amount = _asked(event)
     return _with(payment, (*payment.given_back, PaymentRefund(request_id=request_id, amount=amount)))
+
+
+def refunded_for_nothing(payment: Payment, event: RefundPayment) -> Payment:
+    """Gateways refuse to be asked for it."""
+    request_id, amount = _asked(event)
+    done = PaymentRefund(request_id=request_id, amount=amount, state=RefundState.REFUNDED, refund_id=FREE)
+    return _with(payment, (*payment.given_back, done))
 
 
 def refund_asked_again(payment: Payment, trigger: AskAgain) -> Payment:

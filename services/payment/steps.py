@@ -11,6 +11,7 @@ from msgspec import structs
 
 from services.payment.gateway import About, Declined, Heard, Pending
 from services.payment.payment import (
+    FREE,
     AskAgain,
     ChargeOutcome,
     LookAgain,
@@ -70,6 +71,10 @@ def same_transaction(payment: Payment, outcome: ChargeOutcome) -> bool:
     return payment.transaction_id == outcome.result.transaction_id
 
 
+def costs_nothing(_: Payment, event: OrderConfirmed) -> bool:
+    return event.total_price == 0
+
+
 def is_asked_next(payment: Payment, ask: LookAgain) -> bool:
     """It was not answered meanwhile."""
     return ask.number == payment.asked
@@ -119,6 +124,11 @@ def asked(payment: Payment, event: OrderConfirmed) -> Payment:
         currency=event.currency,
         customer_id=event.customer_id,
     )
+
+
+def taken_for_nothing(payment: Payment, event: OrderConfirmed) -> Payment:
+    """Gateways refuse to be asked for it."""
+    return structs.replace(asked(payment, event), transaction_id=FREE)
 
 
 def called_off(payment: Payment, _: OrderCancelled | OrderConfirmed) -> Payment:

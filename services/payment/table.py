@@ -21,6 +21,7 @@ from services.payment.gateway import (
 )
 from services.payment.payment import AskAgain, LookAgain, Payment, PaymentState
 from services.payment.refunds import (
+    all_of_it_cost_nothing,
     can_be_given_back,
     done_before,
     is_asked,
@@ -39,6 +40,7 @@ from services.payment.refunds import (
     refund_asked,
     refund_asked_again,
     refunded,
+    refunded_for_nothing,
     refunds_asked_right_away,
     refused,
     same_refund,
@@ -50,6 +52,7 @@ from services.payment.refunds import (
     the_first_time,
     undecided,
 )
+from services.payment.refunds import costs_nothing as refund_costs_nothing
 from services.payment.steps import (
     Trigger,
     asked,
@@ -60,6 +63,7 @@ from services.payment.steps import (
     called_off,
     captured,
     captured_after_all,
+    costs_nothing,
     declined,
     is_a_dispute,
     is_about_a_charge,
@@ -74,6 +78,7 @@ from services.payment.steps import (
     pending,
     same_charge,
     same_transaction,
+    taken_for_nothing,
     voided,
     was_never_asked,
 )
@@ -116,6 +121,8 @@ _REFUND_ASKED: Final = (
     Duplicate((payment_refunded,), when=is_refunded),
     Duplicate((payment_refund_failed,), when=is_refused),
     Duplicate(when=is_settled),
+    Step(REFUNDED, refunded_for_nothing, (payment_refunded,), when=all_of_it_cost_nothing),
+    Step(STAYS, refunded_for_nothing, (payment_refunded,), when=refund_costs_nothing),
     Intent(REFUNDING, refund_asked, when=can_be_given_back),
     Attention("more was asked back than is left, or another amount than before"),
 )
@@ -248,7 +255,10 @@ def _paid(state: PaymentState) -> dict[tuple[StrEnum, type], tuple[Row, ...]]:
 # The rows of a cell are tried in turn; the last one always holds.
 PAYMENTS: Final = Table[Payment, Trigger, Event](
     {
-        (NEW, OrderConfirmed): (Intent(CAPTURING, asked),),
+        (NEW, OrderConfirmed): (
+            Step(CAPTURED, taken_for_nothing, (payment_succeeded,), when=costs_nothing),
+            Intent(CAPTURING, asked),
+        ),
         (NEW, OrderCancelled): (Step(VOIDED),),
         (NEW, RefundPayment): (TooEarly("a refund was asked for before the charge"),),
         (NEW, LookAgain): (_UNKNOWN,),

@@ -530,3 +530,37 @@ def test_what_is_published_about_a_charge_is_noted_unless_it_goes_without_saying
     stored = memory.one(Payment, ORDER).told
     assert [each.type for each in stored] == told
     assert {each.cause for each in stored} <= {f"test/{message.id}"}
+
+
+# --- what costs nothing -----------------------------------------------------------------------------------
+
+
+def test_what_costs_nothing_is_paid_without_a_gateway_and_so_is_its_refund() -> None:
+    free = structs.replace(CONFIRMED, total_price=Decimal("0.00"))
+    memory = service("none")
+    assert intend(None, memory.message(free)) is None
+    succeeded = structs.replace(SUCCEEDED[0], transaction_id="free", amount=Decimal("0.00"))
+    assert memory.handle(free).events == (succeeded,)
+    assert memory.handle(free).events == (succeeded,)
+    for number in range(2):
+        back = structs.replace(REFUND, amount=Decimal("0.00"), refund_request_id=f"some-{number}")
+        assert intend(memory.one(Payment, ORDER), memory.message(back)) is None
+        refunded = PaymentRefunded(
+            order_id=ORDER,
+            transaction_id="free",
+            refund_id="free",
+            amount=Decimal("0.00"),
+            currency="USD",
+            refund_request_id=back.refund_request_id,
+        )
+        assert memory.handle(back).events == (refunded,)
+        assert memory.handle(back).verdict is DUPLICATE
+    assert memory.one(Payment, ORDER).state is REFUNDED
+
+
+@pytest.mark.parametrize("state", ["captured", "refunding"])
+def test_pieces_that_cost_nothing_go_back_beside_those_that_did(state: str) -> None:
+    memory = service(state)
+    gift = structs.replace(REFUND, amount=Decimal("0.00"), refund_request_id="gift")
+    assert [event.type for event in memory.handle(gift).events] == ["PAYMENT_REFUNDED"]
+    assert memory.one(Payment, ORDER).state == service(state).one(Payment, ORDER).state

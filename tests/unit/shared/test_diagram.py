@@ -42,6 +42,7 @@ def test_the_diagram_has_every_way_of_an_order() -> None:
 def test_the_diagram_has_every_way_of_a_payment() -> None:
     assert PAYMENTS.draw().splitlines() == [
         "stateDiagram-v2",
+        "    [*] --> CAPTURED: ORDER_CONFIRMED",
         "    [*] --> CAPTURING: ORDER_CONFIRMED",
         "    [*] --> VOIDED: ORDER_CANCELLED",
         "    CAPTURING --> CAPTURED: GATEWAY_CAPTURED",
@@ -59,6 +60,7 @@ def test_the_diagram_has_every_way_of_a_payment() -> None:
         "    VOIDING --> CAPTURED: GATEWAY_CAPTURED",
         "    VOIDING --> VOIDED: GATEWAY_DECLINED / GATEWAY_VOIDED",
         "    CAPTURED --> REFUNDING: PAYMENT_REFUND",
+        "    CAPTURED --> REFUNDED: PAYMENT_REFUND",
         "    REFUNDING --> REFUNDED: PAYMENT_REFUND / GATEWAY_REFUNDED",
         "    REFUNDING --> CAPTURED: PAYMENT_REFUND / GATEWAY_REFUNDED",
         "    REFUNDED --> REFUNDING: PAYMENT_REFUND",

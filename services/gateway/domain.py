@@ -29,8 +29,12 @@ class Rule(NamedTuple):
     names_ids: bool = False
     # What is answered to GET may be a stream, which lasts.
     streams: bool = False
-    # So long a body may be.
-    body_limit: int = BODY_LIMIT_BYTES
+    # Machines of others come by it, who sign what they say: of one address, as much as of many customers.
+    signed: bool = False
+
+    @property
+    def body_limit(self) -> int:
+        return WEBHOOK_LIMIT_BYTES if self.signed else BODY_LIMIT_BYTES
 
     def needs_token(self, method: str) -> bool:
         # What a path may be asked for is no secret: the description says it, too.
@@ -57,7 +61,7 @@ RULES: Final = (
     Rule("/api/orders/*/events", "order", _NONE, names_ids=True, streams=True),
     Rule("/api/payments", "payment", _NONE, names_ids=True),
     # Signed by the payment gateway, which has no token.
-    Rule("/api/payments/webhooks", "payment", frozenset({"POST"}), body_limit=WEBHOOK_LIMIT_BYTES),
+    Rule("/api/payments/webhooks", "payment", frozenset({"POST"}), signed=True),
     Rule("/api/webhooks", "notification", _NONE, names_ids=True),
 )
 _BY_SEGMENTS: Final[Mapping[tuple[str, ...], Rule]] = {

@@ -33,6 +33,8 @@ def by_caller(
 ) -> tuple[Budget, ...]:
     """What is counted before the body is read. Accounts are free, so their address counts as well."""
     place = limited_as(address)
+    if rule is not None and rule.signed:
+        return (Budget(f"signed:{place}", settings.rate_limit_address_requests),)
     if user is None:
         general: tuple[Budget, ...] = (Budget(f"address:{place}", settings.rate_limit_requests),)
     else:

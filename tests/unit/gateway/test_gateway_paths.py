@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.gateway.domain import RULES, NotAnId, PathRefused, Rule, rule_for, rule_of, segments
+from services.shared.http import preconditions
 from services.shared.http.verbs import METHODS
 
 PREFIXES = st.sampled_from([rule.path for rule in RULES])
@@ -187,6 +188,8 @@ def test_what_is_not_on_the_list_is_nobodys(path: str) -> None:
         ("GET", "/api/orders/o1/events", "order", True),
         ("POST", "/api/orders/o1/cancel", "order", True),
         ("GET", "/api/payments/o1", "payment", True),
+        ("POST", "/api/payments/webhooks/mock", "payment", False),
+        ("GET", "/api/payments/webhooks/mock", "payment", True),
     ],
 )
 def test_every_public_route_goes_to_its_service(
@@ -196,6 +199,13 @@ def test_every_public_route_goes_to_its_service(
     assert rule is not None
     assert (rule.service, rule.needs_token(method)) == (service, needs_token)
     assert method in METHODS
+
+
+def test_only_a_payment_gateways_webhooks_may_be_longer_than_other_bodies() -> None:
+    longer = {rule.path: rule.body_limit for rule in RULES if rule.body_limit != 64 * 1024}
+    assert longer == {"/api/payments/webhooks": 256 * 1024}
+    for path, limit in (("/api/payments/webhooks/mock", 256 * 1024), ("/api/payments/webhooks", 64 * 1024)):
+        assert preconditions.limit_of(path.encode()) == limit
 
 
 def test_only_routes_that_try_passwords_are_counted_as_guesses() -> None:

@@ -66,6 +66,13 @@ def test_a_user_counts_and_so_does_the_address_of_all_users_there() -> None:
     assert by_caller(SETTINGS, rule("/api/products"), None, HERE) == (Budget(f"address:{HERE}", 600),)
 
 
+def test_a_payment_gateway_has_a_budget_of_its_own_whoever_it_says_it_is() -> None:
+    for user in (None, ADA):
+        assert by_caller(SETTINGS, rule("/api/payments/webhooks/mock"), user, HERE) == (
+            Budget(f"signed:{HERE}", 3000),
+        )
+
+
 def test_what_no_service_answers_counts_like_what_a_service_does() -> None:
     assert by_caller(SETTINGS, None, None, HERE) == (Budget(f"address:{HERE}", 600),)
 

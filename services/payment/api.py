@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Request
 
 from services.payment import examples, queries
 from services.payment.bodies import HeardBody, PaymentBody
-from services.payment.gateway import BadSignature, Gateway
+from services.payment.gateway import BadSignature, Gateway, GatewayUnavailable
 from services.payment.metrics import WEBHOOKS
 from services.shared.contract.codes import Code
-from services.shared.contract.decisions import NotFound, Refused, Verdict
+from services.shared.contract.decisions import NotFound, Refused, Unavailable, Verdict
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.bodies import Id
 from services.shared.http.dependencies import Caller
@@ -59,10 +59,12 @@ async def hear_gateway(
 
 async def _heard(gateway: Gateway, request: Request, engine: Engine) -> str:
     try:
-        heard = gateway.hear(request.headers, await request.body())
+        heard = await gateway.hear(request.headers, await request.body())
     except BadSignature as error:
         WEBHOOKS.labels("refused").inc()
         raise Problem(Code.SIGNATURE_REFUSED, str(error)) from error
+    except GatewayUnavailable as error:
+        raise Unavailable("the payment gateway does not answer; nothing was done") from error
     if heard is None:
         return "not for us"
     try:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec import structs
 from prometheus_client import Gauge, Histogram
 
 from services.payment.asking import leased
@@ -120,12 +121,13 @@ class Asked:
             return await ask(payment.charge(token))
 
     async def _void(self, payment: Payment, at: datetime) -> ChargeAnswer:
-        if _keys_may_be_forgotten(payment.created_at, at):
-            found = await self._look(payment)
+        wanted = payment.charge()
+        if _keys_may_be_forgotten(payment.created_at, at) and (found := await self._look(payment)):
             if isinstance(found, Captured | Declined | Voided):
                 return found
+            wanted = structs.replace(wanted, reference=found.transaction_id)
         async with self._asking("void"):
-            return await self._gateway.void(payment.charge())
+            return await self._gateway.void(wanted)
 
     async def _look(self, payment: Payment) -> ChargeAnswer | None:
         async with self._asking("lookup"):
@@ -140,7 +142,7 @@ class Asked:
         wanted = payment.asks(asked)
         if _keys_may_be_forgotten(payment.intended_at, at):
             async with self._asking("lookup"):
-                found = await self._gateway.lookup(wanted.key)
+                found = await self._gateway.lookup(wanted.key, payment.transaction_id)
             if isinstance(found, Refunded | RefundPending | RefundRefused):
                 return RefundOutcome(event, found, asked.attempt, at)
         async with self._asking("refund"):

@@ -22,6 +22,8 @@ class Charge(Struct, frozen=True, kw_only=True):
     amount: int
     currency: str
     token: str | None
+    # What the gateway called it in an earlier answer: it may forget keys, and does not forget that.
+    reference: str = ""
 
 
 class Refund(Struct, frozen=True, kw_only=True):
@@ -29,6 +31,8 @@ class Refund(Struct, frozen=True, kw_only=True):
 
     key: str
     charge_key: str
+    # What the gateway called the charge.
+    charge_reference: str = ""
     order_id: str
     amount: int
     currency: str
@@ -154,7 +158,7 @@ class BadSignature(Exception):
 
 
 class Gateway(Protocol):
-    """All methods but `hear` raise GatewayUnavailable when the outcome is unknown."""
+    """All methods raise GatewayUnavailable when the outcome is unknown."""
 
     async def authorize(self, charge: Charge) -> ChargeAnswer:
         """Has the money held, for `capture` to take it. Raises GatewayRefused as that does."""
@@ -179,8 +183,8 @@ class Gateway(Protocol):
         ...
 
     async def lookup(self, key: str, reference: str = "") -> Answer | None:
-        """What was done under a key, however long ago: None if nothing was. `reference` is what it was
-        called in an earlier answer.
+        """What was done under a key, however long ago: None if nothing was. `reference` is what the charge,
+        or that which a refund is of, was called in an earlier answer.
         """
         ...
 
@@ -188,7 +192,7 @@ class Gateway(Protocol):
         """All that it has done since then, the oldest first: what it knows, and we perhaps do not."""
         ...
 
-    def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
+    async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
         """What it tells by itself, with the body as it came; None where that is no business of ours.
 
         Raises BadSignature.

@@ -100,7 +100,7 @@ class MockGateway:
         async for entry in self._ledger.since(since):
             yield entry.transaction
 
-    def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
+    async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
         verify(headers.get(SIGNATURE, ""), body, self._webhook_secrets, time.time())
         try:
             return msgspec.json.decode(body, type=Heard)

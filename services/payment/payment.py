@@ -154,7 +154,12 @@ class Payment(Watched, frozen=True, kw_only=True):
     def charge(self, token: str | None = None) -> Charge:
         """What the gateway is asked for. Only who asks first needs the token."""
         return Charge(
-            key=self.capture_key, order_id=self.id, amount=self.amount, currency=self.currency, token=token
+            key=self.capture_key,
+            order_id=self.id,
+            amount=self.amount,
+            currency=self.currency,
+            token=token,
+            reference=self.transaction_id,
         )
 
     def refund_key(self, refund: PaymentRefund) -> str:
@@ -168,6 +173,7 @@ class Payment(Watched, frozen=True, kw_only=True):
         return Refund(
             key=self.refund_key(refund),
             charge_key=self.capture_key,
+            charge_reference=self.transaction_id,
             order_id=self.id,
             amount=refund.amount,
             currency=self.currency,

@@ -215,7 +215,7 @@ class Books:
         only one that is built in, and keeps what it did beside the payments.
         """
         ledger = Ledger(self.of("payment")[LEDGER])
-        return MockGateway(ledger, success_rate=0, delay_seconds=0, test_tokens=False)
+        return MockGateway(ledger, success_rate=0, delay_seconds=0, test_tokens=False, only_reads=True)
 
     async def _chunk(self, ids: Sequence[str]) -> list[Case]:
         orders = await self._by_id("order", Order, ids)

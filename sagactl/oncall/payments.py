@@ -18,8 +18,18 @@ from sagactl.oncall.status.standing import said
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, run
-from services.payment.gateway import Answer, Captured, Declined, Refunded, RefundRefused
-from services.payment.payment import IS_BACK, PAID, Payment, PaymentRefund, PaymentState
+from services.payment.gateway import (
+    Answer,
+    Authorized,
+    Captured,
+    Declined,
+    Pending,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    Voided,
+)
+from services.payment.payment import IS_BACK, PAID, UNDECIDED, Payment, PaymentRefund, PaymentState
 from services.payment.queries import BEING_REFUNDED
 from services.shared.contract import money
 from services.shared.database.store import from_document
@@ -124,7 +134,7 @@ async def _facts(mongodb_url: str, order_id: str) -> PaymentFacts:
                 f"the payment service knows no order {order_id}: see sagactl explain {order_id}"
             )
         calls = [await _asked(books, call) for call in calls_of(payment)]
-    return PaymentFacts(order=payment.id, state=payment.state, currency=payment.currency, calls=tuple(calls))
+    return PaymentFacts(order=payment.id, state=payment.stage, currency=payment.currency, calls=tuple(calls))
 
 
 async def _asked(books: Books, call: Call) -> Call:
@@ -136,8 +146,9 @@ def calls_of(payment: Payment) -> Iterator[Call]:
     yield Call(
         kind="capture",
         amount=_amount(payment, payment.amount),
-        state=PaymentState.CAPTURED if payment.state in PAID else payment.state,
+        state=PaymentState.CAPTURED if payment.state in PAID else payment.stage,
         reason=payment.reason,
+        asked_again_at=payment.ask_at if payment.state in UNDECIDED else None,
         key=payment.capture_key,
     )
     for refund in payment.given_back:
@@ -162,8 +173,16 @@ def _amount(payment: Payment, minor: int) -> str:
     return str(money.to_decimal(minor, payment.currency)) if payment.currency else str(minor)
 
 
-def words(answer: Answer) -> str:
+def words(answer: Answer) -> str:  # noqa: PLR0911  # one for each
     match answer:
+        case Pending():
+            return f"pending {answer.transaction_id}: it decides later"
+        case Authorized():
+            return f"authorised {answer.transaction_id}: it holds the money"
+        case Voided():
+            return f"called off {answer.transaction_id}".rstrip()
+        case RefundPending():
+            return "pending: it decides later"
         case Captured():
             return f"captured {answer.transaction_id}"
         case Declined():

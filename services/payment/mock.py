@@ -66,11 +66,13 @@ class MockGateway:
         delay_seconds: float,
         test_tokens: bool,
         webhook_secrets: Sequence[str] = (),
+        only_reads: bool = False,
     ) -> None:
         self._ledger = ledger
         self._success_rate, self._delay = success_rate, delay_seconds
         self._test_tokens = test_tokens
         self._webhook_secrets = webhook_secrets
+        self._only_reads = only_reads
         self._failing_since: OrderedDict[str, float] = OrderedDict()
 
     async def authorize(self, charge: Charge) -> ChargeAnswer:
@@ -132,8 +134,9 @@ class MockGateway:
         )
 
     async def _now(self, entry: LedgerEntry) -> LedgerEntry:
-        """As time has decided on it."""
-        return await self._ledger.change(entry, entry.decided(datetime.now(UTC)))
+        """As time has decided on it, which whoever asks first writes down."""
+        decided = entry.decided(datetime.now(UTC))
+        return decided if self._only_reads else await self._ledger.change(entry, decided)
 
     async def _behave(self, charge: Charge) -> None:
         await asyncio.sleep(self._delay)

@@ -15,7 +15,7 @@ from sagactl.oncall.invariants import Case, Finding, Invariant, check_case, cont
 from services.order.model import Order, Status
 from services.payment.gateway import Kind, Transaction
 from services.payment.gateway import Status as Done
-from services.payment.payment import UNDECIDED, Payment, PaymentState, RefundState
+from services.payment.payment import PAID, UNDECIDED, Payment, PaymentState, RefundState
 
 # Longer than the slowest call of the payment gateway, and than the broker's statistics are old.
 STILL: Final = timedelta(seconds=30)
@@ -107,8 +107,8 @@ def check_transaction(transaction: Transaction, payment: Payment | None) -> Iter
     else:
         ids, waiting = [payment.transaction_id], payment.stage in UNDECIDED
     known = [*filter(None, ids)]
-    # Of a charge that is not decided on, it may be known, and not what became of it.
-    undecided = transaction.kind is Kind.CAPTURE and waiting
-    if transaction.id not in known or undecided:
+    # Of a charge it may be known, and not, or not yet, that it was made.
+    unpaid = transaction.kind is Kind.CAPTURE and payment.state not in PAID
+    if transaction.id not in known or unpaid:
         said = f"our payment, {payment.stage}, says {', '.join(known) or 'nothing of it'}"
         yield Finding(Invariant.MONEY_AGREES, transaction.order_id, f"{what}; {said}", waiting=waiting)

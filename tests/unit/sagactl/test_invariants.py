@@ -271,6 +271,14 @@ BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
         Invariant.MONEY_AGREES,
         lambda: DECLINED._replace(payment=payment(PaymentState.CAPTURING)),
     ),
+    "over here, and held there": (
+        Invariant.MONEY_AGREES,
+        lambda: DECLINED._replace(ledger=[entry(Kind.CAPTURE, GatewayStatus.AUTHORIZED)]),
+    ),
+    "called off here, and captured there": (
+        Invariant.MONEY_AGREES,
+        lambda: DECLINED._replace(payment=payment(PaymentState.VOIDED), ledger=[CAPTURE]),
+    ),
     "declined there, captured here": (
         Invariant.MONEY_AGREES,
         lambda: PAID._replace(ledger=[DECLINE]),
@@ -355,6 +363,17 @@ WAITING: Final[dict[str, Case]] = {
         payment(PaymentState.CAPTURING),
         [],
         [],
+    ),
+    "decided on later": Case(
+        ORDER_ID,
+        with_history(examples.CONFIRMED_PENDING, RESERVED),
+        reservation(LineState.HELD),
+        payment(PaymentState.PENDING),
+        [entry(Kind.CAPTURE, GatewayStatus.PENDING)],
+        [],
+    ),
+    "to be called off": DECLINED._replace(
+        payment=payment(PaymentState.VOIDING), ledger=[entry(Kind.CAPTURE, GatewayStatus.AUTHORIZED)]
     ),
     "paid, and not yet sold": PAID._replace(reservation=reservation(LineState.HELD)),
     "paid, and not yet told": PAID._replace(notifications=[]),

@@ -170,6 +170,17 @@ AGREES: Final[list[bool]] = []
         # It has answered, and we have not written it down yet.
         (REFUNDED, structs.replace(PAYMENT, state=PaymentState.REFUNDING, refund_id=""), [True]),
         (CAPTURED, structs.replace(PAYMENT, state=PaymentState.CAPTURING, transaction_id=""), [True]),
+        (CAPTURED, structs.replace(PAYMENT, state=PaymentState.PENDING), [True]),
+        (CAPTURED, structs.replace(PAYMENT, state=PaymentState.VOIDING), [True]),
+        (CAPTURED, structs.replace(PAYMENT, state=PaymentState.VOIDED), [False]),
+        *(
+            (structs.replace(CAPTURED, status=status), structs.replace(PAYMENT, state=state), AGREES)
+            for status, state in (
+                (Status.PENDING, PaymentState.PENDING),
+                (Status.AUTHORIZED, PaymentState.AUTHORIZED),
+                (Status.VOIDED, PaymentState.VOIDED),
+            )
+        ),
     ],
 )
 def test_what_the_gateway_has_done_is_what_our_payment_says(

@@ -6,7 +6,17 @@ import pytest
 from msgspec import structs
 
 from sagactl.oncall.payments import PaymentFacts, calls_of, lines, under_way, words
-from services.payment.gateway import Answer, Captured, Declined, Refunded, RefundRefused
+from services.payment.gateway import (
+    Answer,
+    Authorized,
+    Captured,
+    Declined,
+    Pending,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    Voided,
+)
 from services.payment.payment import Payment, PaymentRefund, PaymentState, RefundState
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -49,6 +59,12 @@ def test_what_was_never_captured_is_not_said_to_be(state: PaymentState) -> None:
     assert capture.state == state
 
 
+def test_what_is_decided_later_says_when_it_is_asked_again() -> None:
+    waiting = structs.replace(PAYMENT, state=PaymentState.PENDING, ask_at=NOON)
+    (capture,) = calls_of(waiting)
+    assert (capture.state, capture.asked_again_at) == ("PENDING", NOON)
+
+
 def test_where_nobody_asked_for_any_money_there_is_no_currency() -> None:
     (capture,) = calls_of(structs.replace(PAYMENT, state=PaymentState.VOIDED, amount=0, currency=""))
     assert capture.amount == "0"
@@ -67,6 +83,11 @@ def test_an_older_document_says_by_its_state_that_all_goes_back() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
+        (Pending("txn_1"), "pending txn_1: it decides later"),
+        (Authorized("txn_1"), "authorised txn_1: it holds the money"),
+        (Voided("txn_1"), "called off txn_1"),
+        (Voided(), "called off"),
+        (RefundPending(), "pending: it decides later"),
         (Captured("txn_1"), "captured txn_1"),
         (Declined("txn_1", "no money"), "declined txn_1: no money"),
         (Refunded("re_1"), "refunded re_1"),

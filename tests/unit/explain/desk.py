@@ -18,9 +18,9 @@ from services.order.model import Line, Order
 from services.payment.asking import leased
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.domain import intend
-from services.payment.gateway import Captured, Declined, Kind, Refunded, RefundRefused, Status
+from services.payment.gateway import Captured, Declined, Kind, Pending, Refunded, RefundRefused, Status
 from services.payment.ledger import LedgerEntry
-from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, Payment, RefundOutcome
+from services.payment.payment import ASKED_AGAIN, AskAgain, ChargeOutcome, LookAgain, Payment, RefundOutcome
 from services.payment.refunds import refund_of
 from services.shared.contract import events, wire
 from services.shared.contract.decisions import Aggregate, Message, Ref, still_needed
@@ -48,8 +48,8 @@ class Desk:
         self.stored: dict[Ref, Aggregate] = {Ref(Stock, "lamp"): Stock(id="lamp", available=10, initial=10)}
         self.published: list[OutboxEvent] = []
         self.ledger: list[LedgerEntry] = []
-        # What the gateway says to refunds.
-        self.refuses = False
+        # What the gateway says to refunds, and whether it decides on charges later.
+        self.refuses = self.later = False
         self._commit("order", Message(id=ORDER, source=HTTP, body=created(), at=self.now))
 
     def hear(self, queue: str) -> OutboxEvent:
@@ -65,6 +65,12 @@ class Desk:
         return event
 
     def _ask_the_gateway(self, payment: Payment, event: object) -> ChargeOutcome | RefundOutcome:
+        if isinstance(event, LookAgain):
+            self.ledger = [structs.replace(entry, status=Status.CAPTURED) for entry in self.ledger]
+            return ChargeOutcome(event, Captured("txn-1"), self.now)
+        if isinstance(event, events.OrderConfirmed) and self.later:
+            self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.PENDING, "txn-1")
+            return ChargeOutcome(event, Pending("txn-1"), self.now)
         if isinstance(event, events.OrderConfirmed) and self._declines:
             self._enter(payment, payment.capture_key, Kind.CAPTURE, Status.DECLINED, "txn-1")
             return ChargeOutcome(event, Declined("txn-1", "declined"), self.now)
@@ -81,7 +87,7 @@ class Desk:
         return RefundOutcome(event, result, refund.attempt, self.now)
 
     def ask_again(self) -> None:
-        """Its time has come: payment asks for what was refused."""
+        """Its time has come: payment asks for what was refused, or is to be decided on."""
         payment, asks = leased(self.one(Payment), FAR, FAR)
         self.stored[Ref(Payment, ORDER)] = payment
         for ask in asks:

@@ -144,6 +144,31 @@ def test_a_charge_whose_answer_is_not_known_is_missing_only_with_its_message() -
     assert lost.startswith("STOCK_RESERVED/")
 
 
+def test_a_payment_that_is_decided_on_later_is_waited_for_and_followed_to_its_end() -> None:
+    desk = Desk()
+    desk.later = True
+    desk.heard("inventory", "orders", "STOCK_RESERVED", "order-events")
+    told = explain(desk.marks())
+    assert (told.verdict, told.missing) == (Verdict.WAITING, ())
+    assert told.because == "the payment gateway decides later: it is asked again at 2026-01-01 12:00:05 UTC"
+    assert [each.event for each in told.next] == ["PAYMENT_SUCCEEDED", "PAYMENT_FAILED"]
+    assert told.deadline is not None
+    assert told.deadline.at == desk.now + timedelta(minutes=35)
+    desk.ask_again()
+    lost = explain(desk.marks())
+    assert lost.missing == (f"order-events/{desk.published[-1].id}",)
+    desk.heard("order-events", "inventory-events", "notifications")
+    assert explain(desk.marks()).because == "the order is PAID, and no message is missed"
+
+
+def test_a_charge_that_is_called_off_says_what_it_waits_for() -> None:
+    desk = Desk()
+    desk.later = True
+    desk.heard("inventory", "orders", "STOCK_RESERVED")
+    desk.change(Payment, state=PaymentState.VOIDING)
+    assert explain(desk.marks(waiting={"payment-events": 1})).books[2].state == "VOIDING"
+
+
 def test_what_the_table_forbids_is_told_in_its_own_words() -> None:
     told = explain(Desk().paid().marks())
     assert {action.name: (action.allowed, action.says) for action in told.actions} == {

@@ -67,7 +67,8 @@ async def count_orders(engine: Engine) -> None:
     """
     now = engine.clock.now()
     for status in OPEN:
-        since = await queries.oldest(engine.store, status)
+        longest = await queries.longest(engine.store, status)
         backlog = Backlog(ORDERS.labels(status), OLDEST.labels(status))
+        since = longest.since if longest else None
         backlog.show(await queries.count(engine.store, status), since, now)
     NEEDING_ATTENTION.set(await queries.count_attention(engine.store))

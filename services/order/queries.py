@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -115,16 +116,21 @@ async def count(store: Store, status: Status) -> int:
     return await store.collection(Order).count_documents({"status": status})
 
 
-async def oldest(store: Store, status: Status) -> datetime | None:
-    """Since when the one waits in this open state that has waited the longest; None where none is in it.
-    Where the payment gateway decides later, that may be a time to come.
-    """
-    times: list[datetime] = []
+class Longest(NamedTuple):
+    """The order that waits the longest in a state, and since when."""
+
+    id: str
+    since: datetime
+
+
+async def longest(store: Store, status: Status) -> Longest | None:
+    """None where none is in this state. Where the payment gateway decides later, `since` may be to come."""
+    there: list[Longest] = []
     for query, since in _waiting(status):
-        found = await store.collection(Order).find_one(query, {"_id": 0, since: 1}, sort=[(since, ASCENDING)])
+        found = await store.collection(Order).find_one(query, {since: 1}, sort=[(since, ASCENDING)])
         if found is not None:
-            times.append(found[since])
-    return min(times, default=None)
+            there.append(Longest(found["_id"], found[since]))
+    return min(there, key=attrgetter("since"), default=None)
 
 
 async def count_attention(store: Store) -> int:

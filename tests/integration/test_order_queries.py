@@ -74,8 +74,10 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
         Status.CONFIRMED: 8,
         Status.REFUNDING: 0,
     }
-    assert await queries.oldest(store, Status.CONFIRMED) == eg.CONFIRMED.state_since
-    assert await queries.oldest(store, Status.REFUNDING) is None
+    longest = await queries.longest(store, Status.CONFIRMED)
+    assert longest is not None
+    assert longest.since == eg.CONFIRMED.state_since
+    assert await queries.longest(store, Status.REFUNDING) is None
     newer = await queries.newer(store, {"PAID-7": -1, "PAID-8": 0, "CONFIRMED-1": 0})
     assert list(newer) == ["PAID-7"]
     plans = await asked(store)

@@ -18,8 +18,8 @@ from sagactl.faults import fault
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.depths import depths as asked
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, depths, problems
-from services.order.model import OPEN, Order
-from services.order.queries import count_attention
+from services.order import queries
+from services.order.model import OPEN
 from services.payment.queries import count_refused
 from services.shared.contract.events import PUBLISHES
 from services.shared.engine.leases import OUTBOX
@@ -48,7 +48,7 @@ async def read(where: Access) -> Status:
             _at(now),
             _seen(Part.QUEUES, None, queues_of(where)),
             stored(Part.ORDERS, None, lambda: _open_orders(books)),
-            stored(Part.MARKED, None, lambda: count_attention(books.store("order"))),
+            stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
             stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
             asyncio.gather(
                 *(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)
@@ -94,14 +94,13 @@ async def _at(now: Awaitable[datetime]) -> datetime:
 
 
 async def _open_orders(books: Books) -> tuple[Backlog, ...]:
-    orders = books.of("order")[Order.collection]
+    store, now = books.store("order"), await books.now()
     found: list[Backlog] = []
     for status in OPEN:
-        query = {"status": status}
-        oldest = await orders.find_one(query, {"stateSince": 1}, sort=[("stateSince", ASCENDING)])
-        if oldest is not None:
-            number = await orders.count_documents(query)
-            found.append(Backlog(status, number, oldest["stateSince"], oldest["_id"]))
+        if (longest := await queries.longest(store, status)) is not None:
+            number = await queries.count(store, status)
+            # What the payment gateway decides later may take its time until then.
+            found.append(Backlog(status, number, min(longest.since, now), longest.id))
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from services.shared.database.clock import Clock
 from services.shared.database.store import Store, from_document, to_document
 
 LOOK_SECONDS: Final = 2.0
+MORE_SECONDS: Final = 0.1
 AT_ONCE: Final = 50
 # Of those that have a time, and nothing of the others: what goes well costs nothing there.
 INDEX: Final = IndexModel([("askAt", ASCENDING)], partialFilterExpression={"askAt": {"$gte": RIGHT_AWAY}})
@@ -69,16 +70,20 @@ class Clockwork:
 
     async def run(self) -> None:
         while True:
+            found = 0
             try:
-                await self._look()
+                found = await self._look()
             except PyMongoError as error:
                 log.warning("what is due is not looked for: %s", error)
-            await asyncio.sleep(LOOK_SECONDS)
+            # There may be more, as where many payments are held before they are taken.
+            await asyncio.sleep(LOOK_SECONDS if found < AT_ONCE else MORE_SECONDS)
 
-    async def _look(self) -> None:
+    async def _look(self) -> int:
+        """How many were due."""
         now = self._clock.now()
         collection = self._store.collection(self._asking.kind)
-        for before in await due(self._store, self._asking, now):
+        found = await due(self._store, self._asking, now)
+        for before in found:
             after, asks = self._asking.leased(before, now, now + LEASE)
             after = structs.replace(after, version=before.version + 1)
             guard = {"_id": before.id, "version": before.version}
@@ -87,6 +92,7 @@ class Clockwork:
                 for ask in asks:
                     message = Message(id=ask.id, source=self._asking.source, body=ask, at=now)
                     self._submit(message).add_done_callback(_told)
+        return len(found)
 
 
 def _told(future: asyncio.Future[Decision]) -> None:

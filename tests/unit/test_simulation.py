@@ -434,7 +434,7 @@ def test_what_is_captured_for_lines_that_somebody_gave_back_is_not_kept(seed: in
     shop = day.shop
     while len(shop.created) < 60:
         day.step()
-        if shop.created and day.dice.random() < 0.15:
+        if shop.created and day.dice.random() < 0.3:
             shop.give_back_a_line(shop.created[-1])
     shop.bus.drain()
     for id_ in shop.created:

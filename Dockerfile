@@ -12,10 +12,11 @@ WORKDIR /app
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project
 
-# Most images have the same dependencies, and so share that layer; six need more.
+# Most images have the same dependencies, and so share that layer; seven need more.
 FROM dependencies AS dependencies-product
 FROM dependencies AS dependencies-inventory
 FROM dependencies AS dependencies-payment
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group payment
 FROM dependencies AS dependencies-notification
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group notification
 FROM dependencies AS dependencies-auth

@@ -1,6 +1,6 @@
 """The payment service's settings."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -11,7 +11,12 @@ class PaymentSettings(EngineSettings):
     service: ClassVar[str] = "payment"
     port: Port = 3006
     # Who moves the money. There is no default: nobody sells goods for nothing by mistake.
-    payment_gateway: Literal["mock"]
+    payment_gateway: Literal["mock", "stripe"]
+    # Of Stripe: the secret key, where customers come back to from their bank, and its API where it is not
+    # Stripe's own.
+    stripe_api_key: SecretStr = SecretStr("")
+    stripe_return_url: str = ""
+    stripe_api_url: str = ""
     # automatic: money is taken at once. manual: it is held first, and taken once that is stored, so that a
     # cancellation may come between.
     payment_capture: Literal["automatic", "manual"] = "automatic"
@@ -36,3 +41,11 @@ class PaymentSettings(EngineSettings):
         if not given.get("payment_gateway"):
             raise ValueError("set PAYMENT_GATEWAY: `mock` is the built-in gateway, which moves no money")
         return given
+
+    @model_validator(mode="after")
+    def _can_pay(self) -> Self:
+        if self.payment_gateway == "stripe" and not (
+            self.stripe_api_key.get_secret_value() and self.stripe_return_url
+        ):
+            raise ValueError("PAYMENT_GATEWAY is stripe: set STRIPE_API_KEY and STRIPE_RETURN_URL, too")
+        return self

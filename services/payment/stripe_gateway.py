@@ -1,0 +1,351 @@
+"""Stripe behind the gateway's interface: PaymentIntents, by the official library.
+
+An intent is created unconfirmed under the charge's key, and then confirmed: so a void can create it, too, and
+cancel it, after which no confirmation comes through. An intent that a card has refused is cancelled at once:
+another try would be another charge.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import stripe
+
+from services.payment.gateway import (
+    About,
+    Answer,
+    Authorized,
+    BadSignature,
+    Captured,
+    Charge,
+    ChargeAnswer,
+    Declined,
+    GatewayRefused,
+    GatewayUnavailable,
+    Heard,
+    Kind,
+    Pending,
+    Refund,
+    RefundAnswer,
+    Refunded,
+    RefundPending,
+    RefundRefused,
+    Status,
+    Transaction,
+    Voided,
+)
+from services.payment.signatures import verify
+from services.payment.stripe_amounts import ours, theirs
+from services.shared.contract.events import NextAction
+
+SIGNATURE: Final = "stripe-signature"
+# A little less than we wait for a call (effects.py), so that it is the library that says why.
+TIMEOUT_SECONDS: Final = 9.0
+# It has been overtaken: by a void, by its own success.
+UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
+NOT_CONFIRMED: Final = frozenset({"requires_payment_method", "requires_confirmation"})
+# What it tells of by itself, by how its name begins.
+TELLS: Final[Mapping[str, About]] = {
+    "payment_intent.": About.CHARGE,
+    "refund.": About.REFUND,
+    "charge.refund.": About.REFUND,
+    "charge.dispute.": About.DISPUTE,
+}
+STATUS_OF: Final[Mapping[type, Status]] = {
+    Pending: Status.PENDING,
+    Authorized: Status.AUTHORIZED,
+    Captured: Status.CAPTURED,
+    Declined: Status.DECLINED,
+    Voided: Status.VOIDED,
+    Refunded: Status.REFUNDED,
+    RefundRefused: Status.REFUSED,
+    RefundPending: Status.PENDING,
+}
+Result = TypeVar("Result")
+
+
+class StripeGateway:
+    """Implements `Gateway`. `url` is Stripe's own unless given."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        return_url: str,
+        webhook_secrets: Sequence[str] = (),
+        url: str = "",
+    ) -> None:
+        # It believes the authorities that come with the library, whomever the shop believes otherwise.
+        self._http = stripe.AIOHTTPClient(timeout=TIMEOUT_SECONDS)
+        client = stripe.StripeClient(
+            api_key,
+            http_client=self._http,
+            # What is not known is asked again by whoever has stored the intent.
+            max_network_retries=0,
+            base_addresses={"api": url} if url else {},
+        )
+        self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
+        self._return_url, self._webhook_secrets = return_url, webhook_secrets
+
+    async def close(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the library says no type of it
+
+    # --- charges ----------------------------------------------------------------------------------------
+
+    async def authorize(self, charge: Charge) -> ChargeAnswer:
+        try:
+            return await self._answer(await self._asked(charge, "manual"))
+        except _NoIntent as error:
+            return Declined("", str(error))
+
+    async def capture(self, charge: Charge) -> ChargeAnswer:
+        try:
+            intent = await self._asked(charge, "automatic")
+        except _NoIntent as error:
+            return Declined("", str(error))
+        if intent.status == "requires_capture":
+            intent = await self._try(intent, self._intents.capture_async(intent.id))
+        return await self._answer(intent)
+
+    async def void(self, charge: Charge) -> ChargeAnswer:
+        try:
+            intent = await self._known(charge)
+        except _NoIntent:
+            return Voided()
+        if intent.status not in {"canceled", "succeeded"}:
+            intent = await self._try(intent, self._intents.cancel_async(intent.id))
+        return await self._answer(intent)
+
+    async def _asked(self, charge: Charge, capture_method: str) -> stripe.PaymentIntent:
+        """The intent, confirmed once."""
+        intent = await self._known(charge)
+        if intent.status not in NOT_CONFIRMED or intent.last_payment_error:
+            return intent
+        if charge.token is None:
+            return await self._try(intent, self._intents.cancel_async(intent.id))
+        params: Any = {
+            **_payment_method(charge.token),
+            "capture_method": capture_method,
+            "return_url": self._return_url,
+        }
+        options: Any = {"idempotency_key": f"{charge.key}:confirm"}
+        return await self._try(intent, self._intents.confirm_async(intent.id, params, options))
+
+    async def _known(self, charge: Charge) -> stripe.PaymentIntent:
+        """As it is now; created where it is not there yet. Raises _NoIntent, whoever asks for it again."""
+        if charge.reference:
+            return await _heard(self._intents.retrieve_async(charge.reference))
+        try:
+            amount = theirs(charge.amount, charge.currency)
+        except ValueError as error:
+            raise _NoIntent(str(error)) from error
+        params: Any = {
+            "amount": amount,
+            "currency": charge.currency.lower(),
+            "metadata": {"key": charge.key, "order_id": charge.order_id},
+        }
+        options: Any = {"idempotency_key": charge.key}
+        try:
+            intent = await _answered(self._intents.create_async(params, options))
+        except stripe.InvalidRequestError as error:
+            raise _NoIntent(error.user_message or str(error)) from error
+        return await self._as_it_is_now(intent)
+
+    async def _as_it_is_now(self, intent: stripe.PaymentIntent) -> stripe.PaymentIntent:
+        """A key asked with again is answered as it was the first time."""
+        if not _is_replayed(intent):
+            return intent
+        return await _heard(self._intents.retrieve_async(intent.id))
+
+    async def _try(
+        self, intent: stripe.PaymentIntent, call: Awaitable[stripe.PaymentIntent]
+    ) -> stripe.PaymentIntent:
+        """What becomes of the intent, where a card may refuse, or others may have been faster."""
+        try:
+            return await self._as_it_is_now(await _answered(call))
+        except stripe.CardError:
+            pass
+        except stripe.InvalidRequestError as error:
+            if error.code != UNEXPECTED_STATE and not (error.param or "").startswith("payment_method"):
+                raise GatewayRefused(str(error)) from error
+            if error.code != UNEXPECTED_STATE:
+                return await _heard(self._intents.cancel_async(intent.id))
+        return await _heard(self._intents.retrieve_async(intent.id))
+
+    async def _answer(self, intent: stripe.PaymentIntent) -> ChargeAnswer:
+        if intent.status == "requires_payment_method" and intent.last_payment_error:
+            intent = await self._try(intent, self._intents.cancel_async(intent.id))
+        return _answer(intent)
+
+    # --- refunds ----------------------------------------------------------------------------------------
+
+    async def refund(self, refund: Refund) -> RefundAnswer:
+        try:
+            amount = theirs(refund.amount, refund.currency)
+        except ValueError as error:
+            return RefundRefused(str(error))
+        params: Any = {
+            "payment_intent": refund.charge_reference,
+            "amount": amount,
+            "metadata": {"key": refund.key, "order_id": refund.order_id},
+        }
+        options: Any = {"idempotency_key": refund.key}
+        try:
+            made = await _answered(self._refunds.create_async(params, options))
+        except stripe.CardError as error:
+            return RefundRefused(error.user_message or str(error))
+        except stripe.InvalidRequestError as error:
+            raise GatewayRefused(str(error)) from error
+        if _is_replayed(made):
+            made = await _heard(self._refunds.retrieve_async(made.id))
+        return _refund_answer(made)
+
+    # --- what was done ----------------------------------------------------------------------------------
+
+    async def lookup(self, key: str, reference: str = "") -> Answer | None:
+        if not reference:
+            query: Any = {"query": f"metadata['key']:'{key}'"}
+            found = await _heard(self._intents.search_async(query))
+            return await self._looked_up(found.data[0]) if found.data else None
+        intent = await _heard(self._intents.retrieve_async(reference))
+        if _said(intent, "key") == key:
+            return await self._looked_up(intent)
+        refunds = await _heard(self._refunds.list_async({"payment_intent": reference, "limit": 100}))
+        async for refund in refunds.auto_paging_iter():
+            if _said(refund, "key") == key:
+                return _refund_answer(refund)
+        return None
+
+    async def _looked_up(self, intent: stripe.PaymentIntent) -> Answer | None:
+        """One that is not confirmed yet was not asked for anything."""
+        if intent.status in NOT_CONFIRMED and not intent.last_payment_error:
+            return None
+        return await self._answer(intent)
+
+    async def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
+        """Read to the end first: Stripe lists the newest first."""
+        params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
+        intents = await _heard(self._intents.list_async(params))
+        done = [
+            _transaction(intent, Kind.CAPTURE, STATUS_OF[type(_answer(intent))])
+            async for intent in intents.auto_paging_iter()
+            if _said(intent, "key")
+        ]
+        refunds = await _heard(self._refunds.list_async(params))
+        done += [
+            _transaction(refund, Kind.REFUND, STATUS_OF[type(_refund_answer(refund))])
+            async for refund in refunds.auto_paging_iter()
+            if _said(refund, "key")
+        ]
+        for each in sorted(done, key=lambda transaction: transaction.at):
+            yield each
+
+    async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
+        verify(headers.get(SIGNATURE, ""), body, self._webhook_secrets, time.time())
+        try:
+            event = json.loads(body)
+            id_, type_, about = str(event["id"]), str(event["type"]), event["data"]["object"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise BadSignature(f"this is no event: {error}") from error
+        told = next((of for start, of in TELLS.items() if type_.startswith(start)), None)
+        if told is None:
+            return None
+        order_id = await self._order_of(about)
+        return Heard(id_, order_id, told) if order_id else None
+
+    async def _order_of(self, about: Mapping[str, Any]) -> str | None:
+        """As we have told Stripe; of a dispute its intent knows."""
+        order_id = (about.get("metadata") or {}).get("order_id")
+        if order_id is None and isinstance(reference := about.get("payment_intent"), str):
+            order_id = _said(await _heard(self._intents.retrieve_async(reference)), "order_id")
+        return order_id if isinstance(order_id, str) and order_id else None
+
+
+def _payment_method(token: str) -> dict[str, object]:
+    """Stripe.js makes either: a payment method, or a token of a card."""
+    if token.startswith("tok_"):
+        return {"payment_method_data": {"type": "card", "card": {"token": token}}}
+    return {"payment_method": token}
+
+
+class _NoIntent(Exception):  # a state of affairs
+    """Stripe takes no such charge: it is too small, or in no currency of theirs. Nor will it later."""
+
+
+async def _heard(call: Awaitable[Result]) -> Result:
+    """Raises GatewayRefused and GatewayUnavailable."""
+    try:
+        return await _answered(call)
+    except (stripe.CardError, stripe.InvalidRequestError) as error:
+        raise GatewayRefused(str(error)) from error
+
+
+async def _answered(call: Awaitable[Result]) -> Result:
+    """Raises CardError and InvalidRequestError, which may be answers, GatewayRefused for a key that was used
+    for something else, and GatewayUnavailable for the rest: our credentials may be wrong, and are put right.
+    """
+    try:
+        return await call
+    except (stripe.CardError, stripe.InvalidRequestError):
+        raise
+    except stripe.IdempotencyError as error:
+        raise GatewayRefused(str(error)) from error
+    except stripe.StripeError as error:
+        raise GatewayUnavailable(str(error)) from error
+
+
+def _said(made: stripe.PaymentIntent | stripe.Refund, name: str) -> str:
+    """What we have told Stripe of it."""
+    return str(getattr(made.metadata, name, "") or "")
+
+
+def _is_replayed(made: stripe.StripeObject) -> bool:
+    response = made.last_response
+    return response is not None and response.headers.get("idempotent-replayed") == "true"
+
+
+def _answer(intent: stripe.PaymentIntent) -> ChargeAnswer:
+    error = intent.last_payment_error
+    match intent.status:
+        case "succeeded":
+            return Captured(intent.id)
+        case "requires_capture":
+            return Authorized(intent.id)
+        case "canceled" if error is not None:
+            return Declined(intent.id, error.message or error.code or "declined")
+        case "canceled":
+            return Voided(intent.id)
+        case _:
+            return Pending(intent.id, _next_action(intent))
+
+
+def _next_action(intent: stripe.PaymentIntent) -> NextAction | None:
+    action = intent.next_action
+    if action is None or action.redirect_to_url is None or action.redirect_to_url.url is None:
+        return None
+    return NextAction("redirect", action.redirect_to_url.url)
+
+
+def _refund_answer(refund: stripe.Refund) -> RefundAnswer:
+    match refund.status:
+        case "succeeded":
+            return Refunded(refund.id)
+        case "failed" | "canceled":
+            return RefundRefused(refund.failure_reason or refund.status)
+        case _:
+            return RefundPending()
+
+
+def _transaction(made: stripe.PaymentIntent | stripe.Refund, kind: Kind, status: Status) -> Transaction:
+    return Transaction(
+        key=_said(made, "key"),
+        order_id=_said(made, "order_id"),
+        kind=kind,
+        amount=ours(made.amount, made.currency.upper()),
+        currency=made.currency.upper(),
+        status=status,
+        id=made.id,
+        at=datetime.fromtimestamp(made.created, UTC),
+    )

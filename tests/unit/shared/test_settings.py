@@ -81,7 +81,7 @@ def test_a_wrong_setting_ends_the_service_with_a_sentence_that_names_it_and_not_
 @pytest.mark.parametrize(
     ("settings", "name", "value", "says"),
     [
-        (PaymentSettings, "PAYMENT_GATEWAY", "stripe", "give mock"),
+        (PaymentSettings, "PAYMENT_GATEWAY", "paypal", "give one of mock, stripe"),
         (PaymentSettings, "PAYMENT_SUCCESS_RATE", "1.5", "give a number from 0 to 1"),
         (PaymentSettings, "PAYMENT_DELAY_SECONDS", "-1", "give a number of 0 or more"),
         (InventorySettings, "COMPENSATION_AUTO", "perhaps", "give true or false"),

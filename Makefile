@@ -30,7 +30,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test coverage modes unit fuzz simulate bench judge soak chaos survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test coverage modes unit fuzz simulate torture-payments bench judge soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -43,6 +43,7 @@ modes: setup ; @.venv/bin/pytest -q --modes tests/unit tests/engine tests/integr
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
 fuzz: setup ; @HYPOTHESIS_PROFILE=fuzz .venv/bin/pytest -q tests/unit tests/operator ## the fast tests with new random examples, 2,000 for each property (long)
 simulate: setup ; @$(PYTHON_OF) -m dev.simulate --seed $(or $(SEED),1) --sagas $(or $(SAGAS),10000) ## the engine itself under a seeded scheduler; SEED=7 SAGAS=100000, or SEED=7.31 for one shop
+torture-payments: setup ; @$(PYTHON_OF) -m dev.torture --seed $(or $(SEED),1) --orders $(or $(ORDERS),10000) ## payments that answer later, by a double of Stripe in simulated shops (long); SEED=7.31 for one shop
 test: setup ; @dev/test.sh ## every test but the cluster's, on real servers, in lanes side by side
 coverage: setup ; @COVERAGE=true dev/test.sh ## the same tests, counting what of the code they run, which takes them twice the work
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"

@@ -1,7 +1,7 @@
 """One replica of a service: the real engine with the service's rules, on servers in memory."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple, cast
 
@@ -15,7 +15,6 @@ from dev.simulate.clock import Process
 from dev.simulate.database import Database, Document
 from dev.simulate.database_client import OUTSIDE, Client, Way
 from dev.simulate.dice import Dice
-from dev.simulate.gateway import SimulatedGateway
 from dev.simulate.history import History
 from dev.simulate.redis_hints import Hints
 from services.inventory.domain import domain as inventory
@@ -24,7 +23,7 @@ from services.order.domain import Terms
 from services.order.domain import domain as orders
 from services.payment.domain import DOMAIN as PAYMENTS
 from services.payment.effects import ASKING, effects
-from services.payment.ledger import LedgerEntry
+from services.payment.gateway import Gateway
 from services.product.domain import PRODUCTS
 from services.shared.contract.decisions import Decision, Domain
 from services.shared.engine.life import Engine
@@ -55,7 +54,8 @@ class Around(NamedTuple):
     broker: Broker
     databases: Mapping[str, Database]
     known: set[str]
-    ledger: dict[str, LedgerEntry]
+    # The payment gateway, as one process reaches it.
+    gateway: Callable[[Process], Gateway]
     settings: Mapping[str, EngineSettings]
     auto_compensation: bool
     # Whether money is held before it is taken.
@@ -88,7 +88,7 @@ class Replica:
 
     def _boot(self, process: Process) -> None:
         around = self._around
-        gateway = SimulatedGateway(process, around.dice, around.ledger)
+        gateway = around.gateway(process)
         engine = self._engine = Engine(
             around.settings[self.service],
             domains(auto_compensation=around.auto_compensation)[self.service],

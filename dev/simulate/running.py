@@ -30,11 +30,11 @@ def simulate_seed(seed: str) -> Result:
     return simulate(Run(seed, ORDERS))
 
 
-def simulate(run: Run, *, history: bool = False) -> Result:
-    """Runs it to its end. With `history` the result says step by step what happened."""
+def simulate(run: Run, *, history: bool = False, kind: type[Shop] = Shop) -> Result:
+    """Runs a shop of that kind to its end. With `history` the result says step by step what happened."""
     loop = VirtualLoop()
     with _all_to_itself(run.seed):
-        shop = Shop(run, written := History(kept=history))
+        shop = kind(run, written := History(kept=history))
         try:
             findings = loop.run(shop.run(), lambda: bool(shop.judge.found)) or shop.judge.found or loop.errors
         except Exception as error:  # noqa: BLE001  # whatever it is, it is what was found

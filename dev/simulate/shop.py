@@ -5,14 +5,17 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
 from dev.simulate.broker import Broker, Queue, Stored
+from dev.simulate.clock import Process
 from dev.simulate.database import Database
 from dev.simulate.database_client import now
 from dev.simulate.dice import OF_BROKER, OF_REPLICAS, Dice, Fault
+from dev.simulate.gateway import SimulatedGateway
 from dev.simulate.history import History
 from dev.simulate.judge import Judge
 from dev.simulate.replica import Around, Gone, Replica, domains
@@ -24,7 +27,7 @@ from services.order.commands import CancelOrder, CreateOrder, RequestRefund, Tim
 from services.order.domain import COMPENSABLE
 from services.order.model import Line, Order, RefundLine, Restocking, Status
 from services.order.settings import OrderSettings
-from services.payment.gateway import About, Heard
+from services.payment.gateway import About, Gateway, Heard
 from services.payment.payment import Payment
 from services.payment.settings import PaymentSettings
 from services.product.domain import CreateProduct, Price
@@ -111,7 +114,7 @@ class Shop:
             self.broker,
             databases,
             set(),
-            self.judge.ledger,
+            self._gateway,
             {each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in SETTINGS},
             auto,
             manual=kind.random() < 1 / 3,
@@ -121,6 +124,10 @@ class Shop:
         ]
         self.promises = Promises()
         self._redriven: dict[tuple[str, str], int] = {}
+
+    def _gateway(self, process: Process) -> Gateway:
+        """As one process reaches it."""
+        return SimulatedGateway(process, self.dice, self.judge.ledger)
 
     # --- one run ----------------------------------------------------------------------------------------
 
@@ -230,7 +237,7 @@ class Shop:
             lines=tuple(Line(f"product-{each}", random.randint(1, 2), PRICE) for each in wanted),
             currency="USD",
             fulfilment=random.choice(("all", "partial")),
-            payment_token=None,
+            payment_token=self._card(random),
             key=f"key-{number}" if random.random() < KEYED else None,
             request_hash=request_hash(wanted),
         )
@@ -252,6 +259,10 @@ class Shop:
                     )
                     await self._refund(f"{number}.{part}", order_id, (line,))
                     await asyncio.sleep(random.expovariate(1.0))
+
+    def _card(self, _: Random) -> str | None:
+        """Whoever is charged by the key alone has none."""
+        return None
 
     async def _is_paid(self, order_id: str) -> bool:
         """Once that is decided, for which the operator sees to it; not, where nobody does."""

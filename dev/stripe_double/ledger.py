@@ -28,6 +28,7 @@ FAILS: Final = frozenset({ACTION_FAILS, PROCESSING_FAILS})
 CANCELLABLE: Final = frozenset(
     {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
 )
+UNDECIDED: Final = frozenset({"requires_action", "processing"})
 NOT_CONFIRMED: Final = frozenset({"requires_payment_method", "requires_confirmation"})
 SMALLEST: Final = 50
 
@@ -67,6 +68,8 @@ class StripeLedger:
     events: list[Json] = field(default_factory=list)
     # Idempotency key -> what it was asked with, and what it was answered.
     keys: dict[str, tuple[str, Answer]] = field(default_factory=dict)
+    # So long it takes until a search finds what was made (seconds).
+    search_lag: float = 0
 
     # --- asked ------------------------------------------------------------------------------------------
 
@@ -205,13 +208,21 @@ class StripeLedger:
 
     def decide(self) -> None:
         """On all that waits for that: banks, customers, refunds."""
-        for intent in self.intents.values():
-            if intent["status"] in {"requires_action", "processing"}:
-                self._fail(intent) if intent["payment_method"] in FAILS else self._succeed(intent)
-        for refund in self.refunds.values():
-            if refund["status"] == "pending":
-                refund["status"] = "succeeded"
-                self._tell("refund.updated", refund)
+        for each in self.undecided():
+            self.decide_on(each)
+
+    def undecided(self) -> list[Json]:
+        intents = [each for each in self.intents.values() if each["status"] in UNDECIDED]
+        return intents + [each for each in self.refunds.values() if each["status"] == "pending"]
+
+    def decide_on(self, made: Json) -> None:
+        if made["object"] == "refund":
+            made["status"] = "succeeded"
+            self._tell("refund.updated", made)
+        elif made["payment_method"] in FAILS:
+            self._fail(made)
+        else:
+            self._succeed(made)
 
     # --- refunds ----------------------------------------------------------------------------------------
 
@@ -250,7 +261,12 @@ class StripeLedger:
     def _search(self, query: str) -> Json:
         found = re.fullmatch(r"metadata\['key'\]:'([^']*)'", query)
         key = found[1] if found else ""
-        data = [dict(each) for each in self.intents.values() if each["metadata"].get("key") == key]
+        before = self.now() - self.search_lag
+        data = [
+            dict(each)
+            for each in self.intents.values()
+            if each["created"] <= before and each["metadata"].get("key") == key
+        ]
         return {
             "object": "search_result",
             "url": "/v1/payment_intents/search",

@@ -76,9 +76,10 @@ class StripeGateway:
         return_url: str,
         webhook_secrets: Sequence[str] = (),
         url: str = "",
+        http: stripe.HTTPClient | None = None,
     ) -> None:
         # It believes the authorities that come with the library, whomever the shop believes otherwise.
-        self._http = stripe.AIOHTTPClient(timeout=TIMEOUT_SECONDS)
+        self._http = http or stripe.AIOHTTPClient(timeout=TIMEOUT_SECONDS)
         client = stripe.StripeClient(
             api_key,
             http_client=self._http,

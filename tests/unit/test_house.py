@@ -30,7 +30,7 @@ ASK_THEMSELVES = {"order/metrics.py"}
 OURS = {"services", "saga_operator", "sagactl"}
 # Folder -> the groups of dependencies that its images have beside what all have.
 GROUPS = {
-    "services": ("auth", "gateway", "mail", "notification", "order", "payment"),
+    "services": ("auth", "gateway", "mail", "order", "payment"),
     "operator": ("operator",),
     "sagactl": ("sagactl",),
 }

@@ -1,0 +1,62 @@
+"""`make torture-payments`: many shops, until so many orders have come to their end, or something is wrong."""
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from typing import Annotated, Final, NamedTuple
+
+import typer
+from rich.console import Console
+
+from dev.simulate.running import simulate
+from dev.simulate.shop import Run
+from dev.torture.shop import TorturedShop
+
+ORDERS: Final = 60
+console: Final = Console(soft_wrap=True, highlight=False)
+
+
+class Tortured(NamedTuple):
+    seed: str
+    orders: int
+    faults: int
+    findings: list[str]
+
+
+def torture(seed: str) -> Tortured:
+    """One shop, in a process of its own."""
+    result = simulate(Run(seed, ORDERS), kind=TorturedShop)
+    return Tortured(seed, result.sagas, len(result.fired), result.findings)
+
+
+def main(
+    *,
+    seed: Annotated[str, typer.Option(help="Of all chances; with a point, as 7.31, of one shop.")] = "1",
+    orders: Annotated[int, typer.Option(help="How many orders, at least.")] = 10_000,
+) -> None:
+    """Have thousands of payments decided on later: by webhooks that come late, twice or never, by looks, with
+    cancellations, timeouts and refunds between them, on servers that fail.
+    """
+    seeds = [seed] if "." in seed else [f"{seed}.{number}" for number in range(orders)]
+    started, done = time.monotonic(), Counter[str]()
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for result in pool.imap_unordered(torture, seeds):
+            done.update(orders=result.orders, shops=1, faults=result.faults)
+            if result.findings:
+                for finding in result.findings:
+                    console.print(f"[bold red]{finding}[/]")
+                console.print(f"again: make torture-payments SEED={result.seed}")
+                raise typer.Exit(1)
+            if done["orders"] >= orders:
+                break
+    seconds = time.monotonic() - started
+    console.print(
+        f"{done['orders']:,} orders in {done['shops']:,} shops, {done['faults']:,} faults, {seconds:.0f} s:"
+        " what was captured less what was refunded is what the orders say, to the cent, in the double's own"
+        " ledger"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -22,6 +22,8 @@ class Mishap(StrEnum):
     DOWN = "down"
     # It was done, and its answer is an error, or nothing.
     BROKEN = "broken"
+    # Nothing was done, and whoever asks again with the key is answered the same.
+    BROKEN_FOR_GOOD = "broken for good"
     HANGS = "hangs"
 
 
@@ -41,6 +43,10 @@ class StripeDouble:
         mishap = self.mishaps.pop(0) if self.mishaps else Mishap.NOTHING
         if mishap is Mishap.DOWN:
             return _response(Answer(503, {"error": {"type": "api_error", "message": "down"}}))
+        if mishap is Mishap.BROKEN_FOR_GOOD:
+            form, key = (await request.read()).decode(), request.headers["Idempotency-Key"]
+            broken = Answer(500, {"error": {"type": "api_error", "message": "broken"}})
+            self.ledger.keys[key] = f"{request.path}?{form}", broken
         answer, replayed = await self._done(request)
         if mishap is Mishap.BROKEN:
             return _response(Answer(500, {"error": {"type": "api_error", "message": "broken"}}))

@@ -43,6 +43,8 @@ from services.shared.contract.events import NextAction
 SIGNATURE: Final = "stripe-signature"
 # A little less than we wait for a call (effects.py), so that it is the library that says why.
 TIMEOUT_SECONDS: Final = 9.0
+REPLAYED: Final = "idempotent-replayed"
+BROKEN: Final = "Stripe failed over this payment"
 # It has been overtaken: by a void, by its own success.
 UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 NOT_CONFIRMED: Final = frozenset({"requires_payment_method", "requires_confirmation"})
@@ -122,7 +124,7 @@ class StripeGateway:
     async def _asked(self, charge: Charge, capture_method: str) -> stripe.PaymentIntent:
         """The intent, confirmed once."""
         intent = await self._known(charge)
-        if intent.status not in NOT_CONFIRMED or intent.last_payment_error:
+        if not _is_idle(intent):
             return intent
         if charge.token is None:
             return await self._try(intent, self._intents.cancel_async(intent.id))
@@ -152,6 +154,10 @@ class StripeGateway:
             intent = await _answered(self._intents.create_async(params, options))
         except stripe.InvalidRequestError as error:
             raise _NoIntent(error.user_message or str(error)) from error
+        except GatewayUnavailable as error:
+            if _is_broken_for_good(error):
+                raise _NoIntent(BROKEN) from error
+            raise
         return await self._as_it_is_now(intent)
 
     async def _as_it_is_now(self, intent: stripe.PaymentIntent) -> stripe.PaymentIntent:
@@ -168,6 +174,11 @@ class StripeGateway:
             return await self._as_it_is_now(await _answered(call))
         except stripe.CardError:
             pass
+        except GatewayUnavailable as error:
+            if not _is_broken_for_good(error):
+                raise
+            there = await _heard(self._intents.retrieve_async(intent.id))
+            return await _heard(self._intents.cancel_async(there.id)) if _is_idle(there) else there
         except stripe.InvalidRequestError as error:
             if error.code != UNEXPECTED_STATE and not (error.param or "").startswith("payment_method"):
                 raise GatewayRefused(str(error)) from error
@@ -221,7 +232,7 @@ class StripeGateway:
 
     async def _looked_up(self, intent: stripe.PaymentIntent) -> Answer | None:
         """One that is not confirmed yet was not asked for anything."""
-        if intent.status in NOT_CONFIRMED and not intent.last_payment_error:
+        if _is_idle(intent):
             return None
         return await self._answer(intent)
 
@@ -302,9 +313,21 @@ def _said(made: stripe.PaymentIntent | stripe.Refund, name: str) -> str:
     return str(getattr(made.metadata, name, "") or "")
 
 
+def _is_idle(intent: stripe.PaymentIntent) -> bool:
+    """Nothing was asked of a card yet."""
+    return intent.status in NOT_CONFIRMED and not intent.last_payment_error
+
+
+def _is_broken_for_good(error: GatewayUnavailable) -> bool:
+    """Stripe answers what it answered the first time, its own failures, too: as long as it knows the key."""
+    cause = error.__cause__
+    headers = cause.headers if isinstance(cause, stripe.StripeError) else None
+    return headers is not None and headers.get(REPLAYED) == "true"
+
+
 def _is_replayed(made: stripe.StripeObject) -> bool:
     response = made.last_response
-    return response is not None and response.headers.get("idempotent-replayed") == "true"
+    return response is not None and response.headers.get(REPLAYED) == "true"
 
 
 def _answer(intent: stripe.PaymentIntent) -> ChargeAnswer:

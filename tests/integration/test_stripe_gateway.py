@@ -1,5 +1,6 @@
 """The Stripe adapter against a local server that speaks Stripe's endpoints: a double, not Stripe."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -99,6 +100,18 @@ async def test_what_was_lost_on_the_way_is_asked_for_again_and_made_once(
     assert isinstance(await gateway.capture(CHARGE), Captured)
     assert double.ledger.kept("o1") == 1999
     assert len(double.ledger.intents) == 1
+
+
+@pytest.mark.parametrize(("before", "answer"), [(0, Declined), (1, Voided)])
+async def test_what_stripe_failed_over_for_good_is_an_end_too(
+    gateway: StripeGateway, double: StripeDouble, before: int, answer: type
+) -> None:
+    double.mishaps = [Mishap.NOTHING] * before + [Mishap.BROKEN_FOR_GOOD]
+    first = await asyncio.gather(gateway.capture(CHARGE), return_exceptions=True)
+    assert isinstance(first[0], GatewayUnavailable | answer)
+    assert isinstance(await gateway.capture(CHARGE), answer)
+    assert isinstance(await gateway.void(CHARGE), Voided)
+    assert double.ledger.kept("o1") == 0
 
 
 async def test_who_hangs_is_not_waited_for_for_ever(

@@ -4,30 +4,16 @@ import multiprocessing
 import os
 import time
 from collections import Counter
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
-from dev.simulate.running import simulate
+from dev.simulate.running import ORDERS
 from dev.simulate.shop import Run
-from dev.torture.shop import TorturedShop
+from dev.torture.running import torture
 
-ORDERS: Final = 60
 console: Final = Console(soft_wrap=True, highlight=False)
-
-
-class Tortured(NamedTuple):
-    seed: str
-    orders: int
-    faults: int
-    findings: list[str]
-
-
-def torture(seed: str) -> Tortured:
-    """One shop, in a process of its own."""
-    result = simulate(Run(seed, ORDERS), kind=TorturedShop)
-    return Tortured(seed, result.sagas, len(result.fired), result.findings)
 
 
 def main(
@@ -39,9 +25,10 @@ def main(
     cancellations, timeouts and refunds between them, on servers that fail.
     """
     seeds = [seed] if "." in seed else [f"{seed}.{number}" for number in range(orders)]
+    runs = [Run(each, min(orders, ORDERS)) for each in seeds]
     started, done = time.monotonic(), Counter[str]()
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for result in pool.imap_unordered(torture, seeds):
+        for result in pool.imap_unordered(torture, runs):
             done.update(orders=result.orders, shops=1, faults=result.faults)
             if result.findings:
                 for finding in result.findings:

@@ -77,10 +77,12 @@ class Tokens:
 
 def shut(app: FastAPI) -> FastAPI:
     """With nothing behind its routes."""
-    for name in ("engine", "catalogue", "stocks", "pressure", "watching", "desk"):
+    for name in ("engine", "catalogue", "stocks", "pressure", "watching", "desk", "gateway"):
         setattr(app.state, name, Absent())
     app.state.tokens, app.state.reviewer = Tokens(), None
     app.state.sender = SimpleNamespace(seals=Absent(), caller=SimpleNamespace(allowed=()))
+    # Of a payment gateway that its webhook's path names.
+    app.state.provider = "provider"
     return app
 
 

@@ -3,7 +3,10 @@
 `make torture-payments` does the same with thousands of orders.
 """
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,7 @@ from services.payment.gateway import Charge, ChargeAnswer, Voided
 from services.payment.payment import Payment, PaymentState
 from services.payment.stripe_gateway import StripeGateway
 
+ROOT = Path(__file__).parents[3]
 ORDERS = 40
 
 
@@ -64,3 +68,10 @@ def test_a_void_that_is_no_fence_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         for finding in simulate(Run(f"broken.{seed}", ORDERS), kind=TorturedShop).findings
     ]
     assert any("and 0 it should" in finding for finding in findings)
+
+
+def test_the_command_has_shops_in_processes_of_their_own() -> None:
+    command = [sys.executable, "-m", "dev.torture", "--seed", "1.0", "--orders", "4"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "orders in 1 shops" in done.stdout

@@ -164,18 +164,21 @@ def _books(marks: Marks) -> Iterator[Book]:
     ]
     for service, home in homes:
         if home is not None and (standing := home.standing) is not None:
-            refunds = _refunds(home) if isinstance(home, Order) else ()
-            yield Book(service, standing.state, tuple(dict.fromkeys((*standing.notes, *refunds))))
+            yield Book(service, standing.state, tuple(dict.fromkeys(standing.notes)))
+        if isinstance(home, Order):
+            yield from _refunds(home)
     for entry in case.ledger:
         yield Book("gateway", f"{entry.kind} {entry.status}", (_amount(entry.amount, entry.currency),))
     if case.notifications:
         yield Book("notification", ", ".join(each.kind for each in case.notifications))
 
 
-def _refunds(order: Order) -> Iterator[str]:
+def _refunds(order: Order) -> Iterator[Book]:
+    """Each by itself: there may be many, side by side."""
     for refund in order.given_back:
-        outside = f", settled by {refund.outside}" if refund.outside else ""
-        yield f"refund {refund.id}: {_amount(refund.amount, order.refund_currency)}, {refund.state}{outside}"
+        outside = (f"settled by {refund.outside}",) if refund.outside else ()
+        notes = (_amount(refund.amount, order.refund_currency), refund.id, *outside)
+        yield Book("refund", refund.state, notes)
 
 
 def _amount(minor: int, currency: str) -> str:

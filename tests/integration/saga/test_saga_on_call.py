@@ -206,6 +206,6 @@ async def test_refunds_under_way_are_listed_and_shown_beside_what_the_gateway_sa
     found = await until(
         books, lambda books: books["notification"]["state"] == customer, within=PATIENCE, what="told in turn"
     )
-    assert f"refund {refund_id}: 10.00 USD, DONE, settled by transfer 7" in found["order"]["notes"]
+    assert found["refund"]["notes"] == ["10.00 USD", refund_id, "settled by transfer 7"]
     assert order_id not in (await sagactl(shop, "payments", "list", "-o", "name")).stdout.split()
     assert (await sagactl(shop, "payments", "show", "nowhere")).exit_code == 1

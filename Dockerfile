@@ -27,9 +27,9 @@ FROM dependencies AS dependencies-order
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group order
 FROM dependencies AS dependencies-operator
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group operator
-# With what mails are written with, and the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
+# With what mails are written with, what Stripe is asked with, and the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
 FROM dependencies AS dependencies-sagactl
-RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locked --no-dev --group sagactl --group mail
+RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locked --no-dev --group sagactl --group mail --group payment
 # One of the stages above, not an image without a tag:
 # hadolint ignore=DL3006
 FROM dependencies-${SERVICE} AS environment

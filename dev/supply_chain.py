@@ -25,8 +25,8 @@ def _groups() -> Mapping[str, Sequence[str]]:
     """Image -> the groups of dependencies that it has beside what all have: one of its own name."""
     there = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     own = {name: (name,) if name in there else () for name in (*NAMES, "operator")}
-    # With what mails are written with.
-    return {**own, "sagactl": ("sagactl", "mail")}
+    # With what mails are written with, and what Stripe is asked with.
+    return {**own, "sagactl": ("sagactl", "mail", "payment")}
 
 
 IMAGES: Final = _groups()

@@ -133,6 +133,24 @@ class OrderAccess:
             raise NoAccessError(f"{error}, or set {', '.join(GATEWAY_LOGIN)}") from None
 
 
+@dataclass(frozen=True)
+class StripeAccess:
+    """Stripe, with a key that may read payment intents and refunds. `url` is empty for Stripe's own."""
+
+    key: str = field(repr=False)
+    url: str = ""
+
+
+def stripe() -> StripeAccess | None:
+    """By the payment service's own settings; None where another gateway takes the money.
+
+    Raises NoAccessError.
+    """
+    if setting("PAYMENT_GATEWAY") != "stripe":
+        return None
+    return StripeAccess(required("STRIPE_API_KEY"), setting("STRIPE_API_URL") or "")
+
+
 def jaeger_url(stack: Path | None) -> str:
     """Where the traces are: JAEGER_URL says so, or a local stack. Raises NoAccessError."""
     if stack is None and (url := setting("JAEGER_URL")):

@@ -259,13 +259,13 @@ class StripeLedger:
         return _found(self.intents, id_)
 
     def _search(self, query: str) -> Json:
-        found = re.fullmatch(r"metadata\['key'\]:'([^']*)'", query)
-        key = found[1] if found else ""
+        found = re.fullmatch(r"metadata\['(key|order_id)'\]:'([^']*)'", query)
+        name, value = found.groups() if found else ("key", "")
         before = self.now() - self.search_lag
         data = [
             dict(each)
             for each in self.intents.values()
-            if each["created"] <= before and each["metadata"].get("key") == key
+            if each["created"] <= before and each["metadata"].get(name) == value
         ]
         return {
             "object": "search_result",

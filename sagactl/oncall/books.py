@@ -12,6 +12,7 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
+from sagactl.oncall import bank
 from sagactl.oncall.explain.marks import Unsent
 from sagactl.oncall.invariants import Case, Held
 from sagactl.oncall.unrest import Waiting
@@ -43,7 +44,9 @@ Kind = TypeVar("Kind", bound=Aggregate)
 
 @asynccontextmanager
 async def reading(mongodb_url: str, within_ms: int | None = None) -> AsyncIterator["Books"]:
-    """The books, opened. All that is done with them raises PyMongoError where MongoDB does not answer."""
+    """The books, opened. All that is done with them raises PyMongoError where MongoDB does not answer, and
+    GatewayUnavailable where a payment gateway does not that keeps books of its own. Raises NoAccessError.
+    """
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         mongodb_url,
         tz_aware=True,
@@ -51,15 +54,17 @@ async def reading(mongodb_url: str, within_ms: int | None = None) -> AsyncIterat
         serverSelectionTimeoutMS=within_ms or ANSWERS_WITHIN_MS,
         appname="sagactl",
     )
-    async with client:
-        yield Books(client)
+    async with client, bank.opened() as gateway:
+        yield Books(client, gateway)
 
 
 class Books:
-    """All databases, by a user who may read them."""
+    """All databases, by a user who may read them, and the payment gateway: the mock unless one is given. That
+    keeps what it did beside the payments.
+    """
 
-    def __init__(self, client: AsyncMongoClient[Document]) -> None:
-        self._client = client
+    def __init__(self, client: AsyncMongoClient[Document], gateway: Gateway | None = None) -> None:
+        self._client, self._gateway = client, gateway
 
     def of(self, service: str) -> AsyncDatabase[Document]:
         return self._client.get_database(service)
@@ -154,17 +159,18 @@ class Books:
 
     async def pages(self, after: str = "") -> AsyncIterator[Sequence[Case]]:
         """Every order that any service knows of, in the order of ids, `after` one of them."""
-        while ids := await self._ids_after(after):
-            yield await self._chunk(ids)
+        listed = await bank.listed(self._gateway, after) if self._gateway else None
+        while ids := await self._ids_after(after, listed):
+            yield await self._chunk(ids, listed)
             after = ids[-1]
 
-    async def _ids_after(self, last: str) -> list[str]:
+    async def _ids_after(self, last: str, listed: bank.Listed | None) -> list[str]:
         """The next ids over all services. Beyond the end of the shortest full page nothing is known yet."""
         pages = [
             await self._page("order", Order.collection, "_id", last),
             await self._page("inventory", Reservation.collection, "_id", last),
             await self._page("payment", Payment.collection, "_id", last),
-            await self._page("payment", LEDGER, "orderId", last),
+            listed.after(last, CHUNK) if listed else await self._page("payment", LEDGER, "orderId", last),
         ]
         full = [page[-1] for page in pages if len(page) == CHUNK]
         horizon = min(full) if full else None
@@ -211,17 +217,17 @@ class Books:
 
     @property
     def gateway(self) -> Gateway:
-        """The payment gateway, as the payment service has it: to be asked what it has done. The mock is the
-        only one that is built in, and keeps what it did beside the payments.
-        """
+        """The payment gateway, as the payment service has it: to be asked what it has done."""
+        if self._gateway is not None:
+            return self._gateway
         ledger = Ledger(self.of("payment")[LEDGER])
         return MockGateway(ledger, success_rate=0, delay_seconds=0, test_tokens=False, only_reads=True)
 
-    async def _chunk(self, ids: Sequence[str]) -> list[Case]:
+    async def _chunk(self, ids: Sequence[str], listed: bank.Listed | None = None) -> list[Case]:
         orders = await self._by_id("order", Order, ids)
         reservations = await self._by_id("inventory", Reservation, ids)
         payments = await self._by_id("payment", Payment, ids)
-        ledger = await self._by_order("payment", LEDGER, ids)
+        ledger = listed.by_order if listed else await self._done(ids, payments)
         told = await self._by_order("notification", Notification.collection, ids)
         return [
             Case(
@@ -229,11 +235,24 @@ class Books:
                 orders.get(id_),
                 reservations.get(id_),
                 payments.get(id_),
-                [_entry(document) for document in ledger.get(id_, ())],
+                ledger.get(id_, ()),
                 [from_document(Notification, document) for document in told.get(id_, ())],
             )
             for id_ in ids
         ]
+
+    async def _done(
+        self, ids: Sequence[str], payments: Mapping[str, Payment]
+    ) -> Mapping[str, Sequence[LedgerEntry]]:
+        """By the payment gateway, for these orders."""
+        if self._gateway is not None:
+            known = {id_: payments[id_].transaction_id if id_ in payments else "" for id_ in ids}
+            return await bank.asked(self._gateway, known)
+        found = await self._by_order("payment", LEDGER, ids)
+        return {
+            id_: [msgspec.convert(document, LedgerEntry) for document in documents]
+            for id_, documents in found.items()
+        }
 
     async def _by_id(self, service: str, kind: type[Kind], ids: Sequence[str]) -> dict[str, Kind]:
         found = self.of(service)[kind.collection].find({"_id": {"$in": list(ids)}})
@@ -248,7 +267,3 @@ class Books:
         return {
             order_id: list(group) for order_id, group in groupby(documents, lambda each: str(each["orderId"]))
         }
-
-
-def _entry(document: Document) -> LedgerEntry:
-    return msgspec.convert(document, LedgerEntry)

@@ -133,12 +133,12 @@ async def _facts(mongodb_url: str, order_id: str) -> PaymentFacts:
             raise AbsentError(
                 f"the payment service knows no order {order_id}: see sagactl explain {order_id}"
             )
-        calls = [await _asked(books, call) for call in calls_of(payment)]
+        calls = [await _asked(books, call, payment.transaction_id) for call in calls_of(payment)]
     return PaymentFacts(order=payment.id, state=payment.stage, currency=payment.currency, calls=tuple(calls))
 
 
-async def _asked(books: Books, call: Call) -> Call:
-    answer = await books.gateway.lookup(call.key)
+async def _asked(books: Books, call: Call, reference: str) -> Call:
+    answer = await books.gateway.lookup(call.key, reference)
     return structs.replace(call, says=None if answer is None else words(answer))
 
 

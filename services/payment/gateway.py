@@ -4,7 +4,7 @@ Every call carries an idempotency key. Whoever asks again with a key gets what t
 charged again. It may answer later: then it says so, and is asked again what became of it.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol, TypeAlias
@@ -190,6 +190,10 @@ class Gateway(Protocol):
 
     def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
         """All that it has done since then, the oldest first: what it knows, and we perhaps do not."""
+        ...
+
+    async def made_for(self, order_id: str, reference: str = "") -> Sequence[Transaction]:
+        """What it has done for one order, as `transactions` tells of it. `reference`: as for `lookup`."""
         ...
 
     async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:

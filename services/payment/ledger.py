@@ -70,6 +70,20 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaul
         )
 
     @classmethod
+    def of(cls, transaction: Transaction) -> Self:
+        """What another gateway did, as this one would have written it down."""
+        return cls(
+            id=transaction.key,
+            order_id=transaction.order_id,
+            kind=transaction.kind,
+            amount=transaction.amount,
+            currency=transaction.currency,
+            status=transaction.status,
+            transaction_id=transaction.id,
+            at=transaction.at,
+        )
+
+    @classmethod
     def of_refund(cls, refund: Refund, transaction_id: str, *, accepted: bool = True) -> Self:
         return cls(
             id=refund.key,

@@ -102,6 +102,9 @@ class MockGateway:
         async for entry in self._ledger.since(since):
             yield entry.transaction
 
+    async def made_for(self, order_id: str, reference: str = "") -> Sequence[Transaction]:  # noqa: ARG002
+        return [entry.transaction for entry in await self._ledger.of_order(order_id)]
+
     async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
         verify(headers.get(SIGNATURE, ""), body, self._webhook_secrets, time.time())
         try:

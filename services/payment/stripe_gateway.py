@@ -78,6 +78,7 @@ class StripeGateway:
         return_url: str,
         webhook_secrets: Sequence[str] = (),
         url: str = "",
+        only_reads: bool = False,
         http: stripe.HTTPClient | None = None,
     ) -> None:
         # It believes the authorities that come with the library, whomever the shop believes otherwise.
@@ -91,6 +92,7 @@ class StripeGateway:
         )
         self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
         self._return_url, self._webhook_secrets = return_url, webhook_secrets
+        self._only_reads = only_reads
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the library says no type of it
@@ -187,7 +189,8 @@ class StripeGateway:
         return await _heard(self._intents.retrieve_async(intent.id))
 
     async def _answer(self, intent: stripe.PaymentIntent) -> ChargeAnswer:
-        if intent.status == "requires_payment_method" and intent.last_payment_error:
+        refused = intent.status == "requires_payment_method" and intent.last_payment_error
+        if refused and not self._only_reads:
             intent = await self._try(intent, self._intents.cancel_async(intent.id))
         return _answer(intent)
 
@@ -224,8 +227,7 @@ class StripeGateway:
         intent = await _heard(self._intents.retrieve_async(reference))
         if _said(intent, "key") == key:
             return await self._looked_up(intent)
-        refunds = await _heard(self._refunds.list_async({"payment_intent": reference, "limit": 100}))
-        async for refund in refunds.auto_paging_iter():
+        async for refund in self._refunds_of(reference):
             if _said(refund, "key") == key:
                 return _refund_answer(refund)
         return None
@@ -240,19 +242,30 @@ class StripeGateway:
         """Read to the end first: Stripe lists the newest first."""
         params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
         intents = await _heard(self._intents.list_async(params))
-        done = [
-            _transaction(intent, Kind.CAPTURE, STATUS_OF[type(_answer(intent))])
-            async for intent in intents.auto_paging_iter()
-            if _said(intent, "key")
-        ]
+        done = [_charged(intent) async for intent in intents.auto_paging_iter() if _said(intent, "key")]
         refunds = await _heard(self._refunds.list_async(params))
-        done += [
-            _transaction(refund, Kind.REFUND, STATUS_OF[type(_refund_answer(refund))])
-            async for refund in refunds.auto_paging_iter()
-            if _said(refund, "key")
-        ]
+        done += [_refunded(refund) async for refund in refunds.auto_paging_iter() if _said(refund, "key")]
         for each in sorted(done, key=lambda transaction: transaction.at):
             yield each
+
+    async def made_for(self, order_id: str, reference: str = "") -> Sequence[Transaction]:
+        """By its name, and by the order's in the metadata: there may be one that we know nothing of. Found by
+        a search is what was made a minute ago or earlier.
+        """
+        query: Any = {"query": f"metadata['order_id']:'{order_id}'", "limit": 100}
+        found = await _heard(self._intents.search_async(query))
+        intents = {intent.id: intent async for intent in found.auto_paging_iter()}
+        if reference:
+            intents[reference] = await _heard(self._intents.retrieve_async(reference))
+        done = [_charged(intent) for intent in intents.values()]
+        for id_ in intents:
+            done += [_refunded(refund) async for refund in self._refunds_of(id_) if _said(refund, "key")]
+        return sorted(done, key=lambda transaction: transaction.at)
+
+    async def _refunds_of(self, reference: str) -> AsyncIterator[stripe.Refund]:
+        refunds = await _heard(self._refunds.list_async({"payment_intent": reference, "limit": 100}))
+        async for refund in refunds.auto_paging_iter():
+            yield refund
 
     async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
         verify(headers.get(SIGNATURE, ""), body, self._webhook_secrets, time.time())
@@ -360,6 +373,14 @@ def _refund_answer(refund: stripe.Refund) -> RefundAnswer:
             return RefundRefused(refund.failure_reason or refund.status)
         case _:
             return RefundPending()
+
+
+def _charged(intent: stripe.PaymentIntent) -> Transaction:
+    return _transaction(intent, Kind.CAPTURE, STATUS_OF[type(_answer(intent))])
+
+
+def _refunded(refund: stripe.Refund) -> Transaction:
+    return _transaction(refund, Kind.REFUND, STATUS_OF[type(_refund_answer(refund))])
 
 
 def _transaction(made: stripe.PaymentIntent | stripe.Refund, kind: Kind, status: Status) -> Transaction:

@@ -319,6 +319,36 @@ async def test_what_was_done_is_listed_the_oldest_first(
     assert [each async for each in gateway.transactions(start + timedelta(hours=1))] == []
 
 
+async def test_what_was_done_for_one_order_is_found_by_its_name_and_without(
+    gateway: StripeGateway, double: StripeDouble
+) -> None:
+    charge = await captured(gateway)
+    await gateway.refund(refund_of(charge))
+    await gateway.void(structs.replace(CHARGE, key="o2:capture", order_id="o2"))
+    listed = [each async for each in gateway.transactions(datetime.now(UTC) - timedelta(hours=1))]
+    of_one = [each for each in listed if each.order_id == "o1"]
+    assert len(of_one) == 2
+    assert await gateway.made_for("o1") == of_one
+    assert await gateway.made_for("o3") == []
+    # Until its search finds it.
+    double.ledger.search_lag = 60
+    assert await gateway.made_for("o1") == []
+    assert await gateway.made_for("o1", charge.transaction_id) == of_one
+
+
+async def test_who_only_reads_does_not_call_off_what_a_card_refused(
+    gateway: StripeGateway, double: StripeDouble
+) -> None:
+    answer = await gateway.capture(structs.replace(CHARGE, token=double_ledger.PROCESSING_FAILS))
+    assert isinstance(answer, Pending)
+    double.ledger.decide()
+    reader = StripeGateway("sk_test_of_the_double", return_url="", url=double.url, only_reads=True)
+    assert await reader.lookup(CHARGE.key, answer.transaction_id) == Pending(answer.transaction_id)
+    assert double.ledger.intents[answer.transaction_id]["status"] == "requires_payment_method"
+    assert isinstance(await gateway.lookup(CHARGE.key, answer.transaction_id), Declined)
+    await reader.close()
+
+
 def signed(event: object, secret: str = SECRET) -> tuple[dict[str, str], bytes]:
     body = json.dumps(event).encode()
     return {"stripe-signature": sign(body, secret, int(time.time()))}, body

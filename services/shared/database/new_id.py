@@ -8,11 +8,13 @@ went. Python's own `uuid7` comes with 3.14.
 import secrets
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 _VERSION: Final = 7 << 76
 _VARIANT: Final = 0b10 << 62
+# The bits that say so.
+_MARKS: Final = 0xF << 76 | 0b11 << 62
 
 
 def new_id() -> str:
@@ -24,6 +26,16 @@ def new_id() -> str:
 def least_id(at: datetime) -> str:
     """No id that was made at that time or later comes before it."""
     return _id(int(at.timestamp() * 1000), 0)
+
+
+def made_at(id_: str) -> datetime | None:
+    """When an id was made; None for what is none of ours."""
+    try:
+        read = uuid.UUID(id_)
+    except ValueError:
+        return None
+    is_ours = read.int & _MARKS == _VERSION | _VARIANT
+    return datetime.fromtimestamp((read.int >> 80) / 1000, UTC) if is_ours else None
 
 
 def _id(milliseconds: int, random: int) -> str:

@@ -1,6 +1,6 @@
 """A gateway in memory, that can be away before or after it did what it was asked, and decide later."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -86,6 +86,9 @@ class Bank:
 
     def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
         raise NotImplementedError(f"nobody who charges asks what was done since {since}")
+
+    async def made_for(self, order_id: str, reference: str = "") -> Sequence[Transaction]:
+        raise NotImplementedError(f"nobody who charges asks what was done: {order_id}, {reference}")
 
     async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
         raise NotImplementedError(f"it has no voice: {headers}, {body!r}")

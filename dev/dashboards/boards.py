@@ -395,7 +395,7 @@ PAYMENTS: Final = Board(
             ),
             quantiles(
                 "Until the gateway answers",
-                "p95 by call; at 30 s it is given up. Runbook: SagashopPaymentGatewaySlow.",
+                "p95 by call; at 10 s it is given up. Runbook: SagashopPaymentGatewaySlow.",
                 "sagashop_payment_gateway_duration_seconds",
                 "call",
                 red=5,

@@ -25,6 +25,7 @@ CREATED: Final = f'sagashop_order_transitions_total{{{ORDER},from="none",to="PEN
 IN_TIME: Final = f'sagashop_saga_duration_seconds_bucket{{{ORDER},outcome="PAID",le="10.0"}}'
 HTTP: Final = "sagashop_http_request_duration_seconds"
 AGE: Final = "sagashop_event_age_seconds_bucket"
+AWAY: Final = "sagashop_payment_gateway_away"
 PAYING: Final = "sagashop_payment_gateway_duration_seconds"
 LAST: Final = "sagamonitor_last_successful_sweep_timestamp_seconds"
 INFO: Final = "sagamonitor_info"
@@ -304,6 +305,14 @@ CASES: Final = [
             f'{PAYING}_count{{{SHOP},call="capture",result="answered"}}': "0+10x100",
             f'{PAYING}_count{{{SHOP},call="capture",result="unknown"}}': "0+1x100",
         },
+    ),
+    Case(
+        "SagashopPaymentGatewayAway",
+        {},
+        {f'{AWAY}{{{SHOP},pod="a"}}': "0x10 1x10 0x10", f'{AWAY}{{{SHOP},pod="b"}}': "0x40"},
+        *(10, 15, 22),
+        # Back after a probe or two.
+        near={f'{AWAY}{{{SHOP},pod="a"}}': "0x10 1 1 0x20"},
     ),
     Case(
         "SagashopPaymentGatewaySlow",

@@ -22,6 +22,9 @@ containers:
       - {name: GATEWAY_URL, value: {{ include "sagashop.url" (list .root "gateway") }}}
       - {name: ORDER_URL, value: {{ include "sagashop.url" (list .root "order") }}}
       - {name: SECRETS_DIR, value: /var/run/secrets/sagashop.io/settings}
+      {{- if include "sagashop.stripe" (list .root .root.Values.payment.env) }}
+      - {name: PAYMENT_GATEWAY, value: stripe}
+      {{- end }}
       {{- if $authorities }}
       - {name: SSL_CERT_FILE, value: /var/run/secrets/sagashop.io/settings/ca.crt}
       {{- end }}
@@ -46,6 +49,10 @@ volumes:
 {{- define "sagactl.books" -}}
 {{- include "sagashop.login" (list . "mongodb" "sagactl" (list "MONGODB_URL") "") }}
 {{ include "sagashop.login" (list . "rabbitmq" "sagactl" (list "AMQP_URL" "MANAGEMENT_URL") "") }}
+{{- with include "sagashop.stripe" (list . .Values.payment.env) }}
+{{- $stripe := fromJson . }}
+- secret: {name: {{ $stripe.readingSecret | default $stripe.existingSecret }}, items: [{key: STRIPE_API_KEY, path: STRIPE_API_KEY}]}
+{{- end }}
 {{- end -}}
 
 {{/* Annotations of a pod of `helm test`. */}}

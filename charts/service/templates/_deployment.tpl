@@ -116,10 +116,17 @@ done
 {{- $mail := fromJson . }}
 {{- $secrets = concat $secrets (list (dict "name" ($mail.existingSecret | default "") "keys" (list "SMTP_PASSWORD")) (dict "name" ($mail.caSecret | default "") "keys" (list "smtp-ca.crt"))) }}
 {{- end }}
+{{- with include "sagashop.stripe" (list . .Values.env) }}
+{{- $given := (fromJson .).existingSecret }}
+{{- $secrets = concat $secrets (list (dict "name" $given "keys" (list "STRIPE_API_KEY" "PAYMENT_WEBHOOK_SECRET")) (dict "name" $given "keys" (list "PAYMENT_WEBHOOK_SECRET_OTHER") "optional" true)) }}
+{{- end }}
 {{- range $secret := $secrets }}
 {{- with tpl .name $root }}
 - secret:
     name: {{ . }}
+    {{- if $secret.optional }}
+    optional: true
+    {{- end }}
     items:
       {{- range $secret.keys }}
       - {key: {{ . }}, path: {{ . }}}

@@ -28,6 +28,9 @@
 {{- with include "service.mail" . -}}
 {{- $env = merge (include "service.mail.env" (list (fromJson .) $env.SECRETS_DIR) | fromJson) $env -}}
 {{- end -}}
+{{- with include "sagashop.stripe" (list . .Values.env) -}}
+{{- $_ := set $env "STRIPE_RETURN_URL" (fromJson .).returnUrl -}}
+{{- end -}}
 {{- range $name, $value := .Values.env -}}
 {{- $_ := set $env $name (tpl (toString $value) $root) -}}
 {{- end -}}

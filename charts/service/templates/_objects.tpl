@@ -117,6 +117,9 @@ spec:
     {{- with include "service.mail" . }}
     {{- include "service.mail.egress" (fromJson .) | nindent 4 }}
     {{- end }}
+    {{- with include "sagashop.stripe" (list . .Values.env) }}
+    {{- include "sagashop.stripe.egress" (fromJson .) | nindent 4 }}
+    {{- end }}
     {{- include "sagashop.egress.external" . | nindent 4 }}
     {{- with .Values.networkPolicy.extraEgress }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end -}}

@@ -52,6 +52,21 @@ async def test_an_order_publishes_five_messages_however_many_lines_it_has(shop: 
     assert sorted(map(str, said)) == sorted(HAPPY)
 
 
+async def test_what_the_bank_asks_its_customer_about_first_is_paid_once_it_has_decided(shop: Shop) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 2}, card="tok_action")
+    order = await shop.settles(order_id, "PAID")
+    assert order.get("nextAction") is None
+    assert await shop.events_of(order_id) == [
+        "ORDER_CREATED",
+        "INVENTORY_RESERVED",
+        "PAYMENT_PENDING",
+        "PAYMENT_SUCCEEDED",
+    ]
+    await shop.stock_becomes(lamp, (3, 0, 2))
+    assert await shop.ledger(order_id) == {"captured": 1}
+
+
 @pytest.mark.mode(1)
 async def test_an_order_of_what_is_out_of_stock_is_cancelled_and_holds_nothing(shop: Shop) -> None:
     lamp, none = await shop.product(stock=5), await shop.product(stock=0)

@@ -338,11 +338,12 @@ def _advance(state: StrEnum, order: Order, message: Message) -> Decision:
         if after != before:
             after = _with_entry(after, before, message, trigger)
     after = marked(after, message, trigger.type, [outcome.contradiction])
-    told = tuple(_numbered(event, len(after.history)) for event in outcome.emitted)
+    told = tuple(numbered(event, len(after.history)) for event in outcome.emitted)
     return concluded(before, after, outcome._replace(emitted=told), message)
 
 
-def _numbered(event: Event, steps: int) -> Event:
+def numbered(event: Event, steps: int) -> Event:
+    """With the length of the history that it comes of, where that is told."""
     return structs.replace(event, sequence=steps) if isinstance(event, OrderNews) else event
 
 

@@ -18,7 +18,7 @@ from services.order import refunds, steps
 from services.order.commands import CreateOrder, RequestRefund
 from services.order.histories import QUEUE_OF, caused_by, is_known
 from services.order.model import HistoryEntry, LineState, Order, Progress, Status
-from services.order.saga import SAGA
+from services.order.saga import SAGA, numbered
 from services.payment.payment import (
     ASKED_AGAIN,
     UNDECIDED,
@@ -66,7 +66,7 @@ class Sent(NamedTuple):
 
 def by_order(order: Order) -> Iterator[Sent]:
     """All that it has published so far, as its history says."""
-    for entry in order.history:
+    for step, entry in enumerate(order.history, start=1):
         if not is_known(entry.event):
             continue
         of = caused_by(entry)
@@ -74,7 +74,7 @@ def by_order(order: Order) -> Iterator[Sent]:
             unknown = emit in OF_A_REFUND and order.refund_named(_refund(order, entry)) is None
             if unknown or (emit in REFUNDS and order.capture is None):
                 continue  # a damaged document: nobody knows what was asked for
-            event = _event(order, entry, emit)
+            event = numbered(_event(order, entry, emit), step)
             yield Sent(event_id(of, event.type, index), event, "order", of, entry.at)
 
 

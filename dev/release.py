@@ -25,6 +25,7 @@ PLACES: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("services/shared/http/app.py", [r'^VERSION: Final = "(.+)"$']),
     ("charts/*/Chart.yaml", [r"^version: (.+)$", r"^  - \{name: [a-z-]+, version: ([^,}]+)", APP_VERSION]),
     ("docs/events/asyncapi.yaml", [r"^  version: (.+)$"]),
+    ("docs/openapi.json", [r'^  "version": "(.+)",$']),
     ("docs/gitops.md", [r"targetRevision: (\S+)", r"ref: \{tag: ([^}]+)\}", r"sagashop/sagactl:(\S+)"]),
     ("Dockerfile", [r"sagashop/order:(\S+)"]),
 )

@@ -38,8 +38,8 @@ TOO_LOUD: Final = (
     "IPPublicDetector",
     "KeywordDetector",
 )
-# Lists of hashes, and of passwords that everybody knows.
-NOT_LOOKED_AT: Final = ("uv.lock", "go.sum", "common_passwords.txt", "uv.txt")
+# Lists of hashes, and of passwords that everybody knows; written from what is looked at.
+NOT_LOOKED_AT: Final = ("uv.lock", "go.sum", "common_passwords.txt", "uv.txt", "openapi.json")
 
 
 def advisories(database: str) -> int:

@@ -35,7 +35,7 @@ from services.product.settings import ProductSettings
 from services.shared.contract import topology
 from services.shared.contract.decisions import Decision, Refused, Unavailable
 from services.shared.contract.events import CONSUMES
-from services.shared.contract.idempotency import request_hash
+from services.shared.contract.idempotency import Key, key_of
 from services.shared.engine.envelope import FAILURE, REDRIVEN
 from services.shared.engine.leases import OUTBOX
 
@@ -217,11 +217,11 @@ class Shop:
             await asyncio.sleep(place.seconds(1.0))
         if place.random.random() < 1 / 2:
             await asyncio.sleep(place.seconds(5.0))
-            key = f"restock/{number}"
+            key = Key(f"restock/{number}", "told")
             told = place.random.choice(
                 (
-                    Restock(product_id=product_id, quantity=3, idempotency_key=key),
-                    Adjust(product_id=product_id, delta=-2, reason=Reason.LOST, idempotency_key=key),
+                    Restock(product_id=product_id, quantity=3, key=key),
+                    Adjust(product_id=product_id, delta=-2, reason=Reason.LOST, key=key),
                 )
             )
             with suppress(Gone, Refused, Unavailable):
@@ -238,8 +238,7 @@ class Shop:
             currency="USD",
             fulfilment=random.choice(("all", "partial")),
             payment_token=self._card(random),
-            key=f"key-{number}" if random.random() < KEYED else None,
-            request_hash=request_hash(wanted),
+            key=key_of(f"customer-{number}", f"key-{number}" if random.random() < KEYED else None, wanted),
         )
         order_id = await self._place(number, order)
         if order_id is None:
@@ -295,7 +294,7 @@ class Shop:
         for attempt in range(TRIES):
             order_id = f"order-{number}.{attempt}"
             if order.key is not None:
-                self.promises.keys.setdefault(order.key, []).append(order_id)
+                self.promises.keys.setdefault(order.key.id, []).append(order_id)
             try:
                 decision = await self._call("order", _with_id(order, order_id), order_id)
             except Unavailable as error:

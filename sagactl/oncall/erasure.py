@@ -21,7 +21,7 @@ from sagactl.oncall.invariants import Case
 from sagactl.oncall.pseudonyms import ADDRESS, TEXT, Names
 from sagactl.oncall.redrive import AT_ONCE
 from services.notification.domain import Notification
-from services.order.commands import RequestRefund
+from services.order.commands import RequestRefund, key_scopes
 from services.order.model import Order
 from services.payment.payment import ENDS
 from services.shared.contract import topology
@@ -105,8 +105,8 @@ async def keys_of(client: AsyncMongoClient[Document], customer_id: str) -> list[
 
 
 def _keys(customer_id: str) -> Document:
-    first = key_id(customer_id, "")
-    return {"_id": {"$gte": first, "$lt": first + "\U0010ffff"}}
+    firsts = [key_id(scope, "") for scope in key_scopes(customer_id)]
+    return {"$or": [{"_id": {"$gte": first, "$lt": first + "\U0010ffff"}} for first in firsts]}
 
 
 async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, orders: Collection[str]) -> int:

@@ -25,8 +25,9 @@ usually succeeds.
 | `tok_action` | the order has a `nextAction` for some seconds, then it is `PAID` |
 | `tok_error` | the payment's gateway fails twice, then succeeds: `PAID` after some ten seconds |
 
-**Repeat safely**: send `Idempotency-Key`, a new value for each new request, with every `POST` that has it.
-The same key again makes nothing new, and is answered with `Idempotency-Replayed: true`.
+**Repeat safely**: send `Idempotency-Key`, a new value for each new request, with whatever changes orders,
+products or stock. The same key again, within a day, does nothing more, and is answered with
+`Idempotency-Replayed: true`; with another request it is refused.
 
 **Errors** are problem documents (RFC 9457). Compare `code`, not sentences; [/errors](/errors) explains each.
 

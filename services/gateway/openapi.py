@@ -33,7 +33,11 @@ def merge(documents: Mapping[str, Document], version: str) -> Document:
     for service, document in documents.items():
         names = {name: service.capitalize() + name for name in clashing}
         own = _renamed(document, {_SCHEMAS + old: _SCHEMAS + new for old, new in names.items()})
-        schemas |= {names.get(name, name): schema for name, schema in _schemas(own).items()}
+        schemas |= {
+            # Generators of clients name types by titles.
+            names.get(name, name): schema | {"title": names[name]} if name in names else schema
+            for name, schema in _schemas(own).items()
+        }
         paths |= {
             _PARAMETER.sub(_camel, path): _operations(path, item)
             for path, item in own.get("paths", {}).items()

@@ -10,12 +10,18 @@ from services.inventory.bodies import Adjustment, Counted, Delivery, MoveList, S
 from services.inventory.products import Adjust, Command, Restock, SetAvailable
 from services.inventory.stock import Stock
 from services.shared.contract.codes import Code
-from services.shared.contract.decisions import NotFound, Verdict
-from services.shared.contract.idempotency import key_id
+from services.shared.contract.decisions import NotFound
+from services.shared.contract.idempotency import Key, key_of
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.auth import User
 from services.shared.http.bodies import IDS_IN_WORDS, LONGEST_LIST, MOST_IDS, Id, listed
-from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader, MaybeCaller
+from services.shared.http.dependencies import (
+    IDEMPOTENT,
+    Holder,
+    IdempotencyKeyHeader,
+    MaybeCaller,
+    replay,
+)
 from services.shared.http.described import described
 from services.shared.http.origin import by
 from services.shared.http.revisions import MATCHED, IfMatch, etag
@@ -88,7 +94,7 @@ async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     command = Restock(
         product_id=product_id,
         quantity=delivery.quantity,
-        idempotency_key=_key("restock", admin, idempotency_key),
+        key=_key("restock", admin, idempotency_key, [product_id, delivery.quantity]),
     )
     return await _changed(engine, command, request, response, admin)
 
@@ -113,7 +119,7 @@ async def adjust_stock(  # noqa: PLR0917  # FastAPI passes them by name
         delta=adjustment.delta,
         reason=adjustment.reason,
         note=adjustment.note,
-        idempotency_key=_key("adjust", admin, idempotency_key),
+        key=_key("adjust", admin, idempotency_key, [product_id, adjustment.model_dump()]),
     )
     return await _changed(engine, command, request, response, admin)
 
@@ -147,7 +153,7 @@ async def set_stock(  # noqa: PLR0917  # FastAPI passes them by name
         reason=counted.reason,
         note=counted.note,
         revisions=revisions,
-        idempotency_key=_key("set", admin, idempotency_key),
+        key=_key("set", admin, idempotency_key, [product_id, counted.model_dump(), revisions]),
     )
     return await _changed(engine, command, request, response, admin)
 
@@ -158,14 +164,12 @@ async def _changed(
     """The stock as the command leaves it."""
     decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
     stock: Stock = decision.reply  # type: ignore[assignment]  # what all of them answer with
-    if decision.verdict is Verdict.DUPLICATE:
-        response.headers.update(REPLAYED)
-    response.headers.update(etag(stock.revision))
+    response.headers.update({**replay(decision), **etag(stock.revision)})
     return StockBody.of(stock, for_staff=True)
 
 
-def _key(command: str, admin: User, given: str | None) -> str | None:
-    return key_id(f"{command}/{admin.id}", given) if given else None
+def _key(command: str, admin: User, given: str | None, request: object) -> Key | None:
+    return key_of(f"{command}/{admin.id}", given, request)
 
 
 def _is_staff(caller: User | None) -> bool:

@@ -41,7 +41,7 @@ from services.shared.contract.events import (
     StockReserved,
     StockUnavailable,
 )
-from services.shared.contract.idempotency import IdempotencyKey
+from services.shared.contract.idempotency import once
 from services.shared.contract.table import marked
 
 PAYMENT_FAILED: Final = "PAYMENT_FAILED"
@@ -69,10 +69,8 @@ def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
             reservation = loaded.get(Reservation, order_id)
             for line in reservation.lines if reservation else ():
                 yield Ref(Stock, line.product_id)
-        case Command(idempotency_key=key):
+        case Command():
             yield Ref(StockMove, message.id)
-            if key is not None:
-                yield Ref(IdempotencyKey, key)
 
 
 class _Change(NamedTuple):
@@ -268,4 +266,4 @@ def decide(loaded: Loaded, message: Message, *, auto_compensation: bool) -> Deci
 
 def domain(*, auto_compensation: bool) -> Domain:
     """`auto_compensation`: a failed payment releases the stock, ahead of the order's own request."""
-    return Domain(home=home, reads=reads, decide=partial(decide, auto_compensation=auto_compensation))
+    return once(Domain(home=home, reads=reads, decide=partial(decide, auto_compensation=auto_compensation)))

@@ -2,13 +2,10 @@
 
 from typing import ClassVar
 
-from msgspec import Struct
-
 from services.inventory.moves import MoveKind, Reason, StockMove
 from services.inventory.stock import LARGEST, Stock
 from services.shared.contract.audit import Action
 from services.shared.contract.decisions import (
-    Aggregate,
     Decision,
     Loaded,
     Message,
@@ -19,17 +16,16 @@ from services.shared.contract.decisions import (
     audited,
 )
 from services.shared.contract.events import ProductCreated, ProductDeleted
-from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, request_hash
+from services.shared.contract.idempotency import Keyed
 
 
-class Command(Struct, frozen=True, kw_only=True):
-    """What somebody says of a product's stock. `idempotency_key` is a `key_id`."""
+class Command(Keyed, frozen=True, kw_only=True):
+    """What somebody says of a product's stock."""
 
     kind: ClassVar[MoveKind]
     product_id: str
     reason: Reason | None = None
     note: str = ""
-    idempotency_key: str | None = None
 
 
 class Restock(Command, frozen=True, kw_only=True):
@@ -72,23 +68,13 @@ def discontinue(loaded: Loaded, _: Message, event: ProductDeleted) -> Decision:
 
 
 def carry_out(loaded: Loaded, message: Message, given: Command) -> Decision:
-    """Carries it out once, however often it comes with its key, and keeps a move of it."""
+    """Carries it out, and keeps a move of it."""
     before = loaded.get(Stock, given.product_id)
     if before is None or not before.created:
         raise NotFound(f"there is no stock of product {given.product_id}")
-    key, request = given.idempotency_key, _request(given)
-    if key and earlier_subject(loaded.get(IdempotencyKey, key), request, message.at) is not None:
-        return Decision(reply=before, verdict=Verdict.DUPLICATE)
     after = _after(before, given)
-    changed: list[Aggregate] = [] if after is before else [after, _move(message, given, before, after)]
-    if key:
-        changed.append(IdempotencyKey(id=key, request=request, subject=before.id, at=message.at))
-    return _audited(Decision(changed=tuple(changed), reply=after), message, given, before, after)
-
-
-def _request(given: Command) -> str:
-    # As it was before there were other commands: its keys are kept for a day.
-    return request_hash([given.product_id, given.quantity] if isinstance(given, Restock) else given)
+    changed = () if after is before else (after, _move(message, given, before, after))
+    return _audited(Decision(changed=changed, reply=after), message, given, before, after)
 
 
 def _after(stock: Stock, given: Command) -> Stock:

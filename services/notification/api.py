@@ -33,7 +33,6 @@ from services.notification.endpoints import (
     DeleteEndpoint,
     EnableEndpoint,
     Endpoint,
-    Key,
     ReplayEvents,
     RotateSecret,
     owner,
@@ -41,13 +40,13 @@ from services.notification.endpoints import (
 from services.notification.signing import SECRET_BYTES, shown
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound, Refused
-from services.shared.contract.idempotency import key_id, request_hash
+from services.shared.contract.idempotency import key_of
 from services.shared.database.new_id import new_id
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import User
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, cursor_of
-from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader
+from services.shared.http.dependencies import IDEMPOTENT, Holder, IdempotencyKeyHeader, replay
 from services.shared.http.described import described
 from services.shared.http.origin import by
 from services.shared.http.rights import Right
@@ -111,22 +110,18 @@ async def create_webhook(  # FastAPI passes them by name
     if len(await queries.endpoints(engine.store)) >= MOST_ENDPOINTS:
         raise Refused(f"there are {MOST_ENDPOINTS} endpoints, and there may be no more: delete one first")
     endpoint_id, secret = new_id(), os.urandom(SECRET_BYTES)
-    key = idempotency_key and Key(
-        key_id(f"create-webhook/{admin.id}", idempotency_key), request_hash(body.model_dump(mode="json"))
-    )
     command = CreateEndpoint(
         endpoint_id=endpoint_id,
-        key=key or None,
+        key=key_of(f"create-webhook/{admin.id}", idempotency_key, body.model_dump(mode="json")),
         url=url,
         description=body.description,
         types=_types(body.types),
         sealed=seals.seal(secret, owner(endpoint_id)),
     )
-    endpoint = _endpoint(await engine.execute(command, id_=endpoint_id, by=by(request, admin)))
-    replayed = endpoint.id != endpoint_id
-    response.headers.update(REPLAYED if replayed else {})
-    response.headers["Location"] = f"{router.prefix}/{endpoint.id}"
-    return EndpointWithSecret.showing(endpoint, engine.clock.now(), None if replayed else shown(secret))
+    decision = await engine.execute(command, id_=endpoint_id, by=by(request, admin))
+    endpoint, to_be_shown = _endpoint(decision), None if decision.replayed else shown(secret)
+    response.headers.update({"Location": f"{router.prefix}/{endpoint.id}", **replay(decision)})
+    return EndpointWithSecret.showing(endpoint, engine.clock.now(), to_be_shown)
 
 
 @router.get("/{endpoint_id}")

@@ -30,6 +30,7 @@ from services.shared.contract.events import (
     OrderRefunded,
     RefundRequested,
 )
+from services.shared.contract.idempotency import once
 from services.shared.mail.outcomes import Sent, Undeliverable
 
 
@@ -111,8 +112,8 @@ def intend(notification: Notification | None, message: Message) -> Notification 
     return notification if notification.state is NotificationState.WAITING else None
 
 
-def _reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
-    return endpoints.reads(loaded, message.body) if isinstance(message.body, endpoints.Command) else ()
+def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
+    return ()
 
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
@@ -149,4 +150,4 @@ def _noted(message: Message) -> Notification:
     )
 
 
-NOTIFICATIONS: Final = Domain(home=home, reads=_reads, decide=_decide)
+NOTIFICATIONS: Final = once(Domain(home=home, reads=_reads, decide=_decide))

@@ -1,9 +1,9 @@
 """Where the shop's events are sent: what administrators do with an endpoint, and what becomes of it. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct, structs
 
@@ -15,12 +15,10 @@ from services.shared.contract.decisions import (
     Loaded,
     Message,
     NotFound,
-    Ref,
     Refused,
-    Verdict,
     audited,
 )
-from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
+from services.shared.contract.idempotency import Keyed
 
 # After a rotation what is sent is signed by the former secret, too, for so long.
 ROTATED_OVER: Final = timedelta(hours=24)
@@ -100,17 +98,9 @@ def signing(endpoint: Endpoint, at: datetime) -> tuple[str, ...]:
 # --- commands ---------------------------------------------------------------------------------------------
 
 
-class Key(NamedTuple):
-    """An idempotency key's `key_id`, and the hash of the request that it came with."""
-
-    id: str
-    request: str
-
-
-class CreateEndpoint(Struct, frozen=True, kw_only=True):
+class CreateEndpoint(Keyed, frozen=True, kw_only=True):
     # Made by the caller, as are secrets: nothing here is random.
     endpoint_id: str
-    key: Key | None = None
     url: str
     description: str
     types: tuple[EventType, ...]
@@ -184,18 +174,10 @@ Command = (
 )
 
 
-def reads(loaded: Loaded, command: Command) -> Iterable[Ref]:
-    if isinstance(command, CreateEndpoint) and command.key is not None:
-        yield Ref(IdempotencyKey, command.key.id)
-        used = loaded.get(IdempotencyKey, command.key.id)
-        if used is not None:
-            yield Ref(Endpoint, used.subject)
-
-
 def decide(loaded: Loaded, message: Message, command: Command) -> Decision:
-    """The reply is the endpoint. Raises NotFound, KeyReused, Refused."""
+    """The reply is the endpoint. Raises NotFound and Refused."""
     if isinstance(command, CreateEndpoint):
-        decision = _create(loaded, command, message.at)
+        decision = _create(command, message.at)
     else:
         before = loaded.get(Endpoint, command.endpoint_id)
         if before is None or before.state is EndpointState.DELETED:
@@ -207,12 +189,7 @@ def decide(loaded: Loaded, message: Message, command: Command) -> Decision:
     return audited(decision, message, action, command.endpoint_id, detail=_detail(command))
 
 
-def _create(loaded: Loaded, command: CreateEndpoint, at: datetime) -> Decision:
-    key = command.key
-    used = key and loaded.get(IdempotencyKey, key.id)
-    earlier = key and earlier_subject(used, key.request, at)
-    if earlier is not None:
-        return Decision(reply=loaded.get(Endpoint, earlier), verdict=Verdict.DUPLICATE)
+def _create(command: CreateEndpoint, at: datetime) -> Decision:
     endpoint = Endpoint(
         id=command.endpoint_id,
         url=command.url,
@@ -222,20 +199,7 @@ def _create(loaded: Loaded, command: CreateEndpoint, at: datetime) -> Decision:
         created_at=at,
         updated_at=at,
     )
-    keys = (
-        ()
-        if key is None
-        else (
-            IdempotencyKey(
-                id=key.id,
-                version=used.version if used else 0,
-                request=key.request,
-                subject=endpoint.id,
-                at=at,
-            ),
-        )
-    )
-    return Decision(changed=(endpoint, *keys), reply=endpoint)
+    return Decision(changed=(endpoint,), reply=endpoint)
 
 
 def _changed(before: Endpoint, after: Endpoint, at: datetime) -> Decision:

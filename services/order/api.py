@@ -1,7 +1,7 @@
 """The order service's public routes."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -21,14 +21,20 @@ from services.order.bodies import (
     order_body,
 )
 from services.order.catalogue import Catalogue
-from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside
+from services.order.commands import CancelOrder, CreateOrder, RequestRefund, SettleOutside, key_scope
 from services.order.domain import NO_SUCH_ORDER, UnknownProducts, Unpriceable, price
 from services.order.model import Order, RefundLine, Status
 from services.order.pressure import Pressure
 from services.order.watching import Watch, Watching, events
 from services.shared.contract.codes import Code
-from services.shared.contract.decisions import Decision, NotFound, Verdict
-from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id, request_hash
+from services.shared.contract.decisions import Decision, NotFound
+from services.shared.contract.idempotency import (
+    IdempotencyKey,
+    Key,
+    earlier_subject,
+    key_of,
+    request_hash,
+)
 from services.shared.database.new_id import new_id
 from services.shared.engine.life import Engine, TheEngine
 from services.shared.http.answers import EVENTS
@@ -43,6 +49,7 @@ from services.shared.http.dependencies import (
     Holder,
     IdempotencyKeyHeader,
     Language,
+    replay,
 )
 from services.shared.http.described import described
 from services.shared.http.origin import by
@@ -121,9 +128,9 @@ async def create_order(  # FastAPI passes them by name
     language: Language,
 ) -> Response:
     """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
-    request = request_hash(order.model_dump()) if idempotency_key else ""
-    if idempotency_key and (earlier := await _earlier(engine, caller.id, idempotency_key, request)):
-        return _created(earlier, caller, replayed=True)
+    key = key_of(key_scope(CreateOrder, caller.id), idempotency_key, order.model_dump())
+    if key and (earlier := await _earlier(engine, key)):
+        return _created(earlier, caller, REPLAYED)
     pressure.check()
     asked = dict(zip(order.ids, order.quantities, strict=True))
     try:
@@ -142,13 +149,11 @@ async def create_order(  # FastAPI passes them by name
         fulfilment=order.fulfilment,
         payment_token=order.payment_token,
         locale=language,
-        key=idempotency_key,
-        request_hash=request,
+        key=key,
     )
     with pressure.waiting():
         decision = await engine.execute(command, id_=order_id)
-    placed = _order(decision)
-    return _created(placed, caller, replayed=placed.id != order_id)
+    return _created(_order(decision), caller, replay(decision))
 
 
 def _unknown(order: NewOrder, error: UnknownProducts) -> list[Fault]:
@@ -160,16 +165,16 @@ def _order(decision: Decision) -> Order:
     return order
 
 
-async def _earlier(engine: Engine, customer_id: str, key: str, asked: str) -> Order | None:
+async def _earlier(engine: Engine, key: Key) -> Order | None:
     """The order that this key gave before. Raises KeyReused."""
-    found = await engine.store.get(IdempotencyKey, key_id(customer_id, key))
-    order_id = earlier_subject(found, asked, engine.clock.now())
+    found = await engine.store.get(IdempotencyKey, key.id)
+    order_id = earlier_subject(found, key, engine.clock.now())
     return None if order_id is None else await engine.store.get(Order, order_id)
 
 
-def _created(order: Order, caller: User, *, replayed: bool) -> Response:
-    headers = {"Location": f"/api/orders/{order.id}", **(REPLAYED if replayed else {})}
-    return _answer(order_body(order, caller), HTTPStatus.CREATED, **headers)
+def _created(order: Order, caller: User, headers: Mapping[str, str]) -> Response:
+    location = f"/api/orders/{order.id}"
+    return _answer(order_body(order, caller), HTTPStatus.CREATED, Location=location, **headers)
 
 
 @router.get("", response_model=OrderPage)
@@ -293,11 +298,15 @@ async def cancel_order(
     if cancellation.asked:
         asked = _Refund(order_id, "cancel", cancellation.reason, cancellation.asked)
         return await _refunded(engine, asked, caller, request, idempotency_key)
+    owner = await _owner(engine, order_id, caller, Right.CANCEL_ORDERS)
+    # With whose order it has to be: what only the right to everybody's gave is not given again without it.
+    asked_for = [order_id, owner, cancellation.model_dump()]
     command = CancelOrder(
-        order_id=order_id, customer_id=await _owner(engine, order_id, caller, Right.CANCEL_ORDERS)
+        order_id=order_id,
+        customer_id=owner,
+        key=key_of(key_scope(CancelOrder, caller.id), idempotency_key, asked_for),
     )
-    order = _order(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)))
-    return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)
+    return _accepted(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)), caller)
 
 
 @router.post(
@@ -354,25 +363,28 @@ async def _refunded(
         lines=asked.lines,
         request_hash=request_hash([asked.reason, asked.lines]),
     )
-    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller))
-    replayed = key is not None and decision.verdict is Verdict.DUPLICATE
-    body = order_body(_order(decision), caller)
-    return _answer(body, HTTPStatus.ACCEPTED, **(REPLAYED if replayed else {}))
+    return _accepted(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)), caller)
+
+
+def _accepted(decision: Decision, caller: User) -> Response:
+    return _answer(order_body(_order(decision), caller), HTTPStatus.ACCEPTED, **replay(decision))
 
 
 @router.post(
     "/{order_id}/refunds/{refund_request_id}/settled-outside",
     status_code=HTTPStatus.ACCEPTED,
     response_model=OrderBody,
-    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN]),
+    openapi_extra=IDEMPOTENT,
+    responses=described([Code.STATE_FORBIDS, Code.FORBIDDEN, Code.IDEMPOTENCY_KEY_REUSED]),
 )
-async def settle_refund_outside(
+async def settle_refund_outside(  # noqa: PLR0917  # FastAPI passes them by name
     order_id: Id,
     refund_request_id: Id,
     settlement: Settlement,
     caller: Annotated[User, Depends(Holder(Right.REFUND_ORDERS))],
     engine: TheEngine,
     request: Request,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
     """The payment gateway never gave way, and the money went back by another way: 409 unless it refuses."""
     command = SettleOutside(
@@ -380,6 +392,10 @@ async def settle_refund_outside(
         refund_request_id=refund_request_id,
         reference=settlement.reference,
         reason=settlement.reason,
+        key=key_of(
+            key_scope(SettleOutside, caller.id),
+            idempotency_key,
+            [order_id, refund_request_id, settlement.model_dump()],
+        ),
     )
-    order = _order(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)))
-    return _answer(order_body(order, caller), HTTPStatus.ACCEPTED)
+    return _accepted(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, caller)), caller)

@@ -1,14 +1,16 @@
 """What is asked of an order over HTTP. `type` is its name in the order's history."""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
 
 from msgspec import Struct
 
 from services.order.model import Line, RefundLine, Status
 from services.shared.contract.events import Fulfilment
+from services.shared.contract.idempotency import Keyed
 
 
-class CreateOrder(Struct, frozen=True, kw_only=True):
+class CreateOrder(Keyed, frozen=True, kw_only=True):
     type: ClassVar[str] = "ORDER_CREATED"
     order_id: str
     customer_id: str
@@ -19,12 +21,9 @@ class CreateOrder(Struct, frozen=True, kw_only=True):
     fulfilment: Fulfilment
     payment_token: str | None
     locale: str | None = None
-    # The customer's Idempotency-Key, and what was asked with it.
-    key: str | None = None
-    request_hash: str = ""
 
 
-class CancelOrder(Struct, frozen=True, kw_only=True):
+class CancelOrder(Keyed, frozen=True, kw_only=True):
     type: ClassVar[str] = "CUSTOMER_CANCELLED"
     order_id: str
     # Whose order it must be; None for an administrator.
@@ -44,7 +43,7 @@ class RequestRefund(Struct, frozen=True, kw_only=True):
     request_hash: str = ""
 
 
-class SettleOutside(Struct, frozen=True, kw_only=True):
+class SettleOutside(Keyed, frozen=True, kw_only=True):
     """The gateway never gave way: the money went back by another way."""
 
     type: ClassVar[str] = "REFUND_SETTLED_OUTSIDE"
@@ -53,6 +52,20 @@ class SettleOutside(Struct, frozen=True, kw_only=True):
     # By which the transfer is found again.
     reference: str
     reason: str
+
+
+# Before the caller's id in the scope of keys. Those of new orders are as they always were.
+_KEYED: Final[Mapping[type[Keyed], str]] = {CreateOrder: "", CancelOrder: "cancel/", SettleOutside: "settle/"}
+
+
+def key_scope(command: type[Keyed], caller_id: str) -> str:
+    """Within which an idempotency key that came with the command is one."""
+    return f"{_KEYED[command]}{caller_id}"
+
+
+def key_scopes(caller_id: str) -> Sequence[str]:
+    """Of all keys of a caller."""
+    return [key_scope(command, caller_id) for command in _KEYED]
 
 
 class TimeOut(Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from services.shared.contract.decisions import (
     Verdict,
     audited,
 )
-from services.shared.contract.idempotency import IdempotencyKey, earlier_subject, key_id
+from services.shared.contract.idempotency import once
 
 NO_SUCH_ORDER: Final = "no such order"
 # What is paid is given back by a refund that somebody asks for, never by a timeout.
@@ -123,27 +123,25 @@ def home(message: Message) -> Ref:
     return Ref(Order, message.body.order_id)  # type: ignore[attr-defined]  # every message names one
 
 
-def reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
-    match message.body:
-        case CreateOrder(customer_id=customer_id, key=str(key)):
-            yield (ref := Ref(IdempotencyKey, key_id(customer_id, key)))
-            if found := loaded.get(IdempotencyKey, ref.id):
-                yield Ref(Order, found.subject)
+def reads(_: Message, __: Loaded) -> Iterable[Ref]:
+    return ()
 
 
 def decide(loaded: Loaded, message: Message, *, terms: Terms) -> Decision:
     match message.body:
         case CreateOrder() as command:
-            return _create(loaded, message, command)
+            return saga.create(_as_asked(command, message.at), message)
         case TimeOut() as command:
             return _time_out(_ordered(loaded, command.order_id), message, command)
-        case CancelOrder() | RequestRefund() as command:
-            order = _ordered(loaded, command.order_id)
-            if command.customer_id not in {None, order.customer_id}:
-                raise NotFound(NO_SUCH_ORDER)
-            if isinstance(command, RequestRefund):
-                _check(order, message, command, terms)
+        case CancelOrder() as command:
+            order = _theirs(loaded, command)
             return _answered_for(order, saga.advance(order, message), message, command)
+        case RequestRefund() as command:
+            order = _theirs(loaded, command)
+            _check(order, message, command, terms)
+            decision = _answered_for(order, saga.advance(order, message), message, command)
+            asked_before = order.refund_named(command.refund_request_id) is not None
+            return structs.replace(decision, replayed=asked_before)
         case SettleOutside() as command:
             order = _ordered(loaded, command.order_id)
             if order.refund_named(command.refund_request_id) is None:
@@ -230,27 +228,11 @@ def _ordered(loaded: Loaded, order_id: str) -> Order:
     return order
 
 
-def _create(loaded: Loaded, message: Message, command: CreateOrder) -> Decision:
-    if command.key is None:
-        return _created(message, command)
-    id_ = key_id(command.customer_id, command.key)
-    found = loaded.get(IdempotencyKey, id_)
-    earlier = earlier_subject(found, command.request_hash, message.at)
-    if earlier is not None:
-        return Decision(reply=_ordered(loaded, earlier), verdict=Verdict.DUPLICATE)
-    key = IdempotencyKey(
-        id=id_,
-        version=found.version if found else 0,
-        request=command.request_hash,
-        subject=command.order_id,
-        at=message.at,
-    )
-    return _created(message, command, key)
-
-
-def _created(message: Message, command: CreateOrder, *beside: IdempotencyKey) -> Decision:
-    decision = saga.create(_as_asked(command, message.at), message)
-    return structs.replace(decision, changed=(*decision.changed, *beside))
+def _theirs(loaded: Loaded, command: CancelOrder | RequestRefund) -> Order:
+    order = _ordered(loaded, command.order_id)
+    if command.customer_id not in {None, order.customer_id}:
+        raise NotFound(NO_SUCH_ORDER)
+    return order
 
 
 def _as_asked(command: CreateOrder, at: datetime) -> Order:
@@ -286,7 +268,7 @@ def _time_out(order: Order, message: Message, command: TimeOut) -> Decision:
 
 
 def domain(terms: Terms) -> Domain:
-    return Domain(home=home, reads=reads, decide=partial(decide, terms=terms))
+    return once(Domain(home=home, reads=reads, decide=partial(decide, terms=terms)))
 
 
 # For tools, which do not know what a shop allows.

@@ -10,18 +10,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.product.bodies import Changes, NewProduct, ProductList, ProductView
-from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Key, Price, Product
+from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Price, Product
 from services.product.queries import Catalogue, Page
 from services.product.stock import Stocks
 from services.shared.contract import money
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Decision, NotFound
-from services.shared.contract.idempotency import key_id, request_hash
+from services.shared.contract.idempotency import Key, key_of
 from services.shared.engine.life import TheEngine
 from services.shared.http.auth import User
 from services.shared.http.bodies import LONGEST_LIST, MOST_IDS, Id, listed
 from services.shared.http.cursors import LONGEST, cursor_of
-from services.shared.http.dependencies import IDEMPOTENT, REPLAYED, Holder, IdempotencyKeyHeader
+from services.shared.http.dependencies import IDEMPOTENT, Holder, IdempotencyKeyHeader, replay
 from services.shared.http.described import described
 from services.shared.http.origin import by
 from services.shared.http.rights import Right
@@ -120,48 +120,78 @@ async def create_product(
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
     """With the same Idempotency-Key, the same product."""
-    key = idempotency_key and Key(
-        key_id(f"create-product/{admin.id}", idempotency_key), request_hash(body.model_dump(mode="json"))
-    )
     command = CreateProduct(
         product_id=str(uuid.uuid4()),
-        key=key or None,
+        key=_key("create-product", admin, idempotency_key, body.model_dump(mode="json")),
         name=body.name,
         description=body.description,
         price=Price(money.to_minor(body.price, body.currency), body.currency),
         initial_stock=body.initial_stock,
     )
-    product = _product(await engine.execute(command, id_=command.product_id, by=by(request, admin)))
-    if product.id != command.product_id:
-        response.headers.update(REPLAYED)
-    response.headers["Location"] = f"{router.prefix}/{product.id}"
+    decision = await engine.execute(command, id_=command.product_id, by=by(request, admin))
+    product = _product(decision)
+    response.headers.update({"Location": f"{router.prefix}/{product.id}", **replay(decision)})
     return ProductView.of(product)
 
 
-@router.patch("/{product_id}", response_model_exclude_unset=True)
-async def change_product(
+@router.patch(
+    "/{product_id}",
+    response_model_exclude_unset=True,
+    openapi_extra=IDEMPOTENT,
+    responses=described([Code.IDEMPOTENCY_KEY_REUSED]),
+)
+async def change_product(  # noqa: PLR0917  # FastAPI passes them by name
     product_id: Id,
     body: Changes,
     admin: Editor,
     engine: TheEngine,
     catalogue: TheCatalogue,
     request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
     """Change the fields that are sent. Orders keep the name and the price that they were placed with."""
     price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
-    command = ChangeProduct(product_id=product_id, name=body.name, description=body.description, price=price)
-    product = _product(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin)))
+    asked = [product_id, body.model_dump(mode="json", exclude_unset=True)]
+    command = ChangeProduct(
+        product_id=product_id,
+        name=body.name,
+        description=body.description,
+        price=price,
+        key=_key("change-product", admin, idempotency_key, asked),
+    )
+    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
     await catalogue.forget(product_id)
-    return ProductView.of(product)
+    response.headers.update(replay(decision))
+    return ProductView.of(_product(decision))
 
 
-@router.delete("/{product_id}", status_code=HTTPStatus.NO_CONTENT)
-async def delete_product(
-    product_id: Id, admin: Editor, engine: TheEngine, catalogue: TheCatalogue, request: Request
+@router.delete(
+    "/{product_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    openapi_extra=IDEMPOTENT,
+    responses=described([Code.IDEMPOTENCY_KEY_REUSED]),
+)
+async def delete_product(  # noqa: PLR0917  # FastAPI passes them by name
+    product_id: Id,
+    admin: Editor,
+    engine: TheEngine,
+    catalogue: TheCatalogue,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKeyHeader,
 ) -> None:
     """Take a product out of the catalogue. Orders of it go on."""
-    await engine.execute(DeleteProduct(product_id=product_id), id_=str(uuid.uuid4()), by=by(request, admin))
+    command = DeleteProduct(
+        product_id=product_id, key=_key("delete-product", admin, idempotency_key, [product_id])
+    )
+    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
     await catalogue.forget(product_id)
+    response.headers.update(replay(decision))
+
+
+def _key(command: str, admin: User, given: str | None, request: object) -> Key | None:
+    return key_of(f"{command}/{admin.id}", given, request)
 
 
 async def _existing(catalogue: Catalogue, product_id: str) -> Product:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from services.shared.contract import money
 from services.shared.contract.audit import Action
@@ -19,11 +19,10 @@ from services.shared.contract.decisions import (
     Message,
     NotFound,
     Ref,
-    Verdict,
     audited,
 )
 from services.shared.contract.events import ProductCreated, ProductDeleted
-from services.shared.contract.idempotency import IdempotencyKey, earlier_subject
+from services.shared.contract.idempotency import Keyed, once
 
 
 class Price(NamedTuple):
@@ -54,24 +53,16 @@ class Product(Aggregate, frozen=True, kw_only=True):
         return f"{self.decimal_price} {self.currency}"
 
 
-class Key(NamedTuple):
-    """An idempotency key's `key_id`, and the hash of the request that it came with."""
-
-    id: str
-    request: str
-
-
-class CreateProduct(Struct, frozen=True, kw_only=True):
+class CreateProduct(Keyed, frozen=True, kw_only=True):
     # Made by the caller: nothing here is random.
     product_id: str
-    key: Key | None = None
     name: str
     description: str
     price: Price
     initial_stock: int
 
 
-class ChangeProduct(Struct, frozen=True, kw_only=True):
+class ChangeProduct(Keyed, frozen=True, kw_only=True):
     """None leaves a field as it is."""
 
     product_id: str
@@ -80,18 +71,14 @@ class ChangeProduct(Struct, frozen=True, kw_only=True):
     price: Price | None = None
 
 
-class DeleteProduct(Struct, frozen=True, kw_only=True):
+class DeleteProduct(Keyed, frozen=True, kw_only=True):
     product_id: str
 
 
 Command = CreateProduct | ChangeProduct | DeleteProduct
 
 
-def create(loaded: Loaded, command: CreateProduct, at: datetime) -> Decision:
-    """Create a product. A key that was used before gives the product of that time, as it is now."""
-    earlier = _earlier(loaded, command.key, at)
-    if earlier is not None:
-        return Decision(reply=loaded.get(Product, earlier), verdict=Verdict.DUPLICATE)
+def create(_: Loaded, command: CreateProduct, at: datetime) -> Decision:
     product = Product(
         id=command.product_id,
         name=command.name,
@@ -102,17 +89,7 @@ def create(loaded: Loaded, command: CreateProduct, at: datetime) -> Decision:
         updated_at=at,
     )
     created = ProductCreated(product_id=product.id, initial_stock=command.initial_stock)
-    return Decision(changed=(product, *_used(command, at)), events=(created,), reply=product)
-
-
-def _earlier(loaded: Loaded, key: Key | None, at: datetime) -> str | None:
-    return key and earlier_subject(loaded.get(IdempotencyKey, key.id), key.request, at)
-
-
-def _used(command: CreateProduct, at: datetime) -> Iterable[IdempotencyKey]:
-    if command.key is not None:
-        id_, request = command.key
-        yield IdempotencyKey(id=id_, request=request, subject=command.product_id, at=at)
+    return Decision(changed=(product,), events=(created,), reply=product)
 
 
 def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
@@ -165,13 +142,8 @@ def _home(message: Message) -> Ref:
     return Ref(Product, _command(message).product_id)
 
 
-def _reads(message: Message, loaded: Loaded) -> Iterable[Ref]:
-    command = _command(message)
-    if isinstance(command, CreateProduct) and command.key is not None:
-        yield Ref(IdempotencyKey, command.key.id)
-        used = loaded.get(IdempotencyKey, command.key.id)
-        if used is not None:
-            yield Ref(Product, used.subject)
+def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
+    return ()
 
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
@@ -201,4 +173,4 @@ def _command(message: Message) -> Command:
     return command
 
 
-PRODUCTS: Final = Domain(home=_home, reads=_reads, decide=_decide)
+PRODUCTS: Final = once(Domain(home=_home, reads=_reads, decide=_decide))

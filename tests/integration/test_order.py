@@ -46,6 +46,39 @@ async def test_a_key_replayed_at_once_gives_the_first_order_even_where_answers_a
     assert (await client.post("/api/orders", json=TEA, headers=headers)).headers["Idempotency-Replayed"]
 
 
+async def test_a_key_cancels_one_order_and_says_when_it_did_so_before(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    first, second = [(await client.post("/api/orders", json=TEA)).headers["Location"] for _ in range(2)]
+    key = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(*(client.post(f"{first}/cancel", headers=key) for _ in range(5)))
+    assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(202, "CANCELLED")}
+    assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 4
+    others = [
+        await client.post(f"{second}/cancel", headers=key),
+        await client.post(f"{first}/cancel", json={"reason": "another"}, headers=key),
+    ]
+    assert {(answer.status_code, answer.json()["code"]) for answer in others} == {
+        (422, "idempotency-key-reused")
+    }
+    assert (await client.get(second)).json()["status"] == "PENDING"
+    # The keys of others are other keys.
+    boss = issuer.headers("boss", admin=True) | key
+    assert (await client.post(f"{second}/cancel", headers=boss)).json()["status"] == "CANCELLED"
+
+
+async def test_who_has_lost_the_right_to_an_order_is_not_shown_it_by_an_old_key(
+    client: httpx.AsyncClient, issuer: Issuer
+) -> None:
+    url = f"{(await client.post('/api/orders', json=TEA)).headers['Location']}/cancel"
+    key = {"Idempotency-Key": "once"}
+    answers = [
+        await client.post(url, headers=issuer.headers("boss", admin=admin) | key) for admin in (True, False)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 422]
+    assert "products" not in answers[1].json()
+
+
 async def test_a_line_says_what_was_bought_in_the_words_of_that_time(client: httpx.AsyncClient) -> None:
     (line,) = (await client.post("/api/orders", json=TEA)).json()["products"]
     assert (line["productId"], line["name"]) == ("tea", "The tea")

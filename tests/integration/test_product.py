@@ -266,6 +266,34 @@ async def test_an_idempotency_key_makes_one_product(client: httpx.AsyncClient, r
     assert await room.database("product")["products"].count_documents({}) == 1
 
 
+async def test_a_change_with_a_key_is_made_once(client: httpx.AsyncClient) -> None:
+    url, headers = f"/api/products/{await created(client)}", {"Idempotency-Key": "once"}
+    torch = {"name": "Torch", "price": "1.00"}
+    first = await client.patch(url, json=torch, headers=headers)
+    assert (first.status_code, "Idempotency-Replayed" in first.headers) == (200, False)
+    later = (await client.patch(url, json={"name": "Candle"})).json()
+    again = await client.patch(url, json=torch, headers=headers)
+    assert (again.headers["Idempotency-Replayed"], again.json()) == ("true", later)
+    refused = [
+        await client.patch(url, json=torch | {"name": "Bulb"}, headers=headers),
+        await client.patch(f"/api/products/{await created(client)}", json=torch, headers=headers),
+    ]
+    assert [answer.json()["code"] for answer in refused] == ["idempotency-key-reused"] * 2
+    assert (await client.get(url)).json() == later
+
+
+async def test_a_deletion_with_a_key_is_no_404_when_it_is_repeated(client: httpx.AsyncClient) -> None:
+    lamp, cup = [f"/api/products/{await created(client)}" for _ in range(2)]
+    headers = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(*(client.delete(lamp, headers=headers) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {204}
+    assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 4
+    other = await client.delete(cup, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert (await client.delete(lamp)).status_code == 404
+    assert (await client.get(cup)).status_code == 200
+
+
 @pytest.mark.usefixtures("answers_lost")
 async def test_a_command_whose_answer_was_lost_is_answered_all_the_same(client: httpx.AsyncClient) -> None:
     url = f"/api/products/{await created(client)}"

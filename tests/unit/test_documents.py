@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from dev.contract import files
 from dev.contract.contract import contract
+from dev.description import FILE, text
 from dev.release import current
 from dev.services import NAMES
 from services.shared.settings import Settings
@@ -52,6 +53,11 @@ def test_every_document_is_in_the_index() -> None:
     named = {(ROOT / "docs" / target).resolve() for target in links(Path("docs/README.md"))}
     there = {path.resolve() for path in (ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "README.md"}
     assert there - named == set()
+
+
+def test_the_api_is_described_as_it_is() -> None:
+    """Where this fails: `make docs`."""
+    assert (ROOT / FILE).read_text() == text(current())
 
 
 def test_the_events_are_described_as_they_are() -> None:

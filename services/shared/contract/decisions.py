@@ -93,6 +93,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()
     reply: object = None
     verdict: Verdict = Verdict.APPLIED
+    # The command was carried out before, when it came with the same idempotency key.
+    replayed: bool = False
     # What goes to the audit trail, in the same transaction.
     audit: tuple[Entry, ...] = ()
 

@@ -1,10 +1,12 @@
 """What routes ask for, as FastAPI's dependencies: the caller, a right of theirs, an Idempotency-Key."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
+from services.shared.contract.decisions import Decision
 from services.shared.http.auth import Forbidden, KeysUnavailable, Tokens, Unauthenticated, User
 from services.shared.http.rights import Right, refusal
 from services.shared.http.validation import invalid
@@ -13,7 +15,6 @@ from services.shared.languages import preferred
 LONGEST_KEY: Final = 200
 # Headers are read by hand: FastAPI's own parameter costs a tenth of an order's time. These document them.
 _bearer = HTTPBearer(auto_error=False)
-# Says that the answer is about something that an earlier request with the key made.
 REPLAYED: Final = {"Idempotency-Replayed": "true"}
 IDEMPOTENT: Final[dict[str, Any]] = {
     "parameters": [
@@ -21,8 +22,8 @@ IDEMPOTENT: Final[dict[str, Any]] = {
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
-            "description": "The same key again, within a day, makes nothing new: the answer is what the first"
-            " request made, as it is now, with the header Idempotency-Replayed: true.",
+            "description": "The same key again, within a day, does nothing more: the answer is what the first"
+            " request made or changed, as it is now, with the header Idempotency-Replayed: true.",
             "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
         }
     ]
@@ -63,6 +64,11 @@ async def _idempotency_key(request: Request) -> str | None:
     return key
 
 
+def replay(decision: Decision) -> Mapping[str, str]:
+    """The field that tells whether the answer is about what an earlier request with the key did: or none."""
+    return REPLAYED if decision.replayed else {}
+
+
 class Holder:
     """A caller who has this right: `Annotated[User, Depends(Holder(Right.RESTOCK))]`."""
 
@@ -77,7 +83,7 @@ class Holder:
 
 Caller = Annotated[User, Depends(caller_of)]
 MaybeCaller = Annotated[User | None, Depends(_maybe_caller)]
-# On routes with `openapi_extra=IDEMPOTENT`.
+# On routes with `openapi_extra=IDEMPOTENT`, whose answers have the field of `replay`.
 IdempotencyKeyHeader = Annotated[str | None, Depends(_idempotency_key)]
 
 

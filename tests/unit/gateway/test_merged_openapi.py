@@ -34,14 +34,16 @@ def references(part: Any) -> Iterator[str]:
 def test_schemas_of_one_name_that_differ_are_told_apart_by_their_service() -> None:
     merged = merge(
         {
-            "order": document("/api/orders", {"Line": {"title": "order's"}}, **answering("Line")),
-            "payment": document("/api/payments/{id}", {"Line": {"title": "payment's"}}, **answering("Line")),
+            "order": document("/api/orders", {"Line": {"description": "order's"}}, **answering("Line")),
+            "payment": document(
+                "/api/payments/{id}", {"Line": {"description": "payment's"}}, **answering("Line")
+            ),
         },
         "1",
     )
     assert merged["components"]["schemas"] == {
-        "OrderLine": {"title": "order's"},
-        "PaymentLine": {"title": "payment's"},
+        "OrderLine": {"description": "order's", "title": "OrderLine"},
+        "PaymentLine": {"description": "payment's", "title": "PaymentLine"},
     }
     assert [name for name in references(merged["paths"]) if name != "Problem"] == ["OrderLine", "PaymentLine"]
 

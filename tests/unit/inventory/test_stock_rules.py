@@ -13,13 +13,13 @@ from services.inventory.stock import LARGEST, Stock
 from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.contract.decisions import KeyReused, NotFound, Refused, Stale, Verdict
 from services.shared.contract.events import ProductCreated, ProductDeleted
-from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey, Key
 from tests.unit.memory import NOW, Memory
 
 CREATED = ProductCreated(product_id="lamp", initial_stock=7)
 DELETED = ProductDeleted(product_id="lamp")
 RESTOCK = Restock(product_id="lamp", quantity=3)
-KEYED = Restock(product_id="lamp", quantity=3, idempotency_key="admin/key")
+KEYED = Restock(product_id="lamp", quantity=3, key=Key("admin/key", "hash"))
 
 
 def inventory(*stored: Stock) -> Memory:
@@ -86,7 +86,7 @@ def test_a_key_of_another_restocking_is_turned_away() -> None:
     memory = inventory(Stock(id="lamp"))
     memory.handle(KEYED)
     with pytest.raises(KeyReused):
-        memory.handle(Restock(product_id="lamp", quantity=4, idempotency_key="admin/key"))
+        memory.handle(Restock(product_id="lamp", quantity=4, key=Key("admin/key", "another")))
 
 
 def test_a_key_is_forgotten_after_a_day() -> None:
@@ -131,7 +131,7 @@ def test_who_restocked_and_how_much_is_on_the_trail_once() -> None:
     assert memory.handle(KEYED, by=by).audit == ()
 
 
-BROKEN = Adjust(product_id="lamp", delta=-2, reason=Reason.DAMAGED, note="fell down", idempotency_key="a/1")
+BROKEN = Adjust(product_id="lamp", delta=-2, reason=Reason.DAMAGED, note="fell down", key=Key("a/1", "hash"))
 
 
 def counted(available: int, *revisions: int) -> SetAvailable:
@@ -209,7 +209,7 @@ def test_a_count_that_finds_what_was_known_changes_nothing() -> None:
 def test_a_count_that_changed_nothing_is_not_carried_out_later() -> None:
     memory = inventory(Stock(id="lamp", initial=7, available=7))
     same = SetAvailable(
-        product_id="lamp", available=7, reason=Reason.COUNT, revisions=None, idempotency_key="boss/1"
+        product_id="lamp", available=7, reason=Reason.COUNT, revisions=None, key=Key("boss/1", "hash")
     )
     memory.handle(same)
     memory.handle(BROKEN)

@@ -22,7 +22,6 @@ from services.notification.endpoints import (
     EnableEndpoint,
     Endpoint,
     EndpointState,
-    Key,
     ReplayEvents,
     ReportTry,
     ResealSecrets,
@@ -32,6 +31,7 @@ from services.notification.endpoints import (
 )
 from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.contract.decisions import Decision, KeyReused, NotFound, Refused, Verdict
+from services.shared.contract.idempotency import Key
 from tests.unit.memory import NOW, Memory
 
 HOUR = timedelta(hours=1)

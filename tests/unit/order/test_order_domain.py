@@ -18,7 +18,7 @@ from services.shared.contract.decisions import (
     Rejected,
     Verdict,
 )
-from services.shared.contract.idempotency import LIFETIME, IdempotencyKey
+from services.shared.contract.idempotency import LIFETIME, IdempotencyKey, Key
 from tests.unit.memory import Memory
 from tests.unit.order import examples as eg
 
@@ -58,8 +58,8 @@ def test_one_order_is_one_request_however_many_lines_it_has() -> None:
     assert len(decision.events) == 1
 
 
-def keyed(order_id: str, **changes: Any) -> Any:
-    return eg.create(order_id=order_id, key="key-1", request_hash="hash", **changes)
+def keyed(order_id: str, *, customer: str = eg.CUSTOMER) -> Any:
+    return eg.create(order_id=order_id, key=Key(f"{customer}/key-1", "hash"), customer_id=customer)
 
 
 def test_the_same_key_gives_the_same_order() -> None:
@@ -85,13 +85,13 @@ def test_a_key_for_another_order_is_refused() -> None:
     memory = orders()
     memory.handle(keyed("order-1"), at=eg.AT)
     with pytest.raises(KeyReused):
-        memory.handle(eg.create(order_id="order-2", key="key-1", request_hash="another"), at=eg.AT)
+        memory.handle(eg.create(order_id="order-2", key=Key(f"{eg.CUSTOMER}/key-1", "another")), at=eg.AT)
 
 
 def test_keys_are_each_customers_own() -> None:
     memory = orders()
     memory.handle(keyed("order-1"), at=eg.AT)
-    memory.handle(keyed("order-2", customer_id="bob"), at=eg.AT)
+    memory.handle(keyed("order-2", customer="bob"), at=eg.AT)
     assert len(memory.all(Order)) == 2
 
 

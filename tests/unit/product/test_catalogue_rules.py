@@ -13,7 +13,6 @@ from services.product.domain import (
     Command,
     CreateProduct,
     DeleteProduct,
-    Key,
     Price,
     Product,
 )
@@ -21,7 +20,7 @@ from services.shared.contract import money
 from services.shared.contract.audit import Action, Actor, By, Entry, Kind
 from services.shared.contract.decisions import KeyReused, NotFound, Verdict
 from services.shared.contract.events import Event, ProductCreated, ProductDeleted
-from services.shared.contract.idempotency import LIFETIME
+from services.shared.contract.idempotency import LIFETIME, Key
 from tests.unit.memory import NOW, Memory
 
 IDS = st.sampled_from(["lamp", "torch"])

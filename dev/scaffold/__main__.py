@@ -10,7 +10,7 @@ from dev.scaffold.planning import NoPlaceError, plan
 from dev.services import REPOSITORY
 
 NEXT = """
-Next, after `make docs`, which `make service` does itself:
+Next:
   .venv/bin/pytest tests/unit/{name}                   its rules
   .venv/bin/pytest tests/integration/test_{name}.py    on real servers
   make up && make logs SERVICE={name}                  in a shop

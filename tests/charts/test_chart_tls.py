@@ -96,8 +96,9 @@ def test_no_server_listens_without_tls() -> None:
     [redis] = named(objects, "Deployment", "shop-redis")["spec"]["template"]["spec"]["containers"]
     assert "--port 0 --tls-port 6379" in redis["args"][0]
     broker = named(objects, "ConfigMap", "shop-rabbitmq")["data"]["20-sagashop.conf"]
-    assert "listeners.tcp = none" in broker
     for listener in (
+        "listeners.tcp = none",
+        "prometheus.tcp.listener = none",
         "listeners.ssl.default = 5671",
         "management.ssl.port = 15671",
         "prometheus.ssl.port = 15691",

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
+import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -69,8 +70,15 @@ async def make_namespace(name: str) -> None:
     await run("kubectl", "apply", "--filename", "-", stdin=yaml.safe_dump(namespace))
 
 
+async def nothing_before(_: Release) -> None:
+    """What most installations need to be there beforehand."""
+
+
 @contextmanager
-def installed(shop: Release, report: list[str]) -> Iterator[Release]:
+def installed(
+    shop: Release, report: list[str], before: Callable[[Release], Awaitable[None]] = nothing_before
+) -> Iterator[Release]:
+    """`before`: puts into its namespace what has to be there."""
     keep = "E2E_KEEP" in os.environ  # for work on these tests: the installation stays, and is used again
 
     async def start() -> None:
@@ -78,6 +86,7 @@ def installed(shop: Release, report: list[str]) -> Iterator[Release]:
             return
         await shop.gone()
         await make_namespace(shop.namespace)
+        await before(shop)
         seconds = await shop.install()
         pods = (await shop.get("pods"))["items"]
         report.append(await versions())
@@ -98,9 +107,11 @@ def release(report: list[str]) -> Iterator[Release]:
 
 
 @asynccontextmanager
-async def at_the_door_of(release: Release) -> AsyncIterator[Client]:
+async def at_the_door_of(release: Release, believing: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
+    """`believing`: of a shop that is reached by TLS."""
     timeout = aiohttp.ClientTimeout(total=20)
-    async with aiohttp.ClientSession(await release.door(), timeout=timeout) as session:
+    connector = aiohttp.TCPConnector(ssl=believing or True)
+    async with aiohttp.ClientSession(await release.door(), timeout=timeout, connector=connector) as session:
         yield Client(session, patience=PATIENCE)
 
 

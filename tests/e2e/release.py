@@ -4,10 +4,12 @@ import asyncio
 import functools
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,9 +186,32 @@ class Release:
         service = await self.get("service", f"{self.name}-gateway")
         node = (await self.get("nodes"))["items"][0]
         [address] = [one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
-        port = service["spec"]["ports"][0]["nodePort"]
-        given = os.environ.get("SHOP_URL") if port == MAPPED else None
-        return given or f"http://{address}:{port}"
+        port = service["spec"]["ports"][0]
+        given = os.environ.get("SHOP_URL") if port["nodePort"] == MAPPED else None
+        return given or f"{port['appProtocol']}://{address}:{port['nodePort']}"
+
+    @asynccontextmanager
+    async def forwarded(self, workload: str, port: int) -> AsyncIterator[int]:
+        """Yield a port of this machine that leads to one of a workload's pod, past all policies."""
+        surroundings = environment()
+        program = shutil.which("kubectl", path=surroundings["PATH"]) or "kubectl"
+        process = await asyncio.create_subprocess_exec(
+            program, "--namespace", self.namespace, "port-forward", workload, f":{port}",
+            env=surroundings,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            said = (await process.stdout.readline()).decode()
+            found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", said)
+            if found is None:
+                raise CommandError(f"kubectl port-forward {workload} {port}: {said}")
+            yield int(found[1])
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
     async def installed(self) -> bool:
         found = json.loads(await run("helm", "list", "--namespace", self.namespace, "--output", "json"))

@@ -31,6 +31,10 @@ QUEUES: Final[Mapping[str, list[str]]] = {
     for events in PUBLISHES.values()
     for event in events
 }
+# What those say whose books are not read: nothing else tells who said it.
+UNREAD: Final = {
+    event.type: service for service, events in PUBLISHES.items() if service not in READ for event in events
+}
 # Messages wait here before they are tried again.
 DELAYS: Final = {"1": "1 s", "2": "10 s", "3": "60 s"}
 
@@ -92,7 +96,8 @@ def hops(marks: Marks) -> tuple[Hop, ...]:
     known = {link.name for link in chain}
     answered = {link.sent.cause for link in chain if link.sent.publisher != "order"}
     found = [_hop(marks, link, answered=link.name in answered) for link in chain]
-    return (*_from_outside(marks, known), *found, *_strangers(marks, known))
+    publishers = {link.sent.id: link.sent.publisher for link in chain}
+    return (*_from_outside(marks, known), *found, *_strangers(marks, known, publishers))
 
 
 def _hop(marks: Marks, link: Link, *, answered: bool) -> Hop:
@@ -170,14 +175,14 @@ def _redrive(marks: Marks, queue: str, id_: str) -> Preview | None:
 
 
 def _from_outside(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
-    """What the order took from other systems, or from an older release."""
+    """What the order took from a service whose books are not read, from other systems or an older release."""
     for entry in marks.case.order.history if marks.case.order else ():
         if entry.event not in QUEUE_OF or cause(QUEUE_OF[entry.event], entry.event_id) in known:
             continue
         yield Hop(
             id=entry.event_id,
             type=entry.event,
-            publisher="unknown",
+            publisher=UNREAD.get(entry.event, "unknown"),
             queue=QUEUE_OF[entry.event],
             consumer="order",
             state=HopState.DONE,
@@ -185,14 +190,17 @@ def _from_outside(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
         )
 
 
-def _strangers(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
-    """Dead letters and events in outboxes that are about the order, and that its history does not explain."""
+def _strangers(marks: Marks, known: Collection[str], publishers: Mapping[str, str]) -> Iterator[Hop]:
+    """Dead letters and events in outboxes that are about the order, and that its history does not explain.
+
+    `publishers`, by the id, of what it does explain, on other queues.
+    """
     for letter in marks.letters:
         if cause(letter.queue, letter.id) not in known:
             yield Hop(
                 id=letter.id,
                 type=letter.type,
-                publisher="unknown",
+                publisher=publishers.get(letter.id) or UNREAD.get(letter.type, "unknown"),
                 queue=letter.queue,
                 consumer=CONSUMER[letter.queue],
                 state=HopState.DEAD_LETTER,

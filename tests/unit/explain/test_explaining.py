@@ -8,6 +8,7 @@ from msgspec import structs
 
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Book, Explanation, HopState, Outcome, Verdict
+from sagactl.oncall.explain.hops import UNREAD
 from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks, Unsent
 from sagactl.oncall.explain.screen import WIDTH, lines
 from sagactl.oncall.explain.table import EMITS
@@ -15,7 +16,8 @@ from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
 from services.notification.domain import Notification, NotificationState
 from services.order.commands import CancelOrder, RequestRefund
-from services.order.model import Order, RefundLine, Restocking
+from services.order.histories import QUEUE_OF
+from services.order.model import HistoryEntry, Order, RefundLine, Restocking
 from services.order.saga import SAGA
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.identity import REMEMBERED
@@ -333,9 +335,29 @@ def test_a_dead_letter_of_a_service_whose_books_are_not_read_is_shown_and_nothin
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(CONSUMER, "loyalty", "loyalty")
-    letter = Letter("loyalty", "event-1", "ORDER_PAID", "failed: KeyError", b"{}")
-    (hop,) = (hop for hop in explain(Desk().marks(letters=(letter,))).hops if hop.queue == "loyalty")
+    desk = Desk().paid()
+    paid = next(event for event in desk.published if event.type == "ORDER_PAID")
+    letter = Letter("loyalty", paid.id, "ORDER_PAID", "failed: KeyError", b"{}")
+    (hop,) = (hop for hop in explain(desk.marks(letters=(letter,))).hops if hop.queue == "loyalty")
     assert (hop.state, hop.consumer, hop.redrive) == (HopState.DEAD_LETTER, "loyalty", None)
+    assert hop.publisher == "order"
+
+
+def test_what_the_order_took_from_a_service_whose_books_are_not_read_is_said_to_be_its(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(UNREAD, "LOYALTY_RECORDED", "loyalty")
+    monkeypatch.setitem(QUEUE_OF, "LOYALTY_RECORDED", "order-events")
+    monkeypatch.setitem(QUEUE_OF, "POINTS", "order-events")
+    order = Desk().paid().one(Order)
+    took = [
+        HistoryEntry(NOW, type_, order.status, order.status, f"event-{type_}")
+        for type_ in ("LOYALTY_RECORDED", "POINTS")
+    ]
+    order = structs.replace(order, history=(*order.history, *took))
+    told = explain(Marks(case=Case(ORDER, order, None, None, [], []), at=NOW))
+    publishers = {hop.type: hop.publisher for hop in told.hops if hop.id.startswith("event-")}
+    assert publishers == {"LOYALTY_RECORDED": "loyalty", "POINTS": "unknown"}
 
 
 def test_an_order_that_nobody_knows_and_one_that_only_others_know() -> None:

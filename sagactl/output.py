@@ -12,8 +12,9 @@ from rich.table import Table
 
 from saga_operator.policy.summary import timestamp
 from sagactl.documents import Document
-from sagactl.screen import plural, printable
+from sagactl.screen import printable
 from sagactl.terminal import console
+from sagactl.wording import plural
 
 
 class Output(StrEnum):

@@ -15,7 +15,7 @@ from sagactl.oncall.books import Books, reading
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
 from sagactl.oncall.report import Report, show
-from sagactl.screen import plural
+from sagactl.wording import plural
 from services.shared.contract.events import PUBLISHES
 
 # The broker's statistics of unacknowledged messages lag behind: empty is what was so for longer than the

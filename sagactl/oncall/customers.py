@@ -23,9 +23,10 @@ from sagactl.oncall.invariants import Case
 from sagactl.oncall.order import to_json
 from sagactl.oncall.pseudonyms import Names
 from sagactl.oncall.trails import Concerning
-from sagactl.screen import masked, plural, printable
+from sagactl.screen import printable
 from sagactl.shop import Client, Json, ShopError
 from sagactl.terminal import Stack, access, aside, console
+from sagactl.wording import masked, plural
 from services.shared.contract.audit import Action
 
 WORKS_SECONDS: Final = 300.0

@@ -15,8 +15,9 @@ from sagactl.oncall.arguments import OfQueue, Queue
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.redrive import redrive
 from sagactl.output import Column, Form, Output, Shown, table
-from sagactl.screen import masked, plural, printable
+from sagactl.screen import printable
 from sagactl.terminal import Stack, absent, access, console, run
+from sagactl.wording import masked, plural
 from services.shared.contract.audit import Action
 
 LOOKED_AT_MOST: Final = 10_000

@@ -21,8 +21,9 @@ from sagactl.oncall.jobs.record import Record
 from sagactl.oncall.jobs.working import carry_out, chosen
 from sagactl.oncall.times import duration, moment
 from sagactl.output import Column, Form, Output, Shown, show, table
-from sagactl.screen import plural, printable
+from sagactl.screen import printable
 from sagactl.terminal import Stack, access, agree, aside, reason_of, run, telling
+from sagactl.wording import plural
 
 STYLES: Final = {
     **dict.fromkeys((Outcome.HANDLED, Outcome.NO_EFFECT, Outcome.DISCARDED), "green"),

@@ -24,7 +24,7 @@ from sagactl.oncall.live.judging import (
 from sagactl.oncall.live.looking import WATCH_SECONDS, look_again, seen_empty
 from sagactl.oncall.live.walking import Walk, walk
 from sagactl.oncall.report import Report
-from sagactl.screen import plural
+from sagactl.wording import plural
 from services.shared.contract.events import INVENTORY_EVENTS
 from services.shared.database.new_id import least_id
 

@@ -14,8 +14,9 @@ from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended, plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
 from sagactl.output import Form, Output, Shown, show
-from sagactl.screen import plural, printable
+from sagactl.screen import printable
 from sagactl.terminal import Stack, access, agree, aside, reason_of, run
+from sagactl.wording import plural
 
 STYLES: Final = {Ends.SOUND: "green", Ends.MOVING: "yellow", Ends.MENDED: "bold", Ends.BY_HAND: "bold red"}
 WORDS: Final = {

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from sagactl.documents import Document
-from sagactl.screen import plural
+from sagactl.wording import plural
 from services.order.histories import Difference
 
 SHOWN: Final = 20

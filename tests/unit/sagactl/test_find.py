@@ -3,7 +3,7 @@
 import pytest
 
 from sagactl.oncall.broker import DeadLetter
-from sagactl.oncall.find import hit_of, of_letters
+from sagactl.oncall.finding import hit_of, of_letters
 
 ORDER = {
     "_id": "order-1",

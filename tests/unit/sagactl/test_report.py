@@ -10,7 +10,7 @@ from saga_operator.policy.last_words import LastWords
 from sagactl.oncall.checks import leave
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.oncall.report import NAMED_AT_MOST, Report, Verdict, show
-from sagactl.screen import plural
+from sagactl.wording import plural
 
 WAITING = Finding(Invariant.SAGA_ENDED, "order-1", "CONFIRMED since noon, and not settled", waiting=True)
 BROKEN = Finding(Invariant.SAGA_ENDED, "order-2", "its history cannot have happened")

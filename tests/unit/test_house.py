@@ -27,12 +27,13 @@ SERVICES = sorted(
 IN_EVERY_SERVICE = {"__init__.py", "main.py", "settings.py", "api.py", "domain.py"}
 # Where databases are asked beside queries.py.
 ASK_THEMSELVES = {"order/metrics.py"}
-OURS = {"services", "saga_operator", "sagactl"}
+OURS = {"services", "saga_operator", "sagactl", "console"}
 # Folder -> the groups of dependencies that its images have beside what all have.
 GROUPS = {
     "services": ("auth", "gateway", "mail", "order", "payment"),
     "operator": ("operator",),
     "sagactl": ("sagactl",),
+    "console": ("console",),
 }
 
 

@@ -1,0 +1,132 @@
+"""Dead letters, as their page shows them: those that are alike together. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+from msgspec import Struct
+
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.explain.explanation import Preview
+from sagactl.wording import masked
+from services.shared.contract.events import CONSUMES, OrderEvent
+from services.shared.emails import hidden
+
+# What tells one reason from another of the same cause.
+IDS: Final = re.compile(r"\b[0-9a-fA-F]{8}-?[0-9a-fA-F-]{4,}\b|\b\d+\b")
+BLANK: Final = "…"
+OF_ORDERS: Final = frozenset(
+    kind.type
+    for queues in CONSUMES.values()
+    for kinds in queues.values()
+    for kind in kinds
+    if issubclass(kind, OrderEvent)
+)
+
+
+class Wanted(NamedTuple):
+    """Which letters: of all, those that all of this is true of. Empty means any."""
+
+    queue: str = ""
+    kind: str = ""
+    type: str = ""
+    text: str = ""
+
+    def fits(self, letter: DeadLetter) -> bool:
+        return (
+            self.queue in {"", letter.queue}
+            and self.kind in {"", letter.kind}
+            and self.type in {"", letter.type}
+            and (not self.text or self.text in f"{letter.id} {letter.subject} {letter.trace} {letter.reason}")
+        )
+
+
+class Row(NamedTuple):
+    letter: DeadLetter
+    link: str
+    # The order's page; empty where it is not about one.
+    order: str
+    reason: str
+
+
+class Group(NamedTuple):
+    """Those that were given up for the same cause, as far as words tell."""
+
+    queue: str
+    type: str
+    kind: str
+    reason: str
+    first: str
+    last: str
+    rows: tuple[Row, ...]
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    wanted: Wanted
+    number: int
+    groups: tuple[Group, ...]
+    # What can be chosen.
+    queues: tuple[str, ...]
+    kinds: tuple[str, ...]
+    types: tuple[str, ...]
+
+
+class One(Struct, frozen=True, kw_only=True):
+    """A letter's own page."""
+
+    row: Row
+    body: str
+    # None where it is about no order, or that could not be looked at.
+    preview: Preview | None
+
+
+def page(letters: Sequence[DeadLetter], wanted: Wanted, queues: Iterable[str]) -> Page:
+    found = [letter for letter in letters if wanted.fits(letter)]
+    return Page(
+        wanted=wanted,
+        number=len(found),
+        groups=tuple(_groups(found)),
+        queues=tuple(queues),
+        kinds=tuple(sorted({letter.kind for letter in letters})),
+        types=tuple(sorted({letter.type for letter in letters})),
+    )
+
+
+def one(letter: DeadLetter, preview: Preview | None) -> One:
+    """Without secrets, and without addresses of customers."""
+    return One(row=_row(letter), body=hidden(masked(letter.body)), preview=preview)
+
+
+def _groups(letters: Iterable[DeadLetter]) -> Iterable[Group]:
+    """The largest first."""
+    alike: dict[tuple[str, str, str, str], list[DeadLetter]] = {}
+    for letter in letters:
+        cause = (letter.queue, letter.type, letter.kind, blanked(hidden(letter.reason)))
+        alike.setdefault(cause, []).append(letter)
+    for cause, some in sorted(alike.items(), key=lambda each: (-len(each[1]), each[0])):
+        times = sorted(filter(None, (letter.first_failed_at for letter in some)))
+        first, last = (times[0], times[-1]) if times else ("", "")
+        yield Group(*cause, first, last, tuple(map(_row, some)))
+
+
+def blanked(reason: str) -> str:
+    return IDS.sub(BLANK, reason)
+
+
+def _row(letter: DeadLetter) -> Row:
+    return Row(
+        letter=letter,
+        link=link_to(letter.queue, letter.id),
+        order=f"/orders/{quote(letter.subject, safe='')}" if is_about_order(letter) else "",
+        reason=hidden(letter.reason),
+    )
+
+
+def link_to(queue: str, id_: str) -> str:
+    """Others' ids may be any text: they are no part of a path."""
+    return f"/letter?{urlencode({'queue': queue, 'id': id_})}"
+
+
+def is_about_order(letter: DeadLetter) -> bool:
+    return bool(letter.subject) and letter.type in OF_ORDERS

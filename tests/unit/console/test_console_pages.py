@@ -1,0 +1,308 @@
+"""What the pages say, in words: each state is told, nothing that comes from outside is markup, no script."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from msgspec import structs
+
+import console
+from console import explained, letters, orders, standing, templating
+from console.letters import Wanted
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.explain.explaining import explain
+from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
+from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.status.standing import Backlog, Depth, Status, problems
+from services.order.model import Order
+from services.order.model import Status as State
+from services.shared.http.cursors import Cursor
+from services.shared.http.rights import Role
+from tests.unit.console.pages import NOW, Page, rendered, somebody
+from tests.unit.explain.desk import ORDER, Desk
+
+TEMPLATES: Final = Path(console.__file__).parent / "templates"
+LONG: Final = timedelta(minutes=4)
+EVIL: Final = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
+
+
+def order_page(marks: Marks, role: Role = Role.ADMIN) -> Page:
+    told = explain(marks)
+    page = explained.page(told, marks.case, somebody(role))
+    return rendered("order", id=ORDER, page=page, said="", person=somebody(role), now=marks.at)
+
+
+def lost() -> Marks:
+    return Desk().heard("inventory").marks(after=LONG)
+
+
+def dead() -> Marks:
+    desk = Desk().heard("inventory", "orders", "STOCK_RESERVED")
+    return desk.marks(after=LONG, letters=(desk.letter("order-events"),))
+
+
+# --- an order ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_an_order_says_the_verdict_first_and_then_what_to_do() -> None:
+    page = order_page(lost())
+    assert "STUCK INVENTORY_RESERVED was never handled by order, and is nowhere" in page.text
+    assert page.text.index("STUCK") < page.text.index("What to do") < page.text.index("Messages")
+    assert f"sagactl repair {ORDER}" in page.text
+
+
+def test_a_message_that_is_drawn_is_told_below_under_the_same_number() -> None:
+    marks = lost()
+    page, told = order_page(marks), explain(marks)
+    assert [attributes["class"] for attributes in page.all_of("li") if "class" in attributes] == [
+        hop.state.value for hop in told.hops
+    ]
+    for hop in told.hops:
+        assert f"{hop.type} {hop.publisher} to {hop.consumer}" in page.text
+        assert hop.name in page.text
+
+
+def test_the_drawing_is_hidden_from_those_who_are_read_the_list() -> None:
+    (svg,) = order_page(lost()).all_of("svg")
+    assert (svg["aria-hidden"], svg["focusable"]) == ("true", "false")
+
+
+def test_a_dead_letter_says_what_redriving_it_would_do_and_leads_to_it() -> None:
+    page = order_page(dead())
+    assert "Redriven: CONFIRMED -> PAID, emits ORDER_PAID" in page.text
+    assert any(link.startswith("/letter?queue=order-events&id=") for link in page.links)
+
+
+def test_what_the_table_allows_is_a_link_and_what_it_forbids_is_its_sentence() -> None:
+    page = order_page(Desk().paid().marks(after=LONG))
+    assert f"/orders/{ORDER}/refund" in page.links
+    assert f"/orders/{ORDER}/cancel" not in page.links
+    (cancel,) = [each for each in page.all_of("button") if each.get("aria-describedby") == "why-cancel"]
+    assert "disabled" in cancel
+    forbidden = next(each for each in explain(Desk().paid().marks()).actions if each.name == "cancel")
+    assert forbidden.says in page.text
+
+
+@pytest.mark.parametrize(
+    ("role", "sentence"),
+    [
+        (Role.VIEWER, "this is for the role admin or support"),
+        (Role.SUPPORT, None),
+        (Role.ADMIN, None),
+    ],
+)
+def test_who_may_not_cancel_is_told_who_may(role: Role, sentence: str | None) -> None:
+    page = order_page(Desk().heard("inventory", "orders").marks(waiting={"STOCK_RESERVED": 1}), role)
+    assert (f"/orders/{ORDER}/cancel" in page.links) is (sentence is None)
+    assert sentence is None or sentence in page.text
+
+
+def test_each_service_says_what_it_knows() -> None:
+    page = order_page(Desk().refunded().marks(after=LONG))
+    for words in ("REFUNDED", "2 of lamp: RELEASED", "REFUNDED 20.00 USD", "told ORDER_PAID"):
+        assert words in page.text
+
+
+def test_an_order_that_nobody_knows_has_a_page_that_says_so() -> None:
+    marks = structs.replace(lost(), case=structs_case_of_nobody())
+    page = order_page(marks)
+    assert "UNKNOWN no service knows it" in page.text
+
+
+def structs_case_of_nobody() -> Any:
+    return lost().case._replace(order=None, reservation=None, payment=None, ledger=[], notifications=[])
+
+
+def test_without_the_broker_the_books_are_still_shown() -> None:
+    page = explained.page(None, lost().case, somebody(Role.ADMIN))
+    text = rendered(
+        "order", id=ORDER, page=page, said="", failed="the broker is away", person=somebody(Role.ADMIN)
+    ).text
+    assert "Not all could be read. the broker is away" in text
+    assert "2 of lamp: HELD" in text
+
+
+def test_every_state_of_a_message_has_a_word_and_a_shape() -> None:
+    assert set(explained.SHAPES) == set(HopState)
+    assert len(set(explained.SHAPES.values())) == len(HopState)
+    assert set(explained.MOODS) == set(Verdict)
+
+
+def test_of_a_customer_the_address_is_shortened() -> None:
+    page = order_page(lost())
+    assert "a***@example.com" in page.text
+    assert "ann@example.com" not in page.html
+
+
+# --- now --------------------------------------------------------------------------------------------------
+
+
+def status(**more: Any) -> Status:
+    depth = Depth(queue="orders", service="order", messages=3, consumers=0, retrying=1, dead=2)
+    found = Status(at=NOW, queues=(depth,), **more)
+    return structs.replace(found, problems=tuple(problems(found)))
+
+
+def now_page(found: Status) -> Page:
+    return rendered("now", page=standing.page(found))
+
+
+def test_now_says_what_is_wrong_and_where_to_look_at_it() -> None:
+    stuck = Backlog("CONFIRMED", 1, NOW - timedelta(hours=1), ORDER)
+    page = now_page(status(orders=(stuck,), marked=4))
+    assert "nobody consumes orders, where 3 wait: is order up?" in page.text
+    assert {f"/orders/{ORDER}", "/letters?queue=orders", "/orders?show=attention"} <= set(page.links)
+    # What is a page here need not be typed.
+    assert "sagactl" not in page.text.replace("sagashop console", "")
+
+
+def test_now_says_that_nothing_is_wrong() -> None:
+    fine = structs.replace(status(), queues=(), problems=())
+    assert "Nothing is wrong." in now_page(fine).text
+
+
+def test_what_no_page_shows_is_a_command() -> None:
+    assert standing.problem("odd. See sagactl keys list") == standing.Problem("odd.", "", "sagactl keys list")
+    assert standing.problem("odd.") == standing.Problem("odd.", "", "")
+
+
+# --- orders -----------------------------------------------------------------------------------------------
+
+
+def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
+    order = Desk().heard("inventory", "orders").one(Order)
+    page = orders.page([order], Cursor(NOW, ORDER), orders.Show.ALL, State.CONFIRMED)
+    text = rendered("orders", page=page)
+    assert f"/orders/{ORDER}" in text.links
+    assert page.following == f"/orders?status=CONFIRMED&cursor={Cursor(NOW, ORDER).encode()}"
+    assert [tab.name for tab in page.tabs if tab.is_here] == ["CONFIRMED"]
+    assert "CONFIRMED, in progress" in text.text
+    assert "a***@example.com" in text.text
+
+
+def test_where_there_is_no_order_the_list_says_so() -> None:
+    page = orders.page([], None, orders.Show.STUCK, None)
+    assert "There is no such order." in rendered("orders", page=page).text
+
+
+# --- letters ----------------------------------------------------------------------------------------------
+
+
+def letter(number: int, **more: Any) -> DeadLetter:
+    usual: dict[str, Any] = {
+        "queue": "orders",
+        "id": f"{number:08x}-0000-5000-8000-000000000000",
+        "subject": f"order-{number}",
+        "type": "INVENTORY_RESERVED",
+        "kind": "failed",
+        "reason": f"no column {number} of ann@example.com",
+        "attempts": 4,
+        "first_failed_at": f"2026-01-01T12:00:0{number}+00:00",
+        "trace": "",
+        "body": b'{"paymentToken": "tok_1", "email": "ann@example.com"}',
+    }
+    return DeadLetter(**(usual | more))
+
+
+def test_letters_of_one_cause_are_together_the_most_first() -> None:
+    some = [letter(1), letter(2), letter(3), letter(4, kind="invalid")]
+    page = letters.page(some, Wanted(), ["orders"])
+    assert [(group.kind, len(group.rows), group.reason) for group in page.groups] == [
+        ("failed", 3, "no column … of ***"),
+        ("invalid", 1, "no column … of ***"),
+    ]
+    text = rendered("letters", page=page).text
+    assert "3 \N{MULTIPLICATION SIGN} INVENTORY_RESERVED in orders" in text
+    assert "4 letters." in text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Wanted(), 2),
+        (Wanted(queue="orders"), 1),
+        (Wanted(kind="invalid"), 1),
+        (Wanted(type="ORDER_PAID"), 1),
+        (Wanted(text="order-2"), 1),
+        (Wanted(queue="orders", kind="invalid"), 0),
+    ],
+)
+def test_letters_are_those_of_which_all_is_true_that_is_asked_for(wanted: Wanted, found: int) -> None:
+    some = [letter(1), letter(2, queue="notifications", kind="invalid", type="ORDER_PAID")]
+    assert letters.page(some, wanted, ["orders"]).number == found
+
+
+def test_a_letter_shows_neither_secrets_nor_addresses() -> None:
+    page = letters.one(letter(1), Preview(Outcome.APPLIES, "PENDING -> CONFIRMED", ("ORDER_CONFIRMED",)))
+    text = rendered("letter", id=letter(1).id, page=page)
+    assert "tok_1" not in text.html
+    assert "ann@example.com" not in text.html
+    assert "PENDING -> CONFIRMED, emits ORDER_CONFIRMED" in text.text
+
+
+def test_a_letter_about_a_product_leads_to_no_order() -> None:
+    page = letters.one(letter(1, type="PRODUCT_CREATED"), None)
+    assert page.row.order == ""
+    assert "cannot be told" in rendered("letter", id="x", page=page).text
+
+
+# --- all of them ------------------------------------------------------------------------------------------
+
+
+def evil_pages() -> Sequence[Page]:
+    """With what others may write wherever they can."""
+    evil = letter(1, **dict.fromkeys(("id", "subject", "type", "reason", "trace", "first_failed_at"), EVIL))
+    evil = evil._replace(body=EVIL.encode())
+    desk = Desk().paid()
+    order = structs.replace(desk.one(Order), email=f"{EVIL}@x.example", customer_id=EVIL, refund_reason=EVIL)
+    lines = tuple(structs.replace(line, name=EVIL, product_id=EVIL) for line in order.lines)
+    history = tuple(structs.replace(each, reason=EVIL) for each in order.history)
+    desk.change(Order, email=order.email, customer_id=EVIL, lines=lines, history=history)
+    return [
+        order_page(desk.marks(after=LONG)),
+        rendered("letters", page=letters.page([evil], Wanted(text=EVIL), ["orders"])),
+        rendered("letter", id=EVIL, page=letters.one(evil, Preview(Outcome.FAILS, EVIL, (EVIL,)))),
+        rendered("found", q=EVIL, hits=[]),
+        rendered("error", title="No", detail=EVIL, request_id=EVIL),
+        rendered("signin", refusal=EVIL, next=EVIL, email=EVIL, person=None),
+        rendered("elsewhere", next=EVIL, person=None),
+        rendered("act", id=EVIL, action="cancel", offer=None, refusal=EVIL, key="", status="", reason=EVIL),
+    ]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_what_comes_from_outside_is_text(number: int) -> None:
+    page = evil_pages()[number]
+    assert page.all_of("script") == []
+    assert page.all_of("img") == []
+    values = [value for _, attributes in page.elements for value in attributes.values() if value]
+    assert any(EVIL in each for each in (page.text, *values))
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+
+
+@pytest.mark.parametrize("file", sorted(TEMPLATES.glob("*.html")), ids=lambda file: file.name)
+def test_no_template_has_a_script_a_style_or_markup_that_is_believed(file: Path) -> None:
+    text = file.read_text()
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:", text)
+    assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_every_field_has_a_label_and_every_id_is_there_once(number: int) -> None:
+    page = [order_page(dead()), now_page(status()), *evil_pages()][number]
+    ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    labels = {attributes["for"] for attributes in page.all_of("label")}
+    fields = [*page.all_of("input"), *page.all_of("select")]
+    assert {each["id"] for each in fields if each.get("type") != "hidden"} == labels
+    for _, attributes in page.elements:
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert attributes.get(name) in {None, *ids}
+
+
+def test_what_a_template_does_not_know_is_an_error() -> None:
+    with pytest.raises(Exception, match="is undefined"):
+        templating.render("error", title="x", detail="y")

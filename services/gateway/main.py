@@ -14,7 +14,6 @@ from starlette.staticfiles import StaticFiles
 from services.gateway import pages
 from services.gateway.api import describe, router
 from services.gateway.callers import Strangers
-from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
 from services.gateway.origins import CORS, Origins
 from services.gateway.proxy import Gate, Proxy
@@ -26,6 +25,7 @@ from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import KeysUnavailable, Tokens
 from services.shared.http.serving import serve
 from services.shared.http.streams import Streams
+from services.shared.kept import Kept
 
 RETRY_SECONDS: Final = 1.0
 # Keys that are about to become stale are fetched again here, so that no request waits for them.

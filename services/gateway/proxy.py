@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.callers import Strangers, client_address, is_one_of, limited_as
 from services.gateway.domain import NotAnId, PathRefused, Rule, rule_for
-from services.gateway.kept import Kept
 from services.gateway.limiter import Limiter
 from services.gateway.limits import Budget, by_account, by_caller
 from services.gateway.settings import GatewaySettings
@@ -27,6 +26,7 @@ from services.shared.http.auth import KeysUnavailable, Tokens, Unauthenticated, 
 from services.shared.http.problems import problem, wrong
 from services.shared.http.streams import Streams
 from services.shared.http.validation import Fault
+from services.shared.kept import Kept
 
 # The fields of an answer that tell what is left of a budget.
 Counted: TypeAlias = Mapping[str, str]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -27,11 +27,17 @@ LETTERS_AT_MOST: Final = 10_000
 LOOKS_AGAIN_SECONDS: Final = 6.0
 
 
+async def every_letter(amqp_url: str) -> Sequence[broker.DeadLetter]:
+    return await broker.dead_letters(amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+
+
 @dataclass(frozen=True)
 class Reader:
     access: Access
     stale_after: timedelta = STALE_AFTER
     again_seconds: float = LOOKS_AGAIN_SECONDS
+    # Two who look at dead letters at once take them from each other: readers of one process share a look.
+    letters: Callable[[str], Awaitable[Sequence[broker.DeadLetter]]] = every_letter
 
     async def explained(self, order_id: str, progress: Callable[[str], None] = lambda _: None) -> Explanation:
         """What there is to say of the order. A message is called missing once it was so at two looks.
@@ -73,7 +79,7 @@ class Reader:
         where = self.access
         unsent = await books.unsent([case.id for case in cases])
         depths = await deep(where.management_url, where.amqp_url)
-        letters = await broker.dead_letters(where.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+        letters = await self.letters(where.amqp_url)
         keys = await bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
         at = await books.now()
         stock = await books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)}))

@@ -18,6 +18,7 @@ from services.shared.http.auth import Tokens, published_at
 from services.shared.http.bodies import examples_of_models
 from services.shared.http.described import DEFAULT, NAME, PROBLEM
 from services.shared.http.methods import HeadAsGet
+from services.shared.http.preconditions import JSON
 from services.shared.http.requests import RequestScope
 from services.shared.new_secrets import Renewal
 from services.shared.settings import Settings
@@ -34,11 +35,13 @@ def create_app(
     own_openapi: bool = True,
     unavailable: Iterable[type[Exception]] = (),
     before_routes: Iterable[Middleware] = (),
+    takes: bytes = JSON,
 ) -> FastAPI:
     """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it.
 
     `unavailable`: exceptions that mean that something the service needs does not answer.
     `before_routes`: what sees requests as they came, after they were checked.
+    `takes`: as what bodies come.
     """
     renewal = Renewal.of_process(settings)
 
@@ -71,7 +74,7 @@ def create_app(
     )
     # Set when the process is asked to end: streams stop then, instead of being waited for.
     app.state.stopping = asyncio.Event()
-    app.user_middleware = [Middleware(RequestScope), *before_routes, Middleware(HeadAsGet)]
+    app.user_middleware = [Middleware(RequestScope, takes), *before_routes, Middleware(HeadAsGet)]
     problems.install(app, unavailable)
     app.include_router(probes.router)
     if settings.metrics_port is None:

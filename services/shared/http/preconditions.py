@@ -13,6 +13,8 @@ from services.shared.http.validation import Fault
 from services.shared.settings import BODY_LIMIT_BYTES, WEBHOOK_LIMIT_BYTES
 
 JSON: Final = b"application/json"
+# What a browser makes of a page's form.
+FORM: Final = b"application/x-www-form-urlencoded"
 # Where payment gateways say something by themselves.
 WEBHOOKS: Final = b"/api/payments/webhooks/"
 # As of /api/orders; below them are ids.
@@ -24,8 +26,8 @@ def limit_of(path: bytes) -> int:
     return WEBHOOK_LIMIT_BYTES if path.startswith(WEBHOOKS) else BODY_LIMIT_BYTES
 
 
-def check(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
-    """Raises Problem for what no route has to see."""
+def check(scope: Scope, headers: Mapping[bytes, bytes], takes: bytes = JSON) -> None:
+    """Raises Problem for what no route has to see. `takes`: JSON or FORM, as which bodies come."""
     if name := repeated(scope["headers"], headers):
         raise Problem(Code.HEADER_REPEATED, f"send the header {name} once")
     _check_slashes(scope["raw_path"])
@@ -34,7 +36,7 @@ def check(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
     if length is not None and int(length) > limit:
         raise too_large(limit)
     if length not in {None, b"0"} or b"transfer-encoding" in headers:
-        _check_media_type(headers)
+        _check_media_type(headers, takes)
 
 
 def _check_slashes(raw_path: bytes) -> None:
@@ -50,7 +52,7 @@ def too_large(limit: int) -> Problem:
     return Problem(Code.BODY_TOO_LARGE, f"a body may have {limit} bytes at most")
 
 
-def _check_media_type(headers: Mapping[bytes, bytes]) -> None:
+def _check_media_type(headers: Mapping[bytes, bytes], takes: bytes) -> None:
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding != b"identity":
         raise _unsupported(
@@ -59,11 +61,11 @@ def _check_media_type(headers: Mapping[bytes, bytes]) -> None:
         )
     given = headers.get(b"content-type", b"")
     kind = given.partition(b";")[0].strip().lower()
-    if kind != JSON and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+    is_json = kind.startswith(b"application/") and kind.endswith(b"+json")
+    if kind != takes and not (takes == JSON and is_json):
         found = f"not {_printable(given)}" if given else "which is missing"
-        raise _unsupported(
-            f"send JSON, with Content-Type: application/json, {found}", {"Accept": "application/json"}
-        )
+        wanted, name = ("JSON" if takes == JSON else "a form"), takes.decode()
+        raise _unsupported(f"send {wanted}, with Content-Type: {name}, {found}", {"Accept": name})
 
 
 def _unsupported(detail: str, headers: Mapping[str, str]) -> Problem:

@@ -35,8 +35,8 @@ _SLASH_AT_END: Final = re.compile(rb"((?:/[A-Za-z0-9._~%-]+)+)/")
 class RequestScope:
     """ASGI middleware. One for all of it: each layer more costs every request."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, takes: bytes = preconditions.JSON) -> None:
+        self._app, self._takes = app, takes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,7 +79,7 @@ class RequestScope:
             await there(scope, receive, send)
             return
         try:
-            preconditions.check(scope, headers)
+            preconditions.check(scope, headers, self._takes)
             said, limit = b"content-length" in headers, preconditions.limit_of(scope["raw_path"])
             await self._app(scope, receive if said else _counting(receive, limit), send)
         except Problem as error:  # from here; or from a body that is read outside of routes

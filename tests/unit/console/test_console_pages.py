@@ -269,7 +269,7 @@ def evil_pages() -> Sequence[Page]:
         rendered("error", title="No", detail=EVIL, request_id=EVIL),
         rendered("signin", refusal=EVIL, next=EVIL, email=EVIL, person=None),
         rendered("elsewhere", next=EVIL, person=None),
-        rendered("act", id=EVIL, action="cancel", offer=None, refusal=EVIL, key="", status="", reason=EVIL),
+        rendered("act", id=EVIL, action="cancel", offer=None, refusal=EVIL, key="", state="", reason=EVIL),
     ]
 
 

@@ -1,0 +1,163 @@
+"""Answers to browsers: pages with their headers, cookies, and a page for whatever goes wrong."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from console import browsers
+from console.templating import render
+from console.visitors import NotOurs, NotSignedIn, Visitor
+from services.shared import telemetry
+from services.shared.http.answers import CAUSE
+from services.shared.http.auth import KeysUnavailable, Unauthenticated
+
+OURS: Final = (
+    "This was sent by no page of your session: nothing was done. Open the page again, and try once more:"
+    " perhaps you have signed in anew since."
+)
+AWAY: Final = "Whether you are signed in cannot be told at the moment: {} does not answer. Nothing was done."
+FAULT: Final = "This is our fault, and logged. What was asked for may have been done: look before you repeat."
+
+
+def page(
+    request: Request,
+    name: str,
+    status: HTTPStatus = HTTPStatus.OK,
+    *,
+    now: datetime | None = None,
+    **more: object,
+) -> Response:
+    """`now`: by which clock times are told, the database's where it was asked."""
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    html = render(
+        name,
+        **{
+            "person": visitor.user if visitor else None,
+            "csrf": visitor.session.csrf if visitor else "",
+            "theme": theme_of(request),
+            "path": _path(request),
+            "now": now or datetime.now(UTC),
+            "here": "",
+            "failed": "",
+            **more,
+        },
+    )
+    return Response(html, status, headers_for(request), "text/html")
+
+
+def headers_for(request: Request) -> dict[str, str]:
+    strict = browsers.STRICT if request.url.scheme == "https" else {}
+    return {**browsers.HEADERS, **strict}
+
+
+def theme_of(request: Request) -> str:
+    theme = request.cookies.get(browsers.THEME, "")
+    return theme if theme in browsers.THEMES else ""
+
+
+def to(path: str) -> RedirectResponse:
+    """After something was done: reloading the page that follows does not do it again."""
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER, browsers.HEADERS)
+
+
+def remember(request: Request, answer: Response, id_: str) -> None:
+    insecure = request.app.state.insecure_cookie
+    answer.set_cookie(
+        browsers.cookie_name(insecure=insecure), id_, secure=not insecure, httponly=True, samesite="strict"
+    )
+
+
+def forget(request: Request, answer: Response) -> None:
+    insecure = request.app.state.insecure_cookie
+    answer.delete_cookie(
+        browsers.cookie_name(insecure=insecure), secure=not insecure, httponly=True, samesite="strict"
+    )
+
+
+def _path(request: Request) -> str:
+    """Of this page, to be shown again."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return browsers.local_path(f"{quote(request.url.path)}{query}" if request.method == "GET" else "/")
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------
+
+
+def error(request: Request, status: HTTPStatus, title: str, detail: str) -> Response:
+    return page(
+        request, "error", status, title=title, detail=detail, request_id=telemetry.current_request_id() or ""
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Makes a page of every known error."""
+    app.add_exception_handler(NotSignedIn, _not_signed_in)
+    app.add_exception_handler(NotOurs, _not_ours)
+    app.add_exception_handler(browsers.NoForm, _not_ours)
+    app.add_exception_handler(RedisError, _away)
+    app.add_exception_handler(KeysUnavailable, _away)
+    app.add_exception_handler(Unauthenticated, _away)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+async def _not_signed_in(request: Request, _: Exception) -> Response:
+    there = _path(request)
+    if request.method == "GET" and browsers.is_from_elsewhere(request.headers):
+        # The browser has left the cookie out; from a page of ours it will not.
+        return page(request, "elsewhere", next=there)
+    return to(f"/login?{urlencode({'next': there})}")
+
+
+async def _not_ours(request: Request, _: Exception) -> Response:
+    return error(request, HTTPStatus.FORBIDDEN, "Not done", OURS)
+
+
+async def _away(request: Request, cause: Exception) -> Response:
+    request.scope[CAUSE] = cause
+    who = "Redis" if isinstance(cause, RedisError) else "the auth service"
+    return error(request, HTTPStatus.SERVICE_UNAVAILABLE, "Not now", AWAY.format(who))
+
+
+async def _http(request: Request, cause: Exception) -> Response:
+    assert isinstance(cause, HTTPException)  # noqa: S101  # it is registered for no other
+    status = HTTPStatus(cause.status_code)
+    detail = "There is no such page." if status is HTTPStatus.NOT_FOUND else str(cause.detail)
+    return error(request, status, status.phrase.capitalize(), detail)
+
+
+async def _invalid(request: Request, _: Exception) -> Response:
+    detail = "The address of this page is not as the console writes it."
+    return error(request, HTTPStatus.UNPROCESSABLE_ENTITY, "Not understood", detail)
+
+
+class Pages:
+    """ASGI middleware: what nobody expected is a page, too, and is logged with the answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as cause:
+            if scope["type"] != "http" or begun:
+                raise
+            scope[CAUSE] = cause
+            answer = error(Request(scope), HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault", FAULT)
+            await answer(scope, receive, send)

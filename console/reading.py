@@ -1,0 +1,123 @@
+"""Reads what pages show: books, queues, dead letters. Only reads, by users of its own that may do no more."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Final, Generic, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from console.letters import is_about_order, link_to
+from console.orders import Show
+from sagactl.access import Access
+from sagactl.faults import fault
+from sagactl.oncall import finding
+from sagactl.oncall.books import Books
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.explain import preview
+from sagactl.oncall.explain.explanation import Explanation, Preview
+from sagactl.oncall.explain.marks import Letter
+from sagactl.oncall.explain.reading import Reader, every_letter
+from sagactl.oncall.finding import Hit
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.status import reading as status
+from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
+from services.order import queries
+from services.order.model import OPEN, Order
+from services.order.model import Status as State
+from services.shared.http.cursors import Cursor
+from services.shared.kept import Kept
+
+ROWS: Final = 50
+HITS_AT_MOST: Final = 20
+# To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
+LETTERS_SECONDS: Final = 3.0
+Found = TypeVar("Found")
+
+
+class Read(NamedTuple, Generic[Found]):
+    """What was read; or the sentence why it could not be."""
+
+    found: Found | None
+    failed: str = ""
+
+
+async def tried(work: Awaitable[Found]) -> Read[Found]:
+    """A server that does not answer is a sentence on the page, where the rest of it may still be of use."""
+    try:
+        return Read(await work)
+    except Exception as error:
+        known = fault(error)
+        if known is None:
+            raise
+        return Read(None, known.says)
+
+
+class Shop:
+    """All methods raise what `sagactl.faults` knows: PyMongoError, BrokerError, AMQPError, OSError."""
+
+    def __init__(self, access: Access, books: Books) -> None:
+        self._access, self._books = access, books
+        self._orders = books.store("order")
+        self._letters = Kept(self._look_at_letters)
+        self._reader = Reader(access, letters=self._kept_letters)
+
+    async def now(self) -> datetime:
+        return await self._books.now()
+
+    async def status(self) -> Status:
+        return await status.read(self._access)
+
+    async def case(self, order_id: str) -> Case:
+        (case,) = await self._books.these([order_id])
+        return case
+
+    async def explained(self, order_id: str) -> Explanation:
+        return await self._reader.explained(order_id)
+
+    async def orders(
+        self, show: Show, state: State | None, after: Cursor | None
+    ) -> tuple[Sequence[Order], Cursor | None]:
+        match show:
+            case Show.ALL:
+                return await queries.page(self._orders, None, state, ROWS, after)
+            case Show.ATTENTION:
+                return await queries.needing_attention(self._orders, ROWS), None
+            case Show.STUCK:
+                return await self._stuck(), None
+
+    async def _stuck(self) -> Sequence[Order]:
+        before = await self.now() - OPEN_AT_MOST
+        found = [order for state in OPEN for order in await queries.stale(self._orders, state, before, ROWS)]
+        return sorted(found, key=lambda order: order.state_since)[:ROWS]
+
+    async def letters(self) -> Sequence[DeadLetter]:
+        return await self._letters.get()
+
+    async def letter(self, queue: str, id_: str) -> DeadLetter | None:
+        return next((each for each in await self.letters() if (each.queue, each.id) == (queue, id_)), None)
+
+    async def preview(self, letter: DeadLetter) -> Preview | None:
+        """What redriving it would do; None where it is about no order."""
+        if not is_about_order(letter):
+            return None
+        (marks,) = await self._reader.look(self._books, [letter.subject])
+        reason = f"{letter.kind}: {letter.reason}"
+        return preview.of_letter(marks, Letter(letter.queue, letter.id, letter.type, reason, letter.body))
+
+    async def hits(self, text: str) -> Sequence[Hit]:
+        return await finding.hits_of(self._access, text, HITS_AT_MOST)
+
+    async def _kept_letters(self, _: str) -> Sequence[DeadLetter]:
+        return await self.letters()
+
+    async def _look_at_letters(self) -> tuple[Sequence[DeadLetter], float]:
+        return await every_letter(self._access.amqp_url), LETTERS_SECONDS
+
+
+def link_of(hit: Hit) -> str:
+    """Its page; empty where it has none."""
+    match hit.command.split():
+        case ["sagactl", "explain", order]:
+            return f"/orders/{quote(order, safe='')}"
+        case ["sagactl", "letters", "show", queue, id_]:
+            return link_to(queue, id_)
+    return ""

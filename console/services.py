@@ -1,0 +1,108 @@
+"""What the console asks of the shop's services: a login of a person's, and what they do with its token."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from services.shared import telemetry
+from services.shared.contract.codes import Code
+
+TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+# The auth service knows a client again by it, where an answer of its was lost.
+AGENT: Final = "sagashop-console"
+NOT_REACHED: Final = "the {} service does not answer: try again"
+
+
+class Refused(Exception):
+    """A service does not do it. The text says why, for the person who asked."""
+
+    def __init__(self, says: str, code: str = "") -> None:
+        super().__init__(says)
+        self.code = code
+
+
+class Tokens(Struct, frozen=True, rename="camel"):
+    access_token: str
+    refresh_token: str
+    # Seconds.
+    expires_in: float
+
+
+class _Problem(Struct):
+    detail: str
+    code: str = ""
+
+
+class Services:
+    """All methods raise Refused."""
+
+    def __init__(self, http: aiohttp.ClientSession, auth_url: str, order_url: str) -> None:
+        self._http = http
+        self._urls = {"auth": auth_url.rstrip("/"), "order": order_url.rstrip("/")}
+
+    async def log_in(self, email: str, password: str, code: str, address: str) -> Tokens:
+        body = {"email": email, "password": password} | ({"code": code} if code else {})
+        return msgspec.json.decode(await self._post("auth", "/auth/login", body, address), type=Tokens)
+
+    async def refresh(self, token: str, address: str) -> Tokens:
+        said = await self._post("auth", "/auth/refresh", {"refreshToken": token}, address)
+        return msgspec.json.decode(said, type=Tokens)
+
+    async def log_out(self, token: str, address: str) -> None:
+        await self._post("auth", "/auth/logout", {"refreshToken": token}, address)
+
+    async def act(self, order_id: str, command: "Command", token: str, address: str) -> None:
+        """Whether it may be done the order service decides, by the token and by its table."""
+        headers = {"Authorization": f"Bearer {token}"} | (
+            {"Idempotency-Key": command.key} if command.key else {}
+        )
+        await self._post(
+            "order", command.path.format(quote(order_id, safe="")), command.body, address, headers
+        )
+
+    async def _post(
+        self,
+        service: str,
+        path: str,
+        body: Mapping[str, Any],
+        address: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The audit trail is to name the person's address, and not the console's."""
+        sent = {"X-Forwarded-For": address, "User-Agent": AGENT, **telemetry.onward(), **(headers or {})}
+        try:
+            async with self._http.post(
+                self._urls[service] + path, json=body, headers=sent, timeout=TIMEOUT
+            ) as answer:
+                said = await answer.read()
+                if answer.ok:
+                    return said
+                problem = msgspec.json.decode(said, type=_Problem)
+                raise Refused(problem.detail, problem.code)
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+            raise Refused(NOT_REACHED.format(service), Code.UNAVAILABLE) from error
+
+
+class Command(NamedTuple):
+    """What is asked of the order service."""
+
+    path: str
+    body: Mapping[str, Any]
+    key: str = ""
+
+
+def command(action: str, form: Mapping[str, str]) -> Command:
+    """Of an action's form. Raises KeyError where a field is missing, or there is no such action."""
+    match action:
+        case "cancel":
+            return Command("/api/orders/{}/cancel", {})
+        case "refund":
+            return Command("/api/orders/{}/refund", {"reason": form["reason"]}, form["key"])
+        case "compensate":
+            body = {"reason": form["reason"], "status": form["status"], "olderThan": 0}
+            return Command("/internal/orders/{}/compensate", body)
+    raise KeyError(action)

@@ -1,0 +1,36 @@
+"""Settings of the console."""
+
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+
+from sagactl.access import Access
+from services.shared.settings import DatabaseSettings, Port
+from services.shared.urls import with_password
+
+
+class ConsoleSettings(DatabaseSettings):
+    service: ClassVar[str] = "console"
+    port: Port = 3008
+    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
+    # Of the user in that URL, and in the one below.
+    amqp_password: str = ""
+    management_url: str = "http://guest:guest@127.0.0.1:15672"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password: str = ""
+    auth_url: str = "http://127.0.0.1:3001"
+    order_url: str = "http://127.0.0.1:3002"
+    # For a browser that takes no Secure cookie from http://localhost. Never where the console is reached by a
+    # network.
+    insecure_cookie: bool = False
+
+    @model_validator(mode="after")
+    def _log_in(self) -> Self:
+        self.amqp_url = with_password(self.amqp_url, self.amqp_password)
+        self.management_url = with_password(self.management_url, self.amqp_password)
+        self.redis_url = with_password(self.redis_url, self.redis_password)
+        return self
+
+    @property
+    def access(self) -> Access:
+        return Access(self.mongodb_url, self.amqp_url, self.management_url)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dev.errors import StackError
 from dev.ports import DEFAULTS, LARGEST, variable
-from dev.services import NAMES
+from dev.services import ALL, package_of
 from services.shared.tls import Identity
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class SettingError(StackError):
 
 def settings_of(service: str) -> "type[Settings]":
     """Loaded when it is asked for: `make up` of what is up does not ask."""
-    module = importlib.import_module(f"services.{service}.settings")
+    module = importlib.import_module(f"{package_of(service)}.settings")
     found: type[Settings] = getattr(module, f"{service.capitalize()}Settings")
     return found
 
@@ -56,7 +56,7 @@ def _wrong(environment: Mapping[str, str]) -> Iterator[str]:
     if environment.get("PORTS", "random") != "random":
         yield "PORTS: give random, or leave it out"
     yield from _wrong_identity(*map(environment.get, (*IDENTITY, "SSL_CERT_FILE")))
-    for name in map(replicas_of, NAMES):
+    for name in map(replicas_of, ALL):
         if name in environment and not _is_count(environment[name]):
             yield f"{name}: give a whole number of 1 or more"
     for name in map(variable, DEFAULTS):

@@ -13,7 +13,7 @@ from dev.ports import Ports
 from dev.processes import Program
 from dev.seed import Seeded
 from dev.servers import Given, MongoDB, RabbitMQ, Redis, usual_management_url
-from dev.services import Replica, addresses, name_of
+from dev.services import CONSOLE, Replica, addresses, name_of
 from services.shared.tls import Identity
 
 # What a shop on one machine is for: orders are paid for nothing, and cards do as they are told.
@@ -192,6 +192,11 @@ class Plan:
             return {}
         return {"WEBHOOKS_KEY": self.credentials.webhooks_key, "WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8,::1"}
 
+    def _managing(self, service: str, password: str) -> Mapping[str, str]:
+        if service != CONSOLE:
+            return {}
+        return {"MANAGEMENT_URL": self.rabbitmq.management_url_of(service, password)}
+
     @property
     def _identity(self) -> Identity | None:
         """Of the servers and of all services alike: with it the whole shop is reached by TLS."""
@@ -245,6 +250,7 @@ class Plan:
             **({"SECRETS_KEY": self.credentials.secrets_key} if service == "auth" else {}),
             **self._mailing(service),
             **self._webhooks(service),
+            **self._managing(service, password),
             **self._settings,
             **addresses(self.replicas),
             "MONGODB_URL": self.mongodb.url_of(service, password),

@@ -23,6 +23,7 @@ SERVICES = {
 }
 DEFAULTS = {
     **SERVICES,
+    "console": 3008,
     "mongodb": 27017,
     "rabbitmq": 5672,
     "management": 15672,

@@ -9,7 +9,15 @@ from dev.ports import SERVICES
 from dev.processes import Program
 
 NAMES = tuple(SERVICES)
+CONSOLE = "console"
+# What runs for whoever tries the shop; tests and benchmarks have no use for pages.
+ALL = (*NAMES, CONSOLE)
 REPOSITORY = Path(__file__).parent.parent
+
+
+def package_of(service: str) -> str:
+    """The console stands above the services, and is no package among theirs."""
+    return service if service == CONSOLE else f"services.{service}"
 
 
 def name_of(service: str, number: int) -> str:
@@ -34,7 +42,7 @@ class Replica:
         return f"{'https' if self.by_tls else 'http'}://127.0.0.1:{self.port}"
 
     def program(self, environment: Mapping[str, str]) -> Program:
-        command = [sys.executable, "-m", f"services.{self.service}.main"]
+        command = [sys.executable, "-m", f"{package_of(self.service)}.main"]
         own = {
             "HOST": environment.get("STACK_HOST", "127.0.0.1"),
             "PORT": str(self.port),

@@ -26,7 +26,7 @@ from dev.processes import Processes, Program
 from dev.provisioning import provisions
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
 from dev.servers import Given
-from dev.services import NAMES, REPOSITORY
+from dev.services import ALL, NAMES, REPOSITORY
 
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
@@ -75,7 +75,7 @@ class Stack(Plan):
         if layout is None:
             return None
         others = {
-            name: value for name, value in os.environ.items() if name not in worth_keeping(os.environ, NAMES)
+            name: value for name, value in os.environ.items() if name not in worth_keeping(os.environ, ALL)
         }
         stack = cls(
             directory,
@@ -221,8 +221,8 @@ class Stack(Plan):
             services=self._wanted,
             ports=self.ports.given,
             random_ports=self._random_ports,
-            settings=worth_keeping(self._settings, NAMES),
-            readable=sorted(readable(NAMES)),
+            settings=worth_keeping(self._settings, ALL),
+            readable=sorted(readable(ALL)),
             environments=self._environments,
             jaeger=str(self._jaeger) if self._jaeger else None,
             mailbox=self._with_mailbox,

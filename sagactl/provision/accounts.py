@@ -17,7 +17,13 @@ from pymongo.errors import OperationFailure
 from pymongo.uri_parser import parse_uri
 
 from sagactl.provision import backup, erasing, keeping, replica_set, trails
-from sagactl.provision.broker_rights import BROKER_USERS, CONTROL, permissions, topic_permissions
+from sagactl.provision.broker_rights import (
+    BROKER_USERS,
+    CONSOLE,
+    TOOLS,
+    permissions,
+    topic_permissions,
+)
 from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all, queues
@@ -26,7 +32,7 @@ from services.shared.contract.events import ENGINES
 from services.shared.urls import with_password
 
 DATABASES: Final = tuple(sorted(("auth", *ENGINES)))
-DATABASE_USERS: Final = (*DATABASES, CONTROL)
+DATABASE_USERS: Final = (*DATABASES, *TOOLS)
 # What the checker compares. `auth` is not in it: who reads the signing keys there may be any user.
 CHECKED: Final = tuple(name for name in DATABASES if name != "auth")
 USER_EXISTS: Final = 51003
@@ -44,7 +50,7 @@ async def provision_rabbitmq(
         await broker.enter()
         await declare_all(broker, nodes)
         for user, password in passwords.items():
-            tags = "monitoring" if user == CONTROL else ""
+            tags = "monitoring" if user in TOOLS else ""
             await broker.put(f"users/{user}", {"password": password, "tags": tags})
             await broker.put(f"permissions/{broker.room}/{user}", permissions(user))
             await broker.put(f"topic-permissions/{broker.room}/{user}", topic_permissions(user))
@@ -68,12 +74,15 @@ async def provision_mongodb(
         await trails.provision(client, retention_days)
         await erasing.provision(client)
         for user, password in passwords.items():
-            roles = (
-                [{"role": "read", "db": name} for name in CHECKED] + trails.reading() + erasing.rights()
-                if user == CONTROL
-                else [{"role": "readWrite", "db": user}]
-            )
-            await set_user(client.admin, user, password, [*roles, *trails.rights(user)])
+            await set_user(client.admin, user, password, [*_roles(user), *trails.rights(user)])
+
+
+def _roles(user: str) -> list[dict[str, str]]:
+    """Of a service, all rights on its own database; of the tools, to read what the checker compares."""
+    if user not in TOOLS:
+        return [{"role": "readWrite", "db": user}]
+    reading = [*({"role": "read", "db": name} for name in CHECKED), *trails.reading()]
+    return reading if user == CONSOLE else [*reading, *erasing.rights()]
 
 
 async def has_all_of_mongodb(url: str, users: Iterable[str]) -> bool:

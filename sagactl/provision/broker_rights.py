@@ -12,12 +12,15 @@ from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES, ENGINES, EXCHANGE, PUBLISHES
 
 CONTROL: Final = "sagactl"
-BROKER_USERS: Final = (*sorted(ENGINES), CONTROL)
+CONSOLE: Final = "console"
+# For people: they see what waits, look at dead letters, and hand them back.
+TOOLS: Final = (CONTROL, CONSOLE)
+BROKER_USERS: Final = (*sorted(ENGINES), *TOOLS)
 
 
 def permissions(user: str) -> dict[str, str]:
     """RabbitMQ's three patterns of object names for a user."""
-    if user == CONTROL:  # redrive: takes dead letters, hands them back to their service's own exchange
+    if user in TOOLS:  # redrive: takes dead letters, hands them back to their service's own exchange
         dead = [topology.dead_letter_queue(queue) for queues in CONSUMES.values() for queue in queues]
         return {
             "configure": _one_of(()),

@@ -15,7 +15,7 @@ from services.shared import emails
 from services.shared.contract.events import ENGINES
 
 # As charts/redis/users.acl has them.
-REDIS_USERS: Final = ("admin", "gateway", *ENGINES)
+REDIS_USERS: Final = ("admin", "console", "gateway", *ENGINES)
 CHARACTERS: Final = string.ascii_letters + string.digits
 
 

@@ -1,0 +1,233 @@
+"""The console over HTTP, beside the running shop: who is let in, what they see, and what they may do."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from sagactl.polling import until
+from services.shared.contract.audit import Action
+from services.shared.database.trail import COLLECTION, database_of
+from tests.integration.saga.console import OURS, Somebody, at_the_console, with_role
+from tests.integration.saga.house import PATIENCE
+from tests.integration.saga.shop import Shop, new_id
+
+PAGES = ("/", "/orders", "/orders?show=stuck", "/orders?show=attention", "/letters")
+
+
+@pytest_asyncio.fixture
+async def somebody(shop: Shop) -> AsyncIterator[Somebody]:
+    async with at_the_console(shop) as found:
+        yield found
+
+
+@pytest_asyncio.fixture
+async def admin(shop: Shop, somebody: Somebody) -> Somebody:
+    await somebody.sign_in(shop.stack.admin)
+    return somebody
+
+
+# --- in and out -------------------------------------------------------------------------------------------
+
+
+async def test_who_is_not_signed_in_sees_nothing_and_comes_back_to_where_they_were_going(
+    shop: Shop, somebody: Somebody
+) -> None:
+    for path in (*PAGES, "/orders/any", "/letter?queue=orders&id=x", "/find?q=x", "/orders/any/cancel"):
+        assert "Sign in" in (await somebody.get(path)).text
+    page = await somebody.get("/orders?show=stuck")
+    (there,) = [each["value"] for each in page.all_of("input") if each.get("name") == "next"]
+    assert there == "/orders?show=stuck"
+    page = await somebody.post("/login", {**shop.stack.admin, "next": str(there)})
+    assert any(
+        each.get("aria-current") == "true" and "stuck" in str(each["href"]) for each in page.all_of("a")
+    )
+
+
+async def test_a_wrong_password_is_refused_and_the_address_is_kept(shop: Shop, somebody: Somebody) -> None:
+    page = await somebody.sign_in({"email": shop.stack.admin["email"], "password": "wrong horse"}, 401)
+    assert "The e-mail address or the password is wrong." in page.text
+    assert shop.stack.admin["email"] in page.html
+    assert "wrong horse" not in page.html
+
+
+async def test_a_customer_is_told_whom_it_is_for(shop: Shop, somebody: Somebody) -> None:
+    page = await somebody.sign_in(await with_role(shop, ""), 401)
+    assert "This is for the role admin or support or viewer" in page.text
+    assert "Sign in" in (await somebody.get("/")).text
+
+
+async def test_who_signs_out_is_out_also_by_the_cookie_that_somebody_kept(admin: Somebody) -> None:
+    (cookie,) = [each for each in admin.http.cookies.jar if each.name == "console"]
+    await admin.post("/logout", {})
+    admin.http.cookies.set("console", str(cookie.value))
+    assert "Sign in" in (await admin.get("/")).text
+
+
+async def test_the_cookie_is_for_this_host_over_tls_and_for_no_script(shop: Shop) -> None:
+    async with at_the_console(shop, insecure_cookie=False) as somebody:
+        answer = await somebody.answer_to("/login", shop.stack.admin)
+        words = {word.strip().lower() for word in answer.headers["set-cookie"].split(";")[1:]}
+        assert answer.headers["set-cookie"].startswith("__Host-console=")
+        assert words >= {"secure", "httponly", "samesite=strict", "path=/"}
+        assert not any(word.startswith("domain") for word in words)
+
+
+async def test_a_link_on_another_site_leads_to_a_page_that_goes_on(admin: Somebody) -> None:
+    admin.http.cookies.clear()  # as a browser leaves it out
+    page = await admin.get("/orders?show=stuck", headers={"sec-fetch-site": "cross-site"})
+    assert "/orders?show=stuck" in page.links
+
+
+@pytest.mark.parametrize("next_", ["https://evil.example", "//evil.example", "/\\evil.example"])
+async def test_the_login_leads_to_no_other_site(shop: Shop, somebody: Somebody, next_: str) -> None:
+    answer = await somebody.answer_to("/login", {**shop.stack.admin, "next": next_})
+    assert answer.headers["location"] == "/"
+
+
+# --- forms ------------------------------------------------------------------------------------------------
+
+
+async def test_a_form_that_is_not_of_this_session_does_nothing(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("payment"):
+        order_id = await shop.place({lamp: 1})
+        await shop.is_at(order_id, "CONFIRMED")
+        path, form = f"/orders/{order_id}/cancel", {"reason": "because"}
+        page = await admin.get(path)
+        for headers, token in (
+            (OURS, ""),
+            (OURS, "another"),
+            ({}, admin.csrf),
+            ({"sec-fetch-site": "cross-site"}, admin.csrf),
+            ({"sec-fetch-site": "none"}, admin.csrf),
+            ({"sec-fetch-site": "same-site", "origin": "http://service"}, admin.csrf),
+        ):
+            answer = await admin.answer_to(path, {**form, "csrf": token}, headers)
+            assert answer.status_code == 403, (headers, token)
+            assert "nothing was done" in answer.text
+        assert (await shop.order(order_id))["status"] == "CONFIRMED"
+        assert page.all_of("form")
+    await shop.settles(order_id, "PAID")
+
+
+async def test_what_is_no_form_is_refused(admin: Somebody) -> None:
+    answer = await admin.http.post("/theme", json={"csrf": admin.csrf})
+    assert answer.status_code == 415
+
+
+# --- pages ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["viewer", "support", "admin"])
+async def test_every_role_of_the_shops_sees_every_page(shop: Shop, somebody: Somebody, role: str) -> None:
+    await somebody.sign_in(shop.stack.admin if role == "admin" else await with_role(shop, role))
+    for path in PAGES:
+        assert "Not all could be read" not in (await somebody.get(path)).text
+
+
+async def test_an_order_is_found_explained_and_drawn(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 1})
+    await shop.settles(order_id, "PAID")
+    await shop.all_heard_of_the_end(order_id)
+    page = await admin.get(f"/find?q={order_id}")
+    assert "SETTLED the order is PAID, and no message is missed" in page.text
+    assert len(page.all_of("circle")) == 7
+    assert "told ORDER_PAID" in page.text
+
+
+async def test_an_order_that_nobody_knows_is_no_page_that_exists(admin: Somebody) -> None:
+    assert "no service knows it" in (await admin.get("/orders/nobodys", 404)).text
+    assert "Nobody knows" in (await admin.get("/find?q=nobodys")).text
+    assert "There is no such page." in (await admin.get("/nothing/here/at/all", 404)).text
+
+
+async def test_a_dead_letter_is_listed_shown_and_previewed(shop: Shop, admin: Somebody) -> None:
+    mark = new_id()
+    await shop.publish_older(
+        "orders", b'{"type": "NEVER_HEARD_OF", "data": {"paymentToken": "' + mark.encode() + b'"}}'
+    )
+    letter = await shop.dead_letter("orders", mark)
+
+    async def is_listed() -> bool:
+        """What was looked at just before is kept for some seconds."""
+        page = await admin.get("/letters?queue=orders")
+        return any(f"id={letter.message_id}" in link for link in page.links)
+
+    await until(is_listed, within=PATIENCE, what="the letter on the page")
+    page = await admin.get(f"/letter?queue=orders&id={letter.message_id}")
+    assert "invalid" in page.text
+    assert mark not in page.html
+
+
+# --- to act -----------------------------------------------------------------------------------------------
+
+
+async def test_an_order_is_cancelled_by_the_person_and_the_trail_says_so(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("payment"):
+        order_id = await shop.place({lamp: 1})
+        await shop.is_at(order_id, "CONFIRMED")
+        page = await admin.get(f"/orders/{order_id}/cancel")
+        assert "CONFIRMED -> CANCELLED" in page.text
+        page = await admin.post(f"/orders/{order_id}/cancel", {})
+        assert "It was cancelled." in page.text
+        # A second time is one.
+        await admin.post(f"/orders/{order_id}/cancel", {})
+    await shop.settles(order_id, "CANCELLED")
+
+    async def is_on_the_trail() -> bool:
+        wanted = {"subject": order_id, "action": Action.ORDER_CANCELLED, "actor.roles": "admin"}
+        return await shop.database(database_of("order"))[COLLECTION].count_documents(wanted) == 1
+
+    await until(is_on_the_trail, within=PATIENCE, what="the cancellation on the trail")
+
+
+async def test_what_the_table_forbids_is_said_in_its_own_words(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 1})
+    await shop.settles(order_id, "PAID")
+    assert "This cannot be done: the order is paid" in (await admin.get(f"/orders/{order_id}/cancel")).text
+    page = await admin.post(f"/orders/{order_id}/cancel", {}, 409)
+    assert "The order is paid: ask for a refund instead" in page.text
+
+
+async def test_a_role_that_may_not_is_refused_by_the_service_as_well(shop: Shop, somebody: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 1})
+    await shop.settles(order_id, "PAID")
+    await somebody.sign_in(await with_role(shop, "viewer"))
+    assert "this is for the role admin" in (await somebody.get(f"/orders/{order_id}/refund")).text
+    form = {"reason": "because", "key": "key-1", "status": "PAID"}
+    page = await somebody.post(f"/orders/{order_id}/refund", form, 409)
+    assert "This is for the role admin." in page.text
+    assert (await shop.order(order_id))["status"] == "PAID"
+
+
+async def test_posting_a_refund_twice_is_one(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 1})
+    await shop.settles(order_id, "PAID")
+    page = await admin.get(f"/orders/{order_id}/refund")
+    (key,) = [str(each["value"]) for each in page.all_of("input") if each.get("name") == "key"]
+    form = {"reason": "it broke", "key": key, "status": "PAID"}
+    for _ in range(2):
+        assert "Its refund was asked for." in (await admin.post(f"/orders/{order_id}/refund", form)).text
+    await shop.settles(order_id, "REFUNDED")
+    assert (await shop.ledger(order_id))["refunded"] <= 1
+
+
+# --- what is away -----------------------------------------------------------------------------------------
+
+
+async def test_with_the_order_service_away_its_orders_are_still_shown(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    order_id = await shop.place({lamp: 1})
+    await shop.settles(order_id, "PAID")
+    async with shop.away("order"):
+        assert "PAID" in (await admin.get(f"/orders/{order_id}")).text
+        page = await admin.post(
+            f"/orders/{order_id}/refund", {"reason": "it broke", "key": "k", "status": "PAID"}, 409
+        )
+        assert "The order service does not answer: try again." in page.text

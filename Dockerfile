@@ -1,5 +1,5 @@
 # One image for each service:  docker build --build-arg SERVICE=order --tag sagashop/order:0.1.0 .
-# SERVICE is a folder of services/, or operator, or sagactl. `make images` builds them all.
+# SERVICE is a folder of services/, or operator, sagactl or console. `make images` builds them all.
 ARG BASE_IMAGE=python:3.13-slim
 ARG SERVICE
 
@@ -27,6 +27,8 @@ FROM dependencies AS dependencies-order
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group order
 FROM dependencies AS dependencies-operator
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group operator
+FROM dependencies AS dependencies-console
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group console
 # With what mails are written with, what Stripe is asked with, and the command itself, which finds the code in /app, where it will be. (Its build wants to read a README.)
 FROM dependencies AS dependencies-sagactl
 RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locked --no-dev --group sagactl --group mail --group payment
@@ -35,7 +37,7 @@ RUN --mount=type=cache,target=/root/.cache/uv touch README.md && uv sync --locke
 FROM dependencies-${SERVICE} AS environment
 
 # The code of one service and of services/shared, and what starts it. sagactl checks the services' data by their own
-# rules and shares the operator's sweep policy: it holds all code.
+# rules and shares the operator's sweep policy: it holds all code; and so does the console, which shares what sagactl reads.
 FROM ${BASE_IMAGE} AS code
 ARG SERVICE
 WORKDIR /source
@@ -43,6 +45,7 @@ COPY . .
 RUN case "$SERVICE" in \
       operator) module=saga_operator; set -- operator ;; \
       sagactl) module=sagactl; set -- sagactl services operator ;; \
+      console) module=console.main; set -- console sagactl services operator ;; \
       *) module=services.$SERVICE.main; set -- services/__init__.py services/shared "services/$SERVICE" ;; \
     esac \
   && mkdir /app && cp -r --parents "$@" /app \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: images.sh [SERVICE...]
-# Builds the images of the named services (default: all, operator and sagactl), prints the size of each and how long
+# Builds the images of the named services (default: all, operator, sagactl and console), prints the size of each and how long
 # it takes from `docker run` until its code is imported, and loads them into the cluster that runs here: the local one
 # (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
 # PUSH=registry.example/team builds them for amd64 and arm64 instead (PLATFORMS says otherwise), and pushes them to that registry, each
@@ -16,7 +16,7 @@ revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 services=("$@")
 if [ $# = 0 ]; then
   for main in services/*/main.py; do services+=("$(basename "$(dirname "$main")")"); done
-  services+=(operator sagactl)
+  services+=(operator sagactl console)
 fi
 network=()
 
@@ -49,6 +49,7 @@ module() {
   case $1 in
   operator) echo saga_operator.main ;;
   sagactl) echo sagactl.cli ;;
+  console) echo console.main ;;
   *) echo "services.$1.main" ;;
   esac
 }

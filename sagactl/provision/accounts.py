@@ -124,6 +124,11 @@ def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str
     return passwords
 
 
+def wanted(users: Path, known: Sequence[str]) -> tuple[str, ...]:
+    """All that are known; the console only where there is one, which has a folder then."""
+    return tuple(user for user in known if user != CONSOLE or (users / user).is_dir())
+
+
 app = typer.Typer(
     help="Make the services' users on RabbitMQ and MongoDB, copy databases.", no_args_is_help=True
 )
@@ -161,13 +166,15 @@ def rabbitmq(
         login = ":".join(quote(part.read_text().strip(), safe="") for part in parts)
         return management_url.replace("://", f"://{login}@", 1)
 
+    names = wanted(users, BROKER_USERS)
+
     async def make() -> None:
-        passwords = read_passwords(users, "AMQP_URL", BROKER_USERS)
+        passwords = read_passwords(users, "AMQP_URL", names)
         await provision_rabbitmq(url(), passwords, vhost, nodes)
 
-    upkeep = Upkeep(make, lambda: has_all_of_rabbitmq(url(), BROKER_USERS, vhost))
-    _run(upkeep, [admin, *(users / user for user in BROKER_USERS)], patience, every, mark)
-    typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(BROKER_USERS)}")
+    upkeep = Upkeep(make, lambda: has_all_of_rabbitmq(url(), names, vhost))
+    _run(upkeep, [admin, *(users / user for user in names)], patience, every, mark)
+    typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(names)}")
 
 
 @app.command()
@@ -194,14 +201,16 @@ def mongodb(
     def url() -> str:
         return read_url(admin)
 
+    names = wanted(users, DATABASE_USERS)
+
     async def make() -> None:
         if key is not None:
             await _make_set(url(), key.read_text(), hosts.split(","), name)
-        await provision_mongodb(url(), read_passwords(users, "MONGODB_URL", DATABASE_USERS), retention)
+        await provision_mongodb(url(), read_passwords(users, "MONGODB_URL", names), retention)
 
-    upkeep = Upkeep(make, lambda: has_all_of_mongodb(url(), DATABASE_USERS))
-    _run(upkeep, [admin.parent, *(users / user for user in DATABASE_USERS)], patience, every, mark)
-    typer.echo(f"MongoDB users are as they should be: {', '.join(DATABASE_USERS)}")
+    upkeep = Upkeep(make, lambda: has_all_of_mongodb(url(), names))
+    _run(upkeep, [admin.parent, *(users / user for user in names)], patience, every, mark)
+    typer.echo(f"MongoDB users are as they should be: {', '.join(names)}")
 
 
 @app.command(name="backup")

@@ -159,7 +159,7 @@ def test_an_edit_builds_no_image_anew_but_that_whose_program_it_is(image: str) -
     [artifact] = [one for one in patched("dev")["build"]["artifacts"] if one["image"] == image]
     name = image.removeprefix("sagashop/")
     own = {"operator": code("operator"), "sagactl": code("sagactl", "operator")}.get(name, set())
-    assert code("services", "operator", "sagactl") - synced(artifact) == own
+    assert code("services", "operator", "sagactl", "console") - synced(artifact) == own
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -12,7 +12,7 @@ from dev.contract import files
 from dev.contract.contract import contract
 from dev.description import FILE, text
 from dev.release import current
-from dev.services import NAMES
+from dev.services import ALL, package_of
 from services.shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -88,9 +88,9 @@ def test_the_settings_that_are_described_are_there_with_their_defaults() -> None
 
 
 def _defaults() -> Iterator[tuple[str, str]]:
-    """Variable -> default as text, of every setting of every service."""
-    for service in sorted(NAMES):
-        module = import_module(f"services.{service}.settings")
+    """Variable -> default as text, of every setting of every service, and of the console."""
+    for service in sorted(ALL):
+        module = import_module(f"{package_of(service)}.settings")
         (settings,) = (
             each
             for each in vars(module).values()

@@ -109,7 +109,9 @@ done
 {{- $root := . -}}
 {{- $keys := dict "mongodb" "MONGODB_URL" "rabbitmq" "AMQP_URL" "redis" "REDIS_URL" -}}
 {{- range .Values.servers }}
-{{ include "sagashop.login" (list $root . $root.Chart.Name (list (get $keys .)) "") }}
+{{- $own := list (get $keys .) }}
+{{- if and (eq . "rabbitmq") $root.Values.brokerManagement }}{{ $own = append $own "MANAGEMENT_URL" }}{{ end }}
+{{ include "sagashop.login" (list $root . $root.Chart.Name $own "") }}
 {{- end }}
 {{- $secrets := .Values.settingsSecrets }}
 {{- with include "service.mail" . }}

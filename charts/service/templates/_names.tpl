@@ -32,15 +32,21 @@ notification: 3007
 
 {{/* Where a service listens. Takes "order". */}}
 {{- define "sagashop.port" -}}
-{{- get (include "sagashop.services" . | fromYaml) . -}}
+{{- get (merge (dict "console" 3008) (include "sagashop.services" . | fromYaml)) . -}}
 {{- end -}}
 
-{{/* The services with a user on a server, by name, as JSON: those that speak by events are on each, auth keeps accounts, the gateway counts
-     requests. Takes "mongodb", "rabbitmq" or "redis". */}}
+{{/* Whether the release has a console. Those who make users for it know by a global value: charts do not see each other's. */}}
+{{- define "sagashop.console" -}}
+{{- if dig "console" "enabled" false (.Values.global | default dict) }}true{{ end -}}
+{{- end -}}
+
+{{/* Who has a user on a server beside the tools, by name, as JSON: services that speak by events and the console are on each, auth keeps
+     accounts, the gateway counts requests. Takes (list $ "mongodb"), "rabbitmq" or "redis". */}}
 {{- define "sagashop.usersOf" -}}
 {{- $engines := without (include "sagashop.services" . | fromYaml | keys) "auth" "gateway" -}}
 {{- $more := dict "mongodb" (list "auth") "rabbitmq" list "redis" (list "gateway") -}}
-{{- concat $engines (get $more .) | sortAlpha | toJson -}}
+{{- $console := include "sagashop.console" (index . 0) | empty | ternary list (list "console") -}}
+{{- concat $engines (get $more (index . 1)) $console | sortAlpha | toJson -}}
 {{- end -}}
 
 {{/* The URL of a sibling service. Takes (list $ "order"). */}}

@@ -101,7 +101,11 @@ spec:
     {{- include "sagashop.egress.dns" . | nindent 4 }}
     {{- range .Values.servers }}
     - to: [{{ "{" }}{{ include "sagashop.peer" (list $root .) }}{{ "}" }}]
-      ports: [{port: {{ get $ports . }}, protocol: TCP}]
+      ports:
+        - {port: {{ get $ports . }}, protocol: TCP}
+        {{- if and (eq . "rabbitmq") $root.Values.brokerManagement }}
+        - {port: {{ include "sagashop.brokerPort" (list $root "management") }}, protocol: TCP}
+        {{- end }}
     {{- end }}
     {{- range $calls }}
     - to: [{{ "{" }}{{ include "sagashop.peer" (list $root .) }}{{ "}" }}]

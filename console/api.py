@@ -1,24 +1,30 @@
 """The pages' routes: each reads what it shows, and what acts asks the services with the person's token."""
 
 import uuid
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from console import answers, browsers, explained, letters, orders, rights, standing
+from console.letters import Verb
 from console.orders import Show
-from console.reading import Shop, link_of, tried
+from console.reading import ACTED_ON_AT_MOST, Shop, link_of, tried
 from console.rights import Offer
 from console.services import Refused, Services, command
 from console.visitors import Address, AnyForm, Door, TheForm, TheVisitor, Visitor
-from sagactl.oncall.broker import QUEUES
+from sagactl.oncall.broker import QUEUES, DeadLetter
 from sagactl.oncall.explain.explanation import Explanation, Verdict
 from services.order.model import Status
+from services.shared import telemetry
+from services.shared.contract.audit import By
 from services.shared.http.answers import CAUSE
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, Cursor
+from services.shared.http.rights import refusal
 
 router = APIRouter(include_in_schema=False)
 # What the next page says once something was done: by a word of ours, so that no address can say anything.
@@ -26,7 +32,11 @@ SAID: Final = {
     "cancel": "It was cancelled.",
     "refund": "Its refund was asked for.",
     "compensate": "It was compensated.",
+    "redrive": "They were handed back to their queue: those that fail again are listed anew.",
+    "discard": "They were deleted.",
 }
+REASON_AT_LEAST: Final = 3
+REASON_AT_MOST: Final = 200
 Text = Annotated[str, Query(max_length=320)]
 
 
@@ -137,48 +147,122 @@ async def show_order(
     )
 
 
-@router.get("/letters")
-async def list_letters(
-    request: Request,
-    _: TheVisitor,
-    shop: TheShop,
+def _wanted(
     queue: Text = "",
     kind: Text = "",
     type_: Annotated[str, Query(alias="type", max_length=320)] = "",
     text: Text = "",
+    id_: Annotated[str, Query(alias="id", max_length=320)] = "",
+) -> letters.Wanted:
+    return letters.Wanted(queue, kind, type_, text.strip(), id_)
+
+
+TheWanted = Annotated[letters.Wanted, Depends(_wanted)]
+
+
+@router.get("/letters")
+async def list_letters(
+    request: Request, visitor: TheVisitor, shop: TheShop, wanted: TheWanted, done: str = ""
 ) -> Response:
     found, failed = await tried(shop.letters())
-    wanted = letters.Wanted(queue, kind, type_, text.strip())
     page = letters.page(found or (), wanted, QUEUES)
-    return answers.page(request, "letters", here="Letters", failed=failed, page=page)
+    may = visitor.user.may(rights.LETTERS)
+    return answers.page(
+        request,
+        "letters",
+        here="Letters",
+        failed=failed,
+        page=page,
+        why_not="" if may else refusal(rights.LETTERS),
+        said=SAID.get(done, ""),
+    )
 
 
 @router.get("/letter")
 async def show_letter(
-    request: Request, _: TheVisitor, shop: TheShop, queue: Text, id_: Annotated[str, Query(alias="id")]
+    request: Request, visitor: TheVisitor, shop: TheShop, queue: Text, id_: Annotated[str, Query(alias="id")]
 ) -> Response:
     found, failed = await tried(shop.letter(queue, id_))
     if found is None and not failed:
         failed = f"There is no dead letter {id_} in {queue} any more."
     preview = (await tried(shop.preview(found))).found if found else None
     page = letters.one(found, preview) if found else None
+    why_not = "" if visitor.user.may(rights.LETTERS) else refusal(rights.LETTERS)
     status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
-    return answers.page(request, "letter", status, here="Letters", id=id_, page=page, failed=failed)
+    return answers.page(
+        request, "letter", status, here="Letters", id=id_, page=page, failed=failed, why_not=why_not
+    )
 
 
 @router.get("/find")
 async def find(request: Request, _: TheVisitor, shop: TheShop, q: Text) -> Response:
     found, failed = await tried(shop.hits(q.strip()))
-    hits = [
-        {"what": each.what, "id": each.id, "why": each.why, "at": each.at, "link": link_of(each)}
-        for each in found or ()
-    ]
-    if len(hits) == 1 and hits[0]["link"]:
-        return answers.to(str(hits[0]["link"]))
+    hits = [(each, link_of(each)) for each in found or ()]
+    match hits:
+        case [(_, link)] if link:
+            return answers.to(link)
     return answers.page(request, "found", q=q, hits=hits, failed=failed)
 
 
 # --- to act -----------------------------------------------------------------------------------------------
+
+
+@router.get("/letters/{verb}")
+async def plan_for_letters(
+    request: Request, verb: Verb, wanted: TheWanted, visitor: TheVisitor, shop: TheShop
+) -> Response:
+    """Which letters, how many, and what the rules would make of them."""
+    return await _letters_planned(request, verb, wanted, visitor, shop)
+
+
+@router.post("/letters/{verb}")
+async def act_on_letters(
+    request: Request, verb: Verb, form: TheForm, visitor: TheVisitor, shop: TheShop
+) -> Response:
+    wanted = letters.Wanted(*(form.get(name, "") for name in letters.Wanted._fields))
+    reason = form.get("reason", "").strip()
+    if not visitor.user.may(rights.LETTERS):
+        return await _letters_planned(request, verb, wanted, visitor, shop)
+    found, failed = await tried(_to_be_acted_on(shop, wanted))
+    if not found or letters.digest(found) != form.get("expected"):
+        says = failed or "They are others by now: look at the plan again"
+        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+    if not REASON_AT_LEAST <= len(reason) <= REASON_AT_MOST:
+        says = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
+        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+    by = By(visitor.user.actor, visitor.address, telemetry.current_request_id())
+    _, failed = await tried(shop.act(verb, found, by, reason))
+    if failed:
+        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(failed), reason))
+    return answers.to(f"/letters?{urlencode({'queue': wanted.queue, 'done': verb})}")
+
+
+async def _to_be_acted_on(shop: Shop, wanted: letters.Wanted) -> Sequence[DeadLetter]:
+    """An open choice is none: a queue has to be named."""
+    return (await shop.chosen(wanted))[:ACTED_ON_AT_MOST] if wanted.queue else ()
+
+
+async def _letters_planned(
+    request: Request,
+    verb: Verb,
+    wanted: letters.Wanted,
+    visitor: Visitor,
+    shop: Shop,
+    before: "Answered | None" = None,
+) -> Response:
+    found, failed = await tried(_to_be_acted_on(shop, wanted))
+    previews = (await tried(shop.previews(found))).found if found else ()
+    may = visitor.user.may(rights.LETTERS)
+    return answers.page(
+        request,
+        "act_on_letters",
+        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        here="Letters",
+        plan=letters.plan(verb, wanted, found or (), previews or ()),
+        why_not="" if may else refusal(rights.LETTERS),
+        refusal=_sentence(before.refusal) if before else failed,
+        reason=before.reason if before else "",
+    )
 
 
 @router.get("/orders/{order_id}/{action}")

@@ -182,7 +182,7 @@ def _of_payment(case: Case) -> Iterator[Fact]:
 
 
 def _of_notification(case: Case) -> Iterator[Fact]:
-    for each in case.notifications:
+    for each in sorted(case.notifications, key=lambda each: each.at):
         mail = "" if each.state is NotificationState.RECORDED else f", mail {each.state}"
         yield Fact("told", f"{each.kind}{mail}{f': {each.reason}' if each.reason else ''}")
 

@@ -1,7 +1,11 @@
 """Dead letters, as their page shows them: those that are alike together. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -32,12 +36,14 @@ class Wanted(NamedTuple):
     kind: str = ""
     type: str = ""
     text: str = ""
+    id: str = ""
 
     def fits(self, letter: DeadLetter) -> bool:
         return (
             self.queue in {"", letter.queue}
             and self.kind in {"", letter.kind}
             and self.type in {"", letter.type}
+            and self.id in {"", letter.id}
             and (not self.text or self.text in f"{letter.id} {letter.subject} {letter.trace} {letter.reason}")
         )
 
@@ -48,6 +54,8 @@ class Row(NamedTuple):
     # The order's page; empty where it is not about one.
     order: str
     reason: str
+    # None where its headers do not tell, or not so that it can be read.
+    first_failed: datetime | None
 
 
 class Group(NamedTuple):
@@ -57,9 +65,29 @@ class Group(NamedTuple):
     type: str
     kind: str
     reason: str
-    first: str
-    last: str
+    first: datetime | None
+    last: datetime | None
     rows: tuple[Row, ...]
+    # Where it is planned what is to become of them: of all of their queue, type and kind.
+    redrive: str
+    discard: str
+
+
+class Verb(StrEnum):
+    REDRIVE = "redrive"
+    DISCARD = "discard"
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What would be done, with which letters; and what tells later that they are the same."""
+
+    verb: Verb
+    wanted: Wanted
+    rows: tuple[Row, ...]
+    digest: str
+    # What the rules would do with the first of them, and how many of those.
+    tally: tuple[tuple[str, int], ...]
+    looked_at: int
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -76,6 +104,8 @@ class One(Struct, frozen=True, kw_only=True):
     """A letter's own page."""
 
     row: Row
+    redrive: str
+    discard: str
     body: str
     # None where it is about no order, or that could not be looked at.
     preview: Preview | None
@@ -93,9 +123,37 @@ def page(letters: Sequence[DeadLetter], wanted: Wanted, queues: Iterable[str]) -
     )
 
 
+def plan(verb: Verb, wanted: Wanted, found: Sequence[DeadLetter], previews: Sequence[Preview]) -> Plan:
+    return Plan(
+        verb=verb,
+        wanted=wanted,
+        rows=tuple(map(_row, found)),
+        digest=digest(found),
+        tally=tuple(Counter(preview.says for preview in previews).most_common()),
+        looked_at=len(previews),
+    )
+
+
+def digest(letters: Iterable[DeadLetter]) -> str:
+    """Of two sets of letters the same, if they are the same."""
+    names = sorted(f"{letter.queue}/{letter.id}" for letter in letters)
+    return sha256("\n".join(names).encode()).hexdigest()
+
+
+def link_to_plan(verb: Verb, wanted: Wanted) -> str:
+    return f"/letters/{verb}?{urlencode({name: value for name, value in wanted._asdict().items() if value})}"
+
+
 def one(letter: DeadLetter, preview: Preview | None) -> One:
     """Without secrets, and without addresses of customers."""
-    return One(row=_row(letter), body=hidden(masked(letter.body)), preview=preview)
+    this = Wanted(queue=letter.queue, id=letter.id)
+    return One(
+        row=_row(letter),
+        body=hidden(masked(letter.body)),
+        preview=preview,
+        redrive=link_to_plan(Verb.REDRIVE, this),
+        discard=link_to_plan(Verb.DISCARD, this),
+    )
 
 
 def _groups(letters: Iterable[DeadLetter]) -> Iterable[Group]:
@@ -105,9 +163,12 @@ def _groups(letters: Iterable[DeadLetter]) -> Iterable[Group]:
         cause = (letter.queue, letter.type, letter.kind, blanked(hidden(letter.reason)))
         alike.setdefault(cause, []).append(letter)
     for cause, some in sorted(alike.items(), key=lambda each: (-len(each[1]), each[0])):
-        times = sorted(filter(None, (letter.first_failed_at for letter in some)))
-        first, last = (times[0], times[-1]) if times else ("", "")
-        yield Group(*cause, first, last, tuple(map(_row, some)))
+        times = sorted(filter(None, (_first_failed(letter) for letter in some)))
+        first, last = (times[0], times[-1]) if times else (None, None)
+        queue, type_, kind, _ = cause
+        chosen = Wanted(queue=queue, type=type_, kind=kind)
+        plans = (link_to_plan(verb, chosen) for verb in Verb)
+        yield Group(*cause, first, last, tuple(map(_row, some)), *plans)
 
 
 def blanked(reason: str) -> str:
@@ -120,7 +181,16 @@ def _row(letter: DeadLetter) -> Row:
         link=link_to(letter.queue, letter.id),
         order=f"/orders/{quote(letter.subject, safe='')}" if is_about_order(letter) else "",
         reason=hidden(letter.reason),
+        first_failed=_first_failed(letter),
     )
+
+
+def _first_failed(letter: DeadLetter) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(letter.first_failed_at)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def link_to(queue: str, id_: str) -> str:

@@ -5,24 +5,28 @@ from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from console.letters import is_about_order, link_to
+from console.letters import Verb, Wanted, is_about_order, link_to
 from console.orders import Show
 from sagactl.access import Access
 from sagactl.faults import fault
-from sagactl.oncall import finding
+from sagactl.oncall import broker, finding
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Explanation, Preview
-from sagactl.oncall.explain.marks import Letter
-from sagactl.oncall.explain.reading import Reader, every_letter
+from sagactl.oncall.explain.marks import Letter, Marks
+from sagactl.oncall.explain.reading import LETTERS_AT_MOST, Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
+from sagactl.oncall.redrive import redrive
 from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
 from services.order import queries
 from services.order.model import OPEN, Order
 from services.order.model import Status as State
+from services.shared.contract import audit
+from services.shared.contract.audit import Action, By, Outcome
+from services.shared.database.new_id import new_id
 from services.shared.http.cursors import Cursor
 from services.shared.kept import Kept
 
@@ -30,6 +34,10 @@ ROWS: Final = 50
 HITS_AT_MOST: Final = 20
 # To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
 LETTERS_SECONDS: Final = 3.0
+# One plan is about no more of them than that; and tells of so many what the rules would do.
+ACTED_ON_AT_MOST: Final = 500
+PREVIEWED_AT_MOST: Final = 50
+ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
 Found = TypeVar("Found")
 
 
@@ -57,6 +65,7 @@ class Shop:
     def __init__(self, access: Access, books: Books) -> None:
         self._access, self._books = access, books
         self._orders = books.store("order")
+        self._trail = books.store("console").trail
         self._letters = Kept(self._look_at_letters)
         self._reader = Reader(access, letters=self._kept_letters)
 
@@ -100,8 +109,42 @@ class Shop:
         if not is_about_order(letter):
             return None
         (marks,) = await self._reader.look(self._books, [letter.subject])
-        reason = f"{letter.kind}: {letter.reason}"
-        return preview.of_letter(marks, Letter(letter.queue, letter.id, letter.type, reason, letter.body))
+        return _preview(marks, letter)
+
+    async def chosen(self, wanted: Wanted) -> Sequence[DeadLetter]:
+        return [letter for letter in await self.letters() if wanted.fits(letter)]
+
+    async def previews(self, letters: Sequence[DeadLetter]) -> Sequence[Preview]:
+        """Of those that are about orders, at most so many."""
+        some = [letter for letter in letters if is_about_order(letter)][:PREVIEWED_AT_MOST]
+        subjects = list(dict.fromkeys(letter.subject for letter in some))
+        marks = (
+            dict(zip(subjects, await self._reader.look(self._books, subjects), strict=True)) if some else {}
+        )
+        return [_preview(marks[letter.subject], letter) for letter in some]
+
+    async def act(self, verb: Verb, letters: Sequence[DeadLetter], by: By, reason: str) -> None:
+        """On letters of one queue. What cannot be recorded is not done."""
+        queue, ids = letters[0].queue, [letter.id for letter in letters]
+        entry = audit.entry(
+            new_id(),
+            await self.now(),
+            by,
+            ACTIONS[verb],
+            queue,
+            outcome=Outcome.ASKED,
+            reason=reason,
+            detail=f"{len(ids)}: {', '.join(ids)}"[: audit.LONGEST],
+        )
+        await self._trail.add(entry)
+        try:
+            if verb is Verb.REDRIVE:
+                await redrive(self._access.amqp_url, queue, frozenset(ids))
+            else:
+                for id_ in ids:
+                    await broker.delete(self._access.amqp_url, queue, id_, LETTERS_AT_MOST)
+        finally:
+            self._letters.forget()
 
     async def hits(self, text: str) -> Sequence[Hit]:
         return await finding.hits_of(self._access, text, HITS_AT_MOST)
@@ -111,6 +154,11 @@ class Shop:
 
     async def _look_at_letters(self) -> tuple[Sequence[DeadLetter], float]:
         return await every_letter(self._access.amqp_url), LETTERS_SECONDS
+
+
+def _preview(marks: Marks, letter: DeadLetter) -> Preview:
+    reason = f"{letter.kind}: {letter.reason}"
+    return preview.of_letter(marks, Letter(letter.queue, letter.id, letter.type, reason, letter.body))
 
 
 def link_of(hit: Hit) -> str:

@@ -1,5 +1,6 @@
 """Whose request it is: by the cookie of their session, with an access token that is good now."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class Door:
 
     async def _count_guess(self, email: str, address: str) -> None:
         place = limited_as(address)
-        account = Budget(f"guesses:{place}:console:{emails.normalize(email)[:64]}", GUESSES_OF_ACCOUNT)
+        named = hashlib.sha256(emails.normalize(email).encode()).hexdigest()
+        account = Budget(f"guesses:{place}:console:{named}", GUESSES_OF_ACCOUNT)
         verdict = await self.limiter.judge((Budget(f"guesses:{place}", GUESSES_OF_ADDRESS), account))
         if not verdict.has_room:
             seconds = verdict.seconds_to_wait(self.limiter.window)

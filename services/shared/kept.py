@@ -22,3 +22,7 @@ class Kept(Generic[Answer]):
                 answer, seconds = await self._make()
                 self._answer = answer, time.monotonic() + seconds
             return self._answer[0]
+
+    def forget(self) -> None:
+        """Whoever asks next has it made anew."""
+        self._answer = None

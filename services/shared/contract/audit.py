@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct, field
 
 _MAIL: Final = re.compile(r"\S+@\S+")
-# Who has a trail: the services in which people act, and the tools.
-TRAILS: Final = ("auth", "inventory", "notification", "order", "product", "sagactl")
+# Who has a trail: the services in which people act, the console, and the tools.
+TRAILS: Final = ("auth", "console", "inventory", "notification", "order", "product", "sagactl")
 # Of a text that came with a request.
 LONGEST: Final = 300
 

@@ -20,7 +20,7 @@ from services.shared.database.trail import COLLECTION, database_of
 from tests.forms import document
 from tests.integration.saga.shop import Shop
 
-SERVICES = tuple(name for name in TRAILS if name != "sagactl")
+SERVICES = tuple(name for name in TRAILS if name not in {"sagactl", "console"})
 PASSWORD = "correct horse battery"
 
 

@@ -11,11 +11,13 @@ from msgspec import structs
 
 import console
 from console import explained, letters, orders, standing, templating
-from console.letters import Wanted
+from console.letters import Verb, Wanted
+from console.reading import link_of
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.finding import Hit
 from sagactl.oncall.status.standing import Backlog, Depth, Status, problems
 from services.order.model import Order
 from services.order.model import Status as State
@@ -26,6 +28,7 @@ from tests.unit.explain.desk import ORDER, Desk
 
 TEMPLATES: Final = Path(console.__file__).parent / "templates"
 LONG: Final = timedelta(minutes=4)
+ANY: Final = Wanted()
 EVIL: Final = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
 
 
@@ -207,6 +210,14 @@ def letter(number: int, **more: Any) -> DeadLetter:
     return DeadLetter(**(usual | more))
 
 
+def letters_page(some: Sequence[DeadLetter], wanted: Wanted = ANY) -> Page:
+    return rendered("letters", page=letters.page(some, wanted, ["orders"]), said="", why_not="")
+
+
+def letter_page(one: DeadLetter, preview: Preview | None = None) -> Page:
+    return rendered("letter", id=one.id, page=letters.one(one, preview), why_not="")
+
+
 def test_letters_of_one_cause_are_together_the_most_first() -> None:
     some = [letter(1), letter(2), letter(3), letter(4, kind="invalid")]
     page = letters.page(some, Wanted(), ["orders"])
@@ -214,7 +225,7 @@ def test_letters_of_one_cause_are_together_the_most_first() -> None:
         ("failed", 3, "no column … of ***"),
         ("invalid", 1, "no column … of ***"),
     ]
-    text = rendered("letters", page=page).text
+    text = rendered("letters", page=page, said="", why_not="").text
     assert "3 \N{MULTIPLICATION SIGN} INVENTORY_RESERVED in orders" in text
     assert "4 letters." in text
 
@@ -236,8 +247,7 @@ def test_letters_are_those_of_which_all_is_true_that_is_asked_for(wanted: Wanted
 
 
 def test_a_letter_shows_neither_secrets_nor_addresses() -> None:
-    page = letters.one(letter(1), Preview(Outcome.APPLIES, "PENDING -> CONFIRMED", ("ORDER_CONFIRMED",)))
-    text = rendered("letter", id=letter(1).id, page=page)
+    text = letter_page(letter(1), Preview(Outcome.APPLIES, "PENDING -> CONFIRMED", ("ORDER_CONFIRMED",)))
     assert "tok_1" not in text.html
     assert "ann@example.com" not in text.html
     assert "PENDING -> CONFIRMED, emits ORDER_CONFIRMED" in text.text
@@ -246,7 +256,46 @@ def test_a_letter_shows_neither_secrets_nor_addresses() -> None:
 def test_a_letter_about_a_product_leads_to_no_order() -> None:
     page = letters.one(letter(1, type="PRODUCT_CREATED"), None)
     assert page.row.order == ""
-    assert "cannot be told" in rendered("letter", id="x", page=page).text
+    assert "cannot be told" in letter_page(letter(1, type="PRODUCT_CREATED")).text
+
+
+def test_what_is_to_become_of_letters_is_planned_for_one_and_for_all_that_are_alike() -> None:
+    one, alike = letter_page(letter(1)), letters_page([letter(1), letter(2)])
+    assert f"/letters/redrive?queue=orders&id={letter(1).id}" in one.links
+    assert "/letters/discard?queue=orders&kind=failed&type=INVENTORY_RESERVED" in alike.links
+
+
+def test_who_may_not_redrive_is_told_who_may() -> None:
+    page = rendered("letter", id="x", page=letters.one(letter(1), None), why_not="this is for the role admin")
+    assert "Redrive, discard: this is for the role admin." in page.text
+    assert not any(link.startswith("/letters/") for link in page.links)
+
+
+def test_a_plan_tells_how_many_and_what_the_rules_would_say_of_them() -> None:
+    applies, nothing = Preview(Outcome.APPLIES, "PENDING -> CONFIRMED"), Preview(Outcome.NOTHING, "nothing")
+    previews = [applies, nothing, applies]
+    plan = letters.plan(Verb.REDRIVE, Wanted(queue="orders"), [letter(1), letter(2)], previews)
+    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="")
+    assert "Redrive 2 letters of orders" in page.text
+    assert "2 \N{MULTIPLICATION SIGN} PENDING -> CONFIRMED" in page.text
+
+
+def test_the_same_letters_in_any_order_are_the_same_and_others_are_not() -> None:
+    some = [letter(1), letter(2)]
+    assert letters.digest(some) == letters.digest(some[::-1])
+    assert len({letters.digest(each) for each in ([], some, some[:1], [letter(1), letter(3)])}) == 4
+
+
+# --- what was found ---------------------------------------------------------------------------------------
+
+
+def test_what_was_found_leads_to_its_page_where_it_has_one() -> None:
+    order = Hit("order PAID", ORDER, "the order itself", f"sagactl explain {ORDER}", NOW)
+    product = Hit("product", "lamp", "3 available", "sagactl check")
+    page = rendered("found", q="x", hits=[(each, link_of(each)) for each in (order, product)])
+    assert f"/orders/{ORDER}" in page.links
+    assert "2 hits for x" in page.text
+    assert "product lamp : 3 available" in page.text
 
 
 # --- all of them ------------------------------------------------------------------------------------------
@@ -263,8 +312,15 @@ def evil_pages() -> Sequence[Page]:
     desk.change(Order, email=order.email, customer_id=EVIL, lines=lines, history=history)
     return [
         order_page(desk.marks(after=LONG)),
-        rendered("letters", page=letters.page([evil], Wanted(text=EVIL), ["orders"])),
-        rendered("letter", id=EVIL, page=letters.one(evil, Preview(Outcome.FAILS, EVIL, (EVIL,)))),
+        letters_page([evil], Wanted(text=EVIL)),
+        letter_page(evil, Preview(Outcome.FAILS, EVIL, (EVIL,))),
+        rendered(
+            "act_on_letters",
+            plan=letters.plan(Verb.REDRIVE, Wanted(queue=EVIL, id=EVIL), [evil], []),
+            why_not="",
+            refusal=EVIL,
+            reason=EVIL,
+        ),
         rendered("found", q=EVIL, hits=[]),
         rendered("error", title="No", detail=EVIL, request_id=EVIL),
         rendered("signin", refusal=EVIL, next=EVIL, email=EVIL, person=None),
@@ -273,7 +329,7 @@ def evil_pages() -> Sequence[Page]:
     ]
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(9))
 def test_what_comes_from_outside_is_text(number: int) -> None:
     page = evil_pages()[number]
     assert page.all_of("script") == []
@@ -290,7 +346,7 @@ def test_no_template_has_a_script_a_style_or_markup_that_is_believed(file: Path)
     assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(11))
 def test_every_field_has_a_label_and_every_id_is_there_once(number: int) -> None:
     page = [order_page(dead()), now_page(status()), *evil_pages()][number]
     ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]

@@ -1,6 +1,8 @@
 """The console over HTTP, beside the running shop: who is let in, what they see, and what they may do."""
 
+import json
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 import pytest
 import pytest_asyncio
@@ -143,22 +145,12 @@ async def test_an_order_that_nobody_knows_is_no_page_that_exists(admin: Somebody
     assert "There is no such page." in (await admin.get("/nothing/here/at/all", 404)).text
 
 
-async def test_a_dead_letter_is_listed_shown_and_previewed(shop: Shop, admin: Somebody) -> None:
-    mark = new_id()
-    await shop.publish_older(
-        "orders", b'{"type": "NEVER_HEARD_OF", "data": {"paymentToken": "' + mark.encode() + b'"}}'
-    )
-    letter = await shop.dead_letter("orders", mark)
-
-    async def is_listed() -> bool:
-        """What was looked at just before is kept for some seconds."""
-        page = await admin.get("/letters?queue=orders")
-        return any(f"id={letter.message_id}" in link for link in page.links)
-
-    await until(is_listed, within=PATIENCE, what="the letter on the page")
-    page = await admin.get(f"/letter?queue=orders&id={letter.message_id}")
+async def test_a_dead_letter_is_shown_without_what_is_secret(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+    page = await admin.get(f"/letter?queue=orders&id={id_}")
     assert "invalid" in page.text
-    assert mark not in page.html
+    assert '"paymentToken": "***"' in page.text
+    await shop.dead_letter("orders", id_)
 
 
 # --- to act -----------------------------------------------------------------------------------------------
@@ -216,6 +208,61 @@ async def test_posting_a_refund_twice_is_one(shop: Shop, admin: Somebody) -> Non
         assert "Its refund was asked for." in (await admin.post(f"/orders/{order_id}/refund", form)).text
     await shop.settles(order_id, "REFUNDED")
     assert (await shop.ledger(order_id))["refunded"] <= 1
+
+
+async def dead_letter_of(shop: Shop, admin: Somebody) -> str:
+    """The id of a letter that nobody can read, once the page lists it."""
+    mark = new_id()
+    content = json.dumps({"type": mark, "data": {"paymentToken": "secret"}})
+    await shop.publish("orders", content.encode(), message_id=mark)
+
+    async def is_listed() -> bool:
+        return mark in (await admin.get("/letters?queue=orders")).html
+
+    await until(is_listed, within=PATIENCE, what="the letter on the page")
+    return mark
+
+
+async def test_a_letter_is_discarded_with_a_reason_that_the_trail_has(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+    page = await admin.get(f"/letters/discard?queue=orders&id={id_}")
+    form = {
+        str(each["name"]): str(each["value"]) for each in page.all_of("input") if each.get("type") == "hidden"
+    }
+    short = await admin.post("/letters/discard", {**form, "reason": "x"}, 409)
+    assert "A reason has 3 to 200 characters." in short.text
+    page = await admin.post("/letters/discard", {**form, "csrf": admin.csrf, "reason": "of another system"})
+    assert "They were deleted." in page.text
+    assert id_ not in page.html
+    wanted = {"action": Action.LETTER_DELETED, "reason": "of another system", "actor.roles": "admin"}
+    assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
+
+
+async def test_a_plan_for_letters_that_are_others_by_now_does_nothing(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+    form = {"queue": "orders", "id": id_, "expected": "another", "reason": "because"}
+    page = await admin.post("/letters/discard", form, 409)
+    assert "They are others by now: look at the plan again." in page.text
+    assert id_ in (await admin.get("/letters?queue=orders")).html
+    # An open choice is none.
+    assert "There are no such letters." in (await admin.get("/letters/discard")).text
+    await shop.dead_letter("orders", id_)
+
+
+async def test_who_may_not_redrive_cannot_by_a_form_of_their_own(shop: Shop, somebody: Somebody) -> None:
+    await somebody.sign_in(shop.stack.admin)
+    id_ = await dead_letter_of(shop, somebody)
+    await somebody.post("/logout", {})
+    await somebody.sign_in(await with_role(shop, "support"))
+    page = await somebody.get(f"/letters/redrive?queue=orders&id={id_}")
+    assert "This cannot be done: this is for the role admin." in page.text
+    form = {"queue": "orders", "id": id_, "expected": digest_of("orders", id_), "reason": "because"}
+    assert "This cannot be done" in (await somebody.post("/letters/redrive", form)).text
+    await shop.dead_letter("orders", id_)
+
+
+def digest_of(queue: str, id_: str) -> str:
+    return sha256(f"{queue}/{id_}".encode()).hexdigest()
 
 
 # --- what is away -----------------------------------------------------------------------------------------

@@ -1,0 +1,142 @@
+"""The console in a real browser: read aloud, by keyboard, without JavaScript, on a small screen."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.conftest import PICTURES, Site
+
+# WCAG 2.2, level AA, and what axe holds to be good beside it.
+STANDARD: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+# A page that says so itself: Chromium reports every answer that is an error.
+ANSWERED: Final = "Failed to load resource: the server responded with a status of"
+
+
+@contextmanager
+def signed_in(browser: Browser, site: Site, **more: Any) -> Iterator[Page]:
+    """Ends with what the browser had to complain of: nothing."""
+    context: BrowserContext = browser.new_context(**more)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    site.sign_in(page)
+    try:
+        yield page
+        assert [each for each in complaints if not each.startswith(ANSWERED)] == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_has_its_picture(chromium: Browser, site: Site, scheme: Any) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    found = {}
+    # The policy would keep axe out, too: it is a script.
+    with signed_in(chromium, site, color_scheme=scheme, bypass_csp=True) as page:
+        for name, path in site.pages.items():
+            page.goto(site.url + path)
+            violations = Axe().run(page, options=STANDARD).response["violations"]
+            found[name] = [
+                (each["id"], [node["html"][:200] for node in each["nodes"]]) for each in violations
+            ]
+            page.screenshot(path=PICTURES / f"{name} {scheme}.png", full_page=True)
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_the_login_is_accessible(chromium: Browser, site: Site) -> None:
+    context = chromium.new_context(bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{site.url}/orders?show=stuck")
+    assert Axe().run(page, options=STANDARD).response["violations"] == []
+    page.get_by_label("E-mail address").fill("nobody@shop.example")
+    page.get_by_label("Password").fill("wrong horse")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("alert").inner_text() == "The e-mail address or the password is wrong."
+    assert Axe().run(page, options=STANDARD).response["violations"] == []
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 640])
+def test_no_page_is_wider_than_a_small_screen(chromium: Browser, site: Site, width: int) -> None:
+    """640 is a usual screen at 200 %."""
+    with signed_in(chromium, site, viewport={"width": width, "height": 800}) as page:
+        for name, path in site.pages.items():
+            page.goto(site.url + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            page.screenshot(path=PICTURES / f"{name} {width}.png", full_page=True)
+
+
+def test_no_script_runs_whoever_wrote_it(chromium: Browser, site: Site) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    site.sign_in(page)
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            document.body.append(script);
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.ran = true'>");
+        }"""
+    )
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.ran") is None
+    assert page.evaluate("document.scripts.length") == 1
+    context.close()
+
+
+def test_it_is_used_by_keyboard_alone(chromium: Browser, site: Site) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{site.url}/orders")
+    keyboard = page.keyboard
+
+    def press_until(words: str, key: str = "Tab") -> None:
+        for _ in range(80):
+            keyboard.press(key)
+            focused = page.evaluate("document.activeElement.innerText || document.activeElement.id")
+            if focused.startswith(words):
+                return
+        raise AssertionError(f"{words} is not reached")
+
+    press_until("email")
+    keyboard.type(site.admin["email"])
+    press_until("password")
+    keyboard.type(site.admin["password"])
+    keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/orders")
+    press_until("Skip to the content")
+    keyboard.press("Enter")
+    press_until(site.waiting)
+    # Where the focus is can be seen.
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/orders/{site.waiting}")
+    press_until("Cancel")
+    keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/orders/{site.waiting}/cancel")
+    context.close()
+
+
+def test_it_works_without_javascript_from_the_login_to_a_cancelled_order(
+    chromium: Browser, site: Site
+) -> None:
+    with signed_in(chromium, site, java_script_enabled=False) as page:
+        page.goto(f"{site.url}/orders/{site.waiting}")
+        assert page.get_by_text("WAITING").is_visible()
+        page.get_by_role("link", name="Cancel …").click()
+        page.get_by_role("button", name="Cancel the order").click()
+        page.wait_for_url(f"{site.url}/orders/{site.waiting}?done=cancel")
+        assert page.get_by_role("status").first.inner_text() == "It was cancelled."
+        # Going back and on again asks for nothing a second time.
+        page.go_back()
+        page.go_forward()
+        assert page.get_by_text("CANCELLED").first.is_visible()
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(f"{site.url}/login")
+        page.goto(f"{site.url}/orders")
+        assert page.get_by_role("button", name="Sign in").is_visible()

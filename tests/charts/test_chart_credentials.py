@@ -85,7 +85,7 @@ def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | N
 def test_the_chart_makes_a_url_for_every_user_that_is_made_on_the_server(
     server: str, users: tuple[str, ...]
 ) -> None:
-    objects = render(CHARTS / server)
+    objects = render(CHARTS / server, None, "global.console.enabled=true")
     for user in users:
         secret = named(objects, "Secret", f"shop-{server}-{user}")["stringData"]
         assert re.fullmatch(r"[A-Za-z0-9]{32}", secret["password"])
@@ -136,7 +136,7 @@ def test_two_renderings_without_a_cluster_are_the_same_to_the_byte() -> None:
 
 
 def test_one_secret_as_the_command_writes_it_is_enough_and_all_of_it_is_used() -> None:
-    objects = render(UMBRELLA, GITOPS)
+    objects = render(UMBRELLA, GITOPS, "global.console.enabled=true")
     assert not of_kind(objects, "Secret")
     used = {found for _, pod in pods(objects) for found in sources(pod, "secret")}
     assert used == {("shop-passwords", key) for key in new_passwords("admin@shop.example")}
@@ -241,11 +241,11 @@ def test_key_file_and_cookie_are_for_their_owner_alone() -> None:
 
 
 def test_redis_gives_a_user_to_every_service_that_uses_it_and_none_to_everybody() -> None:
-    objects = render(UMBRELLA)
+    objects = render(UMBRELLA, None, "global.console.enabled=true")
     [server] = named(objects, "Deployment", "shop-redis")["spec"]["template"]["spec"]["containers"]
     script = [line.strip() for line in server["args"][0].splitlines()]
     assert "echo user default reset" in script
-    users = {*CONSUMES, "gateway", "product", "admin"}
+    users = {*CONSUMES, "gateway", "product", "console", "admin"}
     assert set(redis_rights()) == users
     for user, rights in redis_rights().items():
         assert f"{user} {rights}" in script

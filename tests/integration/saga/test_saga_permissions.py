@@ -4,6 +4,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
+from sagactl.provision.broker_rights import TOOLS
 from sagactl.shop import Json
 from services.shared.contract.events import ENGINES
 from tests.integration.saga.shop import Shop
@@ -197,8 +198,10 @@ async def test_no_password_is_kept_for_the_older_hash_function(shop: Shop) -> No
     assert {tuple(user["mechanisms"]) for user in users} == {("SCRAM-SHA-256",)}
 
 
-async def test_sagactl_reads_what_the_checker_compares_and_nothing_of_auth(shop: Shop) -> None:
-    async with AsyncMongoClient[Json](shop.stack.checker["mongodbUrl"]) as client:
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_a_tool_reads_what_the_checker_compares_and_nothing_of_auth(shop: Shop, tool: str) -> None:
+    url = shop.stack.mongodb.url_of(tool, shop.stack.credentials.users[tool])
+    async with AsyncMongoClient[Json](url) as client:
         for engine in ENGINES:
             assert await client[engine]["anything"].count_documents({}) == 0
             with pytest.raises(OperationFailure, match="not authorized"):

@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from sagactl.provision.broker_rights import BROKER_USERS, permissions, topic_permissions
+from sagactl.provision.broker_rights import BROKER_USERS, TOOLS, permissions, topic_permissions
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES, ENGINES, EXCHANGE, PUBLISHES
 
@@ -57,13 +57,14 @@ def test_a_service_publishes_its_own_events_and_binds_to_those_that_it_consumes(
     assert allowed(rights["read"], TYPES | {"#", "*", "x"}) == consumed
 
 
-def test_the_tool_takes_dead_letters_and_hands_them_back_and_no_more() -> None:
-    rights = permissions("sagactl")
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_takes_dead_letters_and_hands_them_back_and_no_more(tool: str) -> None:
+    rights = permissions(tool)
     assert allowed(rights["configure"], EVERYTHING) == set()
     assert allowed(rights["write"], EVERYTHING) == {topology.retry_exchange(each) for each in CONSUMES}
     dead = {topology.dead_letter_queue(queue) for queues in CONSUMES.values() for queue in queues}
     assert allowed(rights["read"], EVERYTHING) == dead
-    topics = topic_permissions("sagactl")
+    topics = topic_permissions(tool)
     assert allowed(topics["write"], TYPES) == allowed(topics["read"], TYPES) == set()
 
 

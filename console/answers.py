@@ -88,6 +88,12 @@ def _path(request: Request) -> str:
     return browsers.local_path(f"{quote(request.url.path)}{query}" if request.method == "GET" else "/")
 
 
+def sentence(error: Exception) -> str:
+    """Of an error whose text begins as errors do, in lower case."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 # --- what goes wrong --------------------------------------------------------------------------------------
 
 

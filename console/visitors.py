@@ -2,13 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from fastapi import Depends, Request
-
-from console import browsers, rights
+from console import rights
 from console.services import Refused, Services, Tokens
 from console.sessions import Session, Sessions, new_csrf
 from services.gateway.callers import limited_as
@@ -124,48 +121,3 @@ def _session(tokens: Tokens, csrf: str, began_at: float) -> Session:
         csrf=csrf,
         began_at=began_at,
     )
-
-
-# --- as FastAPI asks --------------------------------------------------------------------------------------
-
-
-def id_of(request: Request) -> str:
-    return request.cookies.get(browsers.cookie_name(insecure=request.app.state.insecure_cookie), "")
-
-
-async def _visitor(request: Request) -> Visitor:
-    door: Door = request.app.state.door
-    id_ = id_of(request)
-    if not id_:
-        raise NotSignedIn
-    visitor = await door.known(id_, _address(request))
-    request.state.visitor = visitor
-    return visitor
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-async def _form(request: Request) -> Mapping[str, str]:
-    """Of a page of this origin. Raises NotOurs, NoForm."""
-    if not browsers.is_from_us(request.headers):
-        raise NotOurs
-    return browsers.form_of(await request.body())
-
-
-async def _form_of_theirs(
-    request: Request, visitor: Annotated[Visitor, Depends(_visitor)]
-) -> Mapping[str, str]:
-    """Of a page of this session. Raises NotSignedIn, NotOurs, NoForm."""
-    form = await _form(request)
-    if not browsers.is_same(form.get("csrf", ""), visitor.session.csrf):
-        raise NotOurs
-    return form
-
-
-TheVisitor = Annotated[Visitor, Depends(_visitor)]
-# Where nobody is signed in yet.
-AnyForm = Annotated[Mapping[str, str], Depends(_form)]
-TheForm = Annotated[Mapping[str, str], Depends(_form_of_theirs)]
-Address = Annotated[str, Depends(_address)]

@@ -1,0 +1,159 @@
+"""What changes something: first the plan, and by a form of that page, with a reason, the act."""
+
+import uuid
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from console import answers, browsers, letters, rights
+from console.dependencies import TheForm, TheServices, TheShop, TheVisitor, TheWanted
+from console.letters import Verb
+from console.reading import ACTED_ON_AT_MOST, Shop, tried
+from console.rights import Offer
+from console.services import Refused, command
+from console.visitors import Visitor
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.explain.explanation import Explanation
+from services.shared import telemetry
+from services.shared.contract.audit import By
+from services.shared.http.bodies import Id
+from services.shared.http.rights import refusal
+
+REASON_AT_LEAST: Final = 3
+REASON_AT_MOST: Final = 200
+router = APIRouter()
+
+
+@router.get("/letters/{verb}")
+async def plan_for_letters(
+    request: Request, verb: Verb, wanted: TheWanted, visitor: TheVisitor, shop: TheShop
+) -> Response:
+    """Which letters, how many, and what the rules would make of them."""
+    return await _letters_planned(request, verb, wanted, visitor, shop)
+
+
+@router.post("/letters/{verb}")
+async def act_on_letters(
+    request: Request, verb: Verb, form: TheForm, visitor: TheVisitor, shop: TheShop
+) -> Response:
+    wanted = letters.Wanted(*(form.get(name, "") for name in letters.Wanted._fields))
+    reason = form.get("reason", "").strip()
+    if not visitor.user.may(rights.LETTERS):
+        return await _letters_planned(request, verb, wanted, visitor, shop)
+    found, failed = await tried(_to_be_acted_on(shop, wanted))
+    if not found or letters.digest(found) != form.get("expected"):
+        says = failed or "They are others by now: look at the plan again"
+        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+    if not REASON_AT_LEAST <= len(reason) <= REASON_AT_MOST:
+        says = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
+        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+    by = By(visitor.user.actor, visitor.address, telemetry.current_request_id())
+    _, failed = await tried(shop.act(verb, found, by, reason))
+    if failed:
+        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(failed), reason))
+    return answers.to(f"/letters?{urlencode({'queue': wanted.queue, 'done': verb})}")
+
+
+async def _to_be_acted_on(shop: Shop, wanted: letters.Wanted) -> Sequence[DeadLetter]:
+    """An open choice is none: a queue has to be named."""
+    return (await shop.chosen(wanted))[:ACTED_ON_AT_MOST] if wanted.queue else ()
+
+
+async def _letters_planned(
+    request: Request,
+    verb: Verb,
+    wanted: letters.Wanted,
+    visitor: Visitor,
+    shop: Shop,
+    before: "Answered | None" = None,
+) -> Response:
+    found, failed = await tried(_to_be_acted_on(shop, wanted))
+    previews = (await tried(shop.previews(found))).found if found else ()
+    may = visitor.user.may(rights.LETTERS)
+    return answers.page(
+        request,
+        "act_on_letters",
+        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        here="Letters",
+        plan=letters.plan(verb, wanted, found or (), previews or ()),
+        why_not="" if may else refusal(rights.LETTERS),
+        refusal=answers.sentence(before.refusal) if before else failed,
+        reason=before.reason if before else "",
+    )
+
+
+@router.get("/orders/{order_id}/{action}")
+async def plan(request: Request, order_id: Id, action: str, visitor: TheVisitor, shop: TheShop) -> Response:
+    """What would be done, before it is."""
+    return await _planned(request, order_id, action, visitor, shop)
+
+
+@router.post("/orders/{order_id}/{action}")
+async def act(
+    request: Request,
+    order_id: Id,
+    action: str,
+    form: TheForm,
+    *,
+    visitor: TheVisitor,
+    shop: TheShop,
+    services: TheServices,
+) -> Response:
+    _known(action)
+    try:
+        asked = command(action, form)
+        await services.act(order_id, asked, visitor.token, visitor.address)
+    except KeyError as error:
+        raise browsers.NoForm(str(error)) from None
+    except Refused as error:
+        return await _planned(
+            request, order_id, action, visitor, shop, Answered(error, form.get("reason", ""))
+        )
+    return answers.to(f"/orders/{order_id}?done={action}")
+
+
+class Answered(NamedTuple):
+    """What a service said to the form, as it was sent."""
+
+    refusal: Refused
+    reason: str
+
+
+async def _planned(
+    request: Request,
+    order_id: str,
+    action: str,
+    visitor: Visitor,
+    shop: Shop,
+    before: Answered | None = None,
+) -> Response:
+    _known(action)
+    told, failed = await tried(shop.explained(order_id))
+    case = (await tried(shop.case(order_id))).found
+    return answers.page(
+        request,
+        "act",
+        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        here="Orders",
+        id=order_id,
+        action=action,
+        offer=_offer(told, action, visitor),
+        state=case.order.status if case and case.order else "",
+        refusal=answers.sentence(before.refusal) if before else failed,
+        reason=before.reason if before else "",
+        key=str(uuid.uuid4()),
+    )
+
+
+def _known(action: str) -> None:
+    if action not in rights.NEEDS:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+
+
+def _offer(told: Explanation | None, action: str, visitor: Visitor) -> Offer | None:
+    found = rights.offers(visitor.user, told.actions if told else ())
+    return next((each for each in found if each.name == action), None)

@@ -1,0 +1,126 @@
+"""Pages to look at: each reads what it shows, and tells what could not be read."""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.exceptions import HTTPException
+
+from console import answers, explained, letters, orders, rights, standing
+from console.dependencies import Text, TheShop, TheVisitor, TheWanted
+from console.orders import Show
+from console.reading import link_of, tried
+from sagactl.oncall.broker import QUEUES
+from sagactl.oncall.explain.explanation import Verdict
+from services.order.model import Status
+from services.shared.http.bodies import Id
+from services.shared.http.cursors import LONGEST, Cursor
+from services.shared.http.rights import refusal
+
+router = APIRouter()
+# What the next page says once something was done: by a word of ours, so that no address can say anything.
+SAID: Final = {
+    "cancel": "It was cancelled.",
+    "refund": "Its refund was asked for.",
+    "compensate": "It was compensated.",
+    "redrive": "They were handed back to their queue: those that fail again are listed anew.",
+    "discard": "They were deleted.",
+}
+
+
+@router.get("/")
+async def now(request: Request, _: TheVisitor, shop: TheShop) -> Response:
+    found, failed = await tried(shop.status())
+    if found is None:
+        return answers.page(request, "now", here="Now", failed=failed, page=None)
+    return answers.page(request, "now", here="Now", now=found.at, page=standing.page(found))
+
+
+@router.get("/orders")
+async def list_orders(
+    request: Request,
+    _: TheVisitor,
+    shop: TheShop,
+    show: Show = Show.ALL,
+    status: Status | None = None,
+    cursor: Annotated[str | None, Query(max_length=LONGEST)] = None,
+) -> Response:
+    found, failed = await tried(shop.orders(show, status, _cursor(cursor)))
+    page = orders.page(*(found or ((), None)), show, status)
+    return answers.page(request, "orders", here="Orders", failed=failed, page=page)
+
+
+@router.get("/orders/{order_id}")
+async def show_order(
+    request: Request, order_id: Id, visitor: TheVisitor, shop: TheShop, done: str = ""
+) -> Response:
+    case, failed = await tried(shop.case(order_id))
+    if case is None:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    told, failed = await tried(shop.explained(order_id))
+    if told is not None:  # which has looked once more
+        case = (await tried(shop.case(order_id))).found or case
+    page = explained.page(told, case, visitor.user)
+    nobody_knows = told is not None and told.verdict is Verdict.UNKNOWN
+    return answers.page(
+        request,
+        "order",
+        HTTPStatus.NOT_FOUND if nobody_knows else HTTPStatus.OK,
+        here="Orders",
+        now=told.at if told else None,
+        id=order_id,
+        page=page,
+        failed=failed,
+        said=SAID.get(done, ""),
+    )
+
+
+@router.get("/letters")
+async def list_letters(
+    request: Request, visitor: TheVisitor, shop: TheShop, wanted: TheWanted, done: str = ""
+) -> Response:
+    found, failed = await tried(shop.letters())
+    page = letters.page(found or (), wanted, QUEUES)
+    may = visitor.user.may(rights.LETTERS)
+    return answers.page(
+        request,
+        "letters",
+        here="Letters",
+        failed=failed,
+        page=page,
+        why_not="" if may else refusal(rights.LETTERS),
+        said=SAID.get(done, ""),
+    )
+
+
+@router.get("/letter")
+async def show_letter(
+    request: Request, visitor: TheVisitor, shop: TheShop, queue: Text, id_: Annotated[str, Query(alias="id")]
+) -> Response:
+    found, failed = await tried(shop.letter(queue, id_))
+    if found is None and not failed:
+        failed = f"There is no dead letter {id_} in {queue} any more."
+    preview = (await tried(shop.preview(found))).found if found else None
+    page = letters.one(found, preview) if found else None
+    why_not = "" if visitor.user.may(rights.LETTERS) else refusal(rights.LETTERS)
+    status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
+    return answers.page(
+        request, "letter", status, here="Letters", id=id_, page=page, failed=failed, why_not=why_not
+    )
+
+
+@router.get("/find")
+async def find(request: Request, _: TheVisitor, shop: TheShop, q: Text) -> Response:
+    found, failed = await tried(shop.hits(q.strip()))
+    hits = [(each, link_of(each)) for each in found or ()]
+    match hits:
+        case [(_, link)] if link:
+            return answers.to(link)
+    return answers.page(request, "found", q=q, hits=hits, failed=failed)
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    try:
+        return None if text is None else Cursor.decode(text)
+    except ValueError:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "This page of the list is none.") from None

@@ -1,15 +1,17 @@
 """Pages to look at: each reads what it shows, and tells what could not be read."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from console import answers, explained, letters, orders, rights, standing
+from console import answers, explained, letters, orders, rights, standing, trail
 from console.dependencies import Text, TheShop, TheVisitor, TheWanted
 from console.orders import Show
-from console.reading import link_of, tried
+from console.reading import Shop, link_of, tried
+from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
 from services.order.model import Status
@@ -72,7 +74,14 @@ async def show_order(
         page=page,
         failed=failed,
         said=SAID.get(done, ""),
+        trail_rows=await _trail_of(order_id, visitor, shop),
     )
+
+
+async def _trail_of(order_id: str, visitor: Visitor, shop: Shop) -> Sequence[trail.Row]:
+    if not visitor.user.may(rights.TRAIL):
+        return ()
+    return trail.rows((await tried(shop.trail(trail.Wanted(subject=order_id)))).found or ())
 
 
 @router.get("/letters")
@@ -107,6 +116,24 @@ async def show_letter(
     return answers.page(
         request, "letter", status, here="Letters", id=id_, page=page, failed=failed, why_not=why_not
     )
+
+
+@router.get("/trail")
+async def show_trail(
+    request: Request,
+    visitor: TheVisitor,
+    shop: TheShop,
+    action: Text = "",
+    actor: Text = "",
+    subject: Text = "",
+) -> Response:
+    wanted = trail.Wanted(action, actor.strip(), subject.strip())
+    if not visitor.user.may(rights.TRAIL):
+        why_not = refusal(rights.TRAIL)
+        return answers.page(request, "trail", HTTPStatus.FORBIDDEN, here="Trail", page=None, why_not=why_not)
+    found, failed = await tried(shop.trail(wanted))
+    page = trail.page(found or (), wanted)
+    return answers.page(request, "trail", here="Trail", failed=failed, page=page, why_not="")
 
 
 @router.get("/find")

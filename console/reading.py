@@ -1,15 +1,20 @@
-"""Reads what pages show: books, queues, dead letters. Only reads, by users of its own that may do no more."""
+"""What pages show, read by the console's own users; and the one thing that it does by itself: dead letters.
+
+No service can hand a dead letter back. To look at one takes the right to take it.
+"""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from console.letters import Verb, Wanted, is_about_order, link_to
+from console.letters import Verb, is_about_order, link_to
+from console.letters import Wanted as ThoseLetters
 from console.orders import Show
+from console.trail import Wanted as ThoseEntries
 from sagactl.access import Access
 from sagactl.faults import fault
-from sagactl.oncall import broker, finding
+from sagactl.oncall import broker, finding, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain import preview
@@ -21,6 +26,7 @@ from sagactl.oncall.invariants import Case
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
+from sagactl.oncall.trails import Told, Wanted
 from services.order import queries
 from services.order.model import OPEN, Order
 from services.order.model import Status as State
@@ -37,6 +43,7 @@ LETTERS_SECONDS: Final = 3.0
 # One plan is about no more of them than that; and tells of so many what the rules would do.
 ACTED_ON_AT_MOST: Final = 500
 PREVIEWED_AT_MOST: Final = 50
+ENTRIES_AT_MOST: Final = 200
 ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
 Found = TypeVar("Found")
 
@@ -111,7 +118,7 @@ class Shop:
         (marks,) = await self._reader.look(self._books, [letter.subject])
         return _preview(marks, letter)
 
-    async def chosen(self, wanted: Wanted) -> Sequence[DeadLetter]:
+    async def chosen(self, wanted: ThoseLetters) -> Sequence[DeadLetter]:
         return [letter for letter in await self.letters() if wanted.fits(letter)]
 
     async def previews(self, letters: Sequence[DeadLetter]) -> Sequence[Preview]:
@@ -146,6 +153,11 @@ class Shop:
         finally:
             self._letters.forget()
 
+    async def trail(self, wanted: ThoseEntries) -> Sequence[Told]:
+        """The latest entries of all services."""
+        query = Wanted(None, wanted.actor or None, wanted.subject or None, _action(wanted.action))
+        return await trails.told(self._access.mongodb_url, query, ENTRIES_AT_MOST)
+
     async def hits(self, text: str) -> Sequence[Hit]:
         return await finding.hits_of(self._access, text, HITS_AT_MOST)
 
@@ -159,6 +171,11 @@ class Shop:
 def _preview(marks: Marks, letter: DeadLetter) -> Preview:
     reason = f"{letter.kind}: {letter.reason}"
     return preview.of_letter(marks, Letter(letter.queue, letter.id, letter.type, reason, letter.body))
+
+
+def _action(name: str) -> Action | None:
+    """None for one that there is not."""
+    return Action(name) if name in set(Action) else None
 
 
 def link_of(hit: Hit) -> str:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 import console
-from console import explained, letters, orders, standing, templating
+from console import explained, letters, orders, standing, templating, trail
 from console.letters import Verb, Wanted
 from console.reading import link_of
 from sagactl.oncall.broker import DeadLetter
@@ -19,6 +19,7 @@ from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdi
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.status.standing import Backlog, Depth, Status, problems
+from sagactl.oncall.trails import Told
 from services.order.model import Order
 from services.order.model import Status as State
 from services.shared.http.cursors import Cursor
@@ -35,7 +36,7 @@ EVIL: Final = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7
 def order_page(marks: Marks, role: Role = Role.ADMIN) -> Page:
     told = explain(marks)
     page = explained.page(told, marks.case, somebody(role))
-    return rendered("order", id=ORDER, page=page, said="", person=somebody(role), now=marks.at)
+    return rendered("order", id=ORDER, page=page, said="", trail_rows=(), person=somebody(role), now=marks.at)
 
 
 def lost() -> Marks:
@@ -122,7 +123,13 @@ def structs_case_of_nobody() -> Any:
 def test_without_the_broker_the_books_are_still_shown() -> None:
     page = explained.page(None, lost().case, somebody(Role.ADMIN))
     text = rendered(
-        "order", id=ORDER, page=page, said="", failed="the broker is away", person=somebody(Role.ADMIN)
+        "order",
+        id=ORDER,
+        page=page,
+        said="",
+        trail_rows=(),
+        failed="the broker is away",
+        person=somebody(Role.ADMIN),
     ).text
     assert "Not all could be read. the broker is away" in text
     assert "2 of lamp: HELD" in text
@@ -284,6 +291,46 @@ def test_the_same_letters_in_any_order_are_the_same_and_others_are_not() -> None
     some = [letter(1), letter(2)]
     assert letters.digest(some) == letters.digest(some[::-1])
     assert len({letters.digest(each) for each in ([], some, some[:1], [letter(1), letter(3)])}) == 4
+
+
+# --- the trail ---------------------------------------------------------------------------------------------
+
+
+def entry(**more: Any) -> Told:
+    usual = {
+        "_id": "1",
+        "at": NOW - timedelta(hours=1),
+        "action": "order.cancelled",
+        "outcome": "done",
+        "actor": {"id": "eve", "kind": "user", "roles": ["admin"]},
+        "subject": ORDER,
+        "address": "192.0.2.1",
+        "detail": "20.00 USD",
+        "reason": "ann@example.com called",
+    }
+    return Told("order", usual | more)
+
+
+def test_the_trail_says_who_did_what_and_leads_to_the_order() -> None:
+    found = trail.page([entry(), entry(action="login", outcome="refused", subject="ann")], trail.Wanted())
+    page = rendered("trail", page=found, why_not="")
+    assert "order.cancelled ✓ done" in page.text
+    assert "login ✖ refused" in page.text
+    assert "user eve (admin)" in page.text
+    assert page.links.count(f"/orders/{ORDER}") == 1
+    assert "20.00 USD; *** called" in page.text
+
+
+def test_what_another_release_wrote_on_the_trail_is_shown_as_it_is() -> None:
+    odd = Told("order", {"_id": "1", "action": 7, "outcome": "perhaps", "actor": None})
+    (row,) = trail.rows([odd])
+    assert (row.action, row.mood, row.order) == ("7", "doubtful", "")
+
+
+def test_who_may_not_see_the_trail_is_told_who_may() -> None:
+    page = rendered("trail", page=None, why_not="this is for the role admin")
+    assert "This cannot be shown: this is for the role admin." in page.text
+    assert page.all_of("table") == []
 
 
 # --- what was found ---------------------------------------------------------------------------------------

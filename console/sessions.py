@@ -22,7 +22,7 @@ ID_BYTES: Final = 32
 IDLE_SECONDS: Final = 30 * 60
 LONGEST_SECONDS: Final = 12 * 3600
 # Longer than the auth service takes to answer.
-RENEWAL_SECONDS: Final = 10
+RENEWAL_SECONDS: Final = 15
 POLL_SECONDS: Final = 0.05
 
 

@@ -22,7 +22,7 @@ from services.order.model import Order, Status
 from services.order.operators import TokenReviewer
 from services.shared.contract.audit import Actor, Kind
 from services.shared.engine.life import TheEngine
-from services.shared.http.auth import Forbidden, Tokens
+from services.shared.http.auth import Forbidden, Tokens, claims_to_be_of
 from services.shared.http.bodies import Id
 from services.shared.http.origin import by
 from services.shared.http.rights import Right, refusal
@@ -30,13 +30,15 @@ from services.shared.http.routing import Route
 
 
 async def _operator(request: Request, authorization: Annotated[str | None, Header()] = None) -> Actor:
-    """Who operates: in a cluster the operator's service account, elsewhere an administrator."""
+    """Who operates: an administrator, by a token of the shop's; in a cluster the operator's service account,
+    by one of the cluster's. Each is checked by those who made it.
+    """
     reviewer: TokenReviewer | None = request.app.state.reviewer
-    if reviewer is not None:
-        scheme, _, token = (authorization or "").partition(" ")
+    tokens: Tokens = request.app.state.tokens
+    scheme, _, token = (authorization or "").partition(" ")
+    if reviewer is not None and not claims_to_be_of(tokens.issuer, token):
         subject = await reviewer.authenticate(token if scheme.lower() == "bearer" else "")
         return Actor(subject, Kind.OPERATOR)
-    tokens: Tokens = request.app.state.tokens
     user = await tokens.user(authorization)
     if not user.may(Right.OPERATE):
         raise Forbidden(refusal(Right.OPERATE))

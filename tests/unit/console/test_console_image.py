@@ -1,0 +1,54 @@
+"""What the console's image has is enough: its program starts without what only other images have."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[3]
+# Import names of packages, where they are not those of the packages.
+NAMES: Final = {
+    "pyyaml": "yaml",
+    "css-inline": "css_inline",
+    "pwdlib": "pwdlib",
+    "fastapi-offline": "fastapi_offline",
+}
+WITHOUT: Final = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+import console.main
+"""
+
+
+def absent() -> set[str]:
+    """The packages of the other groups."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+
+    def packages(*names: str) -> set[str]:
+        wanted = [each for name in names for each in groups[name] if isinstance(each, str)]
+        plain = (each.split("[")[0].split(">")[0].split("=")[0] for each in wanted)
+        return {NAMES.get(each, each.replace("-", "_")) for each in plain}
+
+    others = packages(
+        "auth", "gateway", "notification", "operator", "order", "sagactl", "stack", "test", "browser"
+    )
+    return others - packages("console")
+
+
+def test_the_program_starts_with_what_its_image_has() -> None:
+    program = WITHOUT.replace("{absent}", repr(absent()))
+    found = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"},
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert {"typer", "rich", "kopf", "durationpy"} <= absent()

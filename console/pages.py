@@ -32,9 +32,7 @@ SAID: Final = {
 
 @router.get("/")
 async def now(request: Request, _: TheVisitor, shop: TheShop) -> Response:
-    found, failed = await tried(shop.status())
-    if found is None:
-        return answers.page(request, "now", here="Now", failed=failed, page=None)
+    found = await shop.status()
     return answers.page(request, "now", here="Now", now=found.at, page=standing.page(found))
 
 
@@ -138,7 +136,7 @@ async def show_trail(
 
 @router.get("/find")
 async def find(request: Request, _: TheVisitor, shop: TheShop, q: Text) -> Response:
-    found, failed = await tried(shop.hits(q.strip()))
+    found, failed = await shop.hits(q.strip())
     hits = [(each, link_of(each)) for each in found or ()]
     match hits:
         case [(_, link)] if link:

@@ -158,8 +158,12 @@ class Shop:
         query = Wanted(None, wanted.actor or None, wanted.subject or None, _action(wanted.action))
         return await trails.told(self._access.mongodb_url, query, ENTRIES_AT_MOST)
 
-    async def hits(self, text: str) -> Sequence[Hit]:
-        return await finding.hits_of(self._access, text, HITS_AT_MOST)
+    async def hits(self, text: str) -> Read[Sequence[Hit]]:
+        """What is found where it can be looked for; and why it could not be, elsewhere."""
+        books = await tried(finding.in_books(self._books, text, HITS_AT_MOST))
+        letters = await tried(self.letters())
+        hits = [*(books.found or ()), *finding.of_letters(letters.found or (), text)]
+        return Read(hits, books.failed or letters.failed)
 
     async def _kept_letters(self, _: str) -> Sequence[DeadLetter]:
         return await self.letters()

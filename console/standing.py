@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
-from sagactl.oncall.status.standing import Backlog, Depth, Status
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps
 
 COMMAND: Final = " See sagactl "
 
@@ -28,21 +28,33 @@ class Queue(NamedTuple):
 class Page(Struct, frozen=True, kw_only=True):
     status: Status
     problems: tuple[Problem, ...]
-    queues: tuple[Queue, ...]
-    open_orders: int
-    letters: int
-    unsent: int
+    # What could not be seen, a sentence for each reason.
+    gaps: tuple[str, ...]
+    # None while they are unseen; the same below.
+    queues: tuple[Queue, ...] | None
+    open_orders: int | None
+    marked: int | None
+    letters: int | None
+    unsent: int | None
 
 
 def page(status: Status) -> Page:
+    unseen = {each.part for each in status.unseen}
+    depths = status.queues
     return Page(
         status=status,
         problems=tuple(problem(each) for each in status.problems),
-        queues=tuple(Queue(each, letters_of(each.queue) if each.dead else "") for each in status.queues),
-        open_orders=_sum(status.orders),
-        letters=sum(each.dead for each in status.queues),
-        unsent=_sum(status.outboxes),
+        gaps=tuple(gaps(status.unseen)),
+        queues=None if depths is None else tuple(map(_queue, depths)),
+        open_orders=None if Part.ORDERS in unseen else _sum(status.orders),
+        marked=None if Part.MARKED in unseen else status.marked,
+        letters=None if depths is None else sum(each.dead for each in depths),
+        unsent=None if Part.OUTBOXES in unseen else _sum(status.outboxes),
     )
+
+
+def _queue(depth: Depth) -> Queue:
+    return Queue(depth, letters_of(depth.queue) if depth.dead else "")
 
 
 def _sum(backlogs: Sequence[Backlog]) -> int:
@@ -61,7 +73,7 @@ def _page_of(command: Sequence[str]) -> str:
             return f"/orders/{order}"
         case ["letters", "list", "--queue", queue]:
             return letters_of(queue)
-        case ["check"]:
+        case ["orders", "list", "--marked"]:
             return "/orders?show=attention"
     return ""
 

@@ -3,7 +3,7 @@
 Orders are read from the newest back, by no index of their own for this: what is looked for is mostly recent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -44,12 +44,15 @@ class Hit(Struct, frozen=True, rename="camel"):
 async def hits_of(where: Access, text: str, limit: int) -> list[Hit]:
     letters = await broker.dead_letters(where.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
     async with reading(where.mongodb_url) as books:
-        orders = await _orders(books, text, limit)
-        stock = await books.stock_of([text])
+        return [*await in_books(books, text, limit), *of_letters(letters, text)]
+
+
+async def in_books(books: Books, text: str, limit: int) -> list[Hit]:
+    """Raises PyMongoError."""
+    orders = await _orders(books, text, limit)
+    stock = await books.stock_of([text])
     hits = [hit_of(order, text) for order in orders]
-    hits += list(of_letters(letters, text))
-    hits += [Hit("product", id_, _said(each), "sagactl check") for id_, each in stock.items()]
-    return hits
+    return hits + [Hit("product", id_, _said(each), "sagactl check") for id_, each in stock.items()]
 
 
 def _said(stock: Stock) -> str:
@@ -79,7 +82,7 @@ def _holds(document: Mapping[str, Any], place: str, text: str) -> bool:
     return any(isinstance(each, Mapping) and _holds(each, rest, text) for each in inner)
 
 
-def of_letters(letters: list[broker.DeadLetter], text: str) -> Iterator[Hit]:
+def of_letters(letters: Iterable[broker.DeadLetter], text: str) -> Iterator[Hit]:
     for letter in letters:
         if text in {letter.id, letter.subject} or text in letter.trace.split("-"):
             command = f"sagactl letters show {letter.queue} {letter.id}"

@@ -18,7 +18,7 @@ from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.finding import Hit
-from sagactl.oncall.status.standing import Backlog, Depth, Status, problems
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, problems
 from sagactl.oncall.trails import Told
 from services.order.model import Order
 from services.order.model import Status as State
@@ -167,6 +167,16 @@ def test_now_says_what_is_wrong_and_where_to_look_at_it() -> None:
     assert {f"/orders/{ORDER}", "/letters?queue=orders", "/orders?show=attention"} <= set(page.links)
     # What is a page here need not be typed.
     assert "sagactl" not in page.text.replace("sagashop console", "")
+
+
+def test_now_says_what_cannot_be_seen_and_shows_the_rest() -> None:
+    away = tuple(Unseen(part, None, "the broker does not answer", 4) for part in (Part.QUEUES, Part.MARKED))
+    stuck = Backlog("CONFIRMED", 1, NOW - timedelta(hours=1), ORDER)
+    page = now_page(structs.replace(status(), queues=None, orders=(stuck,), problems=(), unseen=away))
+    assert "queues, marked orders cannot be seen: the broker does not answer" in page.text
+    assert "dead letters ? unseen" in page.text
+    assert "open orders 1" in page.text
+    assert "Nothing is wrong." not in page.text
 
 
 def test_now_says_that_nothing_is_wrong() -> None:

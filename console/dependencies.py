@@ -10,6 +10,7 @@ from console.letters import Wanted
 from console.reading import Shop
 from console.services import Services
 from console.visitors import Door, NotOurs, NotSignedIn, Visitor
+from services.gateway.callers import client_address
 
 Text = Annotated[str, Query(max_length=320)]
 
@@ -29,7 +30,10 @@ async def _visitor(request: Request) -> Visitor:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    """Where it comes from, as far as our own proxies tell: what the trail names, and guesses count by."""
+    peer = request.client.host if request.client else ""
+    said = ",".join(request.headers.getlist("x-forwarded-for"))
+    return client_address(peer, said, request.app.state.trusted_proxies)
 
 
 async def _form(request: Request) -> Mapping[str, str]:

@@ -1,10 +1,12 @@
 """Settings of the console."""
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from sagactl.access import Access
+from services.gateway.callers import Networks, networks
 from services.shared.settings import DatabaseSettings, Port
 from services.shared.urls import with_password
 
@@ -20,9 +22,16 @@ class ConsoleSettings(DatabaseSettings):
     redis_password: str = ""
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
+    # Addresses or networks, separated by commas, whose X-Forwarded-For is believed: of an Ingress of its own.
+    trusted_proxies: Annotated[Networks, NoDecode] = ()
     # For a browser that takes no Secure cookie from http://localhost. Never where the console is reached by a
     # network.
     insecure_cookie: bool = False
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _parse(cls, text: object) -> object:
+        return networks(text)
 
     @model_validator(mode="after")
     def _log_in(self) -> Self:

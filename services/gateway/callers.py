@@ -16,6 +16,13 @@ WARN_EVERY_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 
+def networks(text: object) -> object:
+    """Of a setting: addresses or networks, separated by commas. Raises ValueError."""
+    if not isinstance(text, str):
+        return text
+    return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
 def client_address(peer: str, forwarded_for: str, trusted: Networks) -> str:
     """The nearest address, going back from `peer`, that is not one of our own proxies.
 

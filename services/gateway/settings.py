@@ -1,13 +1,12 @@
 """Settings of the gateway."""
 
 from collections.abc import Mapping
-from ipaddress import ip_network
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from services.gateway.callers import Networks
+from services.gateway.callers import Networks, networks
 from services.shared.settings import Port, Settings
 from services.shared.urls import with_password
 
@@ -64,9 +63,7 @@ class GatewaySettings(Settings):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _parse(cls, text: object) -> object:
-        if not isinstance(text, str):
-            return text
-        return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+        return networks(text)
 
     @model_validator(mode="after")
     def _log_in(self) -> Self:

@@ -94,6 +94,8 @@ def test_no_page_runs_a_script_or_is_framed_or_sends_its_forms_elsewhere() -> No
         "base-uri": "'none'",
         "frame-ancestors": "'none'",
     }
+    # The path of a page may be an order's.
+    assert browsers.HEADERS["Referrer-Policy"] == "same-origin"
 
 
 def test_the_cookie_is_for_this_host_alone_unless_it_is_said_to_be_insecure() -> None:

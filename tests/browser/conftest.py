@@ -19,7 +19,8 @@ from dev.services import ALL
 from dev.stack import Stack
 from sagactl.shop import Client
 
-CHROMIUM: Final = "chromium"
+# Debian's, and what GitHub's machines have.
+CHROMIUM: Final = ("chromium", "google-chrome")
 # Where whoever changes a page finds pictures of all of them.
 PICTURES: Final = Path(__file__).parents[2] / ".run" / "console"
 
@@ -110,8 +111,8 @@ async def _channel(url: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    program = shutil.which(CHROMIUM)
-    assert program, f"install {CHROMIUM}: apt-get install {CHROMIUM}"
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert program, f"there is none of {', '.join(CHROMIUM)}: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

@@ -127,7 +127,7 @@ def test_it_works_without_javascript_from_the_login_to_a_cancelled_order(
 ) -> None:
     with signed_in(chromium, site, java_script_enabled=False) as page:
         page.goto(f"{site.url}/orders/{site.waiting}")
-        assert page.get_by_text("WAITING").is_visible()
+        assert page.get_by_role("heading", name="What comes next").is_visible()
         page.get_by_role("link", name="Cancel …").click()
         page.get_by_role("button", name="Cancel the order").click()
         page.wait_for_url(f"{site.url}/orders/{site.waiting}?done=cancel")

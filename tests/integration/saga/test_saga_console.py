@@ -10,9 +10,9 @@ import pytest_asyncio
 from sagactl.polling import until
 from services.shared.contract.audit import Action
 from services.shared.database.trail import COLLECTION, database_of
-from tests.integration.saga.console import OURS, Somebody, at_the_console, with_role
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
+from tests.integration.saga.staff import OURS, Somebody, at_the_console, with_role
 
 PAGES = ("/", "/orders", "/orders?show=stuck", "/orders?show=attention", "/letters")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from typing import Any, Final
 
 import httpx
@@ -17,6 +18,8 @@ from tests.unit.console.pages import Page
 # As a browser says it of a form on a page of the same origin.
 OURS: Final = {"sec-fetch-site": "same-origin"}
 NONE: Final[Mapping[str, str]] = {}
+# Each somebody is at a place of their own, or they would be one who guesses passwords.
+PLACES: Final = map(str, ip_network("198.18.0.0/15").hosts())
 
 
 def settings_beside(shop: Shop, **more: Any) -> ConsoleSettings:
@@ -30,7 +33,9 @@ def settings_beside(shop: Shop, **more: Any) -> ConsoleSettings:
         "auth_url": stack.services["auth"],
         "order_url": stack.services["order"],
         "jwks_url": f"{stack.services['auth']}/.well-known/jwks.json",
-        # The tests' client knows no host that is as good as TLS.
+        # As the tests' client is.
+        "trusted_proxies": "127.0.0.1",
+        # It knows no host that is as good as TLS.
         "insecure_cookie": True,
     }
     return ConsoleSettings(**(given | more))
@@ -91,4 +96,5 @@ class Somebody:
 @asynccontextmanager
 async def at_the_console(shop: Shop, **more: Any) -> AsyncIterator[Somebody]:
     async with running(make_app(settings_beside(shop, **more))) as http:
+        http.headers["x-forwarded-for"] = next(PLACES)
         yield Somebody(http)

@@ -47,7 +47,8 @@ def _imported(file: str, statement: str) -> Entry:
 
 def _synced(found: re.Match[str], _: Name) -> str:
     """The same rule of `skaffold dev`, for the artifact that has come last."""
-    places = {"services": "/app", "operator": "/tmp", "sagactl": "/tmp"}  # noqa: S108  # a pod's own
+    elsewhere = dict.fromkeys(("operator", "sagactl", "console"), "/tmp")  # noqa: S108  # a pod's own
+    places = {"services": "/app", **elsewhere}
     rules = ", ".join(f'{{src: "{folder}/**/*.py", dest: {place}}}' for folder, place in places.items())
     number = int(found[1]) + 1
     return f"{found[0]}      - op: add\n        path: /build/artifacts/{number}/sync\n        value: {{manual: [{rules}]}}\n"

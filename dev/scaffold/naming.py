@@ -3,6 +3,7 @@
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import count
 from keyword import iskeyword
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,13 @@ def named(text: str, root: Path) -> Name:
     if taken := _taken(text, root):
         raise NotANameError(f"{text} is taken, by {taken}: give another name")
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    return Name(text, max(SERVICES.values()) + 1, project["version"])
+    return Name(text, _next_port(), project["version"])
+
+
+def _next_port() -> int:
+    """After those of the services that there are, where nothing else of a stack is."""
+    taken = {*DEFAULTS.values()}
+    return next(port for port in count(max(SERVICES.values()) + 1) if port not in taken)
 
 
 def _taken(name: str, root: Path) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dev.helm import ROOT
-from dev.ports import SERVICES
+from dev.ports import DEFAULTS, SERVICES
 from dev.scaffold.entries import ENTRIES, LINKS
 from dev.scaffold.naming import Name, NotANameError, named
 from dev.scaffold.planning import Entry, NoPlaceError, Plan, plan
@@ -42,9 +42,10 @@ def test_a_name_that_somebody_has_is_refused_with_who_has_it(text: str, holder: 
         named(text, ROOT)
 
 
-def test_a_new_service_has_the_next_port_and_the_shops_version() -> None:
+def test_a_new_service_has_the_next_port_that_is_nobodys_and_the_shops_version() -> None:
     found = named("newcomer", ROOT)
-    assert found.port == max(SERVICES.values()) + 1
+    assert found.port > max(SERVICES.values())
+    assert found.port not in DEFAULTS.values()
     assert f'version = "{found.version}"' in (ROOT / "pyproject.toml").read_text()
 
 

@@ -13,7 +13,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from services.order import internal
 from services.order.operators import BELIEVED_SECONDS, ReviewUnavailable, TokenReviewer
 from services.shared.http import problems
-from services.shared.http.auth import Forbidden, Unauthenticated
+from services.shared.http.auth import Forbidden, Tokens, Unauthenticated
 
 AUDIENCE = "sagashop-order-internal"
 OPERATOR = "system:serviceaccount:shop:shop-saga-operator"
@@ -169,11 +169,16 @@ async def test_the_admin_api_asks_for_patience_while_tokens_cannot_be_reviewed(
     assert await asked_with(reviewer, "Bearer good") == 503
 
 
+async def no_keys() -> bytes:
+    raise AssertionError("these are no tokens of the shop's: nobody asks by which keys those are signed")
+
+
 async def asked_with(reviewer: TokenReviewer, authorization: str | None) -> int:
     app = FastAPI()
     problems.install(app)
     app.include_router(internal.router)
     app.state.reviewer = reviewer
+    app.state.tokens = Tokens(no_keys, "sagashop", "sagashop")
     headers = {} if authorization is None else {"Authorization": authorization}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://order") as client:
         return (await client.get("/internal/orders/stale", headers=headers)).status_code

@@ -1,38 +1,42 @@
-"""Webhooks of the notification service on real servers: made, sent in order, tried again, replayed."""
+"""Webhooks of the notification service on real servers: made, sent in order, tried again, replayed.
+
+One service for all of it: to start one takes longer than most of these tests.
+"""
 
 import asyncio
-import base64
 import json
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
-from uuid import uuid4
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import pytest_asyncio
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
-from pydantic import SecretStr
 from pymongo.errors import AutoReconnect
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from dev.stack import Stack
 from sagactl.polling import until
 from services.notification import courier, deliveries, queries
-from services.notification.deliveries import Delivery
+from services.notification.domain import Notification
+from services.notification.endpoints import Endpoint
 from services.notification.main import make_app
 from services.notification.queries import DELIVERIES
-from services.notification.settings import NotificationSettings
-from services.shared.database.store import Store
-from services.shared.engine.holding import HOLDS, LEASE, MARGIN_SECONDS, RENEWED_EVERY_SECONDS
-from tests.integration.issuer import Issuer
-from tests.integration.receiver import Authority, Call, Receiver, authority, receiving
-from tests.integration.room import PATIENCE, Room, running
-from tests.ports import free_port
+from tests.integration.issuer import Issuer, issuing
+from tests.integration.receiver import Authority, authority, receiving
+from tests.integration.room import PATIENCE, Room, make_room, running
+from tests.integration.webhooks import PAID, REFUNDED, Shop, settings
 
-ALL = ["sagashop.order.paid.v1", "sagashop.order.refunded.v1"]
+ALL = [PAID, REFUNDED]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Service(NamedTuple):
+    room: Room
+    issuer: Issuer
+    client: httpx.AsyncClient
 
 
 @pytest.fixture(scope="module")
@@ -41,117 +45,24 @@ def believed() -> Iterator[Authority]:
         yield found
 
 
-@pytest.fixture
-async def receiver(believed: Authority) -> AsyncIterator[Receiver]:
-    async with receiving(believed.context) as found:
-        yield found
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(servers: Stack, believed: Authority) -> AsyncIterator[Service]:
+    async with (
+        make_room(servers) as room,
+        issuing() as issuer,
+        running(make_app(settings(room, issuer, believed))) as client,
+    ):
+        yield Service(room, issuer, client)
 
 
-class Shop:
-    """The service, and an administrator who talks to it."""
-
-    def __init__(
-        self, room: Room, client: httpx.AsyncClient, admin: dict[str, str], receiver: Receiver
-    ) -> None:
-        self.room, self.client, self.receiver = room, client, receiver
-        self._admin = admin
-
-    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        return await self.client.request(
-            method, f"/api/webhooks{path}", json=body, headers={**self._admin, **headers}
-        )
-
-    async def does(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        answer = await self.ask(method, path, body, **headers)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
-
-    async def endpoint(self, path: str, **given: Any) -> Any:
-        return await self.does("POST", "", {"url": self.receiver.url(path), **given})
-
-    async def paid(self, order_id: str, *, sequence: int = 3) -> str:
-        """The id of the event that the order was paid."""
-        return await self.happens(
-            "ORDER_PAID",
-            order_id,
-            sequence,
-            totalPrice="9.99",
-            currency="EUR",
-            products=[{"productId": "p1", "quantity": 1}],
-        )
-
-    async def refunded(self, order_id: str, *, sequence: int = 9) -> str:
-        return await self.happens("ORDER_REFUNDED", order_id, sequence, totalPrice="9.99", currency="EUR")
-
-    async def happens(self, kind: str, order_id: str, sequence: int, **data: Any) -> str:
-        id_ = str(uuid4())
-        told = {"orderId": order_id, "sequence": sequence, "email": "ada@customer.example", **data}
-        body = json.dumps({"type": kind, "data": told}).encode()
-        await self.room.publish("saga.events", kind, body, message_id=id_)
-        return id_
-
-    async def heard_of(self, order_id: str) -> None:
-        """Once the service has."""
-        url = f"/internal/notifications?orderId={order_id}"
-
-        async def look() -> bool:
-            return bool((await self.client.get(url, headers=self._admin)).json()["items"])
-
-        await until(look, within=PATIENCE, what=f"the notification about {order_id}")
-
-    async def calls(self, path: str, number: int) -> list[Call]:
-        """Once there are so many."""
-
-        async def look() -> list[Call]:
-            return self.receiver.to(path)
-
-        return await until(look, lambda found: len(found) >= number, within=PATIENCE, what=f"calls of {path}")
-
-    async def deliveries(self, endpoint: Any, *, state: str | None = None) -> list[Any]:
-        query = f"?limit=100&state={state}" if state else "?limit=100"
-        items: list[Any] = (await self.does("GET", f"/{endpoint['endpointId']}/deliveries{query}"))["items"]
-        return items
-
-    async def are(self, endpoint: Any, state: str, number: int) -> list[Any]:
-        """The deliveries in this state, once there are so many."""
-
-        async def look() -> list[Any]:
-            return await self.deliveries(endpoint, state=state)
-
-        what = f"{number} deliveries that are {state}"
-        return await until(look, lambda found: len(found) == number, within=PATIENCE, what=what)
-
-    async def becomes(self, endpoint: Any, state: str) -> Any:
-        async def look() -> Any:
-            return await self.does("GET", f"/{endpoint['endpointId']}")
-
-        return await until(look, lambda found: found["state"] == state, within=PATIENCE, what=state)
-
-
-Opened = Callable[[], Awaitable[Shop]]
-
-
-def settings(room: Room, issuer: Issuer, believed: Authority) -> NotificationSettings:
-    return NotificationSettings(
-        **room.settings("notification"),
-        jwks_url=issuer.jwks_url,
-        webhooks_key=room.secrets_key,
-        webhook_allow_networks="127.0.0.0/8",
-        webhook_ca_file=believed.file,
-        webhook_source="https://shop.example/api",
-    )
-
-
-@asynccontextmanager
-async def opened(room: Room, issuer: Issuer, believed: Authority, receiver: Receiver) -> AsyncIterator[Shop]:
-    async with running(make_app(settings(room, issuer, believed))) as client:
-        yield Shop(room, client, issuer.headers("boss", admin=True), receiver)
-
-
-@pytest.fixture
-async def shop(room: Room, issuer: Issuer, believed: Authority, receiver: Receiver) -> AsyncIterator[Shop]:
-    async with opened(room, issuer, believed, receiver) as found:
-        yield found
+@pytest_asyncio.fixture(loop_scope="module")
+async def shop(service: Service, believed: Authority) -> AsyncIterator[Shop]:
+    """With a receiver of the test's own; nothing is left there of what tests before did."""
+    database = service.room.database("notification")
+    for name in (Endpoint.collection, DELIVERIES, Notification.collection):
+        await database[name].delete_many({})
+    async with receiving(believed.context) as receiver:
+        yield Shop(service.room, service.client, service.issuer, receiver)
 
 
 @pytest.fixture(autouse=True)
@@ -364,35 +275,6 @@ async def test_a_secret_is_shown_once_and_not_in_the_database(shop: Shop) -> Non
     assert endpoint["secret"].removeprefix("whsec_").rstrip("=") not in stored
 
 
-async def test_with_a_newer_key_secrets_are_sealed_anew_and_the_old_one_can_go(
-    room: Room, issuer: Issuer, believed: Authority, receiver: Receiver
-) -> None:
-    given, newer = settings(room, issuer, believed), new_key()
-    async with opened(room, issuer, believed, receiver) as shop:
-        endpoint = await shop.endpoint("/ok")
-    stored = room.database("notification")["webhookEndpoints"]
-
-    async def sealed() -> str:
-        document = await stored.find_one({"_id": endpoint["endpointId"]})
-        assert document is not None
-        return str(document["secrets"][0]["sealed"])
-
-    before = await sealed()
-    both = given.model_copy(update={"webhooks_key": SecretStr(f"{newer},{room.secrets_key}")})
-    async with running(make_app(both)):
-        await until(sealed, lambda found: found != before, within=PATIENCE, what="it to be sealed anew")
-    alone = given.model_copy(update={"webhooks_key": SecretStr(newer)})
-    async with running(make_app(alone)) as client:
-        shop = Shop(room, client, issuer.headers("boss", admin=True), receiver)
-        await shop.paid("o1")
-        (call,) = await shop.calls("/ok", 1)
-    Webhook(endpoint["secret"]).verify(call.body, call.headers)
-
-
-def new_key() -> str:
-    return base64.b64encode(os.urandom(32)).decode()
-
-
 async def test_the_same_key_makes_one_endpoint_whose_secret_is_not_shown_again(shop: Shop) -> None:
     body, key = {"url": shop.receiver.url("/ok")}, {"Idempotency-Key": "k1"}
     first = await shop.does("POST", "", body, **key)
@@ -434,8 +316,8 @@ async def test_what_is_no_endpoint_is_refused_with_what_is_allowed(shop: Shop, b
     assert [each["field"] for each in answer.json()["errors"]] == [field]
 
 
-async def test_they_are_for_administrators(shop: Shop, issuer: Issuer) -> None:
-    for headers, status in (({}, 401), (issuer.headers("ada"), 403)):
+async def test_they_are_for_administrators(shop: Shop) -> None:
+    for headers, status in (({}, 401), (shop.issuer.headers("ada"), 403)):
         assert (await shop.client.get("/api/webhooks", headers=headers)).status_code == status
 
 
@@ -465,24 +347,7 @@ async def test_deliveries_are_listed_page_by_page_the_newest_first(shop: Shop) -
     assert second["nextCursor"] is None
 
 
-# --- one replica at a time --------------------------------------------------------------------------------
-
-
-async def test_two_replicas_send_everything_once_and_what_one_leaves_the_other_takes(
-    room: Room, issuer: Issuer, believed: Authority, receiver: Receiver
-) -> None:
-    async with opened(room, issuer, believed, receiver) as other:
-        async with opened(room, issuer, believed, receiver) as shop:
-            endpoint = await shop.endpoint("/ok")
-            await asyncio.gather(*(shop.paid(f"o{number}") for number in range(20)))
-            await shop.are(endpoint, "DELIVERED", 20)
-            assert len(receiver.to("/ok")) == 20
-        await other.paid("later")
-        await other.are(endpoint, "DELIVERED", 21)
-    assert len(receiver.to("/ok")) == len({call.id for call in receiver.calls}) == 21
-
-
-# --- where a process dies ---------------------------------------------------------------------------------
+# --- where an answer is lost ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lost", ["insert", "tell", "record"])
@@ -507,115 +372,3 @@ async def test_what_was_begun_is_done_again_and_is_the_same(
     assert len({call.id for call in shop.receiver.to("/ok")}) == 1
     # Only what was sent, and is not known to be, is sent again.
     assert len(shop.receiver.to("/ok")) == (2 if lost == "record" else 1)
-
-
-async def test_nothing_is_lost_when_a_process_is_killed(
-    room: Room, issuer: Issuer, believed: Authority, receiver: Receiver
-) -> None:
-    """SIGKILL, while some of it is in the queue, some not told yet, and some under way."""
-    orders = {f"o{number}" for number in range(60)}
-    async with a_process(room, issuer, believed) as (process, client):
-        shop = Shop(room, client, issuer.headers("boss", admin=True), receiver)
-        endpoint = await shop.endpoint("/ok")
-        publishing = asyncio.gather(*(shop.paid(order) for order in orders))
-        await shop.calls("/ok", 1)
-        process.kill()
-        await publishing
-        await process.wait()
-    # Its lease ends at once, not in half a minute.
-    await room.database("notification")[HOLDS].update_many({}, {"$set": {"due": datetime.now(UTC)}})
-    async with a_process(room, issuer, believed) as (_, client):
-        shop = Shop(room, client, issuer.headers("boss", admin=True), receiver)
-        await shop.are(endpoint, "DELIVERED", len(orders))
-    calls = receiver.to("/ok")
-    assert {call.event["subject"] for call in calls} == orders
-    assert len({call.id for call in calls}) == len(orders)
-
-
-@asynccontextmanager
-async def a_process(
-    room: Room, issuer: Issuer, believed: Authority
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, httpx.AsyncClient]]:
-    """The service as it is in production, ready."""
-    port = free_port()
-    given = room.settings("notification") | {
-        "port": port,
-        "host": "127.0.0.1",
-        "jwks_url": issuer.jwks_url,
-        "webhooks_key": room.secrets_key,
-        "webhook_allow_networks": "127.0.0.0/8",
-        "webhook_ca_file": believed.file,
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.notification.main"),
-        env={**os.environ, **{name.upper(): str(value) for name, value in given.items()}},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-
-            async def ready() -> bool:
-                try:
-                    return (await client.get("/readyz")).is_success
-                except httpx.TransportError:
-                    return False
-
-            await until(ready, within=PATIENCE, what="the process to be ready")
-            yield process, client
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
-
-
-# --- what waits is not read each second -------------------------------------------------------------------
-
-
-@pytest.mark.without_broker
-async def test_what_waits_for_one_that_is_away_costs_those_nothing_who_look(room: Room) -> None:
-    """For days there may be a million: whoever has something waiting is found without reading all of it."""
-    store = Store(room.mongodb, room.database_name("notification"))
-    await store.prepare(queries.INDEXES)
-    now = datetime.now(UTC)
-    backlog = [
-        Delivery(
-            id=f"{endpoint}-{number}",
-            endpoint_id=endpoint,
-            event_id=f"e{number}",
-            order_id=f"o{number}",
-            type=ALL[0],
-            sequence=3,
-            at=now,
-            due=now - timedelta(minutes=1),
-            expires_at=now + timedelta(days=1),
-        )
-        for endpoint in ("w1", "w2")
-        for number in range(1000)
-    ]
-    await queries.insert(store, backlog)
-    assert await queries.with_waiting(store) == {"w1", "w2"}
-    asked = {"distinct": DELIVERIES, "key": "endpointId", "query": queries.WAITING}
-    plan = await store.database.command({"explain": asked, "verbosity": "executionStats"})
-    assert plan["executionStats"]["totalKeysExamined"] <= 10, plan["executionStats"]
-    due = await queries.due(store, "w2", now, but=["o0", "o1"], limit=4)
-    assert {each.endpoint_id for each in due} == {"w2"}
-    assert len({each.order_id for each in due} - {"o0", "o1"}) == 4
-
-
-async def test_without_a_key_there_are_no_webhooks(room: Room, issuer: Issuer, believed: Authority) -> None:
-    without = settings(room, issuer, believed).model_copy(update={"webhooks_key": SecretStr("")})
-    async with running(make_app(without)) as client:
-        answer = await client.post(
-            "/api/webhooks",
-            json={"url": "https://merchant.example/"},
-            headers=issuer.headers("boss", admin=True),
-        )
-    assert answer.status_code == 409
-    assert "WEBHOOKS_KEY" in answer.json()["detail"]
-
-
-def test_a_try_is_given_up_before_the_lease_of_who_makes_it_ends() -> None:
-    """Or another replica would make it, too."""
-    assert deliveries.ANSWERS_WITHIN < MARGIN_SECONDS < LEASE.total_seconds() - 2 * RENEWED_EVERY_SECONDS

@@ -31,7 +31,8 @@ async def until(
     deadline = asyncio.timeout(within)
     try:
         async with deadline:
-            while True:
+            # A look may lose that it was cancelled: asyncio.wait_for does, in Python 3.11.
+            while not deadline.expired():
                 found = await look()
                 if good(found):
                     return found
@@ -40,4 +41,4 @@ async def until(
     except TimeoutError:
         if not deadline.expired():  # it is an error of `look`
             raise
-        raise NotInTimeError(f"{what}: not within {within:g} s; last seen: {seen}") from None
+    raise NotInTimeError(f"{what}: not within {within:g} s; last seen: {seen}")

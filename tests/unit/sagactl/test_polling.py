@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -51,6 +52,21 @@ async def test_a_look_that_never_ends_is_broken_off() -> None:
 
     with pytest.raises(NotInTimeError, match=r"an end: not within 0.05 s; last seen: nothing"):
         await until(hanging, within=0.05, what="an end")
+
+
+async def test_a_look_that_is_broken_off_and_does_not_notice_is_the_last() -> None:
+    looks = 0
+
+    async def deaf() -> bool:
+        nonlocal looks
+        looks += 1
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.2)
+        return looks > 10
+
+    with pytest.raises(NotInTimeError, match=r"an end: not within 0.05 s; last seen: False"):
+        await until(deaf, within=0.05, what="an end", every=0)
+    assert looks == 1
 
 
 @pytest.mark.parametrize("error", [TimeoutError("its own"), ValueError("wrong")])

@@ -35,8 +35,9 @@ DEFAULTS = {
     "jaeger": 16686,
     "otlp": 4318,
 }
-# Below Linux's range for outgoing connections, so that no client can sit on a port that was just found free.
-RANDOM_RANGE = range(10_000, 32_000)
+# Below Linux's range for outgoing connections, so that no client can sit on a port that was just found free,
+# and below node ports: a cluster on this machine refuses those of Services without pods, on all addresses.
+RANDOM_RANGE = range(10_000, 30_000)
 LARGEST = 65_535
 
 

@@ -30,7 +30,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test coverage modes unit fuzz simulate torture-payments bench judge soak chaos survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test coverage modes clients clients-test unit fuzz simulate torture-payments bench judge soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -40,6 +40,8 @@ release: setup ; @$(PYTHON_OF) -m dev.release prepare "$(VERSION)" ## write a ne
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) -m sagactl.oncall.schemas docs/sagactl && $(PYTHON_OF) charts/document.py && $(PYTHON_OF) -m dev.dashboards && $(PYTHON_OF) -m dev.contract && $(PYTHON_OF) -m dev.description ## draw the tables, list the errors, describe charts, events and the API, write the dashboards and the schemas of sagactl
 modes: setup ; @.venv/bin/pytest -q --modes tests/unit tests/engine tests/integration/saga ## each failure mode by the tests that show it; writes docs/failure-modes.md
+clients: setup ; @dev/clients/build.sh ## generate and build the Python and the TypeScript client of the API, in .run/clients (docs/clients.md)
+clients-test: setup ; @$(PYTHON_OF) -m dev.clients ## have each of them place an order, on servers of its own (make clients first)
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers
 fuzz: setup ; @HYPOTHESIS_PROFILE=fuzz .venv/bin/pytest -q tests/unit tests/operator ## the fast tests with new random examples, 2,000 for each property (long)
 simulate: setup ; @$(PYTHON_OF) -m dev.simulate --seed $(or $(SEED),1) --sagas $(or $(SAGAS),10000) ## the engine itself under a seeded scheduler; SEED=7 SAGAS=100000, or SEED=7.31 for one shop

@@ -39,7 +39,10 @@ TOO_LOUD: Final = (
     "KeywordDetector",
 )
 # Lists of hashes, and of passwords that everybody knows; written from what is looked at.
-NOT_LOOKED_AT: Final = ("uv.lock", "go.sum", "common_passwords.txt", "uv.txt", "openapi.json")
+NOT_LOOKED_AT: Final = (
+    *("uv.lock", "go.sum", "common_passwords.txt", "uv.txt", "requirements.txt", "package-lock.json"),
+    "openapi.json",
+)
 
 
 def advisories(database: str) -> int:

@@ -44,6 +44,9 @@ EVERYTHING: dict[Path, tuple[str, ...]] = {
     UMBRELLA: (
         *(
             "load.enabled=true",
+            # Load is refused where its orders would be charged for.
+            "payment.env.PAYMENT_GATEWAY=mock",
+            "payment.allowMockBehindIngress=true",
             "sagactl.toolbox.enabled=true",
             "sagactl.check.enabled=true",
             "global.metrics.enabled=true",

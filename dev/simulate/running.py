@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from opentelemetry.trace import NoOpTracer
+
 from dev.simulate.clock import VirtualLoop
 from dev.simulate.history import History
 from dev.simulate.shop import Run, Shop
 from services.order.model import Order
+from services.shared import telemetry
 
 # Of one shop.
 ORDERS: Final = 60
@@ -47,12 +50,17 @@ def simulate(run: Run, *, history: bool = False, kind: type[Shop] = Shop) -> Res
 
 @contextmanager
 def _all_to_itself(seed: str) -> Iterator[None]:
-    """What is drawn from the process-wide generator comes from the seed, and nothing is logged meanwhile."""
-    before = random.getstate()
+    """What is drawn from the process-wide generator comes from the seed, and nothing is logged meanwhile.
+
+    Nor traced: ids of spans are drawn from that generator, too.
+    """
+    before, tracer = random.getstate(), telemetry._tracer  # noqa: SLF001  # whatever set up traces here before
     random.seed(seed)
     logging.disable(logging.CRITICAL)
+    telemetry._tracer = NoOpTracer()  # noqa: SLF001
     try:
         yield
     finally:
+        telemetry._tracer = tracer  # noqa: SLF001
         logging.disable(logging.NOTSET)
         random.setstate(before)

@@ -7,6 +7,7 @@ import sys
 from typing import Final
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from dev.simulate.clock import Process, VirtualLoop
 from dev.simulate.dice import Fault
@@ -14,6 +15,7 @@ from dev.simulate.history import History
 from dev.simulate.running import simulate
 from dev.simulate.shop import Run, Shop
 from services.order.commands import CancelOrder
+from services.shared import telemetry
 from services.shared.contract.decisions import Unavailable
 
 ORDERS: Final = 40
@@ -79,3 +81,10 @@ def test_the_same_seed_is_the_same_history_to_the_last_step() -> None:
         for seed in ("1", "2")
     }
     assert len(said) == 1, said
+
+
+def test_what_its_process_traces_is_not_in_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's app that was started there before, say: ids of spans are drawn from the same generator."""
+    untraced = simulate(Run("traced", 10), history=True)
+    monkeypatch.setattr(telemetry, "_tracer", TracerProvider().get_tracer("sagashop"))
+    assert simulate(Run("traced", 10), history=True) == untraced

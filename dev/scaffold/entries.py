@@ -87,8 +87,8 @@ ENTRIES: Final = (
     # Images.
     Entry(
         "Dockerfile",
-        r"^FROM dependencies AS dependencies-payment\n",
-        _after("FROM dependencies AS dependencies-<< name >>\n"),
+        r"^FROM dependencies AS dependencies-notification\n",
+        _before("FROM dependencies AS dependencies-<< name >>\n"),
     ),
     Entry("docker-bake.hcl", r"^    service = \[(.*)\]$", _among('"<< name >>"', ", ")),
     Entry(

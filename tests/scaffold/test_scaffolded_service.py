@@ -23,6 +23,7 @@ HOUSE: Final = (
     *("test_house.py", "test_documents.py", "test_glossary.py", "test_metrics.py", "test_indexes.py"),
     *("contract", "dev/test_survive_rubbish.py", "sagactl/test_broker_rights.py", "test_http_fuzz.py"),
     *("sagactl/test_pseudonyms.py", "shared/test_decoders.py", "shared/test_wire.py", "dev/test_ports.py"),
+    *("dev/test_scaffold.py", "dev/test_supply_chain.py"),
     *("explain/test_golden_orders.py", "simulation"),
 )
 CHARTS: Final = ("tests/charts", "tests/monitoring")

@@ -15,6 +15,7 @@ from dev.scaffold.entries import ENTRIES, LINKS
 from dev.scaffold.naming import Name, NotANameError, named
 from dev.scaffold.planning import Entry, NoPlaceError, Plan, plan
 from tests.unit.dev import own_step
+from tests.unit.dev.stages import groups
 
 NAME = Name("newcomer", 3999, "0.1.0")
 
@@ -67,7 +68,12 @@ def test_a_second_newcomer_finds_its_place_in_each_list_too() -> None:
     artifacts = yaml.safe_load(texts["skaffold.yaml"])["build"]["artifacts"]
     assert [each["image"] for each in artifacts[-2:]] == ["sagashop/newcomer", "sagashop/another"]
     assert f"/build/artifacts/{len(artifacts) - 1}/sync" in texts["skaffold.yaml"]
-    assert 'notifications|newcomer|another"}' in texts["charts/sagashop/rules/messaging.yaml"]
+    assert '|newcomer|another"}' in texts["charts/sagashop/rules/messaging.yaml"]
+
+
+def test_every_image_keeps_the_packages_that_it_has() -> None:
+    before, after = (ROOT / "Dockerfile").read_text(), plan(ROOT, NAME, ENTRIES, LINKS).changed["Dockerfile"]
+    assert groups(after) == {**groups(before), "newcomer": ()}
 
 
 def test_no_other_service_and_no_file_of_the_order_is_changed() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dev import supply_chain
 from dev.helm import ROOT
+from tests.unit.dev.stages import groups
 
 ADVISORY = {
     "schema_version": "1.6.0",
@@ -107,9 +108,7 @@ def test_each_image_has_a_bill_of_what_it_is_made_of(
 
 
 def test_the_bills_are_of_the_images_that_there_are_with_the_groups_that_they_have() -> None:
-    text = (ROOT / "Dockerfile").read_text()
-    stages = re.findall(r"^FROM dependencies AS dependencies-(\w+)\n((?:RUN .*\n)*)", text, re.MULTILINE)
-    assert {image: tuple(re.findall(r"--group (\w+)", run)) for image, run in stages} == supply_chain.IMAGES
+    assert groups((ROOT / "Dockerfile").read_text()) == supply_chain.IMAGES
 
 
 def test_images_install_what_has_a_hash_and_nothing_else() -> None:

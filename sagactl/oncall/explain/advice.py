@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sagactl.oncall.explain.explanation import Advice, Hop, HopState, Outcome, Verdict
-from sagactl.oncall.explain.marks import Marks, asked_again_at
+from sagactl.oncall.explain.marks import Marks
+from services.payment.payment import RefundState
 
 # Redriving leads on, or does no harm.
 WORTH_REDRIVING: Final = frozenset({Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY, Outcome.IS_RETRIED})
@@ -19,7 +20,8 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
         yield from _of_missing(marks)
     if verdict is Verdict.WAITING:
         yield from _of_waiting(chain)
-    if asked_again_at(marks) is not None:
+    payment = marks.case.payment
+    if payment is not None and any(each.state is RefundState.REFUSED for each in payment.given_back):
         yield Advice(
             "Look at the charge in the provider's books, and mend what it objects to. What it never returns"
             " is paid by another way, and settled so: POST .../refunds/{refundRequestId}/settled-outside.",

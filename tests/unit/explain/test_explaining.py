@@ -153,6 +153,7 @@ def test_a_payment_that_is_decided_on_later_is_waited_for_and_followed_to_its_en
     told = explain(desk.marks())
     assert (told.verdict, told.missing) == (Verdict.WAITING, ())
     assert told.because == "the payment gateway decides later: it is asked again at 2026-01-01 12:00:05 UTC"
+    assert told.advice == ()
     assert [each.event for each in told.next] == ["PAYMENT_SUCCEEDED", "PAYMENT_FAILED"]
     assert told.deadline is not None
     assert told.deadline.at == desk.now + timedelta(minutes=35)
@@ -278,6 +279,7 @@ def test_a_refused_refund_waits_for_what_payment_asks_by_itself() -> None:
     told = explain(desk.marks())
     assert [each.event for each in told.next] == ["PAYMENT_REFUNDED"]
     assert told.next[0].effects[0].startswith("stays REFUNDING, emits INVENTORY_RELEASE_REQUEST")
+    assert told.advice[0].says.startswith("Look at the charge in the provider's books")
 
 
 def test_a_refund_whose_answer_at_the_second_time_is_lost_misses_it() -> None:

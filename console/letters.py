@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -163,7 +163,7 @@ def _groups(letters: Iterable[DeadLetter]) -> Iterable[Group]:
         cause = (letter.queue, letter.type, letter.kind, blanked(hidden(letter.reason)))
         alike.setdefault(cause, []).append(letter)
     for cause, some in sorted(alike.items(), key=lambda each: (-len(each[1]), each[0])):
-        times = sorted(filter(None, (_first_failed(letter) for letter in some)))
+        times = sorted(filter(None, (letter.first_failed for letter in some)))
         first, last = (times[0], times[-1]) if times else (None, None)
         queue, type_, kind, _ = cause
         chosen = Wanted(queue=queue, type=type_, kind=kind)
@@ -181,16 +181,8 @@ def _row(letter: DeadLetter) -> Row:
         link=link_to(letter.queue, letter.id),
         order=f"/orders/{quote(letter.subject, safe='')}" if is_about_order(letter) else "",
         reason=hidden(letter.reason),
-        first_failed=_first_failed(letter),
+        first_failed=letter.first_failed,
     )
-
-
-def _first_failed(letter: DeadLetter) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(letter.first_failed_at)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def link_to(queue: str, id_: str) -> str:

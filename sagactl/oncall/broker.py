@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -70,6 +70,15 @@ class DeadLetter(NamedTuple):
     def summary(self) -> str:
         what = self.type or "a message"
         return f"{what} in {topology.dead_letter_queue(self.queue)}: {self.kind}: {self.reason}"
+
+    @property
+    def first_failed(self) -> datetime | None:
+        """When that was, where it is a time: in UTC, unless it says otherwise."""
+        try:
+            at = datetime.fromisoformat(self.first_failed_at)
+        except ValueError:
+            return None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:

@@ -33,12 +33,7 @@ async def chosen(amqp_url: str, selector: Selector) -> Sequence[Chosen]:
 
 
 def _chosen(letter: DeadLetter) -> Chosen:
-    try:
-        at: datetime | None = datetime.fromisoformat(letter.first_failed_at)
-    except ValueError:
-        at = None
-    if at is not None and at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
+    at = letter.first_failed
     return Chosen(letter.queue, letter.id, _about(letter), letter.type, letter.kind, letter.reason, at)
 
 

@@ -1,6 +1,5 @@
 """The audit trail: each act leaves one entry, told by `sagactl audit`, that no service can take back."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -11,13 +10,12 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
-from typer.testing import CliRunner, Result
 
-from sagactl.cli import app
 from sagactl.shop import Json
 from services.shared.contract.audit import TRAILS
 from services.shared.database.trail import COLLECTION, database_of
 from tests.forms import document
+from tests.integration.saga.commands import sagactl
 from tests.integration.saga.shop import Shop
 
 SERVICES = tuple(name for name in TRAILS if name not in {"sagactl", "console"})
@@ -58,12 +56,6 @@ def said(entry: Json) -> tuple[str, str, str, str, str]:
         *(entry["service"], entry["action"], entry["outcome"]),
         *(entry["actor"]["kind"], entry["subject"]),
     )
-
-
-async def sagactl(shop: Shop, *command: str) -> Result:
-    """It has an event loop of its own."""
-    environment = {"STACK_DIR": str(shop.stack.directory), "COLUMNS": "250"}
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
 
 
 async def test_logins_and_what_happens_to_accounts(shop: Shop) -> None:
@@ -199,7 +191,7 @@ async def test_what_the_tools_do_is_told_with_all_the_rest_in_the_order_of_time(
     by_boss = ("--actor", made["actor"]["id"], "--action", "product.created", "--limit", "1")
     (latest,) = document((await sagactl(shop, "audit", *by_boss, "-o", "json")).stdout)["items"]
     assert latest["id"] == made["_id"]
-    assert "product.created" in (await sagactl(shop, "audit", "--subject", lamp)).stdout
+    assert "product.created" in (await sagactl(shop, "audit", "--subject", lamp, columns=250)).stdout
 
 
 async def test_there_is_no_address_of_mail_on_any_trail(shop: Shop) -> None:

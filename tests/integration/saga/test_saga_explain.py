@@ -1,22 +1,14 @@
 """`sagactl explain` on the running shop: what is lost or dead is named by its id, what only waits is not."""
 
-import asyncio
 import shlex
 
-from typer.testing import CliRunner, Result
-
-from sagactl.cli import app
 from sagactl.polling import until
 from sagactl.shop import Json
 from services.shared.contract.identity import HTTP, cause, event_id
 from tests.forms import document
+from tests.integration.saga.commands import sagactl
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop
-
-
-async def sagactl(shop: Shop, *command: str) -> Result:
-    environment = {"STACK_DIR": str(shop.stack.directory), "COLUMNS": "80"}
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
 
 
 async def explained(shop: Shop, order_id: str, *, exits: int) -> Json:
@@ -51,7 +43,7 @@ async def test_an_order_that_was_paid_is_settled_and_all_its_messages_are_done(s
     assert told["verdict"] == "settled"
     assert set(states(told).values()) == {"done"}
     assert len(told["hops"]) == 6
-    shown = (await sagactl(shop, "explain", order_id)).stdout
+    shown = (await sagactl(shop, "explain", order_id, columns=80)).stdout
     assert all(len(line) <= 80 for line in shown.splitlines())
     assert "the order is paid: ask for a refund instead" in shown
 
@@ -110,7 +102,7 @@ async def test_a_dead_letter_is_told_with_its_reason_and_what_is_advised_cures_i
     (advice,) = told["advice"]
     program, *command = shlex.split(advice["command"])
     assert program == "sagactl"
-    assert "1 dead letter redriven" in (await sagactl(shop, *command)).stdout
+    assert "1 dead letter redriven" in (await sagactl(shop, *command, columns=80)).stdout
     await shop.settles(order_id, "PAID")
     assert states(await explained(shop, order_id, exits=0))["ORDER_CONFIRMED on STOCK_RESERVED"] == "done"
 
@@ -127,7 +119,7 @@ async def test_status_tells_of_a_service_that_is_down_and_of_nothing_once_it_is_
         await until(lambda: is_waiting(shop, "inventory"), within=PATIENCE, what="in the queue")
 
         async def is_told() -> bool:
-            told = (await sagactl(shop, "status")).stdout
+            told = (await sagactl(shop, "status", columns=80)).stdout
             return "nobody consumes inventory, where 1 wait: is inventory up?" in told
 
         await until(is_told, within=PATIENCE, what="told")
@@ -153,5 +145,5 @@ async def test_an_order_is_found_by_whatever_a_person_has_of_it(shop: Shop) -> N
         assert result.exit_code == 0, result.output
         hits = document(result.stdout)["items"]
         assert f"sagactl explain {order_id}" in {hit["command"] for hit in hits}, text
-    assert "5 available" not in (await sagactl(shop, "find", lamp)).stdout
+    assert "5 available" not in (await sagactl(shop, "find", lamp, columns=80)).stdout
     assert (await sagactl(shop, "find", "nothing-of-ours")).exit_code == 1

@@ -6,28 +6,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from typer.testing import CliRunner, Result
-
-from sagactl.cli import app
 from sagactl.polling import until
 from sagactl.shop import Json
-from tests.forms import document
+from tests.integration.saga.commands import sagactl, told
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 
 QUEUE: Final = "STOCK_RESERVED"
 LETTERS: Final = 5
-
-
-async def sagactl(shop: Shop, *command: str) -> Result:
-    environment = {"STACK_DIR": str(shop.stack.directory), "COLUMNS": "160"}
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
-
-
-async def told(shop: Shop, *command: str, exits: int = 0) -> Json:
-    result = await sagactl(shop, *command, "-o", "json")
-    assert result.exit_code == exits, result.output
-    return document(result.stdout)
 
 
 def outcomes(job: Json) -> list[str]:

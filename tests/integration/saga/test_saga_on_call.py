@@ -8,31 +8,15 @@ from asyncio.subprocess import PIPE
 from datetime import UTC, datetime
 from typing import Final
 
-from typer.testing import CliRunner, Result
-
-from sagactl.cli import app
 from sagactl.polling import until
 from sagactl.shop import Json
 from tests.forms import document
+from tests.integration.saga.commands import sagactl, told, where
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 from tests.integration.saga.test_saga_refunds import asked, line
 
 PAID: Final = ["ORDER_CREATED", "INVENTORY_RESERVED", "PAYMENT_SUCCEEDED"]
-
-
-def where(shop: Shop) -> dict[str, str]:
-    return {"STACK_DIR": str(shop.stack.directory), "COLUMNS": "160"}
-
-
-async def sagactl(shop: Shop, *command: str) -> Result:
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=where(shop)))
-
-
-async def told(shop: Shop, *command: str, exits: int = 0) -> Json:
-    result = await sagactl(shop, *command, "-o", "json")
-    assert result.exit_code == exits, result.output
-    return document(result.stdout)
 
 
 async def status(shop: Shop) -> Json:

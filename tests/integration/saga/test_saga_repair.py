@@ -8,9 +8,10 @@ from sagactl.oncall.repair.plan import Compensate, Ends, Plan, SendAgain
 from sagactl.polling import until
 from sagactl.shop import Json
 from tests.forms import document
+from tests.integration.saga.commands import sagactl
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop
-from tests.integration.saga.test_saga_explain import is_waiting, reserve_request, sagactl
+from tests.integration.saga.test_saga_explain import is_waiting, reserve_request
 
 # Shorter than on call, and longer than the statistics of these stacks' brokers are late.
 STILL = timedelta(seconds=3)
@@ -89,12 +90,12 @@ async def test_the_command_plans_and_does_nothing_before_it_is_told_to(shop: Sho
     order_id = await lost_request(shop, await shop.product(stock=5))
     assert (await planned(shop, order_id)).ends is Ends.MENDED
     repair = ("repair", order_id, "--still", "3")
-    shown = await sagactl(shop, *repair)
+    shown = await sagactl(shop, *repair, columns=80)
     assert shown.exit_code == 3, shown.output
     assert f"send again INVENTORY_RESERVE_REQUEST inventory/{reserve_request(order_id)}" in shown.stdout
     assert "leads to  PENDING -> PAID, and all books agree" in shown.stdout
     assert (await sagactl(shop, *repair, "--apply")).exit_code == 2
-    nobody_to_ask = await sagactl(shop, *repair, "--apply", "--reason", WHY)
+    nobody_to_ask = await sagactl(shop, *repair, "--apply", "--reason", WHY, columns=80)
     assert nobody_to_ask.exit_code == 2, nobody_to_ask.output
     assert await recorded(shop, order_id) == []
     done = await sagactl(shop, *repair, "--apply", "--reason", WHY, "--yes", "-o", "json")

@@ -1,0 +1,28 @@
+"""`sagactl` at the tests' shop."""
+
+import asyncio
+
+from typer.testing import CliRunner, Result
+
+from sagactl.cli import app
+from sagactl.shop import Json
+from tests.forms import document
+from tests.integration.saga.shop import Shop
+
+
+def where(shop: Shop, columns: int = 160) -> dict[str, str]:
+    """The variables by which it finds the shop, and the width of its screen."""
+    return {"STACK_DIR": str(shop.stack.directory), "COLUMNS": str(columns)}
+
+
+async def sagactl(shop: Shop, *command: str, columns: int = 160) -> Result:
+    """It has an event loop of its own."""
+    environment = where(shop, columns)
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
+
+
+async def told(shop: Shop, *command: str, exits: int = 0) -> Json:
+    """What it tells as JSON."""
+    result = await sagactl(shop, *command, "-o", "json")
+    assert result.exit_code == exits, result.output
+    return document(result.stdout)

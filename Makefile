@@ -39,7 +39,7 @@ sbom: setup ; @$(PYTHON_OF) -m dev.supply_chain sbom ## write what each image is
 release: setup ; @$(PYTHON_OF) -m dev.release prepare "$(VERSION)" ## write a new version everywhere, and begin its section of the changelog; VERSION=0.2.0
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
 docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) -m sagactl.oncall.schemas docs/sagactl && $(PYTHON_OF) charts/document.py && $(PYTHON_OF) -m dev.dashboards && $(PYTHON_OF) -m dev.contract && $(PYTHON_OF) -m dev.description ## draw the tables, list the errors, describe charts, events and the API, write the dashboards and the schemas of sagactl
-modes: setup ; @.venv/bin/pytest -q --modes tests/unit tests/engine tests/integration/saga ## each failure mode by the tests that show it; writes docs/failure-modes.md
+modes: setup ; @.venv/bin/pytest -q --modes tests/unit tests/engine tests/integration/saga tests/integration/test_webhooks.py tests/integration/test_webhooks_restarted.py ## each failure mode by the tests that show it; writes docs/failure-modes.md
 clients: setup ; @dev/clients/build.sh ## generate and build the Python and the TypeScript client of the API, in .run/clients (docs/clients.md)
 clients-test: setup ; @$(PYTHON_OF) -m dev.clients ## have each of them place an order, on servers of its own (make clients first)
 unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, no servers

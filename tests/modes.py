@@ -110,6 +110,10 @@ MODES: Final[Mapping[int, Mode]] = {
     20: Mode(
         "messages per product and per order are mixed for one order", "every line is held once or refused"
     ),
+    21: Mode(
+        "SIGKILL with webhooks not made yet, made, and under way",
+        "each endpoint is told of everything; what comes twice has the same id",
+    ),
 }
 
 

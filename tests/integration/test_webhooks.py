@@ -350,6 +350,7 @@ async def test_deliveries_are_listed_page_by_page_the_newest_first(shop: Shop) -
 # --- where an answer is lost ------------------------------------------------------------------------------
 
 
+@pytest.mark.mode(21)
 @pytest.mark.parametrize("lost", ["insert", "tell", "record"])
 async def test_what_was_begun_is_done_again_and_is_the_same(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, lost: str

@@ -48,6 +48,7 @@ def _lively(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- one replica at a time --------------------------------------------------------------------------------
 
 
+@pytest.mark.mode(21)
 async def test_two_replicas_send_everything_once_and_what_one_leaves_the_other_takes(
     room: Room, issuer: Issuer, believed: Authority, receiver: Receiver
 ) -> None:
@@ -65,6 +66,7 @@ async def test_two_replicas_send_everything_once_and_what_one_leaves_the_other_t
 # --- where a process dies ---------------------------------------------------------------------------------
 
 
+@pytest.mark.mode(21)
 async def test_nothing_is_lost_when_a_process_is_killed(
     room: Room, issuer: Issuer, believed: Authority, receiver: Receiver
 ) -> None:

@@ -169,7 +169,9 @@ class Accounts:
     async def lease_letter(self, now: datetime) -> Letter | None:
         """The one that is due longest, for whoever asks first; None where none is.
 
-        Until the lease ends nobody else gets it. It is counted as a try.
+        Until the lease ends nobody else gets it. It is counted as a try. A letter is leased, not the sending
+        of all of them (`engine/holding.py`): they have no order that one replica would have to keep. So all
+        replicas send, and where one dies, its own few letters wait for their leases to end, and no others.
         """
         document = await self._store.collection(Letter).find_one_and_update(
             {**TO_BE_SENT, "due": {"$lte": now}},

@@ -101,6 +101,7 @@ class Release(Struct, frozen=True, rename="camel"):
     answered_by: str | None = None
 
 
+# Of money and goods. How the payment service gets the money back is its own `RefundState`.
 class RefundState(StrEnum):
     ASKED = "ASKED"
     # By the gateway, which is asked again without end.

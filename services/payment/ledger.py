@@ -39,7 +39,11 @@ REFUSAL_REASON: Final = "Mock gateway refused the refund"
 
 
 class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
-    """What happened under a key. `amount` is in minor units; `at` is the gateway's own time."""
+    """What happened under a key. `amount` is in minor units; `at` is the gateway's own time.
+
+    A `Transaction` is what any gateway tells of that; this is what the mock keeps of it: with what it was
+    told to play, and with the names of its documents.
+    """
 
     id: str = field(name="_id")
     order_id: str

@@ -31,6 +31,8 @@ class PaymentState(StrEnum):
     REFUNDED = "REFUNDED"
 
 
+# Of the money. The order has states of its own for the refund as its customer sees it, goods included: each
+# service moves its own, and hears of the other's by events alone.
 class RefundState(StrEnum):
     # Written before the gateway is asked, as a charge is.
     ASKED = "ASKED"

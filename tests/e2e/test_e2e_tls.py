@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from dev.ports import SERVICES as PORTS
+from sagactl.polling import until
 from sagactl.shop import Client
 from tests.authority import Authority
 from tests.e2e.conftest import HERE, administrator, at_the_door_of, installed
@@ -33,6 +35,8 @@ LISTENERS = (
 PLAIN_PORTS_OF_THE_BROKER = (5672, 15672, 15692)
 # The first byte of an alert, TLS's own word for "this is no TLS".
 ALERT = 0x15
+# Seconds within which a kubelet has brought a changed Secret to its pods, and they have made something of it.
+RENEWED_WITHIN = 300
 
 
 class Vault(NamedTuple):
@@ -44,7 +48,7 @@ class Vault(NamedTuple):
         return ssl.create_default_context(cafile=self.authority.file)
 
     async def certify(self) -> None:
-        """Give certificates to all, as Secrets."""
+        """Give certificates to all, as Secrets; others than before."""
         node = (await self.release.get("nodes"))["items"][0]["status"]["addresses"]
         await self._give("everybody", *(name for chart in CERTIFIED for name in self._names(chart)))
         addresses = (one["address"] for one in node if one["type"] == "InternalIP")
@@ -89,7 +93,9 @@ async def door(vault: Vault) -> AsyncIterator[Client]:
 
 async def shown(vault: Vault, workload: str, port: int) -> bytes:
     """Return the certificate that is shown there, once its authority and its name were checked."""
-    name = workload.rpartition("/")[2]
+    kind, _, name = workload.partition("/")
+    if kind == "pod":  # of a server of several
+        name = name.rpartition("-")[0]
     async with vault.release.forwarded(workload, port) as local:
         _, writer = await asyncio.open_connection(
             "127.0.0.1", local, ssl=vault.believing(), server_hostname=name
@@ -149,3 +155,57 @@ async def test_whoever_believes_another_authority_reaches_nobody(vault: Vault) -
     elsewhere = ("env", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt")
     with pytest.raises(CommandError, match="certificate verify failed"):
         await vault.release.tool(*elsewhere, "python", "-m", "sagactl.smoke")
+
+
+async def test_renewed_certificates_are_shown_by_all_and_the_shop_goes_on(
+    vault: Vault, door: Client, report: list[str]
+) -> None:
+    release = vault.release
+    by_themselves = {
+        **{f"deployment/vault-{service}": port for service, port in PORTS.items()},
+        **{f"pod/{pod}": 5671 for pod in await release.pods("rabbitmq")},
+    }
+    members = {f"pod/{pod}": 27017 for pod in await release.pods("mongodb")}
+    others = {
+        "deployment/vault-redis": 6379,
+        "deployment/vault-jaeger": 16686,
+        "deployment/vault-saga-operator": 8081,
+    }
+    everything = by_themselves | members | others
+    former = {workload: await shown(vault, workload, port) for workload, port in everything.items()}
+    begin = time.monotonic()
+    await vault.certify()
+
+    async def now(workload: str) -> bytes:
+        """Nothing while its pod starts anew."""
+        try:
+            return await shown(vault, workload, everything[workload])
+        except (CommandError, OSError):
+            return b""
+
+    async def becomes_another(workload: str) -> None:
+        await until(
+            lambda: now(workload),
+            lambda found: found not in {b"", former[workload]},
+            within=RENEWED_WITHIN,
+            what=f"another certificate of {workload}",
+            every=2,
+            told=lambda found: "the former one" if found else "none",
+        )
+
+    for workload in by_themselves:
+        await becomes_another(workload)
+    took = time.monotonic() - begin
+    report.append(f"          certificates renewed: {len(by_themselves)} by themselves within {took:.0f} s")
+    for workload in ("statefulset/vault-mongodb", *others):
+        await release.kubectl("rollout", "restart", workload)
+        await release.ready(workload)
+    for workload in members | others:
+        await becomes_another(workload)
+    await release.all_ready()
+    admin, customer = await administrator(release, door), await door.register()
+    tea = await admin.add_product(5)
+    order = await customer.place({tea: 1})
+    assert (await customer.settled(order["orderId"], within=120))["status"] == "PAID"
+    await release.test()
+    report.append(f"          and {len(members | others)} once they were restarted; load and books are good")

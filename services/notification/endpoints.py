@@ -105,6 +105,8 @@ class CreateEndpoint(Keyed, frozen=True, kw_only=True):
     description: str
     types: tuple[EventType, ...]
     sealed: str
+    # How many there are without it.
+    others: int = 0
 
 
 class ChangeEndpoint(Struct, frozen=True, kw_only=True):
@@ -190,6 +192,8 @@ def decide(loaded: Loaded, message: Message, command: Command) -> Decision:
 
 
 def _create(command: CreateEndpoint, at: datetime) -> Decision:
+    if command.others >= MOST_ENDPOINTS:
+        raise Refused(f"there are {command.others} endpoints, and there may be no more: delete one first")
     endpoint = Endpoint(
         id=command.endpoint_id,
         url=command.url,

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.notification.cloudevents import EventType
 from services.notification.domain import NOTIFICATIONS
 from services.notification.endpoints import (
     GIVEN_UP_AFTER,
+    MOST_ENDPOINTS,
     MOST_SECRETS,
     ROTATED_OVER,
     AdvanceReplay,
@@ -97,6 +99,17 @@ def test_a_key_that_comes_again_makes_no_second_one() -> None:
     )
     with pytest.raises(KeyReused):
         memory.decide(memory.message(other))
+
+
+def test_there_are_so_many_and_no_more_and_a_key_that_comes_again_is_answered_as_before() -> None:
+    memory = Memory(NOTIFICATIONS)
+    last = structs.replace(CREATE, key=Key("create-webhook/boss/k", "hash"), others=MOST_ENDPOINTS - 1)
+    memory.decide(memory.message(last))
+    # By now it is itself one of them.
+    again = structs.replace(last, endpoint_id="w2", others=MOST_ENDPOINTS)
+    assert memory.decide(memory.message(again)).replayed
+    with pytest.raises(Refused, match="50 endpoints"):
+        memory.decide(memory.message(structs.replace(again, key=Key("create-webhook/boss/l", "hash"))))
 
 
 def test_what_is_not_named_stays_as_it_is(shop: Shop) -> None:

@@ -30,7 +30,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test coverage modes clients clients-test unit fuzz simulate torture-payments bench judge soak chaos survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test coverage modes clients clients-test unit fuzz simulate torture-payments bench capacity judge soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -38,7 +38,7 @@ advisories: setup ; @$(PYTHON_OF) -m dev.supply_chain advisories ## look what uv
 sbom: setup ; @$(PYTHON_OF) -m dev.supply_chain sbom ## write what each image is made of, with hashes (CycloneDX), to .run/sbom
 release: setup ; @$(PYTHON_OF) -m dev.release prepare "$(VERSION)" ## write a new version everywhere, and begin its section of the changelog; VERSION=0.2.0
 format: setup ; @.venv/bin/ruff check --fix -q . ; .venv/bin/ruff format -q . ## let ruff write it
-docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) -m sagactl.oncall.schemas docs/sagactl && $(PYTHON_OF) charts/document.py && $(PYTHON_OF) -m dev.dashboards && $(PYTHON_OF) -m dev.contract && $(PYTHON_OF) -m dev.description ## draw the tables, list the errors, describe charts, events and the API, write the dashboards and the schemas of sagactl
+docs: setup ; @$(PYTHON_OF) -m services.shared.http.kinds --write docs/errors.md && $(PYTHON_OF) -m services.order.diagram --write README.md docs/tables.md && $(PYTHON_OF) -m services.payment.diagram --write docs/tables.md && $(PYTHON_OF) -m services.inventory.diagram --write docs/tables.md && $(PYTHON_OF) -m sagactl.oncall.schemas docs/sagactl && $(PYTHON_OF) charts/document.py && $(PYTHON_OF) -m dev.dashboards && $(PYTHON_OF) -m dev.contract && $(PYTHON_OF) -m dev.description && $(PYTHON_OF) -m bench.capacity --write docs/capacity.md ## draw the tables, list the errors, describe charts, events and the API, write the dashboards and the schemas of sagactl
 modes: setup ; @.venv/bin/pytest -q --modes tests/unit tests/engine tests/integration/saga tests/integration/test_webhooks.py tests/integration/test_webhooks_restarted.py ## each failure mode by the tests that show it; writes docs/failure-modes.md
 clients: setup ; @dev/clients/build.sh ## generate and build the Python and the TypeScript client of the API, in .run/clients (docs/clients.md)
 clients-test: setup ; @$(PYTHON_OF) -m dev.clients ## have each of them place an order, on servers of its own (make clients first)
@@ -49,6 +49,7 @@ torture-payments: setup ; @$(PYTHON_OF) -m dev.torture --seed $(or $(SEED),1) --
 test: setup ; @dev/test.sh ## every test but the cluster's, on real servers, in lanes side by side
 coverage: setup ; @COVERAGE=true dev/test.sh ## the same tests, counting what of the code they run, which takes them twice the work
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
+capacity: setup ; @$(PYTHON_OF) -m bench.capacity $(or $(RATE),1000) $(CAPACITY) ## what so many orders per second need, by what was measured; RATE=10000, CAPACITY="--run .run/bench.json"
 judge: setup ; @$(PYTHON_OF) -m bench.judge $(JUDGE) ## others' consistency test: 100 pieces, 1,000 orders at once (minutes); JUDGE=--kill kills services meanwhile
 soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory stays flat over 100,000 orders (12 minutes); SOAK="--rate 100"
 chaos: setup ; @$(PYTHON_OF) -m dev.chaos --seed $(or $(SEED),1) $(CHAOS) ## hurt one shop round after round, alone and in pairs, as SEED=7 tells; CHAOS="--short", CHAOS="broker-killed redis-slow"

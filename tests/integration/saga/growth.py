@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
@@ -16,6 +16,7 @@ from services.shared.database.store import APP_NAME
 from services.shared.engine.leases import OUTBOX
 from tests.integration.saga.shop import Shop
 from tests.unit.indexes import Index
+from tests.unit.shards import command_of
 
 MANY: Final = 3000
 # Of ten orders one is of the customer whose order was copied, of 27 one is cancelled, of 270 one is both.
@@ -155,7 +156,7 @@ def wasteful(operations: Iterable[Json]) -> list[str]:
         examined = max(operation.get(name, 0) for name in EXAMINED)
         done = max(_named(operation), *(operation.get(name, 0) for name in DONE))
         if scans or examined > LEAST + TIMES * done:
-            text = f"{operation['ns']} {operation['op']} {operation.get('planSummary')} {_asked(operation)}"
+            text = f"{operation['ns']} {operation['op']} {operation.get('planSummary')} {asked(operation)}"
             found[text] = max(found[text], examined)
     return [f"examined {examined}: {text}" for text, examined in found.items()]
 
@@ -177,6 +178,6 @@ def _named(operation: Json) -> int:
     return len(by_id.get("$in", ())) if isinstance(by_id, dict) else 0
 
 
-def _asked(operation: Json) -> str:
-    command: Mapping[str, Any] = operation.get("originatingCommand") or operation.get("command", {})
+def asked(operation: Json) -> str:
+    command = command_of(operation)
     return str({key: command[key] for key in ("filter", "q", "query", "sort", "pipeline") if key in command})

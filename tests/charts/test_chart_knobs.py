@@ -223,6 +223,26 @@ def test_an_autoscaler_goes_by_other_metrics_where_it_is_told_to(tmp_path: Path)
     assert "behavior" not in other
 
 
+def test_keda_scales_by_its_triggers_in_place_of_an_autoscaler_of_ours(tmp_path: Path) -> None:
+    queue = {"type": "rabbitmq", "metadata": {"queueName": "orders", "mode": "QueueLength", "value": "200"}}
+    slowly = {"scaleDown": {"stabilizationWindowSeconds": 600}}
+    scaling = {"enabled": True, "minReplicas": 3, "triggers": [queue], "behavior": slowly}
+    objects = with_values(
+        tmp_path, order={"autoscaling": scaling}, auth={"autoscaling": {"triggers": [queue]}}
+    )
+    assert named(objects, "ScaledObject", "shop-order")["spec"] == {
+        "scaleTargetRef": {"name": "shop-order"},
+        "minReplicaCount": 3,
+        "maxReplicaCount": 6,
+        "triggers": [queue],
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": slowly}},
+    }
+    kinds = {each["kind"] for each in objects}
+    assert "HorizontalPodAutoscaler" not in kinds
+    # Not switched on.
+    assert sum(each["kind"] == "ScaledObject" for each in objects) == 1
+
+
 def test_a_service_may_prefer_pods_that_are_near() -> None:
     objects = render(UMBRELLA, None, "order.expose.trafficDistribution=PreferClose")
     assert named(objects, "Service", "shop-order")["spec"]["trafficDistribution"] == "PreferClose"

@@ -1,7 +1,7 @@
 """By which key docs/capacity.md says that each collection would be sharded, and what is asked without it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from services.shared.contract.events import ENGINES
@@ -11,24 +11,22 @@ from tests.unit.test_house import ROOT
 # What MongoDB's profiler keeps of a command.
 Operation: TypeAlias = dict[str, Any]
 DOCUMENT: Final = ROOT / "docs" / "capacity.md"
-USUAL: Final = "_id"
-KEY: Final = re.compile(
-    r"^\| (?P<services>[a-z ]+) \| `(?P<collection>\w+)` \| (`(?P<key>\w+)`|none)", re.MULTILINE
+KEY: Final = "_id"
+NOT_SHARDED: Final = re.compile(
+    r"^\| (?P<services>[a-z ]+) \| `(?P<collection>\w+)` \| [^`|]+ \|$", re.MULTILINE
 )
 ASKED: Final = re.compile(
     r"^\| (?P<services>[a-z ]+) \| `(?P<collection>\w+)` \| `(?P<keys>{[^`]+})` \| .+ \|$", re.MULTILINE
 )
 
 
-def shard_key(service: str, collection: str) -> str | None:
-    """None for what is not sharded."""
-    return EXCEPTIONS.get((service, collection), USUAL)
-
-
-def exceptions() -> Iterator[tuple[tuple[str, str], str | None]]:
-    for row in KEY.finditer(DOCUMENT.read_text()):
-        for service in _services(row["services"]):
-            yield (service, row["collection"]), row["key"]
+def not_sharded() -> list[tuple[str, str]]:
+    """Service and collection."""
+    return [
+        (service, row["collection"])
+        for row in NOT_SHARDED.finditer(DOCUMENT.read_text())
+        for service in _services(row["services"])
+    ]
 
 
 def asked_of_all() -> list[Index]:
@@ -57,14 +55,14 @@ def command_of(operation: Operation) -> Mapping[str, Any]:
 
 def _is_routed(operation: Operation) -> bool:
     service, _, collection = operation["ns"].partition(".")
-    key, command = shard_key(service, collection), command_of(operation)
-    if key is None or operation["op"] == "insert" or "listIndexes" in command:
+    command = command_of(operation)
+    if (service, collection) in WHOLE or operation["op"] == "insert" or "listIndexes" in command:
         return True
     first = command.get("pipeline", [{}])[0]
     asked = next(
         (command[name] for name in ("filter", "q", "query") if name in command), first.get("$match", {})
     )
-    wanted = asked.get(key)
+    wanted = asked.get(KEY)
     return bool({"$in", "$eq"} & wanted.keys()) if isinstance(wanted, Mapping) else wanted is not None
 
 
@@ -72,4 +70,4 @@ def _services(named: str) -> tuple[str, ...]:
     return tuple(ENGINES) if named == "those with events" else (named,)
 
 
-EXCEPTIONS: Final = dict(exceptions())
+WHOLE: Final = frozenset(not_sharded())

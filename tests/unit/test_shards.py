@@ -5,24 +5,19 @@ from typing import Any, Final
 
 from tests.unit.indexes import WITH_A_DATABASE, Index, declared
 from tests.unit.shards import (
-    EXCEPTIONS,
+    WHOLE,
     Operation,
     asked_of_all,
     asked_of_all_shards,
-    exceptions,
-    shard_key,
+    not_sharded,
 )
 
 
-def test_a_collection_is_sharded_by_its_id_but_for_those_that_the_document_names() -> None:
-    assert shard_key("order", "orders") == "_id"
-    assert shard_key("payment", "gateway_ledger") == "orderId"
-    assert shard_key("auth", "users") is None
-    assert shard_key("product", "engine") is None
-
-
-def test_no_collection_is_named_twice() -> None:
-    assert len([*exceptions()]) == len(EXCEPTIONS)
+def test_what_is_not_sharded_is_named_once() -> None:
+    named = not_sharded()
+    assert {("auth", "users"), ("product", "engine")} <= set(named)
+    assert ("order", "orders") not in named
+    assert len(set(named)) == len(named)
 
 
 def test_what_is_asked_of_all_shards_has_an_index_and_is_named_once() -> None:
@@ -33,7 +28,7 @@ def test_what_is_asked_of_all_shards_has_an_index_and_is_named_once() -> None:
 
 
 def test_what_is_asked_of_all_shards_is_sharded() -> None:
-    assert all(shard_key(each.service, each.collection) for each in asked_of_all())
+    assert not {(each.service, each.collection) for each in asked_of_all()} & WHOLE
 
 
 def test_a_collection_with_a_unique_index_is_not_sharded() -> None:
@@ -45,7 +40,7 @@ def test_a_collection_with_a_unique_index_is_not_sharded() -> None:
         if any(index.document.get("unique") for index in indexes)
     }
     assert unique == {("auth", "users")}
-    assert all(shard_key(*each) is None for each in unique)
+    assert unique <= WHOLE
 
 
 def operation(namespace: str, command: dict[str, Any], op: str = "query") -> Operation:
@@ -57,7 +52,6 @@ ROUTED: Final = (
     operation("order.orders", {"find": "orders", "filter": {"_id": {"$in": ["x"]}}}),
     operation("order.orders", {"q": {"_id": "x"}, "u": {}}, "update"),
     operation("order.orders", {"insert": "orders"}, "insert"),
-    operation("payment.gateway_ledger", {"find": "gateway_ledger", "filter": {"orderId": "x"}}),
     operation("auth.users", {"find": "users", "filter": {"email": "x"}}),
 )
 ASKED_OF_ALL: Final = (
@@ -66,7 +60,6 @@ ASKED_OF_ALL: Final = (
     operation("order.orders", {"q": {"status": "PAID"}, "u": {}}, "update"),
     operation("order.orders", {"aggregate": "orders", "pipeline": [{"$match": {"status": "PAID"}}]}),
     operation("order.orders", {"count": "orders"}, "command"),
-    operation("payment.gateway_ledger", {"find": "gateway_ledger", "filter": {"_id": "x"}}),
     {
         **operation("order.orders", {"getMore": 1}, "getmore"),
         "originatingCommand": {"find": "orders", "filter": {"status": "PAID"}},

@@ -47,7 +47,24 @@ spec:
     {{- end }}
 ---
 {{ include "service.deployment" . }}
-{{- if $autoscaled }}
+{{- if and $autoscaled .Values.autoscaling.triggers }}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ $name }}
+  {{- include "sagashop.meta" (list . "server") | nindent 2 }}
+spec:
+  scaleTargetRef: {name: {{ $name }}}
+  minReplicaCount: {{ .Values.autoscaling.minReplicas }}
+  maxReplicaCount: {{ .Values.autoscaling.maxReplicas }}
+  triggers: {{- toYaml .Values.autoscaling.triggers | nindent 4 }}
+  {{- with .Values.autoscaling.behavior }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior: {{- toYaml . | nindent 8 }}
+  {{- end }}
+{{- else if $autoscaled }}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler

@@ -1,30 +1,38 @@
 """What changes something: first the plan, and by a form of that page, with a reason, the act."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
+from msgspec import structs
 from starlette.exceptions import HTTPException
 
 from console import answers, browsers, letters, rights
-from console.dependencies import TheForm, TheServices, TheShop, TheVisitor, TheWanted
-from console.letters import Verb
-from console.reading import ACTED_ON_AT_MOST, Shop, tried
+from console.dependencies import TheForm, TheJobs, TheServices, TheShop, TheVisitor, TheWanted
+from console.jobs import path_of, planned
+from console.reading import Shop, tried
 from console.rights import Offer
 from console.services import Refused, command
 from console.visitors import Visitor
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.jobs.job import Chosen, Verb
+from sagactl.oncall.jobs.working import as_chosen
 from services.shared import telemetry
 from services.shared.contract.audit import By
+from services.shared.emails import hidden
 from services.shared.http.bodies import Id
 from services.shared.http.rights import refusal
 
 REASON_AT_LEAST: Final = 3
 REASON_AT_MOST: Final = 200
+# Of jobs, as pages make them.
+IDS: Final = re.compile(r"[0-9a-f-]{36}")
+# So long a small job is waited for, so that the page that follows tells what became of it.
+WAITED_FOR_SECONDS: Final = 3.0
 router = APIRouter()
 
 
@@ -38,29 +46,42 @@ async def plan_for_letters(
 
 @router.post("/letters/{verb}")
 async def act_on_letters(
-    request: Request, verb: Verb, form: TheForm, visitor: TheVisitor, shop: TheShop
+    request: Request, verb: Verb, form: TheForm, *, visitor: TheVisitor, shop: TheShop, jobs: TheJobs
 ) -> Response:
+    """Begins a job, which is one however often its form is sent; and leads to its page."""
     wanted = letters.Wanted(*(form.get(name, "") for name in letters.Wanted._fields))
-    reason = form.get("reason", "").strip()
+    reason, key = form.get("reason", "").strip(), form.get("key", "")
     if not visitor.user.may(rights.LETTERS):
         return await _letters_planned(request, verb, wanted, visitor, shop)
+    if key and (await tried(jobs.get(key))).found:
+        return answers.to(path_of(key))
     found, failed = await tried(_to_be_acted_on(shop, wanted))
     if not found or letters.digest(found) != form.get("expected"):
         says = failed or "They are others by now: look at the plan again"
-        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
-    if not REASON_AT_LEAST <= len(reason) <= REASON_AT_MOST:
+    elif not REASON_AT_LEAST <= len(reason) <= REASON_AT_MOST:
         says = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
-        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
-    by = By(visitor.user.actor, visitor.address, telemetry.current_request_id())
-    _, failed = await tried(shop.act(verb, found, by, reason))
-    if failed:
-        return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(failed), reason))
-    return answers.to(f"/letters?{urlencode({'queue': wanted.queue, 'done': verb})}")
+    elif not IDS.fullmatch(key):
+        raise browsers.NoForm("key")
+    else:
+        by = By(visitor.user.actor, visitor.address, telemetry.current_request_id())
+        job = planned(key, verb, [*map(_without_mail, found)], reason, await shop.now())
+        _, failed = await tried(jobs.begin(job, by))
+        if not failed:
+            await tried(jobs.over(key, WAITED_FOR_SECONDS))
+            return answers.to(path_of(key))
+        says = failed
+    return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+
+
+def _without_mail(letter: DeadLetter) -> Chosen:
+    """What is kept of it: no customer's address."""
+    chosen = as_chosen(letter)
+    return structs.replace(chosen, reason=hidden(chosen.reason))
 
 
 async def _to_be_acted_on(shop: Shop, wanted: letters.Wanted) -> Sequence[DeadLetter]:
     """An open choice is none: a queue has to be named."""
-    return (await shop.chosen(wanted))[:ACTED_ON_AT_MOST] if wanted.queue else ()
+    return await shop.chosen(wanted) if wanted.queue else ()
 
 
 async def _letters_planned(
@@ -83,6 +104,7 @@ async def _letters_planned(
         why_not="" if may else refusal(rights.LETTERS),
         refusal=answers.sentence(before.refusal) if before else failed,
         reason=before.reason if before else "",
+        key=str(uuid.uuid4()),
     )
 
 

@@ -10,6 +10,7 @@ from console.letters import Wanted
 from console.reading import Shop
 from console.services import Services
 from console.visitors import Door, NotOurs, NotSignedIn, Visitor
+from console.work import Jobs
 from services.gateway.callers import client_address
 
 Text = Annotated[str, Query(max_length=320)]
@@ -65,6 +66,11 @@ async def _shop(request: Request) -> Shop:
     return shop
 
 
+async def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
 async def _door(request: Request) -> Door:
     door: Door = request.app.state.door
     return door
@@ -86,6 +92,7 @@ async def _wanted(
 
 
 TheShop = Annotated[Shop, Depends(_shop)]
+TheJobs = Annotated[Jobs, Depends(_jobs)]
 TheDoor = Annotated[Door, Depends(_door)]
 TheServices = Annotated[Services, Depends(_services)]
 TheWanted = Annotated[Wanted, Depends(_wanted)]

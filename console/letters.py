@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from enum import StrEnum
 from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explanation import Preview
+from sagactl.oncall.jobs.job import Chosen, Verb
 from sagactl.wording import masked
 from services.shared.contract.events import CONSUMES, OrderEvent
 from services.shared.emails import hidden
@@ -20,6 +20,8 @@ from services.shared.emails import hidden
 # What tells one reason from another of the same cause.
 IDS: Final = re.compile(r"\b[0-9a-fA-F]{8}-?[0-9a-fA-F-]{4,}\b|\b\d+\b")
 BLANK: Final = "…"
+# Of those that a plan is about.
+SHOWN_AT_MOST: Final = 100
 OF_ORDERS: Final = frozenset(
     kind.type
     for queues in CONSUMES.values()
@@ -73,16 +75,13 @@ class Group(NamedTuple):
     discard: str
 
 
-class Verb(StrEnum):
-    REDRIVE = "redrive"
-    DISCARD = "discard"
-
-
 class Plan(Struct, frozen=True, kw_only=True):
     """What would be done, with which letters; and what tells later that they are the same."""
 
     verb: Verb
     wanted: Wanted
+    number: int
+    # The first of them.
     rows: tuple[Row, ...]
     digest: str
     # What the rules would do with the first of them, and how many of those.
@@ -127,7 +126,8 @@ def plan(verb: Verb, wanted: Wanted, found: Sequence[DeadLetter], previews: Sequ
     return Plan(
         verb=verb,
         wanted=wanted,
-        rows=tuple(map(_row, found)),
+        number=len(found),
+        rows=tuple(map(_row, found[:SHOWN_AT_MOST])),
         digest=digest(found),
         tally=tuple(Counter(preview.says for preview in previews).most_common()),
         looked_at=len(previews),
@@ -179,7 +179,7 @@ def _row(letter: DeadLetter) -> Row:
     return Row(
         letter=letter,
         link=link_to(letter.queue, letter.id),
-        order=f"/orders/{quote(letter.subject, safe='')}" if is_about_order(letter) else "",
+        order=order_of(letter),
         reason=hidden(letter.reason),
         first_failed=letter.first_failed,
     )
@@ -190,5 +190,6 @@ def link_to(queue: str, id_: str) -> str:
     return f"/letter?{urlencode({'queue': queue, 'id': id_})}"
 
 
-def is_about_order(letter: DeadLetter) -> bool:
-    return bool(letter.subject) and letter.type in OF_ORDERS
+def order_of(letter: DeadLetter | Chosen) -> str:
+    """The page of the order that it is about; empty where it is about none."""
+    return f"/orders/{quote(letter.subject, safe='')}" if letter.subject and letter.type in OF_ORDERS else ""

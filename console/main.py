@@ -15,10 +15,11 @@ from console.services import Services
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.visitors import WINDOW_SECONDS, Door
+from console.work import Jobs
 from sagactl.oncall.books import reading
 from services.gateway.limiter import Limiter
 from services.shared.cache import connect_redis
-from services.shared.health import Readiness
+from services.shared.health import Readiness, in_background
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.preconditions import FORM
 from services.shared.http.serving import serve
@@ -33,9 +34,12 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
         async with reading(settings.mongodb_url) as books, redis:
             services = Services(app.state.http, settings.auth_url, settings.order_url)
             app.state.services = services
-            app.state.shop = Shop(settings.access, books)
+            shop = app.state.shop = Shop(settings.access, books)
+            jobs = app.state.jobs = Jobs(settings.access, books.store("console"), shop.forget_letters)
             app.state.door = Door(services, Sessions(redis), app.state.tokens, Limiter(redis, WINDOW_SECONDS))
-            yield _readiness
+            async with in_background(jobs.work(), "jobs") as background:
+                app.state.background = background
+                yield _readiness
 
     app = create_app(
         settings, router, life, own_openapi=False, before_routes=[Middleware(answers.Pages)], takes=FORM

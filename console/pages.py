@@ -8,7 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from console import answers, explained, letters, orders, rights, standing, trail
-from console.dependencies import Text, TheShop, TheVisitor, TheWanted
+from console.dependencies import Text, TheJobs, TheShop, TheVisitor, TheWanted
+from console.jobs import page as job_page
+from console.jobs import summary
 from console.orders import Show
 from console.reading import Shop, link_of, tried
 from console.visitors import Visitor
@@ -20,13 +22,12 @@ from services.shared.http.cursors import LONGEST, Cursor
 from services.shared.http.rights import refusal
 
 router = APIRouter()
+JOBS_AT_MOST: Final = 100
 # What the next page says once something was done: by a word of ours, so that no address can say anything.
 SAID: Final = {
     "cancel": "It was cancelled.",
     "refund": "Its refund was asked for.",
     "compensate": "It was compensated.",
-    "redrive": "They were handed back to their queue: those that fail again are listed anew.",
-    "discard": "They were deleted.",
 }
 
 
@@ -83,9 +84,7 @@ async def _trail_of(order_id: str, visitor: Visitor, shop: Shop) -> Sequence[tra
 
 
 @router.get("/letters")
-async def list_letters(
-    request: Request, visitor: TheVisitor, shop: TheShop, wanted: TheWanted, done: str = ""
-) -> Response:
+async def list_letters(request: Request, visitor: TheVisitor, shop: TheShop, wanted: TheWanted) -> Response:
     found, failed = await tried(shop.letters())
     page = letters.page(found or (), wanted, QUEUES)
     may = visitor.user.may(rights.LETTERS)
@@ -96,7 +95,6 @@ async def list_letters(
         failed=failed,
         page=page,
         why_not="" if may else refusal(rights.LETTERS),
-        said=SAID.get(done, ""),
     )
 
 
@@ -114,6 +112,24 @@ async def show_letter(
     return answers.page(
         request, "letter", status, here="Letters", id=id_, page=page, failed=failed, why_not=why_not
     )
+
+
+@router.get("/jobs")
+async def list_jobs(request: Request, _: TheVisitor, jobs: TheJobs) -> Response:
+    found, failed = await tried(jobs.latest(JOBS_AT_MOST))
+    rows = [summary(each.job, each.by.actor, is_open=each.open) for each in found or ()]
+    return answers.page(request, "jobs", here="Jobs", failed=failed, rows=rows)
+
+
+@router.get("/jobs/{job_id}")
+async def show_job(request: Request, job_id: Id, _: TheVisitor, jobs: TheJobs) -> Response:
+    found, failed = await tried(jobs.get(job_id))
+    if failed:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    page = job_page(found.job, found.by.actor, is_open=found.open, trouble=found.trouble)
+    return answers.page(request, "job", here="Jobs", page=page)
 
 
 @router.get("/trail")

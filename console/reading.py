@@ -1,38 +1,32 @@
-"""What pages show, read by the console's own users; and the one thing that it does by itself: dead letters.
-
-No service can hand a dead letter back. To look at one takes the right to take it.
-"""
+"""What pages show, read by the console's own users."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from console.letters import Verb, is_about_order, link_to
 from console.letters import Wanted as ThoseLetters
+from console.letters import link_to, order_of
 from console.orders import Show
 from console.trail import Wanted as ThoseEntries
 from sagactl.access import Access
 from sagactl.faults import fault
-from sagactl.oncall import broker, finding, trails
+from sagactl.oncall import finding, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Explanation, Preview
 from sagactl.oncall.explain.marks import Letter, Marks
-from sagactl.oncall.explain.reading import LETTERS_AT_MOST, Reader, every_letter
+from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
-from sagactl.oncall.redrive import redrive
 from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
 from sagactl.oncall.trails import Told, Wanted
 from services.order import queries
 from services.order.model import OPEN, Order
 from services.order.model import Status as State
-from services.shared.contract import audit
-from services.shared.contract.audit import Action, By, Outcome
-from services.shared.database.new_id import new_id
+from services.shared.contract.audit import Action
 from services.shared.http.cursors import Cursor
 from services.shared.kept import Kept
 
@@ -40,11 +34,9 @@ ROWS: Final = 50
 HITS_AT_MOST: Final = 20
 # To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
 LETTERS_SECONDS: Final = 3.0
-# One plan is about no more of them than that; and tells of so many what the rules would do.
-ACTED_ON_AT_MOST: Final = 500
+# A plan tells of so many what the rules would do.
 PREVIEWED_AT_MOST: Final = 50
 ENTRIES_AT_MOST: Final = 200
-ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
 Found = TypeVar("Found")
 
 
@@ -72,7 +64,6 @@ class Shop:
     def __init__(self, access: Access, books: Books) -> None:
         self._access, self._books = access, books
         self._orders = books.store("order")
-        self._trail = books.store("console").trail
         self._letters = Kept(self._look_at_letters)
         self._reader = Reader(access, letters=self._kept_letters)
 
@@ -113,7 +104,7 @@ class Shop:
 
     async def preview(self, letter: DeadLetter) -> Preview | None:
         """What redriving it would do; None where it is about no order."""
-        if not is_about_order(letter):
+        if not order_of(letter):
             return None
         (marks,) = await self._reader.look(self._books, [letter.subject])
         return _preview(marks, letter)
@@ -123,35 +114,16 @@ class Shop:
 
     async def previews(self, letters: Sequence[DeadLetter]) -> Sequence[Preview]:
         """Of those that are about orders, at most so many."""
-        some = [letter for letter in letters if is_about_order(letter)][:PREVIEWED_AT_MOST]
+        some = [letter for letter in letters if order_of(letter)][:PREVIEWED_AT_MOST]
         subjects = list(dict.fromkeys(letter.subject for letter in some))
         marks = (
             dict(zip(subjects, await self._reader.look(self._books, subjects), strict=True)) if some else {}
         )
         return [_preview(marks[letter.subject], letter) for letter in some]
 
-    async def act(self, verb: Verb, letters: Sequence[DeadLetter], by: By, reason: str) -> None:
-        """On letters of one queue. What cannot be recorded is not done."""
-        queue, ids = letters[0].queue, [letter.id for letter in letters]
-        entry = audit.entry(
-            new_id(),
-            await self.now(),
-            by,
-            ACTIONS[verb],
-            queue,
-            outcome=Outcome.ASKED,
-            reason=reason,
-            detail=f"{len(ids)}: {', '.join(ids)}"[: audit.LONGEST],
-        )
-        await self._trail.add(entry)
-        try:
-            if verb is Verb.REDRIVE:
-                await redrive(self._access.amqp_url, queue, frozenset(ids))
-            else:
-                for id_ in ids:
-                    await broker.delete(self._access.amqp_url, queue, id_, LETTERS_AT_MOST)
-        finally:
-            self._letters.forget()
+    def forget_letters(self) -> None:
+        """They are others by now."""
+        self._letters.forget()
 
     async def trail(self, wanted: ThoseEntries) -> Sequence[Told]:
         """The latest entries of all services."""

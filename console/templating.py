@@ -14,7 +14,7 @@ ENVIRONMENT: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters |= {"ago": words.ago, "exactly": words.exactly}
+ENVIRONMENT.filters |= {"ago": words.ago, "exactly": words.exactly, "short_id": words.short_id}
 
 
 def render(name: str, **context: object) -> str:

@@ -7,12 +7,15 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
+from console.jobs import path_of
 from sagactl.oncall.trails import Told
 from services.shared.contract.audit import Action, Outcome
 from services.shared.emails import hidden
 
 PATH: Final = "/trail"
 ABOUT_ORDERS: Final = "order."
+# So begins the subject of what a job does.
+ABOUT_JOBS: Final = "job "
 SHAPES: Final[Mapping[str, tuple[str, str]]] = {
     Outcome.DONE: ("✓", "good"),
     Outcome.ASKED: ("→", "moving"),
@@ -37,8 +40,8 @@ class Row(NamedTuple):
     shape: str
     mood: str
     subject: str
-    # The order's page; empty where it is not about one.
-    order: str
+    # The page of the order, or of the job; empty where it is about neither.
+    link: str
     actor: str
     address: str
     why: str
@@ -74,8 +77,14 @@ def _row(told: Told) -> Row:
         shape=shape,
         mood=mood,
         subject=subject,
-        order=f"/orders/{quote(subject, safe='')}" if subject and action.startswith(ABOUT_ORDERS) else "",
+        link=_link(action, subject),
         actor=told.actor,
         address=told.text("address"),
         why=hidden("; ".join(filter(None, (told.text("detail"), told.text("reason"))))),
     )
+
+
+def _link(action: str, subject: str) -> str:
+    if subject and action.startswith(ABOUT_ORDERS):
+        return f"/orders/{quote(subject, safe='')}"
+    return path_of(job) if (job := subject.removeprefix(ABOUT_JOBS)) != subject else ""

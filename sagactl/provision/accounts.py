@@ -78,11 +78,18 @@ async def provision_mongodb(
 
 
 def _roles(user: str) -> list[dict[str, str]]:
-    """Of a service, all rights on its own database; of the tools, to read what the checker compares."""
+    """Of a service, all rights on its own database; of the tools, to read what the checker compares.
+
+    The console has a database, too: what people began there.
+    """
     if user not in TOOLS:
-        return [{"role": "readWrite", "db": user}]
+        return [_own(user)]
     reading = [*({"role": "read", "db": name} for name in CHECKED), *trails.reading()]
-    return reading if user == CONSOLE else [*reading, *erasing.rights()]
+    return [*reading, *([_own(user)] if user == CONSOLE else erasing.rights())]
+
+
+def _own(user: str) -> dict[str, str]:
+    return {"role": "readWrite", "db": user}
 
 
 async def has_all_of_mongodb(url: str, users: Iterable[str]) -> bool:

@@ -83,6 +83,7 @@ async def _opened(stack: Stack) -> Site:
             "letter": "/letter?queue=orders&id=poison",
             "redrive": "/letters/redrive?queue=orders&id=poison",
             "discard": "/letters/discard?queue=orders&kind=invalid",
+            "jobs": "/jobs",
             "trail": "/trail",
             "found": f"/find?q={stack.customer['email']}",
             "nothing": "/nothing",

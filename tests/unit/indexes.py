@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from pymongo import IndexModel
 
+from console.work import INDEXES
 from services.shared.contract.events import ENGINES
 from services.shared.engine.life import ENGINE_INDEXES
 from tests.unit.test_house import SERVICES
@@ -25,6 +26,7 @@ def declared() -> set[Index]:
     found: set[Index] = set()
     for service in WITH_A_DATABASE:
         found |= _of(service, import_module(f"services.{service}.queries").INDEXES)
+    found |= _of("console", INDEXES)
     # Who publishes or consumes is an engine.
     for service in ENGINES:
         found |= _of(service, ENGINE_INDEXES)

@@ -14,11 +14,11 @@ from rich.table import Table
 from sagactl.access import Access
 from sagactl.documents import Document
 from sagactl.exits import Exit
-from sagactl.oncall import arguments
+from sagactl.oncall import arguments, trails
 from sagactl.oncall.jobs import record
 from sagactl.oncall.jobs.job import Job, Outcome, Selector, Step, Verb, groups, tally
 from sagactl.oncall.jobs.record import Record
-from sagactl.oncall.jobs.working import carry_out, chosen
+from sagactl.oncall.jobs.working import ACTIONS, carry_out, chosen
 from sagactl.oncall.times import duration, moment
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.screen import printable
@@ -166,12 +166,19 @@ def show_(job: JobId, folder: Folder = None, output: Form = Output.TABLE) -> Non
 
 
 def _finish(where: Access, job: Record, rate: float, within: float, output: Output) -> None:
-    aside.print(f"job {job.job.id}: should it be ended, sagactl jobs resume goes on", highlight=False)
+    planned = job.job
+    aside.print(f"job {planned.id}: should it be ended, sagactl jobs resume goes on", highlight=False)
+
+    async def ask(detail: str) -> None:
+        action, subject = ACTIONS[planned.verb], f"job {planned.id}"
+        await trails.ask(where.mongodb_url, action, subject, detail, planned.reason)
+
     with aside.status("") as status:
         run(
             carry_out(
                 where,
                 job,
+                ask,
                 rate=rate,
                 within=within,
                 progress=lambda so_far: status.update(counted(so_far)),

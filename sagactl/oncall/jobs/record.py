@@ -26,7 +26,7 @@ class Record:
         self.job = job
         self._descriptor = descriptor
 
-    def add(self, *changes: Change) -> None:
+    async def add(self, *changes: Change) -> None:
         """Is on the disk when this returns."""
         os.write(self._descriptor, b"".join(msgspec.json.encode(each) + b"\n" for each in changes))
         os.fsync(self._descriptor)

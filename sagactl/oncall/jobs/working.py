@@ -2,18 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from sagactl.access import Access
-from sagactl.oncall import broker, trails
+from sagactl.oncall import broker
 from sagactl.oncall.books import CHUNK, Books, reading
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.depths import depths
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.jobs.job import Change, Chosen, Job, Outcome, Selector, Step, Verb, followed
-from sagactl.oncall.jobs.record import Record
 from sagactl.oncall.redrive import AT_ONCE, discard, redrive
 from services.shared.contract import topology, wire
 from services.shared.contract.audit import Action
@@ -24,15 +23,26 @@ LOOK_SECONDS: Final = 1.0
 # So long after something was sent the broker's statistics count it: five seconds where nobody set it.
 STATISTICS_LATE_SECONDS: Final = 6.0
 Progress: TypeAlias = Callable[[Job], None]
+# Puts on the audit trail what is about to be done, such as `orders: 3`. Raises PyMongoError.
+Ask: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+class Record(Protocol):
+    """A job, of which every change is written down before anything is built on it."""
+
+    @property
+    def job(self) -> Job: ...
+
+    async def add(self, *changes: Change) -> None: ...
 
 
 async def chosen(amqp_url: str, selector: Selector) -> Sequence[Chosen]:
     """Those dead letters that it selects; they stay where they are."""
     letters = await broker.dead_letters(amqp_url, selector.queues or broker.QUEUES, AT_ONCE)
-    return [each for each in map(_chosen, letters) if selector.matches(each)]
+    return [each for each in map(as_chosen, letters) if selector.matches(each)]
 
 
-def _chosen(letter: DeadLetter) -> Chosen:
+def as_chosen(letter: DeadLetter) -> Chosen:
     at = letter.first_failed
     return Chosen(letter.queue, letter.id, _about(letter), letter.type, letter.kind, letter.reason, at)
 
@@ -48,15 +58,21 @@ def _about(letter: DeadLetter) -> str:
 
 
 async def carry_out(
-    where: Access, record: Record, *, rate: float, within: float, progress: Progress = lambda _: None
+    where: Access,
+    record: Record,
+    ask: Ask,
+    *,
+    rate: float,
+    within: float,
+    progress: Progress = lambda _: None,
 ) -> None:
     """All that is left to be done. `rate`: letters a second; `within`: seconds to wait for what was sent."""
-    await _act(where, record, rate, progress)
+    await _act(where, record, ask, rate, progress)
     if record.job.verb is Verb.REDRIVE:
         await _follow(where, record, within, progress)
 
 
-async def _act(where: Access, record: Record, rate: float, progress: Progress) -> None:
+async def _act(where: Access, record: Record, ask: Ask, rate: float, progress: Progress) -> None:
     job = record.job
     by_queue: dict[str, dict[str, int]] = {}
     for number, step in job.of(Outcome.PLANNED).items():
@@ -65,12 +81,11 @@ async def _act(where: Access, record: Record, rate: float, progress: Progress) -
     act = redrive if job.verb is Verb.REDRIVE else discard
     for queue, numbers in by_queue.items():
         # What cannot be recorded is not done.
-        detail = f"{queue}: {len(numbers)}"
-        await trails.ask(where.mongodb_url, ACTIONS[job.verb], f"job {job.id}", detail, job.reason)
+        await ask(f"{queue}: {len(numbers)}")
 
         async def told(id_: str, numbers: dict[str, int] = numbers) -> None:
             if id_ in numbers:
-                record.add(Change(numbers[id_], done, datetime.now(UTC)))
+                await record.add(Change(numbers[id_], done, datetime.now(UTC)))
                 progress(record.job)
                 await asyncio.sleep(1 / rate)
 
@@ -88,7 +103,7 @@ async def _note_absent(
     planned = record.job.of(Outcome.PLANNED)
     gone = [number for id_, number in numbers.items() if number in planned and id_ not in there]
     if gone:
-        record.add(*(Change(number, done, datetime.now(UTC)) for number in gone))
+        await record.add(*(Change(number, done, datetime.now(UTC)) for number in gone))
 
 
 async def _follow(where: Access, record: Record, within: float, progress: Progress) -> None:
@@ -106,7 +121,7 @@ async def _follow(where: Access, record: Record, within: float, progress: Progre
             dead = {(each.queue, each.id): f"{each.kind}: {each.reason}" for each in letters}
             changes = [*followed(record.job, dead, handled, empty, datetime.now(UTC))]
             if changes:
-                record.add(*changes)
+                await record.add(*changes)
                 progress(record.job)
             if time.monotonic() >= end:
                 return

@@ -2,19 +2,25 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from hashlib import sha256
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from console.work import COLLECTION as JOBS
+from console.work import HELD, Kept
+from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.polling import until
-from services.shared.contract.audit import Action
+from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.database.trail import COLLECTION, database_of
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 from tests.integration.saga.staff import OURS, Somebody, at_the_console, with_role
 
-PAGES = ("/", "/orders", "/orders?show=stuck", "/orders?show=attention", "/letters")
+JOB = "01a218bf-7f4d-77c0-98de-9be3a58847cd"
+PAGES = ("/", "/orders", "/orders?show=stuck", "/orders?show=attention", "/letters", "/jobs")
 
 
 @pytest_asyncio.fixture
@@ -231,16 +237,79 @@ async def test_a_letter_is_discarded_with_a_reason_that_the_trail_has(shop: Shop
     }
     short = await admin.post("/letters/discard", {**form, "reason": "x"}, 409)
     assert "A reason has 3 to 200 characters." in short.text
-    page = await admin.post("/letters/discard", {**form, "csrf": admin.csrf, "reason": "of another system"})
-    assert "They were deleted." in page.text
-    assert id_ not in page.html
+    form |= {"csrf": admin.csrf, "reason": "of another system"}
+    page = await admin.post("/letters/discard", form)
+    assert "Job: discard dead letters" in page.text
+    await is_said(admin, f"/jobs/{form['key']}", "1 discarded")
+    await is_gone(admin, id_)
+    # Sent once more it leads to the same job.
+    assert "1 discarded" in (await admin.post("/letters/discard", form)).text
     wanted = {"action": Action.LETTER_DELETED, "reason": "of another system", "actor.roles": "admin"}
     assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
 
 
+async def is_said(admin: Somebody, path: str, words: str) -> None:
+    """Returns once the page says so."""
+
+    async def is_there() -> bool:
+        return words in (await admin.get(path)).text
+
+    await until(is_there, within=PATIENCE, what=f"{words} at {path}")
+
+
+async def is_gone(admin: Somebody, id_: str) -> None:
+    """Returns once the page lists the letter no more."""
+
+    async def is_not_listed() -> bool:
+        return id_ not in (await admin.get("/letters?queue=orders")).html
+
+    await until(is_not_listed, within=PATIENCE, what=f"the letter {id_} to be gone")
+
+
+async def test_redriven_letters_are_followed_to_what_becomes_of_them(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+    page = await admin.get(f"/letters/redrive?queue=orders&id={id_}")
+    form = {
+        str(each["name"]): str(each["value"]) for each in page.all_of("input") if each.get("type") == "hidden"
+    }
+    await admin.post("/letters/redrive", {**form, "csrf": admin.csrf, "reason": "to see it fail"})
+    path = f"/jobs/{form['key']}"
+    await is_said(admin, path, "1 dead again")
+    assert "invalid" in (await admin.get(path)).text
+    assert path in (await admin.get("/jobs")).links
+    wanted = {"action": Action.LETTERS_REDRIVEN, "subject": f"job {form['key']}", "actor.roles": "admin"}
+    assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
+    assert path in (await admin.get("/trail?action=letters.redriven")).links
+    await shop.dead_letter("orders", id_)
+
+
+async def test_what_a_replica_left_that_was_killed_another_goes_on_with(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+    began = datetime.now(UTC) - 2 * HELD
+    job = Job(
+        id=new_id(),
+        verb=Verb.DISCARD,
+        reason="because",
+        begun_at=began,
+        selector=Selector(queues=("orders",)),
+        steps=(Step(Chosen("orders", id_, "", "", "invalid", "")),),
+    )
+    by = By(Actor("eve", Kind.USER), "192.0.2.1")
+    left = Kept(id=job.id, by=by, job=job, due=began, held_at=began, holder="somebody who was killed")
+    await shop.database("console")[JOBS].insert_one(msgspec.to_builtins(left, builtin_types=(datetime,)))
+    await is_said(admin, f"/jobs/{job.id}", "1 discarded")
+    await is_gone(admin, id_)
+
+
 async def test_a_plan_for_letters_that_are_others_by_now_does_nothing(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
-    form = {"queue": "orders", "id": id_, "expected": "another", "reason": "because"}
+    form = {
+        "queue": "orders",
+        "id": id_,
+        "expected": "another",
+        "reason": "because",
+        "key": JOB,
+    }
     page = await admin.post("/letters/discard", form, 409)
     assert "They are others by now: look at the plan again." in page.text
     assert id_ in (await admin.get("/letters?queue=orders")).html

@@ -29,6 +29,8 @@ BEHIND_THE_DOOR: Final = (
     "/letters/redrive?queue=orders",
     "/letters/discard?queue=orders",
     "/letter?queue=orders&id=x",
+    "/jobs",
+    "/jobs/any",
     "/trail",
     "/find?q=x",
 )

@@ -10,18 +10,22 @@ import pytest
 from msgspec import structs
 
 import console
-from console import explained, letters, orders, standing, templating, trail
-from console.letters import Verb, Wanted
+from console import explained, jobs, letters, orders, standing, templating, trail
+from console.letters import Wanted
 from console.reading import link_of
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.finding import Hit
+from sagactl.oncall.jobs.job import Change, Job, Verb
+from sagactl.oncall.jobs.job import Outcome as Ended
+from sagactl.oncall.jobs.working import as_chosen
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, problems
 from sagactl.oncall.trails import Told
 from services.order.model import Order
 from services.order.model import Status as State
+from services.shared.contract.audit import Actor, Kind
 from services.shared.http.cursors import Cursor
 from services.shared.http.rights import Role
 from tests.unit.console.pages import NOW, Page, rendered, somebody
@@ -292,7 +296,7 @@ def test_a_plan_tells_how_many_and_what_the_rules_would_say_of_them() -> None:
     applies, nothing = Preview(Outcome.APPLIES, "PENDING -> CONFIRMED"), Preview(Outcome.NOTHING, "nothing")
     previews = [applies, nothing, applies]
     plan = letters.plan(Verb.REDRIVE, Wanted(queue="orders"), [letter(1), letter(2)], previews)
-    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="")
+    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
     assert "Redrive 2 letters of orders" in page.text
     assert "2 \N{MULTIPLICATION SIGN} PENDING -> CONFIRMED" in page.text
 
@@ -301,6 +305,66 @@ def test_the_same_letters_in_any_order_are_the_same_and_others_are_not() -> None
     some = [letter(1), letter(2)]
     assert letters.digest(some) == letters.digest(some[::-1])
     assert len({letters.digest(each) for each in ([], some, some[:1], [letter(1), letter(3)])}) == 4
+
+
+def test_a_plan_for_very_many_shows_the_first_and_counts_them_all() -> None:
+    many = [letter(number) for number in range(letters.SHOWN_AT_MOST + 5)]
+    plan = letters.plan(Verb.DISCARD, Wanted(queue="orders"), many, [])
+    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
+    assert f"Discard {len(many)} letters of orders" in page.text
+    assert "And 5 more." in page.text
+    assert len(page.all_of("tr")) == letters.SHOWN_AT_MOST + 1
+
+
+# --- jobs --------------------------------------------------------------------------------------------------
+
+
+def job_of(*some: DeadLetter | str) -> Job:
+    """Of these letters; the last may be the reason."""
+    reason = some[-1] if isinstance(some[-1], str) else "because"
+    chosen = [as_chosen(each) for each in some if isinstance(each, DeadLetter)]
+    return jobs.planned("job-1", Verb.REDRIVE, chosen, reason, NOW)
+
+
+def job_page(job: Job, *, by: str = "eve", is_open: bool = True, trouble: str = "") -> Page:
+    return rendered("job", page=jobs.page(job, Actor(by, Kind.USER), is_open=is_open, trouble=trouble))
+
+
+def test_a_job_tells_what_became_of_each_letter_and_first_of_those_that_came_to_nothing_good() -> None:
+    some = [letter(number) for number in range(3)]
+    changes = [Change(0, Ended.HANDLED, NOW), Change(2, Ended.DEAD, NOW, "failed: again")]
+    job = job_of(*some).after(changes)
+    found = jobs.page(job, Actor("eve", Kind.USER), is_open=True, trouble="")
+    assert [row.letter.id for row in found.rows] == [some[1].id, some[2].id, some[0].id]
+    page = job_page(job)
+    assert "1 planned" in page.text
+    assert "1 handled" in page.text
+    assert "✖ dead again failed: again" in page.text
+    assert "It is under way: look again" in page.text
+    assert f"/letter?queue=orders&id={some[2].id}" in page.links
+    # What was handled is no dead letter any more.
+    assert f"/letter?queue=orders&id={some[0].id}" not in page.links
+
+
+def test_a_job_that_is_over_says_no_more_and_one_that_stands_still_says_why() -> None:
+    assert "under way" not in job_page(job_of(letter(1)), is_open=False).text
+    text = job_page(job_of(letter(1)), trouble="the broker does not answer").text
+    assert "It stands still, and will go on by itself: the broker does not answer" in text
+
+
+def test_very_many_letters_of_a_job_are_counted_and_the_first_are_shown() -> None:
+    page = job_page(job_of(*(letter(number) for number in range(jobs.SHOWN_AT_MOST + 7))))
+    assert f"{jobs.SHOWN_AT_MOST + 7} planned" in page.text
+    assert "And 7 more." in page.text
+
+
+def test_jobs_are_listed_with_who_began_them_and_why() -> None:
+    rows = [jobs.summary(job_of(letter(1)), Actor("eve", Kind.USER), is_open=True)]
+    page = rendered("jobs", rows=rows)
+    assert "/jobs/job-1" in page.links
+    for words in ("Redrive", "under way", "1 planned", "eve", "because"):
+        assert words in page.text
+    assert "There are none." in rendered("jobs", rows=[]).text
 
 
 # --- the trail ---------------------------------------------------------------------------------------------
@@ -328,13 +392,19 @@ def test_the_trail_says_who_did_what_and_leads_to_the_order() -> None:
     assert "login ✖ refused" in page.text
     assert "user eve (admin)" in page.text
     assert page.links.count(f"/orders/{ORDER}") == 1
+
     assert "20.00 USD; *** called" in page.text
+
+
+def test_the_trail_leads_to_the_job_that_it_tells_of() -> None:
+    found = trail.page([entry(action="letters.redriven", subject="job job-1")], trail.Wanted())
+    assert "/jobs/job-1" in rendered("trail", page=found, why_not="").links
 
 
 def test_what_another_release_wrote_on_the_trail_is_shown_as_it_is() -> None:
     odd = Told("order", {"_id": "1", "action": 7, "outcome": "perhaps", "actor": None})
     (row,) = trail.rows([odd])
-    assert (row.action, row.mood, row.order) == ("7", "doubtful", "")
+    assert (row.action, row.mood, row.link) == ("7", "doubtful", "")
 
 
 def test_who_may_not_see_the_trail_is_told_who_may() -> None:
@@ -377,6 +447,10 @@ def evil_pages() -> Sequence[Page]:
             why_not="",
             refusal=EVIL,
             reason=EVIL,
+            key="k",
+        ),
+        rendered(
+            "job", page=jobs.page(job_of(evil, EVIL), Actor(EVIL, Kind.USER), is_open=True, trouble=EVIL)
         ),
         rendered("found", q=EVIL, hits=[]),
         rendered("error", title="No", detail=EVIL, request_id=EVIL),
@@ -386,7 +460,7 @@ def evil_pages() -> Sequence[Page]:
     ]
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(10))
 def test_what_comes_from_outside_is_text(number: int) -> None:
     page = evil_pages()[number]
     assert page.all_of("script") == []
@@ -403,7 +477,7 @@ def test_no_template_has_a_script_a_style_or_markup_that_is_believed(file: Path)
     assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(12))
 def test_every_field_has_a_label_and_every_id_is_there_once(number: int) -> None:
     page = [order_page(dead()), now_page(status()), *evil_pages()][number]
     ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]

@@ -119,7 +119,7 @@ CHANGES: Final = st.lists(
 
 
 @given(changes=CHANGES, cut=st.integers(min_value=0), later=CHANGES)
-def test_a_record_that_was_cut_off_anywhere_goes_on_from_its_last_whole_line(
+async def test_a_record_that_was_cut_off_anywhere_goes_on_from_its_last_whole_line(
     changes: list[Change], cut: int, later: list[Change], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("jobs")
@@ -127,7 +127,7 @@ def test_a_record_that_was_cut_off_anywhere_goes_on_from_its_last_whole_line(
     with record.begun(folder, planned) as begun:
         first = (folder / "job-1.jsonl").stat().st_size
         for change in changes:
-            begun.add(change)
+            await begun.add(change)
         assert begun.job == planned.after(changes)
     written = (folder / "job-1.jsonl").read_bytes()
     kept = min(first + cut, len(written))
@@ -136,7 +136,7 @@ def test_a_record_that_was_cut_off_anywhere_goes_on_from_its_last_whole_line(
     assert record.read(folder, "job-1") == planned.after(changes[:whole])
     with record.resumed(folder, "job-1") as resumed:
         assert resumed.job == planned.after(changes[:whole])
-        resumed.add(*later)
+        await resumed.add(*later)
     assert record.read(folder, "job-1") == planned.after([*changes[:whole], *later])
 
 

@@ -1,0 +1,114 @@
+"""Jobs, as their pages show them: what somebody did with dead letters, and what became of each. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from console.letters import link_to, order_of
+from sagactl.oncall.jobs.job import Chosen, Job, Outcome, Selector, Step, Verb, tally
+from services.shared.contract.audit import Actor
+
+PATH: Final = "/jobs"
+SHOWN_AT_MOST: Final = 100
+# Shape and mood.
+SHAPES: Final[Mapping[Outcome, tuple[str, str]]] = {
+    Outcome.PLANNED: ("○", "moving"),
+    Outcome.SENT: ("→", "moving"),
+    Outcome.HANDLED: ("✓", "good"),
+    Outcome.NO_EFFECT: ("✓", "good"),
+    Outcome.DEAD: ("✖", "bad"),
+    Outcome.DISCARDED: ("✓", "good"),
+}
+# What somebody may have to do something about comes first.
+FIRST: Final = (Outcome.DEAD, Outcome.PLANNED, Outcome.SENT)
+
+
+class Count(NamedTuple):
+    outcome: Outcome
+    number: int
+    shape: str
+    mood: str
+
+
+class Row(NamedTuple):
+    letter: Chosen
+    # Its own page, while it is a dead letter.
+    link: str
+    # The order's page; empty where it is not about one.
+    order: str
+    outcome: Outcome
+    shape: str
+    mood: str
+    why: str
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    id: str
+    link: str
+    verb: Verb
+    by: str
+    reason: str
+    begun_at: datetime
+    counts: tuple[Count, ...]
+    # Something is to be done still, or to be waited for.
+    is_open: bool
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    summary: Summary
+    # Why it stands still; empty while it does not.
+    trouble: str
+    rows: tuple[Row, ...]
+    # So many more are not among them.
+    left_out: int
+
+
+def planned(id_: str, verb: Verb, letters: Sequence[Chosen], reason: str, at: datetime) -> Job:
+    """Of letters of one queue."""
+    selector = Selector(queues=(letters[0].queue,))
+    steps = tuple(map(Step, letters))
+    return Job(id=id_, verb=verb, reason=reason, begun_at=at, selector=selector, steps=steps)
+
+
+def summary(job: Job, by: Actor, *, is_open: bool) -> Summary:
+    return Summary(
+        id=job.id,
+        link=path_of(job.id),
+        verb=job.verb,
+        by=by.id,
+        reason=job.reason,
+        begun_at=job.begun_at,
+        counts=tuple(Count(each, number, *SHAPES[each]) for each, number in tally(job).items()),
+        is_open=is_open,
+    )
+
+
+def page(job: Job, by: Actor, *, is_open: bool, trouble: str) -> Page:
+    steps = sorted(job.steps, key=lambda step: step.outcome not in FIRST)
+    return Page(
+        summary=summary(job, by, is_open=is_open),
+        trouble=trouble,
+        rows=tuple(map(_row, steps[:SHOWN_AT_MOST])),
+        left_out=max(0, len(steps) - SHOWN_AT_MOST),
+    )
+
+
+def path_of(id_: str) -> str:
+    return f"{PATH}/{quote(id_, safe='')}"
+
+
+def _row(step: Step) -> Row:
+    letter, is_dead = step.letter, step.outcome in {Outcome.DEAD, Outcome.PLANNED}
+    shape, mood = SHAPES[step.outcome]
+    return Row(
+        letter=letter,
+        link=link_to(letter.queue, letter.id) if is_dead else "",
+        order=order_of(letter),
+        outcome=step.outcome,
+        shape=shape,
+        mood=mood,
+        why=step.why,
+    )

@@ -1,0 +1,212 @@
+"""Jobs that people began here: kept in the console's own database, carried out by one replica at a time.
+
+Whoever carries one out holds it for a while, and for longer with every change that is written down. A replica
+that was killed holds it no more, and another goes on from what is written. It is held by the job's own document,
+so that nobody can write a change to what is another's by then.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final, Never
+
+import msgspec
+from msgspec import Struct, field
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError
+
+from sagactl.access import Access
+from sagactl.faults import fault
+from sagactl.oncall.jobs.job import Change, Job
+from sagactl.oncall.jobs.working import ACTIONS, carry_out
+from services.shared.contract import audit
+from services.shared.contract.audit import By, Outcome
+from services.shared.database.new_id import new_id
+from services.shared.database.store import Document, Store
+from services.shared.emails import hidden
+
+COLLECTION: Final = "jobs"
+KEPT: Final = timedelta(days=30)
+INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
+    COLLECTION: [IndexModel("job.begunAt", expireAfterSeconds=int(KEPT.total_seconds()))]
+}
+LETTERS_A_SECOND: Final = 20.0
+# Longer than anything takes between two changes of a job that is under way.
+HELD: Final = timedelta(minutes=2)
+FOLLOWED_SECONDS: Final = 15.0
+# What is on its way yet is looked for less and less often, and at last not any more.
+PAUSE: Final = timedelta(seconds=2)
+LONGEST_PAUSE: Final = timedelta(minutes=1)
+FORSAKEN_AFTER: Final = timedelta(days=1)
+# Between two looks for a job that another replica has left.
+LOOK_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 0.1
+log = logging.getLogger(__name__)
+
+
+class Kept(Struct, frozen=True, rename="camel", kw_only=True):
+    """A job, and whose it is."""
+
+    id: str = field(name="_id")
+    by: By
+    job: Job
+    # Something is to be done, or to be waited for.
+    open: bool = True
+    # When it is looked at next; this and the next by the database's clock.
+    due: datetime
+    # When whoever has it was last heard of; None while nobody has it.
+    held_at: datetime | None = None
+    holder: str = ""
+    # Why it stands still; empty while it does not.
+    trouble: str = ""
+
+
+class _LostError(Exception):
+    """Another replica has it by now."""
+
+
+class Jobs:
+    """All methods raise PyMongoError where MongoDB does not answer."""
+
+    def __init__(self, access: Access, store: Store, changed: Callable[[], None]) -> None:
+        """`changed` is told whenever dead letters may be others."""
+        self._access, self._store, self._changed = access, store, changed
+        self._kept: AsyncCollection[Document] = store.database[COLLECTION]
+        self._new = asyncio.Event()
+
+    async def begin(self, job: Job, by: By) -> None:
+        """A job that is there already, by its id, is left as it is: a form may be sent twice."""
+        kept = Kept(id=job.id, by=by, job=job, due=job.begun_at)
+        try:
+            await self._kept.insert_one(msgspec.to_builtins(kept, builtin_types=(datetime,)))
+        except DuplicateKeyError:
+            return
+        self._new.set()
+
+    async def get(self, id_: str) -> Kept | None:
+        document = await self._kept.find_one({"_id": id_})
+        return None if document is None else msgspec.convert(document, Kept)
+
+    async def latest(self, limit: int) -> Sequence[Kept]:
+        found = self._kept.find().sort("job.begunAt", DESCENDING).limit(limit)
+        return [msgspec.convert(document, Kept) async for document in found]
+
+    async def over(self, id_: str, within: float) -> None:
+        """Returns once nothing is left of it to be done, or so many seconds later."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while (kept := await self.get(id_)) is not None and kept.open:
+                    await asyncio.sleep(POLL_SECONDS)
+
+    # --- to carry out ---------------------------------------------------------------------------------------
+
+    async def work(self) -> Never:
+        """Whatever is due, one after the other."""
+        is_prepared = False
+        while True:
+            self._new.clear()
+            try:
+                if not is_prepared:
+                    await self._store.prepare(INDEXES)
+                    is_prepared = True
+                while (kept := await self._taken()) is not None:
+                    await self._carry(kept)
+            except Exception as error:
+                known = fault(error)
+                if known is None:
+                    raise
+                log.warning("jobs stand still: %s", known.says)
+            await self._woken()
+
+    async def _woken(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._new.wait()
+
+    async def _taken(self) -> Kept | None:
+        """One that is due, and is ours from now on."""
+        is_due = {"$lte": ["$due", "$$NOW"]}
+        is_free = {"$lte": ["$heldAt", _from_now(-HELD)]}
+        document = await self._kept.find_one_and_update(
+            {"open": True, "$expr": {"$and": [is_due, is_free]}},
+            {"$set": {"holder": secrets.token_hex(8)}, "$currentDate": {"heldAt": True}},
+            sort=[("due", ASCENDING)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if document is None else msgspec.convert(document, Kept)
+
+    async def _carry(self, kept: Kept) -> None:
+        record = _Held(self._kept, kept)
+
+        async def ask(detail: str) -> None:
+            await self._store.trail.add(
+                audit.entry(
+                    new_id(),
+                    datetime.now(UTC),
+                    kept.by,
+                    ACTIONS[kept.job.verb],
+                    f"job {kept.id}",
+                    outcome=Outcome.ASKED,
+                    reason=kept.job.reason,
+                    detail=detail,
+                )
+            )
+
+        trouble = ""
+        try:
+            await carry_out(self._access, record, ask, rate=LETTERS_A_SECOND, within=FOLLOWED_SECONDS)
+        except _LostError:
+            log.warning("job %s is carried out by another replica by now", kept.id)
+            return
+        except Exception as error:
+            known = fault(error)
+            if known is None:
+                raise
+            trouble = known.says
+            log.warning("job %s stands still: %s", kept.id, trouble)
+        finally:
+            self._changed()
+        await self._leave(record, kept, trouble)
+
+    async def _leave(self, record: "_Held", kept: Kept, trouble: str) -> None:
+        age = datetime.now(UTC) - kept.job.begun_at
+        is_open = not record.job.is_over and age < FORSAKEN_AFTER
+        pause = max(PAUSE, min(LONGEST_PAUSE, age / 10))
+        left = {
+            "open": is_open,
+            "due": _from_now(pause),
+            "heldAt": None,
+            "holder": "",
+            "trouble": {"$literal": trouble},
+        }
+        await self._kept.update_one({"_id": kept.id, "holder": kept.holder}, [{"$set": left}])
+
+
+class _Held:
+    """A job that is ours, with every change written down."""
+
+    def __init__(self, all_: AsyncCollection[Document], kept: Kept) -> None:
+        self.job = kept.job
+        self._all, self._kept = all_, kept
+
+    async def add(self, *changes: Change) -> None:
+        """Raises _LostError where somebody else has it by now."""
+        steps = {
+            f"job.steps.{change.step}.{name}": value
+            for change in changes
+            for name, value in (("outcome", str(change.outcome)), ("why", hidden(change.why)))
+        }
+        written = {"$set": steps, "$currentDate": {"heldAt": True}}
+        found = await self._all.update_one({"_id": self._kept.id, "holder": self._kept.holder}, written)
+        if not found.matched_count:
+            raise _LostError
+        self.job = self.job.after(changes)
+
+
+def _from_now(time: timedelta) -> Document:
+    """So much later than now, by the database's clock."""
+    return {"$add": ["$$NOW", int(time.total_seconds() * 1000)]}

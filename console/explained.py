@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from console.commands import page_of
 from console.lanes import Command, Drawing, draw
 from console.letters import link_to
 from console.rights import Offer, offers
@@ -73,10 +74,19 @@ class Entry(NamedTuple):
     reason: str
 
 
+class Advice(NamedTuple):
+    says: str
+    # Where it is done, or seen; empty where that has no page here.
+    link: str
+    # At a terminal.
+    command: str
+
+
 class Page(Struct, frozen=True, kw_only=True):
     # None where the broker could not be asked: the books alone do not tell where messages are.
     told: Explanation | None
     mood: str
+    advice: tuple[Advice, ...]
     # None where the order service does not know it.
     status: str | None
     total: str
@@ -95,6 +105,7 @@ def page(told: Explanation | None, case: Case, person: User) -> Page:
     return Page(
         told=told,
         mood=MOODS[told.verdict] if told else "",
+        advice=tuple(_advice(each.says, each.command or "") for each in told.advice) if told else (),
         status=order.status if order else None,
         total=amount(order.total, order.currency) if order else "",
         customer=f"{order.customer_id}, {shortened(order.email)}" if order else "",
@@ -108,6 +119,10 @@ def page(told: Explanation | None, case: Case, person: User) -> Page:
         if order
         else (),
     )
+
+
+def _advice(says: str, command: str) -> Advice:
+    return Advice(says, page_of(command), command)
 
 
 def commands(order: Order | None) -> dict[str, Command]:

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from console import answers, explained, letters, orders, rights, standing, trail
+from console.commands import page_of
 from console.dependencies import Text, TheJobs, TheShop, TheVisitor, TheWanted
 from console.jobs import page as job_page
 from console.jobs import summary
 from console.orders import Show
-from console.reading import Shop, link_of, tried
+from console.reading import Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
@@ -153,7 +154,7 @@ async def show_trail(
 @router.get("/find")
 async def find(request: Request, _: TheVisitor, shop: TheShop, q: Text) -> Response:
     found, failed = await shop.hits(q.strip())
-    hits = [(each, link_of(each)) for each in found or ()]
+    hits = [(each, page_of(each.command)) for each in found or ()]
     match hits:
         case [(_, link)] if link:
             return answers.to(link)

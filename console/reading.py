@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
-from urllib.parse import quote
 
 from console.letters import Wanted as ThoseLetters
-from console.letters import link_to, order_of
+from console.letters import order_of
 from console.orders import Show
 from console.trail import Wanted as ThoseEntries
 from sagactl.access import Access
@@ -152,13 +151,3 @@ def _preview(marks: Marks, letter: DeadLetter) -> Preview:
 def _action(name: str) -> Action | None:
     """None for one that there is not."""
     return Action(name) if name in set(Action) else None
-
-
-def link_of(hit: Hit) -> str:
-    """Its page; empty where it has none."""
-    match hit.command.split():
-        case ["sagactl", "explain", order]:
-            return f"/orders/{quote(order, safe='')}"
-        case ["sagactl", "letters", "show", queue, id_]:
-            return link_to(queue, id_)
-    return ""

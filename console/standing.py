@@ -6,9 +6,10 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from console.commands import page_of
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps
 
-COMMAND: Final = " See sagactl "
+SEE: Final = " See sagactl "
 
 
 class Problem(NamedTuple):
@@ -63,19 +64,9 @@ def _sum(backlogs: Sequence[Backlog]) -> int:
 
 def problem(sentence: str) -> Problem:
     """What `sagactl status` says to type is a page here."""
-    says, found, command = sentence.partition(COMMAND)
-    return Problem(says, _page_of(command.split()), f"sagactl {command}") if found else Problem(says, "", "")
-
-
-def _page_of(command: Sequence[str]) -> str:
-    match command:
-        case ["explain", order]:
-            return f"/orders/{order}"
-        case ["letters", "list", "--queue", queue]:
-            return letters_of(queue)
-        case ["orders", "list", "--marked"]:
-            return "/orders?show=attention"
-    return ""
+    says, found, rest = sentence.partition(SEE)
+    command = f"sagactl {rest}" if found else ""
+    return Problem(says, page_of(command), command)
 
 
 def letters_of(queue: str) -> str:

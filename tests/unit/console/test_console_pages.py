@@ -11,8 +11,8 @@ from msgspec import structs
 
 import console
 from console import explained, jobs, letters, orders, standing, templating, trail
+from console.commands import page_of
 from console.letters import Wanted
-from console.reading import link_of
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
@@ -60,6 +60,31 @@ def test_the_page_of_an_order_says_the_verdict_first_and_then_what_to_do() -> No
     assert "STUCK INVENTORY_RESERVED was never handled by order, and is nowhere" in page.text
     assert page.text.index("STUCK") < page.text.index("What to do") < page.text.index("Messages")
     assert f"sagactl repair {ORDER}" in page.text
+
+
+def test_what_to_do_leads_to_the_page_where_it_is_done() -> None:
+    page = order_page(dead())
+    (link,) = [each for each in page.links if each.startswith("/letters/redrive")]
+    assert link.startswith("/letters/redrive?queue=order-events&id=")
+
+
+@pytest.mark.parametrize(
+    ("command", "link"),
+    [
+        ("sagactl explain a/b", "/orders/a%2Fb"),
+        ("sagactl orders show a", "/orders/a"),
+        ("sagactl orders list --marked", "/orders?show=attention"),
+        ("sagactl letters list --queue orders", "/letters?queue=orders"),
+        ("sagactl letters show orders a&b", "/letter?queue=orders&id=a%26b"),
+        ("sagactl letters redrive orders --id a", "/letters/redrive?queue=orders&id=a"),
+        ("sagactl letters discard orders a", "/letters/discard?queue=orders&id=a"),
+        ("sagactl repair a", ""),
+        ("sagactl letters show orders an id with spaces", ""),
+        ("", ""),
+    ],
+)
+def test_commands_have_their_pages(command: str, link: str) -> None:
+    assert page_of(command) == link
 
 
 def test_a_message_that_is_drawn_is_told_below_under_the_same_number() -> None:
@@ -419,7 +444,7 @@ def test_who_may_not_see_the_trail_is_told_who_may() -> None:
 def test_what_was_found_leads_to_its_page_where_it_has_one() -> None:
     order = Hit("order PAID", ORDER, "the order itself", f"sagactl explain {ORDER}", NOW)
     product = Hit("product", "lamp", "3 available", "sagactl check")
-    page = rendered("found", q="x", hits=[(each, link_of(each)) for each in (order, product)])
+    page = rendered("found", q="x", hits=[(each, page_of(each.command)) for each in (order, product)])
     assert f"/orders/{ORDER}" in page.links
     assert "2 hits for x" in page.text
     assert "product lamp : 3 available" in page.text

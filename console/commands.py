@@ -18,6 +18,8 @@ def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
             return _with("/letters/redrive", queue=queue, id=id_)
         case ["sagactl", "letters", "discard", queue, id_]:
             return _with("/letters/discard", queue=queue, id=id_)
+        case ["sagactl", "stock", "show", product]:
+            return f"/products/{quote(product, safe='')}"
     return ""
 
 

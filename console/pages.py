@@ -115,6 +115,17 @@ async def show_letter(
     )
 
 
+@router.get("/products/{product_id}")
+async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: TheShop) -> Response:
+    found, failed = await tried(shop.product(product_id))
+    if failed:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    facts, changes = found
+    return answers.page(request, "product", now=facts.at, page=facts, changes=changes)
+
+
 @router.get("/jobs")
 async def list_jobs(request: Request, _: TheVisitor, jobs: TheJobs) -> Response:
     found, failed = await tried(jobs.latest(JOBS_AT_MOST))

@@ -9,8 +9,8 @@ from console.letters import order_of
 from console.orders import Show
 from console.trail import Wanted as ThoseEntries
 from sagactl.access import Access
-from sagactl.faults import fault
-from sagactl.oncall import finding, trails
+from sagactl.faults import AbsentError, fault
+from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain import preview
@@ -21,6 +21,7 @@ from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
+from sagactl.oncall.stocking import Change, StockFacts
 from sagactl.oncall.trails import Told, Wanted
 from services.order import queries
 from services.order.model import OPEN, Order
@@ -123,6 +124,14 @@ class Shop:
     def forget_letters(self) -> None:
         """They are others by now."""
         self._letters.forget()
+
+    async def product(self, id_: str) -> tuple[StockFacts, Sequence[Change]] | None:
+        """It, and what people said of its stock, the latest first; None where nobody knows it."""
+        try:
+            found = await stocking.facts(self._books, id_)
+        except AbsentError:
+            return None
+        return found, (await stocking.changes(self._books, id_, ROWS)).items
 
     async def trail(self, wanted: ThoseEntries) -> Sequence[Told]:
         """The latest entries of all services."""

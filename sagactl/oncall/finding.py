@@ -51,12 +51,12 @@ async def in_books(books: Books, text: str, limit: int) -> list[Hit]:
     """Raises PyMongoError."""
     orders = await _orders(books, text, limit)
     stock = await books.stock_of([text])
-    hits = [hit_of(order, text) for order in orders]
-    return hits + [Hit("product", id_, _said(each), "sagactl check") for id_, each in stock.items()]
+    return [*(hit_of(order, text) for order in orders), *map(_hit_of_product, stock.values())]
 
 
-def _said(stock: Stock) -> str:
-    return f"{stock.available} available, {stock.reserved} reserved, {stock.sold} sold"
+def _hit_of_product(stock: Stock) -> Hit:
+    said = f"{stock.available} available, {stock.reserved} reserved, {stock.sold} sold"
+    return Hit("product", stock.id, said, f"sagactl stock show {stock.id}")
 
 
 async def _orders(books: Books, text: str, limit: int) -> Sequence[Mapping[str, Any]]:

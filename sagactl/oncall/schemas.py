@@ -25,7 +25,7 @@ from sagactl.oncall.repair.command import Repair
 from sagactl.oncall.replay.report import Replay
 from sagactl.oncall.report import CheckReport
 from sagactl.oncall.status.standing import Status
-from sagactl.oncall.stock import ChangeList, StockFacts
+from sagactl.oncall.stocking import ChangeList, StockFacts
 from sagactl.oncall.watching import OrderSteps
 
 KINDS: Final[tuple[type[Document], ...]] = (

@@ -84,6 +84,7 @@ async def _opened(stack: Stack) -> Site:
             "redrive": "/letters/redrive?queue=orders&id=poison",
             "discard": "/letters/discard?queue=orders&kind=invalid",
             "jobs": "/jobs",
+            "product": f"/products/{product}",
             "trail": "/trail",
             "found": f"/find?q={stack.customer['email']}",
             "nothing": "/nothing",

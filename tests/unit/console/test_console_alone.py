@@ -31,6 +31,7 @@ BEHIND_THE_DOOR: Final = (
     "/letter?queue=orders&id=x",
     "/jobs",
     "/jobs/any",
+    "/products/any",
     "/trail",
     "/find?q=x",
 )

@@ -18,11 +18,15 @@ from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.finding import Hit
-from sagactl.oncall.jobs.job import Change, Job, Verb
+from sagactl.oncall.jobs.job import Change as Became
+from sagactl.oncall.jobs.job import Job, Verb
 from sagactl.oncall.jobs.job import Outcome as Ended
 from sagactl.oncall.jobs.working import as_chosen
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, problems
+from sagactl.oncall.stocking import Buyer, Change, Counters, Offer, StockFacts
 from sagactl.oncall.trails import Told
+from services.inventory.moves import MoveKind, Reason
+from services.inventory.stock import HOLD, Stock
 from services.order.model import Order
 from services.order.model import Status as State
 from services.shared.contract.audit import Actor, Kind
@@ -78,6 +82,7 @@ def test_what_to_do_leads_to_the_page_where_it_is_done() -> None:
         ("sagactl letters show orders a&b", "/letter?queue=orders&id=a%26b"),
         ("sagactl letters redrive orders --id a", "/letters/redrive?queue=orders&id=a"),
         ("sagactl letters discard orders a", "/letters/discard?queue=orders&id=a"),
+        ("sagactl stock show a/b", "/products/a%2Fb"),
         ("sagactl repair a", ""),
         ("sagactl letters show orders an id with spaces", ""),
         ("", ""),
@@ -357,7 +362,7 @@ def job_page(job: Job, *, by: str = "eve", is_open: bool = True, trouble: str = 
 
 def test_a_job_tells_what_became_of_each_letter_and_first_of_those_that_came_to_nothing_good() -> None:
     some = [letter(number) for number in range(3)]
-    changes = [Change(0, Ended.HANDLED, NOW), Change(2, Ended.DEAD, NOW, "failed: again")]
+    changes = [Became(0, Ended.HANDLED, NOW), Became(2, Ended.DEAD, NOW, "failed: again")]
     job = job_of(*some).after(changes)
     found = jobs.page(job, Actor("eve", Kind.USER), is_open=True, trouble="")
     assert [row.letter.id for row in found.rows] == [some[1].id, some[2].id, some[0].id]
@@ -438,14 +443,63 @@ def test_who_may_not_see_the_trail_is_told_who_may() -> None:
     assert page.all_of("table") == []
 
 
+# --- a product --------------------------------------------------------------------------------------------
+
+
+LAMP: Final = Stock(id="lamp", created=False).created_with(5).restocked_by(3).adjusted_by(-1).moved(HOLD, 2)
+LAMP_FACTS: Final = StockFacts(
+    product="lamp",
+    at=NOW,
+    offer=Offer("Lamp", "10.00", "EUR", deleted=False),
+    stock=Counters.of(LAMP),
+    open_orders=(Buyer("order-1", State.CONFIRMED, 2, NOW - timedelta(seconds=61)),),
+)
+BROKEN: Final = Change(
+    id="1",
+    kind=MoveKind.ADJUST,
+    delta=-1,
+    reason=Reason.DAMAGED,
+    note="dropped",
+    by="eve",
+    at=NOW,
+    revision=3,
+)
+
+
+def product_page(found: StockFacts, *changes: Change) -> Page:
+    return rendered("product", page=found, changes=changes, now=found.at)
+
+
+def test_a_product_is_told_with_what_came_who_has_it_and_what_people_said() -> None:
+    page = product_page(LAMP_FACTS, BROKEN)
+    for words in (
+        "available 5 reserved 2 sold 0",
+        "10.00 EUR",
+        "5 at first, +3 restocked, -1 counted",
+        "CONFIRMED 1 min 1 s ago 2",
+        f"{MoveKind.ADJUST} -1 {Reason.DAMAGED}: dropped eve",
+    ):
+        assert words in page.text
+    assert "/orders/order-1" in page.links
+
+
+def test_what_only_one_service_knows_of_a_product_is_said_so() -> None:
+    of_nobody = structs.replace(LAMP_FACTS, stock=None, open_orders=())
+    text = product_page(of_nobody).text
+    assert "Inventory has not heard of it." in text
+    assert "available" not in text
+    assert "Nothing since it was made." in text
+    assert "The catalogue does not know it." in product_page(structs.replace(LAMP_FACTS, offer=None)).text
+
+
 # --- what was found ---------------------------------------------------------------------------------------
 
 
 def test_what_was_found_leads_to_its_page_where_it_has_one() -> None:
     order = Hit("order PAID", ORDER, "the order itself", f"sagactl explain {ORDER}", NOW)
-    product = Hit("product", "lamp", "3 available", "sagactl check")
+    product = Hit("product", "lamp", "3 available", "sagactl stock show lamp")
     page = rendered("found", q="x", hits=[(each, page_of(each.command)) for each in (order, product)])
-    assert f"/orders/{ORDER}" in page.links
+    assert {f"/orders/{ORDER}", "/products/lamp"} <= set(page.links)
     assert "2 hits for x" in page.text
     assert "product lamp : 3 available" in page.text
 
@@ -477,6 +531,10 @@ def evil_pages() -> Sequence[Page]:
         rendered(
             "job", page=jobs.page(job_of(evil, EVIL), Actor(EVIL, Kind.USER), is_open=True, trouble=EVIL)
         ),
+        product_page(
+            structs.replace(LAMP_FACTS, product=EVIL, offer=Offer(EVIL, "1.00", "EUR", deleted=True)),
+            structs.replace(BROKEN, note=EVIL, by=EVIL),
+        ),
         rendered("found", q=EVIL, hits=[]),
         rendered("error", title="No", detail=EVIL, request_id=EVIL),
         rendered("signin", refusal=EVIL, next=EVIL, email=EVIL, person=None),
@@ -485,7 +543,7 @@ def evil_pages() -> Sequence[Page]:
     ]
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(11))
 def test_what_comes_from_outside_is_text(number: int) -> None:
     page = evil_pages()[number]
     assert page.all_of("script") == []
@@ -502,7 +560,7 @@ def test_no_template_has_a_script_a_style_or_markup_that_is_believed(file: Path)
     assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(13))
 def test_every_field_has_a_label_and_every_id_is_there_once(number: int) -> None:
     page = [order_page(dead()), now_page(status()), *evil_pages()][number]
     ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]

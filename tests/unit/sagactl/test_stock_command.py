@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from sagactl.oncall.stock import NAMED_AT_MOST, Buyer, Change, Counters, Offer, StockFacts, lines
+from sagactl.oncall.stock import lines
+from sagactl.oncall.stocking import NAMED_AT_MOST, Buyer, Change, Counters, Offer, StockFacts
 from services.inventory.moves import MoveKind, Reason, StockMove
 from services.inventory.stock import HOLD, Stock
 from services.order.model import Status

@@ -1,8 +1,8 @@
 """Jobs that people began here: kept in the console's own database, carried out by one replica at a time.
 
 Whoever carries one out holds it for a while, and for longer with every change that is written down. A replica
-that was killed holds it no more, and another goes on from what is written. The job's own document says whose
-it is, so that nobody writes a change to what is another's by then.
+that was killed holds it no more, and another goes on from what is written. It is held by the job's own
+document, so that nobody can write a change to what is another's by then.
 """
 
 import asyncio

@@ -23,6 +23,7 @@ from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgai
 from sagactl.oncall.repair.planning import plan
 from sagactl.oncall.sweep import Admin
 from sagactl.polling import NotInTimeError, until
+from sagactl.wording import plural
 from services.shared.contract import topology
 from services.shared.contract.audit import Action
 from services.shared.contract.events import SCHEMA_VERSION
@@ -125,22 +126,23 @@ async def _compensate(orders: OrderAccess | None, order_id: str, step: Compensat
         raise UnavailableError(f"{error.failure.reason}: {error}") from error
 
 
-async def mended(access: Access, order_id: str, within: float = MENDED_WITHIN_SECONDS) -> Plan:
-    """What is to be done about the order once nothing moves about it any more, or the time is up."""
+async def mended(access: Access, ids: Sequence[str], within: float = MENDED_WITHIN_SECONDS) -> list[Plan]:
+    """What is to be done about these orders once all of them are sound, or the time is up.
+
+    They are waited for together: a broker that was lost leaves hundreds.
+    """
     async with reading(access.mongodb_url) as books:
 
-        async def look() -> Plan:
-            (found,) = await _plans(books, access, [order_id], STILL, 0)
-            return found
+        async def look() -> list[Plan]:
+            return await _plans(books, access, ids, STILL, 0)
 
         try:
             return await until(
                 look,
-                lambda found: found.ends is Ends.SOUND,
+                lambda found: all(each.ends is Ends.SOUND for each in found),
                 within=within,
-                what=f"order {order_id} mended",
+                what=f"{plural(len(ids), 'order')} mended",
                 every=LOOK_SECONDS,
             )
         except NotInTimeError:
-            (found,) = await _plans(books, access, [order_id], STILL, 0)
-            return found
+            return await look()

@@ -83,12 +83,38 @@ def repair(  # noqa: PLR0917 - a command's options
 
 def _applied(found: Sequence[Plan], where: Access, stack: Stack, reason: str) -> list[Plan]:
     """What is to be done afterwards."""
-    commands = any(isinstance(step, Compensate) for each in found for step in each.steps)
-    mender = Mender(where, _order_access(stack) if commands else None, reason)
-    for each in found:
+    to_do = [each for each in found if each.steps]
+    orders = _order_access(stack, to_do)
+    mender = Mender(where, orders, reason)
+    able = [each for each in to_do if orders or not _compensates(each)]
+    for each in able:
         run(carry_out(each, mender))
     with aside.status("waiting until it has come about"):
-        return [run(mended(where, each.order)) if each.steps else each for each in found]
+        after = run(mended(where, [each.order for each in able]))
+    now = {each.order: each for each in after}
+    return [now.get(each.order, each) for each in found]
+
+
+def _compensates(found: Plan) -> bool:
+    return any(isinstance(step, Compensate) for step in found.steps)
+
+
+def _order_access(stack: Stack, to_do: Sequence[Plan]) -> OrderAccess | None:
+    """None where nobody said how to get in, as in a cluster's toolbox.
+
+    What has to be compensated is left alone then, and is not in the way of the messages. Where there is
+    nothing else, that is an error.
+    """
+    number = sum(map(_compensates, to_do))
+    if not number:
+        return None
+    try:
+        return OrderAccess.found(stack)
+    except NoAccessError as error:
+        if number == len(to_do):
+            raise typer.BadParameter(str(error)) from error
+        aside.print(f"[yellow]left alone[/]  {plural(number, 'order')} to compensate: {error}")
+        return None
 
 
 def exit_code(found: Sequence[Plan], others: Sequence[str]) -> Exit:
@@ -96,13 +122,6 @@ def exit_code(found: Sequence[Plan], others: Sequence[str]) -> Exit:
     if Ends.BY_HAND in ends or others:
         return Exit.BAD
     return Exit.NOT_YET if ends - {Ends.SOUND} else Exit.FINE
-
-
-def _order_access(stack: Stack) -> OrderAccess:
-    try:
-        return OrderAccess.found(stack)
-    except NoAccessError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _shown(found: Sequence[Plan], others: Sequence[str], *, applied: bool = False) -> Shown:

@@ -4,6 +4,7 @@ import asyncio
 
 from typer.testing import CliRunner, Result
 
+from sagactl.access import Access
 from sagactl.cli import app
 from sagactl.shop import Json
 from tests.forms import document
@@ -18,6 +19,19 @@ def where(shop: Shop, columns: int = 160) -> dict[str, str]:
 async def sagactl(shop: Shop, *command: str, columns: int = 160) -> Result:
     """It has an event loop of its own."""
     environment = where(shop, columns)
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
+
+
+async def from_a_toolbox(shop: Shop, *command: str) -> Result:
+    """With what a cluster's toolbox is given: the servers, and no login. The folder must hold no stack."""
+    access = Access.of_stack(shop.stack.directory)
+    environment = {
+        "STACK_DIR": None,
+        "COLUMNS": "160",
+        "MONGODB_URL": access.mongodb_url,
+        "AMQP_URL": access.amqp_url,
+        "MANAGEMENT_URL": access.management_url,
+    }
     return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
 
 

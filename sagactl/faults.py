@@ -15,7 +15,7 @@ from saga_operator.policy.policy import REFUSALS as REFUSED_BY_ORDERS
 from sagactl.access import GATEWAY_LOGIN, URLS, NoAccessError
 from sagactl.exits import Exit
 from sagactl.shop import NOT_NOW, ShopError
-from services.payment.gateway import GatewayUnavailable
+from services.payment.gateway import GatewayRefused, GatewayUnavailable
 
 # Of MongoDB's: Unauthorized, AuthenticationFailed.
 NOT_ALLOWED: Final = frozenset({13, 18})
@@ -80,6 +80,8 @@ def _of_server(error: Exception) -> Fault | None:
             what = "RabbitMQ does not answer"
         case GatewayUnavailable():
             what = "the payment gateway does not answer"
+        case GatewayRefused():
+            return Fault(Exit.BAD, f"the payment gateway refuses: {error}")
         case msgspec.ValidationError():
             what = "a document is not as this release writes it"
         case OSError(filename=str() as file, strerror=why):

@@ -3,6 +3,7 @@
 https://docs.stripe.com/api/payment_intents, .../refunds, .../idempotent_requests
 """
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -317,10 +318,11 @@ def _unexpected(intent: Json) -> Refusal:
 def _page(newest_last: list[Json], query: Mapping[str, str]) -> Json:
     """The newest first, as Stripe lists them."""
     since, of = int(query.get("created[gte]", 0)), query.get("payment_intent")
+    before = int(query["created[lt]"]) if "created[lt]" in query else math.inf
     matching = [
         dict(each)
         for each in reversed(newest_last)
-        if each["created"] >= since and of in {None, each.get("payment_intent")}
+        if since <= each["created"] < before and of in {None, each.get("payment_intent")}
     ]
     ids = [each["id"] for each in matching]
     start = ids.index(query["starting_after"]) + 1 if query.get("starting_after") in ids else 0

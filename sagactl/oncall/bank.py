@@ -1,35 +1,62 @@
 """What a payment gateway of others' has done, as the books have it of the mock: entries, by order."""
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
-from sagactl.access import stripe
-from services.payment.gateway import Gateway
+import msgspec
+
+from sagactl.access import NoAccessError, stripe
+from services.payment.gateway import Gateway, Transaction
 from services.payment.ledger import LedgerEntry
+from services.payment.payment import Payment
 from services.shared.database.new_id import made_at
 
 # Calls at a time, where each order is asked for by itself.
 AT_ONCE: Final = 8
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# How Stripe begins the names of its intents.
+STRIPES: Final = "pi_"
 # By so much the gateway's clock may be behind ours.
 CLOCKS: Final = timedelta(days=1)
 
 
-class Listed(NamedTuple):
-    """Everything that it did since some time."""
+class Listed:
+    """Everything that it did since some time, by order. It may be more than fits into memory: it is in a file
+    of SQLite's, which is gone once it is closed.
+    """
 
-    by_order: Mapping[str, Sequence[LedgerEntry]]
-    # In order.
-    orders: Sequence[str]
+    def __init__(self) -> None:
+        # Of no name: SQLite begins in memory, and goes on in a file where temporary files are.
+        self._database = sqlite3.connect("")
+        self._database.execute(
+            "CREATE TABLE done (order_id TEXT, number INTEGER, entry BLOB, PRIMARY KEY (order_id, number))"
+            " WITHOUT ROWID"
+        )
+        self._number = 0
+
+    def add(self, done: Transaction) -> None:
+        """What it did next."""
+        self._number += 1
+        row = done.order_id, self._number, msgspec.msgpack.encode(done)
+        self._database.execute("INSERT INTO done VALUES (?, ?, ?)", row)
 
     def after(self, last: str, limit: int) -> Sequence[str]:
         """The next orders that it knows of."""
-        start = bisect_right(self.orders, last)
-        return self.orders[start : start + limit]
+        query = "SELECT DISTINCT order_id FROM done WHERE order_id > ? ORDER BY order_id LIMIT ?"
+        return [order_id for (order_id,) in self._database.execute(query, (last, limit))]
+
+    def of(self, order_id: str) -> Sequence[LedgerEntry]:
+        """What it did for the order, the oldest first."""
+        query = "SELECT entry FROM done WHERE order_id = ? ORDER BY number"
+        found = self._database.execute(query, (order_id,))
+        return [LedgerEntry.of(msgspec.msgpack.decode(entry, type=Transaction)) for (entry,) in found]
+
+    def close(self) -> None:
+        self._database.close()
 
 
 @asynccontextmanager
@@ -49,13 +76,14 @@ async def opened() -> AsyncIterator[Gateway | None]:
         await gateway.close()
 
 
-async def listed(gateway: Gateway, after: str = "") -> Listed:
+@asynccontextmanager
+async def listed(gateway: Gateway, after: str = "") -> AsyncIterator[Listed]:
     """What it did for the orders after that one, and perhaps for some before. Raises GatewayUnavailable."""
     ordered_at = made_at(after)
-    by_order: dict[str, list[LedgerEntry]] = {}
-    async for each in gateway.transactions(ordered_at - CLOCKS if ordered_at else LONG_AGO):
-        by_order.setdefault(each.order_id, []).append(LedgerEntry.of(each))
-    return Listed(by_order, sorted(by_order))
+    with closing(Listed()) as found:
+        async for each in gateway.transactions(ordered_at - CLOCKS if ordered_at else LONG_AGO):
+            found.add(each)
+        yield found
 
 
 async def asked(gateway: Gateway, references: Mapping[str, str]) -> Mapping[str, Sequence[LedgerEntry]]:
@@ -71,3 +99,13 @@ async def asked(gateway: Gateway, references: Mapping[str, str]) -> Mapping[str,
 
     found = await asyncio.gather(*(one(*each) for each in references.items()))
     return dict(zip(references, found, strict=True))
+
+
+def check_played(payments: Iterable[Payment]) -> None:
+    """Raises NoAccessError where Stripe took the money: of that the mock's ledger knows nothing."""
+    for payment in payments:
+        if payment.transaction_id.startswith(STRIPES):
+            raise NoAccessError(
+                f"order {payment.id} was paid through Stripe ({payment.transaction_id}): set"
+                " PAYMENT_GATEWAY=stripe and STRIPE_API_KEY, as variables or as files in SECRETS_DIR"
+            )

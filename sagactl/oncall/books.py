@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final, TypeVar, cast
@@ -159,10 +159,10 @@ class Books:
 
     async def pages(self, after: str = "") -> AsyncIterator[Sequence[Case]]:
         """Every order that any service knows of, in the order of ids, `after` one of them."""
-        listed = await bank.listed(self._gateway, after) if self._gateway else None
-        while ids := await self._ids_after(after, listed):
-            yield await self._chunk(ids, listed)
-            after = ids[-1]
+        async with bank.listed(self._gateway, after) if self._gateway else nullcontext() as listed:
+            while ids := await self._ids_after(after, listed):
+                yield await self._chunk(ids, listed)
+                after = ids[-1]
 
     async def _ids_after(self, last: str, listed: bank.Listed | None) -> list[str]:
         """The next ids over all services. Beyond the end of the shortest full page nothing is known yet."""
@@ -199,8 +199,13 @@ class Books:
         return await self._by_id("inventory", Stock, ids)
 
     async def payments_of(self, order_ids: Sequence[str]) -> Mapping[str, Payment]:
-        """Of these orders, as far as the payment service knows them."""
-        return await self._by_id("payment", Payment, order_ids)
+        """Of these orders, as far as the payment service knows them. Raises NoAccessError where Stripe took
+        the money, and we were told of no Stripe.
+        """
+        payments = await self._by_id("payment", Payment, order_ids)
+        if self._gateway is None:
+            bank.check_played(payments.values())
+        return payments
 
     async def unsent(self, subjects: Collection[str]) -> Mapping[str, Sequence[Unsent]]:
         """Events about each of these orders or products that are committed, and that the broker has not
@@ -226,8 +231,8 @@ class Books:
     async def _chunk(self, ids: Sequence[str], listed: bank.Listed | None = None) -> list[Case]:
         orders = await self._by_id("order", Order, ids)
         reservations = await self._by_id("inventory", Reservation, ids)
-        payments = await self._by_id("payment", Payment, ids)
-        ledger = listed.by_order if listed else await self._done(ids, payments)
+        payments = await self.payments_of(ids)
+        ledger = {id_: listed.of(id_) for id_ in ids} if listed else await self._done(ids, payments)
         told = await self._by_order("notification", Notification.collection, ids)
         return [
             Case(

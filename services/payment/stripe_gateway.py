@@ -47,7 +47,14 @@ REPLAYED: Final = "idempotent-replayed"
 BROKEN: Final = "Stripe failed over this payment"
 # It has been overtaken: by a void, by its own success.
 UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
+MISSING: Final = "resource_missing"
 NOT_CONFIRMED: Final = frozenset({"requires_payment_method", "requires_confirmation"})
+# Of what it has done so many are read into memory at a time, ...
+MOST_AT_ONCE: Final = 2_000
+# ... of a span of time that grows and shrinks with how much there is. It begins with this one, ...
+FIRST_SPAN_SECONDS: Final = 86_400
+# ... and ends where the time of neither clock may have come.
+CLOCKS_SECONDS: Final = 86_400
 # What it tells of by itself, by how its name begins.
 TELLS: Final[Mapping[str, About]] = {
     "payment_intent.": About.CHARGE,
@@ -239,14 +246,33 @@ class StripeGateway:
         return await self._answer(intent)
 
     async def transactions(self, since: datetime) -> AsyncIterator[Transaction]:
-        """Read to the end first: Stripe lists the newest first."""
-        params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
-        intents = await _heard(self._intents.list_async(params))
-        done = [_charged(intent) async for intent in intents.auto_paging_iter() if _said(intent, "key")]
-        refunds = await _heard(self._refunds.list_async(params))
-        done += [_refunded(refund) async for refund in refunds.auto_paging_iter() if _said(refund, "key")]
-        for each in sorted(done, key=lambda transaction: transaction.at):
-            yield each
+        """Span by span: Stripe lists the newest first, and all of it may be more than fits into memory."""
+        begin, seconds = int(since.timestamp()), FIRST_SPAN_SECONDS
+        while begin < time.time() + CLOCKS_SECONDS:
+            done = await self._made(begin, begin + seconds)
+            if len(done) > MOST_AT_ONCE and seconds > 1:
+                seconds = max(1, seconds // 16)
+                continue
+            for each in sorted(done, key=lambda transaction: transaction.at):
+                yield each
+            begin += seconds
+            if len(done) < MOST_AT_ONCE // 4:
+                seconds *= 2
+
+    async def _made(self, begin: int, end: int) -> Sequence[Transaction]:
+        """From `begin` on and before `end` (seconds since 1970), in no order. More than MOST_AT_ONCE is more
+        than is wanted, and is not read to its end, unless it is a second's.
+        """
+        params: Any = {"created": {"gte": begin, "lt": end}, "limit": 100}
+        done: list[Transaction] = []
+        for listing, told in ((self._intents.list_async, _charged), (self._refunds.list_async, _refunded)):
+            pages: Any = await _heard(listing(params))
+            async for made in pages.auto_paging_iter():
+                if _said(made, "key"):
+                    done.append(told(made))
+                if len(done) > MOST_AT_ONCE and end - begin > 1:
+                    return done
+        return done
 
     async def made_for(self, order_id: str, reference: str = "") -> Sequence[Transaction]:
         """By its name, and by the order's in the metadata: there may be one that we know nothing of. Found by
@@ -255,12 +281,21 @@ class StripeGateway:
         query: Any = {"query": f"metadata['order_id']:'{order_id}'", "limit": 100}
         found = await _heard(self._intents.search_async(query))
         intents = {intent.id: intent async for intent in found.auto_paging_iter()}
-        if reference:
-            intents[reference] = await _heard(self._intents.retrieve_async(reference))
+        if reference and (named := await self._named(reference)) is not None:
+            intents[reference] = named
         done = [_charged(intent) for intent in intents.values()]
         for id_ in intents:
             done += [_refunded(refund) async for refund in self._refunds_of(id_) if _said(refund, "key")]
         return sorted(done, key=lambda transaction: transaction.at)
+
+    async def _named(self, reference: str) -> stripe.PaymentIntent | None:
+        """None where Stripe has none of that name: another gateway gave it, or another account's."""
+        try:
+            return await _answered(self._intents.retrieve_async(reference))
+        except stripe.InvalidRequestError as error:
+            if error.code == MISSING:
+                return None
+            raise GatewayRefused(str(error)) from error
 
     async def _refunds_of(self, reference: str) -> AsyncIterator[stripe.Refund]:
         refunds = await _heard(self._refunds.list_async({"payment_intent": reference, "limit": 100}))

@@ -65,6 +65,25 @@ def test_who_checks_the_books_reads_at_stripe_with_a_key_of_its_own_if_there_is_
         assert [rule for rule in opened if rule not in egress(name, *CHECKS)] == [WAY]
 
 
+def test_a_check_has_room_on_disk_for_what_stripe_did() -> None:
+    for kind, name in (("Deployment", "sagactl"), ("CronJob", "check")):
+        with_, without = pod(kind, name, *STRIPE, *CHECKS), pod(kind, name, *CHECKS)
+        assert {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}} in with_["volumes"]
+        assert {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "32Mi"}} in without["volumes"]
+
+
+def test_the_console_asks_stripe_with_the_key_that_reads_and_nothing_else() -> None:
+    given = (*STRIPE, "global.console.enabled=true", "console.env.PAYMENT_GATEWAY=stripe")
+    console = pod("Deployment", "console", *given)
+    assert environment(console)["PAYMENT_GATEWAY"] == "stripe"
+    assert "STRIPE_RETURN_URL" not in environment(console)
+    assert secrets(console) == [("stripe", False, ["STRIPE_API_KEY"])]
+    own = pod("Deployment", "console", *given, "global.stripe.readingSecret=stripe-reads")
+    assert secrets(own) == [("stripe-reads", False, ["STRIPE_API_KEY"])]
+    opened = egress("console", *given)
+    assert [rule for rule in opened if rule not in egress("console", given[-2])] == [WAY]
+
+
 def test_stripe_may_be_behind_a_proxy() -> None:
     peer = "global.stripe.to[0].ipBlock.cidr=198.51.100.7/32"
     opened = egress("payment", *STRIPE, peer)
@@ -94,6 +113,7 @@ def test_with_another_gateway_nobody_may_reach_stripe() -> None:
         ((STRIPE[0], STRIPE[2]), "a Secret with STRIPE_API_KEY"),
         ((*STRIPE[:2], "global.stripe.returnUrl=tea.example"), "returnUrl"),
         (("payment.env.PAYMENT_GATEWAY=pigs",), "is `pigs`: there are `mock` and `stripe`"),
+        ((*STRIPE, "global.console.enabled=true"), "set console.env.PAYMENT_GATEWAY to payment's, `stripe`"),
     ],
 )
 def test_what_cannot_work_is_refused(settings: tuple[str, ...], sentence: str) -> None:

@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from dev.stripe_double import ledger as double_ledger
 from dev.stripe_double.server import running
+from sagactl.access import NoAccessError
 from sagactl.oncall.bank import opened
 from sagactl.oncall.books import Books
 from sagactl.oncall.invariants import Case, Invariant, check_case
@@ -118,11 +119,17 @@ async def test_stripe_is_asked_what_it_did_for_all_orders_and_for_some(books: Bo
 
 
 @pytest.mark.usefixtures("books")
-async def test_without_the_setting_the_mocks_ledger_is_read(
+async def test_without_the_setting_it_is_said_what_to_set(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The mock's ledger is empty, and would make a finding of every payment."""
     monkeypatch.delenv("PAYMENT_GATEWAY")
     async with opened() as gateway:
         assert gateway is None
-        (case,) = await RoomsBooks(room, gateway).these([KEPT])
-        assert not case.ledger
+        books = RoomsBooks(room, gateway)
+        with pytest.raises(NoAccessError, match=f"order {KEPT} .* set PAYMENT_GATEWAY=stripe"):
+            await books.these([KEPT])
+        with pytest.raises(NoAccessError, match="STRIPE_API_KEY"):
+            await anext(books.cases())
+        with pytest.raises(NoAccessError, match="STRIPE_API_KEY"):
+            await books.payments_of([KEPT])

@@ -319,6 +319,27 @@ async def test_what_was_done_is_listed_the_oldest_first(
     assert [each async for each in gateway.transactions(start + timedelta(hours=1))] == []
 
 
+async def test_what_was_done_in_years_is_told_in_its_order_and_not_read_to_the_end_first(
+    gateway: StripeGateway, double: StripeDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stripe_gateway, "MOST_AT_ONCE", 8)
+    # Years apart, some minutes, and more than is read at once in one second.
+    seconds = [0, 63e6, *(63e6 + 300 * number for number in range(20)), *[64e6] * 12, 94e6]
+
+    async def made(number: int, second: float) -> None:
+        double.ledger.now = lambda: 1.6e9 + second
+        await gateway.void(structs.replace(CHARGE, key=f"o{number}:capture", order_id=f"o{number}"))
+
+    for number, second in enumerate(seconds):
+        await made(number, second)
+    telling = gateway.transactions(datetime(2020, 1, 1, tzinfo=UTC))
+    told = [await anext(telling)]
+    await made(99, 95e6)
+    told += [each async for each in telling]
+    assert [each.at.timestamp() - 1.6e9 for each in told] == [*seconds, 95e6]
+    assert len({each.id for each in told}) == len(seconds) + 1
+
+
 async def test_what_was_done_for_one_order_is_found_by_its_name_and_without(
     gateway: StripeGateway, double: StripeDouble
 ) -> None:
@@ -330,6 +351,8 @@ async def test_what_was_done_for_one_order_is_found_by_its_name_and_without(
     assert len(of_one) == 2
     assert await gateway.made_for("o1") == of_one
     assert await gateway.made_for("o3") == []
+    # What another gateway, or another account, has called it.
+    assert await gateway.made_for("o3", "txn_of_the_mock") == []
     # Until its search finds it.
     double.ledger.search_lag = 60
     assert await gateway.made_for("o1") == []

@@ -5,6 +5,7 @@
 {{- $values := .root.Values.sagactl -}}
 {{- $authorities := include "sagashop.authorities" (list .root "gateway") -}}
 {{- $sources := concat .settings ($authorities | fromYamlArray) -}}
+{{- $stripe := include "sagashop.stripe" (list .root .root.Values.payment.env) -}}
 serviceAccountName: {{ .account | default (printf "%s-sagactl" (include "sagashop.prefix" .root)) }}
 {{ include "sagashop.pod" (concat (list .root $values 10001) (.account | empty | ternary list (list "token"))) }}
 restartPolicy: {{ .restart }}
@@ -22,7 +23,7 @@ containers:
       - {name: GATEWAY_URL, value: {{ include "sagashop.url" (list .root "gateway") }}}
       - {name: ORDER_URL, value: {{ include "sagashop.url" (list .root "order") }}}
       - {name: SECRETS_DIR, value: /var/run/secrets/sagashop.io/settings}
-      {{- if include "sagashop.stripe" (list .root .root.Values.payment.env) }}
+      {{- if $stripe }}
       - {name: PAYMENT_GATEWAY, value: stripe}
       {{- end }}
       {{- if $authorities }}
@@ -37,7 +38,12 @@ containers:
       {{- end }}
       {{- with $values.extraVolumeMounts }}{{ toYaml . | nindent 6 }}{{ end }}
 volumes:
+  {{- if $stripe }}
+  # A check keeps there what Stripe did: some 300 bytes a charge.
+  - {name: tmp, emptyDir: {sizeLimit: 2Gi}}
+  {{- else }}
   - {name: tmp, emptyDir: {medium: Memory, sizeLimit: 32Mi}}
+  {{- end }}
   {{- with $sources }}
   - name: settings
     projected: {defaultMode: 0440, sources: {{ toJson . }}}

@@ -119,8 +119,13 @@ done
 {{- $secrets = concat $secrets (list (dict "name" ($mail.existingSecret | default "") "keys" (list "SMTP_PASSWORD")) (dict "name" ($mail.caSecret | default "") "keys" (list "smtp-ca.crt"))) }}
 {{- end }}
 {{- with include "sagashop.stripe" (list . .Values.env) }}
-{{- $given := (fromJson .).existingSecret }}
+{{- $stripe := fromJson . }}
+{{- $given := $stripe.existingSecret }}
+{{- if $root.Values.readsStripe }}
+{{- $secrets = append $secrets (dict "name" ($stripe.readingSecret | default $given) "keys" (list "STRIPE_API_KEY")) }}
+{{- else }}
 {{- $secrets = concat $secrets (list (dict "name" $given "keys" (list "STRIPE_API_KEY" "PAYMENT_WEBHOOK_SECRET")) (dict "name" $given "keys" (list "PAYMENT_WEBHOOK_SECRET_OTHER") "optional" true)) }}
+{{- end }}
 {{- end }}
 {{- range $secret := $secrets }}
 {{- with tpl .name $root }}

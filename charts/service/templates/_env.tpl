@@ -29,7 +29,7 @@
 {{- $env = merge (include "service.mail.env" (list (fromJson .) $env.SECRETS_DIR) | fromJson) $env -}}
 {{- end -}}
 {{- with include "sagashop.stripe" (list . .Values.env) -}}
-{{- $_ := set $env "STRIPE_RETURN_URL" (fromJson .).returnUrl -}}
+{{- if not $root.Values.readsStripe }}{{ $_ := set $env "STRIPE_RETURN_URL" (fromJson .).returnUrl }}{{ end -}}
 {{- end -}}
 {{- range $name, $value := .Values.env -}}
 {{- $_ := set $env $name (tpl (toString $value) $root) -}}

@@ -30,7 +30,7 @@ from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.provision.accounts import DATABASE_USERS
 from sagactl.provision.broker_rights import BROKER_USERS
 from sagactl.shop import ShopError
-from services.payment.gateway import GatewayUnavailable
+from services.payment.gateway import GatewayRefused, GatewayUnavailable
 from tests.forms import document
 
 NOBODY: Final = "127.0.0.1:9"
@@ -244,6 +244,7 @@ def caused(error: Exception, by: Exception) -> Exception:
         (BrokerError("it answered 500"), Exit.UNREACHED),
         (GatewayError("in time"), Exit.UNREACHED),
         (GatewayUnavailable("503"), Exit.UNREACHED),
+        (GatewayRefused("No such payment_intent: 'txn_1'"), Exit.BAD),
         (UnavailableError("Jaeger"), Exit.UNREACHED),
         (ShopError(503, "no room"), Exit.UNREACHED),
         (ShopError(429, "not so often"), Exit.UNREACHED),

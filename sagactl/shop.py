@@ -182,8 +182,13 @@ class Client:
     async def cancel(self, order_id: str) -> Json:
         return await self.call("POST", f"/api/orders/{order_id}/cancel")
 
-    async def refund(self, order_id: str, reason: str) -> Json:
-        return await self.call("POST", f"/api/orders/{order_id}/refund", {"reason": reason})
+    async def refund(self, order_id: str, reason: str, pieces: Mapping[str, int] | None = None) -> Json:
+        """The order, all of which is asked back, or so many pieces of products, which come back."""
+        if pieces is None:
+            return await self.call("POST", f"/api/orders/{order_id}/refund", {"reason": reason})
+        lines = [{"productId": product, "quantity": quantity} for product, quantity in pieces.items()]
+        body = {"reason": reason, "lines": lines}
+        return await self.call("POST", f"/api/orders/{order_id}/refund", body, key=uuid4().hex)
 
     async def order(self, order_id: str) -> Json:
         return await self.call("GET", f"/api/orders/{order_id}")

@@ -20,15 +20,7 @@ from sagactl.shop import Client
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run")) / "demo"
 # A second for the card makes it possible to see an order between its states.
 SETTINGS = {"PAYMENT_DELAY_SECONDS": "1", "COMPENSATION_AUTO": "false"}
-STORIES = (
-    flows.happy_path,
-    flows.out_of_stock,
-    flows.payment_declined,
-    flows.auto_compensation,
-    flows.late_payment,
-    kills.killed_service,
-    kills.killed_broker,
-)
+STORIES = (*flows.FLOWS, kills.killed_service, kills.killed_broker)
 NEXT = {
     "the same shop in the background; then the README's lines place an order": "make up",
     "the table that all of this followed": "services/order/saga.py",

@@ -1,9 +1,9 @@
-"""The five stories of an order, each shown and then held against what must be true after it."""
+"""The seven stories of an order, each shown and then held against what must be true after it."""
 
 import asyncio
 from dataclasses import replace
 
-from dev.demo.scene import Scene, confirmed, refunded, settled
+from dev.demo.scene import Scene, confirmed, given_back, refunded, settled, to_be_agreed
 from sagactl.shop import Client
 
 STALE_AFTER_SECONDS = 1.0
@@ -54,9 +54,48 @@ async def payment_declined(scene: Scene) -> None:
     await scene.stock_becomes(scene.cup, cups)
 
 
+async def asked_first(scene: Scene) -> None:
+    scene.stage.headline(
+        "4. The bank asks its customer first",
+        "The payment is decided on later: until then the stock is held, and the order tells its customer"
+        " where to agree.",
+    )
+    teapots = await scene.stock(scene.teapot)
+    order_id = await scene.place(scene.alice, {scene.teapot: 1}, "tok_action")
+    order = await scene.follow(scene.alice, order_id, to_be_agreed)
+    scene.stage.say(f"to be agreed to at {order['nextAction']['url']}")
+    seen = await scene.admin.order(order_id)
+    scene.stage.expect("nobody else is told where, not even administrators", holds=not seen["nextAction"])
+    await scene.stock_becomes(scene.teapot, (teapots.available - 1, 1, teapots.sold))
+    order = await scene.follow(scene.alice, order_id, settled)
+    scene.stage.expect("the order is PAID", holds=order["status"] == "PAID")
+    await scene.stock_becomes(scene.teapot, (teapots.available - 1, 0, teapots.sold + 1))
+
+
+async def part_of_an_order(scene: Scene) -> None:
+    scene.stage.headline(
+        "5. Some of it is given back",
+        "Two of four cups are asked back: their part of the money is refunded, to the cent, and then they"
+        " come back to be sold again.",
+    )
+    cups = await scene.stock(scene.cup)
+    order = await scene.play(scene.bob, {scene.teapot: 1, scene.cup: 4}, "tok_success")
+    order_id = order["orderId"]
+    await scene.bob.refund(order_id, "two are cracked", {scene.cup: 2})
+    scene.stage.say("Bob wants his money back for 2 cup(s)")
+    order = await scene.follow(scene.bob, order_id, given_back)
+    (refund,) = order["refunds"]
+    scene.stage.expect(
+        f"{refund['amount']} of {order['totalPrice']} are refunded", holds=refund["amount"] == "6.50"
+    )
+    scene.stage.expect("the order stays PAID", holds=order["status"] == "PAID")
+    await scene.stock_becomes(scene.cup, (cups.available - 2, 0, cups.sold + 2))
+    await scene.mail_comes(f"A part of your order {order_id} is refunded")
+
+
 async def auto_compensation(scene: Scene) -> None:
     scene.stage.headline(
-        "4. Auto compensation",
+        "6. Auto compensation",
         "With COMPENSATION_AUTO inventory reacts to the failed payment by itself. The order service is frozen"
         " while it does, and finds the work done.",
     )
@@ -78,7 +117,7 @@ async def auto_compensation(scene: Scene) -> None:
 
 async def late_payment(scene: Scene) -> None:
     scene.stage.headline(
-        "5. Saga timeout, and the payment arrives after all",
+        "7. Saga timeout, and the payment arrives after all",
         "The card takes seconds. The sweep finds the order stale and compensates it; then the capture"
         " comes through, and is refunded, once.",
     )
@@ -98,7 +137,15 @@ async def late_payment(scene: Scene) -> None:
     await scene.stock_becomes(scene.teapot, teapots)
 
 
-FLOWS = (happy_path, out_of_stock, payment_declined, auto_compensation, late_payment)
+FLOWS = (
+    happy_path,
+    out_of_stock,
+    payment_declined,
+    asked_first,
+    part_of_an_order,
+    auto_compensation,
+    late_payment,
+)
 
 
 async def _sweep(scene: Scene, operator: Client, order_id: str) -> None:

@@ -16,7 +16,7 @@ PAID_WITHIN_SECONDS = 60
 
 async def killed_service(scene: Scene) -> None:
     scene.stage.headline(
-        "6. kill -9 of a service in mid-order",
+        "8. kill -9 of a service in mid-order",
         "The payment service dies while it charges the card. Started again, it finds what it was about to do,"
         " and asks for the same charge under the same key: the customer pays once.",
     )
@@ -41,7 +41,7 @@ async def killed_service(scene: Scene) -> None:
 
 async def killed_broker(scene: Scene) -> None:
     scene.stage.headline(
-        "7. kill -9 of the broker under load",
+        "9. kill -9 of the broker under load",
         "Orders are still taken while RabbitMQ is dead: their events wait in the outbox, which is written in"
         " the same transaction as the order.",
     )

@@ -77,6 +77,14 @@ def confirmed(order: Json) -> bool:
     return bool(order["status"] == "CONFIRMED")
 
 
+def to_be_agreed(order: Json) -> bool:
+    return order["nextAction"] is not None
+
+
+def given_back(order: Json) -> bool:
+    return bool(order["settled"] and all(refund["state"] == "DONE" for refund in order["refunds"]))
+
+
 def settled(order: Json) -> bool:
     return bool(order["settled"])
 

@@ -24,6 +24,9 @@ WITH_TOKEN = {
     "Deployment/shop-order",
     "Deployment/shop-saga-operator",
 }
+# Seconds.
+STARTED_WITHIN = 300
+COMMAND_WITHIN = 5
 
 
 @every_case
@@ -82,6 +85,19 @@ def test_what_runs_for_ever_has_all_three_probes(chart: Path, values: Path | Non
         if name.startswith(("Deployment/", "StatefulSet/")) and name != "Deployment/shop-sagactl":
             [container] = pod["spec"]["containers"]
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), name
+
+
+@every_case
+def test_what_starts_on_a_busy_node_is_given_its_time(chart: Path, values: Path | None) -> None:
+    """Whoever is killed for being late starts again, on a node that is busier by that."""
+    for name, pod in pods(render(chart, values)):
+        for container in containers(pod):
+            probe = container.get("startupProbe", {})
+            if probe:
+                assert probe["periodSeconds"] * probe["failureThreshold"] >= STARTED_WITHIN, name
+            for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+                if "exec" in container.get(kind, {}):  # a process of its own, which has to start as well
+                    assert container[kind].get("timeoutSeconds", 1) >= COMMAND_WITHIN, (name, kind)
 
 
 @every_case

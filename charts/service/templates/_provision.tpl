@@ -82,7 +82,7 @@ spec:
           env: [{name: SSL_CERT_FILE, value: {{ $secrets }}/tls/ca.crt}]
           {{- end }}
           # The file tells by its age that it looks, and by what is in it that nothing is missing.
-          startupProbe: {exec: {command: [test, -e, /tmp/whole]}, periodSeconds: 2, failureThreshold: 60}
+          startupProbe: {exec: {command: [test, -e, /tmp/whole]}, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 150}
           livenessProbe: {exec: {command: [sh, -c, 'test -n "$(find /tmp/whole -mmin -10)"']}, periodSeconds: 60, timeoutSeconds: 10}
           readinessProbe: {exec: {command: [test, -s, /tmp/whole]}, periodSeconds: 2, timeoutSeconds: 5}
           resources: {{- toYaml $values.resources | nindent 12 }}

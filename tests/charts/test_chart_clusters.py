@@ -1,6 +1,7 @@
 """Clusters of other people: long names, tainted nodes, an umbrella around ours, other registries."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,34 @@ TAINTED = {"key": "dedicated", "operator": "Equal", "value": "shop", "effect": "
 AT_MOST = {"Service": 63, "StatefulSet": 52, "Deployment": 46 + 17}
 
 
-def render_as(release: str, *settings: str) -> tuple[dict[str, Any], ...]:
-    options: list[str | Path] = ["--namespace", NAMESPACE, "--values", DEFAULT, "--kube-version", "1.34.0"]
+def render_as(release: str, *settings: str, namespace: str = NAMESPACE) -> tuple[dict[str, Any], ...]:
+    options: list[str | Path] = ["--namespace", namespace, "--values", DEFAULT, "--kube-version", "1.34.0"]
     text = run_helm("template", release, UMBRELLA, *options, *(f"--set={setting}" for setting in settings))
     return tuple(found for found in yaml.load_all(text, yaml.CSafeLoader) if found)
+
+
+def texts(found: Any, path: str = "") -> Iterator[str]:
+    """Yield where there are texts in an object."""
+    match found:
+        case dict():
+            for key, value in found.items():
+                yield from texts(value, f"{path}/{key}")
+        case list():
+            for number, value in enumerate(found):
+                yield from texts(value, f"{path}/{number}")
+        case str():
+            yield path
+
+
+@pytest.mark.parametrize("word", ["on", "null", "no"])
+def test_a_name_that_yaml_takes_for_something_else_is_a_name(word: str) -> None:
+    """Of a release, and a namespace may have one of digits alone."""
+    settings = ("load.enabled=true", "faults.enabled=true", "sagactl.toolbox.enabled=true")
+    usual = render_as("shop", *settings)
+    for release, namespace in ((word, NAMESPACE), ("shop", "2026")):
+        others = render_as(release, *settings, namespace=namespace)
+        for expected, found in zip(usual, others, strict=True):
+            assert [*texts(found)] == [*texts(expected)], (release, namespace, found["metadata"])
 
 
 @pytest.mark.parametrize("length", [30, 35, 36, 41, LONGEST])

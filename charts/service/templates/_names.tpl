@@ -58,7 +58,7 @@ notification: 3007
 {{- define "sagashop.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -96,7 +96,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{/* What an object's metadata has beside its name. Takes (list $ "component"), and after them annotations and labels of its own, which
      win over those that all objects have. */}}
 {{- define "sagashop.meta" -}}
-namespace: {{ include "sagashop.namespace" (first .) }}
+namespace: {{ include "sagashop.namespace" (first .) | quote }}
 {{ include "sagashop.clusterMeta" . }}
 {{- end -}}
 
@@ -124,7 +124,7 @@ annotations: {{- toYaml . | nindent 2 }}
 
 {{/* A selector of a sibling's pods, as a NetworkPolicy peer. Takes (list $ "order"). */}}
 {{- define "sagashop.peer" -}}
-podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kubernetes.io/instance: {{ (index . 0).Release.Name }}}}
+podSelector: {matchLabels: {app.kubernetes.io/name: {{ index . 1 }}, app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}}}
 {{- end -}}
 
 {{/* An image of our own: what it does not say itself, `global.image` says. Without a registry its name would be one of Docker Hub's,

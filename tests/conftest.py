@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from dev.stack import Stack
+from tests.integration.room import all_cleared
 from tests.modes import Recorder
 
 # Without this pytest-asyncio makes a loop to go back to after each of its own, and never closes it.
@@ -41,6 +42,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     try:
         _run(stack.up())
         yield stack
+        all_cleared()
     finally:
         _run(stack.down())
 

@@ -12,6 +12,15 @@ from tests.engine.commands import nothing_left
 from tests.engine.lab import REPLICAS, Lab, make_lab
 
 
+@pytest.fixture(autouse=True, scope="package")
+def _what_lasts() -> Iterator[None]:
+    """Modules are not looked through after each test for what it left."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _garbage() -> Iterator[None]:
     """What a test left is not to be the next one's."""

@@ -1,8 +1,11 @@
 """A test's own databases, vhost and Redis keys on servers that all tests share."""
 
+import asyncio
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -11,7 +14,7 @@ import aio_pika
 import aiohttp
 import httpx
 from fastapi import FastAPI
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
@@ -22,6 +25,11 @@ from services.shared.contract.events import EXCHANGE
 # Seconds, for what comes by itself. For a machine that is busy with other things; longer than a dead replica
 # takes to be missed.
 PATIENCE: Final = 60.0
+# Rooms are cleared while the next test runs: of a short test that would be half of its time.
+_CLEARER: Final = ThreadPoolExecutor(1, "clearing rooms")
+_BEING_CLEARED: Final = deque[Future[None]]()
+# No more than these wait for it: what is there weighs upon the servers.
+UNCLEARED: Final = 4
 
 
 @dataclass(frozen=True)
@@ -73,32 +81,49 @@ class Room:
 async def make_room(servers: Stack, *, broker: bool = True) -> AsyncIterator[Room]:
     """`broker`: whether its vhost exists, which takes as long as all the rest."""
     name = f"test-{uuid.uuid4().hex[:12]}"
+    while len(_BEING_CLEARED) >= UNCLEARED:
+        await asyncio.wrap_future(_BEING_CLEARED.popleft())
     redis = Redis.from_url(servers.redis.url)
     await redis.flushdb()
     amqp_url = urlsplit(servers.rabbitmq.url)._replace(path=f"/{name}").geturl()
     key = servers.credentials.secrets_key
-    async with (
-        AsyncMongoClient[dict[str, Any]](servers.mongodb.url, tz_aware=True) as mongodb,
-        _vhost(servers.rabbitmq.management_url, name) if broker else nullcontext(),
-    ):
+    if broker:
+        await _make_vhost(servers.rabbitmq.management_url, name)
+    async with AsyncMongoClient[dict[str, Any]](servers.mongodb.url, tz_aware=True) as mongodb:
         yield Room(name, servers.mongodb.url, amqp_url, servers.redis.url, mongodb, redis, key)
-        for database in await mongodb.list_database_names():
-            if database.startswith(name):
-                await mongodb.drop_database(database)
     await redis.aclose()
+    vhost = _vhost_url(servers.rabbitmq.management_url, name) if broker else None
+    _BEING_CLEARED.append(_CLEARER.submit(_clear, name, servers.mongodb.url, vhost))
 
 
-@asynccontextmanager
-async def _vhost(management_url: str, name: str) -> AsyncIterator[None]:
-    vhost = f"{management_url}/api/vhosts/{name}"
+def all_cleared() -> None:
+    """Waits until no room is left. Raises what went wrong with one."""
+    while _BEING_CLEARED:
+        _BEING_CLEARED.popleft().result()
+
+
+def _clear(name: str, mongodb_url: str, vhost: str | None) -> None:
+    with MongoClient[dict[str, Any]](mongodb_url) as mongodb:
+        for database in mongodb.list_database_names():
+            if database.startswith(name):
+                mongodb.drop_database(database)
+    if vhost is not None:
+        httpx.delete(vhost, timeout=PATIENCE).raise_for_status()
+
+
+def _vhost_url(management_url: str, name: str) -> str:
+    return f"{management_url}/api/vhosts/{name}"
+
+
+async def _make_vhost(management_url: str, name: str) -> None:
     exchange = f"{management_url}/api/exchanges/{name}/{EXCHANGE}"
     async with aiohttp.ClientSession() as http:
-        for url, body in ((vhost, {}), (exchange, {"type": "topic", "durable": True})):
+        for url, body in (
+            (_vhost_url(management_url, name), {}),
+            (exchange, {"type": "topic", "durable": True}),
+        ):
             async with http.put(url, json=body) as answer:
                 answer.raise_for_status()
-        yield
-        async with http.delete(vhost) as answer:
-            answer.raise_for_status()
 
 
 @asynccontextmanager

@@ -188,14 +188,14 @@ def named(door: Door) -> str:
 
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door.takes_body], ids=named)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(body=BODIES, media_type=TYPES)
 def test_any_body_is_answered(door: Door, body: bytes, media_type: str) -> None:
     is_told(asked(door, door.path.replace("{", "").replace("}", ""), body, {"content-type": media_type}))
 
 
 @pytest.mark.parametrize("door", DOORS, ids=named)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(query=QUERIES, segment=SEGMENTS)
 def test_any_path_and_query_is_answered(door: Door, query: str, segment: str) -> None:
     names = [part for part in door.path.split("/") if part.startswith("{")]

@@ -326,7 +326,7 @@ class Sagas(RuleBasedStateMachine):
 
 
 TestSagas = Sagas.TestCase
-TestSagas.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestSagas.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 
 
 # --- driven by dice: many orders at once, on few goods ----------------------------------------------------

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Final, Protocol
 
 import msgspec
@@ -166,7 +167,7 @@ def _letter(queue: Queue, letter: Stored) -> Letter:
 # --- a whole run ------------------------------------------------------------------------------------------
 
 # Looks at every order that often, from the first to some time after the last (virtual seconds).
-LOOK_SECONDS: Final = 1.5
+LOOK_SECONDS: Final = 3.0
 AFTER_SECONDS: Final = 480.0
 
 
@@ -234,5 +235,12 @@ def emitted(shop: Shop, order_id: str) -> set[str]:
     return {
         id_
         for id_, event in shop.judge.emitted.items()
-        if event.type in types and msgspec.json.decode(event.body)["data"].get("orderId") == order_id
+        if event.type in types and _about(event.body) == order_id
     }
+
+
+@cache
+def _about(body: bytes) -> str | None:
+    """Which order an event is about. All of them are asked for each order."""
+    about: str | None = msgspec.json.decode(body)["data"].get("orderId")
+    return about

@@ -143,8 +143,10 @@ def verdict_of(shop: Shop, told: Explanation) -> Verdict:
 
 def test_what_redriving_would_do_is_what_it_does() -> None:
     """In several shops: which orders come so far that something of the kind is lost is left to chance."""
-    outcomes = {outcome for seed in range(1, 5) for outcome in redriven_in(f"redriven.{seed}")}
-    assert outcomes >= {Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY}
+    wanted = {Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY}
+    for seed in range(1, 5):
+        wanted -= redriven_in(f"redriven.{seed}") if wanted else set()
+    assert not wanted
 
 
 # Which of them depends on what there is, and that on other orders, which are mended at the same time.

@@ -48,11 +48,11 @@ simulate: setup ; @$(PYTHON_OF) -m dev.simulate --seed $(or $(SEED),1) --sagas $
 torture-payments: setup ; @$(PYTHON_OF) -m dev.torture --seed $(or $(SEED),1) --orders $(or $(ORDERS),10000) ## payments that answer later, by a double of Stripe in simulated shops (long); SEED=7.31 for one shop
 test: setup ; @dev/test.sh ## every test but the cluster's, on real servers, in lanes side by side
 coverage: setup ; @COVERAGE=true dev/test.sh ## the same tests, counting what of the code they run, which takes them twice the work
-bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second; BENCH="--orders 5000"
+bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second, latency, CPU, recovery (minutes); BENCH="--short", BENCH="--phases direct,hotProduct --flame"
 capacity: setup ; @$(PYTHON_OF) -m bench.capacity $(or $(RATE),1000) $(CAPACITY) ## what so many orders per second need, by what was measured; RATE=10000, CAPACITY="--run .run/bench.json"
 bench-webhooks: setup ; @LOG_LEVEL=warning .venv/bin/pytest -q -s --show-capture=no tests/integration/bench_webhooks.py ## what a dead endpoint costs another, and webhooks where there is none (minutes); TURNS=30
 judge: setup ; @$(PYTHON_OF) -m bench.judge $(JUDGE) ## others' consistency test: 100 pieces, 1,000 orders at once (minutes); JUDGE=--kill kills services meanwhile
-soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory stays flat over 100,000 orders (12 minutes); SOAK="--rate 100"
+soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory, descriptors and collections stay flat over 100,000 orders (12 minutes); SOAK="--rate 100"
 chaos: setup ; @$(PYTHON_OF) -m dev.chaos --seed $(or $(SEED),1) $(CHAOS) ## hurt one shop round after round, alone and in pairs, as SEED=7 tells; CHAOS="--short", CHAOS="broker-killed redis-slow"
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts tests/monitoring ## render and validate every chart, try every alert

@@ -5,7 +5,10 @@ Timings on a shared machine vary: compare the phases of one run, not runs of dif
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,83 +18,64 @@ from rich.console import Console
 
 from bench import report
 from bench.existing import compare
+from bench.flame import flames
 from bench.load import Load
-from bench.report import Idle, Measured, Overload
-from bench.shop import Shop, clear, shop
-from bench.soak import soak
+from bench.phases import Phase, Sizes, chosen
+from bench.picture import draw
+from bench.report import Idle, Outcome
+from bench.shop import clear, shop
+from bench.soak import draw as draw_soaked
+from bench.soak import soak, table
 from bench.traces import collector
 from sagactl.oncall.check import check_stack
 
-# Of what the shop settles at its best.
-OVERLOAD: Final = 3
-OVERLOAD_SECONDS: Final = 15
+# An order takes so long there that fewer do.
+UNGROUPED: Final = "ungrouped"
 WARM_UP_LEAST: Final = 500
 console = Console(width=None if sys.stdout.isatty() else 150)
 
 
-async def bench(directory: Path, orders: int, clients: int, result: Path) -> bool:
-    """Runs all phases and returns whether the checker found everything in order."""
+async def bench(
+    directory: Path, phases: Sequence[Phase], sizes: Sizes, result: Path, flame: Path | None
+) -> bool:
+    """Runs the phases and returns whether the checker found everything in order after each shop."""
+    found: dict[str, Outcome] = {}
+    idle: Idle | None = None
+    sound = True
     async with collector() as endpoint:
-        traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        async with shop(directory / "grouped", traced, orders // 4, console) as opened:
-            phases = await _phases(opened, orders, clients)
-            idle = await opened.idle()
-            overload = await _overload(opened, phases[0])
-            phases.append(overload.overload)
-            sound = await check_stack(opened.stack.directory, console)
-        async with shop(directory / "ungrouped", {**traced, "COMMIT_MAX_BATCH": "1"}, 50, console) as opened:
-            load = Load(max(100, orders // 10), clients)
-            phases.append(await opened.measure("ungrouped", opened.order, load))
-            sound = await check_stack(opened.stack.directory, console) and sound
-    report.show(console, phases, idle)
-    console.print(str(overload))
-    _write(result, _document({phase.name: phase for phase in phases}, idle, overload))
+        for name, own in groupby(phases, key=attrgetter("stack")):
+            there = [*own]
+            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **there[0].settings}
+            warm_up = 50 if name == UNGROUPED else sizes.orders // 4
+            async with shop(directory / name, settings, warm_up, console) as opened:
+                for phase in there:
+                    async with flames(opened.stack, flame / phase.key) if flame else nullcontext():
+                        found[phase.key] = await phase.measure(phase.title, opened, sizes, found)
+                # The first shop stands for all.
+                idle = idle or await opened.idle()
+                sound = await check_stack(opened.stack.directory, console) and sound
+    if idle is None:
+        raise ValueError("no phase was chosen")
+    report.show(console, [*found.values()], idle)
+    document = report.document(found, idle)
+    for sentence in report.ratios(document):
+        console.print(sentence)
+    _write(result, document, draw)
     return sound
 
 
-async def _phases(opened: Shop, orders: int, clients: int) -> list[Measured]:
-    order, gateway, one = opened.order, opened.stack.gateway, opened.products[:1]
-    return [
-        await opened.measure("direct", order, Load(orders, clients)),
-        await opened.measure("gateway", gateway, Load(orders, clients)),
-        await opened.measure("one hot product", order, Load(orders // 2, clients), one),
-        await opened.measure("40 orders/s", gateway, Load(min(orders, 400), rate=40)),
-        await opened.measure("5 orders/s", gateway, Load(min(orders, 150), rate=5)),
-    ]
-
-
-async def _overload(opened: Shop, peak: Measured) -> Overload:
-    rate = OVERLOAD * peak.settled_per_second
-    load = Load(round(rate * OVERLOAD_SECONDS), rate=rate)
-    return Overload(peak, await opened.measure("overload", opened.order, load))
-
-
-def _document(phases: Mapping[str, Measured], idle: Idle, overload: Overload) -> dict[str, Any]:
-    direct = phases["direct"]
-    ratio = direct.settled_per_second / phases["ungrouped"].settled_per_second
-    console.print(f"group commit: {ratio:.1f} times the orders of one transaction per message")
-    return {
-        "machine": report.machine(),
-        **{name: phases[name].to_json() for name in ("gateway", "direct", "ungrouped")},
-        "hotProduct": phases["one hot product"].to_json(),
-        "rate40": phases["40 orders/s"].to_json(),
-        "rate5": phases["5 orders/s"].to_json(),
-        "overload": overload.to_json(),
-        "idle": idle.to_json(),
-        "messagesPerOrder": round(direct.per_order("published"), 3),
-        "transactionsPerOrder": round(direct.per_order("transactions"), 3),
-        "commitsPerOrder": round(direct.per_order("commits"), 3),
-    }
-
-
-def _write(result: Path, document: Mapping[str, Any]) -> None:
+def _write(
+    result: Path, document: Mapping[str, Any], draw: Callable[[Mapping[str, Any], Path], None]
+) -> None:
     result.parent.mkdir(parents=True, exist_ok=True)
     result.write_text(json.dumps(document, indent=2) + "\n")
-    console.print(f"written: {result}")
+    picture = result.with_suffix(".png")
+    draw(document, picture)
+    console.print(f"written: {result}, {picture}")
 
 
-async def memory(directory: Path, orders: int, rate: float) -> bool:
-    """Returns whether memory stayed flat and the checker found everything in order."""
+async def memory(directory: Path, orders: int, rate: float, result: Path) -> bool:
+    """Returns whether the shop stayed as it was and the checker found everything in order."""
     async with (
         collector() as endpoint,
         shop(
@@ -101,8 +85,11 @@ async def memory(directory: Path, orders: int, rate: float) -> bool:
             console,
         ) as opened,
     ):
-        flat = await soak(opened, Load(orders, rate=rate))
-        return await check_stack(opened.stack.directory, console) and flat
+        found = await soak(opened, Load(orders, rate=rate))
+        console.print(f"{found.settled} orders settled, {found.refused} were refused")
+        console.print(table(found.growth))
+        _write(result, found.to_json(), draw_soaked)
+        return await check_stack(opened.stack.directory, console) and found.is_flat
 
 
 async def existing(directory: Path, existing: int, load: Load) -> bool:
@@ -126,23 +113,47 @@ def main(
     orders: Annotated[int, typer.Option(help="Orders in each of the two great phases.", min=100)] = 3000,
     clients: Annotated[int, typer.Option(help="Clients that order at the same time.", min=1)] = 64,
     soaked: Annotated[
-        int, typer.Option("--memory", help="Instead: whether memory stays flat over so many orders.", min=0)
+        int,
+        typer.Option(
+            "--memory",
+            help="Instead: whether memory, descriptors and collections stay flat over so many orders.",
+            min=0,
+        ),
     ] = 0,
     there: Annotated[
         int,
         typer.Option("--existing", help="Instead: what an order costs where so many are there.", min=0),
     ] = 0,
     rate: Annotated[float, typer.Option(help="Orders per second for --memory.", min=1)] = 150,
+    phases: Annotated[
+        str, typer.Option(help="Only these, by commas: direct,hotProduct. All unless given.")
+    ] = "",
+    short: Annotated[
+        bool,
+        typer.Option("--short", help="Leave out what takes long: replicas, many products; a short outage."),
+    ] = False,
+    flame: Annotated[
+        bool, typer.Option("--flame", help="Draw what each service spends its time on, beside the figures.")
+    ] = False,
     directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/bench"),
-    result: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path(".run/bench.json"),
+    result: Annotated[
+        Path | None,
+        typer.Option(help="Where the figures are written, with a picture beside; in .run unless given."),
+    ] = None,
 ) -> None:
-    """Measure orders per second through the gateway and direct, with group commit and without."""
+    """Measure orders per second, what they take and what they cost, phase by phase."""
     if soaked:
-        measuring = memory(directory, soaked, rate)
+        measuring = memory(directory, soaked, rate, result or Path(".run/soak.json"))
     elif there:
         measuring = existing(directory, there, Load(orders, clients))
     else:
-        measuring = bench(directory, orders, clients, result)
+        try:
+            wanted = chosen([key for key in phases.split(",") if key], short=short)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--phases") from None
+        file = result or Path(".run/bench.json")
+        flames_in = file.parent / "flames" if flame else None
+        measuring = bench(directory, wanted, Sizes(orders, clients, short), file, flames_in)
     sys.exit(0 if uvloop.run(measuring) else 1)
 
 

@@ -131,7 +131,8 @@ class Model(NamedTuple):
 
 def _net_ms(run: Mapping[str, Any], phase: Mapping[str, Any], name: str) -> float:
     """CPU time of an order, without what the process uses when there is nothing to do."""
-    idle: float = run["idle"]["cpuSecondsPerMinuteByProcess"].get(name, 0) / 60
+    # A second replica does as little as the first.
+    idle: float = run["idle"]["cpuSecondsPerMinuteByProcess"].get(name.partition("-")[0], 0) / 60
     used: float = phase["cpuMsPerOrderByProcess"].get(name, 0)
     rate: float = phase["settledPerSecond"]
     return used - 1000 * idle / rate

@@ -1,8 +1,9 @@
 """The smallest HTTP client that will do: CPU time that the load generator takes, the services lack."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Self, cast
 from urllib.parse import urlsplit
@@ -78,10 +79,10 @@ class Connection(asyncio.Protocol):
 
 
 class Pool:
-    """As many connections as are in use at the same time, each used again when it is free."""
+    """As many connections as are in use at the same time, to each URL in turn; a free one is used again."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = itertools.cycle(urls)
         self._free: list[Connection] = []
         # How many were opened.
         self.opened = 0
@@ -104,4 +105,4 @@ class Pool:
             if (connection := self._free.pop()).is_open:
                 return connection
         self.opened += 1
-        return await Connection.open(self._url)
+        return await Connection.open(next(self._urls))

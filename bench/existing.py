@@ -59,12 +59,12 @@ async def compare(empty: Shop, full: Shop, existing: int, load: Load) -> Compari
     await fill(full.mongo, existing, full.console)
     shops = {"empty": empty, "full": full}
     for name, shop in shops.items():
-        await shop.measure(f"{name}, warm-up", shop.order, load)
+        await shop.measure(f"{name}, warm-up", shop.direct, load)
     turns: dict[str, list[Measured]] = {name: [] for name in shops}
     for number in range(1, TURNS + 1):
         # Whoever is first in one turn is second in the next.
         for name in sorted(shops, reverse=bool(number % 2)):
-            measured = await shops[name].measure(f"{name}, turn {number}", shops[name].order, load)
+            measured = await shops[name].measure(f"{name}, turn {number}", shops[name].direct, load)
             turns[name].append(measured)
     return Comparison(**turns)
 

@@ -23,7 +23,6 @@ from services.order.model import OPEN
 
 POLL_SECONDS: Final = 0.1
 STUCK_SECONDS: Final = 60.0
-LINES: Final = 2
 # A client that waits for its answers comes back when a 503 says so: after a second (`Retry-After`).
 COME_BACK_SECONDS: Final = 1.0
 # So many different orders are made before the clock runs, and placed in turn.
@@ -45,11 +44,15 @@ class Load(NamedTuple):
 
 
 class Site(NamedTuple):
-    """Where orders are placed, by whom, and of what."""
+    """Where orders are placed, in turn, by whom, and of what."""
 
-    url: str
+    urls: Sequence[str]
     tokens: Sequence[str]
     products: Sequence[str]
+    # Products in an order.
+    lines: int = 2
+    # The part of orders whose payment is declined.
+    declined: float = 0
 
 
 @dataclass
@@ -74,10 +77,10 @@ async def offer(site: Site, load: Load) -> Offered:
     """Places the orders. Raises RuntimeError for an answer that is neither 201 nor 503."""
     chance = random.Random(SEED)  # noqa: S311  # load
     prepared = [
-        _order(site, token, chance) for token in itertools.islice(itertools.cycle(site.tokens), PREPARED)
+        order_of(site, token, chance) for token in itertools.islice(itertools.cycle(site.tokens), PREPARED)
     ]
     orders = _Orders(Offered(), itertools.cycle(prepared))
-    pool = Pool(site.url)
+    pool = Pool(site.urls)
     try:
         if load.clients:
             await _from_clients(orders, pool, load)
@@ -94,10 +97,11 @@ def arrivals(orders: int, rate: float, chance: random.Random) -> Iterator[float]
     return ((number + chance.random()) / rate for number in range(orders))
 
 
-def _order(site: Site, token: str, chance: random.Random) -> bytes:
-    chosen = chance.sample(site.products, min(LINES, len(site.products)))
-    body = {"ids": chosen, "quantities": [1] * len(chosen), "paymentToken": "tok_success"}
-    return post(site.url, "/api/orders", token, body)
+def order_of(site: Site, token: str, chance: random.Random) -> bytes:
+    chosen = chance.sample(site.products, min(site.lines, len(site.products)))
+    card = "tok_declined" if chance.random() < site.declined else "tok_success"
+    body = {"ids": chosen, "quantities": [1] * len(chosen), "paymentToken": card}
+    return post(site.urls[0], "/api/orders", token, body)
 
 
 class _Orders(NamedTuple):
@@ -146,12 +150,12 @@ async def _at_rate(orders: _Orders, pool: Pool, load: Load, chance: random.Rando
             group.create_task(customer(started + seconds))
 
 
-async def until_settled(orders: AsyncCollection[dict[str, Any]]) -> None:
+async def until_settled(orders: AsyncCollection[dict[str, Any]], within: float = STUCK_SECONDS) -> None:
     """Waits until no order is open. Raises NotInTimeError when some get stuck."""
     await until(
         lambda: orders.count_documents({"status": {"$in": OPEN}}),
         not_,
-        within=STUCK_SECONDS,
+        within=within,
         what="all orders are settled",
         every=POLL_SECONDS,
     )

@@ -14,6 +14,8 @@ from dev.stack import Stack
 
 PUBLISHED: Final = "sagashop_published_total"
 TRANSACTIONS: Final = "sagashop_transactions_total"
+# Databases of MongoDB itself.
+SERVERS_OWN: Final = frozenset({"admin", "config", "local"})
 
 
 class Usage(NamedTuple):
@@ -41,16 +43,46 @@ class Reading(NamedTuple):
     counts: Counts
 
 
+class Stored(NamedTuple):
+    """Of a collection."""
+
+    documents: int
+    # With its indexes, as they lie on the disk.
+    mib: float
+
+
 def usage(stack: Stack) -> Usage:
     cpu: dict[str, float] = {}
     memory: dict[str, float] = {}
     for name in stack.processes:
-        parent = psutil.Process(stack.processes.pid(name))
-        family = [parent, *parent.children(recursive=True)]
+        family = _family(stack, name)
         times = [process.cpu_times() for process in family]
         cpu[name] = sum(each.user + each.system for each in times)
         memory[name] = sum(process.memory_info().rss for process in family) / 2**20
     return Usage(cpu, memory)
+
+
+def descriptors(stack: Stack) -> Mapping[str, float]:
+    """Of each process and its children: files and connections that are open."""
+    return {name: sum(process.num_fds() for process in _family(stack, name)) for name in stack.processes}
+
+
+def _family(stack: Stack, name: str) -> list[psutil.Process]:
+    parent = psutil.Process(stack.processes.pid(name))
+    return [parent, *parent.children(recursive=True)]
+
+
+async def stored(client: AsyncMongoClient[dict[str, Any]]) -> Mapping[str, Stored]:
+    """Of each collection of the services, by its full name."""
+    found: dict[str, Stored] = {}
+    for database in sorted({*await client.list_database_names()} - SERVERS_OWN):
+        for collection in sorted(await client[database].list_collection_names()):
+            stages = await client[database][collection].aggregate([{"$collStats": {"storageStats": {}}}])
+            async for found_here in stages:
+                stats = found_here["storageStats"]
+                size = stats["storageSize"] + stats["totalIndexSize"]
+                found[f"{database}.{collection}"] = Stored(stats["count"], size / 2**20)
+    return found
 
 
 async def counts(stack: Stack, client: AsyncMongoClient[dict[str, Any]]) -> Counts:

@@ -2,9 +2,10 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +31,10 @@ class Measured(NamedTuple):
     after: Reading
 
     @property
+    def measured(self) -> Self:
+        return self
+
+    @property
     def settled(self) -> int:
         return len(self.offered.ids)
 
@@ -53,6 +58,11 @@ class Measured(NamedTuple):
         used = cpu_seconds(self.before.usage, self.after.usage)
         return {name: seconds * 1000 / self.settled for name, seconds in used.items()}
 
+    @property
+    def replicas(self) -> int:
+        """Of the order service."""
+        return sum(name.partition("-")[0] == "order" for name in self.after.usage.cpu_seconds)
+
     def per_order(self, count: str) -> float:
         used: float = getattr(self.after.counts, count) - getattr(self.before.counts, count)
         return used / self.settled
@@ -70,6 +80,7 @@ class Measured(NamedTuple):
             "mongodTransactionsPerOrder": round(self.per_order("mongod_transactions"), 3),
             "commitsPerOrder": round(self.per_order("commits"), 3),
             "orders": self.settled,
+            "replicas": self.replicas,
             "clients": self.load.clients or self.offered.connections,
             "refusedShare": round(self.offered.refused_share, 3),
             **(self._fixed_rate_json() if self.load.rate else {}),
@@ -109,28 +120,28 @@ class Overload(NamedTuple):
     """What is left of the peak when far more is offered than can be settled."""
 
     peak: Measured
-    overload: Measured
+    measured: Measured
 
     @property
     def of_peak(self) -> float:
-        return self.overload.steady_per_second / self.peak.steady_per_second
+        return self.measured.steady_per_second / self.peak.steady_per_second
 
     @property
     def is_as_promised(self) -> bool:
-        p99 = self.overload.saga_ms["p99"] / 1000
+        p99 = self.measured.saga_ms["p99"] / 1000
         return self.of_peak >= GOODPUT_PROMISED and p99 <= SAGA_P99_PROMISED_SECONDS
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **self.overload.to_json(),
-            "steadyPerSecond": round(self.overload.steady_per_second, 1),
+            **self.measured.to_json(),
+            "steadyPerSecond": round(self.measured.steady_per_second, 1),
             "peakSteadyPerSecond": round(self.peak.steady_per_second, 1),
             "ofPeak": round(self.of_peak, 3),
             "asPromised": self.is_as_promised,
         }
 
     def __str__(self) -> str:
-        saga, phase = self.overload.saga_ms, self.overload
+        saga, phase = self.measured.saga_ms, self.measured
         kept = "as promised" if self.is_as_promised else "NOT as promised"
         return (
             f"overload: {phase.load.rate:.0f} orders/s offered, {phase.steady_per_second:.0f} settled "
@@ -141,9 +152,41 @@ class Overload(NamedTuple):
         )
 
 
+class Outage(NamedTuple):
+    """The broker was away while orders came at a fixed rate."""
+
+    measured: Measured
+    seconds: float
+    # Orders that were open when it was back.
+    backlog: int
+    # Until none of those was open any more.
+    recovered_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **self.measured.to_json(),
+            "outageSeconds": self.seconds,
+            "openAtReturn": self.backlog,
+            "recoveredSeconds": round(self.recovered_seconds, 2),
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"broker away for {self.seconds:.0f} s at {self.measured.load.rate:.0f} orders/s: {self.backlog} "
+            f"orders were open when it was back, {self.recovered_seconds:.1f} s later none of them"
+        )
+
+
+Outcome: TypeAlias = Measured | Overload | Outage
+
+
 def cpu_seconds(before: Usage, after: Usage) -> Mapping[str, float]:
-    """What each process used in between."""
-    return {name: used - before.cpu_seconds.get(name, 0) for name, used in after.cpu_seconds.items()}
+    """What each process used in between; one that was started anew has used all of it."""
+    earlier = {name: before.cpu_seconds.get(name, 0) for name in after.cpu_seconds}
+    return {
+        name: used - earlier[name] if used >= earlier[name] else used
+        for name, used in after.cpu_seconds.items()
+    }
 
 
 def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
@@ -168,11 +211,34 @@ def machine() -> dict[str, Any]:
     }
 
 
-def show(console: Console, phases: Sequence[Measured], idle: Idle) -> None:
+def document(outcomes: Mapping[str, Outcome], idle: Idle) -> dict[str, Any]:
+    """The figures, by the key of each phase."""
+    return {
+        "machine": machine(),
+        **{key: outcome.to_json() for key, outcome in outcomes.items()},
+        "idle": idle.to_json(),
+    }
+
+
+def ratios(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What two phases of one run say of one another."""
+    if "direct" in figures and "ungrouped" in figures:
+        times = figures["direct"]["settledPerSecond"] / figures["ungrouped"]["settledPerSecond"]
+        yield f"group commit: {times:.1f} times the orders of one transaction per message"
+    if "replicas1" in figures and "replicas3" in figures:
+        times = figures["replicas3"]["settledPerSecond"] / figures["replicas1"]["settledPerSecond"]
+        yield f"three replicas of each on the same cores: {times:.2f} times the orders of one"
+
+
+def show(console: Console, outcomes: Sequence[Outcome], idle: Idle) -> None:
     facts = machine()
     console.print(f"{facts['cores']} x {facts['cpu']}, {facts['memoryGiB']} GiB, Python {facts['python']}")
+    phases = [outcome.measured for outcome in outcomes]
     console.print(_of_orders(phases))
     console.print(_of_processes(phases, idle))
+    for outcome in outcomes:
+        if not isinstance(outcome, Measured):
+            console.print(str(outcome))
 
 
 def _of_orders(phases: Sequence[Measured]) -> Table:
@@ -207,15 +273,24 @@ def _of_orders(phases: Sequence[Measured]) -> Table:
 
 
 def _of_processes(phases: Sequence[Measured], idle: Idle) -> Table:
-    table = Table(title="CPU seconds for 1,000 orders, and for a minute of nothing to do; memory in the end")
-    for heading in ("", *(phase.name for phase in phases), "idle: s/min", "MiB"):
+    table = Table(
+        title="CPU seconds for 1,000 orders, and for a minute of nothing to do; memory in the end (MiB)"
+    )
+    rows = {phase.name: by_service(phase.cpu_ms_per_order) for phase in phases}
+    rows["idle: s/min"] = idle.cpu_seconds_per_minute
+    for heading in ("", *idle.cpu_seconds_per_minute, "all"):
         table.add_column(heading, justify="right" if heading else "left")
-    idly = idle.cpu_seconds_per_minute
-    rows = [phase.cpu_ms_per_order for phase in phases]
-    for name in rows[0]:
-        cells = (f"{used.get(name, 0):.2f}" for used in rows)
-        table.add_row(name, *cells, f"{idly[name]:.2f}", f"{idle.after.resident_mib[name]:.0f}")
-    cells = (f"{sum(used.values()):.2f}" for used in rows)
-    resident = sum(idle.after.resident_mib.values())
-    table.add_row("all", *cells, f"{sum(idly.values()):.2f}", f"{resident:.0f}", style="bold")
+    for name, used in rows.items():
+        cells = (f"{used.get(process, 0):.2f}" for process in idle.cpu_seconds_per_minute)
+        table.add_row(name, *cells, f"{sum(used.values()):.2f}")
+    resident = idle.after.resident_mib
+    table.add_row("MiB", *(f"{mib:.0f}" for mib in resident.values()), f"{sum(resident.values()):.0f}")
     return table
+
+
+def by_service(used: Mapping[str, float]) -> Mapping[str, float]:
+    """All replicas of a service together."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for name, ms in used.items():
+        sums[name.partition("-")[0]] += ms
+    return sums

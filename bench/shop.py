@@ -14,7 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from rich.console import Console
 
 from bench import meter
-from bench.load import Load, Site, offer, sagas_of, until_settled
+from bench.load import STUCK_SECONDS, Load, Site, offer, sagas_of, until_settled
 from bench.meter import Reading
 from bench.report import Idle, Measured
 from dev.stack import Stack
@@ -23,6 +23,7 @@ from sagactl.shop import Client
 CUSTOMERS: Final = 8
 PRODUCTS: Final = 20
 PLENTY: Final = 10_000_000
+PRODUCTS_AT_ONCE: Final = 16
 SETTINGS: Final = {
     "PAYMENT_SUCCESS_RATE": "1",
     "RATE_LIMIT_ENABLED": "false",
@@ -43,27 +44,36 @@ class Shop(NamedTuple):
     products: Sequence[str]
 
     @property
-    def order(self) -> str:
-        """The order service, without the gateway before it."""
-        return self.stack.services["order"]
+    def through_gateway(self) -> Site:
+        return Site([self.stack.gateway], self.tokens, self.products)
+
+    @property
+    def direct(self) -> Site:
+        """To all replicas of the order service, without the gateway before it."""
+        urls = [replica.url for replica in self.stack.replicas if replica.service == "order"]
+        return Site(urls, self.tokens, self.products)
 
     @property
     def orders(self) -> AsyncCollection[dict[str, Any]]:
         return self.mongo["order"]["orders"]
 
-    def site(self, url: str) -> Site:
-        return Site(url, self.tokens, self.products)
+    async def more_products(self, number: int) -> Sequence[str]:
+        """So many more."""
+        async with aiohttp.ClientSession() as session:
+            admin = await _administrator(Client(session, self.stack.gateway), self.stack)
+            return await _products(admin, number)
 
-    async def measure(
-        self, name: str, url: str, load: Load, products: Sequence[str] | None = None
-    ) -> Measured:
+    async def measure(self, name: str, site: Site, load: Load, within: float = STUCK_SECONDS) -> Measured:
+        """Returns when the last order is settled. Raises NotInTimeError where that takes longer than `within`
+        seconds after the last POST.
+        """
         self.console.print(f"[dim]{name}: {load.orders} orders, {load}[/dim]")
         # What the services have used is read last before the load and first after it: reading uses something.
         counts = await meter.counts(self.stack, self.mongo)
         before = Reading(meter.usage(self.stack), counts)
         started = time.perf_counter()
-        offered = await offer(Site(url, self.tokens, products or self.products), load)
-        await until_settled(self.orders)
+        offered = await offer(site, load)
+        await until_settled(self.orders, within)
         seconds = time.perf_counter() - started
         used = meter.usage(self.stack)
         after = Reading(used, await meter.counts(self.stack, self.mongo))
@@ -94,11 +104,22 @@ async def shop(
         AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo,
     ):
         visitor = Client(session, stack.gateway)
-        admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
-        products = [
-            await admin.add_product(PLENTY, "19.99", "USD", f"Product {number}") for number in range(PRODUCTS)
-        ]
+        products = await _products(await _administrator(visitor, stack), PRODUCTS)
         tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
         opened = Shop(console, stack, mongo, tokens, products)
-        await opened.measure("warm-up", stack.gateway, Load(warm_up, 16))
+        await opened.measure("warm-up", opened.through_gateway, Load(warm_up, 16))
         yield opened
+
+
+async def _administrator(visitor: Client, stack: Stack) -> Client:
+    return await visitor.log_in(stack.admin["email"], stack.admin["password"])
+
+
+async def _products(admin: Client, number: int) -> Sequence[str]:
+    places = asyncio.Semaphore(PRODUCTS_AT_ONCE)
+
+    async def add(place: int) -> str:
+        async with places:
+            return await admin.add_product(PLENTY, "19.99", "USD", f"Product {place}")
+
+    return await asyncio.gather(*(add(place) for place in range(number)))

@@ -1,16 +1,24 @@
-"""Whether memory stays flat: many orders at a steady rate, and what each process holds meanwhile."""
+"""Whether a shop stays the same over many orders at a steady rate: memory, descriptors, what is stored."""
 
 import asyncio
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
 from bench import meter
 from bench.load import Load, offer, until_settled
+from bench.past import KEPT
+from bench.report import machine
 from bench.shop import Shop
 from dev.stack import SERVERS, Stack
 
@@ -21,58 +29,137 @@ WARM_UP_SHARE: Final = 0.1
 GROWTH_ALLOWED_PERCENT: Final = 10.0
 
 
+class Kind(NamedTuple):
+    """Of what is watched."""
+
+    title: str
+    # By so little it may grow, however small it was.
+    least: float
+    # What may grow: as the orders do, or in caches that have bounds of their own.
+    grows: Collection[str]
+
+
+ORDERS: Final = frozenset(f"{database}.{collection}" for database, collection, _ in KEPT)
+KINDS: Final[Mapping[str, Kind]] = {
+    "memory": Kind("Resident memory (MiB)", 0, SERVERS),
+    "descriptors": Kind("Open descriptors", 10, ()),
+    "documents": Kind("Documents", 50, ORDERS),
+    "stored": Kind("Collections with their indexes, as stored (MiB)", 4, ORDERS),
+}
+
+
+class Sample(NamedTuple):
+    """What there was at a moment, by kind: of each process, or collection."""
+
+    # Since the first order.
+    seconds: float
+    found: Mapping[str, Mapping[str, float]]
+
+
 class Growth(NamedTuple):
-    """Of one process: the average of the first and of the last third (MiB)."""
+    """Of one process or collection: the average of the first and of the last third."""
 
     name: str
     first: float
     last: float
+    kind: Kind = KINDS["memory"]
 
     @property
     def percent(self) -> float:
+        if not self.first:
+            return math.inf if self.last else 0
         return 100 * (self.last - self.first) / self.first
 
     @property
     def is_too_much(self) -> bool:
-        """Servers keep data, in caches up to bounds of their own: what grows there is shown, not judged."""
-        return self.name not in SERVERS and self.percent > GROWTH_ALLOWED_PERCENT
+        more = self.last - self.first
+        return (
+            self.name not in self.kind.grows
+            and self.percent > GROWTH_ALLOWED_PERCENT
+            and more > self.kind.least
+        )
 
 
-async def soak(shop: Shop, load: Load) -> bool:
-    """Places the orders through the gateway and returns whether every service's memory stayed flat.
+class Soaked(NamedTuple):
+    load: Load
+    settled: int
+    refused: int
+    samples: Sequence[Sample]
+
+    @property
+    def growth(self) -> Mapping[str, Sequence[Growth]]:
+        """By kind. Raises ValueError when there are too few samples to tell."""
+        return {
+            name: growth([sample.found[name] for sample in self.samples], kind)
+            for name, kind in KINDS.items()
+        }
+
+    @property
+    def is_flat(self) -> bool:
+        return not any(each.is_too_much for found in self.growth.values() for each in found)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "machine": machine(),
+            "offeredPerSecond": self.load.rate,
+            "settled": self.settled,
+            "refused": self.refused,
+            "isFlat": self.is_flat,
+            "seconds": [round(sample.seconds, 1) for sample in self.samples],
+            **{kind: self._lines(kind) for kind in KINDS},
+        }
+
+    def _lines(self, kind: str) -> dict[str, list[float]]:
+        """One value of each process or collection for each sample."""
+        names = dict.fromkeys(name for sample in self.samples for name in sample.found[kind])
+        return {
+            name: [round(sample.found[kind].get(name, 0), 3) for sample in self.samples] for name in names
+        }
+
+
+async def soak(shop: Shop, load: Load) -> Soaked:
+    """Places the orders through the gateway, and looks at the shop meanwhile.
 
     Raises NotInTimeError when orders get stuck.
     """
-    samples: list[Mapping[str, float]] = []
-    watching = asyncio.create_task(_watch(shop.stack, samples, shop.console))
+    samples: list[Sample] = []
+    watching = asyncio.create_task(_watch(shop.stack, shop.mongo, samples, shop.console))
     try:
-        offered = await offer(shop.site(shop.stack.gateway), load)
+        offered = await offer(shop.through_gateway, load)
         await until_settled(shop.orders)
     finally:
         watching.cancel()
-    shop.console.print(f"{len(offered.ids)} orders settled, {len(offered.refusals)} were refused")
-    found = growth(samples)
-    shop.console.print(_table(found))
-    return not any(each.is_too_much for each in found)
+    return Soaked(load, len(offered.ids), len(offered.refusals), samples)
 
 
-def growth(samples: Sequence[Mapping[str, float]]) -> list[Growth]:
-    """Of each process, once it is warm. Raises ValueError when there are too few samples to tell."""
+def growth(samples: Sequence[Mapping[str, float]], kind: Kind = KINDS["memory"]) -> list[Growth]:
+    """Of each name, once it is warm. Raises ValueError when there are too few samples to tell."""
     warm = samples[int(len(samples) * WARM_UP_SHARE) :]
     third = len(warm) // 3
     if not third:
         raise ValueError(f"{len(samples)} samples are too few: more orders, or fewer per second")
-    return [
-        Growth(name, fmean(each[name] for each in warm[:third]), fmean(each[name] for each in warm[-third:]))
-        for name in warm[0]
-    ]
+
+    def mean(name: str, part: Sequence[Mapping[str, float]]) -> float:
+        return fmean(each.get(name, 0) for each in part)
+
+    names = dict.fromkeys(name for each in warm for name in each)
+    return [Growth(name, mean(name, warm[:third]), mean(name, warm[-third:]), kind) for name in names]
 
 
-async def _watch(stack: Stack, samples: list[Mapping[str, float]], console: Console) -> None:
+async def _watch(
+    stack: Stack, mongo: AsyncMongoClient[dict[str, Any]], samples: list[Sample], console: Console
+) -> None:
     started = printed = time.perf_counter()
     while True:
         resident = meter.usage(stack).resident_mib
-        samples.append(resident)
+        stored = await meter.stored(mongo)
+        found = {
+            "memory": resident,
+            "descriptors": meter.descriptors(stack),
+            "documents": {name: each.documents for name, each in stored.items()},
+            "stored": {name: each.mib for name, each in stored.items()},
+        }
+        samples.append(Sample(time.perf_counter() - started, found))
         if time.perf_counter() - printed >= PRINT_SECONDS:
             printed = time.perf_counter()
             cells = "  ".join(f"{name} {mib:.0f}" for name, mib in resident.items())
@@ -80,17 +167,53 @@ async def _watch(stack: Stack, samples: list[Mapping[str, float]], console: Cons
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-def _table(found: Sequence[Growth]) -> Table:
-    table = Table(title="Resident memory (MiB): averages of the first and of the last third, once warm")
-    for heading in ("", "first", "last", "growth", ""):
-        table.add_column(heading, justify="right" if heading else "left")
-    for each in found:
-        kind = "a server's own bounds" if each.name in SERVERS else ""
-        table.add_row(
-            each.name,
-            f"{each.first:.1f}",
-            f"{each.last:.1f}",
-            f"{each.percent:+.1f} %",
-            "TOO MUCH" if each.is_too_much else kind,
-        )
-    return table
+def table(found: Mapping[str, Sequence[Growth]]) -> Table:
+    """All of the memory; of the rest what has changed."""
+    shown = Table(title="Averages of the first and of the last third, once warm")
+    for heading in ("", "", "first", "last", "growth", ""):
+        shown.add_column(heading, justify="right" if heading else "left")
+    for name, kind in KINDS.items():
+        title = kind.title
+        for each in found[name]:
+            if name == "memory" or abs(each.percent) >= 1:
+                verdict = "TOO MUCH" if each.is_too_much else "may grow" if each.name in kind.grows else ""
+                figures = (f"{each.first:.1f}", f"{each.last:.1f}", f"{each.percent:+.1f} %")
+                shown.add_row(title, each.name, *figures, verdict)
+                title = ""
+    return shown
+
+
+# Inches.
+WIDTH: Final = 14
+HEIGHT: Final = 9
+MOST_NAMED: Final = 12
+
+
+def draw(figures: Mapping[str, Any], file: Path) -> None:
+    """Of the document that is written beside it: each kind over time."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(
+        f"make soak: {figures['settled']:,} orders at {figures['offeredPerSecond']:.0f}/s, "
+        f"{figures['refused']:,} refused",
+        x=0.01,
+        ha="left",
+        weight="bold",
+    )
+    for axes, (name, kind) in zip(figure.subplots(2, 2).flat, KINDS.items(), strict=True):
+        _draw(axes, figures["seconds"], figures[name], kind)
+    figure.savefig(file, dpi=80)
+
+
+def _draw(axes: Axes, seconds: Sequence[float], lines: Mapping[str, Sequence[float]], kind: Kind) -> None:
+    axes.set_title(f"{kind.title}; dotted: may grow", loc="left", fontsize=9)
+    axes.set_xlabel("minutes", fontsize=8)
+    minutes = [each / 60 for each in seconds]
+    largest = sorted(lines, key=lambda name: -max(lines[name]))[:MOST_NAMED]
+    for name in largest:
+        style = ":" if name in kind.grows else "-"
+        axes.plot(minutes, lines[name], style, label=name, linewidth=1.2)
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=True, linewidth=0.3)
+    axes.tick_params(labelsize=7)
+    axes.legend(fontsize=6.5, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -114,6 +114,21 @@ def run_of(true: dict[str, Cost]) -> dict[str, Any]:
     }
 
 
+def test_a_phase_with_replicas_is_held_against_the_model_as_a_whole() -> None:
+    run = run_of(dict.fromkeys((*HANDLED, *SERVERS), Cost(1, 0)))
+    two = {name: used / 2 for name, used in run["direct"]["cpuMsPerOrderByProcess"].items()}
+    replicas = two | {f"{name}-2": used for name, used in two.items() if name in HANDLED}
+    # Servers are not there twice.
+    replicas |= {name: 2 * two[name] for name in SERVERS}
+    found = checks(
+        Model.fitted(run),
+        run | {"replicas2": run["direct"] | {"replicas": 2, "cpuMsPerOrderByProcess": replicas}},
+    )
+    (check,) = [each for each in found if each.phase == "replicas2"]
+    assert check.predicted == pytest.approx(7)
+    assert check.measured == pytest.approx(7, rel=0.05)
+
+
 def measured() -> dict[str, Any]:
     run: dict[str, Any] = json.loads(MEASURED.read_text())
     return run

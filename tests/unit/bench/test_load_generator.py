@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bench.load import Load, Site, arrivals, offer
+from bench.load import Load, Site, arrivals, offer, order_of
 
 Answer = Callable[[int], Awaitable[int]]
 
@@ -39,7 +39,7 @@ async def a_shop(answer: Answer) -> AsyncIterator[Site]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        yield Site(f"http://127.0.0.1:{port}", ["token"], ["product"])
+        yield Site([f"http://127.0.0.1:{port}"], ["token"], ["product"])
         if serving:
             await asyncio.wait(serving)
 
@@ -104,6 +104,31 @@ async def test_a_client_that_waits_for_answers_comes_back_after_a_503(
         offered = await offer(site, Load(6, clients=2))
     assert (len(offered.ids), len(offered.refusals)) == (6, 4)
     assert max(offered.posts) >= 0.01  # from the first attempt
+
+
+async def test_orders_go_to_all_urls_in_turn() -> None:
+    numbers: list[list[int]] = [[], []]
+
+    def counting(place: int) -> Answer:
+        async def count(number: int) -> int:
+            numbers[place].append(number)
+            return 201
+
+        return count
+
+    async with a_shop(counting(0)) as first, a_shop(counting(1)) as second:
+        both = first._replace(urls=[*first.urls, *second.urls])
+        await offer(both, Load(20, clients=4))
+    assert all(numbers)
+    assert sum(map(len, numbers)) == 20
+
+
+def test_an_order_has_as_many_lines_as_asked_for_and_its_part_is_declined() -> None:
+    site = Site(["http://x"], ["token"], [str(number) for number in range(100)], lines=50, declined=0.5)
+    chance = random.Random(7)
+    bodies = [json.loads(order_of(site, "token", chance).partition(b"\r\n\r\n")[2]) for _ in range(100)]
+    assert {len(set(body["ids"])) for body in bodies} == {50}
+    assert 30 < sum(body["paymentToken"] == "tok_declined" for body in bodies) < 70
 
 
 async def test_any_other_answer_ends_the_run() -> None:

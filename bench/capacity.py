@@ -26,6 +26,8 @@ PASSING: Final = "gateway"
 LOADED: Final = "direct"
 ALONE: Final = "ungrouped"
 OTHERS: Final = ("rate120", "rate40", "rate5")
+REPLICAS: Final = "replicas"
+ONE: Final = "replicas1"
 # One transaction decides at most so many messages (COMMIT_MAX_BATCH).
 MOST_AT_ONCE: Final = 100
 # Queues between the services that a paid order goes through, once each.
@@ -240,9 +242,20 @@ class Check(NamedTuple):
 
 
 def checks(model: Model, run: Mapping[str, Any]) -> Sequence[Check]:
-    """The phases of a run, with one replica of each service or more, but for the two that span the model."""
-    names = ["gateway", "hotProduct", *OTHERS, *(name for name in run if name.startswith("replicas"))]
-    return [_check(model, run, name) for name in names if name in run]
+    """The phases of a run, but for the two that span the model.
+
+    Those with several replicas are held against the one with one: by how much an order costs more.
+    """
+    names = ("gateway", "hotProduct", *OTHERS)
+    return [
+        *(_check(model, run, name) for name in names if name in run),
+        *(_more(model, run, name) for name in run if name.startswith(REPLICAS) and name != ONE),
+    ]
+
+
+def _more(model: Model, run: Mapping[str, Any], name: str) -> Check:
+    one, several = _check(model, run, ONE), _check(model, run, name)
+    return several._replace(predicted=one.measured * several.predicted / one.predicted)
 
 
 def _check(model: Model, run: Mapping[str, Any], name: str) -> Check:

@@ -22,7 +22,7 @@ LEAST_SHARE: Final = 0.02
 def draw(figures: Mapping[str, Any], file: Path) -> None:
     """Of the document that is written beside it."""
     phases = {phase.title: figures[phase.key] for phase in PHASES if phase.key in figures}
-    figure = Figure(figsize=(WIDTH, 1.6 + ROW * len(phases)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.4 + ROW * len(phases)), layout="constrained")
     FigureCanvasAgg(figure)
     machine = figures["machine"]
     title = f"make bench: {machine['cores']} x {machine['cpu']}, everything on this machine"
@@ -46,6 +46,7 @@ def _rates(axes: Axes, phases: Mapping[str, Any]) -> None:
     bars = axes.barh(
         range(len(phases)), [each["settledPerSecond"] for each in phases.values()], color="#3b6ea5"
     )
+    axes.margins(x=0.08)
     axes.bar_label(bars, fmt="%.0f", fontsize=7, padding=2)
 
 
@@ -78,4 +79,5 @@ def _costs(axes: Axes, phases: Mapping[str, Any]) -> None:
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
     for place, total in enumerate(totals):
         axes.text(total, place, f" {total:.1f}", va="center", fontsize=7)
-    axes.legend(fontsize=7, frameon=False, loc="lower right")
+    axes.set_xlim(right=1.1 * max(totals))
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))

@@ -11,8 +11,6 @@ from typing import Any, Final, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from pymongo import AsyncMongoClient
-from rich.console import Console
 from rich.table import Table
 
 from bench import meter
@@ -20,9 +18,11 @@ from bench.load import Load, offer, until_settled
 from bench.past import KEPT
 from bench.report import machine
 from bench.shop import Shop
-from dev.stack import SERVERS, Stack
+from dev.stack import SERVERS
 
 SAMPLE_SECONDS: Final = 2.0
+# Until connections that nobody uses are closed.
+REST_SECONDS: Final = 20.0
 PRINT_SECONDS: Final = 10.0
 # Of all samples: what is loaded, cached and pooled once.
 WARM_UP_SHARE: Final = 0.1
@@ -37,12 +37,14 @@ class Kind(NamedTuple):
     least: float
     # What may grow: as the orders do, or in caches that have bounds of their own.
     grows: Collection[str]
+    # Compared is what there was before the first order and after the last: in between, customers come and go.
+    at_rest: bool = False
 
 
 ORDERS: Final = frozenset(f"{database}.{collection}" for database, collection, _ in KEPT)
 KINDS: Final[Mapping[str, Kind]] = {
     "memory": Kind("Resident memory (MiB)", 0, SERVERS),
-    "descriptors": Kind("Open descriptors", 10, ()),
+    "descriptors": Kind("Open descriptors", 10, (), at_rest=True),
     "documents": Kind("Documents", 50, ORDERS),
     "stored": Kind("Collections with their indexes, as stored (MiB)", 4, ORDERS),
 }
@@ -57,7 +59,7 @@ class Sample(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """Of one process or collection: the average of the first and of the last third."""
+    """Of one process or collection: the average of the first and of the last third, or at rest."""
 
     name: str
     first: float
@@ -90,7 +92,7 @@ class Soaked(NamedTuple):
     def growth(self) -> Mapping[str, Sequence[Growth]]:
         """By kind. Raises ValueError when there are too few samples to tell."""
         return {
-            name: growth([sample.found[name] for sample in self.samples], kind)
+            name: self._at_rest(name) if kind.at_rest else growth(self._of(name), kind)
             for name, kind in KINDS.items()
         }
 
@@ -109,12 +111,17 @@ class Soaked(NamedTuple):
             **{kind: self._lines(kind) for kind in KINDS},
         }
 
+    def _of(self, kind: str) -> Sequence[Mapping[str, float]]:
+        return [sample.found[kind] for sample in self.samples]
+
+    def _at_rest(self, kind: str) -> Sequence[Growth]:
+        first, *_, last = self._of(kind)
+        return [Growth(name, first[name], last[name], KINDS[kind]) for name in first if name in last]
+
     def _lines(self, kind: str) -> dict[str, list[float]]:
         """One value of each process or collection for each sample."""
-        names = dict.fromkeys(name for sample in self.samples for name in sample.found[kind])
-        return {
-            name: [round(sample.found[kind].get(name, 0), 3) for sample in self.samples] for name in names
-        }
+        names = dict.fromkeys(name for found in self._of(kind) for name in found)
+        return {name: [round(found.get(name, 0), 3) for found in self._of(kind)] for name in names}
 
 
 async def soak(shop: Shop, load: Load) -> Soaked:
@@ -123,10 +130,12 @@ async def soak(shop: Shop, load: Load) -> Soaked:
     Raises NotInTimeError when orders get stuck.
     """
     samples: list[Sample] = []
-    watching = asyncio.create_task(_watch(shop.stack, shop.mongo, samples, shop.console))
+    await asyncio.sleep(REST_SECONDS)
+    watching = asyncio.create_task(_watch(shop, samples))
     try:
         offered = await offer(shop.through_gateway, load)
         await until_settled(shop.orders)
+        await asyncio.sleep(REST_SECONDS)
     finally:
         watching.cancel()
     return Soaked(load, len(offered.ids), len(offered.refusals), samples)
@@ -146,16 +155,14 @@ def growth(samples: Sequence[Mapping[str, float]], kind: Kind = KINDS["memory"])
     return [Growth(name, mean(name, warm[:third]), mean(name, warm[-third:]), kind) for name in names]
 
 
-async def _watch(
-    stack: Stack, mongo: AsyncMongoClient[dict[str, Any]], samples: list[Sample], console: Console
-) -> None:
+async def _watch(shop: Shop, samples: list[Sample]) -> None:
     started = printed = time.perf_counter()
     while True:
-        resident = meter.usage(stack).resident_mib
-        stored = await meter.stored(mongo)
+        resident = meter.usage(shop.stack).resident_mib
+        stored = await meter.stored(shop.mongo)
         found = {
             "memory": resident,
-            "descriptors": meter.descriptors(stack),
+            "descriptors": meter.descriptors(shop.stack),
             "documents": {name: each.documents for name, each in stored.items()},
             "stored": {name: each.mib for name, each in stored.items()},
         }
@@ -163,13 +170,15 @@ async def _watch(
         if time.perf_counter() - printed >= PRINT_SECONDS:
             printed = time.perf_counter()
             cells = "  ".join(f"{name} {mib:.0f}" for name, mib in resident.items())
-            console.print(f"{printed - started:5.0f} s, MiB: {cells}")
+            shop.console.print(f"{printed - started:5.0f} s, MiB: {cells}")
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
 def table(found: Mapping[str, Sequence[Growth]]) -> Table:
     """All of the memory; of the rest what has changed."""
-    shown = Table(title="Averages of the first and of the last third, once warm")
+    shown = Table(
+        title="Averages of the first and of the last third, once warm; descriptors before and after"
+    )
     for heading in ("", "", "first", "last", "growth", ""):
         shown.add_column(heading, justify="right" if heading else "left")
     for name, kind in KINDS.items():

@@ -138,11 +138,18 @@ def measured() -> dict[str, Any]:
 
 
 def test_the_model_is_near_what_was_measured() -> None:
-    """One process on a busy machine is no laboratory: a quarter is near, and twice would be wrong."""
+    """A busy machine is no laboratory. To say half too much is near; to say too little is worse."""
     run = measured()
     found = checks(Model.fitted(run), run)
-    assert {check.phase for check in found} >= {"gateway", "hotProduct", "rate40", "rate5"}
-    assert all(abs(check.error) < 0.35 for check in found), found
+    assert {check.phase for check in found} >= {
+        "gateway",
+        "hotProduct",
+        "rate40",
+        "rate5",
+        "replicas2",
+        "replicas3",
+    }
+    assert all(-0.25 < check.error < 0.5 for check in found), found
 
 
 def test_what_is_decided_on_for_an_order_is_what_was_measured() -> None:

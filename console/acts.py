@@ -25,7 +25,6 @@ from services.shared import telemetry
 from services.shared.contract.audit import By
 from services.shared.emails import hidden
 from services.shared.http.bodies import Id
-from services.shared.http.rights import refusal
 
 REASON_AT_LEAST: Final = 3
 REASON_AT_MOST: Final = 200
@@ -94,14 +93,13 @@ async def _letters_planned(
 ) -> Response:
     found, failed = await tried(_to_be_acted_on(shop, wanted))
     previews = (await tried(shop.previews(found))).found if found else ()
-    may = visitor.user.may(rights.LETTERS)
     return answers.page(
         request,
         "act_on_letters",
         HTTPStatus.CONFLICT if before else HTTPStatus.OK,
         here="Letters",
         plan=letters.plan(verb, wanted, found or (), previews or ()),
-        why_not="" if may else refusal(rights.LETTERS),
+        why_not=rights.why_not(visitor.user, rights.LETTERS),
         refusal=answers.sentence(before.refusal) if before else failed,
         reason=before.reason if before else "",
         key=str(uuid.uuid4()),

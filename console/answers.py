@@ -53,6 +53,12 @@ def page(
     return Response(html, status, headers_for(request), "text/html")
 
 
+def mail(request: Request, html: str) -> Response:
+    """A mail as it is, apart from the console: it runs nothing, loads nothing, and its links lead nowhere."""
+    headers = {**headers_for(request), "Content-Security-Policy": browsers.OF_A_MAIL}
+    return Response(html, HTTPStatus.OK, headers, "text/html")
+
+
 def headers_for(request: Request) -> dict[str, str]:
     strict = browsers.STRICT if request.url.scheme == "https" else {}
     return {**browsers.HEADERS, **strict}

@@ -16,6 +16,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+# Of a mail, alone: it has styles of its own in its elements, and is shut in.
+OF_A_MAIL: Final = f"default-src 'none'; style-src 'unsafe-inline'; sandbox; {_BOUND}"
 STRICT: Final = {"Strict-Transport-Security": "max-age=31536000"}
 THEMES: Final = ("light", "dark")
 THEME: Final = "theme"

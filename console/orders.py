@@ -19,8 +19,6 @@ class Show(StrEnum):
     """Which orders, other than those of one state."""
 
     ALL = "all"
-    # Longer in a state than a sweep would leave them.
-    STUCK = "stuck"
     # With events that contradict what happened.
     ATTENTION = "attention"
 

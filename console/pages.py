@@ -7,20 +7,20 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from console import answers, explained, letters, orders, rights, standing, trail
+from console import answers, explained, letters, mails, orders, queues, rights, standing, stuck, trail
 from console.commands import page_of
 from console.dependencies import Text, TheJobs, TheShop, TheVisitor, TheWanted
 from console.jobs import page as job_page
 from console.jobs import summary
 from console.orders import Show
-from console.reading import Shop, tried
+from console.reading import ROWS, Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
 from services.order.model import Status
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, Cursor
-from services.shared.http.rights import refusal
+from services.shared.mail.writing import LANGUAGES
 
 router = APIRouter()
 JOBS_AT_MOST: Final = 100
@@ -88,14 +88,13 @@ async def _trail_of(order_id: str, visitor: Visitor, shop: Shop) -> Sequence[tra
 async def list_letters(request: Request, visitor: TheVisitor, shop: TheShop, wanted: TheWanted) -> Response:
     found, failed = await tried(shop.letters())
     page = letters.page(found or (), wanted, QUEUES)
-    may = visitor.user.may(rights.LETTERS)
     return answers.page(
         request,
         "letters",
         here="Letters",
         failed=failed,
         page=page,
-        why_not="" if may else refusal(rights.LETTERS),
+        why_not=rights.why_not(visitor.user, rights.LETTERS),
     )
 
 
@@ -108,7 +107,7 @@ async def show_letter(
         failed = f"There is no dead letter {id_} in {queue} any more."
     preview = (await tried(shop.preview(found))).found if found else None
     page = letters.one(found, preview) if found else None
-    why_not = "" if visitor.user.may(rights.LETTERS) else refusal(rights.LETTERS)
+    why_not = rights.why_not(visitor.user, rights.LETTERS)
     status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
     return answers.page(
         request, "letter", status, here="Letters", id=id_, page=page, failed=failed, why_not=why_not
@@ -124,6 +123,54 @@ async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: Th
         raise HTTPException(HTTPStatus.NOT_FOUND)
     facts, changes = found
     return answers.page(request, "product", now=facts.at, page=facts, changes=changes)
+
+
+@router.get("/stuck")
+async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop) -> Response:
+    found, failed = await tried(shop.stuck())
+    orders_, at = found or ((), None)
+    return answers.page(
+        request,
+        "stuck",
+        here="Stuck",
+        now=at,
+        failed=failed,
+        page=stuck.page(orders_, at, ROWS) if at else None,
+        why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
+    )
+
+
+@router.get("/queues")
+async def show_queues(request: Request, _: TheVisitor, shop: TheShop) -> Response:
+    found = await shop.status()
+    letters_ = (await tried(shop.letters())).found or ()
+    return answers.page(request, "queues", here="Queues", now=found.at, page=queues.page(found, letters_))
+
+
+@router.get("/mails")
+async def list_mails(
+    request: Request, _: TheVisitor, shop: TheShop, show: mails.Show = mails.Show.LATEST
+) -> Response:
+    found, failed = await tried(shop.mails(mails.STATES.get(show)))
+    return answers.page(request, "mails", here="Mails", failed=failed, page=mails.page(found or (), show))
+
+
+@router.get(mails.PREVIEW)
+async def preview_mail(
+    request: Request, _: TheVisitor, kind: Text = "", language: Text = LANGUAGES[0]
+) -> Response:
+    page = mails.preview(kind, language)
+    if page is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return answers.page(request, "mail", here="Mails", page=page)
+
+
+@router.get(mails.ALONE)
+async def show_mail_alone(request: Request, _: TheVisitor, kind: Text, language: Text) -> Response:
+    html = mails.html_of(kind, language)
+    if html is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return answers.mail(request, html)
 
 
 @router.get("/jobs")
@@ -154,8 +201,7 @@ async def show_trail(
     subject: Text = "",
 ) -> Response:
     wanted = trail.Wanted(action, actor.strip(), subject.strip())
-    if not visitor.user.may(rights.TRAIL):
-        why_not = refusal(rights.TRAIL)
+    if why_not := rights.why_not(visitor.user, rights.TRAIL):
         return answers.page(request, "trail", HTTPStatus.FORBIDDEN, here="Trail", page=None, why_not=why_not)
     found, failed = await tried(shop.trail(wanted))
     page = trail.page(found or (), wanted)

@@ -6,6 +6,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from console.letters import Wanted as ThoseLetters
 from console.letters import order_of
+from console.mails import Unsent
 from console.orders import Show
 from console.trail import Wanted as ThoseEntries
 from sagactl.access import Access
@@ -23,6 +24,8 @@ from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
 from sagactl.oncall.stocking import Change, StockFacts
 from sagactl.oncall.trails import Told, Wanted
+from services.notification import queries as notifications
+from services.notification.domain import Notification
 from services.order import queries
 from services.order.model import OPEN, Order
 from services.order.model import Status as State
@@ -88,13 +91,17 @@ class Shop:
                 return await queries.page(self._orders, None, state, ROWS, after)
             case Show.ATTENTION:
                 return await queries.needing_attention(self._orders, ROWS), None
-            case Show.STUCK:
-                return await self._stuck(), None
 
-    async def _stuck(self) -> Sequence[Order]:
-        before = await self.now() - OPEN_AT_MOST
-        found = [order for state in OPEN for order in await queries.stale(self._orders, state, before, ROWS)]
-        return sorted(found, key=lambda order: order.state_since)[:ROWS]
+    async def stuck(self) -> tuple[Sequence[Order], datetime]:
+        """Those that are open for too long, the longest first, perhaps one too many; and when that was."""
+        now = await self.now()
+        before, limit = now - OPEN_AT_MOST, ROWS + 1
+        found = [order for state in OPEN for order in await queries.stale(self._orders, state, before, limit)]
+        return sorted(found, key=lambda order: order.waits_since)[:limit], now
+
+    async def mails(self, state: Unsent | None) -> Sequence[Notification]:
+        """The latest that are in that state, or in any."""
+        return await notifications.latest(self._books.store("notification"), state, ROWS)
 
     async def letters(self) -> Sequence[DeadLetter]:
         return await self._letters.get()

@@ -30,11 +30,16 @@ class Offer(NamedTuple):
     emits: tuple[str, ...] = ()
 
 
+def why_not(person: User, right: Right) -> str:
+    """Empty where they may."""
+    return "" if person.may(right) else refusal(right)
+
+
 def offers(person: User, actions: Iterable[Action]) -> Iterator[Offer]:
     """The table is asked first: what the order forbids nobody may, whatever their role."""
     for action in actions:
-        right = NEEDS[action.name]
-        if action.allowed and not person.may(right):
-            yield Offer(action.name, allowed=False, says=refusal(right))
+        refused = why_not(person, NEEDS[action.name])
+        if action.allowed and refused:
+            yield Offer(action.name, allowed=False, says=refused)
         else:
             yield Offer(action.name, action.allowed, action.says, action.emits)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from console.commands import page_of
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps
+from sagactl.oncall.status.standing import Backlog, Part, Status, gaps
 
 SEE: Final = " See sagactl "
 
@@ -20,19 +19,12 @@ class Problem(NamedTuple):
     command: str
 
 
-class Queue(NamedTuple):
-    depth: Depth
-    # Its dead letters.
-    link: str
-
-
 class Page(Struct, frozen=True, kw_only=True):
     status: Status
     problems: tuple[Problem, ...]
     # What could not be seen, a sentence for each reason.
     gaps: tuple[str, ...]
-    # None while they are unseen; the same below.
-    queues: tuple[Queue, ...] | None
+    # None while they are unseen; so with the others.
     open_orders: int | None
     marked: int | None
     letters: int | None
@@ -46,16 +38,11 @@ def page(status: Status) -> Page:
         status=status,
         problems=tuple(problem(each) for each in status.problems),
         gaps=tuple(gaps(status.unseen)),
-        queues=None if depths is None else tuple(map(_queue, depths)),
         open_orders=None if Part.ORDERS in unseen else _sum(status.orders),
         marked=None if Part.MARKED in unseen else status.marked,
         letters=None if depths is None else sum(each.dead for each in depths),
         unsent=None if Part.OUTBOXES in unseen else _sum(status.outboxes),
     )
-
-
-def _queue(depth: Depth) -> Queue:
-    return Queue(depth, letters_of(depth.queue) if depth.dead else "")
 
 
 def _sum(backlogs: Sequence[Backlog]) -> int:
@@ -67,7 +54,3 @@ def problem(sentence: str) -> Problem:
     says, found, rest = sentence.partition(SEE)
     command = f"sagactl {rest}" if found else ""
     return Problem(says, page_of(command), command)
-
-
-def letters_of(queue: str) -> str:
-    return f"/letters?{urlencode({'queue': queue})}"

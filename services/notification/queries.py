@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -22,6 +22,8 @@ from services.shared.http.cursors import Cursor
 DELIVERIES: Final = "webhookDeliveries"
 # Few are ever in it while the mail server is there: one whose mail is sent costs nothing there.
 BEING_SENT: Final = {"state": NotificationState.WAITING.value}
+# Fewer still: addresses that no mail server takes.
+NEVER_SENT: Final = {"state": NotificationState.FAILED.value}
 UNTOLD: Final = {"untold": True}
 WAITING: Final = {"state": DeliveryState.WAITING.value}
 THERE: Final = [EndpointState.ENABLED.value, EndpointState.DISABLED.value]
@@ -35,6 +37,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("state", ASCENDING), ("at", ASCENDING)], partialFilterExpression=BEING_SENT),
         IndexModel([("untold", ASCENDING), ("at", ASCENDING)], partialFilterExpression=UNTOLD),
         IndexModel([("at", ASCENDING), ("_id", ASCENDING)]),
+        IndexModel([("at", DESCENDING)], partialFilterExpression=NEVER_SENT),
     ),
     Endpoint.collection: (IndexModel([("state", ASCENDING), ("createdAt", ASCENDING)]),),
     DELIVERIES: (
@@ -60,6 +63,15 @@ async def of_order(store: Store, order_id: str) -> list[Notification]:
     """The oldest first."""
     found = store.collection(Notification).find({"orderId": order_id}).sort("at", ASCENDING)
     return [from_document(Notification, document) async for document in found]
+
+
+async def latest(
+    store: Store, state: Literal[NotificationState.WAITING, NotificationState.FAILED] | None, limit: int
+) -> list[Notification]:
+    """The newest first, of one state, or of all."""
+    query: Document = {} if state is None else {"state": state.value}
+    found = store.collection(Notification).find(query).sort("at", DESCENDING).limit(limit)
+    return [from_document(Notification, document) for document in await found.to_list()]
 
 
 async def count_waiting(store: Store) -> int:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import msgspec
@@ -18,9 +18,22 @@ from services.shared.database.trail import COLLECTION, database_of
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 from tests.integration.saga.staff import OURS, Somebody, at_the_console, with_role
+from tests.unit.console.pages import Page
 
 JOB = "01a218bf-7f4d-77c0-98de-9be3a58847cd"
-PAGES = ("/", "/orders", "/orders?show=stuck", "/orders?show=attention", "/letters", "/jobs")
+PAGES = (
+    "/",
+    "/orders",
+    "/orders?show=attention",
+    "/stuck",
+    "/queues",
+    "/letters",
+    "/jobs",
+    "/mails",
+    "/mails?show=waiting",
+    "/mails?show=never+sent",
+    "/mails/preview",
+)
 
 
 @pytest_asyncio.fixture
@@ -43,12 +56,12 @@ async def test_who_is_not_signed_in_sees_nothing_and_comes_back_to_where_they_we
 ) -> None:
     for path in (*PAGES, "/orders/any", "/letter?queue=orders&id=x", "/find?q=x", "/orders/any/cancel"):
         assert "Sign in" in (await somebody.get(path)).text
-    page = await somebody.get("/orders?show=stuck")
+    page = await somebody.get("/orders?show=attention")
     (there,) = [each["value"] for each in page.all_of("input") if each.get("name") == "next"]
-    assert there == "/orders?show=stuck"
+    assert there == "/orders?show=attention"
     page = await somebody.post("/login", {**shop.stack.admin, "next": str(there)})
     assert any(
-        each.get("aria-current") == "true" and "stuck" in str(each["href"]) for each in page.all_of("a")
+        each.get("aria-current") == "true" and "attention" in str(each["href"]) for each in page.all_of("a")
     )
 
 
@@ -83,8 +96,8 @@ async def test_the_cookie_is_for_this_host_over_tls_and_for_no_script(shop: Shop
 
 async def test_a_link_on_another_site_leads_to_a_page_that_goes_on(admin: Somebody) -> None:
     admin.http.cookies.clear()  # as a browser leaves it out
-    page = await admin.get("/orders?show=stuck", headers={"sec-fetch-site": "cross-site"})
-    assert "/orders?show=stuck" in page.links
+    page = await admin.get("/orders?show=attention", headers={"sec-fetch-site": "cross-site"})
+    assert "/orders?show=attention" in page.links
 
 
 @pytest.mark.parametrize("next_", ["https://evil.example", "//evil.example", "/\\evil.example"])
@@ -151,6 +164,37 @@ async def test_an_order_that_nobody_knows_is_no_page_that_exists(admin: Somebody
     assert "There is no such page." in (await admin.get("/nothing/here/at/all", 404)).text
 
 
+async def test_a_queue_with_a_dead_letter_says_since_when(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+
+    async def is_counted() -> bool:
+        return "/letters?queue=orders" in (await admin.get("/queues")).links
+
+    await until(is_counted, within=PATIENCE, what="the dead letter among the queues")
+    await shop.dead_letter("orders", id_)
+
+
+async def test_what_a_customer_was_told_is_listed(shop: Shop, admin: Somebody) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+
+    async def is_listed() -> bool:
+        return f"/orders/{order_id}" in (await admin.get("/mails")).links
+
+    await until(is_listed, within=PATIENCE, what="the mail on its page")
+
+
+async def test_an_example_of_a_mail_is_shown_alone_and_shut_in(admin: Somebody) -> None:
+    page = await admin.get("/mails/preview?kind=paid")
+    (link,) = [each for each in page.links if each.startswith("/mails/example")]
+    answer = await admin.http.get(link)
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert "<html" in answer.text
+    assert {"default-src 'none'", "sandbox", "frame-ancestors 'none'"} <= set(policy)
+    assert not any(each.startswith("script-src") for each in policy)
+    await admin.get("/mails/preview?kind=nothing", 404)
+
+
 async def test_a_dead_letter_is_shown_without_what_is_secret(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
     page = await admin.get(f"/letter?queue=orders&id={id_}")
@@ -180,6 +224,25 @@ async def test_an_order_is_cancelled_by_the_person_and_the_trail_says_so(shop: S
         return await shop.database(database_of("order"))[COLLECTION].count_documents(wanted) == 1
 
     await until(is_on_the_trail, within=PATIENCE, what="the cancellation on the trail")
+
+
+async def test_an_order_that_is_stuck_is_found_and_compensated(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("payment"):
+        order_id = await shop.place({lamp: 1})
+        await shop.is_at(order_id, "CONFIRMED")
+        long_ago = {"$set": {"stateSince": datetime.now(UTC) - timedelta(days=1)}}
+        await shop.database("order")["orders"].update_one({"_id": order_id}, long_ago)
+        page = await admin.get("/stuck")
+        assert "CONFIRMED 1 d ago" in page.text
+        assert "compensates it" in page.text
+        path = f"/orders/{order_id}/compensate"
+        assert path in page.links
+        form = hidden_of(await admin.get(path))
+        page = await admin.post(path, {**form, "reason": "it waits since yesterday"})
+        assert "It was compensated." in page.text
+        assert path not in (await admin.get("/stuck")).links
+    await shop.settles(order_id, "CANCELLED")
 
 
 async def test_what_the_table_forbids_is_said_in_its_own_words(shop: Shop, admin: Somebody) -> None:
@@ -216,6 +279,12 @@ async def test_posting_a_refund_twice_is_one(shop: Shop, admin: Somebody) -> Non
     assert (await shop.ledger(order_id))["refunded"] <= 1
 
 
+def hidden_of(page: Page) -> dict[str, str]:
+    """What its form sends without being asked."""
+    hidden = [each for each in page.all_of("input") if each.get("type") == "hidden"]
+    return {str(each["name"]): str(each["value"]) for each in hidden}
+
+
 async def dead_letter_of(shop: Shop, admin: Somebody) -> str:
     """The id of a letter that nobody can read, once the page lists it."""
     mark = new_id()
@@ -232,9 +301,7 @@ async def dead_letter_of(shop: Shop, admin: Somebody) -> str:
 async def test_a_letter_is_discarded_with_a_reason_that_the_trail_has(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
     page = await admin.get(f"/letters/discard?queue=orders&id={id_}")
-    form = {
-        str(each["name"]): str(each["value"]) for each in page.all_of("input") if each.get("type") == "hidden"
-    }
+    form = hidden_of(page)
     short = await admin.post("/letters/discard", {**form, "reason": "x"}, 409)
     assert "A reason has 3 to 200 characters." in short.text
     form |= {"csrf": admin.csrf, "reason": "of another system"}
@@ -269,9 +336,7 @@ async def is_gone(admin: Somebody, id_: str) -> None:
 async def test_redriven_letters_are_followed_to_what_becomes_of_them(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
     page = await admin.get(f"/letters/redrive?queue=orders&id={id_}")
-    form = {
-        str(each["name"]): str(each["value"]) for each in page.all_of("input") if each.get("type") == "hidden"
-    }
+    form = hidden_of(page)
     await admin.post("/letters/redrive", {**form, "csrf": admin.csrf, "reason": "to see it fail"})
     path = f"/jobs/{form['key']}"
     await is_said(admin, path, "1 dead again")

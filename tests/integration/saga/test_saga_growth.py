@@ -47,6 +47,7 @@ UNUSED: Final = {
     Index("auth", "guesses", "{ expiresAt: 1 }"),
     Index("auth", "letters", "{ expiresAt: 1 }"),
     Index("console", "jobs", "{ job.begunAt: 1 }"),
+    Index("notification", "notifications", "{ at: -1 }"),
 }
 
 

@@ -44,7 +44,7 @@ def test_what_any_other_page_sends_is_refused(headers: dict[str, str]) -> None:
     assert not is_from_us(headers)
 
 
-@pytest.mark.parametrize("path", ["/", "/orders", "/orders?show=stuck&cursor=a_b-c", "/orders/%C3%A4"])
+@pytest.mark.parametrize("path", ["/", "/orders", "/orders?show=attention&cursor=a_b-c", "/orders/%C3%A4"])
 def test_a_path_of_ours_is_gone_to(path: str) -> None:
     assert local_path(path) == path
 

@@ -238,7 +238,7 @@ def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
 
 
 def test_where_there_is_no_order_the_list_says_so() -> None:
-    page = orders.page([], None, orders.Show.STUCK, None)
+    page = orders.page([], None, orders.Show.ATTENTION, None)
     assert "There is no such order." in rendered("orders", page=page).text
 
 

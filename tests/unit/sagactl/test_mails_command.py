@@ -10,8 +10,8 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from sagactl.cli import app
-from sagactl.oncall.mails import EXAMPLES, examples
 from sagactl.oncall.order import shown
+from sagactl.oncall.sample_mails import EXAMPLES, examples
 from services.auth.letters import Kind
 from services.notification.domain import NotificationState
 from services.notification.mail import TEMPLATES

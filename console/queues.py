@@ -1,0 +1,53 @@
+"""Queues and outboxes, as their page shows them: how much waits where, and since when. Pure."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from msgspec import Struct
+
+from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps
+
+
+class Row(NamedTuple):
+    depth: Depth
+    # The page of its dead letters; empty where it has none.
+    link: str
+    # When the one that has been dead for longest failed first; None where nobody can tell.
+    dead_since: datetime | None
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    # None while they are unseen; the same below.
+    queues: tuple[Row, ...] | None
+    outboxes: tuple[Backlog, ...] | None
+    # What could not be seen, a sentence for each reason.
+    gaps: tuple[str, ...]
+
+
+def page(status: Status, letters: Iterable[DeadLetter]) -> Page:
+    unseen = [each for each in status.unseen if each.part in {Part.QUEUES, Part.OUTBOXES}]
+    no_outbox = any(each.part is Part.OUTBOXES for each in unseen)
+    since = _oldest(letters)
+    rows = None if status.queues is None else tuple(_row(each, since) for each in status.queues)
+    return Page(
+        queues=rows,
+        outboxes=None if no_outbox and not status.outboxes else status.outboxes,
+        gaps=tuple(gaps(unseen)),
+    )
+
+
+def _oldest(letters: Iterable[DeadLetter]) -> dict[str, datetime]:
+    """By queue."""
+    times: dict[str, list[datetime]] = {}
+    for letter in letters:
+        if letter.first_failed is not None:
+            times.setdefault(letter.queue, []).append(letter.first_failed)
+    return {queue: min(some) for queue, some in times.items()}
+
+
+def _row(depth: Depth, since: Mapping[str, datetime]) -> Row:
+    link = f"/letters?{urlencode({'queue': depth.queue})}" if depth.dead else ""
+    return Row(depth, link, since.get(depth.queue))

@@ -1,0 +1,188 @@
+"""What waits, and where: queues, orders that are stuck, mails, as their pages tell of them."""
+
+from datetime import timedelta
+from inspect import signature
+from typing import Any, Final
+
+import pytest
+from msgspec import structs
+
+from console import mails, queues, stuck
+from sagactl.oncall import sweep
+from sagactl.oncall.sample_mails import EXAMPLES
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen
+from services.notification.domain import Notification, NotificationState
+from services.order.model import Order
+from services.order.model import Status as State
+from services.shared.mail.writing import LANGUAGES
+from tests.unit.console.pages import NOW, Page, rendered
+from tests.unit.console.test_console_pages import EVIL, letter
+from tests.unit.explain.desk import ORDER, Desk
+
+AT_MOST: Final = 3
+
+
+# --- queues -----------------------------------------------------------------------------------------------
+
+
+def depth(**more: Any) -> Depth:
+    usual: dict[str, Any] = {
+        "queue": "orders",
+        "service": "order",
+        "messages": 3,
+        "consumers": 2,
+        "retrying": 1,
+        "dead": 2,
+    }
+    return Depth(**(usual | more))
+
+
+def queues_page(found: Status) -> Page:
+    some = [letter(5), letter(3), letter(4, queue="notifications"), letter(1, first_failed_at="long ago")]
+    return rendered("queues", page=queues.page(found, some))
+
+
+def test_a_queue_is_told_with_its_numbers_and_since_when_its_oldest_letter_is_dead() -> None:
+    page = queues_page(Status(at=NOW, queues=(depth(),)))
+    assert "orders order 3 2 1 2 in 3 s" in page.text
+    assert "/letters?queue=orders" in page.links
+    assert "None: the broker has all of them." in page.text
+
+
+def test_a_queue_that_nobody_consumes_or_that_is_not_there_says_so() -> None:
+    page = queues_page(Status(at=NOW, queues=(depth(consumers=0, dead=0, exists=False),)))
+    assert "orders ‼ not declared order 3 ‼ none 1 0" in page.text
+    assert "/letters?queue=orders" not in page.links
+
+
+def test_what_cannot_be_seen_of_queues_is_said_and_the_rest_is_shown() -> None:
+    away = Unseen(Part.QUEUES, None, "the broker does not answer", 4)
+    late = Backlog("payment", 7, NOW - timedelta(minutes=2), "1")
+    page = queues_page(Status(at=NOW, queues=None, outboxes=(late,), unseen=(away,)))
+    assert "queues cannot be seen: the broker does not answer" in page.text
+    assert "payment 7 2 min ago" in page.text
+
+
+def test_outboxes_that_cannot_be_seen_are_not_called_empty() -> None:
+    away = tuple(Unseen(Part.OUTBOXES, each, "MongoDB does not answer", 4) for each in ("order", "payment"))
+    page = queues_page(Status(at=NOW, queues=(), unseen=away))
+    assert "None: the broker has all of them." not in page.text
+    assert "They cannot be seen." in page.text
+
+
+# --- stuck orders -----------------------------------------------------------------------------------------
+
+
+def waiting(number: int, status: State, minutes: float) -> Order:
+    order = Desk().heard("inventory").one(Order)
+    since = NOW - timedelta(minutes=minutes)
+    return structs.replace(order, id=f"order-{number}", status=status, state_since=since)
+
+
+def stuck_page(*orders: Order, why_not: str = "") -> Page:
+    return rendered("stuck", page=stuck.page(orders, NOW, AT_MOST), why_not=why_not)
+
+
+def test_the_sweep_that_is_told_is_that_of_the_command_and_so_of_the_chart() -> None:
+    usual = {name: each.default for name, each in signature(sweep.sweep).parameters.items()}
+    policy = sweep.policy_of(usual["stale_after"], usual["pending_stale_after"])
+    assert stuck.POLICY.limits == policy.limits
+    assert stuck.POLICY.max_per_sweep == usual["max_per_sweep"]
+
+
+def test_of_each_stuck_order_it_is_told_what_a_sweep_would_do_with_it() -> None:
+    page = stuck_page(
+        waiting(1, State.CONFIRMED, 20), waiting(2, State.PENDING, 14.5), waiting(3, State.REFUNDING, 10)
+    )
+    for words in (
+        "A sweep would compensate 1 of them now.",
+        "order-1 CONFIRMED 20 min ago a***@example.com compensates it Compensate",
+        "order-2 PENDING 14 min 30 s ago a***@example.com nothing yet, but in 30 s Compensate",
+        "order-3 REFUNDING 10 min ago a***@example.com nothing: its money is on its way back",
+    ):
+        assert words in page.text
+    assert "/orders/order-1/compensate" in page.links
+    assert "/orders/order-3/compensate" not in page.links
+
+
+def test_who_may_not_compensate_is_told_who_may() -> None:
+    page = stuck_page(waiting(1, State.CONFIRMED, 20), why_not="this is for the role admin")
+    assert "Compensate: this is for the role admin." in page.text
+    assert not any(link.endswith("/compensate") for link in page.links)
+
+
+def test_more_orders_than_a_page_holds_are_said_to_be_more() -> None:
+    page = stuck_page(*(waiting(number, State.CONFIRMED, 20) for number in range(AT_MOST + 1)))
+    assert "And more" in page.text
+    assert f"order-{AT_MOST}" not in page.text
+
+
+def test_where_nothing_is_stuck_it_says_so() -> None:
+    assert "None: every order moves." in stuck_page().text
+
+
+# --- mails ------------------------------------------------------------------------------------------------
+
+
+def told(state: NotificationState, **more: Any) -> Notification:
+    usual: dict[str, Any] = {
+        "id": "1",
+        "kind": "ORDER_PAID",
+        "order_id": ORDER,
+        "recipient": "ann@example.com",
+        "subject": "Order 1 is paid: 20.00 USD",
+        "at": NOW - timedelta(seconds=5),
+        "state": state,
+    }
+    return Notification(**(usual | more))
+
+
+def mails_page(*some: Notification, show: mails.Show = mails.Show.LATEST) -> Page:
+    return rendered("mails", page=mails.page(some, show))
+
+
+def test_a_mail_that_was_never_sent_says_why_and_leads_to_its_order() -> None:
+    page = mails_page(told(NotificationState.FAILED, reason="550: no such mailbox ann@example.com"))
+    assert "a***@example.com ✖ never sent 550: no such mailbox ***" in page.text
+    assert "ann@example.com" not in page.html
+    assert f"/orders/{ORDER}" in page.links
+
+
+def test_every_state_of_a_mail_has_a_word_and_a_shape() -> None:
+    assert set(mails.SHAPES) == set(NotificationState)
+    assert set(mails.STATES) == set(mails.Show) - {mails.Show.LATEST}
+
+
+def test_what_is_told_to_nobody_is_for_the_staff() -> None:
+    page = mails_page(told(NotificationState.RECORDED, recipient=None))
+    assert "the shop's staff ○ no mail" in page.text
+    assert [each["href"] for each in page.all_of("a") if each.get("aria-current") == "true"] == ["/mails"]
+
+
+def test_what_others_wrote_into_a_mail_is_text() -> None:
+    page = mails_page(told(NotificationState.FAILED, subject=EVIL, reason=EVIL, kind=EVIL, order_id=EVIL))
+    assert page.all_of("script") == page.all_of("img") == []
+    assert EVIL in page.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_mail_has_its_example(language: str) -> None:
+    for kind in EXAMPLES:
+        found = mails.preview(kind, language)
+        assert found is not None
+        page = rendered("mail", page=found)
+        assert found.subject in page.text
+        assert found.alone in page.links
+        assert "<html" in str(mails.html_of(kind, language))
+
+
+@pytest.mark.parametrize(("kind", "language"), [("nothing", "en"), ("paid", "xx"), ("paid", "../../en")])
+def test_a_mail_that_there_is_not_has_no_example(kind: str, language: str) -> None:
+    assert mails.preview(kind, language) is None
+    assert mails.html_of(kind, language) is None
+
+
+def test_without_a_kind_the_first_is_shown() -> None:
+    found = mails.preview("", LANGUAGES[0])
+    assert found is not None
+    assert found.kind == next(iter(EXAMPLES))

@@ -27,7 +27,7 @@ from bench.shop import clear, shop
 from bench.soak import draw as draw_soaked
 from bench.soak import soak, table
 from bench.traces import collector
-from sagactl.oncall.check import check_stack
+from sagactl.oncall.report_on_screen import check_stack
 
 # An order takes so long there that fewer do.
 UNGROUPED: Final = "ungrouped"

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from bench.shop import clear
 from dev.stack import Stack
-from sagactl.oncall.check import check_stack
+from sagactl.oncall.report_on_screen import check_stack
 from sagactl.shop import Client
 from services.payment.gateway import Kind, Status
 from services.payment.ledger import COLLECTION as LEDGER

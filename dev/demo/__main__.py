@@ -14,7 +14,8 @@ from dev.demo.scene import Scene
 from dev.demo.stage import Stage
 from dev.interrupts import run
 from dev.stack import Stack
-from sagactl.oncall.check import Expected, check_stack
+from sagactl.oncall.check import Expected
+from sagactl.oncall.report_on_screen import check_stack
 from sagactl.shop import Client
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run")) / "demo"

@@ -23,7 +23,7 @@ from sagactl.load.generator import prepared
 from sagactl.load.port import serving
 from sagactl.oncall.check import Expected, check
 from sagactl.oncall.checks import EXIT_CODES
-from sagactl.oncall.report import show
+from sagactl.oncall.report_on_screen import show
 from sagactl.shop import Client
 from sagactl.terminal import Stack, aside, console, run
 from services.shared.tls import Identity

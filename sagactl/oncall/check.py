@@ -4,17 +4,14 @@ Also a library: tests, the demo and the benchmark call `check`, or `check_stack`
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple, Self
-
-from rich.console import Console
 
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
-from sagactl.oncall.report import Report, show
+from sagactl.oncall.report import Report
 from sagactl.wording import plural
 from services.shared.contract.events import PUBLISHES
 
@@ -132,12 +129,3 @@ async def letters(access: Access) -> list[Finding]:
     """Every dead letter is a finding."""
     found = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
     return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in found]
-
-
-async def check_stack(
-    directory: Path, console: Console, expected: Expected | None = None, *, wait_seconds: float = 60
-) -> bool:
-    """Checks a local stack, prints the table, and returns whether all holds."""
-    report = await check(Access.of_stack(directory), expected, wait_seconds=wait_seconds)
-    show(console, report)
-    return report.sound

@@ -16,7 +16,8 @@ from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.live.checking import Live, check_live
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.look import STILL_SECONDS
-from sagactl.oncall.report import Report, Verdict, screen
+from sagactl.oncall.report import Report, Verdict
+from sagactl.oncall.report_on_screen import screen
 from sagactl.oncall.times import duration, moment
 from sagactl.output import Form, Output, Shown
 from sagactl.screen import printable

@@ -1,19 +1,14 @@
-"""What `sagactl check` found: a verdict, as a table for people and as JSON for programs."""
+"""What `sagactl check` found, and its verdict. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from msgspec import Struct
-from rich.console import Console, RenderableType
-from rich.table import Table
 
 from saga_operator.policy.last_words import LastWords
 from sagactl.documents import Document
-from sagactl.oncall.invariants import TITLES, Finding, Invariant
-from sagactl.screen import printable
-
-NAMED_AT_MOST: Final = 20
+from sagactl.oncall.invariants import Finding, Invariant
 
 
 class Verdict(StrEnum):
@@ -96,48 +91,9 @@ def verdict(findings: Collection[Finding]) -> Verdict:
     return Verdict.WAITING if findings else Verdict.HOLDS
 
 
-COLOURS: Final = {Verdict.HOLDS: "green", Verdict.WAITING: "yellow", Verdict.BROKEN: "bold red"}
 SENTENCES: Final = {
     Verdict.HOLDS: "Every invariant holds.",
     Verdict.WAITING: "Nothing is broken, but something is still to come. If this stays, sagactl status says"
     " which service is down or slow, or that the payment gateway refuses a refund.",
     Verdict.BROKEN: "Broken: no message that is on its way can put this right.",
 }
-
-
-def show(console: Console, report: Report) -> None:
-    for part in screen(report):
-        console.print(part, highlight=False, soft_wrap=isinstance(part, str))
-
-
-def screen(report: Report) -> Iterator[RenderableType]:
-    """The invariants in a table, then the findings, then what they come to."""
-    table = Table(title="The invariants")
-    for heading in ("", "what must hold", "counted", ""):
-        table.add_column(heading)
-    for invariant, title in TITLES.items():
-        found = report.of(invariant)
-        table.add_row(invariant.label, title, report.counted[invariant], _cell(found))
-    yield table
-    for invariant in TITLES:
-        yield from _named(invariant, report.of(invariant))
-    for finding in report.known:
-        yield f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]"
-    yield f"[{COLOURS[report.verdict]}]{SENTENCES[report.verdict]}[/]"
-
-
-def _cell(findings: Sequence[Finding]) -> str:
-    """One verdict in a table's cell; those that are broken are counted, or else those that wait."""
-    of = verdict(findings)
-    number = sum(not each.waiting for each in findings) or len(findings)
-    return f"[{COLOURS[of]}]{number or ''} {of}[/]".replace("] ", "]")
-
-
-def _named(invariant: Invariant, findings: Sequence[Finding]) -> Iterator[str]:
-    """The findings about one invariant, the broken ones first, and not more than a screen takes."""
-    for finding in sorted(findings, key=lambda each: each.waiting)[:NAMED_AT_MOST]:
-        colour = COLOURS[verdict([finding])]
-        text = printable(f"{finding.subject}: {finding.what}")
-        yield f"[{colour}]{invariant.label}[/] {text}"
-    if len(findings) > NAMED_AT_MOST:
-        yield f"{invariant.label} and {len(findings) - NAMED_AT_MOST} more"

@@ -1,4 +1,4 @@
-"""Plans are made of what is read, and carried out: each step is recorded before it is taken."""
+"""Plans are carried out: each step is recorded before it is taken."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,21 +6,18 @@ from typing import Final, NamedTuple
 
 import aio_pika
 import aiohttp
-from msgspec import structs
 
 from saga_operator.policy.orders import OrderService, OrderServiceError
 from saga_operator.policy.policy import StaleOrder
 from sagactl.access import Access, NoAccessError, OrderAccess
 from sagactl.faults import UnavailableError
 from sagactl.oncall import broker, trails
-from sagactl.oncall.books import Books, reading
-from sagactl.oncall.explain.reading import products_of
+from sagactl.oncall.books import reading
 from sagactl.oncall.live.checking import check_live
 from sagactl.oncall.live.judging import STILL, touched_at
-from sagactl.oncall.live.looking import WATCH_SECONDS, look_again
 from sagactl.oncall.redrive import redrive
+from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
-from sagactl.oncall.repair.planning import plan
 from sagactl.oncall.sweep import Admin
 from sagactl.polling import NotInTimeError, until
 from sagactl.wording import plural
@@ -50,27 +47,6 @@ async def found_wrong(access: Access) -> tuple[Sequence[str], Sequence[str]]:
         orders = {case.id for case in await books.these(subjects) if touched_at(case) is not None}
     others = [f"{each.subject}: {each.what}" for each in report.findings if each.subject not in orders]
     return sorted(orders), others
-
-
-async def plans(
-    access: Access, ids: Sequence[str], still: timedelta = STILL, watch_seconds: float = WATCH_SECONDS
-) -> list[Plan]:
-    """What is to be done to each of these orders, of those that nobody has touched for a while. Only reads.
-
-    Raises PyMongoError, AMQPError, OSError or BrokerError where a server does not answer.
-    """
-    async with reading(access.mongodb_url) as books:
-        return await _plans(books, access, ids, still, watch_seconds)
-
-
-async def _plans(
-    books: Books, access: Access, ids: Sequence[str], still: timedelta, watch_seconds: float
-) -> list[Plan]:
-    marks = await look_again(books, access, await books.these(ids), watch_seconds)
-    products = sorted({id_ for each in marks for id_ in products_of(each.case)})
-    stock, held = await books.stock_and_reservations(products)
-    of_one_instant = {each.id: each for each in stock}
-    return [plan(structs.replace(each, stock=of_one_instant), held, still) for each in marks]
 
 
 async def carry_out(found: Plan, mender: Mender) -> None:
@@ -134,7 +110,7 @@ async def mended(access: Access, ids: Sequence[str], within: float = MENDED_WITH
     async with reading(access.mongodb_url) as books:
 
         async def look() -> list[Plan]:
-            return await _plans(books, access, ids, STILL, 0)
+            return await plans_in(books, access, ids, STILL, 0)
 
         try:
             return await until(

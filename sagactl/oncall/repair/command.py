@@ -11,7 +11,8 @@ from sagactl.documents import Document
 from sagactl.exits import Exit
 from sagactl.oncall import completion
 from sagactl.oncall.live.judging import STILL
-from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended, plans
+from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended
+from sagactl.oncall.repair.looking import plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable

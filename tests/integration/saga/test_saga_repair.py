@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sagactl.access import Access, OrderAccess
-from sagactl.oncall.repair.applying import Mender, carry_out, mended, plans
+from sagactl.oncall.repair.applying import Mender, carry_out, mended
+from sagactl.oncall.repair.looking import plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, SendAgain
 from sagactl.polling import until
 from sagactl.shop import Json

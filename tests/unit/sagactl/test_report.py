@@ -9,7 +9,8 @@ from rich.console import Console
 from saga_operator.policy.last_words import LastWords
 from sagactl.oncall.checks import leave
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
-from sagactl.oncall.report import NAMED_AT_MOST, Report, Verdict, show
+from sagactl.oncall.report import Report, Verdict
+from sagactl.oncall.report_on_screen import NAMED_AT_MOST, show
 from sagactl.wording import plural
 
 WAITING = Finding(Invariant.SAGA_ENDED, "order-1", "CONFIRMED since noon, and not settled", waiting=True)

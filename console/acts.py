@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from msgspec import structs
 from starlette.exceptions import HTTPException
 
-from console import answers, browsers, letters, rights
-from console.dependencies import TheForm, TheJobs, TheServices, TheShop, TheVisitor, TheWanted
+from console import answers, browsers, checks, letters, rights
+from console.dependencies import TheChecks, TheForm, TheJobs, TheServices, TheShop, TheVisitor, TheWanted
 from console.jobs import path_of, planned
 from console.reading import Shop, tried
 from console.rights import Offer
@@ -104,6 +104,16 @@ async def _letters_planned(
         reason=before.reason if before else "",
         key=str(uuid.uuid4()),
     )
+
+
+@router.post(checks.PATH)
+async def begin_check(form: TheForm, visitor: TheVisitor, kept: TheChecks) -> Response:
+    """One that is under way already goes on; the page tells what became of it."""
+    if form.get("within") not in checks.WITHIN:
+        raise browsers.NoForm("within")
+    if not rights.why_not(visitor.user, rights.CHECK):
+        await tried(kept.begin(visitor.user.id, checks.WITHIN[form["within"]]))
+    return answers.to(checks.PATH)
 
 
 @router.get("/orders/{order_id}/{action}")

@@ -8,6 +8,8 @@ def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
     match command.split():
         case ["sagactl", "explain", order] | ["sagactl", "orders", "show", order]:
             return f"/orders/{quote(order, safe='')}"
+        case ["sagactl", "repair", order]:
+            return f"/orders/{quote(order, safe='')}/repair"
         case ["sagactl", "orders", "list", "--marked"]:
             return "/orders?show=attention"
         case ["sagactl", "letters", "list", "--queue", queue]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from console import browsers
+from console.checking import Checks
 from console.letters import Wanted
 from console.reading import Shop
 from console.services import Services
@@ -71,6 +72,11 @@ async def _jobs(request: Request) -> Jobs:
     return jobs
 
 
+async def _checks(request: Request) -> Checks:
+    checks: Checks = request.app.state.checks
+    return checks
+
+
 async def _door(request: Request) -> Door:
     door: Door = request.app.state.door
     return door
@@ -93,6 +99,7 @@ async def _wanted(
 
 TheShop = Annotated[Shop, Depends(_shop)]
 TheJobs = Annotated[Jobs, Depends(_jobs)]
+TheChecks = Annotated[Checks, Depends(_checks)]
 TheDoor = Annotated[Door, Depends(_door)]
 TheServices = Annotated[Services, Depends(_services)]
 TheWanted = Annotated[Wanted, Depends(_wanted)]

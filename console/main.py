@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from console import answers
 from console.api import router
+from console.checking import Checks
 from console.reading import Shop
 from console.services import Services
 from console.sessions import Sessions
@@ -37,7 +38,9 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
             shop = app.state.shop = Shop(settings.access, books)
             jobs = app.state.jobs = Jobs(settings.access, books.store("console"), shop.forget_letters)
             app.state.door = Door(services, Sessions(redis), app.state.tokens, Limiter(redis, WINDOW_SECONDS))
+            checks = app.state.checks = Checks(settings.access, books)
             async with in_background(jobs.work(), "jobs") as background:
+                background.run(checks.work(), "checks")
                 app.state.background = background
                 yield _readiness
 

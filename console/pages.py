@@ -1,15 +1,29 @@
 """Pages to look at: each reads what it shows, and tells what could not be read."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
 
-from console import answers, explained, letters, mails, orders, queues, rights, standing, stuck, trail
+from console import (
+    answers,
+    checks,
+    explained,
+    letters,
+    mails,
+    orders,
+    queues,
+    repairs,
+    rights,
+    standing,
+    stuck,
+    trail,
+)
 from console.commands import page_of
-from console.dependencies import Text, TheJobs, TheShop, TheVisitor, TheWanted
+from console.dependencies import Text, TheChecks, TheJobs, TheShop, TheVisitor, TheWanted
 from console.jobs import page as job_page
 from console.jobs import summary
 from console.orders import Show
@@ -125,6 +139,13 @@ async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: Th
     return answers.page(request, "product", now=facts.at, page=facts, changes=changes)
 
 
+@router.get("/orders/{order_id}/repair")
+async def show_mending(request: Request, order_id: Id, _: TheVisitor, shop: TheShop) -> Response:
+    found, failed = await tried(shop.mending(order_id))
+    page = repairs.page(found) if found else None
+    return answers.page(request, "repair", here="Orders", id=order_id, failed=failed, page=page)
+
+
 @router.get("/stuck")
 async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop) -> Response:
     found, failed = await tried(shop.stuck())
@@ -145,6 +166,24 @@ async def show_queues(request: Request, _: TheVisitor, shop: TheShop) -> Respons
     found = await shop.status()
     letters_ = (await tried(shop.letters())).found or ()
     return answers.page(request, "queues", here="Queues", now=found.at, page=queues.page(found, letters_))
+
+
+@router.get(checks.PATH)
+async def show_check(request: Request, visitor: TheVisitor, kept: TheChecks) -> Response:
+    found, failed = await tried(kept.latest())
+    last, now = found or (checks.Kept(), datetime.now(UTC))
+    return answers.page(
+        request,
+        "checks",
+        here="Checks",
+        now=now,
+        failed=failed,
+        kept=last,
+        is_going=last.is_going(now),
+        page=checks.page(last.done) if last.done else None,
+        choices=checks.WITHIN,
+        why_not=rights.why_not(visitor.user, rights.CHECK),
+    )
 
 
 @router.get("/mails")

@@ -20,6 +20,9 @@ from sagactl.oncall.explain.marks import Letter, Marks
 from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
+from sagactl.oncall.live.judging import STILL
+from sagactl.oncall.repair.looking import plans_in
+from sagactl.oncall.repair.plan import Plan
 from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
 from sagactl.oncall.stocking import Change, StockFacts
@@ -131,6 +134,11 @@ class Shop:
     def forget_letters(self) -> None:
         """They are others by now."""
         self._letters.forget()
+
+    async def mending(self, order_id: str) -> Plan:
+        """What would make the order's books sound, by what is to be seen at once."""
+        (plan,) = await plans_in(self._books, self._access, [order_id], STILL, 0)
+        return plan
 
     async def product(self, id_: str) -> tuple[StockFacts, Sequence[Change]] | None:
         """It, and what people said of its stock, the latest first; None where nobody knows it."""

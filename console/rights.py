@@ -16,6 +16,8 @@ NEEDS: Final[Mapping[str, Right]] = {
     "compensate": Right.OPERATE,
 }
 LETTERS: Final = Right.OPERATE
+# It reads everything there is.
+CHECK: Final = Right.OPERATE
 # It has the addresses of customers' machines.
 TRAIL: Final = Right.OPERATE
 

@@ -85,6 +85,8 @@ async def _opened(stack: Stack) -> Site:
             "discard": "/letters/discard?queue=orders&kind=invalid",
             "queues": "/queues",
             "jobs": "/jobs",
+            "checks": "/checks",
+            "repair": f"/orders/{waiting}/repair",
             "mails": "/mails",
             "mails never sent": "/mails?show=never+sent",
             "mail": "/mails/preview?kind=paid&language=de",

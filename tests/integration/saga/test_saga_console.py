@@ -29,6 +29,7 @@ PAGES = (
     "/queues",
     "/letters",
     "/jobs",
+    "/checks",
     "/mails",
     "/mails?show=waiting",
     "/mails?show=never+sent",

@@ -23,6 +23,8 @@ BEHIND_THE_DOOR: Final = (
     "/orders?show=attention",
     "/stuck",
     "/queues",
+    "/checks",
+    "/orders/any/repair",
     "/mails",
     "/mails?show=never+sent",
     "/mails/preview",
@@ -114,7 +116,9 @@ async def test_without_the_auth_service_a_login_is_refused_with_its_reason(
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/login", "/logout", "/theme", "/orders/any/cancel", "/letters/redrive"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/logout", "/theme", "/orders/any/cancel", "/letters/redrive", "/checks"]
+)
 @pytest.mark.parametrize("headers", [{}, {"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}])
 async def test_a_form_of_another_site_is_never_taken(
     browser: httpx.AsyncClient, path: str, headers: dict[str, str]

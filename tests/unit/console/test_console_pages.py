@@ -83,7 +83,7 @@ def test_what_to_do_leads_to_the_page_where_it_is_done() -> None:
         ("sagactl letters redrive orders --id a", "/letters/redrive?queue=orders&id=a"),
         ("sagactl letters discard orders a", "/letters/discard?queue=orders&id=a"),
         ("sagactl stock show a/b", "/products/a%2Fb"),
-        ("sagactl repair a", ""),
+        ("sagactl repair a/b", "/orders/a%2Fb/repair"),
         ("sagactl letters show orders an id with spaces", ""),
         ("", ""),
     ],

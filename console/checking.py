@@ -1,0 +1,111 @@
+"""The live check, begun here: one at a time, whoever begins it, and kept until the next has come to its end.
+
+It only reads. One whose replica was killed is begun anew by whoever wants to know.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final, Never
+
+import msgspec
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from console.checks import HELD, ID, Going, Kept, done
+from sagactl.access import Access
+from sagactl.faults import fault
+from sagactl.oncall.books import Books
+from sagactl.oncall.live.checking import Live, check_live
+from services.shared.database.store import Document
+
+COLLECTION: Final = "checks"
+BEAT_SECONDS: Final = 10.0
+log = logging.getLogger(__name__)
+
+
+class Checks:
+    """All methods raise PyMongoError where MongoDB does not answer."""
+
+    def __init__(self, access: Access, books: Books) -> None:
+        self._access, self._books = access, books
+        self._kept: AsyncCollection[Document] = books.of("console")[COLLECTION]
+        self._begun: asyncio.Queue[Going] = asyncio.Queue()
+
+    async def latest(self) -> tuple[Kept, datetime]:
+        """And when it was looked at, by the database's clock."""
+        now = await self._books.now()
+        document = await self._kept.find_one({"_id": ID})
+        return (Kept() if document is None else msgspec.convert(document, Kept)), now
+
+    async def begin(self, by: str, within: timedelta | None) -> bool:
+        """Of orders that were placed `within` that time, or of all. False where one is under way."""
+        now = await self._books.now()
+        since = None if within is None else now - within
+        going = Going(by=by, begun_at=now, held_at=now, holder=secrets.token_hex(8), since=since)
+        is_free = {"_id": ID, "going.heldAt": {"$not": {"$gt": now - HELD}}}
+        written = {"$set": {"going": _document(going), "trouble": ""}}
+        try:
+            await self._kept.update_one(is_free, written, upsert=True)
+        except DuplicateKeyError:
+            return False
+        self._begun.put_nowait(going)
+        return True
+
+    async def work(self) -> Never:
+        """Those that were begun here, one after the other."""
+        while True:
+            going = await self._begun.get()
+            try:
+                await self._carry_out(going)
+            except PyMongoError as error:
+                log.warning("a check is not kept: %s", error)
+
+    async def _carry_out(self, going: Going) -> None:
+        so_far: dict[str, int] = {}
+        try:
+            async with self._held(going, so_far):
+                live = Live(since=going.since)
+                report = await check_live(self._access, live=live, progress=so_far.update)
+        except Exception as error:
+            known = fault(error)
+            if known is None:
+                raise
+            log.warning("a check did not come to its end: %s", known.says)
+            ended = {"going": None, "trouble": known.says}
+        else:
+            at = await self._books.now()
+            found = done(report, going.by, going.since, going.begun_at, at)
+            ended = {"going": None, "done": msgspec.to_builtins(found, builtin_types=(datetime,))}
+        await self._kept.update_one(_of(going), {"$set": ended})
+
+    @asynccontextmanager
+    async def _held(self, going: Going, so_far: Mapping[str, int]) -> AsyncIterator[None]:
+        """Tells how far it has come, until then."""
+
+        async def beat() -> Never:
+            while True:
+                await asyncio.sleep(BEAT_SECONDS)
+                said = ", ".join(f"{what}: {number}" for what, number in so_far.items())
+                written = {"$set": {"going.soFar": said}, "$currentDate": {"going.heldAt": True}}
+                await self._kept.update_one(_of(going), written)
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+
+def _of(going: Going) -> Document:
+    """It, unless somebody took it for lost, and began another."""
+    return {"_id": ID, "going.holder": going.holder}
+
+
+def _document(going: Going) -> Document:
+    document: Document = msgspec.to_builtins(going, builtin_types=(datetime,))
+    return document

@@ -106,6 +106,20 @@ async def _letters_planned(
     )
 
 
+@router.post("/jobs/{job_id}/stop")
+async def stop_job(
+    request: Request, job_id: Id, _: TheForm, *, visitor: TheVisitor, jobs: TheJobs
+) -> Response:
+    """What was done stays done; its page says what was not."""
+    if why_not := rights.why_not(visitor.user, rights.LETTERS):
+        return answers.error(request, HTTPStatus.FORBIDDEN, "Not done", f"To stop a job: {why_not}.")
+    failed = (await tried(jobs.stop(job_id, visitor.user.id))).failed
+    if failed:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    await tried(jobs.over(job_id, WAITED_FOR_SECONDS))
+    return answers.to(path_of(job_id))
+
+
 @router.post(checks.PATH)
 async def begin_check(form: TheForm, visitor: TheVisitor, kept: TheChecks) -> Response:
     """One that is under way already goes on; the page tells what became of it."""

@@ -55,6 +55,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     counts: tuple[Count, ...]
     # Something is to be done still, or to be waited for.
     is_open: bool
+    # Who stopped it; empty where nobody did.
+    stopped_by: str
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -73,7 +75,7 @@ def planned(id_: str, verb: Verb, letters: Sequence[Chosen], reason: str, at: da
     return Job(id=id_, verb=verb, reason=reason, begun_at=at, selector=selector, steps=steps)
 
 
-def summary(job: Job, by: Actor, *, is_open: bool) -> Summary:
+def summary(job: Job, by: Actor, *, is_open: bool, stopped_by: str = "") -> Summary:
     return Summary(
         id=job.id,
         link=path_of(job.id),
@@ -83,13 +85,14 @@ def summary(job: Job, by: Actor, *, is_open: bool) -> Summary:
         begun_at=job.begun_at,
         counts=tuple(Count(each, number, *SHAPES[each]) for each, number in tally(job).items()),
         is_open=is_open,
+        stopped_by=stopped_by,
     )
 
 
-def page(job: Job, by: Actor, *, is_open: bool, trouble: str) -> Page:
+def page(job: Job, by: Actor, *, is_open: bool, trouble: str, stopped_by: str = "") -> Page:
     steps = sorted(job.steps, key=lambda step: step.outcome not in FIRST)
     return Page(
-        summary=summary(job, by, is_open=is_open),
+        summary=summary(job, by, is_open=is_open, stopped_by=stopped_by),
         trouble=trouble,
         rows=tuple(map(_row, steps[:SHOWN_AT_MOST])),
         left_out=max(0, len(steps) - SHOWN_AT_MOST),

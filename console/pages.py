@@ -215,19 +215,29 @@ async def show_mail_alone(request: Request, _: TheVisitor, kind: Text, language:
 @router.get("/jobs")
 async def list_jobs(request: Request, _: TheVisitor, jobs: TheJobs) -> Response:
     found, failed = await tried(jobs.latest(JOBS_AT_MOST))
-    rows = [summary(each.job, each.by.actor, is_open=each.open) for each in found or ()]
+    rows = [
+        summary(each.job, each.by.actor, is_open=each.open, stopped_by=each.stopped_by)
+        for each in found or ()
+    ]
     return answers.page(request, "jobs", here="Jobs", failed=failed, rows=rows)
 
 
 @router.get("/jobs/{job_id}")
-async def show_job(request: Request, job_id: Id, _: TheVisitor, jobs: TheJobs) -> Response:
+async def show_job(request: Request, job_id: Id, visitor: TheVisitor, jobs: TheJobs) -> Response:
     found, failed = await tried(jobs.get(job_id))
     if failed:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
     if found is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    page = job_page(found.job, found.by.actor, is_open=found.open, trouble=found.trouble)
-    return answers.page(request, "job", here="Jobs", page=page)
+    page = job_page(
+        found.job,
+        found.by.actor,
+        is_open=found.open,
+        trouble=found.trouble,
+        stopped_by=found.stopped_by,
+    )
+    why_not = rights.why_not(visitor.user, rights.LETTERS)
+    return answers.page(request, "job", here="Jobs", page=page, why_not=why_not)
 
 
 @router.get("/trail")

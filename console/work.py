@@ -63,10 +63,16 @@ class Kept(Struct, frozen=True, rename="camel", kw_only=True):
     holder: str = ""
     # Why it stands still; empty while it does not.
     trouble: str = ""
+    # Who wants nothing more of it to be done; empty while nobody does.
+    stopped_by: str = ""
 
 
 class _LostError(Exception):
     """Another replica has it by now."""
+
+
+class _StoppedError(Exception):
+    """Somebody wants nothing more of it to be done."""
 
 
 class Jobs:
@@ -94,6 +100,12 @@ class Jobs:
     async def latest(self, limit: int) -> Sequence[Kept]:
         found = self._kept.find().sort("job.begunAt", DESCENDING).limit(limit)
         return [msgspec.convert(document, Kept) async for document in found]
+
+    async def stop(self, id_: str, by: str) -> None:
+        """Of what is open nothing more is done, and nothing more is looked for. What was done stays done."""
+        wanted = {"_id": id_, "open": True, "stoppedBy": {"$in": ["", None]}}
+        await self._kept.update_one(wanted, [{"$set": {"stoppedBy": {"$literal": by}, "due": "$$NOW"}}])
+        self._new.set()
 
     async def over(self, id_: str, within: float) -> None:
         """Returns once nothing is left of it to be done, or so many seconds later."""
@@ -156,9 +168,12 @@ class Jobs:
                 )
             )
 
-        trouble = ""
+        trouble, stopped = "", bool(kept.stopped_by)
         try:
-            await carry_out(self._access, record, ask, rate=LETTERS_A_SECOND, within=FOLLOWED_SECONDS)
+            if not stopped:
+                await carry_out(self._access, record, ask, rate=LETTERS_A_SECOND, within=FOLLOWED_SECONDS)
+        except _StoppedError:
+            stopped = True
         except _LostError:
             log.warning("job %s is carried out by another replica by now", kept.id)
             return
@@ -170,11 +185,11 @@ class Jobs:
             log.warning("job %s stands still: %s", kept.id, trouble)
         finally:
             self._changed()
-        await self._leave(record, kept, trouble)
+        await self._leave(record, kept, trouble, stopped=stopped)
 
-    async def _leave(self, record: "_Held", kept: Kept, trouble: str) -> None:
+    async def _leave(self, record: "_Held", kept: Kept, trouble: str, *, stopped: bool) -> None:
         age = datetime.now(UTC) - kept.job.begun_at
-        is_open = not record.job.is_over and age < FORSAKEN_AFTER
+        is_open = not (stopped or record.job.is_over) and age < FORSAKEN_AFTER
         pause = max(PAUSE, min(LONGEST_PAUSE, age / 10))
         left = {
             "open": is_open,
@@ -194,17 +209,22 @@ class _Held:
         self._all, self._kept = all_, kept
 
     async def add(self, *changes: Change) -> None:
-        """Raises _LostError where somebody else has it by now."""
+        """Raises, once they are written down, _StoppedError where somebody wants no more to be done; and
+        _LostError where somebody else has it by now.
+        """
         steps = {
             f"job.steps.{change.step}.{name}": value
             for change in changes
             for name, value in (("outcome", str(change.outcome)), ("why", hidden(change.why)))
         }
         written = {"$set": steps, "$currentDate": {"heldAt": True}}
-        found = await self._all.update_one({"_id": self._kept.id, "holder": self._kept.holder}, written)
-        if not found.matched_count:
+        ours = {"_id": self._kept.id, "holder": self._kept.holder}
+        found = await self._all.find_one_and_update(ours, written, {"stoppedBy": 1})
+        if found is None:
             raise _LostError
         self.job = self.job.after(changes)
+        if found.get("stoppedBy"):
+            raise _StoppedError
 
 
 def _from_now(time: timedelta) -> Document:

@@ -8,7 +8,10 @@ from hashlib import sha256
 import msgspec
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
+from console import checks
+from console.checking import COLLECTION as CHECKS
 from console.work import COLLECTION as JOBS
 from console.work import HELD, Kept
 from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
@@ -20,6 +23,8 @@ from tests.integration.saga.shop import Shop, new_id
 from tests.integration.saga.staff import OURS, Somebody, at_the_console, with_role
 from tests.unit.console.pages import Page
 
+# A live check watches queues at work for half a minute.
+CHECKED = 2 * PATIENCE
 JOB = "01a218bf-7f4d-77c0-98de-9be3a58847cd"
 PAGES = (
     "/",
@@ -352,19 +357,79 @@ async def test_redriven_letters_are_followed_to_what_becomes_of_them(shop: Shop,
 async def test_what_a_replica_left_that_was_killed_another_goes_on_with(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
     began = datetime.now(UTC) - 2 * HELD
+    left = discarding(id_, began)
+    await keep(shop, structs.replace(left, held_at=began, holder="somebody who was killed"))
+    await is_said(admin, f"/jobs/{left.id}", "1 discarded")
+    await is_gone(admin, id_)
+
+
+async def test_a_job_is_stopped_and_what_it_had_not_done_is_not_done(shop: Shop, admin: Somebody) -> None:
+    id_ = await dead_letter_of(shop, admin)
+    kept = discarding(id_, datetime.now(UTC) + timedelta(hours=1))
+    await keep(shop, kept)
+    path = f"/jobs/{kept.id}"
+    assert "under way" in (await admin.get(path)).text
+    await admin.post(f"{path}/stop", {})
+    await is_said(admin, path, "stopped it")
+    await is_said(admin, "/jobs", "stopped")
+    page = await admin.get(path)
+    assert "1 planned" in page.text
+    assert "look again" not in page.text.split("Job: discard")[1].split("Letters")[0]
+    assert id_ in (await admin.get("/letters?queue=orders")).html
+    await shop.dead_letter("orders", id_)
+
+
+def discarding(letter_id: str, due: datetime) -> Kept:
+    """A job of one letter, begun at a time that is past, if that is."""
     job = Job(
         id=new_id(),
         verb=Verb.DISCARD,
         reason="because",
-        begun_at=began,
+        begun_at=min(due, datetime.now(UTC)),
         selector=Selector(queues=("orders",)),
-        steps=(Step(Chosen("orders", id_, "", "", "invalid", "")),),
+        steps=(Step(Chosen("orders", letter_id, "", "", "invalid", "")),),
     )
-    by = By(Actor("eve", Kind.USER), "192.0.2.1")
-    left = Kept(id=job.id, by=by, job=job, due=began, held_at=began, holder="somebody who was killed")
-    await shop.database("console")[JOBS].insert_one(msgspec.to_builtins(left, builtin_types=(datetime,)))
-    await is_said(admin, f"/jobs/{job.id}", "1 discarded")
-    await is_gone(admin, id_)
+    return Kept(id=job.id, by=By(Actor("eve", Kind.USER), "192.0.2.1"), job=job, due=due)
+
+
+async def keep(shop: Shop, kept: Kept) -> None:
+    """As a console of the shop's keeps it."""
+    await shop.database("console")[JOBS].insert_one(msgspec.to_builtins(kept, builtin_types=(datetime,)))
+
+
+async def test_a_live_check_is_begun_and_its_findings_are_told(shop: Shop, admin: Somebody) -> None:
+    page = await admin.post("/checks", {"within": "ever"})
+    assert "under way" in page.text or "What the last one found" in page.text
+    await is_said(admin, "/checks", "What the last one found")
+    # One that was killed a while ago does not stand in the way, and what it found last is still told.
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    going = checks.Going(by="eve", begun_at=long_ago, held_at=long_ago, holder="killed", since=None)
+    kept = {"$set": {"going": msgspec.to_builtins(going, builtin_types=(datetime,))}}
+    await shop.database("console")[CHECKS].update_one({"_id": checks.ID}, kept)
+    page = await admin.get("/checks")
+    assert "was interrupted: begin another" in page.text
+    assert "What the last one found" in page.text
+    await admin.post("/checks", {"within": "in the last 24 hours"})
+
+    async def is_over() -> bool:
+        return "under way" not in (await admin.get("/checks")).text
+
+    await until(is_over, within=CHECKED, what="the check over")
+    assert "was interrupted" not in (await admin.get("/checks")).text
+
+
+async def test_only_who_may_begins_a_check(shop: Shop, somebody: Somebody) -> None:
+    await somebody.sign_in(await with_role(shop, "viewer"))
+    page = await somebody.post("/checks", {"within": "ever"})
+    assert "Begin one: this is for the role admin." in page.text
+    assert "under way" not in page.text
+
+
+async def test_what_would_mend_an_order_is_told_and_nothing_is_done(shop: Shop, admin: Somebody) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    await shop.all_heard_of_the_end(order_id)
+    assert "sound" in (await admin.get(f"/orders/{order_id}/repair")).text
 
 
 async def test_a_plan_for_letters_that_are_others_by_now_does_nothing(shop: Shop, admin: Somebody) -> None:

@@ -45,6 +45,17 @@ BEHIND_THE_DOOR: Final = (
 )
 
 
+FORMS: Final = (
+    "/login",
+    "/logout",
+    "/theme",
+    "/orders/any/cancel",
+    "/letters/redrive",
+    "/checks",
+    "/jobs/any/stop",
+)
+
+
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     nobody = f"127.0.0.1:{free_port()}"
@@ -116,9 +127,7 @@ async def test_without_the_auth_service_a_login_is_refused_with_its_reason(
     assert "set-cookie" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    "path", ["/login", "/logout", "/theme", "/orders/any/cancel", "/letters/redrive", "/checks"]
-)
+@pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("headers", [{}, {"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}])
 async def test_a_form_of_another_site_is_never_taken(
     browser: httpx.AsyncClient, path: str, headers: dict[str, str]

@@ -74,7 +74,7 @@ def test_outboxes_that_cannot_be_seen_are_not_called_empty() -> None:
 
 
 def waiting(number: int, status: State, minutes: float) -> Order:
-    order = Desk().heard("inventory").one(Order)
+    order: Order = Desk().heard("inventory").one(Order)
     since = NOW - timedelta(minutes=minutes)
     return structs.replace(order, id=f"order-{number}", status=status, state_since=since)
 

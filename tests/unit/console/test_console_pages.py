@@ -356,8 +356,32 @@ def job_of(*some: DeadLetter | str) -> Job:
     return jobs.planned("job-1", Verb.REDRIVE, chosen, reason, NOW)
 
 
-def job_page(job: Job, *, by: str = "eve", is_open: bool = True, trouble: str = "") -> Page:
-    return rendered("job", page=jobs.page(job, Actor(by, Kind.USER), is_open=is_open, trouble=trouble))
+def job_page(job: Job, *, by: str = "eve", why_not: str = "", **more: Any) -> Page:
+    usual: dict[str, Any] = {"is_open": True, "trouble": ""}
+    page = jobs.page(job, Actor(by, Kind.USER), **(usual | more))
+    return rendered("job", page=page, why_not=why_not)
+
+
+def stops(page: Page) -> bool:
+    return any(str(each.get("action")).endswith("/stop") for each in page.all_of("form"))
+
+
+def test_a_job_that_is_under_way_can_be_stopped_by_who_may() -> None:
+    job = job_of(letter(1))
+    assert stops(job_page(job))
+    assert not stops(job_page(job, is_open=False))
+    refused = job_page(job, why_not="this is for the role admin")
+    assert "Stop it: this is for the role admin." in refused.text
+    assert not stops(refused)
+
+
+def test_a_job_that_was_stopped_says_who_stopped_it() -> None:
+    job = job_of(letter(1))
+    for is_open in (True, False):
+        page = job_page(job, is_open=is_open, stopped_by="ann")
+        assert "ann stopped it" in page.text
+        assert ("about to stop" in page.text) is is_open
+        assert not stops(page)
 
 
 def test_a_job_tells_what_became_of_each_letter_and_first_of_those_that_came_to_nothing_good() -> None:
@@ -528,9 +552,7 @@ def evil_pages() -> Sequence[Page]:
             reason=EVIL,
             key="k",
         ),
-        rendered(
-            "job", page=jobs.page(job_of(evil, EVIL), Actor(EVIL, Kind.USER), is_open=True, trouble=EVIL)
-        ),
+        job_page(job_of(evil, EVIL), by=EVIL, trouble=EVIL, stopped_by=EVIL),
         product_page(
             structs.replace(LAMP_FACTS, product=EVIL, offer=Offer(EVIL, "1.00", "EUR", deleted=True)),
             structs.replace(BROKEN, note=EVIL, by=EVIL),

@@ -6,19 +6,30 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import aio_pika
 import aiohttp
+import msgspec
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser, Page, sync_playwright
+from pymongo import AsyncMongoClient
 
+from console import checks
+from console.work import Kept
 from dev.seed import seed
 from dev.services import ALL
 from dev.stack import Stack
+from sagactl.oncall.invariants import Finding, Invariant
+from sagactl.oncall.jobs.job import Chosen, Job, Outcome, Selector, Step, Verb
+from sagactl.oncall.report import Report
 from sagactl.shop import Client
+from services.shared.contract.audit import Actor, By, Kind
 
+JOB: Final = "01a218bf-7f4d-77c0-98de-9be3a58847cd"
 # Debian's, and what GitHub's machines have.
 CHROMIUM: Final = ("chromium", "google-chrome")
 # Where whoever changes a page finds pictures of all of them.
@@ -67,6 +78,7 @@ async def _opened(stack: Stack) -> Site:
         waiting = str((await customer.place({product: 1}))["orderId"])
         await customer.at(waiting, "CONFIRMED")
     await _lose_one(stack, waiting)
+    await _keep(stack, waiting, product)
     paths = {f"order {name}": f"/orders/{id_}" for name, id_ in seeded.orders.items()}
     return Site(
         stack.services["console"],
@@ -85,6 +97,7 @@ async def _opened(stack: Stack) -> Site:
             "discard": "/letters/discard?queue=orders&kind=invalid",
             "queues": "/queues",
             "jobs": "/jobs",
+            "job": f"/jobs/{JOB}",
             "checks": "/checks",
             "repair": f"/orders/{waiting}/repair",
             "mails": "/mails",
@@ -109,6 +122,34 @@ async def _lose_one(stack: Stack, order_id: str) -> None:
         await channel.default_exchange.publish(message, "orders", mandatory=True)
         while not (await channel.declare_queue("orders.dlq", passive=True)).declaration_result.message_count:
             await asyncio.sleep(0.1)
+
+
+async def _keep(stack: Stack, order_id: str, product: str) -> None:
+    """A job that waits for its turn, and what a check found: as a console keeps them."""
+    now = datetime.now(UTC)
+    lost = Chosen("orders", "poison", order_id, "INVENTORY_RESERVED", "invalid", "cannot be read")
+    steps = tuple(
+        Step(structs.replace(lost, id=id_), outcome, why)
+        for id_, outcome, why in (
+            ("1", Outcome.HANDLED, ""),
+            ("2", Outcome.DEAD, "invalid: cannot be read"),
+            ("poison", Outcome.PLANNED, ""),
+        )
+    )
+    selector = Selector(queues=("orders",))
+    job = Job(id=JOB, verb=Verb.REDRIVE, reason="to see", begun_at=now, selector=selector, steps=steps)
+    kept = Kept(id=JOB, by=By(Actor("eve", Kind.USER), ""), job=job, due=now + timedelta(days=1))
+    findings = (
+        Finding(Invariant.MONEY_AGREES, order_id, "the gateway made 2 captures"),
+        Finding(Invariant.STOCK_CONSERVED, product, "4 pieces are there, but 5 came"),
+        Finding(Invariant.EXPLAINED, "poison", "INVENTORY_RESERVED in orders.dlq: invalid", waiting=True),
+    )
+    report = Report(dict.fromkeys(Invariant, "12 things"), findings, (), 12)
+    check = checks.Kept(done=checks.done(report, "eve", None, now - timedelta(seconds=40), now))
+    async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as client:
+        for collection, document in (("jobs", kept), ("checks", check)):
+            written = msgspec.to_builtins(document, builtin_types=(datetime,))
+            await client["console"][collection].insert_one(written)
 
 
 @asynccontextmanager

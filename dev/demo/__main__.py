@@ -13,6 +13,7 @@ from dev.demo import flows, kills
 from dev.demo.scene import Scene
 from dev.demo.stage import Stage
 from dev.interrupts import run
+from dev.services import ALL, CONSOLE
 from dev.stack import Stack
 from sagactl.oncall.check import Expected
 from sagactl.oncall.report_on_screen import check_stack
@@ -33,8 +34,8 @@ NEXT = {
 async def main() -> int:
     stage = Stage(Console())
     async with AsyncExitStack() as exits:
-        with stage.working("MongoDB, RabbitMQ, Redis and seven services start"):
-            stack = Stack(DIRECTORY, settings=SETTINGS, random_ports=False, mailbox=True)
+        with stage.working("MongoDB, RabbitMQ, Redis, seven services and the console start"):
+            stack = Stack(DIRECTORY, settings=SETTINGS, services=ALL, random_ports=False, mailbox=True)
             await exits.enter_async_context(stack)
         session = await exits.enter_async_context(aiohttp.ClientSession())
         scene = await _prepare(stack, stage, Client(session, stack.gateway))
@@ -55,6 +56,8 @@ async def _prepare(stack: Stack, stage: Stage, visitor: Client) -> Scene:
     bob = await visitor.register("Bob", f"bob-{run_id}@example.com", "staple tragic lantern")
     teapot = await admin.add_product(5, "24.90", "USD", f"Teapot {run_id}")
     cup = await admin.add_product(40, "3.25", "USD", f"Cup {run_id}")
+    where, login = stack.services[CONSOLE], "{email}, {password}".format(**stack.admin)
+    stage.say(f"the console, as long as this runs: {where}, with {login}")
     stage.say("an administrator, two customers, 5 teapots at 24.90 and 40 cups at 3.25")
     return Scene(stack, stage, admin, alice, bob, teapot, cup, [])
 

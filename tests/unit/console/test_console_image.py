@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +30,16 @@ def absent() -> set[str]:
     """The packages of the other groups."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 
+    def wanted(name: str) -> Iterator[str]:
+        """Also by the groups that a group includes."""
+        for each in groups[name]:
+            if isinstance(each, str):
+                yield each.split("[")[0].split(">")[0].split("=")[0]
+            else:
+                yield from wanted(each["include-group"])
+
     def packages(*names: str) -> set[str]:
-        wanted = [each for name in names for each in groups[name] if isinstance(each, str)]
-        plain = (each.split("[")[0].split(">")[0].split("=")[0] for each in wanted)
-        return {NAMES.get(each, each.replace("-", "_")) for each in plain}
+        return {NAMES.get(each, each.replace("-", "_")) for name in names for each in wanted(name)}
 
     others = packages(
         "auth", "gateway", "notification", "operator", "order", "sagactl", "stack", "test", "browser"

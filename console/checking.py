@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, Never
 
-import msgspec
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
@@ -20,7 +19,7 @@ from sagactl.access import Access
 from sagactl.faults import fault
 from sagactl.oncall.books import Books
 from sagactl.oncall.live.checking import Live, check_live
-from services.shared.database.store import Document
+from services.shared.database.store import Document, from_document, to_document
 
 COLLECTION: Final = "checks"
 BEAT_SECONDS: Final = 10.0
@@ -39,7 +38,7 @@ class Checks:
         """And when it was looked at, by the database's clock."""
         now = await self._books.now()
         document = await self._kept.find_one({"_id": ID})
-        return (Kept() if document is None else msgspec.convert(document, Kept)), now
+        return (Kept() if document is None else from_document(Kept, document)), now
 
     async def begin(self, by: str, within: timedelta | None) -> bool:
         """Of orders that were placed `within` that time, or of all. False where one is under way."""
@@ -47,7 +46,7 @@ class Checks:
         since = None if within is None else now - within
         going = Going(by=by, begun_at=now, held_at=now, holder=secrets.token_hex(8), since=since)
         is_free = {"_id": ID, "going.heldAt": {"$not": {"$gt": now - HELD}}}
-        written = {"$set": {"going": _document(going), "trouble": ""}}
+        written = {"$set": {"going": to_document(going), "trouble": ""}}
         try:
             await self._kept.update_one(is_free, written, upsert=True)
         except DuplicateKeyError:
@@ -75,11 +74,11 @@ class Checks:
             if known is None:
                 raise
             log.warning("a check did not come to its end: %s", known.says)
-            ended = {"going": None, "trouble": known.says}
+            ended: Document = {"going": None, "trouble": known.says}
         else:
             at = await self._books.now()
             found = done(report, going.by, going.since, going.begun_at, at)
-            ended = {"going": None, "done": msgspec.to_builtins(found, builtin_types=(datetime,))}
+            ended = {"going": None, "done": to_document(found)}
         await self._kept.update_one(_of(going), {"$set": ended})
 
     @asynccontextmanager
@@ -104,8 +103,3 @@ class Checks:
 def _of(going: Going) -> Document:
     """It, unless somebody took it for lost, and began another."""
     return {"_id": ID, "going.holder": going.holder}
-
-
-def _document(going: Going) -> Document:
-    document: Document = msgspec.to_builtins(going, builtin_types=(datetime,))
-    return document

@@ -1,9 +1,9 @@
 """Pages to look at: each reads what it shows, and tells what could not be read."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.exceptions import HTTPException
@@ -36,6 +36,7 @@ from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, Cursor
 from services.shared.mail.writing import LANGUAGES
 
+Found = TypeVar("Found")
 router = APIRouter()
 JOBS_AT_MOST: Final = 100
 # What the next page says once something was done: by a word of ours, so that no address can say anything.
@@ -130,12 +131,7 @@ async def show_letter(
 
 @router.get("/products/{product_id}")
 async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: TheShop) -> Response:
-    found, failed = await tried(shop.product(product_id))
-    if failed:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
-    if found is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    facts, changes = found
+    facts, changes = await _there(shop.product(product_id))
     return answers.page(request, "product", now=facts.at, page=facts, changes=changes)
 
 
@@ -224,11 +220,7 @@ async def list_jobs(request: Request, _: TheVisitor, jobs: TheJobs) -> Response:
 
 @router.get("/jobs/{job_id}")
 async def show_job(request: Request, job_id: Id, visitor: TheVisitor, jobs: TheJobs) -> Response:
-    found, failed = await tried(jobs.get(job_id))
-    if failed:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
-    if found is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
+    found = await _there(jobs.get(job_id))
     page = job_page(
         found.job,
         found.by.actor,
@@ -272,3 +264,13 @@ def _cursor(text: str | None) -> Cursor | None:
         return None if text is None else Cursor.decode(text)
     except ValueError:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "This page of the list is none.") from None
+
+
+async def _there(work: Awaitable[Found | None]) -> Found:
+    """What a page is about. Raises HTTPException where there is none, or nobody can tell."""
+    found, failed = await tried(work)
+    if failed:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return found

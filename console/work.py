@@ -13,7 +13,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Never
 
-import msgspec
 from msgspec import Struct, field
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
@@ -26,7 +25,7 @@ from sagactl.oncall.jobs.working import ACTIONS, carry_out
 from services.shared.contract import audit
 from services.shared.contract.audit import By, Outcome
 from services.shared.database.new_id import new_id
-from services.shared.database.store import Document, Store
+from services.shared.database.store import Document, Store, from_document, to_document
 from services.shared.emails import hidden
 
 COLLECTION: Final = "jobs"
@@ -88,18 +87,18 @@ class Jobs:
         """A job that is there already, by its id, is left as it is: a form may be sent twice."""
         kept = Kept(id=job.id, by=by, job=job, due=job.begun_at)
         try:
-            await self._kept.insert_one(msgspec.to_builtins(kept, builtin_types=(datetime,)))
+            await self._kept.insert_one(to_document(kept))
         except DuplicateKeyError:
             return
         self._new.set()
 
     async def get(self, id_: str) -> Kept | None:
         document = await self._kept.find_one({"_id": id_})
-        return None if document is None else msgspec.convert(document, Kept)
+        return None if document is None else from_document(Kept, document)
 
     async def latest(self, limit: int) -> Sequence[Kept]:
         found = self._kept.find().sort("job.begunAt", DESCENDING).limit(limit)
-        return [msgspec.convert(document, Kept) async for document in found]
+        return [from_document(Kept, document) async for document in found]
 
     async def stop(self, id_: str, by: str) -> None:
         """Of what is open nothing more is done, and nothing more is looked for. What was done stays done."""
@@ -149,7 +148,7 @@ class Jobs:
             sort=[("due", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
-        return None if document is None else msgspec.convert(document, Kept)
+        return None if document is None else from_document(Kept, document)
 
     async def _carry(self, kept: Kept) -> None:
         record = _Held(self._kept, kept)

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, cast
 
-import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
@@ -14,7 +13,7 @@ from services.notification.deliveries import KEPT_FOR, Delivery, DeliveryState, 
 from services.notification.domain import Notification, NotificationState
 from services.notification.endpoints import Endpoint, EndpointState, Replay
 from services.shared.database import idempotency
-from services.shared.database.store import Document, Store, from_document
+from services.shared.database.store import Document, Store, from_document, to_document
 from services.shared.engine.faults import DUPLICATE_KEY
 from services.shared.engine.holding import HOLDS
 from services.shared.http.cursors import Cursor
@@ -150,21 +149,12 @@ def _deliveries(store: Store) -> AsyncCollection[Document]:
     return store.database[DELIVERIES]
 
 
-def _from_document(document: Mapping[str, Any]) -> Delivery:
-    return msgspec.convert(document, Delivery)
-
-
-def _to_document(delivery: Delivery) -> Document:
-    document: Document = msgspec.to_builtins(delivery, builtin_types=(datetime,))
-    return document
-
-
 async def insert(store: Store, deliveries: Collection[Delivery]) -> None:
     """Those that are not there yet. Raises PyMongoError."""
     if not deliveries:
         return
     try:
-        await _deliveries(store).insert_many(map(_to_document, deliveries), ordered=False)
+        await _deliveries(store).insert_many(map(to_document, deliveries), ordered=False)
     except BulkWriteError as error:
         details = error.details or {}
         failed = {each["code"] for each in details.get("writeErrors", ())}
@@ -241,13 +231,13 @@ async def _heads(store: Store, endpoint_id: str, orders: Sequence[str]) -> dict[
     """Of each order the first delivery that waits."""
     query = {**WAITING, "endpointId": endpoint_id, "orderId": {"$in": list(orders)}}
     found = _deliveries(store).find(query, hint=LANE)
-    return firsts([_from_document(document) for document in await found.to_list()])
+    return firsts([from_document(Delivery, document) for document in await found.to_list()])
 
 
 async def record(store: Store, before: Delivery, after: Delivery) -> None:
     """What became of a try, unless the delivery was dropped meanwhile, or begun anew."""
     still = {"_id": before.id, **WAITING, "attempts": before.attempts, "replay": before.replay}
-    await _deliveries(store).replace_one(still, _to_document(after))
+    await _deliveries(store).replace_one(still, to_document(after))
 
 
 async def drop(store: Store, endpoint_id: str) -> None:
@@ -276,6 +266,6 @@ async def page(
         query["$or"] = [{"at": {"$lt": after.at}}, {"_id": {"$lt": after.id}}]
     order = [("at", DESCENDING), ("_id", DESCENDING)]
     found = await _deliveries(store).find(query).sort(order).limit(limit + 1).to_list()
-    deliveries = [_from_document(document) for document in found[:limit]]
+    deliveries = [from_document(Delivery, document) for document in found[:limit]]
     last = deliveries[-1] if len(found) > limit else None
     return Page(deliveries, None if last is None else Cursor(last.at, last.id))

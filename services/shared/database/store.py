@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from bson.codec_options import CodecOptions
@@ -20,6 +20,7 @@ from services.shared.contract.decisions import Aggregate, AnyAggregate, Ref
 from services.shared.database.trail import Trail
 
 Document: TypeAlias = dict[str, Any]
+AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 TIMEOUT_MS: Final = 5000
 # By which the database's own tools tell our operations from those of others.
 APP_NAME: Final = "sagashop"
@@ -55,12 +56,12 @@ def trouble(error: PyMongoError) -> str:
     return f"the database is unavailable: {type(error).__name__}"
 
 
-def from_document(kind: type[AnyAggregate], document: Mapping[str, Any]) -> AnyAggregate:
+def from_document(kind: type[AnyStruct], document: Mapping[str, Any]) -> AnyStruct:
     return msgspec.convert(document, kind)
 
 
-def to_document(aggregate: Aggregate) -> Document:
-    document: Document = msgspec.to_builtins(aggregate, builtin_types=(bytes, datetime))
+def to_document(struct: msgspec.Struct) -> Document:
+    document: Document = msgspec.to_builtins(struct, builtin_types=(bytes, datetime))
     return document
 
 

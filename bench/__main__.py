@@ -50,7 +50,7 @@ async def bench(
             async with shop(directory / name, settings, warm_up, console) as opened:
                 for phase in there:
                     async with flames(opened.stack, flame / phase.key) if flame else nullcontext():
-                        found[phase.key] = await phase.measure(phase.title, opened, sizes, found)
+                        found[phase.key] = await phase.measure(phase.title, opened, sizes)
                 # The first shop stands for all.
                 idle = idle or await opened.idle()
                 sound = await check_stack(opened.stack.directory, console) and sound

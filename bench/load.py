@@ -67,6 +67,8 @@ class Offered:
     # Seconds by which this program sent each order of a fixed rate too late.
     lags: list[float] = field(default_factory=list)
     connections: int = 0
+    # Of the machine's cores that this program took meanwhile: what it takes, the shop lacks.
+    cores: float = 0
 
     @property
     def refused_share(self) -> float:
@@ -81,6 +83,7 @@ async def offer(site: Site, load: Load) -> Offered:
     ]
     orders = _Orders(Offered(), itertools.cycle(prepared))
     pool = Pool(site.urls)
+    started, used = time.perf_counter(), time.process_time()
     try:
         if load.clients:
             await _from_clients(orders, pool, load)
@@ -89,6 +92,7 @@ async def offer(site: Site, load: Load) -> Offered:
     finally:
         pool.close()
     orders.offered.connections = pool.opened
+    orders.offered.cores = (time.process_time() - used) / (time.perf_counter() - started)
     return orders.offered
 
 

@@ -1,6 +1,7 @@
 """What `make bench` measures, one after the other: each by a load of its own, some on a shop of its own."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from services.order.model import OPEN
 # Of what the shop settles at its best.
 OVERLOAD: Final = 3
 OVERLOAD_SECONDS: Final = 15
+STEADY_ORDERS: Final = 2000
 MANY_PRODUCTS: Final = 2000
 MANY_LINES: Final = 50
 DECLINED: Final = 0.1
@@ -41,8 +43,7 @@ class Sizes(NamedTuple):
         return Load(max(100, self.orders // divisor), self.clients)
 
 
-Found: TypeAlias = Mapping[str, Outcome]
-Measure: TypeAlias = Callable[[str, Shop, Sizes, Found], Awaitable[Outcome]]
+Measure: TypeAlias = Callable[[str, Shop, Sizes], Awaitable[Outcome]]
 
 
 class Phase(NamedTuple):
@@ -56,8 +57,6 @@ class Phase(NamedTuple):
     settings: Mapping[str, str] = {}
     # Takes a while: not in the short form.
     is_long: bool = False
-    # What is measured before it, for comparison.
-    needs: str = ""
 
 
 def _direct(shop: Shop) -> Site:
@@ -79,39 +78,43 @@ def _declined(shop: Shop) -> Site:
 def _part(divisor: int, site: Callable[[Shop], Site] = _direct) -> Measure:
     """A part of the orders, from all clients."""
 
-    async def measure(title: str, shop: Shop, sizes: Sizes, _: Found) -> Measured:
+    async def measure(title: str, shop: Shop, sizes: Sizes) -> Measured:
         return await shop.measure(title, site(shop), sizes.part(divisor))
 
     return measure
 
 
 def _at_rate(rate: int, most: int) -> Phase:
-    async def measure(title: str, shop: Shop, sizes: Sizes, _: Found) -> Measured:
+    async def measure(title: str, shop: Shop, sizes: Sizes) -> Measured:
         orders = min(sizes.orders, most // 2 if sizes.short else most)
         return await shop.measure(title, shop.through_gateway, Load(orders, rate=rate))
 
     return Phase(f"rate{rate}", f"{rate} orders/s", measure)
 
 
-async def _many_products(title: str, shop: Shop, sizes: Sizes, _: Found) -> Measured:
+async def _many_products(title: str, shop: Shop, sizes: Sizes) -> Measured:
     site = shop.direct._replace(products=await shop.more_products(MANY_PRODUCTS))
     return await shop.measure(title, site, sizes.part(1))
 
 
-async def _many_lines(title: str, shop: Shop, sizes: Sizes, _: Found) -> Measured:
+async def _many_lines(title: str, shop: Shop, sizes: Sizes) -> Measured:
     products = await shop.more_products(2 * MANY_LINES)
     site = shop.direct._replace(products=products, lines=MANY_LINES)
     return await shop.measure(title, site, sizes.part(4))
 
 
-async def _overload(title: str, shop: Shop, _: Sizes, found: Found) -> Overload:
-    peak = found["direct"].measured
-    rate = OVERLOAD * peak.settled_per_second
+async def _overload(title: str, shop: Shop, sizes: Sizes) -> Overload:
+    # Few orders are over before anything is steady.
+    peak = Load(max(sizes.orders, STEADY_ORDERS), sizes.clients)
+    before = await shop.measure(f"{title}: its peak", shop.direct, peak)
+    rate = OVERLOAD * before.settled_per_second
     load = Load(round(rate * OVERLOAD_SECONDS), rate=rate)
-    return Overload(peak, await shop.measure(title, shop.direct, load))
+    measured = await shop.measure(title, shop.direct, load)
+    after = await shop.measure(f"{title}: its peak, once more", shop.direct, peak)
+    return Overload((before, after), measured, len(os.sched_getaffinity(0)))
 
 
-async def _outage(title: str, shop: Shop, sizes: Sizes, _: Found) -> Outage:
+async def _outage(title: str, shop: Shop, sizes: Sizes) -> Outage:
     """The broker is killed while orders come, and comes back; they go on coming."""
     away = SHORT_OUTAGE_SECONDS if sizes.short else OUTAGE_SECONDS
     load = Load(OUTAGE_RATE * (away + 2 * AROUND_SECONDS), rate=OUTAGE_RATE)
@@ -155,7 +158,7 @@ PHASES: Final[Sequence[Phase]] = (
     _at_rate(120, 1200),
     _at_rate(40, 400),
     _at_rate(5, 150),
-    Phase("overload", "overload", _overload, needs="direct"),
+    Phase("overload", "overload", _overload),
     Phase("brokerOutage", "broker away", _outage),
     Phase("ungrouped", "ungrouped", _part(10), "ungrouped", {"COMMIT_MAX_BATCH": "1"}),
     *map(_replicas, (1, 2, 3)),
@@ -163,10 +166,9 @@ PHASES: Final[Sequence[Phase]] = (
 
 
 def chosen(keys: Sequence[str], *, short: bool) -> Sequence[Phase]:
-    """In their order, with those that others need. Raises ValueError for a name that none has."""
+    """In their order. Raises ValueError for a name that none has."""
     known = {phase.key: phase for phase in PHASES}
     if unknown := [key for key in keys if key not in known]:
         raise ValueError(f"no phase is called {', '.join(unknown)}; there are {', '.join(known)}")
     wanted = set(keys) or {phase.key for phase in PHASES if not (short and phase.is_long)}
-    wanted |= {known[key].needs for key in wanted if known[key].needs}
     return [phase for phase in PHASES if phase.key in wanted]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.product.bodies import Changes, NewProduct, ProductList, ProductView
-from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, Price, Product
+from services.product.domain import ChangeProduct, CreateProduct, DeleteProduct, NotAPrice, Price, Product
 from services.product.queries import Catalogue, Page
 from services.product.stock import Stocks
 from services.shared.contract import money
@@ -151,16 +151,19 @@ async def change_product(  # noqa: PLR0917  # FastAPI passes them by name
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
     """Change the fields that are sent. Orders keep the name and the price that they were placed with."""
-    price = None if body.price is None else await _price(catalogue, product_id, body.price, body.currency)
     asked = [product_id, body.model_dump(mode="json", exclude_unset=True)]
     command = ChangeProduct(
         product_id=product_id,
         name=body.name,
         description=body.description,
-        price=price,
+        price=body.price,
+        currency=body.currency,
         key=_key("change-product", admin, idempotency_key, asked),
     )
-    decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
+    try:
+        decision = await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
+    except NotAPrice as error:
+        raise invalid("body", ["price"], str(error)) from error
     await catalogue.forget(product_id)
     response.headers.update(replay(decision))
     return ProductView.of(_product(decision))
@@ -199,15 +202,6 @@ async def _existing(catalogue: Catalogue, product_id: str) -> Product:
     if product is None:
         raise NotFound(f"there is no product {product_id}")
     return product
-
-
-async def _price(catalogue: Catalogue, product_id: str, amount: Decimal, currency: str | None) -> Price:
-    """In the currency that the product has, unless told otherwise."""
-    currency = currency or (await _existing(catalogue, product_id)).currency
-    try:
-        return Price(money.to_minor(amount, currency), currency)
-    except ValueError as error:
-        raise invalid("body", ["price"], str(error)) from error
 
 
 def _product(decision: Decision) -> Product:

@@ -5,12 +5,14 @@ Inventory learns of products by events: it makes the stock row, and sells nothin
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Final, NamedTuple
 
 from msgspec import structs
 
 from services.shared.contract import money
 from services.shared.contract.audit import Action
+from services.shared.contract.codes import Code
 from services.shared.contract.decisions import (
     Aggregate,
     Decision,
@@ -19,6 +21,7 @@ from services.shared.contract.decisions import (
     Message,
     NotFound,
     Ref,
+    Refused,
     audited,
 )
 from services.shared.contract.events import ProductCreated, ProductDeleted
@@ -53,6 +56,12 @@ class Product(Aggregate, frozen=True, kw_only=True):
         return f"{self.decimal_price} {self.currency}"
 
 
+class NotAPrice(Refused):
+    """The amount is none of its currency."""
+
+    code = Code.INVALID
+
+
 class CreateProduct(Keyed, frozen=True, kw_only=True):
     # Made by the caller: nothing here is random.
     product_id: str
@@ -68,7 +77,9 @@ class ChangeProduct(Keyed, frozen=True, kw_only=True):
     product_id: str
     name: str | None = None
     description: str | None = None
-    price: Price | None = None
+    # In the major unit of the currency: the product's own where none is named.
+    price: Decimal | None = None
+    currency: str | None = None
 
 
 class DeleteProduct(Keyed, frozen=True, kw_only=True):
@@ -95,10 +106,11 @@ def create(_: Loaded, command: CreateProduct, at: datetime) -> Decision:
 def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
     """Change what the command names. Publishes nothing: other services ask for names and prices.
 
-    What would change nothing does not count as a change.
+    What would change nothing does not count as a change. Raises NotAPrice for an amount that the currency
+    does not have.
     """
     current = _existing(loaded, command.product_id)
-    price = command.price or Price(current.price, current.currency)
+    price = _wanted_price(current, command)
     wanted = {
         "name": current.name if command.name is None else command.name,
         "description": current.description if command.description is None else command.description,
@@ -109,6 +121,16 @@ def change(loaded: Loaded, command: ChangeProduct, at: datetime) -> Decision:
         return Decision(reply=current)
     changed = structs.replace(current, **wanted, updated_at=at)
     return Decision(changed=(changed,), reply=changed)
+
+
+def _wanted_price(current: Product, command: ChangeProduct) -> Price:
+    if command.price is None:
+        return Price(current.price, current.currency)
+    currency = command.currency or current.currency
+    try:
+        return Price(money.to_minor(command.price, currency), currency)
+    except ValueError as error:
+        raise NotAPrice(str(error)) from error
 
 
 def delete(loaded: Loaded, command: DeleteProduct, at: datetime) -> Decision:

@@ -282,6 +282,18 @@ async def test_a_change_with_a_key_is_made_once(client: httpx.AsyncClient) -> No
     assert (await client.get(url)).json() == later
 
 
+async def test_a_change_with_a_key_is_told_again_whatever_became_of_the_product(
+    client: httpx.AsyncClient,
+) -> None:
+    url, headers = f"/api/products/{await created(client)}", {"Idempotency-Key": "once"}
+    first = await client.patch(url, json={"price": "1.00"}, headers=headers)
+    assert (await client.delete(url)).status_code == 204
+    again = await client.patch(url, json={"price": "1.00"}, headers=headers)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert (await client.patch(url, json={"price": "2.00"})).status_code == 404
+
+
 async def test_a_deletion_with_a_key_is_no_404_when_it_is_repeated(client: httpx.AsyncClient) -> None:
     lamp, cup = [f"/api/products/{await created(client)}" for _ in range(2)]
     headers = {"Idempotency-Key": "once"}

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from services.product.domain import (
     PRODUCTS,
@@ -13,6 +15,7 @@ from services.product.domain import (
     Command,
     CreateProduct,
     DeleteProduct,
+    NotAPrice,
     Price,
     Product,
 )
@@ -39,9 +42,16 @@ CHANGES = st.builds(
     product_id=IDS,
     name=st.none() | TEXTS,
     description=st.none() | TEXTS,
-    price=st.none() | PRICES,
 )
+PRICED: Final = st.tuples(CHANGES, st.none() | PRICES).map(lambda each: priced(*each))
 DELETIONS = st.builds(DeleteProduct, product_id=IDS)
+
+
+def priced(change: ChangeProduct, price: Price | None) -> ChangeProduct:
+    if price is None:
+        return change
+    amount = money.to_decimal(price.minor, price.currency)
+    return structs.replace(change, price=amount, currency=price.currency)
 
 
 def creation(product_id: str, *, key: Key | None = None) -> CreateProduct:
@@ -84,7 +94,7 @@ def test_a_key_is_free_again_after_a_day() -> None:
     assert [event.subject for event in later.events] == ["other"]
 
 
-@given(st.lists(CHANGES | DELETIONS, max_size=20))
+@given(st.lists(PRICED | DELETIONS, max_size=20))
 def test_inventory_hears_of_each_deletion_once(commands: list[Command]) -> None:
     shop, heard, alive = Memory(PRODUCTS), list[Event](), {"lamp", "torch"}
     for product_id in alive:
@@ -107,26 +117,34 @@ def unchanged(before: CreateProduct, after: Product) -> bool:
     return (after.name, after.description, price) == (before.name, before.description, before.price)
 
 
-@given(CREATIONS, CHANGES)
+@given(CREATIONS, CHANGES, st.none() | PRICES)
 def test_a_change_changes_what_it_names_and_nothing_else(
-    before: CreateProduct, change: ChangeProduct
+    before: CreateProduct, change: ChangeProduct, wanted: Price | None
 ) -> None:
     shop = Memory(PRODUCTS)
     shop.handle(before)
     after = shop.handle(
-        ChangeProduct(
-            product_id=before.product_id, name=change.name, description=change.description, price=change.price
-        ),
+        structs.replace(priced(change, wanted), product_id=before.product_id),
         at=NOW + timedelta(seconds=1),
     ).reply
     assert isinstance(after, Product)
-    price = change.price or before.price
+    price = wanted or before.price
     assert after.name == (before.name if change.name is None else change.name)
     assert after.description == (before.description if change.description is None else change.description)
     assert (after.price, after.currency) == price
     touched = NOW if unchanged(before, after) else NOW + timedelta(seconds=1)
     assert (after.created_at, after.updated_at) == (NOW, touched)
     assert money.to_minor(Decimal(after.decimal_price), after.currency) == price.minor
+
+
+def test_a_new_price_is_in_the_products_own_currency_unless_told_otherwise() -> None:
+    shop = Memory(PRODUCTS)
+    shop.handle(creation("lamp"))
+    dearer = shop.handle(ChangeProduct(product_id="lamp", price=Decimal("300.5"))).reply
+    assert isinstance(dearer, Product)
+    assert dearer.amount == "300.50 USD"
+    with pytest.raises(NotAPrice, match="at most 2 decimals"):
+        shop.handle(ChangeProduct(product_id="lamp", price=Decimal("1.234")))
 
 
 # --- who answers for it -----------------------------------------------------------------------------------
@@ -138,7 +156,7 @@ def test_each_change_of_the_catalogue_is_on_the_trail_with_its_price() -> None:
     shop, entries = Memory(PRODUCTS), list[Entry]()
     for command in (
         creation("lamp"),
-        ChangeProduct(product_id="lamp", price=Price(1, "USD")),
+        ChangeProduct(product_id="lamp", price=Decimal("0.01")),
         ChangeProduct(product_id="lamp", name="Torch", description="bright"),
         ChangeProduct(product_id="lamp", name="Torch"),
         DeleteProduct(product_id="lamp"),

@@ -205,6 +205,13 @@ class Judge:
     def all(self, service: str, kind: type[AnyAggregate]) -> list[AnyAggregate]:
         return [from_document(kind, each) for each in self.databases[service].all(kind.collection)]
 
+    def one(self, service: str, kind: type[AnyAggregate], id_: str) -> AnyAggregate:
+        """Raises LookupError where there is none."""
+        document = self.databases[service].get(kind.collection, id_)
+        if document is None:
+            raise LookupError(f"{kind.collection} has no {id_}")
+        return from_document(kind, document)
+
     def _find(self, what: str) -> None:
         self.found.append(what)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +38,7 @@ from services.shared.contract.events import CONSUMES
 from services.shared.contract.idempotency import Key, key_of
 from services.shared.engine.envelope import FAILURE, REDRIVEN
 from services.shared.engine.leases import OUTBOX
+from services.shared.settings import EngineSettings
 
 SETTINGS: Final = (OrderSettings, InventorySettings, PaymentSettings, NotificationSettings, ProductSettings)
 # What has no default.
@@ -92,6 +93,12 @@ class Promises:
     keys: dict[str, list[str]] = field(default_factory=dict)
 
 
+@cache  # a shop lasts half a second: reading them, with all certificates, was a third of that
+def _settings(batch: int) -> Mapping[str, EngineSettings]:
+    """Of each service."""
+    return {each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in SETTINGS}
+
+
 class Shop:
     def __init__(self, run: Run, history: History) -> None:
         self.run_, self.history = run, history
@@ -115,7 +122,7 @@ class Shop:
             databases,
             set(),
             self._gateway,
-            {each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in SETTINGS},
+            _settings(batch),
             auto,
             manual=kind.random() < 1 / 3,
         )
@@ -267,7 +274,7 @@ class Shop:
         """Once that is decided, for which the operator sees to it; not, where nobody does."""
         end = asyncio.get_running_loop().time() + STALE_SECONDS + 2 * OPERATOR_SECONDS
         while asyncio.get_running_loop().time() < end:
-            (order,) = (each for each in self.judge.all("order", Order) if each.id == order_id)
+            order = self.judge.one("order", Order, order_id)
             if order.status not in COMPENSABLE:
                 return order.status is Status.PAID
             await asyncio.sleep(1.0)

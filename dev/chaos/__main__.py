@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from dev.chaos.faults import FAULTS
-from dev.chaos.plan import Round, rounds
+from dev.chaos.plan import SHORTEST_SECONDS, Round, rounds
 from dev.chaos.running import Ended, opened_shop
 from dev.interrupts import run as run_to_the_end
 from dev.prometheus import NotThereError
@@ -28,12 +28,13 @@ from sagactl.screen import printable
 DIRECTORY: Final = Path(os.environ.get("STACK_DIR", ".run")) / "chaos"
 # All faults alone, and as many pairs.
 ROUNDS: Final = 2 * len(FAULTS)
-SHORT_ROUNDS: Final = 4
+# With the start of the shop, minutes.
+SHORT_ROUNDS: Final = 3
 console: Final = Console(width=None if sys.stdout.isatty() else 160)
 
 
-async def play(seed: int, chosen: list[Round], file: Path | None) -> int:
-    """Returns the exit code."""
+async def play(seed: int, chosen: list[Round], again: str, file: Path | None) -> int:
+    """Returns the exit code. `again` is the command that tells the same story."""
     done: list[Ended] = []
     try:
         async with opened_shop(DIRECTORY, seed, _say) as shop:
@@ -50,7 +51,7 @@ async def play(seed: int, chosen: list[Round], file: Path | None) -> int:
     for each in failed:
         _print(f"[red]round {each.number} was not survived: {each.round.name}[/]")
     if failed:
-        _print(f"[dim]again: make chaos SEED={seed}; logs: {DIRECTORY / 'logs'}[/]")
+        _print(f"[dim]again: {again}; logs: {DIRECTORY / 'logs'}[/]")
     else:
         _print(f"[green]{len(done)} rounds of seed {seed} survived[/]")
     return int(bool(failed))
@@ -96,7 +97,9 @@ def main(
     *,
     seed: Annotated[int, typer.Option(help="Which story.")] = 1,
     number: Annotated[int, typer.Option("--rounds", help="How many rounds of it.")] = ROUNDS,
-    short: Annotated[bool, typer.Option("--short", help=f"{SHORT_ROUNDS} rounds.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help=f"{SHORT_ROUNDS} rounds, none longer than it has to be.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only tell the story.")] = False,
     file: Annotated[Path | None, typer.Option("--json", help="Write what came of it there, too.")] = None,
 ) -> None:
@@ -105,13 +108,17 @@ def main(
         raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     told = rounds({name: fault.target for name, fault in FAULTS.items()}, seed)
     chosen = [*islice(told, SHORT_ROUNDS if short else number)]
+    if short:
+        chosen = [each._replace(seconds=SHORTEST_SECONDS) for each in chosen]
     if only:
         chosen = [Round(tuple(only), chosen[0].seconds)]
     if plan:
         for each in chosen:
             _print(f"{each.seconds:5.1f} s  {each.name}: {_says(each)}")
         return
-    raise typer.Exit(run_to_the_end(play(seed, chosen, file)))
+    told_again = " ".join([*(only or ()), *(["--short"] if short else ())])
+    again = f"make chaos SEED={seed}" + (f' CHAOS="{told_again}"' if told_again else "")
+    raise typer.Exit(run_to_the_end(play(seed, chosen, again, file)))
 
 
 if __name__ == "__main__":

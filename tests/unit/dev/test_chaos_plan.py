@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dev.chaos.__main__ import main
+from dev.chaos.__main__ import SHORT_ROUNDS, main
 from dev.chaos.faults import FAULTS, Fault
 from dev.chaos.plan import LONGEST_SECONDS, SHORTEST_SECONDS, rounds
 from tests.monitoring.rules import ALERTS
@@ -49,3 +49,15 @@ def test_the_story_says_what_happens_in_each_round() -> None:
     for fault in FAULTS.values():
         assert f" s  {fault.name}: {fault.says}\n" in story.output
     assert all(" + " not in line or "; " in line for line in story.output.splitlines())
+
+
+def test_the_short_story_begins_as_the_long_one_does_and_no_round_is_longer_than_it_has_to_be() -> None:
+    app = typer.Typer()
+    app.command()(main)
+    whole = CliRunner().invoke(app, ["--plan", "--seed", "14"]).output.splitlines()
+    short = CliRunner().invoke(app, ["--plan", "--seed", "14", "--short"]).output.splitlines()
+    assert len(short) == SHORT_ROUNDS
+    assert [line.split(" s  ")[1] for line in short] == [
+        line.split(" s  ")[1] for line in whole[:SHORT_ROUNDS]
+    ]
+    assert {float(line.split(" s  ")[0]) for line in short} == {SHORTEST_SECONDS}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 from pamqp.commands import Basic
@@ -18,7 +18,7 @@ from dev.simulate.history import History
 from dev.simulate.running import _all_to_itself
 from dev.simulate.shop import Run, Shop
 from sagactl.oncall.explain.explaining import explain
-from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.explain.explanation import Explanation, Verdict
 from sagactl.oncall.explain.marks import CONSUMER, READ, Letter, Marks, Unsent
 from sagactl.oncall.invariants import Case
 from services.inventory.reservation import Reservation
@@ -171,6 +171,10 @@ LOOK_SECONDS: Final = 3.0
 AFTER_SECONDS: Final = 480.0
 
 
+# Order -> what was read of it but the time and how much waits, and its explanation.
+Known: TypeAlias = dict[str, tuple[tuple[Case, tuple[Unsent, ...], tuple[Letter, ...]], Explanation]]
+
+
 class Look(Protocol):
     def __call__(self, shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None: ...
 
@@ -186,23 +190,35 @@ async def redrive(shop: Shop, _: Losing) -> None:
 
 
 def run(
-    seed: str, orders: int, loss: Losing, look: Look, *, calm: bool = True, mended: Mend | None = None
+    seed: str,
+    orders: int,
+    loss: Losing,
+    look: Look,
+    *,
+    calm: bool = True,
+    meanwhile: bool = True,
+    mended: Mend | None = None,
 ) -> Shop:
     """Runs a shop without an operator. `look` gets every order's explanation, again and again; and whether
-    that is the end. `mended`: then nothing more is lost, this is done, and there is one more look at the end.
+    that is the end. Without `meanwhile` it looks only then. `mended`: then nothing more is lost, this is
+    done, and there is one more look at the end.
     """
     loop = VirtualLoop()
     with _all_to_itself(seed):
         shop = Shop(Run(seed, orders), History(kept=False))
         losing(shop, loss)
+        life = _life(shop, loss, look, calm=calm, meanwhile=meanwhile, mended=mended)
         try:
-            loop.run(_life(shop, loss, look, calm=calm, mended=mended), lambda: False)
+            loop.run(life, lambda: False)
         finally:
             loop.close()
     return shop
 
 
-async def _life(shop: Shop, loss: Losing, look: Look, *, calm: bool, mended: Mend | None) -> list[str]:
+async def _life(
+    shop: Shop, loss: Losing, look: Look, *, calm: bool, meanwhile: bool, mended: Mend | None
+) -> list[str]:
+    known: Known = {}
     shop.dice.calm = calm
     for replica in shop.replicas:
         replica.start()
@@ -210,37 +226,49 @@ async def _life(shop: Shop, loss: Losing, look: Look, *, calm: bool, mended: Men
     selling = asyncio.ensure_future(shop._sell())  # noqa: SLF001  # see above
     while not selling.done():
         await asyncio.sleep(LOOK_SECONDS)
-        look(shop, _explained(shop, loss), at_the_end=False)
+        if meanwhile:
+            look(shop, _explained(shop, loss, known), at_the_end=False)
     await selling
     shop.dice.calm = True
     await asyncio.sleep(AFTER_SECONDS)
-    look(shop, _explained(shop, loss), at_the_end=True)
+    look(shop, _explained(shop, loss, {}), at_the_end=True)
     if mended is not None:
         loss.loss = NOTHING
         await mended(shop, loss)
         await asyncio.sleep(AFTER_SECONDS)
-        look(shop, _explained(shop, loss), at_the_end=True)
+        look(shop, _explained(shop, loss, {}), at_the_end=True)
     return []
 
 
-def _explained(shop: Shop, loss: Losing) -> dict[str, Explanation]:
-    ids = [order.id for order in shop.judge.all("order", Order)]
+def _explained(shop: Shop, loss: Losing, known: Known) -> dict[str, Explanation]:
+    """What was settled, and of which nothing else is read than then, is not explained anew: that is most."""
     snapshot = Snapshot(shop, loss)
-    return {id_: explain(snapshot.marks(id_)) for id_ in ids}
+    explained = {}
+    for order in shop.judge.all("order", Order):
+        marks = snapshot.marks(order.id)
+        read = (marks.case, marks.unsent, marks.letters)
+        before, told = known.get(order.id, (None, None))
+        if told is None or told.verdict is not Verdict.SETTLED or before != read:
+            told = explain(marks)
+            known[order.id] = (read, told)
+        explained[order.id] = told
+    return explained
 
 
-def emitted(shop: Shop, order_id: str) -> set[str]:
-    """The ids of all events about an order that a service whose books are read has committed, by its rows."""
-    types = {event.type for service in READ for event in PUBLISHES.get(service, ())}
-    return {
-        id_
-        for id_, event in shop.judge.emitted.items()
-        if event.type in types and _about(event.body) == order_id
-    }
+EMITTED: Final = {event.type for service in READ for event in PUBLISHES.get(service, ())}
+
+
+def emitted(shop: Shop) -> Mapping[str, set[str]]:
+    """Order -> the ids of all events about it that a service whose books are read has committed."""
+    found = defaultdict[str, set[str]](set)
+    for id_, event in shop.judge.emitted.items():
+        if event.type in EMITTED and (about := _about(event.body)) is not None:
+            found[about].add(id_)
+    return found
 
 
 @cache
 def _about(body: bytes) -> str | None:
-    """Which order an event is about. All of them are asked for each order."""
+    """Which order an event is about. All of them are asked for at each look."""
     about: str | None = msgspec.json.decode(body)["data"].get("orderId")
     return about

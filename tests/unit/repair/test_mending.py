@@ -83,7 +83,7 @@ def test_every_order_that_lost_a_message_is_mended_by_its_plan(loss: Loss, times
         snapshot = Snapshot(shop, losing)
         assert not [wrong for id_ in explained for wrong in check_case(snapshot.marks(id_).case)]
 
-    run(f"mended.{loss}", ORDERS, losing, look, mended=mend)
+    run(f"mended.{loss}", ORDERS, losing, look, meanwhile=False, mended=mend)
     assert set(ended) == {Verdict.SETTLED}
     mended = [each for each in made if each.ends is Ends.MENDED]
     assert {each.ends for each in made} == {Ends.SOUND, Ends.MENDED}

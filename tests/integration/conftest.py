@@ -1,19 +1,45 @@
 """Room on real servers for each test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
+from typing import Final
 
 import pytest
 import pytest_asyncio
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
 from dev.stack import Stack
-from services.auth import guesses
+from services.auth import guesses, passwords
+from tests.authority import Authority
 from tests.integration.authenticator import stop_the_clock_of_codes
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.room import Room, make_room
+
+QUICK: Final = PasswordHash((Argon2Hasher(memory_cost=64, time_cost=1, parallelism=1),))
+
+
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Authority.made_in(tmp_path_factory.mktemp("authority")).file
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_to_believe(one_authority: Path) -> Iterator[None]:
+    """The machine's authorities are more than a hundred, and each client and process reads them anew."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SSL_CERT_FILE", str(one_authority))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes are slow on purpose (tests/unit/auth/test_passwords.py), and here there are thousands."""
+    monkeypatch.setattr(passwords, "ARGON2ID", QUICK)
 
 
 @pytest_asyncio.fixture

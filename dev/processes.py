@@ -131,13 +131,15 @@ class Processes:
         await self.kill(stopping)
 
     async def kill(self, names: Collection[str]) -> None:
-        """SIGKILL to each group, its leader's children included, and forget it."""
+        """SIGKILL to each group, its leader's children included, and forget it, also where this is cancelled."""
         for name in names:
             self.signal(name, signal.SIGKILL)
-        await self._ended(names, patience=10.0)
-        for name in names:
-            del self._known[name]
-        self._remember()
+        try:
+            await self._ended(names, patience=10.0)
+        finally:
+            for name in names:
+                del self._known[name]
+            self._remember()
 
     async def _ended(self, names: Collection[str], patience: float) -> None:
         async def gone() -> bool:

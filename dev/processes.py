@@ -131,7 +131,7 @@ class Processes:
         await self.kill(stopping)
 
     async def kill(self, names: Collection[str]) -> None:
-        """SIGKILL to each group, its leader's children included, and forget it, also where this is cancelled."""
+        """SIGKILL to each group, its leader's children included, and forget it; also when cancelled."""
         for name in names:
             self.signal(name, signal.SIGKILL)
         try:

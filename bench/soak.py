@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple
@@ -138,6 +139,8 @@ async def soak(shop: Shop, load: Load) -> Soaked:
         await asyncio.sleep(REST_SECONDS)
     finally:
         watching.cancel()
+        with suppress(asyncio.CancelledError):  # an error of its own is told: nothing was measured since
+            await watching
     return Soaked(load, len(offered.ids), len(offered.refusals), samples)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Final, Never
 
@@ -19,10 +19,12 @@ from sagactl.access import Access
 from sagactl.faults import fault
 from sagactl.oncall.books import Books
 from sagactl.oncall.live.checking import Live, check_live
+from sagactl.oncall.report import Report
 from services.shared.database.store import Document, from_document, to_document
 
 COLLECTION: Final = "checks"
 BEAT_SECONDS: Final = 10.0
+AGAIN_SECONDS: Final = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -57,11 +59,7 @@ class Checks:
     async def work(self) -> Never:
         """Those that were begun here, one after the other."""
         while True:
-            going = await self._begun.get()
-            try:
-                await self._carry_out(going)
-            except PyMongoError as error:
-                log.warning("a check is not kept: %s", error)
+            await self._carry_out(await self._begun.get())
 
     async def _carry_out(self, going: Going) -> None:
         so_far: dict[str, int] = {}
@@ -74,30 +72,51 @@ class Checks:
             if known is None:
                 raise
             log.warning("a check did not come to its end: %s", known.says)
-            ended: Document = {"going": None, "trouble": known.says}
+            await self._end(going, known.says)
         else:
-            at = await self._books.now()
-            found = done(report, going.by, going.since, going.begun_at, at)
-            ended = {"going": None, "done": to_document(found)}
-        await self._kept.update_one(_of(going), {"$set": ended})
+            await self._end(going, report)
+
+    async def _end(self, going: Going, came_to: Report | str) -> None:
+        """Tried until it is kept: what took minutes to find is not lost for one write that fails."""
+        while True:
+            try:
+                now = await self._books.now()
+                await self._kept.update_one(_of(going), {"$set": _ended(going, came_to, now)})
+            except PyMongoError as error:
+                log.warning("a check is not kept yet: %s", error)
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
 
     @asynccontextmanager
     async def _held(self, going: Going, so_far: Mapping[str, int]) -> AsyncIterator[None]:
-        """Tells how far it has come, until then."""
+        """Tells how far it has come, until then. What could not be told once is told the next time."""
 
         async def beat() -> Never:
             while True:
                 await asyncio.sleep(BEAT_SECONDS)
                 said = ", ".join(f"{what}: {number}" for what, number in so_far.items())
                 written = {"$set": {"going.soFar": said}, "$currentDate": {"going.heldAt": True}}
-                await self._kept.update_one(_of(going), written)
+                try:
+                    await self._kept.update_one(_of(going), written)
+                except PyMongoError as error:
+                    log.warning("how far a check has come is not told: %s", error)
 
         beating = asyncio.create_task(beat())
         try:
             yield
         finally:
             beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await beating
+
+
+def _ended(going: Going, came_to: Report | str, now: datetime) -> Document:
+    """With a report, or with the sentence why there is none."""
+    if isinstance(came_to, str):
+        return {"going": None, "trouble": came_to}
+    found = done(came_to, going.by, going.since, going.begun_at, now)
+    return {"going": None, "done": to_document(found)}
 
 
 def _of(going: Going) -> Document:

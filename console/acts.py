@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request, Response
 from msgspec import structs
 from starlette.exceptions import HTTPException
 
-from console import answers, browsers, checks, letters, rights
+from console import answers, browsers, checks, letters, rights, stuck
 from console.dependencies import TheChecks, TheForm, TheJobs, TheServices, TheShop, TheVisitor, TheWanted
 from console.jobs import path_of, planned
-from console.reading import Shop, tried
+from console.reading import ROWS, Shop, tried
 from console.rights import Offer
 from console.services import Refused, command
+from console.sweeping import sweep
 from console.visitors import Visitor
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explanation import Explanation
@@ -28,6 +29,8 @@ from services.shared.http.bodies import Id
 
 REASON_AT_LEAST: Final = 3
 REASON_AT_MOST: Final = 200
+NO_REASON: Final = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
+OTHERS: Final = "They are others by now: look at the plan again"
 # Of jobs, as pages make them.
 IDS: Final = re.compile(r"[0-9a-f-]{36}")
 # So long a small job is waited for, so that the page that follows tells what became of it.
@@ -56,9 +59,9 @@ async def act_on_letters(
         return answers.to(path_of(key))
     found, failed = await tried(_to_be_acted_on(shop, wanted))
     if not found or letters.digest(found) != form.get("expected"):
-        says = failed or "They are others by now: look at the plan again"
-    elif not REASON_AT_LEAST <= len(reason) <= REASON_AT_MOST:
-        says = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
+        says = failed or OTHERS
+    elif not _is_reason(reason):
+        says = NO_REASON
     elif not IDS.fullmatch(key):
         raise browsers.NoForm("key")
     else:
@@ -70,6 +73,10 @@ async def act_on_letters(
             return answers.to(path_of(key))
         says = failed
     return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+
+
+def _is_reason(text: str) -> bool:
+    return REASON_AT_LEAST <= len(text) <= REASON_AT_MOST
 
 
 def _without_mail(letter: DeadLetter) -> Chosen:
@@ -128,6 +135,48 @@ async def begin_check(form: TheForm, visitor: TheVisitor, kept: TheChecks) -> Re
     if not rights.why_not(visitor.user, rights.CHECK):
         await tried(kept.begin(visitor.user.id, checks.WITHIN[form["within"]]))
     return answers.to(checks.PATH)
+
+
+@router.get(stuck.SWEEP)
+async def plan_for_sweep(request: Request, visitor: TheVisitor, shop: TheShop) -> Response:
+    """Which orders a sweep would compensate now, of those that their page shows."""
+    return await _sweep_planned(request, visitor, shop)
+
+
+@router.post(stuck.SWEEP)
+async def sweep_now(
+    request: Request, form: TheForm, visitor: TheVisitor, shop: TheShop, services: TheServices
+) -> Response:
+    """Exactly those of the plan. Of each the order service decides once more, by its table."""
+    reason = form.get("reason", "").strip()
+    if rights.why_not(visitor.user, rights.NEEDS["compensate"]):
+        return await _sweep_planned(request, visitor, shop)
+    found, failed = await tried(shop.stuck())
+    orders = stuck.to_sweep(*found, ROWS) if found else ()
+    if found is None or not orders or stuck.digest(orders) != form.get("expected"):
+        says = failed or OTHERS
+    elif not _is_reason(reason):
+        says = NO_REASON
+    elif not (says := stuck.told(await sweep(services, orders, reason, visitor))):
+        return answers.to("/stuck?done=sweep")
+    return await _sweep_planned(request, visitor, shop, Answered(Refused(says), reason))
+
+
+async def _sweep_planned(
+    request: Request, visitor: Visitor, shop: Shop, before: "Answered | None" = None
+) -> Response:
+    found, failed = await tried(shop.stuck())
+    return answers.page(
+        request,
+        "sweep",
+        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        here="Stuck",
+        now=found[1] if found else None,
+        plan=stuck.swept(*found, ROWS) if found else None,
+        why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
+        refusal=answers.sentence(before.refusal) if before else failed,
+        reason=before.reason if before else "",
+    )
 
 
 @router.get("/orders/{order_id}/{action}")

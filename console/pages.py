@@ -44,6 +44,7 @@ SAID: Final = {
     "cancel": "It was cancelled.",
     "refund": "Its refund was asked for.",
     "compensate": "It was compensated.",
+    "sweep": "They were swept: what became of each order is on its page, and on the trail.",
 }
 
 
@@ -143,7 +144,7 @@ async def show_mending(request: Request, order_id: Id, _: TheVisitor, shop: TheS
 
 
 @router.get("/stuck")
-async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop) -> Response:
+async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done: str = "") -> Response:
     found, failed = await tried(shop.stuck())
     orders_, at = found or ((), None)
     return answers.page(
@@ -153,6 +154,7 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop) -> Re
         now=at,
         failed=failed,
         page=stuck.page(orders_, at, ROWS) if at else None,
+        said=SAID.get(done, ""),
         why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
     )
 

@@ -1,6 +1,7 @@
 """What the console asks of the shop's services: a login of a person's, and what they do with its token."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -55,12 +56,12 @@ class Services:
     async def log_out(self, token: str, address: str) -> None:
         await self._post("auth", "/auth/logout", {"refreshToken": token}, address)
 
-    async def act(self, order_id: str, command: "Command", token: str, address: str) -> None:
-        """Whether it may be done the order service decides, by the token and by its table."""
+    async def act(self, order_id: str, command: "Command", token: str, address: str) -> bytes:
+        """What the order service answers: it decides whether it may be done, by the token and its table."""
         headers = {"Authorization": f"Bearer {token}"} | (
             {"Idempotency-Key": command.key} if command.key else {}
         )
-        await self._post(
+        return await self._post(
             "order", command.path.format(quote(order_id, safe="")), command.body, address, headers
         )
 
@@ -103,6 +104,11 @@ def command(action: str, form: Mapping[str, str]) -> Command:
         case "refund":
             return Command("/api/orders/{}/refund", {"reason": form["reason"]}, form["key"])
         case "compensate":
-            body = {"reason": form["reason"], "status": form["status"], "olderThan": 0}
-            return Command("/internal/orders/{}/compensate", body)
+            return compensation(form["reason"], form["status"])
     raise KeyError(action)
+
+
+def compensation(reason: str, status: str, older_than: timedelta = timedelta()) -> Command:
+    """Of an order that is still in the state, and has been for so long."""
+    body = {"reason": reason, "status": status, "olderThan": older_than.total_seconds()}
+    return Command("/internal/orders/{}/compensate", body)

@@ -1,21 +1,22 @@
 """Orders that are open for too long, and what a sweep would do with each of them now. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from msgspec import Struct
 
 from console.words import shortened
-from saga_operator.policy.policy import Policy, StaleOrder, plan
+from saga_operator.policy.policy import Outcome, Plan, Policy, StaleOrder, Sweep, plan
 from sagactl.oncall.status.standing import said
 from services.order.model import Order
 
 # Of a SagaMonitor that does not say otherwise, and of `sagactl stuck sweep`.
-POLICY: Final = Policy(
-    stale_after=timedelta(minutes=5), pending_stale_after=timedelta(minutes=15), dry_run=True
-)
+POLICY: Final = Policy(stale_after=timedelta(minutes=5), pending_stale_after=timedelta(minutes=15))
+SWEEP: Final = "/stuck/sweep"
 LATE: Final = timedelta(0)
 
 
@@ -41,10 +42,17 @@ class Page(Struct, frozen=True, kw_only=True):
     more: bool
 
 
+class Swept(Struct, frozen=True, kw_only=True):
+    """What a sweep would do: its orders, those that wait for longest first."""
+
+    rows: tuple[Row, ...]
+    # Of two sets of orders the same, if they are the same.
+    digest: str
+
+
 def page(orders: Sequence[Order], now: datetime, at_most: int) -> Page:
     """`orders`: that are open for too long, the longest first, perhaps one too many."""
-    shown = orders[:at_most]
-    planned = plan([_stale(each) for each in shown if _left(each, now) == LATE], POLICY)
+    shown, planned = orders[:at_most], _planned(orders[:at_most], now)
     taken = {each.order_id for each in planned.preview}
     return Page(
         rows=tuple(_row(each, now, is_taken=each.id in taken) for each in shown),
@@ -52,6 +60,38 @@ def page(orders: Sequence[Order], now: datetime, at_most: int) -> Page:
         deferred=len(planned.deferred),
         more=len(orders) > at_most,
     )
+
+
+def swept(orders: Sequence[Order], now: datetime, at_most: int) -> Swept:
+    """Of the orders of the page, those that it says a sweep would compensate now."""
+    found = to_sweep(orders, now, at_most)
+    taken = {each.order_id for each in found}
+    rows = tuple(_row(each, now, is_taken=True) for each in orders[:at_most] if each.id in taken)
+    return Swept(rows=rows, digest=digest(found))
+
+
+def to_sweep(orders: Sequence[Order], now: datetime, at_most: int) -> Sequence[StaleOrder]:
+    return _planned(orders[:at_most], now).preview
+
+
+def digest(orders: Sequence[StaleOrder]) -> str:
+    names = sorted(f"{each.status}/{each.order_id}" for each in orders)
+    return sha256("\n".join(names).encode()).hexdigest()
+
+
+def told(sweep: Sweep) -> str:
+    """What a sweep could not do, in a sentence; empty where it did all."""
+    failed = [each for each in sweep.attempts if each.outcome is Outcome.FAILED]
+    if not failed:
+        return ""
+    done, left = len(sweep.attempts) - len(failed), len(sweep.plan.compensate) - len(sweep.attempts)
+    whys = dict.fromkeys(each.failure.message for each in failed if each.failure)
+    rest = f", {left} left alone" if left else ""
+    return f"{done} swept, {len(failed)} not{rest}: {'; '.join(whys)}"
+
+
+def _planned(orders: Sequence[Order], now: datetime) -> Plan:
+    return plan([_stale(each) for each in orders if _left(each, now) == LATE], replace(POLICY, dry_run=True))
 
 
 def _stale(order: Order) -> StaleOrder:

@@ -77,6 +77,9 @@ async def _opened(stack: Stack) -> Site:
         await stack.stop("payment")
         waiting = str((await customer.place({product: 1}))["orderId"])
         await customer.at(waiting, "CONFIRMED")
+        stuck = str((await customer.place({product: 1}))["orderId"])
+        await customer.at(stuck, "CONFIRMED")
+    await _age(stack, stuck)
     await _lose_one(stack, waiting)
     await _keep(stack, waiting, product)
     paths = {f"order {name}": f"/orders/{id_}" for name, id_ in seeded.orders.items()}
@@ -87,6 +90,7 @@ async def _opened(stack: Stack) -> Site:
             "now": "/",
             "orders": "/orders",
             "stuck": "/stuck",
+            "sweep": "/stuck/sweep",
             "order waiting": f"/orders/{waiting}",
             **paths,
             "cancel": f"/orders/{waiting}/cancel",
@@ -110,6 +114,13 @@ async def _opened(stack: Stack) -> Site:
         },
         waiting,
     )
+
+
+async def _age(stack: Stack, order_id: str) -> None:
+    """As if it waited since hours ago."""
+    async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo:
+        since = datetime.now(UTC) - timedelta(hours=2)
+        await mongo["order"]["orders"].update_one({"_id": order_id}, {"$set": {"stateSince": since}})
 
 
 async def _lose_one(stack: Stack, order_id: str) -> None:

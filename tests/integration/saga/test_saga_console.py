@@ -10,10 +10,11 @@ import pytest
 import pytest_asyncio
 from msgspec import structs
 
-from console import checks
+from console import checks, stuck
 from console.checking import COLLECTION as CHECKS
 from console.work import COLLECTION as JOBS
 from console.work import HELD, Kept
+from saga_operator.policy.policy import StaleOrder
 from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.polling import until
 from services.shared.contract.audit import Action, Actor, By, Kind
@@ -31,6 +32,7 @@ PAGES = (
     "/orders",
     "/orders?show=attention",
     "/stuck",
+    stuck.SWEEP,
     "/queues",
     "/letters",
     "/jobs",
@@ -249,6 +251,63 @@ async def test_an_order_that_is_stuck_is_found_and_compensated(shop: Shop, admin
         assert "It was compensated." in page.text
         assert path not in (await admin.get("/stuck")).links
     await shop.settles(order_id, "CANCELLED")
+
+
+async def test_stuck_orders_are_swept_by_who_may_with_a_reason_and_each_once(
+    shop: Shop, admin: Somebody
+) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("payment"):
+        ids = [await shop.place({lamp: 1}) for _ in range(2)]
+        for order_id in ids:
+            await shop.is_at(order_id, "CONFIRMED")
+            long_ago = {"$set": {"stateSince": datetime.now(UTC) - timedelta(days=1)}}
+            await shop.database("order")["orders"].update_one({"_id": order_id}, long_ago)
+        assert stuck.SWEEP in (await admin.get("/stuck")).links
+        plan = await admin.get(stuck.SWEEP)
+        assert {f"/orders/{order_id}" for order_id in ids} <= set(plan.links)
+        form = hidden_of(plan)
+        assert "A reason has 3 to 200 characters." in (await admin.post(stuck.SWEEP, form, 409)).text
+        other = form | {"expected": "others", "reason": "since yesterday"}
+        assert "They are others by now" in (await admin.post(stuck.SWEEP, other, 409)).text
+        for headers, token in ((OURS, "another"), ({}, admin.csrf)):
+            answer = await admin.answer_to(stuck.SWEEP, form | {"reason": "why", "csrf": token}, headers)
+            assert answer.status_code == 403
+        for order_id in ids:
+            assert (await shop.order(order_id))["status"] == "CONFIRMED"
+        page = await admin.post(stuck.SWEEP, form | {"reason": "since yesterday"})
+        assert "They were swept" in page.text
+        again = await admin.post(stuck.SWEEP, form | {"reason": "since yesterday"}, 409)
+        assert "They are others by now" in again.text
+    for order_id in ids:
+        await shop.settles(order_id, "CANCELLED")
+
+    async def are_on_the_trail() -> bool:
+        wanted = {
+            "subject": {"$in": ids},
+            "action": Action.ORDER_COMPENSATED,
+            "actor.roles": "admin",
+            "reason": "since yesterday",
+        }
+        return await shop.database(database_of("order"))[COLLECTION].count_documents(wanted) == len(ids)
+
+    await until(are_on_the_trail, within=PATIENCE, what="both orders on the trail")
+
+
+async def test_who_may_not_sweep_cannot_by_a_form_of_their_own(shop: Shop, somebody: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("payment"):
+        order_id = await shop.place({lamp: 1})
+        await shop.is_at(order_id, "CONFIRMED")
+        long_ago = {"$set": {"stateSince": datetime.now(UTC) - timedelta(days=1)}}
+        await shop.database("order")["orders"].update_one({"_id": order_id}, long_ago)
+        await somebody.sign_in(await with_role(shop, "support"))
+        assert "This cannot be done: this is for the role admin." in (await somebody.get(stuck.SWEEP)).text
+        expected = stuck.digest([StaleOrder(order_id, "CONFIRMED", datetime.now(UTC))])
+        page = await somebody.post(stuck.SWEEP, {"reason": "since yesterday", "expected": expected})
+        assert "This cannot be done" in page.text
+        assert (await shop.order(order_id))["status"] == "CONFIRMED"
+    await shop.settles(order_id, "PAID")
 
 
 async def test_what_the_table_forbids_is_said_in_its_own_words(shop: Shop, admin: Somebody) -> None:

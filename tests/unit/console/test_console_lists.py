@@ -80,7 +80,12 @@ def waiting(number: int, status: State, minutes: float) -> Order:
 
 
 def stuck_page(*orders: Order, why_not: str = "") -> Page:
-    return rendered("stuck", page=stuck.page(orders, NOW, AT_MOST), why_not=why_not)
+    return rendered("stuck", page=stuck.page(orders, NOW, AT_MOST), why_not=why_not, said="")
+
+
+def sweep_page(*orders: Order, **more: Any) -> Page:
+    usual = {"plan": stuck.swept(orders, NOW, AT_MOST), "why_not": "", "refusal": "", "reason": ""}
+    return rendered("sweep", **(usual | more))
 
 
 def test_the_sweep_that_is_told_is_that_of_the_command_and_so_of_the_chart() -> None:
@@ -107,8 +112,8 @@ def test_of_each_stuck_order_it_is_told_what_a_sweep_would_do_with_it() -> None:
 
 def test_who_may_not_compensate_is_told_who_may() -> None:
     page = stuck_page(waiting(1, State.CONFIRMED, 20), why_not="this is for the role admin")
-    assert "Compensate: this is for the role admin." in page.text
-    assert not any(link.endswith("/compensate") for link in page.links)
+    assert "Sweep, compensate: this is for the role admin." in page.text
+    assert not any(link.endswith(("/compensate", "/sweep")) for link in page.links)
 
 
 def test_more_orders_than_a_page_holds_are_said_to_be_more() -> None:
@@ -119,6 +124,41 @@ def test_more_orders_than_a_page_holds_are_said_to_be_more() -> None:
 
 def test_where_nothing_is_stuck_it_says_so() -> None:
     assert "None: every order moves." in stuck_page().text
+
+
+def test_a_sweep_is_offered_where_it_would_do_something() -> None:
+    assert stuck.SWEEP in stuck_page(waiting(1, State.CONFIRMED, 20)).links
+    assert stuck.SWEEP not in stuck_page(waiting(2, State.PENDING, 14.5)).links
+
+
+def test_the_plan_of_a_sweep_names_the_orders_that_it_is_about_and_no_others() -> None:
+    page = sweep_page(
+        waiting(1, State.CONFIRMED, 20), waiting(2, State.PENDING, 14.5), waiting(3, State.REFUNDING, 10)
+    )
+    assert "Sweep 1 stuck order Each is cancelled" in page.text
+    assert "order-1 CONFIRMED 20 min ago a***@example.com" in page.text
+    assert not {"/orders/order-2", "/orders/order-3"} & set(page.links)
+    (form,) = [each for each in page.all_of("form") if each.get("class") == "act"]
+    assert (form["action"], form["method"]) == (stuck.SWEEP, "post")
+
+
+def test_another_set_of_orders_has_another_digest() -> None:
+    some = [waiting(1, State.CONFIRMED, 20), waiting(2, State.PENDING, 20)]
+    known = {stuck.swept(each, NOW, AT_MOST).digest for each in (some, some[:1], some[1:], [])}
+    assert len(known) == 4
+    assert stuck.swept(some[::-1], NOW, AT_MOST).digest in known
+
+
+def test_who_may_not_sweep_has_no_form_for_it() -> None:
+    page = sweep_page(waiting(1, State.CONFIRMED, 20), why_not="this is for the role admin")
+    assert "This cannot be done: this is for the role admin." in page.text
+    assert not any(each.get("class") == "act" for each in page.all_of("form"))
+
+
+def test_where_there_is_nothing_to_sweep_or_to_see_there_is_no_form() -> None:
+    for page in (sweep_page(), sweep_page(plan=None, refusal="MongoDB does not answer.")):
+        assert "A sweep would compensate no order now." in page.text or "MongoDB" in page.text
+        assert not any(each.get("class") == "act" for each in page.all_of("form"))
 
 
 # --- mails ------------------------------------------------------------------------------------------------

@@ -8,11 +8,13 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from sagactl.oncall.broker import DeadLetter
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, waited
 
 
 class Row(NamedTuple):
     depth: Depth
+    # For how long at least its oldest message waits; empty where none does that the broker would notice.
+    waits: str
     # The page of its dead letters; empty where it has none.
     link: str
     # When the one that has been dead for longest failed first; None where nobody can tell.
@@ -50,4 +52,4 @@ def _oldest(letters: Iterable[DeadLetter]) -> dict[str, datetime]:
 
 def _row(depth: Depth, since: Mapping[str, datetime]) -> Row:
     link = f"/letters?{urlencode({'queue': depth.queue})}" if depth.dead else ""
-    return Row(depth, link, since.get(depth.queue))
+    return Row(depth, waited(depth), link, since.get(depth.queue))

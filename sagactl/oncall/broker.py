@@ -172,7 +172,13 @@ async def listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]
 
 
 async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[str, Any]]:
-    """What the management API lists.
+    """What the management API lists. Raises as `told` does."""
+    listed: Sequence[Mapping[str, Any]] = await told(management_url, path, what)
+    return listed
+
+
+async def told(management_url: str, path: str, what: str) -> Any:  # noqa: ANN401 - JSON
+    """What the management API answers.
 
     Raises BrokerError, also where there is no `what`, and ForbiddenError where it refuses this user.
     """
@@ -193,12 +199,11 @@ async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[s
                 )
             if response.status != HTTPStatus.OK:
                 raise BrokerError(f"the management API answered {response.status}: {await response.text()}")
-            listed: list[dict[str, Any]] = await response.json()
+            return await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise BrokerError(
             f"the management API does not answer: {str(error) or type(error).__name__}"
         ) from error
-    return listed
 
 
 def _waiting(queue: Mapping[str, Any], ready: int) -> Waiting:

@@ -8,7 +8,7 @@ import typer
 
 from sagactl.documents import Document
 from sagactl.oncall.status.reading import queues_of
-from sagactl.oncall.status.standing import Depth
+from sagactl.oncall.status.standing import Depth, waited
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.terminal import Stack, access, run
 
@@ -17,6 +17,7 @@ COLUMNS: Final[Sequence[Column[Depth]]] = (
     Column("queue", attrgetter("queue")),
     Column("service", attrgetter("service")),
     Column("messages", attrgetter("messages")),
+    Column("wait for", waited),
     Column("consumers", attrgetter("consumers")),
     Column("retrying", attrgetter("retrying")),
     Column("dead", attrgetter("dead")),
@@ -35,7 +36,10 @@ def _group() -> None:
 
 @app.command("list")
 def list_(stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Show every queue: messages, consumers, those that are tried again, dead letters. Only reads."""
+    """Show every queue: messages, consumers, those that are tried again, dead letters. Only reads.
+
+    The oldest message waits for at least so long, by what the broker has noted in the last hour.
+    """
     found = run(queues_of(access(stack)))
     names = [each.queue for each in found]
     show(Shown(QueueList(items=found), table(found, "queue", COLUMNS), names, found), output)

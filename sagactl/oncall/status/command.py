@@ -13,7 +13,7 @@ from rich.text import Text
 from sagactl.access import Access
 from sagactl.faults import OF_SERVERS
 from sagactl.oncall.status.reading import read
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, said
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, said, waited
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, console, run
@@ -84,9 +84,9 @@ def _listed(found: Status, part: Part, backlogs: Sequence[Backlog]) -> str:
 
 def _queues(queues: Sequence[Depth]) -> Table:
     table = Table("queue", "service", box=None, pad_edge=False, header_style="dim")
-    for heading in ("messages", "consumers", "retrying", "dead"):
+    for heading in ("messages", "wait for", "consumers", "retrying", "dead"):
         table.add_column(heading, justify="right")
     for each in queues:
-        numbers = (each.messages, each.consumers, each.retrying, each.dead)
-        table.add_row(each.queue, each.service, *map(str, numbers))
+        numbers = (each.consumers, each.retrying, each.dead)
+        table.add_row(each.queue, each.service, str(each.messages), waited(each), *map(str, numbers))
     return table

@@ -16,8 +16,10 @@ from pymongo.errors import PyMongoError
 from sagactl.access import Access
 from sagactl.faults import fault
 from sagactl.oncall.books import Books, reading
+from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.depths import depths as asked
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, depths, problems
+from sagactl.oncall.waits import waits
 from services.order import queries
 from services.order.model import OPEN
 from services.payment.queries import count_refused
@@ -71,7 +73,9 @@ async def read(where: Access) -> Status:
 async def queues_of(where: Access) -> tuple[Depth, ...]:
     """Every queue that there should be. Raises BrokerError where the broker does not answer."""
     found = await asked(where.management_url, where.amqp_url)
-    return tuple(depths({name: (each.known, each.consumers) for name, each in found.items()}))
+    filled = [queue for queue in QUEUES if queue in found and found[queue].known]
+    oldest = await waits(where.management_url, where.amqp_url, filled)
+    return tuple(depths({name: (each.known, each.consumers) for name, each in found.items()}, oldest))
 
 
 async def _seen(part: Part, service: str | None, looking: Awaitable[Found]) -> Found | Unseen:

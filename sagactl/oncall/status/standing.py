@@ -31,6 +31,8 @@ class Depth(Struct, frozen=True, rename="camel", kw_only=True):
     consumers: int
     retrying: int
     dead: int
+    # Seconds that the oldest of its messages has waited at least; 0 where that is too short to be noticed.
+    waits: float = 0
     # Whether the broker has it.
     exists: bool = True
 
@@ -93,9 +95,9 @@ class Status(Document, frozen=True, kw_only=True):
         return min((each.code for each in self.unseen), default=Exit.FINE)
 
 
-def depths(found: Mapping[str, tuple[int, int]]) -> Iterator[Depth]:
+def depths(found: Mapping[str, tuple[int, int]], waits: Mapping[str, float] | None = None) -> Iterator[Depth]:
     """Of every queue that there should be. `found`: queue -> messages, consumers; retry queues and dead
-    letters, too.
+    letters, too. `waits`: queue -> for how many seconds its oldest message does.
     """
     for service, queues in CONSUMES.items():
         for queue in queues:
@@ -108,6 +110,7 @@ def depths(found: Mapping[str, tuple[int, int]]) -> Iterator[Depth]:
                 consumers=consumers,
                 retrying=sum(found.get(retry, (0, 0))[0] for retry in live[1:]),
                 dead=found.get(dead, (0, 0))[0],
+                waits=(waits or {}).get(queue, 0),
                 exists=queue in found,
             )
 
@@ -140,8 +143,15 @@ def _of_queue(depth: Depth) -> Iterator[str]:
         yield f"nobody consumes {depth.queue}, where {depth.messages} wait: is {depth.service} up?"
     elif depth.messages > QUEUE_AT_MOST:
         yield f"{depth.messages} messages wait in {depth.queue}: {depth.service} cannot keep up"
+    elif (age := timedelta(seconds=depth.waits)) > OPEN_AT_MOST:
+        yield f"a message waits in {depth.queue} for at least {said(age)}: {depth.service} does not handle it"
     if depth.dead:
         yield f"dead letters of {depth.queue}: {depth.dead}. See sagactl letters list --queue {depth.queue}"
+
+
+def waited(depth: Depth) -> str:
+    """For how long at least the oldest of its messages has; empty where that is too short to be noticed."""
+    return said(timedelta(seconds=depth.waits)) if depth.waits else ""
 
 
 def gaps(unseen: Iterable[Unseen]) -> Iterator[str]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from asyncio.subprocess import PIPE
 from datetime import UTC, datetime
 from typing import Final
@@ -72,6 +73,25 @@ async def test_queues_are_listed_with_their_consumers(shop: Shop) -> None:
     await until(consumers, lambda found: all(found.values()), within=PATIENCE, what="consumers everywhere")
     names = (await sagactl(shop, "queues", "list", "-o", "name")).stdout.split()
     assert names == [*await consumers()]
+
+
+async def test_a_message_that_nobody_handles_is_told_to_wait(shop: Shop) -> None:
+    """And once it is handled, none does."""
+    lamp = await shop.product(stock=5)
+
+    async def waits() -> float:
+        listed = await told(shop, "queues", "list")
+        return float({each["queue"]: each["waits"] for each in listed["items"]}["STOCK_RESERVED"])
+
+    async with shop.away("payment"):
+        began = time.monotonic()
+        order_id = await shop.place({lamp: 1})
+        await shop.is_at(order_id, "CONFIRMED")
+        found = await until(waits, lambda seconds: seconds > 0, within=PATIENCE, what="a message that waits")
+        assert found <= time.monotonic() - began
+        assert "wait for" in (await sagactl(shop, "status")).stdout
+    await shop.settles(order_id, "PAID")
+    await until(waits, lambda seconds: not seconds, within=PATIENCE, what="no message that waits")
 
 
 async def test_orders_are_listed_page_by_page_and_completed(shop: Shop) -> None:

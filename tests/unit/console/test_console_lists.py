@@ -45,6 +45,8 @@ def queues_page(found: Status) -> Page:
 def test_a_queue_is_told_with_its_numbers_and_since_when_its_oldest_letter_is_dead() -> None:
     page = queues_page(Status(at=NOW, queues=(depth(),)))
     assert "orders order 3 2 1 2 in 3 s" in page.text
+    page = queues_page(Status(at=NOW, queues=(depth(waits=200.0),)))
+    assert "orders order 3 3 min 20 s 2 1 2 in 3 s" in page.text
     assert "/letters?queue=orders" in page.links
     assert "None: the broker has all of them." in page.text
 

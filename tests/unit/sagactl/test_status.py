@@ -52,6 +52,13 @@ def test_dead_letters_and_a_backlog() -> None:
     ]
 
 
+def test_a_message_that_waits_though_its_consumer_is_there() -> None:
+    assert list(problems(Status(at=NOON, queues=tuple(depths(WELL, {"orders": 20.0}))))) == []
+    assert list(problems(Status(at=NOON, queues=tuple(depths(WELL, {"orders": 400.0}))))) == [
+        "a message waits in orders for at least 6 min 40 s: order does not handle it"
+    ]
+
+
 def test_an_outbox_that_does_not_drain_and_an_order_that_is_open_for_too_long() -> None:
     (outbox,) = wrong(WELL, outboxes=(Backlog("payment", 3, ago(200), "row"),))
     assert "payment does not get its events out: 3 in its outbox, the oldest for 3 min 20 s" in outbox

@@ -1,6 +1,7 @@
 """Settings of the console."""
 
-from typing import Annotated, ClassVar, Self
+import os
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -9,6 +10,9 @@ from sagactl.access import Access
 from services.gateway.callers import Networks, networks
 from services.shared.settings import DatabaseSettings, Port
 from services.shared.urls import with_password
+
+# Kubernetes sets it in every container.
+IN_A_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 
 
 class ConsoleSettings(DatabaseSettings):
@@ -42,4 +46,5 @@ class ConsoleSettings(DatabaseSettings):
 
     @property
     def access(self) -> Access:
-        return Access(self.mongodb_url, self.amqp_url, self.management_url)
+        is_local = IN_A_CLUSTER not in os.environ
+        return Access(self.mongodb_url, self.amqp_url, self.management_url, is_local=is_local)

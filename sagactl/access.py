@@ -67,12 +67,14 @@ class Access:
     mongodb_url: str = field(repr=False)
     amqp_url: str = field(repr=False)
     management_url: str = field(repr=False)
+    # Of a stack on this machine, and not in a cluster.
+    is_local: bool = field(default=False, kw_only=True)
 
     @classmethod
     def of_stack(cls, directory: Path) -> Self:
         """Raises NoAccessError where none was started."""
         checker = _stack(directory)["checker"]
-        return cls(checker["mongodbUrl"], checker["amqpUrl"], checker["managementUrl"])
+        return cls(checker["mongodbUrl"], checker["amqpUrl"], checker["managementUrl"], is_local=True)
 
     @classmethod
     def found(cls, stack: Path | None = None) -> Self:

@@ -73,12 +73,16 @@ class DeadLetter(NamedTuple):
 
     @property
     def first_failed(self) -> datetime | None:
-        """When that was, where it is a time: in UTC, unless it says otherwise."""
-        try:
-            at = datetime.fromisoformat(self.first_failed_at)
-        except ValueError:
-            return None
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+        return moment_of(self.first_failed_at)
+
+
+def moment_of(text: str) -> datetime | None:
+    """Of what a header says of a time, where it is one: in UTC, unless it says otherwise."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:

@@ -1,6 +1,7 @@
 """`sagactl letters`: dead letters are listed, looked at, deleted, given another chance."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Annotated, Final, NoReturn
 
@@ -12,8 +13,9 @@ from sagactl import output as output_
 from sagactl.documents import Document
 from sagactl.oncall import broker, trails
 from sagactl.oncall.arguments import OfQueue, Queue
-from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.broker import DeadLetter, moment_of
 from sagactl.oncall.redrive import redrive
+from sagactl.oncall.status.standing import said
 from sagactl.output import Column, Form, Output, Shown, table
 from sagactl.screen import printable
 from sagactl.terminal import Stack, absent, access, console, run
@@ -43,17 +45,27 @@ class LetterList(Document, frozen=True, kw_only=True):
     items: tuple[Letter, ...]
 
 
-COLUMNS: Final[Sequence[Column[Letter]]] = (
-    Column("queue", attrgetter("queue")),
-    Column("message", attrgetter("id")),
-    Column("about", attrgetter("subject")),
-    Column("type", attrgetter("type")),
-    Column("kind", attrgetter("kind")),
-    Column("reason", attrgetter("reason")),
-    Column("attempts", attrgetter("attempts")),
-    Column("first failed", attrgetter("first_failed_at")),
-    Column("trace", attrgetter("trace"), wide=True),
-)
+def columns(now: datetime) -> Sequence[Column[Letter]]:
+    return (
+        Column("queue", attrgetter("queue")),
+        Column("message", attrgetter("id")),
+        Column("about", attrgetter("subject")),
+        Column("type", attrgetter("type")),
+        Column("kind", attrgetter("kind")),
+        Column("reason", attrgetter("reason")),
+        Column("attempts", attrgetter("attempts")),
+        Column("failed for", lambda each: _age(each.first_failed_at, now)),
+        Column("first failed", attrgetter("first_failed_at"), wide=True),
+        Column("trace", attrgetter("trace"), wide=True),
+    )
+
+
+def _age(since: str, now: datetime) -> str:
+    """What others wrote there is shown as it is."""
+    at = moment_of(since)
+    return since if at is None else said(now - at)
+
+
 Message = Annotated[
     str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
 ]
@@ -72,7 +84,7 @@ def list_(
     letters = run(broker.dead_letters(access(stack).amqp_url, queues, limit))
     found = [_readable(each) for each in letters]
     none = f"No dead letters in {queue or plural(len(queues), 'queue')}."
-    text = table(found, "dead letter", COLUMNS, none)
+    text = table(found, "dead letter", columns(datetime.now(UTC)), none)
     output_.show(Shown(LetterList(items=tuple(found)), text, [each.id for each in found], found), output)
 
 

@@ -1,6 +1,5 @@
 """The keys that tokens are signed with: sealed in the database, turned over and revoked by administrators."""
 
-import asyncio
 import base64
 import json
 import os
@@ -13,9 +12,8 @@ import pytest
 from fastapi import FastAPI
 from joserfc.jwk import RSAKey
 from pydantic import SecretStr
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from sagactl.cli import app
 from sagactl.polling import until
 from services.auth import keys
 from services.auth.main import make_app
@@ -36,6 +34,7 @@ from services.shared.database.trail import COLLECTION, database_of
 from services.shared.http import auth as verifying
 from services.shared.settings import Settings
 from tests.forms import document
+from tests.integration.command_line import called
 from tests.integration.room import PATIENCE, Room, running
 from tests.integration.serving import serving
 from tests.integration.signing import opened
@@ -340,8 +339,7 @@ async def test_a_replica_that_cannot_read_the_keys_any_more_publishes_none(
 
 
 async def sagactl(*command: str) -> Result:
-    """It has an event loop of its own."""
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, ["keys", *command]))
+    return await called("keys", *command)
 
 
 async def test_sagactl_shows_the_keys_begins_the_next_one_and_revokes_one(

@@ -1,6 +1,5 @@
 """`sagactl accounts` with a real auth service; the gateway would only pass its requests on."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,14 +8,14 @@ import pyotp
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from sagactl.cli import app
 from sagactl.exits import Exit
 from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
 from tests.forms import document
+from tests.integration.command_line import called
 from tests.integration.room import PATIENCE, Room
 from tests.integration.serving import serving
 
@@ -43,8 +42,7 @@ async def url(room: Room, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]
 
 
 async def sagactl(*command: str) -> Result:
-    """It has an event loop of its own."""
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, ["accounts", *command]))
+    return await called("accounts", *command)
 
 
 async def roles_by_address() -> dict[str, list[str]]:

@@ -7,6 +7,8 @@ from sagactl.oncall.explain.explanation import Advice, Hop, HopState, Outcome, V
 from sagactl.oncall.explain.marks import Marks
 from services.payment.payment import RefundState
 
+# Where `make up` started it.
+LOCAL: Final = ".venv/bin/python -m dev status"
 # Redriving leads on, or does no harm.
 WORTH_REDRIVING: Final = frozenset({Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY, Outcome.IS_RETRIED})
 
@@ -19,7 +21,7 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
     if any(hop.state is HopState.MISSING for hop in chain):
         yield from _of_missing(marks)
     if verdict is Verdict.WAITING:
-        yield from _of_waiting(chain)
+        yield from _of_waiting(chain, is_local=marks.is_local)
     payment = marks.case.payment
     if payment is not None and any(each.state is RefundState.REFUSED for each in payment.given_back):
         yield Advice(
@@ -57,17 +59,21 @@ def _of_missing(marks: Marks) -> Iterator[Advice]:
         )
 
 
-def _of_waiting(chain: Sequence[Hop]) -> Iterator[Advice]:
+def _of_waiting(chain: Sequence[Hop], *, is_local: bool) -> Iterator[Advice]:
     consumers = {hop.consumer for hop in chain if hop.state is HopState.ON_ITS_WAY}
     publishers = {hop.publisher for hop in chain if hop.state is HopState.IN_OUTBOX}
     for service in sorted(consumers):
         yield Advice(
             f"Look whether {service} runs. If its queue moves on, and the order does not, the message is "
             "lost.",
-            f"kubectl get pods -l app.kubernetes.io/name={service}",
+            _what_runs(service, is_local=is_local),
         )
     for service in sorted(publishers):
         yield Advice(
             f"Look whether the broker is up, and {service} reaches it (GET /readyz).",
-            f"kubectl get pods -l app.kubernetes.io/name={service}",
+            _what_runs(service, is_local=is_local),
         )
+
+
+def _what_runs(service: str, *, is_local: bool) -> str:
+    return LOCAL if is_local else f"kubectl get pods -l app.kubernetes.io/name={service}"

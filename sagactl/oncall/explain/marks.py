@@ -63,6 +63,8 @@ class Marks(Struct, frozen=True, kw_only=True):
     moving: bool = False
     # So long an order may be CONFIRMED before a sweep compensates it.
     stale_after: timedelta = STALE_AFTER
+    # The services are processes of this machine, and no pods.
+    is_local: bool = False
 
     def home(self, queue: str) -> Watched | None:
         """What remembers the messages of the queue; a notification is its own message's memory."""

@@ -94,6 +94,7 @@ class Reader:
                 letters_read=Counter(each.queue for each in letters),
                 auto_compensation=AUTO_COMPENSATION.type in keys,
                 stale_after=self.stale_after,
+                is_local=where.is_local,
             )
             for case in cases
         ]

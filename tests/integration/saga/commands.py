@@ -1,13 +1,11 @@
 """`sagactl` at the tests' shop."""
 
-import asyncio
-
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from sagactl.access import Access
-from sagactl.cli import app
 from sagactl.shop import Json
 from tests.forms import document
+from tests.integration.command_line import called
 from tests.integration.saga.shop import Shop
 
 
@@ -17,9 +15,14 @@ def where(shop: Shop, columns: int = 160) -> dict[str, str]:
 
 
 async def sagactl(shop: Shop, *command: str, columns: int = 160) -> Result:
-    """It has an event loop of its own."""
-    environment = where(shop, columns)
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
+    return await called(*command, environment=where(shop, columns))
+
+
+async def said(shop: Shop, *command: str, exits: int = 0) -> str:
+    """What it prints, on a wide screen."""
+    result = await sagactl(shop, *command, columns=250)
+    assert result.exit_code == exits, result.output
+    return result.stdout
 
 
 async def from_a_toolbox(shop: Shop, *command: str) -> Result:
@@ -32,7 +35,7 @@ async def from_a_toolbox(shop: Shop, *command: str) -> Result:
         "AMQP_URL": access.amqp_url,
         "MANAGEMENT_URL": access.management_url,
     }
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*command], env=environment))
+    return await called(*command, environment=environment)
 
 
 async def told(shop: Shop, *command: str, exits: int = 0) -> Json:

@@ -31,7 +31,7 @@ class Customers(Visit):
         if time.monotonic() - since > LOGIN_AGAIN_SECONDS:
             token = (await self._login(visitor, who)).token
             self.house.logins[who] = (token, time.monotonic())
-        return replace(visitor, name=who, token=token)
+        return replace(visitor, name=who, token=token, patience=self.patience)
 
     async def _login(self, visitor: Client, who: str) -> Client:
         if who == "admin":

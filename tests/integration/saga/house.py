@@ -90,6 +90,8 @@ class Visit:
     # For answers that are looked at closely: with status, headers and body.
     http: httpx.AsyncClient
     mongodb: AsyncMongoClient[dict[str, Any]]
+    # Seconds for which customers and administrators repeat what the shop cannot answer at the moment.
+    patience: float = 0
 
     @property
     def stack(self) -> Stack:

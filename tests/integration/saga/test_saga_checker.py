@@ -8,11 +8,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from typer.testing import CliRunner
 
 from dev.services import REPOSITORY
 from sagactl.access import URLS, Access
-from sagactl.cli import app
 from sagactl.exits import Exit
 from sagactl.oncall import broker
 from sagactl.oncall.check import Expected, Known, check
@@ -21,6 +19,8 @@ from sagactl.oncall.report import Report
 from sagactl.polling import until
 from sagactl.shop import Json
 from tests.forms import document
+from tests.integration.command_line import called
+from tests.integration.saga.commands import said
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 
@@ -253,17 +253,8 @@ async def test_a_server_that_refuses_a_password_ends_a_command_with_5(shop: Shop
     urls = dict(zip(URLS, (tools.mongodb_url, tools.amqp_url, tools.management_url), strict=True))
     password = urlsplit(urls[lies]).password or ""
     urls[lies] = urls[lies].replace(f":{password}@", ":wrong@")
-    result = await asyncio.to_thread(lambda: CliRunner().invoke(app, ["status"], env=urls))
+    result = await called("status", environment=urls)
     assert result.exit_code == Exit.NOT_ALLOWED, result.output
-
-
-async def sagactl(shop: Shop, *arguments: str, exits: int = 0) -> str:
-    """Its standard output."""
-    command = [*arguments, "--stack", str(shop.stack.directory)]
-    # It has an event loop of its own.
-    result = await asyncio.to_thread(lambda: CliRunner().invoke(app, command, env={"COLUMNS": "250"}))
-    assert result.exit_code == exits, result.output
-    return result.stdout
 
 
 async def as_a_process(shop: Shop, *arguments: str) -> str:
@@ -293,19 +284,17 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
         return [letter.id for letter in letters].count(order) == 1
 
     await until(dead, within=PATIENCE, what="dead")
-    listed = await sagactl(shop, "letters", "list")
+    listed = await said(shop, "letters", "list")
     assert order in listed
     assert "invalid" in listed
-    shown = await sagactl(shop, "letters", "show", "STOCK_RESERVED", order)
+    shown = await said(shop, "letters", "show", "STOCK_RESERVED", order)
     assert "secret" not in shown
     assert "\x1b" not in shown
     assert '"paymentToken": "***"' in shown
-    broken = document(await sagactl(shop, "check", "-o", "json", *_known(shop), exits=1))
+    broken = document(await said(shop, "check", "-o", "json", *_known(shop), exits=1))
     assert [(each["name"], each["subject"]) for each in broken["findings"]] == [("EXPLAINED", order)]
     assert (await check(access(shop), Expected(known={*shop.house.known, Known(order)}))).sound
-    assert "1 dead letter redriven" in await sagactl(
-        shop, "letters", "redrive", "STOCK_RESERVED", "--id", order
-    )
+    assert "1 dead letter redriven" in await said(shop, "letters", "redrive", "STOCK_RESERVED", "--id", order)
     await until(dead, within=PATIENCE, what="dead")  # it is as bad as before, and came back once
     again = await shop.dead_letter("STOCK_RESERVED", order)
     assert again.message_id == order
@@ -316,18 +305,16 @@ async def test_a_dead_letter_is_deleted_by_the_command_line(shop: Shop) -> None:
     id_, other = new_id(), new_id()
     for each in (id_, other):
         await shop.publish("payment-events.dlq", b"nonsense", message_id=each)
-    assert "deleted" in await sagactl(shop, "letters", "discard", "payment-events", id_)
-    left = document(await sagactl(shop, "letters", "list", "--queue", "payment-events", "-o", "json"))
+    assert "deleted" in await said(shop, "letters", "discard", "payment-events", id_)
+    left = document(await said(shop, "letters", "list", "--queue", "payment-events", "-o", "json"))
     assert [each["id"] for each in left["items"]] == [other]
-    named = await sagactl(shop, "letters", "list", "--queue", "payment-events", "-o", "name")
+    named = await said(shop, "letters", "list", "--queue", "payment-events", "-o", "name")
     assert named.split() == [other]
-    (shown,) = document(await sagactl(shop, "letters", "show", "payment-events", other, "-o", "json"))[
-        "items"
-    ]
+    (shown,) = document(await said(shop, "letters", "show", "payment-events", other, "-o", "json"))["items"]
     assert (shown["id"], shown["body"]) == (other, "nonsense")
-    await sagactl(shop, "letters", "discard", "payment-events", id_, exits=1)
-    assert "deleted" in await sagactl(shop, "letters", "discard", "payment-events", other)
-    assert "No dead letters in payment-events" in await sagactl(
+    await said(shop, "letters", "discard", "payment-events", id_, exits=1)
+    assert "deleted" in await said(shop, "letters", "discard", "payment-events", other)
+    assert "No dead letters in payment-events" in await said(
         shop, "letters", "list", "--queue", "payment-events"
     )
 
@@ -337,8 +324,8 @@ async def test_while_a_service_is_down_its_orders_wait_and_nothing_is_broken(sho
     async with shop.away("inventory"):
         order = await shop.place({product: 2})
         waits = ("--wait", "3", "--still", "2", *_known(shop))
-        told = document(await sagactl(shop, "check", "-o", "json", *waits, exits=3))
-        assert "PENDING" in await sagactl(shop, "orders", "show", order)
+        told = document(await said(shop, "check", "-o", "json", *waits, exits=3))
+        assert "PENDING" in await said(shop, "orders", "show", order)
     assert told["verdict"] == "waiting"
     assert (order, "SAGA_ENDED") in {(each["subject"], each["name"]) for each in told["findings"]}
     await shop.settles(order, "PAID")
@@ -349,10 +336,10 @@ async def test_an_order_is_shown_with_its_timeline_and_without_its_card(shop: Sh
     shown = await as_a_process(shop, "orders", "show", order)
     for seen in (order, "PAID", product, "INVENTORY_RESERVED", "CONFIRMED -> PAID", "CAPTURED", "ORDER_PAID"):
         assert seen in shown
-    told = await sagactl(shop, "orders", "show", order, "-o", "json")
+    told = await said(shop, "orders", "show", order, "-o", "json")
     assert [step["event"] for step in document(told)["order"]["history"]][-1] == "PAYMENT_SUCCEEDED"
     assert "tok_success" not in told
-    await sagactl(shop, "orders", "show", "nowhere", exits=1)
+    await said(shop, "orders", "show", "nowhere", exits=1)
 
 
 def _known(shop: Shop) -> list[str]:
@@ -369,9 +356,7 @@ async def test_what_failed_long_ago_is_redriven_like_anything_else(shop: Shop) -
         "x-attempts": 4,
     }
     await shop.publish("payment-events.dlq", b"nonsense", message_id=id_, headers=old)
-    assert "1 dead letter redriven" in await sagactl(
-        shop, "letters", "redrive", "payment-events", "--id", id_
-    )
+    assert "1 dead letter redriven" in await said(shop, "letters", "redrive", "payment-events", "--id", id_)
     letter = await shop.dead_letter("payment-events", "nonsense")
     # It failed anew, for a reason of its own.
     assert letter.headers["x-error-kind"] == "invalid"

@@ -1,6 +1,5 @@
 """A customer leaves: all that is kept of them is told, and then found nowhere; the books still add up."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -13,9 +12,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 from redis.asyncio import Redis
-from typer.testing import CliRunner, Result
 
-from sagactl.cli import app
 from sagactl.oncall import erasure
 from sagactl.oncall.books import Books
 from sagactl.oncall.invariants import check_case
@@ -23,6 +20,7 @@ from sagactl.oncall.pseudonyms import ADDRESS, TEXT
 from sagactl.polling import until
 from sagactl.provision.erasing import ACTIONS
 from sagactl.shop import Json
+from tests.integration.saga.commands import sagactl
 from tests.integration.saga.customers import PASSWORD, email_of
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import body
@@ -36,12 +34,6 @@ INTERNAL = {"admin", "config", "local"}
 def _told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here nothing is under way that the broker would tell of late."""
     monkeypatch.setattr(erasure, "QUIET_SECONDS", 0.1)
-
-
-async def sagactl(shop: Shop, *command: str) -> Result:
-    """It has an event loop of its own."""
-    arguments = ["customers", *command, "--stack", str(shop.stack.directory)]
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, arguments))
 
 
 async def places_with(shop: Shop, text: str) -> set[str]:
@@ -137,13 +129,13 @@ async def test_a_customer_who_is_erased_is_found_nowhere_and_the_books_add_up(sh
         *("auth.users", "order.orders", "order.idempotency", "notification.notifications"),
         "notifications.dlq",
     }
-    early = await sagactl(shop, "erase", customer.email, "--yes")
+    early = await sagactl(shop, "customers", "erase", customer.email, "--yes")
     assert (early.exit_code, "access tokens are good until" in early.output) == (3, True), early.output
     login = {"email": customer.email, "password": PASSWORD}
     assert (await shop.http.post("/auth/login", json=login)).status_code == 403
     assert "order.orders" in await places_with(shop, customer.email), "nothing is half done"
     await customer.tokens_expire()
-    done = await sagactl(shop, "erase", customer.email, "--yes")
+    done = await sagactl(shop, "customers", "erase", customer.email, "--yes")
     assert done.exit_code == 0, done.output
     assert "4 orders stay" in done.output
 
@@ -176,9 +168,9 @@ async def test_another_customer_is_not_touched(shop: Shop) -> None:
     await other.buys()
     await other.has_a_dead_letter()
     before = await places_with(shop, other.email)
-    await sagactl(shop, "erase", one.email, "--yes")
+    await sagactl(shop, "customers", "erase", one.email, "--yes")
     await one.tokens_expire()
-    done = await sagactl(shop, "erase", await one.id(), "--yes")
+    done = await sagactl(shop, "customers", "erase", await one.id(), "--yes")
     assert done.exit_code == 0, done.output
     assert await places_with(shop, other.email) == before
     assert (await shop.order(other.orders["refunded"]))["refundReason"] == f"I am {other.name}, call me"
@@ -190,7 +182,7 @@ async def test_whoever_has_an_order_under_way_is_not_erased(shop: Shop) -> None:
     lamp = await shop.product()
     async with shop.frozen("payment"):
         order_id = await shop.place({lamp: 1}, who=customer.name)
-        refused = await sagactl(shop, "erase", customer.email, "--yes")
+        refused = await sagactl(shop, "customers", "erase", customer.email, "--yes")
     assert refused.exit_code == 1, refused.output
     assert f"order {order_id} is " in refused.output
     assert "not settled: cancel it, or wait for its end" in refused.output
@@ -206,7 +198,7 @@ async def test_what_staff_does_while_a_customer_is_erased_is_seen(
     """A refund between the books and the account, which ends before all is looked at again, or does not."""
     customer = Customer(shop)
     await customer.buys()
-    await sagactl(shop, "erase", customer.email, "--yes")
+    await sagactl(shop, "customers", "erase", customer.email, "--yes")
     await customer.tokens_expire()
     paid = customer.orders["paid"]
     own = await shop.headers("admin")
@@ -224,7 +216,7 @@ async def test_what_staff_does_while_a_customer_is_erased_is_seen(
         return found[-1]
 
     monkeypatch.setattr(erasure, "pseudonymise", then_refunded)
-    first = await sagactl(shop, "erase", customer.email, "--yes")
+    first = await sagactl(shop, "customers", "erase", customer.email, "--yes")
     if in_time:
         assert first.exit_code == 0, first.output
         assert found[1] > 0 == found[-1], "it ends when nothing is found any more"
@@ -233,7 +225,7 @@ async def test_what_staff_does_while_a_customer_is_erased_is_seen(
         assert await customer.id(), "the account is there to be found by"
         await shop.settles(paid, "REFUNDED")
         await customer.is_at_rest()
-        assert (await sagactl(shop, "erase", customer.email, "--yes")).exit_code == 0
+        assert (await sagactl(shop, "customers", "erase", customer.email, "--yes")).exit_code == 0
     assert (await shop.order(paid))["status"] == "REFUNDED"
     assert await places_with(shop, customer.name) == set()
 
@@ -244,16 +236,16 @@ async def test_where_not_all_dead_letters_can_be_looked_at_nobody_is_called_eras
     customer = Customer(shop)
     await customer.buys()
     await customer.has_a_dead_letter()
-    await sagactl(shop, "erase", customer.email, "--yes")
+    await sagactl(shop, "customers", "erase", customer.email, "--yes")
     await customer.tokens_expire()
     with monkeypatch.context() as patched:
         patched.setattr(erasure, "AT_ONCE", 1)
         for command in (["export", customer.email], ["erase", customer.email, "--yes"]):
-            result = await sagactl(shop, *command)
+            result = await sagactl(shop, "customers", *command)
             assert result.exit_code == 3, result.output
             assert "notifications.dlq holds 1 dead letters or more" in " ".join(result.stderr.split())
     assert await customer.id(), "the account is there to be found by"
-    done = await sagactl(shop, "erase", customer.email, "--yes")
+    done = await sagactl(shop, "customers", "erase", customer.email, "--yes")
     assert done.exit_code == 0, done.output
     await shop.dead_letter("notifications", customer.orders["paid"])
 
@@ -266,7 +258,7 @@ async def test_staff_and_whoever_is_not_there_are_refused_in_a_sentence(shop: Sh
         (["erase", "nobody@shop.example", "--yes"], 1, "there is no account with the address"),
         (["export", str(uuid.uuid4())], 1, "there is no account with the id"),
     ):
-        result = await sagactl(shop, *command)
+        result = await sagactl(shop, "customers", *command)
         assert (result.exit_code, said in " ".join(result.output.split())) == (code, True), result.output
 
 
@@ -274,7 +266,7 @@ async def test_what_is_kept_of_a_customer_is_one_document(shop: Shop) -> None:
     customer = Customer(shop)
     await customer.buys()
     await customer.has_a_dead_letter()
-    result = await sagactl(shop, "export", customer.email)
+    result = await sagactl(shop, "customers", "export", customer.email)
     assert result.exit_code == 0, result.output
     document: dict[str, Any] = json.loads(result.stdout)
     account = document["account"]

@@ -1,23 +1,34 @@
 """The live check names what is broken by hand, each by its id, while orders flow, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+import math
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
+from itertools import count, cycle, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import pytest
+from aio_pika.exceptions import AMQPError
 
 from sagactl.access import Access
+from sagactl.faults import UnavailableError
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.check import Expected
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.live.checking import LONG_AGO, Live, check_live
 from sagactl.oncall.live.judging import Terms
 from sagactl.oncall.live.walking import Walk, walk
+from sagactl.oncall.repair.applying import Mender, carry_out
+from sagactl.oncall.repair.looking import plans
+from sagactl.oncall.repair.plan import Ends, Plan
 from sagactl.oncall.report import Report
+from sagactl.polling import until
 from sagactl.shop import Json
 from tests.integration.saga.growth import MANY, grown, profiled, used, wasteful
 from tests.integration.saga.shop import Shop
@@ -25,6 +36,7 @@ from tests.integration.saga.test_saga_checker import BREAKS
 from tests.integration.saga.test_saga_growth import accounts, everyday
 from tests.unit.indexes import Index
 
+Found = TypeVar("Found")
 # Shorter than on call, so that a test need not wait: what is on its way is known by its queues all the same.
 LIVE: Final = Live(still=timedelta(seconds=2))
 CUSTOMERS: Final = 4
@@ -32,12 +44,12 @@ CUSTOMERS: Final = 4
 PAUSE: Final = 0.3
 # Longer than a service is away.
 LONG: Final = 180.0
-# On a machine that is busy with other things queues may be full for as long as one check looks.
-CHECKS: Final = 5
 CARDS: Final = ("tok_success", "tok_success", "tok_declined", "tok_slow")
 # What the checker at rest finds, and two more: who is to name it, and of whom.
 GATEWAY_TWICE: Final = "the gateway took the money twice"
 NOBODY_TOLD: Final = "nobody was told"
+# By a live check alone: at rest it is the same as what was paid for and only held.
+LOST: Final = "a message was lost"
 PLANTED: Final = {
     **{name: (invariant, whose) for name, (invariant, whose, *_) in BREAKS.items()},
     GATEWAY_TWICE: (Invariant.MONEY_AGREES, "order"),
@@ -50,16 +62,18 @@ async def check(shop: Shop, *accepted: str, live: Live = LIVE) -> Report:
 
 
 @asynccontextmanager
-async def flowing(shop: Shop) -> AsyncIterator[list[str]]:
-    """Customers order: paid, declined, slow, refunded."""
-    product = await shop.product(stock=100_000)
+async def flowing(shop: Shop, rate: float = 0) -> AsyncIterator[list[str]]:
+    """Customers order: paid, declined, slow, refunded. `rate`: orders a second, where the shop bears it."""
+    product = await shop.product(stock=1_000_000)
     placed: list[str] = []
     over = asyncio.Event()
 
-    async def buy(card: str) -> None:
+    async def buy(card: str, every: float) -> None:
+        await asyncio.sleep(random.uniform(0, every))  # not all at once
         while not over.is_set():
+            began = time.monotonic()
             placed.append(await shop.place({product: 1}, card=card))
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(every - (time.monotonic() - began) if rate else PAUSE)
 
     async def refund() -> None:
         while not over.is_set():
@@ -69,7 +83,10 @@ async def flowing(shop: Shop) -> AsyncIterator[list[str]]:
             placed.append(order)
             await asyncio.sleep(PAUSE)
 
-    buying = [asyncio.create_task(buy(card)) for card in CARDS]
+    await shop.client("alice")
+    customers = math.ceil(rate) or len(CARDS)
+    every = customers / rate if rate else 0
+    buying = [asyncio.create_task(buy(card, every)) for card in islice(cycle(CARDS), customers)]
     buying.append(asyncio.create_task(refund()))
     try:
         yield placed
@@ -104,86 +121,209 @@ async def plant(shop: Shop, name: str, order: str, product: str) -> tuple[Any, J
     return documents, before, ""
 
 
-async def test_what_is_broken_by_hand_is_named_by_its_id_while_orders_flow(shop: Shop) -> None:
-    """All at once, each of an order and a product of its own."""
-    products = [await shop.product(stock=10) for _ in PLANTED]
-    orders = [await shop.place({product: 2}) for product in products]
-    for order, product in zip(orders, products, strict=True):
-        await shop.settles(order, "PAID")
-        await shop.stock_becomes(product, (8, 0, 2))
-    await shop.drained()
+class Fault(NamedTuple):
+    """Of an order and a product of its own."""
+
+    name: str
+    order: str
+    product: str
+
+    @property
+    def expected(self) -> tuple[Invariant, str]:
+        """What is to be named."""
+        invariant, whose = PLANTED.get(self.name, (Invariant.STOCK_OWNED, "order"))
+        return invariant, self.product if whose == "product" else self.order
+
+
+async def prepared(shop: Shop, names: Iterable[str]) -> list[Fault]:
+    """Orders that are paid, and that nothing has touched for as long as the check asks for."""
+    faults = []
+    for name in names:
+        product = await shop.product(stock=10)
+        faults.append(Fault(name, await shop.place({product: 2}), product))
+    for fault in faults:
+        await shop.settles(fault.order, "PAID", within=LONG)
+        await shop.stock_becomes(fault.product, (8, 0, 2), within=LONG)
     await asyncio.sleep(LIVE.still.total_seconds() + 1)
-    planted = []
-    async with flowing(shop):
-        try:
-            for name, order, product in zip(PLANTED, orders, products, strict=True):
-                planted.append(await plant(shop, name, order, product))
-            expected = {
-                (invariant, product if whose == "product" else order)
-                for (invariant, whose), order, product in zip(PLANTED.values(), orders, products, strict=True)
-            }
-            found = await found_in_the_end(shop, expected, *orders)
-        finally:
-            for documents, before, more in planted:
-                await documents.replace_one({"_id": before["_id"]}, before, upsert=True)
-                await documents.delete_one({"_id": more})
-    assert {each.subject for each in found} <= {*orders, *products}
-    assert all(not each.waiting for each in found), found
+    return faults
 
 
-async def found_in_the_end(
-    shop: Shop, expected: Collection[tuple[Invariant, str]], *accepted: str
-) -> Sequence[Finding]:
-    """All that was named, once everything was that is expected."""
-    found: dict[Finding, None] = {}
-    for _ in range(CHECKS):
-        found |= dict.fromkeys((await check(shop, *accepted)).findings)
-        if {(each.invariant, each.subject) for each in found} >= set(expected):
-            break
-    assert {(each.invariant, each.subject) for each in found} >= set(expected), found
-    return list(found)
+@asynccontextmanager
+async def planted(shop: Shop, faults: Sequence[Fault]) -> AsyncIterator[None]:
+    """They are put right again at the end."""
+    there = []
+    try:
+        for fault in faults:
+            there += [await plant(shop, *fault)]
+        yield
+    finally:
+        for documents, before, more in there:
+            await documents.replace_one({"_id": before["_id"]}, before, upsert=True)
+            await documents.delete_one({"_id": more})
+
+
+# So that orders go on: what waits for a service is not cleared up by watching longer.
+HASTY: Final = LIVE._replace(watch_seconds=5)
 
 
 async def test_nothing_is_named_while_orders_flow_and_services_die(shop: Shop) -> None:
     """Paid for and not yet sold, cancelled and not yet given back: all of it is on its way."""
-    # So that orders go on: what waits for a service is not cleared up by watching longer.
-    hasty = LIVE._replace(watch_seconds=5)
     async with flowing(shop) as placed:
         for service in ("inventory", "payment", "notification"):
             async with shop.away(service):
-                during = await check(shop, live=hasty)
-            after = await check(shop, live=hasty)
+                during = await check(shop, live=HASTY)
+            after = await check(shop, live=HASTY)
             assert not during.findings, during.findings
             assert not after.findings, after.findings
         await shop.lose_broker()
-        assert not (await check(shop, live=hasty)).findings
+        assert not (await check(shop, live=HASTY)).findings
     assert len(placed) > CUSTOMERS
     for order in placed[-CUSTOMERS:]:
         await shop.becomes(order, lambda order: bool(order["settled"]))
 
 
-async def test_a_lost_message_is_named_though_its_queue_is_never_at_rest(shop: Shop) -> None:
-    product = await shop.product(stock=10)
-    order = await shop.place({product: 2})
-    await shop.settles(order, "PAID")
-    await shop.stock_becomes(product, (8, 0, 2))
-    # As if ORDER_PAID had never reached inventory.
+@asynccontextmanager
+async def without_its_end(shop: Shop, order: str, product: str) -> AsyncIterator[None]:
+    """As if ORDER_PAID had never reached inventory. It is put right in the end, unless somebody has."""
     inventory = shop.database("inventory")
     sold = await inventory["reservations"].find_one({"_id": order})
     assert sold is not None
-    await inventory["reservations"].update_one(
-        {"_id": order}, {"$set": {"lines.0.state": "HELD"}, "$pop": {"seen": 1}}
-    )
+    lost = {"$set": {"lines.0.state": "HELD"}, "$pop": {"seen": 1}}
+    await inventory["reservations"].update_one({"_id": order}, lost)
     await inventory["stock"].update_one({"_id": product}, {"$inc": {"reserved": 2, "sold": -2}})
     try:
-        await asyncio.sleep(LIVE.still.total_seconds() + 1)
-        async with flowing(shop):
-            (finding,) = await found_in_the_end(shop, {(Invariant.STOCK_OWNED, order)})
+        yield
     finally:
-        await inventory["reservations"].replace_one({"_id": order}, sold)
-        await inventory["stock"].update_one({"_id": product}, {"$inc": {"reserved": -2, "sold": 2}})
-    assert not finding.waiting
-    assert "ORDER_PAID was never handled by inventory, and is nowhere" in finding.what
+        there = {"_id": order, "lines.0.state": "HELD"}
+        if (await inventory["reservations"].replace_one(there, sold)).matched_count:
+            await inventory["stock"].update_one({"_id": product}, {"$inc": {"reserved": -2, "sold": 2}})
+
+
+# --- all of it at once, for as long as one likes ------------------------------------------------------------
+
+# Of `make live-check`; without, it is over once everything has been done once.
+MINUTES: Final = float(os.environ.get("MINUTES", "0"))
+# Orders a second.
+RATE: Final = 40.0 if MINUTES else 10.0
+NAMED_WITHIN_SECONDS: Final = 60.0
+NOWHERE: Final = "ORDER_PAID was never handled by inventory, and is nowhere"
+TRIES: Final = 5
+# Between one that is there again and the next that is killed.
+REST_SECONDS: Final = 3.0
+# Planted at a time.
+SOME: Final = 6 if MINUTES else len(PLANTED) + 1
+
+
+async def kill_for_ever(shop: Shop, killed: list[str]) -> None:
+    """By `kill -9`, one process after the other; now and then all lose the broker."""
+    services = ("inventory", "payment", "order", "notification")
+    for number in count():
+        replicas = shop.replicas(services[number % len(services)])
+        name = replicas[number // len(services) % len(replicas)]
+        await shop.stack.kill(name)
+        await shop.stack.start(name)
+        killed.append(name)
+        if number % 10 == 9:
+            await shop.lose_broker()
+        await asyncio.sleep(REST_SECONDS)
+
+
+async def persistently(ask: Callable[[], Awaitable[Found]]) -> Found:
+    """Again where its own connection to the broker was among those that were lost."""
+    for _ in range(TRIES):
+        with suppress(AMQPError, OSError, UnavailableError):
+            return await ask()
+    return await ask()
+
+
+class Watch:
+    """One live check after the other, of all that there is."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self.checks, self.orders, self.slowest = 0, 0, 0.0
+
+    async def look(self, *accepted: str) -> Sequence[Finding]:
+        began = time.monotonic()
+        report = await persistently(lambda: check(self._shop, *accepted, live=HASTY))
+        self.checks, self.orders = self.checks + 1, report.orders
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        return report.findings
+
+    async def named(self, faults: Collection[Fault]) -> Mapping[str, float]:
+        """After how many seconds each was; nothing else may be."""
+        began, seconds = time.monotonic(), dict[str, float]()
+        subjects = {part for each in faults for part in each}
+        while len(seconds) < len(faults) and time.monotonic() - began < 2 * NAMED_WITHIN_SECONDS:
+            found = await self.look(*(each.order for each in faults))
+            after = time.monotonic() - began
+            assert {each.subject for each in found} <= subjects, found
+            there = {(each.invariant, each.subject): each.what for each in found if not each.waiting}
+            for each in faults:
+                if each.expected in there:
+                    assert each.name != LOST or NOWHERE in there[each.expected]
+                    seconds.setdefault(each.name, after)
+        return seconds
+
+
+async def repaired(shop: Shop, order: str) -> None:
+    """By a plan that is carried out twice."""
+    access = Access.of_stack(shop.stack.directory)
+
+    async def planned() -> Plan:
+        (plan,) = await persistently(lambda: plans(access, [order], LIVE.still, watch_seconds=5))
+        return plan
+
+    plan = await until(planned, lambda plan: plan.ends is Ends.MENDED, within=LONG, what="a plan for it")
+    for _ in range(2):
+        await persistently(lambda: carry_out(plan, Mender(access, None, "the message was lost")))
+
+
+async def test_all_that_is_planted_is_named_in_time_and_nothing_else_while_processes_die(shop: Shop) -> None:
+    """Orders flow, processes are killed; what is wrong is named within a minute; a plan twice is as once."""
+    shop.patience = LONG
+    began, killed, watch = time.monotonic(), list[str](), Watch(shop)
+    names, seconds = cycle([*PLANTED, LOST]), dict[str, float]()
+
+    def say() -> None:
+        took = time.monotonic() - began
+        print(  # noqa: T201  # how it goes, for `make live-check`
+            f"{took:4.0f} s: {len(placed)} orders, {len(placed) / took:.1f}/s; {len(killed)} kills;"
+            f" {watch.checks} checks, the slowest {watch.slowest:.0f} s, the last of {watch.orders} orders;"
+            f" {len(seconds)} kinds of faults named, the last after {max(seconds.values(), default=0):.0f} s",
+            flush=True,
+        )
+
+    async with flowing(shop, RATE) as placed:
+        killing = asyncio.create_task(kill_for_ever(shop, killed))
+        try:
+            while len(seconds) < len(PLANTED) + 1 or time.monotonic() - began < 60 * MINUTES:
+                assert not killing.done() or killing.result()
+                assert not (found := await watch.look()), found
+                faults = await prepared(shop, islice(names, SOME))
+                lost = [each for each in faults if each.name == LOST]
+                async with AsyncExitStack() as wrong:
+                    for each in lost:
+                        await wrong.enter_async_context(without_its_end(shop, each.order, each.product))
+                    await wrong.enter_async_context(planted(shop, [e for e in faults if e.name != LOST]))
+                    for name, after in (await watch.named(faults)).items():
+                        seconds[name] = max(after, seconds.get(name, 0))
+                    missing = {each.name for each in faults} - seconds.keys()
+                    assert not missing
+                    for each in lost:
+                        await repaired(shop, each.order)
+                        await shop.stock_becomes(each.product, (8, 0, 2))
+                        assert await shop.ledger(each.order) == {"captured": 1}
+                say()
+        finally:
+            killing.cancel()
+            with suppress(asyncio.CancelledError):
+                await killing
+            await shop.heal()
+    for name, after in sorted(seconds.items(), key=lambda each: each[1]):
+        print(f"{after:6.1f} s  {name}")  # noqa: T201  # see above
+    assert max(seconds.values()) <= NAMED_WITHIN_SECONDS
+    await shop.drained()
 
 
 # --- the walk ---------------------------------------------------------------------------------------------

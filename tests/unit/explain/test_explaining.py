@@ -42,6 +42,8 @@ def test_an_order_that_was_just_placed_moves_and_one_that_was_so_a_while_ago_wai
     )
     assert [each.event for each in told.next] == ["INVENTORY_RESERVED", "INVENTORY_RESERVE_FAILED"]
     assert told.advice[0].command == "kubectl get pods -l app.kubernetes.io/name=inventory"
+    told = explain(desk.marks(waiting=waiting, after=LONG, is_local=True))
+    assert told.advice[0].command == ".venv/bin/python -m dev status"
 
 
 def test_what_waits_to_be_tried_again_says_within_how_long() -> None:

@@ -17,13 +17,14 @@ from sagactl import output
 from sagactl.cli import app
 from sagactl.documents import API_VERSION
 from sagactl.oncall import audit
-from sagactl.oncall.letters import COLUMNS, Letter, LetterList
+from sagactl.oncall.letters import Letter, LetterList, columns
 from sagactl.oncall.schemas import schemas
 from sagactl.oncall.trails import Told
 from sagactl.output import Column, Output, Shown, show, table
 from tests.forms import SCHEMAS, document
 from tests.unit.sagactl.test_exit_codes import TREE
 
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LETTERS = tuple(
     Letter(
         "orders",
@@ -39,7 +40,7 @@ LETTERS = tuple(
     )
     for id_ in ("a", "b")
 )
-SHOWN = Shown(LetterList(items=LETTERS), table(LETTERS, "dead letter", COLUMNS), ["a", "b"], LETTERS)
+SHOWN = Shown(LetterList(items=LETTERS), table(LETTERS, "dead letter", columns(NOON)), ["a", "b"], LETTERS)
 # Commands that list or show.
 TELL = {
     *("status", "explain", "find", "check", "repair", "replay", "audit"),
@@ -164,7 +165,7 @@ def test_a_time_is_shown_in_utc_and_nothing_as_nothing(
 def test_an_empty_list_is_a_sentence_and_no_empty_frame(
     noun: str, none: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = Shown(LetterList(items=()), table((), noun, COLUMNS, none), [])
+    shown = Shown(LetterList(items=()), table((), noun, columns(NOON), none), [])
     assert printed(shown, Output.TABLE, monkeypatch, capsys) == said
 
 

@@ -1,11 +1,13 @@
 """Receives traces over OTLP/HTTP, as a collector would, and keeps every span."""
 
 import gzip
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -36,7 +38,7 @@ class Traces:
 
 @contextmanager
 def receiving() -> Iterator[Traces]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Receiver)
+    server = _Server(("127.0.0.1", 0), _Receiver)
     server.daemon_threads = True
     traces = Traces(f"http://127.0.0.1:{server.server_port}")
     server.traces = traces  # type: ignore[attr-defined]  # the way to a handler
@@ -48,6 +50,13 @@ def receiving() -> Iterator[Traces]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Services that are killed leave their connections as they are."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Receiver(BaseHTTPRequestHandler):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
 from services.auth import administrator, api, by_mail, custody, leaving, resealing, second_factor, staff
@@ -73,11 +73,8 @@ def make_app(settings: AuthSettings) -> FastAPI:
         finally:
             await client.close()
 
-    router = APIRouter()
-    router.include_router(api.router)
-    for each in (by_mail.router, second_factor.router, staff.router, leaving.router, custody.router):
-        router.include_router(each)
-    return create_app(settings, router, life, unavailable=UNAVAILABLE)
+    also = (each.router for each in (by_mail, second_factor, staff, leaving, custody))
+    return create_app(settings, api.router, life, also=also, unavailable=UNAVAILABLE)
 
 
 async def _work(desk: Desk, store: Store, begun: asyncio.Event, post: Post | None) -> None:

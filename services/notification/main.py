@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from services.notification import api, internal
 from services.notification.caller import Caller
@@ -40,10 +40,7 @@ def make_app(settings: NotificationSettings) -> FastAPI:
             async with engine(app) as readiness:
                 yield readiness
 
-    router = APIRouter()
-    router.include_router(api.router)
-    router.include_router(internal.router)
-    return create_app(settings, router, life, unavailable=UNAVAILABLE)
+    return create_app(settings, api.router, life, also=[internal.router], unavailable=UNAVAILABLE)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from services.order import api, internal, queries
 from services.order.catalogue import Catalogue
@@ -52,10 +52,7 @@ def make_app(settings: OrderSettings) -> FastAPI:
             if app.state.reviewer is not None:
                 await app.state.reviewer.close()
 
-    router = APIRouter()
-    router.include_router(api.router)
-    router.include_router(internal.router)
-    app = create_app(settings, router, life, unavailable=UNAVAILABLE)
+    app = create_app(settings, api.router, life, also=[internal.router], unavailable=UNAVAILABLE)
     app.state.pressure = pressure
     return app
 

@@ -14,10 +14,11 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect
 
 from dev.stack import Stack
-from services.auth import guesses, passwords
+from services.auth import guesses, keys, passwords
 from tests.authority import Authority
 from tests.integration.authenticator import stop_the_clock_of_codes
 from tests.integration.issuer import Issuer, issuing
+from tests.integration.ready_keys import ReadyKeys
 from tests.integration.room import Room, make_room
 
 QUICK: Final = PasswordHash((Argon2Hasher(memory_cost=64, time_cost=1, parallelism=1),))
@@ -40,6 +41,11 @@ def _few_to_believe(one_authority: Path) -> Iterator[None]:
 def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashes are slow on purpose (tests/unit/auth/test_passwords.py), and here there are thousands."""
     monkeypatch.setattr(passwords, "ARGON2ID", QUICK)
+
+
+@pytest.fixture(autouse=True)
+def _ready_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "RSAKey", ReadyKeys())
 
 
 @pytest_asyncio.fixture

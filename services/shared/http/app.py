@@ -32,6 +32,7 @@ def create_app(
     router: APIRouter,
     life: Callable[[FastAPI], AbstractAsyncContextManager[ReadinessCheck]],
     *,
+    also: Iterable[APIRouter] = (),
     own_openapi: bool = True,
     unavailable: Iterable[type[Exception]] = (),
     before_routes: Iterable[Middleware] = (),
@@ -39,6 +40,7 @@ def create_app(
 ) -> FastAPI:
     """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it.
 
+    `also`: more routers. Inside of `router`, FastAPI would work out each of their routes twice.
     `unavailable`: exceptions that mean that something the service needs does not answer.
     `before_routes`: what sees requests as they came, after they were checked.
     `takes`: as what bodies come.
@@ -79,7 +81,8 @@ def create_app(
     app.include_router(probes.router)
     if settings.metrics_port is None:
         app.include_router(probes.metrics_router)
-    app.include_router(router)
+    for each in (router, *also):
+        app.include_router(each)
     return app
 
 

@@ -17,6 +17,7 @@ FROM dependencies AS dependencies-product
 FROM dependencies AS dependencies-inventory
 FROM dependencies AS dependencies-payment
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group payment
+FROM dependencies AS dependencies-fulfilment
 FROM dependencies AS dependencies-notification
 RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev --no-install-project --group notification
 FROM dependencies AS dependencies-auth

@@ -14,7 +14,7 @@ group "default" {
 target "images" {
   name = service
   matrix = {
-    service = ["auth", "console", "gateway", "inventory", "notification", "operator", "order", "payment", "product", "sagactl"]
+    service = ["auth", "console", "fulfilment", "gateway", "inventory", "notification", "operator", "order", "payment", "product", "sagactl"]
   }
   args = {
     SERVICE    = service

@@ -19,6 +19,7 @@ SERVICES = {
     "inventory": 3005,
     "payment": 3006,
     "notification": 3007,
+    "fulfilment": 3009,
     "gateway": 3003,
 }
 DEFAULTS = {

@@ -280,6 +280,14 @@ MESSAGES: Final = Board(
                 red=120,
             ),
         ),
+        (
+            lines(
+                "Recorded by fulfilment",
+                "Bad: none, while orders are paid.",
+                ('sum(rate(sagashop_published_total{$ns, type="FULFILMENT_RECORDED"}[$rate]))', "recorded"),
+                unit=Unit.PER_SECOND,
+            ),
+        ),
     ),
 )
 

@@ -19,6 +19,7 @@ from dev.simulate.gateway import SimulatedGateway
 from dev.simulate.history import History
 from dev.simulate.judge import Judge
 from dev.simulate.replica import Around, Gone, Replica, domains
+from services.fulfilment.settings import FulfilmentSettings
 from services.inventory.moves import Reason
 from services.inventory.products import Adjust, Restock
 from services.inventory.settings import InventorySettings
@@ -40,7 +41,14 @@ from services.shared.engine.envelope import FAILURE, REDRIVEN
 from services.shared.engine.leases import OUTBOX
 from services.shared.settings import EngineSettings
 
-SETTINGS: Final = (OrderSettings, InventorySettings, PaymentSettings, NotificationSettings, ProductSettings)
+SETTINGS: Final = (
+    OrderSettings,
+    InventorySettings,
+    PaymentSettings,
+    NotificationSettings,
+    ProductSettings,
+    FulfilmentSettings,
+)
 # What has no default.
 SAID: Final[Mapping[str, Mapping[str, Any]]] = {"payment": {"payment_gateway": "mock"}}
 REPLICAS: Final = 2

@@ -57,6 +57,7 @@ _AT_HOME: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         {"orderId": MARK, "amount": "1.00", "currency": "USD", "reason": MARK},
     ),
     "notifications": ("ORDER_CANCELLED", {"orderId": MARK, "reason": MARK, "email": f"{MARK}@shop.example"}),
+    "fulfilment": ("FULFILMENT_RECORDED", {"orderId": MARK}),
 }
 QUEUES: Final = tuple(_AT_HOME)
 # No field of any event is right with these.

@@ -31,6 +31,7 @@ CALLS = {
     "inventory": {"auth"},
     "payment": {"auth"},
     "notification": {"auth"},
+    "fulfilment": {"auth"},
     "auth": set(),
 }
 USES = {

@@ -13,6 +13,8 @@ from joserfc.jwk import RSAKey
 
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
+from services.fulfilment.main import make_app as make_fulfilment
+from services.fulfilment.settings import FulfilmentSettings
 from services.gateway.main import make_app as make_gateway
 from services.gateway.settings import GatewaySettings
 from services.inventory.main import make_app as make_inventory
@@ -46,6 +48,7 @@ class Target(NamedTuple):
 
 
 TARGETS = {
+    "fulfilment": Target(make_fulfilment, FulfilmentSettings, "GET", "/internal/fulfilment/o"),
     "auth": Target(make_auth, AuthSettings, "GET", "/auth/me"),
     "gateway": Target(
         make_gateway,

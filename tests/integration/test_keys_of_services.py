@@ -18,6 +18,8 @@ from sagactl.polling import until
 from services.auth import keys
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
+from services.fulfilment.main import make_app as make_fulfilment
+from services.fulfilment.settings import FulfilmentSettings
 from services.gateway.main import make_app as make_gateway
 from services.gateway.settings import GatewaySettings
 from services.inventory.main import make_app as make_inventory
@@ -236,6 +238,7 @@ class Verifier(NamedTuple):
 
 
 VERIFIERS: Final = {
+    "fulfilment": Verifier(make_fulfilment, FulfilmentSettings, "/internal/fulfilment/none"),
     "gateway": Verifier(make_gateway, GatewaySettings, "/api/orders"),
     "order": Verifier(make_order, OrderSettings, "/api/orders/00000000-0000-0000-0000-000000000000"),
     "product": Verifier(make_product, ProductSettings, "/api/products/none"),

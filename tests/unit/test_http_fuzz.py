@@ -21,6 +21,8 @@ from pydantic import SecretStr
 
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
+from services.fulfilment.main import make_app as make_fulfilment
+from services.fulfilment.settings import FulfilmentSettings
 from services.inventory.main import make_app as make_inventory
 from services.inventory.settings import InventorySettings
 from services.notification.main import make_app as make_notification
@@ -87,6 +89,7 @@ def shut(app: FastAPI) -> FastAPI:
 
 
 APPS = {
+    "fulfilment": shut(make_fulfilment(FulfilmentSettings())),
     "auth": shut(make_auth(AuthSettings(secrets_key=SECRETS_KEY))),
     "inventory": shut(make_inventory(InventorySettings())),
     "notification": shut(make_notification(NotificationSettings())),

@@ -28,6 +28,7 @@ product: 3004
 inventory: 3005
 payment: 3006
 notification: 3007
+fulfilment: 3009
 {{- end -}}
 
 {{/* Where a service listens. Takes "order". */}}

@@ -81,6 +81,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
         ADMIN,
         {"since": "2026-01-01T00:00:00Z"},
     ),
+    ("fulfilment", "get", "/internal/fulfilment/{order_id}"): (HIDDEN, None),
 }
 
 

@@ -15,6 +15,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from services.auth.domain import Family, User
+from services.fulfilment.domain import FulfilmentEntry
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -188,7 +189,18 @@ BSON = st.recursive(
     | st.just(NOW),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
 )  # fmt: skip
-STORED = (User, Family, Product, Stock, Reservation, Order, Payment, Notification, IdempotencyKey)
+STORED = (
+    FulfilmentEntry,
+    User,
+    Family,
+    Product,
+    Stock,
+    Reservation,
+    Order,
+    Payment,
+    Notification,
+    IdempotencyKey,
+)
 
 
 @pytest.mark.parametrize("kind", [*STORED, LedgerEntry, Entry], ids=lambda kind: kind.__name__)

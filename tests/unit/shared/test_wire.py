@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.shared.contract import events, wire
 from services.shared.contract.events import CONSUMES, PUBLISHES, Event, Line, Missing, PricedLine, SoldLine
+from services.shared.contract.events.fulfilment import FulfilmentRecorded
 from tests.unit.shared import older_messages as older
 
 QUEUES_OF = [
@@ -20,6 +21,7 @@ QUEUES_OF = [
 # --- what we publish --------------------------------------------------------------------------------------
 
 PUBLISHED = [
+    (FulfilmentRecorded(order_id="o1"), '{"type":"FULFILMENT_RECORDED","data":{"orderId":"o1"}}'),
     (
         events.ReserveStock(order_id="o1", products=(Line("p1", 2), Line("p2", 1))),
         (
@@ -299,6 +301,8 @@ def test_types_and_queue_names_are_those_of_the_design() -> None:
         ("orders", "INVENTORY_RELEASED"),
         ("inventory-events", "ORDER_PAID"),
         ("notifications", "ORDER_PAID"),
+        ("fulfilment", "ORDER_PAID"),
+        ("fulfilment", "FULFILMENT_RECORDED"),
         ("notifications", "ORDER_CANCELLED"),
         ("payment-events", "ORDER_CANCELLED"),
         ("notifications", "ORDER_REFUND_REQUEST"),

@@ -8,7 +8,7 @@ publishes and consumes is in the module of its name; this composes them.
 from collections.abc import Mapping
 from typing import Final
 
-from services.shared.contract.events import inventory, notification, order, payment, product
+from services.shared.contract.events import fulfilment, inventory, notification, order, payment, product
 from services.shared.contract.events.event import (
     LONGEST_TEXT,
     Count,
@@ -126,6 +126,7 @@ _PARTS: Final[Mapping[str, Part]] = {
     "inventory": inventory.PART,
     "payment": payment.PART,
     "notification": notification.PART,
+    "fulfilment": fulfilment.PART,
 }
 ENGINES: Final = tuple(_PARTS)
 

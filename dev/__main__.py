@@ -21,7 +21,7 @@ from dev.given import check_own
 from dev.interrupts import run as run_to_the_end
 from dev.logs import Wanted, follow, show
 from dev.processes import Processes
-from dev.services import ALL
+from dev.services import wanted
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run"))
 ServersOnly = Annotated[bool, typer.Option("--servers-only", help="MongoDB, RabbitMQ and Redis alone.")]
@@ -32,7 +32,7 @@ console = Console()
 @app.command()
 def up(*, servers_only: ServersOnly = False) -> None:
     """Start everything in the background; what runs already is left as it is."""
-    _up(() if servers_only else ALL)
+    _up(() if servers_only else wanted(os.environ))
 
 
 @app.command()
@@ -40,7 +40,7 @@ def traces(
     program: Annotated[Path, typer.Argument(envvar="JAEGER", help="Jaeger's program, of version 2.")],
 ) -> None:
     """Start Jaeger beside everything, and the services again, so that their traces go there."""
-    _up(ALL, jaeger=program.resolve())
+    _up(wanted(os.environ), jaeger=program.resolve())
 
 
 @app.command()
@@ -60,7 +60,8 @@ def run(*, servers_only: ServersOnly = False) -> None:
 
     async def work() -> None:
         random_ports = os.environ.get("PORTS") == "random"
-        async with Stack(DIRECTORY, services=() if servers_only else ALL, random_ports=random_ports) as stack:
+        services = () if servers_only else wanted(os.environ)
+        async with Stack(DIRECTORY, services=services, random_ports=random_ports) as stack:
             already.tell(stack.directory, "up", console)
             await follow(stack.directory / "logs", console, Wanted())
 

@@ -14,6 +14,8 @@ from dev.helm import ROOT
 from dev.release import current
 from services.auth.main import make_app as make_auth
 from services.auth.settings import AuthSettings
+from services.fulfilment.main import make_app as make_fulfilment
+from services.fulfilment.settings import FulfilmentSettings
 from services.gateway.openapi import merge
 from services.inventory.main import make_app as make_inventory
 from services.inventory.settings import InventorySettings
@@ -41,6 +43,7 @@ def description(version: str) -> dict[str, Any]:
             "inventory": make_inventory(InventorySettings()).openapi(),
             "payment": make_payment(PaymentSettings(payment_gateway="mock")).openapi(),
             "notification": make_notification(NotificationSettings()).openapi(),
+            "fulfilment": make_fulfilment(FulfilmentSettings()).openapi(),
         },
         version,
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.errors import StackError
-from dev.ports import DEFAULTS, LARGEST, variable
-from dev.services import ALL, package_of
+from dev.ports import DEFAULTS, LARGEST, OPTIONAL, variable
+from dev.services import KNOWN, NO, YES, package_of
 from services.shared.tls import Identity
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # By which the whole stack is reached by TLS, or no part of it.
 IDENTITY = ("TLS_CERT_FILE", "TLS_KEY_FILE")
-YES = frozenset({"true", "yes", "1"})
-NO = frozenset({"false", "no", "0"})
 
 
 class SettingError(StackError):
@@ -51,12 +49,13 @@ def replicas_of(service: str) -> str:
 
 
 def _wrong(environment: Mapping[str, str]) -> Iterator[str]:
-    if environment.get("SEED", "true").lower() not in YES | NO:
-        yield "SEED: give true or false"
+    for name in ("SEED", *(name.upper() for name in OPTIONAL)):
+        if environment.get(name, "true").lower() not in YES | NO:
+            yield f"{name}: give true or false"
     if environment.get("PORTS", "random") != "random":
         yield "PORTS: give random, or leave it out"
     yield from _wrong_identity(*map(environment.get, (*IDENTITY, "SSL_CERT_FILE")))
-    for name in map(replicas_of, ALL):
+    for name in map(replicas_of, KNOWN):
         if name in environment and not _is_count(environment[name]):
             yield f"{name}: give a whole number of 1 or more"
     for name in map(variable, DEFAULTS):

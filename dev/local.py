@@ -15,7 +15,7 @@ from dev.given import wants_goods
 from dev.layout import Layout, changeable
 from dev.lock import turn
 from dev.seed import Seeded, seed
-from dev.services import ALL
+from dev.services import KNOWN
 from dev.stack import SUPERVISOR, Stack
 from sagactl.shop import ShopError
 
@@ -146,7 +146,7 @@ async def _fill(stack: Stack, console: Console) -> None:
 
 def _given_now(stack: Stack, service: str) -> Mapping[str, str]:
     """What the environment says of the service, other than what it was started with."""
-    names = changeable([service]) if service in ALL else frozenset[str]()
+    names = changeable([service]) if service in KNOWN else frozenset[str]()
     given = {name: os.environ[name] for name in names if name in os.environ}
     return {name: value for name, value in given.items() if value != stack.setting(service, name)}
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dev.errors import StackError
-from dev.services import ALL
+from dev.services import KNOWN
 from services.shared.console import render
 
 POLL_SECONDS = 0.2
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     def has_file(self, path: Path) -> bool:
         """`order-2` is a replica of order."""
         name = path.stem
-        return name in self.names or name.partition("-")[0] in (self.names or ALL)
+        return name in self.names or name.partition("-")[0] in (self.names or KNOWN)
 
     def check(self, directory: Path) -> None:
         """Raises NothingThereError for what can be about no order, and for names of which there is no log."""

@@ -19,11 +19,13 @@ SERVICES = {
     "inventory": 3005,
     "payment": 3006,
     "notification": 3007,
-    "fulfilment": 3009,
     "gateway": 3003,
 }
+# Those that a shop may do without.
+OPTIONAL = {"fulfilment": 3009}
 DEFAULTS = {
     **SERVICES,
+    **OPTIONAL,
     "console": 3008,
     "mongodb": 27017,
     "rabbitmq": 5672,

@@ -5,14 +5,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.ports import SERVICES
+from dev.ports import OPTIONAL, SERVICES
 from dev.processes import Program
 
 NAMES = tuple(SERVICES)
 CONSOLE = "console"
 # What runs for whoever tries the shop; tests and benchmarks have no use for pages.
 ALL = (*NAMES, CONSOLE)
+# All that there is to be run.
+KNOWN = (*ALL, *OPTIONAL)
+YES = frozenset({"true", "yes", "1"})
+NO = frozenset({"false", "no", "0"})
 REPOSITORY = Path(__file__).parent.parent
+
+
+def wanted(environment: Mapping[str, str]) -> Sequence[str]:
+    """What runs for whoever tries the shop, as they say: FULFILMENT=true runs that service, too."""
+    return (*ALL, *(name for name in OPTIONAL if environment.get(name.upper(), "").lower() in YES))
 
 
 def package_of(service: str) -> str:

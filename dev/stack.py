@@ -26,7 +26,7 @@ from dev.processes import Processes, Program
 from dev.provisioning import provisions
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
 from dev.servers import Given
-from dev.services import ALL, NAMES, REPOSITORY
+from dev.services import KNOWN, NAMES, REPOSITORY
 
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
@@ -75,7 +75,7 @@ class Stack(Plan):
         if layout is None:
             return None
         others = {
-            name: value for name, value in os.environ.items() if name not in worth_keeping(os.environ, ALL)
+            name: value for name, value in os.environ.items() if name not in worth_keeping(os.environ, KNOWN)
         }
         stack = cls(
             directory,
@@ -123,7 +123,7 @@ class Stack(Plan):
         self._check_ports(missing)
         self._keep_layout()
         servers = [program for program in missing if program.name in SERVERS]
-        needed = provisions(self.mongodb, self.rabbitmq, self.credentials)
+        needed = provisions(self.mongodb, self.rabbitmq, self.credentials, self._wanted)
         if not all(each.is_made for each in needed):
             await self._start(servers)
             await self._all_ready(name for name in self._programs if name in SERVERS)
@@ -166,6 +166,14 @@ class Stack(Plan):
             self._lay_out(self.ports)
             await self.processes.stop([replica.name for replica in self.replicas])
             return await self.complete()
+
+    async def run(self, services: Sequence[str]) -> None:
+        """Run these services and no others: what is missing is started, what is too much is ended."""
+        self._wanted = services
+        with self.ports:
+            self._lay_out(self.ports)
+            await self.processes.stop([name for name in self.processes if name not in self._programs])
+            await self.complete()
 
     # One of them: "order", "order-2", "mongodb", "rabbitmq", "redis"
 
@@ -221,8 +229,8 @@ class Stack(Plan):
             services=self._wanted,
             ports=self.ports.given,
             random_ports=self._random_ports,
-            settings=worth_keeping(self._settings, ALL),
-            readable=sorted(readable(ALL)),
+            settings=worth_keeping(self._settings, KNOWN),
+            readable=sorted(readable(KNOWN)),
             environments=self._environments,
             jaeger=str(self._jaeger) if self._jaeger else None,
             mailbox=self._with_mailbox,

@@ -13,7 +13,7 @@ from typing import Final
 
 from dev.chart_lint import uv
 from dev.helm import ROOT
-from dev.services import ALL
+from dev.services import KNOWN
 
 # Where `uv audit` looks packages up; a mirror speaks the same protocol.
 DATABASE: Final = "https://api.osv.dev/"
@@ -24,7 +24,7 @@ SBOMS: Final = ROOT / ".run/sbom"
 def _groups() -> Mapping[str, Sequence[str]]:
     """Image -> the groups of dependencies that it has beside what all have: one of its own name."""
     there = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    own = {name: (name,) if name in there else () for name in (*ALL, "operator")}
+    own = {name: (name,) if name in there else () for name in (*KNOWN, "operator")}
     # With what mails are written with, and what Stripe is asked with.
     return {**own, "sagactl": ("sagactl", "mail", "payment")}
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from dev.layout import Layout, changeable
 from dev.ports import Ports
-from dev.services import ALL
+from dev.services import KNOWN
 
 USUAL_DIRECTORY = Path(".run")
 # Of the page that a Jaeger without its web pages has instead of them.
@@ -38,7 +38,7 @@ def _shown(name: str, value: str) -> str:
 
 def _to_change(names: Sequence[str], directory: Path) -> str:
     """How what runs gets other settings: those of one service by its restart, others by a new start."""
-    here, per_service = _told(directory), changeable(ALL)
+    here, per_service = _told(directory), changeable(KNOWN)
     down = f"{here}make down, then {here}make up"
     return f"{here}make restart SERVICE=..., or {down}" if per_service.issuperset(names) else down
 

@@ -16,7 +16,7 @@ from dev.survive.scenarios.broker import DISK_ALARM, MEMORY_ALARM
 from dev.survive.scenarios.database import ASIDE_SECONDS, STEP_DOWN
 from dev.survive.scenarios.others import REDIS_DELAY_SECONDS
 from dev.survive.site import Site
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 
 CLOSED_EVERY_SECONDS: Final = 2.0
 BROKER_DELAY_SECONDS: Final = 0.3
@@ -116,7 +116,7 @@ async def _redis_emptied(site: Site) -> AsyncIterator[None]:
 
 
 def _any_replica(site: Site) -> Replica:
-    return site.chance.choice([each for each in site.stack.replicas if each.service in ENGINES])
+    return site.chance.choice([each for each in site.stack.replicas if each.service in CORE])
 
 
 @asynccontextmanager
@@ -146,7 +146,7 @@ async def _replica_frozen(site: Site) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _service_gone(site: Site) -> AsyncIterator[None]:
-    service = site.chance.choice(ENGINES)
+    service = site.chance.choice(CORE)
     site.say(f"it is {service}")
     await asyncio.gather(*(site.stack.kill(name) for name in site.replicas(service)))
     yield
@@ -160,7 +160,7 @@ async def _dies_where_it_hurts(site: Site) -> AsyncIterator[None]:
     async def again_and_again() -> None:
         while True:
             point = site.chance.choice(list(CrashPoint))
-            service = "payment" if point is CrashPoint.AFTER_CAPTURE else site.chance.choice(ENGINES)
+            service = "payment" if point is CrashPoint.AFTER_CAPTURE else site.chance.choice(CORE)
             site.crashes.arm(service, point)
             await asyncio.sleep(CLOSED_EVERY_SECONDS)
             _start_all(site)

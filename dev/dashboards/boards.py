@@ -282,9 +282,12 @@ MESSAGES: Final = Board(
         ),
         (
             lines(
-                "Recorded by fulfilment",
-                "Bad: none, while orders are paid.",
-                ('sum(rate(sagashop_published_total{$ns, type="FULFILMENT_RECORDED"}[$rate]))', "recorded"),
+                "Shipments",
+                "Where the shop has a fulfilment service. Bad: asked for, and neither shipped nor refused.",
+                ('sum(rate(sagashop_published_total{$ns, type="SHIPMENT_REQUEST"}[$rate]))', "asked for"),
+                ('sum(rate(sagashop_published_total{$ns, type="ORDER_SHIPPED"}[$rate]))', "shipped"),
+                ('sum(rate(sagashop_published_total{$ns, type="SHIPMENT_REFUSED"}[$rate]))', "refused"),
+                ('sum(rate(sagashop_published_total{$ns, type="ORDER_DELIVERED"}[$rate]))', "delivered"),
                 unit=Unit.PER_SECOND,
             ),
         ),

@@ -21,6 +21,7 @@ from sagactl.oncall.invariants import (
     unstocked,
     without_stock,
 )
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -63,6 +64,8 @@ class Judge:
     def __init__(self, domains: Mapping[str, Domain], history: History, *, auto_compensation: bool) -> None:
         self._domains, self._history, self._auto = domains, history, auto_compensation
         self.databases: dict[str, Database] = {}
+        # Those that run.
+        self.services = frozenset(domains)
         self.broker: Broker | None = None
         self.ledger: dict[str, LedgerEntry] = {}
         self.found: list[str] = []
@@ -156,6 +159,7 @@ class Judge:
         reservations = {each.id: each for each in self.all("inventory", Reservation)}
         payments = {each.id: each for each in self.all("payment", Payment)}
         notifications = self.all("notification", Notification)
+        shipments = {each.id: each for each in self.all("fulfilment", Shipment)}
         for order in orders:
             case = Case(
                 order.id,
@@ -164,11 +168,13 @@ class Judge:
                 payments.get(order.id),
                 [entry for entry in self.ledger.values() if entry.order_id == order.id],
                 [each for each in notifications if each.order_id == order.id],
+                shipments.get(order.id),
             )
             yield from check_case(case)
             yield from contradictions(case)
         known = {order.id for order in orders}
         strangers = {entry.order_id for entry in self.ledger.values()} | reservations.keys() | payments.keys()
+        strangers |= shipments.keys()
         yield from (f"{id_} is known to others, and is no order" for id_ in sorted(strangers - known))
         yield from self._stock(list(reservations.values()))
         yield from self._events()
@@ -190,7 +196,7 @@ class Judge:
         """Every event was published, and has had its effect on every queue that it is for."""
         assert self.broker is not None  # noqa: S101  # everything is set up
         queues: dict[str, list[str]] = {}
-        for service in CONSUMES:
+        for service in self.services.intersection(CONSUMES):
             bound = topology.subscriptions(service, auto_compensation=self._auto)
             for queue, events in bound.items():
                 for event in events:

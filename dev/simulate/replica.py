@@ -17,7 +17,7 @@ from dev.simulate.database_client import OUTSIDE, Client, Way
 from dev.simulate.dice import Dice
 from dev.simulate.history import History
 from dev.simulate.redis_hints import Hints
-from services.fulfilment.domain import DOMAIN as FULFILMENT
+from services.fulfilment.domain import SHIPPING
 from services.inventory.domain import domain as inventory
 from services.notification.domain import NOTIFICATIONS
 from services.order.domain import Terms
@@ -44,7 +44,7 @@ def domains(*, auto_compensation: bool) -> dict[str, Domain]:
         "payment": PAYMENTS,
         "notification": NOTIFICATIONS,
         "product": PRODUCTS,
-        "fulfilment": FULFILMENT,
+        "fulfilment": SHIPPING,
     }
 
 

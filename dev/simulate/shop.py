@@ -1,4 +1,4 @@
-"""A shop of five services, two replicas each, with customers, an operator, and a nemesis."""
+"""A shop of five services or six, two replicas each, with customers, an operator, and a nemesis."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -20,6 +20,7 @@ from dev.simulate.history import History
 from dev.simulate.judge import Judge
 from dev.simulate.replica import Around, Gone, Replica, domains
 from services.fulfilment.settings import FulfilmentSettings
+from services.fulfilment.shipment import Deliver, Ship, Shipment, ShipmentState
 from services.inventory.moves import Reason
 from services.inventory.products import Adjust, Restock
 from services.inventory.settings import InventorySettings
@@ -47,8 +48,8 @@ SETTINGS: Final = (
     PaymentSettings,
     NotificationSettings,
     ProductSettings,
-    FulfilmentSettings,
 )
+WITH_FULFILMENT: Final = (*SETTINGS, FulfilmentSettings)
 # What has no default.
 SAID: Final[Mapping[str, Mapping[str, Any]]] = {"payment": {"payment_gateway": "mock"}}
 REPLICAS: Final = 2
@@ -104,7 +105,9 @@ class Promises:
 @cache  # a shop lasts half a second: reading them, with all certificates, was a third of that
 def _settings(batch: int) -> Mapping[str, EngineSettings]:
     """Of each service."""
-    return {each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in SETTINGS}
+    return {
+        each.service: each(commit_max_batch=batch, **SAID.get(each.service, {})) for each in WITH_FULFILMENT
+    }
 
 
 class Shop:
@@ -120,7 +123,7 @@ class Shop:
         self._evening = kind.choice(EVENING_SECONDS)
         databases = {
             each.service: Database(each.service, partial(self.judge.committed, each.service))
-            for each in SETTINGS
+            for each in WITH_FULFILMENT
         }
         self.judge.databases, self.judge.broker = databases, self.broker
         around = Around(
@@ -134,8 +137,11 @@ class Shop:
             auto,
             manual=kind.random() < 1 / 3,
         )
+        self._ships = kind.random() < 1 / 2
+        running = WITH_FULFILMENT if self._ships else SETTINGS
+        self.judge.services = frozenset(each.service for each in running)
         self.replicas = [
-            Replica(around, each.service, number) for each in SETTINGS for number in range(1, REPLICAS + 1)
+            Replica(around, each.service, number) for each in running for number in range(1, REPLICAS + 1)
         ]
         self.promises = Promises()
         self._redriven: dict[tuple[str, str], int] = {}
@@ -175,7 +181,7 @@ class Shop:
 
     async def _open(self) -> None:
         """A shop is installed before it sells: an event that comes before its queue is for nobody."""
-        wanted = {queue for queues in CONSUMES.values() for queue in queues}
+        wanted = {queue for service in self.judge.services for queue in CONSUMES.get(service, {})}
         while not wanted <= {queue.name for queue in self.broker.queues.values() if queue.receivers}:
             await asyncio.sleep(0.1)
 
@@ -202,6 +208,7 @@ class Shop:
             and not any(database.all(OUTBOX) for database in self.judge.databases.values())
             and all(order.settled for order in self.judge.all("order", Order))
             and all(payment.ask_at is None for payment in self.judge.all("payment", Payment))
+            and not any(_is_asking(shipment) for shipment in self.judge.all("fulfilment", Shipment))
             and not self._to_redrive()
         )
 
@@ -258,6 +265,7 @@ class Shop:
         order_id = await self._place(number, order)
         if order_id is None:
             return
+        parcel = asyncio.ensure_future(self._ship(number, order_id))
         await asyncio.sleep(random.expovariate(1.0))
         match random.randrange(6):
             case 0:
@@ -273,6 +281,17 @@ class Shop:
                     )
                     await self._refund(f"{number}.{part}", order_id, (line,))
                     await asyncio.sleep(random.expovariate(1.0))
+        await parcel
+
+    async def _ship(self, number: int, order_id: str) -> None:
+        """Whoever packs parcels knows nothing of refunds that are asked for meanwhile."""
+        random = self.dice.at(f"parcel {number}").random
+        if not self._ships or random.random() < 1 / 3 or not await self._is_paid(order_id):
+            return
+        for step, command in (("ship", Ship(order_id=order_id)), ("deliver", Deliver(order_id=order_id))):
+            for attempt in range(TRIES):
+                await asyncio.sleep(random.expovariate(1.0))
+                await self._ask(command, f"{step}-{number}.{attempt}", "fulfilment")
 
     def _card(self, _: Random) -> str | None:
         """Whoever is charged by the key alone has none."""
@@ -377,7 +396,7 @@ class Shop:
         }
         letter.properties.headers = headers | {REDRIVEN: now().isoformat()}
         origin = queue.name.removesuffix(".dlq")
-        service = next(each.service for each in SETTINGS if origin in CONSUMES.get(each.service, {}))
+        service = next(each.service for each in WITH_FULFILMENT if origin in CONSUMES.get(each.service, {}))
         self.broker.publish(topology.retry_exchange(service), origin, letter)
 
     # --- the nemesis ------------------------------------------------------------------------------------
@@ -444,6 +463,10 @@ class Shop:
 
 def _with_id(order: CreateOrder, id_: str) -> CreateOrder:
     return structs.replace(order, order_id=id_)
+
+
+def _is_asking(shipment: Shipment) -> bool:
+    return shipment.state is ShipmentState.SHIPPING
 
 
 def _time_out(order: Order) -> TimeOut:

@@ -56,8 +56,8 @@ _AT_HOME: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         "PAYMENT_REFUND",
         {"orderId": MARK, "amount": "1.00", "currency": "USD", "reason": MARK},
     ),
+    "fulfilment": ("SHIPMENT_REFUSED", {"orderId": MARK, "reason": MARK}),
     "notifications": ("ORDER_CANCELLED", {"orderId": MARK, "reason": MARK, "email": f"{MARK}@shop.example"}),
-    "fulfilment": ("FULFILMENT_RECORDED", {"orderId": MARK}),
 }
 QUEUES: Final = tuple(_AT_HOME)
 # No field of any event is right with these.

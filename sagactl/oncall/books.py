@@ -16,6 +16,7 @@ from sagactl.oncall import bank
 from sagactl.oncall.explain.marks import Unsent
 from sagactl.oncall.invariants import Case, Held
 from sagactl.oncall.unrest import Waiting
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -170,6 +171,7 @@ class Books:
             await self._page("order", Order.collection, "_id", last),
             await self._page("inventory", Reservation.collection, "_id", last),
             await self._page("payment", Payment.collection, "_id", last),
+            await self._page("fulfilment", Shipment.collection, "_id", last),
             listed.after(last, CHUNK) if listed else await self._page("payment", LEDGER, "orderId", last),
         ]
         full = [page[-1] for page in pages if len(page) == CHUNK]
@@ -232,6 +234,7 @@ class Books:
         orders = await self._by_id("order", Order, ids)
         reservations = await self._by_id("inventory", Reservation, ids)
         payments = await self.payments_of(ids)
+        shipments = await self._by_id("fulfilment", Shipment, ids)
         ledger = {id_: listed.of(id_) for id_ in ids} if listed else await self._done(ids, payments)
         told = await self._by_order("notification", Notification.collection, ids)
         return [
@@ -242,6 +245,7 @@ class Books:
                 payments.get(id_),
                 ledger.get(id_, ()),
                 [from_document(Notification, document) for document in told.get(id_, ())],
+                shipments.get(id_),
             )
             for id_ in ids
         ]

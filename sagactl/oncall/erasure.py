@@ -20,6 +20,7 @@ from sagactl.oncall.check import QUIET_SECONDS
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.pseudonyms import ADDRESS, TEXT, Names
 from sagactl.oncall.redrive import AT_ONCE
+from services.fulfilment.shipment import Shipment, ShipmentState
 from services.notification.domain import Notification
 from services.order.commands import RequestRefund, key_scopes
 from services.order.model import Order
@@ -52,6 +53,8 @@ def not_over(cases: Iterable[Case]) -> list[str]:
             )
         elif case.payment is not None and case.payment.state not in ENDS:
             said.append(f"the payment of order {case.id} is {case.payment.stage}: wait for its end")
+        elif case.shipment is not None and case.shipment.state is ShipmentState.SHIPPING:
+            said.append(f"the shipment of order {case.id} is SHIPPING: wait for the order's answer")
     return said
 
 
@@ -110,13 +113,14 @@ def _keys(customer_id: str) -> Document:
 
 
 async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, orders: Collection[str]) -> int:
-    """Take what names the customer out of the databases of order and notification.
+    """Take what names the customer out of the databases of order, notification and fulfilment.
 
     Returns the number of documents that did; a second time it is 0.
     """
     order = client["order"].with_options(write_concern=WRITE_CONCERN)
     placed = order[Order.collection]
     told = client["notification"].with_options(write_concern=WRITE_CONCERN)[Notification.collection]
+    sent = client["fulfilment"].with_options(write_concern=WRITE_CONCERN)[Shipment.collection]
     theirs = {"customerId": customer_id}
     about: Document = {"orderId": {"$in": list(orders)}}
     changed = [
@@ -139,6 +143,14 @@ async def pseudonymise(client: AsyncMongoClient[Document], customer_id: str, ord
         await told.update_many(
             {**about, "kind": RefundRequested.type, "data.reason": {"$exists": True}},
             {"$set": {"data.reason": TEXT}},
+        ),
+        # By the number the carrier tells to whom it went.
+        await told.update_many(
+            {**about, "data.tracking": {"$exists": True}}, {"$set": {"data.tracking": TEXT}}
+        ),
+        await sent.update_many({"_id": {"$in": list(orders)}}, {"$set": {"email": ADDRESS}}),
+        await sent.update_many(
+            {"_id": {"$in": list(orders)}, "tracking": {"$ne": None}}, {"$set": {"tracking": TEXT}}
         ),
     ]
     removed = await order[IdempotencyKey.collection].delete_many(_keys(customer_id))

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
+from services.fulfilment.shipment import GONE, Shipment, ShipmentState
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -74,6 +75,8 @@ class Case(NamedTuple):
     payment: Payment | None
     ledger: Sequence[LedgerEntry]
     notifications: Sequence[Notification]
+    # In a shop with a fulfilment service.
+    shipment: Shipment | None = None
 
 
 class Held(NamedTuple):
@@ -87,6 +90,7 @@ def check_case(case: Case) -> Iterator[Finding]:
     """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order, and refunds that are refused."""
     yield from _memory(case)
     yield from _reservation(case)
+    yield from _shipped(case)
     yield from _money(case)
     yield from _saga(case)
     yield from _refused(case)
@@ -162,6 +166,22 @@ def _sold(order: Order, held: Counter[str], sold: Counter[str]) -> Iterator[Find
         what = f"{paid}; sold: {_pieces(sold)}; still reserved: {_pieces(held)}"
         waiting = least <= held + sold <= most or (order.status is Status.REFUNDED and sold >= most)
         yield Finding(Invariant.STOCK_OWNED, order.id, what, waiting=waiting)
+
+
+def _shipped(case: Case) -> Iterator[Finding]:
+    """What is sent is what the order has let go: nothing that it had not, and all of it."""
+    approved = {line.product_id: line.quantity for line in case.order.shipped} if case.order else {}
+    state = case.shipment.state if case.shipment else None
+    if state is ShipmentState.SHIPPING:
+        what = "the order is still to say whether its goods may go"
+        yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=True)
+        return
+    sent = {each.product_id: each.quantity for each in case.shipment.products} if case.shipment else {}
+    if state not in GONE:
+        sent = {}
+    if sent != approved:
+        what = f"sent: {_pieces(sent)}, but the order let go: {_pieces(approved)}"
+        yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=not approved)
 
 
 def _pieces(quantities: Mapping[str, int]) -> str:
@@ -285,6 +305,8 @@ def _told(case: Case, order: Order) -> Iterator[Finding]:
         "ORDER_CANCELLED": int(cancelled),
         "ORDER_PARTIALLY_REFUNDED": 0 if cancelled else done - refunded,
         "ORDER_REFUNDED": int(refunded),
+        "ORDER_SHIPPED": int(case.shipment is not None and case.shipment.state in GONE),
+        "ORDER_DELIVERED": int(case.shipment is not None and case.shipment.state is ShipmentState.DELIVERED),
     }
     for kind, often in wanted.items():
         if told[kind] != often:
@@ -306,7 +328,7 @@ def _refused(case: Case) -> Iterator[Finding]:
 
 def _memory(case: Case) -> Iterator[Finding]:
     """Whoever handles a message twice remembers it twice."""
-    for home in (case.order, case.reservation, case.payment):
+    for home in (case.order, case.reservation, case.payment, case.shipment):
         if home is not None and len(set(home.seen)) < len(home.seen):
             name = type(home).__name__.lower()
             yield Finding(Invariant.REMEMBERED, case.id, f"its {name} has handled a message twice")
@@ -314,6 +336,6 @@ def _memory(case: Case) -> Iterator[Finding]:
 
 def contradictions(case: Case) -> Iterator[Finding]:
     """EXPLAINED: what services marked for a human to look at."""
-    for watched in (case.order, case.reservation, case.payment):
+    for watched in (case.order, case.reservation, case.payment, case.shipment):
         for each in watched.attention if watched else ():
             yield Finding(Invariant.EXPLAINED, case.id, f"{each.event}: {each.reason}")

@@ -13,10 +13,12 @@ from services.auth.letters import Kind
 from services.notification import mail
 from services.shared.contract.events import (
     OrderCancelled,
+    OrderDelivered,
     OrderEvent,
     OrderPaid,
     OrderPartiallyRefunded,
     OrderRefunded,
+    OrderShipped,
     RefundRequested,
     SoldLine,
 )
@@ -52,6 +54,18 @@ EXAMPLES: Final[Mapping[str, OrderEvent]] = {
         email=CUSTOMER,
     ),
     "refunded": OrderRefunded(order_id=ORDER, total_price=Decimal("62.80"), currency="EUR", email=CUSTOMER),
+    "shipped": OrderShipped(
+        order_id=ORDER,
+        products=(SoldLine("p1", 2, "Teapot, cast iron, 1.2 l"), SoldLine("p2", 4, "Cup")),
+        carrier="DHL",
+        tracking="JD014600003200001234",
+        email=CUSTOMER,
+    ),
+    "delivered": OrderDelivered(
+        order_id=ORDER,
+        products=(SoldLine("p1", 2, "Teapot, cast iron, 1.2 l"), SoldLine("p2", 4, "Cup")),
+        email=CUSTOMER,
+    ),
 }
 # A page that takes the token of a letter of each kind, where the shop has one.
 PAGES: Final[Mapping[Kind, str]] = {kind: f"https://shop.example/{kind}#{{token}}" for kind in Kind}

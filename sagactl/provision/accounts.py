@@ -5,7 +5,7 @@ The exchange of all events is made with the queues: no service may declare or de
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -28,7 +28,7 @@ from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
 from sagactl.provision.queues import declare_all, queues
 from sagactl.terminal import run
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import ENGINES, OPTIONAL
 from services.shared.urls import with_password
 
 DATABASES: Final = tuple(sorted(("auth", *ENGINES)))
@@ -39,16 +39,21 @@ USER_EXISTS: Final = 51003
 
 
 async def provision_rabbitmq(
-    management_url: str, passwords: Mapping[str, str], vhost: str = "/", nodes: int = 1
+    management_url: str,
+    passwords: Mapping[str, str],
+    vhost: str = "/",
+    nodes: int = 1,
+    absent: Collection[str] = (),
 ) -> None:
     """Make the queues, then the users of `passwords` (user name -> password) on the broker.
 
     In this order: before its user is there no service publishes. `management_url` carries an administrator's
     credentials: http://admin:pw@host:15672. `nodes`: of the cluster, all of which are to have the queues.
+    `absent`: the optional services that do not run.
     """
     async with administering(management_url, vhost) as broker:
         await broker.enter()
-        await declare_all(broker, nodes)
+        await declare_all(broker, nodes, absent)
         for user, password in passwords.items():
             tags = "monitoring" if user in TOOLS else ""
             await broker.put(f"users/{user}", {"password": password, "tags": tags})
@@ -132,8 +137,8 @@ def read_passwords(users: Path, key: str, expected: tuple[str, ...]) -> dict[str
 
 
 def wanted(users: Path, known: Sequence[str]) -> tuple[str, ...]:
-    """All that are known; the console only where there is one, which has a folder then."""
-    return tuple(user for user in known if user != CONSOLE or (users / user).is_dir())
+    """All that are known; the console and optional services only where there are, who have folders then."""
+    return tuple(user for user in known if user not in {CONSOLE, *OPTIONAL} or (users / user).is_dir())
 
 
 app = typer.Typer(
@@ -177,7 +182,7 @@ def rabbitmq(
 
     async def make() -> None:
         passwords = read_passwords(users, "AMQP_URL", names)
-        await provision_rabbitmq(url(), passwords, vhost, nodes)
+        await provision_rabbitmq(url(), passwords, vhost, nodes, OPTIONAL.difference(names))
 
     upkeep = Upkeep(make, lambda: has_all_of_rabbitmq(url(), names, vhost))
     _run(upkeep, [admin, *(users / user for user in names)], patience, every, mark)

@@ -13,6 +13,7 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("order", "orders"): "update",
     ("order", "idempotency"): "remove",
     ("notification", "notifications"): "update",
+    ("fulfilment", "shipments"): "update",
 }
 
 

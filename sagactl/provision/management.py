@@ -28,6 +28,12 @@ class Management:
         async with self._session.post(self._at(path), json=body) as answer:
             answer.raise_for_status()
 
+    async def delete(self, path: str) -> None:
+        """What is not there is deleted already."""
+        async with self._session.delete(self._at(path)) as answer:
+            if answer.status != HTTPStatus.NOT_FOUND:
+                answer.raise_for_status()
+
     async def names(self, kind: str) -> frozenset[str]:
         """Of all things of a kind in the virtual host."""
         async with self._session.get(self._at(f"{kind}/{self.room}?columns=name")) as answer:

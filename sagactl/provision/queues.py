@@ -5,13 +5,13 @@ while some are not there yet, is confirmed by the broker and never reaches those
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
 from sagactl.provision.management import Management
 from services.shared.contract import topology
-from services.shared.contract.events import CONSUMES, EXCHANGE
+from services.shared.contract.events import CONSUMES, EXCHANGE, WHERE_IT_RUNS
 
 # Requests at the same time.
 AT_ONCE: Final = 8
@@ -36,8 +36,22 @@ def queues() -> Iterator[Queue]:
                 yield Queue(service, name, arguments)
 
 
-def bindings() -> Iterator[Binding]:
-    """All but the one that a setting decides, which the service itself makes."""
+def bindings(absent: Collection[str] = ()) -> Iterator[Binding]:
+    """All but the one that a setting decides, which the service itself makes, and those of services that are
+    `absent`, to which nobody sends.
+    """
+    left_out = {*unwanted(absent)}
+    yield from (each for each in _bindings() if each not in left_out)
+
+
+def unwanted(absent: Collection[str]) -> Iterator[Binding]:
+    """What would fill the queues of optional services that do not run."""
+    for service in absent:
+        for queue in CONSUMES[service]:
+            yield from (Binding(EXCHANGE, queue, event.type) for event in WHERE_IT_RUNS.get(queue, ()))
+
+
+def _bindings() -> Iterator[Binding]:
     for queue in queues():
         yield Binding(topology.retry_exchange(queue.service), queue.name, queue.name)
     for service in CONSUMES:
@@ -50,8 +64,9 @@ class TooFewNodesError(ConnectionError):
     """Nodes of the cluster are still to come: a queue has its members on those that ran when it was made."""
 
 
-async def declare_all(broker: Management, nodes: int) -> None:
-    """Makes everything that is missing, once so many nodes run; changes nothing that is there.
+async def declare_all(broker: Management, nodes: int, absent: Collection[str] = ()) -> None:
+    """Makes everything that is missing, once so many nodes run, and changes nothing that is there, but for
+    the queues of services that are `absent`: they are not filled any more.
 
     Raises TooFewNodesError, and what `Management` does.
     """
@@ -72,7 +87,11 @@ async def declare_all(broker: Management, nodes: int) -> None:
     )
     await _some_at_once(
         partial(broker.post, f"bindings/{room}/e/{each.exchange}/q/{each.queue}", {"routing_key": each.key})
-        for each in bindings()
+        for each in bindings(absent)
+    )
+    await _some_at_once(
+        partial(broker.delete, f"bindings/{room}/e/{each.exchange}/q/{each.queue}/{each.key}")
+        for each in unwanted(absent)
     )
 
 

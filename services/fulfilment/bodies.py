@@ -1,20 +1,50 @@
-"""What goes out of the fulfilment service over HTTP."""
+"""What goes in and out of the fulfilment service over HTTP."""
 
-from services.fulfilment.domain import FulfilmentEntry, FulfilmentState
-from services.shared.http.bodies import View
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints
+
+from services.fulfilment import examples
+from services.fulfilment.shipment import Shipment, ShipmentState
+from services.shared.http.bodies import Body, View
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
-class FulfilmentView(View):
+class Shipping(Body, json_schema_extra={"examples": [examples.SHIPPING]}):
+    carrier: Annotated[Name | None, Field(description="Who carries the goods")] = None
+    tracking: Annotated[Name | None, Field(description="The number by which they are found there")] = None
+
+
+class GoodsBody(View):
+    product_id: str
+    name: Annotated[str, Field(description="As the product was called when it was ordered")]
+    quantity: int
+
+
+class ShipmentBody(View, json_schema_extra={"examples": [examples.SHIPMENT]}):
     order_id: str
-    total_price: str
-    currency: str
-    state: FulfilmentState
+    state: ShipmentState
+    products: Annotated[
+        list[GoodsBody],
+        Field(description="What was paid for; once it is SHIPPED, what was sent: all that nobody asked back"),
+    ]
+    carrier: str | None
+    tracking: str | None
+    refusal: Annotated[str | None, Field(description="Why the order did not let the goods go")]
+    created_at: datetime
+    updated_at: datetime
 
     @classmethod
-    def of(cls, entry: FulfilmentEntry) -> "FulfilmentView":
+    def of(cls, shipment: Shipment) -> Self:
         return cls(
-            order_id=entry.id,
-            total_price=str(entry.total_price),
-            currency=entry.currency,
-            state=entry.state,
+            order_id=shipment.id,
+            state=shipment.state,
+            products=[GoodsBody.model_validate(each) for each in shipment.products],
+            carrier=shipment.carrier,
+            tracking=shipment.tracking,
+            refusal=shipment.refusal or None,
+            created_at=shipment.created_at,
+            updated_at=shipment.updated_at,
         )

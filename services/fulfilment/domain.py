@@ -1,48 +1,21 @@
-"""What fulfilment makes of a paid order: an entry, once, and everybody who waits for it is told."""
+"""Messages to decisions about shipments: what the engine calls. What becomes of a shipment is the table's."""
 
 from collections.abc import Iterable
-from decimal import Decimal
-from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Final, cast
 
-from msgspec import structs
+from services.fulfilment.shipment import Command, Deliver, Ship, Shipment, ShipmentState
+from services.fulfilment.steps import Trigger
+from services.fulfilment.table import SHIPMENTS
+from services.shared.contract.audit import Action
+from services.shared.contract.decisions import Decision, Domain, Loaded, Message, Ref, audited
+from services.shared.contract.idempotency import once
+from services.shared.contract.table import NEW, concluded, marked
 
-from services.shared.contract.decisions import (
-    Aggregate,
-    Decision,
-    Domain,
-    Loaded,
-    Message,
-    Premature,
-    Ref,
-    Standing,
-    Verdict,
-)
-from services.shared.contract.events import OrderEvent, OrderPaid
-from services.shared.contract.events.fulfilment import FulfilmentRecorded
+_DONE: Final = {Ship: Action.ORDER_SHIPPED, Deliver: Action.ORDER_DELIVERED}
 
 
-class FulfilmentState(StrEnum):
-    RECORDED = "RECORDED"
-    # The broker has carried it, to all that consume it.
-    ANNOUNCED = "ANNOUNCED"
-
-
-class FulfilmentEntry(Aggregate, frozen=True, kw_only=True):
-    """`_id` is the order's: an order has one entry, however often it is told to be paid."""
-
-    collection: ClassVar[str] = "entries"
-    total_price: Decimal
-    currency: str
-    state: FulfilmentState = FulfilmentState.RECORDED
-
-    @property
-    def standing(self) -> Standing:
-        return Standing(self.id, self.state, (f"{self.total_price} {self.currency}",))
-
-
-def _home(message: Message) -> Ref:
-    return Ref(FulfilmentEntry, _event(message).order_id)
+def home(message: Message) -> Ref:
+    return Ref(Shipment, _trigger(message).order_id)
 
 
 def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
@@ -50,27 +23,26 @@ def _reads(_: Message, __: Loaded) -> Iterable[Ref]:
 
 
 def _decide(loaded: Loaded, message: Message) -> Decision:
-    event = _event(message)
-    entry = loaded.get(FulfilmentEntry, event.order_id)
-    if isinstance(event, OrderPaid):
-        return _paid(entry, event)
-    if entry is None:
-        raise Premature(f"order {event.order_id} has no entry yet")
-    if entry.state is FulfilmentState.ANNOUNCED:
-        return Decision(verdict=Verdict.DUPLICATE)
-    return Decision(changed=(structs.replace(entry, state=FulfilmentState.ANNOUNCED),))
+    """Raises Refused for a command that the state forbids."""
+    trigger = _trigger(message)
+    before = loaded.get(Shipment, trigger.order_id)
+    outcome = SHIPMENTS.advance(before.state if before else NEW, before or _blank(message), trigger)
+    after = marked(outcome.after, message, trigger.type, [outcome.contradiction])
+    decision = concluded(before, after, outcome, message)
+    if not isinstance(trigger, Command):
+        return decision
+    return audited(decision, message, _DONE[type(trigger)], trigger.order_id)
 
 
-def _paid(entry: FulfilmentEntry | None, paid: OrderPaid) -> Decision:
-    if entry is not None:
-        return Decision(verdict=Verdict.DUPLICATE)
-    entry = FulfilmentEntry(id=paid.order_id, total_price=paid.total_price, currency=paid.currency)
-    return Decision(changed=(entry,), events=(FulfilmentRecorded(order_id=paid.order_id),))
+def _trigger(message: Message) -> Trigger:
+    """All that comes here is about an order."""
+    return cast("Trigger", message.body)
 
 
-def _event(message: Message) -> OrderEvent:
-    event: OrderEvent = message.body  # type: ignore[assignment]  # its queue holds no other
-    return event
+def _blank(message: Message) -> Shipment:
+    """Of an order of which nothing was heard: nothing is to be sent, unless the table says otherwise."""
+    at, order_id = message.at, _trigger(message).order_id
+    return Shipment(id=order_id, state=ShipmentState.CANCELLED, created_at=at, updated_at=at)
 
 
-DOMAIN: Final = Domain(home=_home, reads=_reads, decide=_decide)
+SHIPPING: Final = once(Domain(home=home, reads=_reads, decide=_decide))

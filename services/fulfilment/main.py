@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.fulfilment.api import router
-from services.fulfilment.domain import DOMAIN
+from services.fulfilment.domain import SHIPPING
 from services.fulfilment.queries import INDEXES
 from services.fulfilment.settings import FulfilmentSettings
 from services.shared.database.store import UNAVAILABLE
@@ -13,7 +13,7 @@ from services.shared.http.serving import serve
 
 
 def make_app(settings: FulfilmentSettings) -> FastAPI:
-    life = engine_life(lambda: Engine(settings, DOMAIN, indexes=INDEXES))
+    life = engine_life(lambda: Engine(settings, SHIPPING, indexes=INDEXES))
     return create_app(settings, router, life, unavailable=UNAVAILABLE)
 
 

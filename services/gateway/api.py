@@ -41,9 +41,9 @@ async def describe(upstreams: Collection[Upstream]) -> tuple[bytes, float]:
         for upstream, document in zip(upstreams, found, strict=True)
         if document is not None
     }
-    is_whole = len(documents) == len(upstreams)
-    document = json.dumps(merge(documents, VERSION), separators=(",", ":")).encode()
-    return document, DESCRIBED_SECONDS if is_whole else INCOMPLETE_SECONDS
+    missing = {upstream.service for upstream in upstreams} - documents.keys()
+    document = json.dumps(merge(documents, VERSION, missing), separators=(",", ":")).encode()
+    return document, INCOMPLETE_SECONDS if missing else DESCRIBED_SECONDS
 
 
 @router.get("/")

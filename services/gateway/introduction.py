@@ -44,5 +44,6 @@ TAGS: Final = {
     "products": "The catalogue. Everybody reads it, administrators change it.",
     "inventory": "How many pieces there are. Administrators count and restock, and see what is sold.",
     "payments": "What became of an order's payment.",
+    "fulfilments": "For administrators: an order's goods are sent, and arrive. Only where the shop has it.",
     "webhooks": "For administrators: endpoints of others that are told what happens to orders.",
 }

@@ -3,12 +3,12 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from pydantic.alias_generators import to_camel
 
-from services.gateway.domain import RULES, rule_of
+from services.gateway.domain import rule_of
 from services.gateway.introduction import INTRODUCTION, TAGS
 from services.shared.contract.codes import Code
 from services.shared.http.described import codes_of, described
@@ -21,8 +21,8 @@ _OURS: Final = (Code.RATE_LIMITED, Code.SERVICE_BROKE_OFF, Code.SERVICE_TOO_SLOW
 _TOKEN: Final = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
-def merge(documents: Mapping[str, Document], version: str) -> Document:
-    """Describe what of `documents` (by service) the gateway serves.
+def merge(documents: Mapping[str, Document], version: str, missing: Iterable[str] = ()) -> Document:
+    """Describe what of `documents` (by service) the gateway serves, and which services do not answer.
 
     Schemas of one name that differ are told apart by their service: `OrderLine`, `PaymentLine`. Those of
     internal routes alone are left out.
@@ -45,17 +45,17 @@ def merge(documents: Mapping[str, Document], version: str) -> Document:
         }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "sagashop", "version": version, "description": _description(documents)},
+        "info": {"title": "sagashop", "version": version, "description": _description(missing)},
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {"schemas": _reached(paths, schemas), "securitySchemes": {"token": _TOKEN}},
     }
 
 
-def _description(documents: Mapping[str, Document]) -> str:
-    missing = sorted({rule.service for rule in RULES} - documents.keys())
-    note = f"\n**Left out** for the moment, since their service does not answer: {', '.join(missing)}.\n"
-    return INTRODUCTION + (note if missing else "")
+def _description(missing: Iterable[str]) -> str:
+    names = ", ".join(sorted(missing))
+    note = f"\n**Left out** for the moment, since their service does not answer: {names}.\n"
+    return INTRODUCTION + (note if names else "")
 
 
 def _camel(parameter: re.Match[str]) -> str:

@@ -118,7 +118,7 @@ class Proxy:
             try:
                 refusal = await (
                     self._own(gate, scope, receive, send)
-                    if rule is None
+                    if rule is None or rule.service not in gate.upstreams
                     else _serve(gate, rule, scope, receive, send)
                 )
             except TooMany as error:

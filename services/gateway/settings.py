@@ -27,6 +27,8 @@ class GatewaySettings(Settings):
     inventory_url: str = "http://127.0.0.1:3005"
     payment_url: str = "http://127.0.0.1:3006"
     notification_url: str = "http://127.0.0.1:3007"
+    # Empty: the shop has none, and there are no paths to it.
+    fulfilment_url: str = ""
     rate_limit_enabled: bool = True
     rate_limit_window_seconds: Annotated[float, Field(gt=0, le=24 * 3600)] = 60
     # Per user, or per address where there is no user.
@@ -80,5 +82,6 @@ class GatewaySettings(Settings):
             "inventory": self.inventory_url,
             "payment": self.payment_url,
             "notification": self.notification_url,
+            "fulfilment": self.fulfilment_url,
         }
-        return {service: url.rstrip("/") for service, url in urls.items()}
+        return {service: url.rstrip("/") for service, url in urls.items() if url}

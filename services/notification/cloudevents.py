@@ -13,11 +13,13 @@ import msgspec
 
 from services.shared.contract.events import (
     OrderCancelled,
+    OrderDelivered,
     OrderEvent,
     OrderNews,
     OrderPaid,
     OrderPartiallyRefunded,
     OrderRefunded,
+    OrderShipped,
     RefundRequested,
 )
 
@@ -33,6 +35,8 @@ class EventType(StrEnum):
     REFUND_REQUESTED = "sagashop.order.refund_requested.v1"
     PARTIALLY_REFUNDED = "sagashop.order.partially_refunded.v1"
     REFUNDED = "sagashop.order.refunded.v1"
+    SHIPPED = "sagashop.order.shipped.v1"
+    DELIVERED = "sagashop.order.delivered.v1"
 
 
 # By which an administrator tries an endpoint.
@@ -44,6 +48,8 @@ TYPES: Final[Mapping[str, EventType]] = {
     RefundRequested.type: EventType.REFUND_REQUESTED,
     OrderPartiallyRefunded.type: EventType.PARTIALLY_REFUNDED,
     OrderRefunded.type: EventType.REFUNDED,
+    OrderShipped.type: EventType.SHIPPED,
+    OrderDelivered.type: EventType.DELIVERED,
 }
 # What names the customer is not told, and what is told beside the data is not told twice.
 _LEFT_OUT: Final = ("email", "sequence")

@@ -24,10 +24,12 @@ from services.shared.contract.decisions import (
 )
 from services.shared.contract.events import (
     OrderCancelled,
+    OrderDelivered,
     OrderEvent,
     OrderPaid,
     OrderPartiallyRefunded,
     OrderRefunded,
+    OrderShipped,
     RefundRequested,
 )
 from services.shared.contract.idempotency import once
@@ -93,6 +95,8 @@ SUBJECTS: Final[dict[type[OrderEvent], Callable[[Any], str]]] = {
         f" {event.refunded_total} {event.currency} by now"
     ),
     OrderRefunded: lambda event: f"Order {event.order_id} is refunded: {event.total_price} {event.currency}",
+    OrderShipped: lambda event: f"Order {event.order_id} is on its way",
+    OrderDelivered: lambda event: f"Order {event.order_id} has arrived",
 }
 
 

@@ -13,10 +13,12 @@ from babel.numbers import format_decimal, parse_pattern
 
 from services.shared.contract.events import (
     OrderCancelled,
+    OrderDelivered,
     OrderEvent,
     OrderPaid,
     OrderPartiallyRefunded,
     OrderRefunded,
+    OrderShipped,
     RefundRequested,
     SoldLine,
 )
@@ -32,6 +34,8 @@ TEMPLATES: Final[Mapping[type[OrderEvent], str]] = {
     RefundRequested: "refund_requested",
     OrderPartiallyRefunded: "partially_refunded",
     OrderRefunded: "refunded",
+    OrderShipped: "shipped",
+    OrderDelivered: "delivered",
 }
 
 
@@ -76,6 +80,12 @@ def _values(event: OrderEvent, locale: Locale) -> dict[str, Any]:
             }
         case OrderRefunded():
             return {"total": money(event.total_price, event.currency, locale)}
+        case OrderShipped() | OrderDelivered():
+            return {
+                "lines": [_goods(line, locale) for line in event.products],
+                "carrier": plain(event.carrier or ""),
+                "tracking": plain(event.tracking or ""),
+            }
         case OrderCancelled():
             return {"reason": event.reason}
         case RefundRequested():
@@ -86,5 +96,9 @@ def _values(event: OrderEvent, locale: Locale) -> dict[str, Any]:
 def _line(line: SoldLine, currency: str, locale: Locale) -> dict[str, str]:
     """Older publishers name no product, and no price."""
     price = "" if line.price is None else money(line.price * line.quantity, currency, locale)
+    return {**_goods(line, locale), "price": price}
+
+
+def _goods(line: SoldLine, locale: Locale) -> dict[str, str]:
     quantity = format_decimal(line.quantity, locale=locale)
-    return {"quantity": quantity, "name": plain(line.name) or plain(line.product_id), "price": price}
+    return {"quantity": quantity, "name": plain(line.name) or plain(line.product_id)}

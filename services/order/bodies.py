@@ -149,6 +149,7 @@ class LineBody(View):
     state: LineState
     refunded: Annotated[int, Field(description="Pieces whose money is back")]
     returned: Annotated[int, Field(description="Pieces that came back, and can be sold again")]
+    shipped: Annotated[int, Field(description="Pieces that are sent to the customer, or may be at any time")]
 
 
 class RefundedLineBody(View):
@@ -284,6 +285,7 @@ class AttentionOrders(View):
 def order_body(order: Order, caller: User) -> dict[str, Any]:
     """An `OrderBody`, as plain data: this is on the hot path, and needs no second validation."""
     back, came = refunded(order), returned(order)
+    shipped = {line.product_id: line.quantity for line in order.shipped}
     customer = {"customer": {"customerId": order.customer_id, "email": order.email}}
     return {
         "orderId": order.id,
@@ -302,6 +304,7 @@ def order_body(order: Order, caller: User) -> dict[str, Any]:
                 "state": line.state,
                 "refunded": back[line.product_id],
                 "returned": came[line.product_id],
+                "shipped": shipped.get(line.product_id, 0),
             }
             for line in order.lines
         ],

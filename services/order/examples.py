@@ -33,6 +33,7 @@ ORDER: Final[Example] = {
             "state": "SOLD",
             "refunded": 0,
             "returned": 0,
+            "shipped": 0,
         },
         {
             "productId": CUP,
@@ -42,6 +43,7 @@ ORDER: Final[Example] = {
             "state": "SOLD",
             "refunded": 1,
             "returned": 0,
+            "shipped": 0,
         },
     ],
     "cancellationReason": None,

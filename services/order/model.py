@@ -162,6 +162,13 @@ class Refund(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=Tr
         return self.state not in MONEY_IS_BACK
 
 
+class ShippedLine(Struct, frozen=True, rename="camel"):
+    """So many pieces of a line that may be sent to the customer."""
+
+    product_id: str
+    quantity: int
+
+
 class Capture(Struct, frozen=True, rename="camel"):
     """What the payment service took, whether or not it was what the order asked for."""
 
@@ -202,6 +209,8 @@ class Order(Watched, frozen=True, kw_only=True):
     refund_reason: str | None = None
     capture: Capture | None = None
     releases: tuple[Release, ...] = ()
+    # What the fulfilment service may send, once it has asked: all that nobody had asked back by then.
+    shipped: tuple[ShippedLine, ...] = ()
     # Of all refunds together: older releases know no more.
     refund: Progress = Progress.NONE
     refunds: tuple[Refund, ...] = ()

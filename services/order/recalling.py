@@ -40,6 +40,7 @@ def as_placed(order: Order) -> Order:
         refund_reason=None,
         capture=None,
         releases=(),
+        shipped=(),
         refund=Progress.NONE,
         refunds=(),
         history=(),
@@ -159,6 +160,10 @@ def _money_back(order: Order, _: Order, entry: HistoryEntry) -> Iterator[events.
     )
 
 
+def _shipped(order: Order, _: Order, __: HistoryEntry) -> Iterator[events.RequestShipment]:
+    yield events.RequestShipment(order_id=order.id)
+
+
 def _changed(order: Order, entry: HistoryEntry, to: LineState) -> tuple[Line, ...]:
     changed = {change.product_id for change in entry.lines if change.to is to}
     return tuple(line for line in order.lines if line.product_id in changed)
@@ -227,5 +232,6 @@ _RECALL: Final[Mapping[str, Callable[[Order, Order, HistoryEntry], Iterator[Trig
     events.PaymentPending.type: _pending,
     SettleOutside.type: _settled,
     events.PaymentRefunded.type: _money_back,
+    events.RequestShipment.type: _shipped,
     events.PaymentRefundFailed.type: _refund_failed,
 }

@@ -21,6 +21,7 @@ from services.order.model import (
     Refund,
     RefundLine,
     RefundState,
+    ShippedLine,
 )
 from services.shared.contract import events, money
 from services.shared.contract.events import (
@@ -367,7 +368,7 @@ def _on_the_wire(order: Order, refund: Refund) -> str | None:
     return None if refund.id == order.id else refund.id
 
 
-def products(lines: Iterable[Line | RefundLine]) -> tuple[events.Line, ...]:
+def products(lines: Iterable[Line | RefundLine | ShippedLine]) -> tuple[events.Line, ...]:
     """As events name them."""
     return tuple(events.Line(line.product_id, line.quantity) for line in lines)
 

@@ -50,7 +50,9 @@ from services.order.steps import (
     cancelled_by_customer,
     captured,
     captured_oddly,
+    goods_shipped,
     is_known_to_be_pending,
+    is_shipped,
     lines_held,
     lines_held_late,
     lines_refused,
@@ -60,6 +62,7 @@ from services.order.steps import (
     names_our_lines,
     names_strange_products,
     no_capture_yet,
+    nothing_left_to_ship,
     order_cancelled,
     order_confirmed,
     order_paid,
@@ -76,6 +79,8 @@ from services.order.steps import (
     release_stock,
     reserve_stock,
     same_capture,
+    shipment_approved,
+    shipment_refused,
     timed_out,
 )
 from services.shared.contract.decisions import Decision, Message, Verdict
@@ -87,6 +92,7 @@ from services.shared.contract.events import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
+    RequestShipment,
     StockReleased,
     StockReserved,
     StockUnavailable,
@@ -135,6 +141,12 @@ _CAPTURE_TWICE: Final = (Duplicate(when=same_capture), Attention("captured a sec
 
 _REFUSED_UNASKED: Final = Attention("a refund was refused that was not asked for")
 _NOTHING_REFUSED: Final = Forbid("only a refund that the payment gateway refuses can be settled outside")
+
+# --- shipment: whoever sends the goods asks first, and asked again is told the same -------------------------
+
+_NOT_SHIPPED_YET: Final = TooEarly("the order is not paid yet: nothing of it is to be sent")
+_APPROVED: Final = Duplicate(emit=(shipment_approved,), when=is_shipped)
+_REFUSED_TO_SHIP: Final = Duplicate(emit=(shipment_refused,))
 
 # --- refunds of an order that is paid: any number of them, side by side ------------------------------------
 
@@ -217,6 +229,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (PENDING, PaymentFailed): (_NOT_CONFIRMED_YET,),
         (PENDING, PaymentPending): (_NOT_CONFIRMED_YET,),
         (PENDING, PaymentRefunded): (_NOT_CONFIRMED_YET,),
+        (PENDING, RequestShipment): (_NOT_SHIPPED_YET,),
         (PENDING, CancelOrder): (_CANCEL,),
         (PENDING, TimeOut): (_TIME_OUT,),
         (PENDING, RequestRefund): _NOT_PAID_YET,
@@ -242,6 +255,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         # The gateway decides later: the stock is held for that, and it may be cancelled meanwhile.
         (CONFIRMED, PaymentPending): (Duplicate(when=is_known_to_be_pending), Step(STAYS, payment_waits)),
         (CONFIRMED, PaymentRefunded): (Attention("refunded before it was paid"),),
+        (CONFIRMED, RequestShipment): (_NOT_SHIPPED_YET,),
         (CONFIRMED, CancelOrder): (_CANCEL_AND_REFUND, _CANCEL),
         (CONFIRMED, TimeOut): (_TIME_OUT_AND_REFUND, _TIME_OUT),
         (CONFIRMED, RequestRefund): _NOT_PAID_YET,
@@ -254,6 +268,11 @@ SAGA: Final = Table[Order, Trigger, Event](
         (PAID, PaymentSucceeded): _CAPTURE_TWICE,
         (PAID, PaymentFailed): (_DECLINED_LATE,),
         (PAID, PaymentPending): (Duplicate(),),
+        (PAID, RequestShipment): (
+            _APPROVED,
+            _REFUSED_TO_SHIP._replace(when=nothing_left_to_ship),
+            Step(STAYS, goods_shipped, (shipment_approved,)),
+        ),
         (PAID, CancelOrder): (Forbid("the order is paid: ask for a refund instead"),),
         (PAID, TimeOut): (Forbid("the order is paid"),),
         (PAID, RequestRefund): _REFUND_ASKED,
@@ -271,6 +290,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         ),
         (CANCELLED, PaymentFailed): (Duplicate(),),
         (CANCELLED, PaymentPending): (Duplicate(),),
+        (CANCELLED, RequestShipment): (_REFUSED_TO_SHIP,),
         (CANCELLED, PaymentRefunded): (
             Step(STAYS, late_money_back, when=refund_open),
             Duplicate(when=refund_done),
@@ -294,6 +314,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (REFUNDING, PaymentSucceeded): _CAPTURE_TWICE,
         (REFUNDING, PaymentFailed): (_DECLINED_LATE,),
         (REFUNDING, PaymentPending): (Duplicate(),),
+        (REFUNDING, RequestShipment): (_APPROVED, _REFUSED_TO_SHIP),
         (REFUNDING, CancelOrder): (_BEING_REFUNDED,),
         (REFUNDING, TimeOut): (_BEING_REFUNDED,),
         (REFUNDING, RequestRefund): _NOTHING_LEFT_TO_ASK,
@@ -304,6 +325,7 @@ SAGA: Final = Table[Order, Trigger, Event](
         (REFUNDED, PaymentSucceeded): _CAPTURE_TWICE,
         (REFUNDED, PaymentFailed): (_DECLINED_LATE,),
         (REFUNDED, PaymentPending): (Duplicate(),),
+        (REFUNDED, RequestShipment): (_APPROVED, _REFUSED_TO_SHIP),
         (REFUNDED, PaymentRefunded): (Duplicate(),),
         (REFUNDED, PaymentRefundFailed): (
             Duplicate(when=of_an_earlier_attempt),

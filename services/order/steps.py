@@ -18,8 +18,10 @@ from services.order.model import (
     Order,
     PendingPayment,
     Progress,
+    ShippedLine,
+    Status,
 )
-from services.order.refunds import pieces, products
+from services.order.refunds import left, pieces, products
 from services.shared.contract import events, money
 from services.shared.contract.events import (
     Event,
@@ -28,6 +30,7 @@ from services.shared.contract.events import (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
+    RequestShipment,
     StockReleased,
     StockReserved,
     StockUnavailable,
@@ -45,6 +48,7 @@ Trigger: TypeAlias = (
     | PaymentRefunded
     | PaymentRefundFailed
     | PaymentSucceeded
+    | RequestShipment
     | StockReleased
     | StockReserved
     | StockUnavailable
@@ -154,6 +158,15 @@ def refund_done(order: Order, _: Trigger) -> bool:
     return order.refund is Progress.DONE
 
 
+def is_shipped(order: Order, _: Trigger) -> bool:
+    return bool(order.shipped)
+
+
+def nothing_left_to_ship(order: Order, _: Trigger) -> bool:
+    """All of it is asked back."""
+    return not any(left(order).values())
+
+
 # --- what is recorded -------------------------------------------------------------------------------------
 
 
@@ -214,6 +227,12 @@ def payment_waits(order: Order, event: PaymentPending) -> Order:
 
 def _pending(event: PaymentPending) -> PendingPayment:
     return PendingPayment(event.transaction_id, event.next_action)
+
+
+def goods_shipped(order: Order, _: RequestShipment) -> Order:
+    """All that nobody has asked back: what is asked back from here on was shipped."""
+    shipped = tuple(ShippedLine(id_, count) for id_, count in left(order).items() if count)
+    return structs.replace(order, shipped=shipped)
 
 
 def payment_declined(order: Order, event: PaymentFailed) -> Order:
@@ -312,6 +331,19 @@ def _refund(order: Order, reason: str) -> Event:
         currency=capture.currency,
         reason=reason,
     )
+
+
+def shipment_approved(order: Order, _: RequestShipment) -> Event:
+    """The same whenever it is asked for: what was let go, by the step that did so."""
+    steps, asked = [entry.event for entry in order.history], RequestShipment.type
+    number = steps.index(asked) if asked in steps else len(steps)
+    return events.ShipmentApproved(order_id=order.id, products=products(order.shipped), sequence=number + 1)
+
+
+def shipment_refused(order: Order, _: RequestShipment) -> Event:
+    if order.status is Status.CANCELLED:
+        return events.ShipmentRefused(order_id=order.id, reason="the order is cancelled")
+    return events.ShipmentRefused(order_id=order.id, reason="all of the order is refunded, or to be")
 
 
 def _minor(event: PaymentSucceeded) -> int:

@@ -48,7 +48,7 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "fulfilment": Target(make_fulfilment, FulfilmentSettings, "GET", "/internal/fulfilment/o"),
+    "fulfilment": Target(make_fulfilment, FulfilmentSettings, "GET", "/api/fulfilments/o"),
     "auth": Target(make_auth, AuthSettings, "GET", "/auth/me"),
     "gateway": Target(
         make_gateway,

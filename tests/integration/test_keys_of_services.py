@@ -238,7 +238,7 @@ class Verifier(NamedTuple):
 
 
 VERIFIERS: Final = {
-    "fulfilment": Verifier(make_fulfilment, FulfilmentSettings, "/internal/fulfilment/none"),
+    "fulfilment": Verifier(make_fulfilment, FulfilmentSettings, "/api/fulfilments/none"),
     "gateway": Verifier(make_gateway, GatewaySettings, "/api/orders"),
     "order": Verifier(make_order, OrderSettings, "/api/orders/00000000-0000-0000-0000-000000000000"),
     "product": Verifier(make_product, ProductSettings, "/api/products/none"),

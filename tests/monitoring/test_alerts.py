@@ -11,7 +11,7 @@ import yaml
 
 from dev.helm import ROOT
 from dev.prometheus import program
-from services.shared.contract.events import CONSUMES
+from services.shared.contract.events import CONSUMES, CORE, OPTIONAL
 from tests.monitoring.rules import ALERTS, FILES
 
 SHOP: Final = 'namespace="shop"'
@@ -190,7 +190,20 @@ CASES: Final = [
             f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="orders"}}': "1x30",
             f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="orders.dlq"}}': "0x30",
             f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="somebody-elses"}}': "0x30",
+            # A shop without that service.
+            f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="fulfilment"}}': "0x30",
+            f'rabbitmq_detailed_queue_messages_ready{{{SHOP},vhost="/",queue="fulfilment"}}': "0x30",
         },
+    ),
+    Case(
+        "SagashopQueueWithoutConsumer",
+        {"queue": "fulfilment"},
+        {
+            f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="fulfilment"}}': "1x10 0x10 1x10",
+            f'rabbitmq_detailed_queue_messages_ready{{{SHOP},vhost="/",queue="fulfilment"}}': "0x10 2x20",
+        },
+        *(10, 17, 22),
+        near={f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="fulfilment"}}': "1x30"},
     ),
     Case(
         "SagashopEventsLate",
@@ -514,8 +527,9 @@ def scene(
 
 
 def test_the_queues_that_need_a_consumer_are_those_of_the_contract() -> None:
-    queues = "|".join(queue for owned in CONSUMES.values() for queue in owned)
-    assert f'queue=~"{queues}"' in ALERTS["SagashopQueueWithoutConsumer"]["expr"]
+    for services in (CORE, OPTIONAL):
+        queues = "|".join(queue for service in services for queue in CONSUMES.get(service, {}))
+        assert f'queue=~"{queues}"' in ALERTS["SagashopQueueWithoutConsumer"]["expr"]
 
 
 def test_every_alert_says_whom_it_wakes_what_it_is_about_and_what_it_means() -> None:

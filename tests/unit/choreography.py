@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
+from services.fulfilment.domain import SHIPPING
 from services.inventory.domain import domain as inventory_domain
 from services.notification.domain import NOTIFICATIONS
 from services.order.domain import DOMAIN as ORDER
@@ -36,7 +37,7 @@ from services.shared.contract.events import CONSUMES, OrderCancelled, RefundPaym
 from services.shared.engine.rows import events_of
 from tests.unit.memory import NOW, Memory
 
-SERVICES: Final = ("order", "inventory", "payment", "notification")
+SERVICES: Final = ("order", "inventory", "payment", "notification", "fulfilment")
 SERVICE_OF: Final = {queue: service for service in SERVICES for queue in CONSUMES[service]}
 SERVICE_OF[ASKED_AGAIN] = "payment"
 WITH_EFFECTS: Final = frozenset(CONSUMES["payment"])
@@ -101,6 +102,7 @@ class Bus:
             "inventory": Memory(inventory_domain(auto_compensation=auto_compensation)),
             "payment": Memory(PAYMENT),
             "notification": Memory(NOTIFICATIONS),
+            "fulfilment": Memory(SHIPPING),
         }
         self.auto_compensation = auto_compensation
         self.bindings = defaultdict[str, list[str]](list)

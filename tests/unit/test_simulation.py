@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sagactl.oncall.invariants import Case, Finding, check_case, check_stock, contradictions, tally
 from sagactl.oncall.invariants import Held as HeldStock
+from services.fulfilment.shipment import Deliver, Ship, Shipment
 from services.inventory.products import Restock
 from services.inventory.reservation import LineState as Held
 from services.inventory.reservation import Reservation
@@ -73,6 +74,7 @@ def case_of(bus: Bus, id_: str) -> Case:
         bus.memories["payment"].get(Payment, id_),
         [entry for entry in bus.ledger.values() if entry.order_id == id_],
         [notification for notification in notifications if notification.order_id == id_],
+        bus.memories["fulfilment"].get(Shipment, id_),
     )
 
 
@@ -174,6 +176,12 @@ class Shop:
             ),
         )
 
+    def ship(self, id_: str) -> None:
+        self.bus.command("fulfilment", Ship(order_id=id_))
+
+    def deliver(self, id_: str) -> None:
+        self.bus.command("fulfilment", Deliver(order_id=id_))
+
     def time_out(self, id_: str, status: Status, older_than: float) -> None:
         self.bus.command("order", TimeOut(order_id=id_, status=status, older_than=older_than, reason="stuck"))
 
@@ -202,6 +210,8 @@ MEDDLING = st.sampled_from(
     [
         Shop.cancel,
         Shop.refund,
+        Shop.ship,
+        Shop.deliver,
         Shop.ask_line_by_line,
         time_out(Status.PENDING, 0),
         time_out(Status.CONFIRMED, 0),

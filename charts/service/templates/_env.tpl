@@ -1,6 +1,11 @@
 {{/* Apart from the service's own, which may be public. */}}
 {{- define "service.metricsPort" -}}9090{{- end -}}
 
+{{/* Whom it calls, as JSON: of an optional service only where there is one. */}}
+{{- define "service.calls" -}}
+{{- include "sagashop.fulfilment" . | empty | ternary (without .Values.calls "fulfilment") .Values.calls | toJson -}}
+{{- end -}}
+
 {{/* A service's environment, merged by name: what the chart knows, then `env`, then `extraEnv`. Helm 4 applies on the
      server's side, where a name that comes twice is an error, so duplicates within `extraEnv` are refused here. */}}
 {{- define "service.env" -}}
@@ -9,7 +14,7 @@
 {{- $env := dict "HOST" (include "sagashop.everywhere" . | trimAll "[]") "PORT" (include "sagashop.port" .Chart.Name) "METRICS_PORT" (include "service.metricsPort" .) "SECRETS_DIR" "/var/run/secrets/sagashop.io/settings" -}}
 {{- $_ := set $env "LOG_LEVEL" (dig "logLevel" "info" $global) -}}
 {{- $_ := set $env "JWKS_URL" (printf "%s/.well-known/jwks.json" (include "sagashop.url" (list . "auth"))) -}}
-{{- range .Values.calls -}}
+{{- range include "service.calls" . | fromJsonArray -}}
 {{- $_ := set $env (printf "%s_URL" (upper .)) (include "sagashop.url" (list $root .)) -}}
 {{- end -}}
 {{- if dig "tracing" "enabled" false $global -}}

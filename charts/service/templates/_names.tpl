@@ -28,17 +28,21 @@ product: 3004
 inventory: 3005
 payment: 3006
 notification: 3007
-fulfilment: 3009
 {{- end -}}
 
 {{/* Where a service listens. Takes "order". */}}
 {{- define "sagashop.port" -}}
-{{- get (merge (dict "console" 3008) (include "sagashop.services" . | fromYaml)) . -}}
+{{- get (merge (dict "console" 3008 "fulfilment" 3009) (include "sagashop.services" . | fromYaml)) . -}}
 {{- end -}}
 
 {{/* Whether the release has a console. Those who make users for it know by a global value: charts do not see each other's. */}}
 {{- define "sagashop.console" -}}
 {{- if dig "console" "enabled" false (.Values.global | default dict) }}true{{ end -}}
+{{- end -}}
+
+{{/* The same of the fulfilment service. */}}
+{{- define "sagashop.fulfilment" -}}
+{{- if dig "fulfilment" "enabled" false (.Values.global | default dict) }}true{{ end -}}
 {{- end -}}
 
 {{/* Who has a user on a server beside the tools, by name, as JSON: services that speak by events and the console are on each, auth keeps
@@ -47,7 +51,8 @@ fulfilment: 3009
 {{- $engines := without (include "sagashop.services" . | fromYaml | keys) "auth" "gateway" -}}
 {{- $more := dict "mongodb" (list "auth") "rabbitmq" list "redis" (list "gateway") -}}
 {{- $console := include "sagashop.console" (index . 0) | empty | ternary list (list "console") -}}
-{{- concat $engines (get $more (index . 1)) $console | sortAlpha | toJson -}}
+{{- $fulfilment := include "sagashop.fulfilment" (index . 0) | empty | ternary list (list "fulfilment") -}}
+{{- concat $engines (get $more (index . 1)) $console $fulfilment | sortAlpha | toJson -}}
 {{- end -}}
 
 {{/* The URL of a sibling service. Takes (list $ "order"). */}}

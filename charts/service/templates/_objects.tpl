@@ -101,7 +101,7 @@ spec:
 {{- define "service.networkPolicy" -}}
 {{- $root := . -}}
 {{- $ports := dict "mongodb" 27017 "rabbitmq" (include "sagashop.brokerPort" (list . "amqp")) "redis" 6379 -}}
-{{- $calls := without (append .Values.calls "auth" | uniq) .Chart.Name -}}
+{{- $calls := without (append (include "service.calls" . | fromJsonArray) "auth" | uniq) .Chart.Name -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:

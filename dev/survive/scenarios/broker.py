@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dev.survive.site import Site
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 
 TIMES_CLOSED: Final = 15
 TIMES_KILLED: Final = 5
@@ -50,7 +50,7 @@ async def killed(site: Site) -> None:
 async def short_heartbeats(site: Site) -> None:
     """In the short form, so that the silence is noticed while it lasts."""
     if site.short:
-        for service in ENGINES:
+        for service in CORE:
             url = f"{site.amqp_url(service)}?heartbeat={HEARTBEAT_SECONDS}"
             await asyncio.gather(
                 *(site.stack.restart(name, {"AMQP_URL": url}) for name in site.replicas(service))

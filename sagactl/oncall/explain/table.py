@@ -36,10 +36,19 @@ EMITS: Final[dict[Emit, type[Event]]] = {
     refunds.payment_settled: events.RefundPayment,
     steps.refund_capture: events.RefundPayment,
     steps.refund_late_capture: events.RefundPayment,
+    steps.shipment_approved: events.ShipmentApproved,
+    steps.shipment_refused: events.ShipmentRefused,
 }
 # Guards that the order alone decides, whatever the event says.
 OF_THE_ORDER: Final[frozenset[Guard]] = frozenset(
-    {steps.no_capture_yet, steps.captured_oddly, steps.refund_open, steps.refund_done}
+    {
+        steps.no_capture_yet,
+        steps.captured_oddly,
+        steps.refund_open,
+        steps.refund_done,
+        steps.is_shipped,
+        steps.nothing_left_to_ship,
+    }
 )
 # What may be answered to what, by whom.
 ANSWERS: Final[dict[str, tuple[type[Event], ...]]] = {

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 _MAIL: Final = re.compile(r"\S+@\S+")
 # Who has a trail: the services in which people act, the console, and the tools.
-TRAILS: Final = ("auth", "console", "inventory", "notification", "order", "product", "sagactl")
+TRAILS: Final = ("auth", "console", "fulfilment", "inventory", "notification", "order", "product", "sagactl")
 # Of a text that came with a request.
 LONGEST: Final = 300
 
@@ -43,6 +43,8 @@ class Action(StrEnum):
     ORDER_REFUNDED = "order.refunded"
     REFUND_SETTLED_OUTSIDE = "refund.settled-outside"
     ORDER_COMPENSATED = "order.compensated"
+    ORDER_SHIPPED = "order.shipped"
+    ORDER_DELIVERED = "order.delivered"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_SECRET_ROTATED = "webhook.secret-rotated"  # noqa: S105  # the name of an event

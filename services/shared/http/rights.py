@@ -14,6 +14,8 @@ class Right(StrEnum):
     OPERATE = auto()
     EDIT_PRODUCTS = auto()
     RESTOCK = auto()
+    # Say that goods are sent, and that they have arrived.
+    SHIP = auto()
     MANAGE_ACCOUNTS = auto()
     # Those that access tokens are signed with.
     MANAGE_KEYS = auto()

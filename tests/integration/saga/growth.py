@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 
 from sagactl.shop import Json
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 from services.shared.database.store import APP_NAME
 from services.shared.engine.leases import OUTBOX
 from tests.integration.saga.shop import Shop
@@ -75,7 +75,7 @@ GROWS: Final[Mapping[tuple[str, str], Change]] = {
     ("auth", "guesses"): _nothing_else,
     ("auth", "letters"): lambda *_: {"state": "SENT", "due": None},
 }
-SERVICES: Final = ("auth", *ENGINES)
+SERVICES: Final = ("auth", *CORE)
 
 
 # --- much of everything -----------------------------------------------------------------------------------
@@ -89,14 +89,14 @@ async def grown(shop: Shop, sold: str) -> AsyncIterator[None]:
         for (service, name), change in GROWS.items():
             like = {"_id": sold} if name == "orders" else {}
             await _copy(shop.database(service)[name], like, change)
-        for service in ENGINES:
+        for service in CORE:
             await _rest(shop.database(service)[OUTBOX], rows)
         yield
     finally:
         for service, name in GROWS:
             copies = {"_id": {"$gte": PREFIX, "$lt": f"{PREFIX}~"}}
             await shop.database(service)[name].delete_many(copies)
-        for service in ENGINES:
+        for service in CORE:
             await shop.database(service)[OUTBOX].delete_many({"_id": {"$in": rows}})
 
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from sagactl.polling import until
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import HAPPY, all_heard, ids, of_the_saga
 from tests.integration.saga.shop import Shop
@@ -35,7 +35,7 @@ async def test_a_payment_token_is_in_no_database_once_it_was_used(shop: Shop) ->
     handed_on = [message.type for message in heard if token.encode() in message.body]
     assert handed_on == ["ORDER_CONFIRMED"]
     await shop.all_is_published()
-    for service in ENGINES:
+    for service in CORE:
         database = shop.database(service)
         for name in await database.list_collection_names():
             kept = [found async for found in database[name].find() if token in str(found)]

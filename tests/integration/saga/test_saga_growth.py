@@ -9,7 +9,7 @@ from uuid import uuid4
 from sagactl.polling import until
 from sagactl.shop import Client, Json
 from services.order.model import Status
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 from services.shared.database.counting import COUNT_EVERY_SECONDS
 from services.shared.engine.leases import OUTBOX
 from tests.integration.room import PATIENCE
@@ -70,7 +70,7 @@ async def test_no_operation_reads_more_than_it_needs_however_much_was_sold(shop:
     assert not found, "\n".join(found)
     touched = {operation["ns"] for operation in operations}
     assert touched >= {f"{service}.{name}" for service, name in GROWS}
-    assert touched >= {f"{service}.{OUTBOX}" for service in ENGINES}
+    assert touched >= {f"{service}.{OUTBOX}" for service in CORE}
     assert declared() - used(operations) == UNUSED
     of_all = asked_of_all_shards(operations)
     assert used(of_all) <= set(asked_of_all())

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from dev.services import REPOSITORY
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 from tests.integration.saga.shop import Shop
 
 CHECKS = (
@@ -18,7 +18,7 @@ CHECKS = (
     "response_schema_conformance",
     "documented_or_a_problem",
 )
-SERVICES: Final = ("auth", *ENGINES)
+SERVICES: Final = ("auth", *CORE)
 EVERYBODY: Final = ("admin", "support", "viewer", "customer", "nobody")
 ROLES: Final = {"support", "viewer"}
 

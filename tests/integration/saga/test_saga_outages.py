@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from sagactl.polling import until
-from services.shared.contract.events import ENGINES
+from services.shared.contract.events import CORE
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.probe import HAPPY, all_heard, body, ids
 from tests.integration.saga.shop import Shop, new_id
@@ -117,8 +117,8 @@ async def test_a_broker_that_is_killed_and_started_again_loses_nothing(shop: Sho
 
 
 async def all_consume(shop: Shop) -> bool:
-    up = [await shop.metric(name, "sagashop_broker_connected") for name in ENGINES]
-    return up == [len(shop.replicas(name)) for name in ENGINES]
+    up = [await shop.metric(name, "sagashop_broker_connected") for name in CORE]
+    return up == [len(shop.replicas(name)) for name in CORE]
 
 
 @pytest.mark.mode(15)

@@ -61,6 +61,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "createWebhook",
         "deleteProduct",
         "deleteWebhook",
+        "deliverOrder",
         "disableTotp",
         "enableWebhook",
         "enrolTotp",
@@ -72,6 +73,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "getOrder",
         "getPayment",
         "getProduct",
+        "getShipment",
         "getStock",
         "getTimeline",
         "getWebhook",
@@ -101,6 +103,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "rotateWebhookSecret",
         "setStock",
         "settleRefundOutside",
+        "shipOrder",
         "tryWebhook",
         "verifyEmail",
     ]

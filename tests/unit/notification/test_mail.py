@@ -23,10 +23,12 @@ from services.notification.domain import SUBJECTS
 from services.notification.mail import compose
 from services.shared.contract.events import (
     OrderCancelled,
+    OrderDelivered,
     OrderEvent,
     OrderPaid,
     OrderPartiallyRefunded,
     OrderRefunded,
+    OrderShipped,
     RefundRequested,
     SoldLine,
 )
@@ -70,6 +72,15 @@ def every(text: str, locale: str | None = None) -> list[OrderEvent]:
             locale=locale,
         ),
         OrderRefunded(order_id="o1", total_price=Decimal(7), currency="JPY", email=email, locale=locale),
+        OrderShipped(
+            order_id="o1",
+            products=(SoldLine("p1", 2, text),),
+            carrier=text,
+            tracking=text,
+            email=email,
+            locale=locale,
+        ),
+        OrderDelivered(order_id="o1", products=(SoldLine("p1", 2, text),), email=email, locale=locale),
     ]
 
 

@@ -17,10 +17,12 @@ from services.shared.contract.events import (
     CONSUMES,
     Line,
     OrderCancelled,
+    OrderDelivered,
     OrderEvent,
     OrderPaid,
     OrderPartiallyRefunded,
     OrderRefunded,
+    OrderShipped,
     RefundRequested,
     SoldLine,
 )
@@ -51,6 +53,11 @@ EVENTS: dict[OrderEvent, tuple[str | None, str]] = {
         ADA,
         "Order o1 is refunded: 7 JPY",
     ),
+    OrderShipped(order_id="o1", products=(SoldLine("p", 1),), carrier="DHL", email=ADA): (
+        ADA,
+        "Order o1 is on its way",
+    ),
+    OrderDelivered(order_id="o1", products=(SoldLine("p", 1),), email=ADA): (ADA, "Order o1 has arrived"),
 }
 
 

@@ -20,6 +20,7 @@ from services.order.model import (
     RefundState,
     Release,
     Restocking,
+    ShippedLine,
     Status,
 )
 from services.shared.contract import events
@@ -195,6 +196,14 @@ REFUNDED_OUTSIDE: Final = structs.replace(
     REFUNDED, refunds=(refund("all-back", TOTAL, _DONE, outside="transfer 7"),)
 )
 
+ALL_SHIPPED: Final = (ShippedLine("lamp", 2), ShippedLine("desk", 1))
+THE_REST_SHIPPED: Final = (ShippedLine("lamp", 1), ShippedLine("desk", 1))
+PAID_SHIPPED: Final = structs.replace(PAID, shipped=ALL_SHIPPED)
+# It should be REFUNDING by now.
+PAID_ALL_ASKED: Final = paid(lamp_back(_ASKED), rest_back(_ASKED))
+REFUNDING_SHIPPED: Final = structs.replace(REFUNDING, shipped=ALL_SHIPPED)
+REFUNDED_SHIPPED: Final = structs.replace(REFUNDED, shipped=ALL_SHIPPED)
+
 # --- what comes to them -----------------------------------------------------------------------------------
 
 
@@ -260,6 +269,7 @@ MONEY_BACK: Final = events.PaymentRefunded(
     amount=Decimal("450.00"),
     currency="USD",
 )
+MAY_IT_BE_SHIPPED: Final = events.RequestShipment(order_id=ORDER_ID)
 CANCEL: Final = CancelOrder(order_id=ORDER_ID, customer_id=CUSTOMER)
 REFUND: Final = RequestRefund(
     order_id=ORDER_ID, customer_id=CUSTOMER, reason="it flickers", refund_request_id="all-back"

@@ -46,6 +46,7 @@ WELL: Final[tuple[tuple[Any, ...], ...]] = (
 )
 # Walked as they are, beside what the dice choose: by rows that the dice may miss.
 STRAIGHT: Final[tuple[tuple[Any, ...], ...]] = (
+    (*PAID_WELL, eg.REFUND_LAMP, eg.MAY_IT_BE_SHIPPED, eg.LAMP_MONEY_BACK, eg.LAMP_GOODS_BACK),
     (eg.BOTH_RESERVED, eg.CAPTURED_ANOTHER_AMOUNT, eg.CANCEL),
     (eg.BOTH_RESERVED, eg.CAPTURED_ANOTHER_AMOUNT, eg.time_out(Status.CONFIRMED)),
 )

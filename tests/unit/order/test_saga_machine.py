@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -67,6 +68,7 @@ WHATEVER_COMES: Final = (
     eg.goods_back(None, lamp=1),
     eg.SETTLE_LAMP,
     eg.SETTLE_ALL,
+    eg.MAY_IT_BE_SHIPPED,
     eg.time_out(Status.PENDING),
     eg.time_out(Status.CONFIRMED),
 )
@@ -78,6 +80,8 @@ class AnOrder(RuleBasedStateMachine):
         super().__init__()
         self.memory = Memory(DOMAIN)
         self.published: list[Event] = []
+        # By what changed the order; the rest are answers that were given before, or change nothing.
+        self.by_steps: list[type[Event]] = []
         self.captured: set[str] = set()
 
     @property
@@ -87,6 +91,7 @@ class AnOrder(RuleBasedStateMachine):
     @initialize(fulfilment=st.sampled_from(["all", "partial"]))
     def create(self, fulfilment: str) -> None:
         self.published += self.memory.handle(eg.create(fulfilment=fulfilment)).events
+        self.by_steps += map(type, self.published)
 
     @rule(trigger=ANYTHING)
     def come(self, trigger: Any) -> None:
@@ -100,8 +105,10 @@ class AnOrder(RuleBasedStateMachine):
         assert self.order.status in WAYS[before.status]
         assert self.order.history[: len(before.history)] == before.history
         assert self.order.attention[: len(before.attention)] == before.attention
-        if not decision.changed:
-            assert decision.events == ()
+        if decision.changed:
+            self.by_steps += map(type, decision.events)
+        else:
+            assert decision.events == () or isinstance(trigger, events.RequestShipment)
             assert decision.verdict is Verdict.DUPLICATE
 
     def count(self, kind: type[Event]) -> int:
@@ -144,6 +151,23 @@ class AnOrder(RuleBasedStateMachine):
             assert 0 <= back <= told <= asked <= (sold if self.order.status is not Status.CANCELLED else 0)
             if self.order.status in {Status.PAID, Status.REFUNDING, Status.REFUNDED} and sold:
                 assert (line.state is LineState.RELEASED) == (back == line.quantity)
+
+    @invariant()
+    def who_asks_whether_goods_may_be_sent_is_told_the_same_for_good(self) -> None:
+        answers = {
+            msgspec.json.encode(event)
+            for event in self.published
+            if isinstance(event, events.ShipmentApproved | events.ShipmentRefused)
+        }
+        assert len(answers) <= 1
+        approved = [event for event in self.published if isinstance(event, events.ShipmentApproved)]
+        assert bool(approved) == bool(self.order.shipped)
+        for event in approved[:1]:
+            entry = self.order.history[event.sequence - 1]
+            assert (entry.event, entry.event_id) == ("SHIPMENT_REQUEST", entry.event_id)
+            assert [(line.product_id, line.quantity) for line in event.products] == [
+                (line.product_id, line.quantity) for line in self.order.shipped
+            ]
 
     @invariant()
     def every_refund_that_is_done_is_told_once(self) -> None:
@@ -209,7 +233,7 @@ class AnOrder(RuleBasedStateMachine):
         """And publishes what was published, in the same order."""
         told = again(self.order)
         assert told.difference is None
-        assert [type(each.event) for each in told.published] == [type(each) for each in self.published]
+        assert [type(each.event) for each in told.published] == self.by_steps
 
 
 TestAnOrder = AnOrder.TestCase

@@ -24,12 +24,18 @@ class Step(NamedTuple):
     publishes: tuple[str, ...] = ()
 
 
+class Answered(NamedTuple):
+    """Nothing changes, and whoever asks is told."""
+
+    publishes: tuple[str, ...]
+
+
 class Forbidden(NamedTuple):
     says: str
 
 
 DUPLICATE, PREMATURE, ATTENTION = "duplicate", "premature", "attention"
-Expected = Step | Forbidden | str
+Expected = Step | Answered | Forbidden | str
 
 PENDING, CONFIRMED, PAID = Status.PENDING, Status.CONFIRMED, Status.PAID
 CANCELLED, REFUNDING, REFUNDED = Status.CANCELLED, Status.REFUNDING, Status.REFUNDED
@@ -43,6 +49,7 @@ def cancelled(*, release: str | None, refund: bool = False) -> Step:
 
 ASKED = Step(PAID, ("ORDER_REFUND_REQUEST", "PAYMENT_REFUND"))
 RELEASE_REFUNDED = Step(REFUNDING, ("INVENTORY_RELEASE_REQUEST REFUND",))
+APPROVED_AGAIN, NOT_SHIPPED = Answered(("SHIPMENT_APPROVED",)), Answered(("SHIPMENT_REFUSED",))
 LATE_RESERVATION = Step(CANCELLED, ("INVENTORY_RELEASE_REQUEST LATE_RESERVATION",))
 
 # state, what comes -> what the design says
@@ -258,6 +265,18 @@ EXPECTED: list[tuple[Order, Any, Expected]] = [
     ),
     (eg.REFUNDING_OUTSIDE, eg.SETTLE_LAMP, DUPLICATE),
     (eg.REFUNDING_REST_ASKED, eg.SETTLE_REST, Forbidden("refuses")),
+    # --- in any state: may its goods be sent?
+    (eg.PENDING, eg.MAY_IT_BE_SHIPPED, PREMATURE),
+    (eg.CONFIRMED, eg.MAY_IT_BE_SHIPPED, PREMATURE),
+    (eg.PAID, eg.MAY_IT_BE_SHIPPED, Step(PAID, ("SHIPMENT_APPROVED",))),
+    (eg.PAID_LAMP_ASKED, eg.MAY_IT_BE_SHIPPED, Step(PAID, ("SHIPMENT_APPROVED",))),
+    (eg.PAID_SHIPPED, eg.MAY_IT_BE_SHIPPED, APPROVED_AGAIN),
+    (eg.PAID_ALL_ASKED, eg.MAY_IT_BE_SHIPPED, NOT_SHIPPED),
+    (eg.CANCELLED, eg.MAY_IT_BE_SHIPPED, NOT_SHIPPED),
+    (eg.REFUNDING, eg.MAY_IT_BE_SHIPPED, NOT_SHIPPED),
+    (eg.REFUNDING_SHIPPED, eg.MAY_IT_BE_SHIPPED, APPROVED_AGAIN),
+    (eg.REFUNDED, eg.MAY_IT_BE_SHIPPED, NOT_SHIPPED),
+    (eg.REFUNDED_SHIPPED, eg.MAY_IT_BE_SHIPPED, APPROVED_AGAIN),
     # --- REFUNDED: the end
     (eg.REFUNDED, eg.BOTH_RESERVED, DUPLICATE),
     (eg.REFUNDED, eg.WRONG_QUANTITY, ATTENTION),
@@ -303,6 +322,11 @@ def test_an_order_does_what_the_design_says(order: Order, trigger: Any, expected
             assert isinstance(after, Order)
             assert decision.verdict is Verdict.APPLIED
             assert after.status is to
+            assert published(order, trigger) == publishes
+        case Answered(publishes):
+            decision = advance(order, message)
+            assert (decision.changed, decision.reply) == ((), order)
+            assert decision.verdict is Verdict.DUPLICATE
             assert published(order, trigger) == publishes
         case Forbidden(says):
             with pytest.raises(Refused, match=says):

@@ -15,7 +15,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from services.auth.domain import Family, User
-from services.fulfilment.domain import FulfilmentEntry
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -190,7 +190,7 @@ BSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
 )  # fmt: skip
 STORED = (
-    FulfilmentEntry,
+    Shipment,
     User,
     Family,
     Product,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from services.shared.contract import events, wire
 from services.shared.contract.events import CONSUMES, PUBLISHES, Event, Line, Missing, PricedLine, SoldLine
-from services.shared.contract.events.fulfilment import FulfilmentRecorded
 from tests.unit.shared import older_messages as older
 
 QUEUES_OF = [
@@ -21,7 +20,6 @@ QUEUES_OF = [
 # --- what we publish --------------------------------------------------------------------------------------
 
 PUBLISHED = [
-    (FulfilmentRecorded(order_id="o1"), '{"type":"FULFILMENT_RECORDED","data":{"orderId":"o1"}}'),
     (
         events.ReserveStock(order_id="o1", products=(Line("p1", 2), Line("p2", 1))),
         (
@@ -252,6 +250,41 @@ PUBLISHED = [
         events.ProductDeleted(product_id="p1"),
         '{"type":"PRODUCT_DELETED","data":{"productId":"p1"}}',
     ),
+    (events.RequestShipment(order_id="o1"), '{"type":"SHIPMENT_REQUEST","data":{"orderId":"o1"}}'),
+    (
+        events.ShipmentApproved(order_id="o1", products=(Line("p1", 2),), sequence=4),
+        (
+            '{"type":"SHIPMENT_APPROVED","data":{"orderId":"o1","products":[{"productId":"p1","quantity":2}],'
+            '"sequence":4}}'
+        ),
+    ),
+    (
+        events.ShipmentRefused(order_id="o1", reason="the order is cancelled"),
+        '{"type":"SHIPMENT_REFUSED","data":{"orderId":"o1","reason":"the order is cancelled"}}',
+    ),
+    (
+        events.OrderShipped(
+            order_id="o1",
+            sequence=4,
+            products=(SoldLine("p1", 2, "Lamp"),),
+            carrier="DHL",
+            tracking="JD0146",
+            email="ann@example.com",
+        ),
+        (
+            '{"type":"ORDER_SHIPPED","data":{"orderId":"o1","sequence":4,"products":[{"productId":"p1","quantity":2,'
+            '"name":"Lamp"}],"carrier":"DHL","tracking":"JD0146","email":"ann@example.com"}}'
+        ),
+    ),
+    (
+        events.OrderDelivered(
+            order_id="o1", products=(SoldLine("p1", 2),), email="ann@example.com", locale="de-AT"
+        ),
+        (
+            '{"type":"ORDER_DELIVERED","data":{"orderId":"o1","products":[{"productId":"p1","quantity":2}],'
+            '"email":"ann@example.com","locale":"de-AT"}}'
+        ),
+    ),
 ]
 
 
@@ -301,8 +334,6 @@ def test_types_and_queue_names_are_those_of_the_design() -> None:
         ("orders", "INVENTORY_RELEASED"),
         ("inventory-events", "ORDER_PAID"),
         ("notifications", "ORDER_PAID"),
-        ("fulfilment", "ORDER_PAID"),
-        ("fulfilment", "FULFILMENT_RECORDED"),
         ("notifications", "ORDER_CANCELLED"),
         ("payment-events", "ORDER_CANCELLED"),
         ("notifications", "ORDER_REFUND_REQUEST"),
@@ -314,6 +345,13 @@ def test_types_and_queue_names_are_those_of_the_design() -> None:
         ("notifications", "ORDER_REFUNDED"),
         ("inventory-events", "PRODUCT_CREATED"),
         ("inventory-events", "PRODUCT_DELETED"),
+        ("fulfilment", "ORDER_PAID"),
+        ("fulfilment", "ORDER_REFUNDED"),
+        ("order-events", "SHIPMENT_REQUEST"),
+        ("fulfilment", "SHIPMENT_APPROVED"),
+        ("fulfilment", "SHIPMENT_REFUSED"),
+        ("notifications", "ORDER_SHIPPED"),
+        ("notifications", "ORDER_DELIVERED"),
     }
 
 

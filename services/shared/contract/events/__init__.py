@@ -27,6 +27,11 @@ from services.shared.contract.events.event import (
     SoldLine,
     Text,
 )
+from services.shared.contract.events.fulfilment import (
+    OrderDelivered,
+    OrderShipped,
+    RequestShipment,
+)
 from services.shared.contract.events.inventory import (
     StockReleased,
     StockReserved,
@@ -42,6 +47,8 @@ from services.shared.contract.events.order import (
     RefundRequested,
     ReleaseStock,
     ReserveStock,
+    ShipmentApproved,
+    ShipmentRefused,
 )
 from services.shared.contract.events.payment import (
     NextAction,
@@ -56,6 +63,7 @@ from services.shared.contract.events.product import (
     ProductDeleted,
 )
 from services.shared.contract.events.queues import (
+    FULFILMENT,
     INVENTORY,
     INVENTORY_EVENTS,
     NOTIFICATIONS,
@@ -68,18 +76,22 @@ from services.shared.contract.events.queues import (
 __all__ = [
     "AUTO_COMPENSATION",
     "CONSUMES",
+    "CORE",
     "ENGINES",
     "EXCHANGE",
+    "FULFILMENT",
     "INVENTORY",
     "INVENTORY_EVENTS",
     "LONGEST_TEXT",
     "NOTIFICATIONS",
+    "OPTIONAL",
     "ORDERS",
     "ORDER_EVENTS",
     "PAYMENT_EVENTS",
     "PUBLISHES",
     "SCHEMA_VERSION",
     "STOCK_RESERVED",
+    "WHERE_IT_RUNS",
     "Count",
     "Event",
     "Fulfilment",
@@ -88,12 +100,14 @@ __all__ = [
     "NextAction",
     "OrderCancelled",
     "OrderConfirmed",
+    "OrderDelivered",
     "OrderEvent",
     "OrderId",
     "OrderNews",
     "OrderPaid",
     "OrderPartiallyRefunded",
     "OrderRefunded",
+    "OrderShipped",
     "PaymentFailed",
     "PaymentPending",
     "PaymentRefundFailed",
@@ -108,7 +122,10 @@ __all__ = [
     "RefundRequestId",
     "RefundRequested",
     "ReleaseStock",
+    "RequestShipment",
     "ReserveStock",
+    "ShipmentApproved",
+    "ShipmentRefused",
     "SoldLine",
     "StockReleased",
     "StockReserved",
@@ -129,6 +146,9 @@ _PARTS: Final[Mapping[str, Part]] = {
     "fulfilment": fulfilment.PART,
 }
 ENGINES: Final = tuple(_PARTS)
+# Those that a shop may do without.
+OPTIONAL: Final = frozenset({"fulfilment"})
+CORE: Final = tuple(service for service in ENGINES if service not in OPTIONAL)
 
 # Who publishes what. The broker's permissions are made from this.
 PUBLISHES: Final[dict[str, tuple[type[Event], ...]]] = {
@@ -143,4 +163,9 @@ CONSUMES: Final[dict[str, dict[str, tuple[type[Event], ...]]]] = {
     service: {queue: tuple(_CLASSES[type_] for type_ in types) for queue, types in part.consumes.items()}
     for service, part in _PARTS.items()
     if part.consumes
+}
+
+# What goes to the queue of such a service only where it runs. All else there answers what it has asked.
+WHERE_IT_RUNS: Final[Mapping[str, frozenset[type[Event]]]] = {
+    FULFILMENT: frozenset({OrderPaid, OrderRefunded}),
 }

@@ -1,20 +1,43 @@
-"""What the fulfilment service publishes and consumes."""
+"""What the fulfilment service publishes and consumes, in a shop that has one."""
 
-from typing import Final
+from typing import Annotated, Final
 
-from services.shared.contract.events.event import OrderEvent, Part
+from msgspec import Meta
 
-FULFILMENT: Final = "fulfilment"
+from services.shared.contract.events.event import OrderEvent, OrderNews, Part, SoldLine, Text
+from services.shared.contract.events.queues import FULFILMENT
 
 
-class FulfilmentRecorded(OrderEvent, frozen=True, kw_only=True):
-    """What was paid for an order is on record."""
+class RequestShipment(OrderEvent, frozen=True, kw_only=True):
+    """Somebody is about to send the goods: the order is to say whether they may, and which."""
 
-    type = "FULFILMENT_RECORDED"
+    type = "SHIPMENT_REQUEST"
+
+
+class ShipmentNews(OrderNews, frozen=True, kw_only=True):
+    """What becomes of goods that were sent. `sequence`: of the step by which the order approved."""
+
+    products: Annotated[tuple[SoldLine, ...], Meta(min_length=1)]
+    # Who carries them, and by which number they are found there.
+    carrier: Text | None = None
+    tracking: Text | None = None
+    email: Text
+    locale: Text | None = None
+
+
+class OrderShipped(ShipmentNews, frozen=True, kw_only=True):
+    """The goods are on their way to the customer."""
+
+    type = "ORDER_SHIPPED"
+
+
+class OrderDelivered(ShipmentNews, frozen=True, kw_only=True):
+    """They have arrived."""
+
+    type = "ORDER_DELIVERED"
 
 
 PART: Final = Part(
-    publishes=(FulfilmentRecorded,),
-    # Its own event as well: one that goes to no queue would stay in the outbox.
-    consumes={FULFILMENT: ("ORDER_PAID", "FULFILMENT_RECORDED")},
+    publishes=(RequestShipment, OrderShipped, OrderDelivered),
+    consumes={FULFILMENT: ("ORDER_PAID", "ORDER_REFUNDED", "SHIPMENT_APPROVED", "SHIPMENT_REFUSED")},
 )

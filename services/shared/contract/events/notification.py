@@ -13,6 +13,8 @@ PART: Final = Part(
             "ORDER_REFUND_REQUEST",
             "ORDER_PARTIALLY_REFUNDED",
             "ORDER_REFUNDED",
+            "ORDER_SHIPPED",
+            "ORDER_DELIVERED",
         ),
     },
 )

@@ -15,6 +15,7 @@ from services.shared.contract.events.event import (
     PricedLine,
     ProductId,
     RefundRequestId,
+    Sequence,
     SoldLine,
     Text,
     lines_differ,
@@ -146,6 +147,22 @@ class OrderRefunded(OrderNews, frozen=True, kw_only=True):
     locale: Text | None = None
 
 
+class ShipmentApproved(OrderEvent, frozen=True, kw_only=True):
+    """These goods may be sent: from here on they count as shipped, and a refund is of shipped goods."""
+
+    type = "SHIPMENT_APPROVED"
+    products: Annotated[tuple[Line, ...], Meta(min_length=1)]
+    # Of the order's step by which it approved.
+    sequence: Sequence
+
+
+class ShipmentRefused(OrderEvent, frozen=True, kw_only=True):
+    """Nothing of the order may be sent: nothing of it is to stay with the customer."""
+
+    type = "SHIPMENT_REFUSED"
+    reason: Text
+
+
 PART: Final = Part(
     publishes=(
         ReserveStock,
@@ -157,10 +174,13 @@ PART: Final = Part(
         RefundRequested,
         OrderPartiallyRefunded,
         OrderRefunded,
+        ShipmentApproved,
+        ShipmentRefused,
     ),
     consumes={
         ORDERS: ("INVENTORY_RESERVED", "INVENTORY_RESERVE_FAILED", "INVENTORY_RELEASED"),
         ORDER_EVENTS: (
+            "SHIPMENT_REQUEST",
             "PAYMENT_SUCCEEDED",
             "PAYMENT_FAILED",
             "PAYMENT_PENDING",

@@ -15,8 +15,13 @@ from services.shared.contract.events import (
     AUTO_COMPENSATION,
     CONSUMES,
     EXCHANGE,
+    FULFILMENT,
     INVENTORY_EVENTS,
+    NOTIFICATIONS,
+    OPTIONAL,
     PUBLISHES,
+    WHERE_IT_RUNS,
+    ShipmentApproved,
 )
 from services.shared.engine.declaring import declare
 from tests.integration.room import PATIENCE, Room
@@ -90,3 +95,26 @@ async def test_what_a_service_declares_is_the_same_and_stays_when_it_is_provisio
         return (await waiting(room))[INVENTORY_EVENTS] == 1
 
     await until(bound, within=PATIENCE, what="the event of the setting's binding")
+
+
+async def test_a_service_that_a_shop_does_without_is_sent_nothing(servers: Stack, room: Room) -> None:
+    """Turned on, off and on again: what it has asked is answered all the time."""
+
+    async def heard(*, absent: frozenset[str]) -> int:
+        users = servers.credentials.of(BROKER_USERS)
+        await provision_rabbitmq(servers.rabbitmq.management_url, users, room.name, absent=absent)
+        async with room.broker() as channel:
+            await (await channel.get_queue(FULFILMENT)).purge()
+        await publish(servers, room, "order", *told, ShipmentApproved.type)
+
+        async def all_there() -> bool:
+            return (await waiting(room))[NOTIFICATIONS] == len(told)
+
+        await until(all_there, within=PATIENCE, what="what others hear")
+        async with room.broker() as channel:
+            await (await channel.get_queue(NOTIFICATIONS)).purge()
+        return (await waiting(room))[FULFILMENT]
+
+    told = [event.type for event in sorted(WHERE_IT_RUNS[FULFILMENT], key=lambda event: event.type)]
+    for absent, expected in ((OPTIONAL, 1), (frozenset(), 3), (OPTIONAL, 1)):
+        assert await heard(absent=absent) == expected

@@ -1,0 +1,179 @@
+"""A shop that sends goods: the order lets them go, or it does not, whatever happens in the same instant."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from dev.faults.crashes import CrashPoint
+from sagactl.polling import until
+from sagactl.shop import Json
+from tests.integration.saga.house import PATIENCE, House
+from tests.integration.saga.shop import Shop
+
+REFUND = {"reason": "broken"}
+
+
+@pytest.fixture(scope="module")
+def open_house(house: House) -> Iterator[House]:
+    """With the service that the shop does without elsewhere."""
+    before = house.stack.wanted
+    _run(_open(house, (*before, "fulfilment")))
+    try:
+        yield house
+    finally:
+        _run(_open(house, before))
+
+
+async def _open(house: House, services: Sequence[str]) -> None:
+    await house.stack.run(services)
+    # It is told where everything is.
+    await house.stack.restart("gateway")
+
+
+def _run(work: Coroutine[Any, Any, object]) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+@pytest_asyncio.fixture
+async def sending(open_house: House, shop: Shop) -> AsyncIterator["Sending"]:
+    assert shop.house is open_house
+    yield Sending(shop)
+
+
+class Sending:
+    """The shop, by whoever packs its parcels."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+
+    async def says(self, order_id: str, command: str, content: Json | None = None) -> httpx.Response:
+        headers = await self.shop.headers("admin")
+        url = f"/api/fulfilments/{order_id}/{command}"
+        return await self.shop.http.post(url, headers=headers, json=content)
+
+    async def becomes(self, order_id: str, *states: str) -> Json:
+        async def shipment() -> Json:
+            headers = await self.shop.headers("admin")
+            answer: Json = (await self.shop.http.get(f"/api/fulfilments/{order_id}", headers=headers)).json()
+            return answer
+
+        return await until(
+            shipment, lambda found: found.get("state") in states, within=PATIENCE, what=" or ".join(states)
+        )
+
+    async def paid(self, pieces: int = 2) -> str:
+        """An order that is, and that the service knows of."""
+        order_id = await self.shop.place({await self.shop.product(): pieces})
+        await self.shop.settles(order_id, "PAID")
+        await self.becomes(order_id, "READY")
+        return order_id
+
+    async def refund(self, order_id: str, **more: Any) -> httpx.Response:
+        headers = {**await self.shop.headers("admin"), "Idempotency-Key": f"refund of {order_id}"}
+        url = f"/api/orders/{order_id}/refund"
+        return await self.shop.http.post(url, headers=headers, json={**REFUND, **more})
+
+    async def told(self, order_id: str) -> list[str]:
+        """What the customer was, in the order of time."""
+        found = self.shop.database("notification")["notifications"].find({"orderId": order_id}).sort("at")
+        return [each["kind"] async for each in found]
+
+    async def is_told(self, order_id: str, kind: str) -> None:
+        async def kinds() -> list[str]:
+            return await self.told(order_id)
+
+        await until(kinds, lambda found: kind in found, within=PATIENCE, what=kind)
+
+    async def shipped(self, order_id: str) -> int:
+        """How many pieces the order has let go."""
+        (line,) = (await self.shop.order(order_id))["products"]
+        pieces: int = line["shipped"]
+        return pieces
+
+
+async def test_goods_are_sent_and_arrive_and_the_customer_is_told_of_both(sending: Sending) -> None:
+    order_id = await sending.paid()
+    parcel = {"carrier": "DHL", "tracking": "JD0146"}
+    assert (await sending.says(order_id, "ship", parcel)).status_code == 202
+    shipment = await sending.becomes(order_id, "SHIPPED")
+    assert [line["quantity"] for line in shipment["products"]] == [2]
+    assert await sending.shipped(order_id) == 2
+    assert (await sending.says(order_id, "deliver")).status_code == 202
+    await sending.is_told(order_id, "ORDER_DELIVERED")
+    assert await sending.told(order_id) == ["ORDER_PAID", "ORDER_SHIPPED", "ORDER_DELIVERED"]
+    assert (await sending.shop.events_of(order_id))[-1] == "SHIPMENT_REQUEST"
+
+
+async def test_what_is_asked_back_before_is_not_sent(sending: Sending) -> None:
+    order_id = await sending.paid(pieces=3)
+    (line,) = (await sending.shop.order(order_id))["products"]
+    async with sending.shop.frozen("payment"):  # the money is not back yet
+        asked = await sending.refund(order_id, lines=[{"productId": line["productId"], "quantity": 1}])
+        assert asked.status_code == 202
+        assert (await sending.says(order_id, "ship")).status_code == 202
+        shipment = await sending.becomes(order_id, "SHIPPED")
+    assert [line["quantity"] for line in shipment["products"]] == [2]
+    await sending.shop.settles(order_id, "PAID")
+    assert await sending.shipped(order_id) == 2
+
+
+async def test_nothing_is_sent_of_an_order_that_is_refunded(sending: Sending) -> None:
+    order_id = await sending.paid()
+    async with sending.shop.frozen("payment"):
+        assert (await sending.refund(order_id)).status_code == 202
+        assert (await sending.says(order_id, "ship")).status_code == 202
+        shipment = await sending.becomes(order_id, "CANCELLED")
+        assert shipment["refusal"] == "all of the order is refunded, or to be"
+    await sending.shop.settles(order_id, "REFUNDED")
+    assert (await sending.says(order_id, "ship")).status_code == 409
+    assert await sending.shipped(order_id) == 0
+    assert "ORDER_SHIPPED" not in await sending.told(order_id)
+
+
+async def test_shipping_and_refund_in_the_same_instant(sending: Sending) -> None:
+    """Either the goods stay, or they were sent first: the order and the shipment agree on which it was."""
+    orders = await asyncio.gather(*(sending.paid() for _ in range(6)))
+    both = [(sending.says(order_id, "ship"), sending.refund(order_id)) for order_id in orders]
+    await asyncio.gather(
+        *(each for number, pair in enumerate(both) for each in pair[:: 1 - 2 * (number % 2)])
+    )
+    for order_id in orders:
+        await sending.shop.settles(order_id, "REFUNDED")
+        shipment = await sending.becomes(order_id, "SHIPPED", "CANCELLED")
+        sent = shipment["state"] == "SHIPPED"
+        assert await sending.shipped(order_id) == (2 if sent else 0)
+        if sent:
+            await sending.is_told(order_id, "ORDER_SHIPPED")
+        assert (await sending.told(order_id)).count("ORDER_SHIPPED") == sent
+
+
+async def test_who_dies_between_question_and_answer_sends_once(sending: Sending) -> None:
+    order_id = await sending.paid()
+    async with sending.shop.frozen("order"):
+        assert (await sending.says(order_id, "ship")).status_code == 202
+        await sending.shop.stack.kill("fulfilment")
+    # Asked once; the answer waits for whoever comes.
+    await sending.shop.becomes(order_id, lambda order: order["products"][0]["shipped"] == 2)
+    sending.shop.will_die("fulfilment", CrashPoint.BEFORE_ACK)
+    sending.shop.stack.spawn("fulfilment")
+    await sending.shop.death_of("fulfilment")
+    await sending.shop.stack.start("fulfilment")
+    await sending.becomes(order_id, "SHIPPED")
+    await sending.is_told(order_id, "ORDER_SHIPPED")
+    await sending.shop.drained()
+    assert (await sending.told(order_id)).count("ORDER_SHIPPED") == 1
+    assert (await sending.shop.events_of(order_id)).count("SHIPMENT_REQUEST") == 1
+
+
+async def test_goods_that_nobody_knows_of_are_not_sent(sending: Sending) -> None:
+    headers = await sending.shop.headers("alice")
+    for command in ("ship", "deliver"):
+        assert (await sending.says("nobodys", command)).status_code == 409
+        refused = await sending.shop.http.post(f"/api/fulfilments/nobodys/{command}", headers=headers)
+        assert refused.status_code == 403

@@ -38,6 +38,7 @@ from services.shared.contract.decisions import (
     Domain,
     Message,
     Ref,
+    Verdict,
     still_needed,
 )
 from services.shared.contract.events import CONSUMES
@@ -71,6 +72,7 @@ class Judge:
         self.found: list[str] = []
         # Events in committed outbox rows, by id.
         self.emitted: dict[str, Emitted] = {}
+        self._said: set[bytes] = set()
 
     # --- at every commit --------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class Judge:
             if event["id"] in self.emitted:
                 self._find(f"{service}: {event['type']} of {event['subject']} was committed twice")
             self.emitted[event["id"]] = Emitted(event["type"], event["body"].encode())
+            self._said.add(self.emitted[event["id"]].body)
 
     def _aggregate(self, service: str, collection: str, before: Document | None, after: Document) -> None:
         name = f"{service}: {collection} {after['_id']}"
@@ -145,7 +148,11 @@ class Judge:
             decision = domain.decide(AtHand(loaded), message)
         except Exception as error:  # noqa: BLE001  # whatever it is, it was not handled
             return f"handling it fails: {error!r}"
-        if decision.changed or decision.events:
+        # All that it has to say was said because of something else.
+        repeats = decision.verdict is Verdict.DUPLICATE and all(
+            wire.encode(each) in self._said for each in decision.events
+        )
+        if decision.changed or (decision.events and not repeats):
             return f"{type(event).__name__} of {event.subject} was not committed"
         return None
 
@@ -196,7 +203,7 @@ class Judge:
         """Every event was published, and has had its effect on every queue that it is for."""
         assert self.broker is not None  # noqa: S101  # everything is set up
         queues: dict[str, list[str]] = {}
-        for service in self.services.intersection(CONSUMES):
+        for service in (each for each in CONSUMES if each in self.services):
             bound = topology.subscriptions(service, auto_compensation=self._auto)
             for queue, events in bound.items():
                 for event in events:

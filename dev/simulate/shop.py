@@ -89,6 +89,8 @@ class Run(NamedTuple):
     without: frozenset[str] = frozenset()
     unplaced: frozenset[int] = frozenset()
     often: frozenset[Fault] = frozenset()
+    # Whether the shop sends goods; None: the seed decides.
+    ships: bool | None = None
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ class Shop:
             auto,
             manual=kind.random() < 1 / 3,
         )
-        self._ships = kind.random() < 1 / 2
+        self._ships = kind.random() < 1 / 2 if run.ships is None else run.ships
         running = WITH_FULFILMENT if self._ships else SETTINGS
         self.judge.services = frozenset(each.service for each in running)
         self.replicas = [
@@ -265,7 +267,7 @@ class Shop:
         order_id = await self._place(number, order)
         if order_id is None:
             return
-        parcel = asyncio.ensure_future(self._ship(number, order_id))
+        parcels = [asyncio.ensure_future(self._ship(number, order_id))] if self._ships else []
         await asyncio.sleep(random.expovariate(1.0))
         match random.randrange(6):
             case 0:
@@ -281,12 +283,13 @@ class Shop:
                     )
                     await self._refund(f"{number}.{part}", order_id, (line,))
                     await asyncio.sleep(random.expovariate(1.0))
-        await parcel
+        for parcel in parcels:
+            await parcel
 
     async def _ship(self, number: int, order_id: str) -> None:
         """Whoever packs parcels knows nothing of refunds that are asked for meanwhile."""
         random = self.dice.at(f"parcel {number}").random
-        if not self._ships or random.random() < 1 / 3 or not await self._is_paid(order_id):
+        if random.random() < 1 / 3 or not await self._is_paid(order_id):
             return
         for step, command in (("ship", Ship(order_id=order_id)), ("deliver", Deliver(order_id=order_id))):
             for attempt in range(TRIES):

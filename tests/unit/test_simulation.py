@@ -398,7 +398,11 @@ class Dice:
             return
         # The latest, most often: what is over is not meddled with any more.
         id_ = self.dice.choice(self.shop.created[-self.dice.choice((1, 2, 5, 300)) :])
-        match self.dice.randrange(9):
+        match self.dice.randrange(11):
+            case 9:
+                self.shop.ship(id_)
+            case 10:
+                self.shop.deliver(id_)
             case 0:
                 self.shop.cancel(id_)
             case 1 | 2:

@@ -37,7 +37,6 @@ EMITS: Final[dict[Emit, type[Event]]] = {
     steps.refund_capture: events.RefundPayment,
     steps.refund_late_capture: events.RefundPayment,
     steps.shipment_approved: events.ShipmentApproved,
-    steps.shipment_refused: events.ShipmentRefused,
 }
 # Guards that the order alone decides, whatever the event says.
 OF_THE_ORDER: Final[frozenset[Guard]] = frozenset(

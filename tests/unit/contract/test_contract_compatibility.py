@@ -77,9 +77,9 @@ COMPATIBLE: Final[dict[str, Callable[[Any], object]]] = {
     "a new optional field of a line": lambda it: line(it)["properties"].update(
         {"colour": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}}
     ),
-    "a new event": lambda it: with_event(it, "ORDER_SHIPPED", "order"),
+    "a new event": lambda it: with_event(it, "ORDER_WRAPPED", "order"),
     "a new event on a queue that is there": lambda it: with_event(
-        it, "ORDER_SHIPPED", "order", queue="notifications"
+        it, "ORDER_WRAPPED", "order", queue="notifications"
     ),
     "one more queue for an event": lambda it: it["queues"].update(
         {"new-events": {"consumer": "new-service", "events": [PAID], "arguments": {}}}

@@ -149,7 +149,7 @@ class Snapshot:
             unsent=tuple(self._unsent[order_id]),
             letters=tuple(self._letters[order_id]),
             waiting=self._waiting,
-            letters_read={queue: self._waiting[queue + DEAD] for queue in CONSUMER},
+            letters_read={queue: self._waiting.get(queue + DEAD, 0) for queue in CONSUMER},
             auto_compensation=self._shop.judge._auto,  # noqa: SLF001  # as it was set
         )
 
@@ -205,7 +205,7 @@ def run(
     """
     loop = VirtualLoop()
     with _all_to_itself(seed):
-        shop = Shop(Run(seed, orders), History(kept=False))
+        shop = Shop(Run(seed, orders, ships=False), History(kept=False))
         losing(shop, loss)
         life = _life(shop, loss, look, calm=calm, meanwhile=meanwhile, mended=mended)
         try:

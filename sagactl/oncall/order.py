@@ -38,6 +38,8 @@ class OrderFacts(Document, frozen=True, kw_only=True):
     # What the payment gateway did.
     ledger: list[dict[str, Any]]
     notifications: list[dict[str, Any]]
+    # In a shop with a fulfilment service.
+    shipment: dict[str, Any] | None = None
 
 
 def order(
@@ -90,6 +92,10 @@ def shown(case: Case) -> Iterator[RenderableType]:
             for each in case.reservation.lines
         )
         yield f"[bold]stock[/]    {printable(lines)}"
+    if case.shipment is not None:
+        goods = ", ".join(f"{each.quantity} of {each.product_id}" for each in case.shipment.products)
+        why = f" ({case.shipment.refusal})" if case.shipment.refusal else ""
+        yield f"[bold]goods[/]    {case.shipment.state}: {printable(goods + why)}"
     if case.notifications:
         yield f"[bold]told[/]     {', '.join(map(_told, case.notifications))}"
     for finding in (*invariants.check_case(case), *invariants.contradictions(case)):

@@ -13,7 +13,7 @@ from dev.helm import ROOT, RenderingError, run_helm
 from dev.servers import redis_rights
 from sagactl.provision import accounts, broker_rights
 from sagactl.provision.passwords import new_passwords
-from services.shared.contract.events import CONSUMES, ENGINES
+from services.shared.contract.events import CONSUMES, CORE
 from services.shared.sealing import KEY_BYTES
 from services.shared.urls import with_password
 from tests.charts.rendering import (
@@ -29,6 +29,8 @@ from tests.charts.rendering import (
     render,
 )
 
+# With what a shop may do without.
+WHOLE = ("global.console.enabled=true", "global.fulfilment.enabled=true")
 KEYS = {"mongodb": "MONGODB_URL", "rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 
@@ -85,7 +87,7 @@ def test_every_mounted_secret_is_made_or_was_given(chart: Path, values: Path | N
 def test_the_chart_makes_a_url_for_every_user_that_is_made_on_the_server(
     server: str, users: tuple[str, ...]
 ) -> None:
-    objects = render(CHARTS / server, None, "global.console.enabled=true")
+    objects = render(CHARTS / server, None, *WHOLE)
     for user in users:
         secret = named(objects, "Secret", f"shop-{server}-{user}")["stringData"]
         assert re.fullmatch(r"[A-Za-z0-9]{32}", secret["password"])
@@ -104,7 +106,7 @@ def test_no_two_passwords_are_the_same() -> None:
         for key in ("password", "ADMIN_PASSWORD", "keyfile", "erlang-cookie")
         if key in secret["stringData"]
     ]
-    assert len(set(passwords)) == len(passwords) == 10 + 3 * len(ENGINES)
+    assert len(set(passwords)) == len(passwords) == 10 + 3 * len(CORE)
 
 
 def test_with_given_secrets_nothing_is_generated() -> None:
@@ -136,7 +138,7 @@ def test_two_renderings_without_a_cluster_are_the_same_to_the_byte() -> None:
 
 
 def test_one_secret_as_the_command_writes_it_is_enough_and_all_of_it_is_used() -> None:
-    objects = render(UMBRELLA, GITOPS, "global.console.enabled=true")
+    objects = render(UMBRELLA, GITOPS, *WHOLE)
     assert not of_kind(objects, "Secret")
     used = {found for _, pod in pods(objects) for found in sources(pod, "secret")}
     assert used == {("shop-passwords", key) for key in new_passwords("admin@shop.example")}
@@ -241,7 +243,7 @@ def test_key_file_and_cookie_are_for_their_owner_alone() -> None:
 
 
 def test_redis_gives_a_user_to_every_service_that_uses_it_and_none_to_everybody() -> None:
-    objects = render(UMBRELLA, None, "global.console.enabled=true")
+    objects = render(UMBRELLA, None, *WHOLE)
     [server] = named(objects, "Deployment", "shop-redis")["spec"]["template"]["spec"]["containers"]
     script = [line.strip() for line in server["args"][0].splitlines()]
     assert "echo user default reset" in script

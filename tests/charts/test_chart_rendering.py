@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dev.helm import RenderingError, run_helm
+from dev.ports import OPTIONAL
 from dev.ports import SERVICES as PORTS
 from dev.scraping import DETAILED
 from tests.charts.rendering import (
@@ -81,8 +82,8 @@ def test_the_umbrella_names_every_chart_beside_it_with_a_condition_and_links_to_
     for one in dependencies:
         assert (UMBRELLA / "charts" / one["name"]).readlink().as_posix() == f"../../{one['name']}"
         if one["name"] != "service":
-            # Those who make users for the console have to know of it, too.
-            known = "global." if one["name"] == "console" else ""
+            # Those who make users for what a shop may do without have to know of it, too.
+            known = "global." if one["name"] in {"console", *OPTIONAL} else ""
             assert one["condition"] == f"{known}{one['name']}.enabled"
 
 

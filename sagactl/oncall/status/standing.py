@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from sagactl.documents import Document
 from sagactl.exits import Exit
-from services.shared.contract import topology
-from services.shared.contract.events import CONSUMES
+from services.shared.contract.events import CONSUMES, OPTIONAL
+from services.shared.contract.topology import all_queues
 
 # While everything runs, an event leaves its outbox within milliseconds, and its row within two seconds.
 OUTBOX_WAITS_AT_MOST: Final = timedelta(seconds=30)
@@ -96,12 +96,15 @@ class Status(Document, frozen=True, kw_only=True):
 
 
 def depths(found: Mapping[str, tuple[int, int]], waits: Mapping[str, float] | None = None) -> Iterator[Depth]:
-    """Of every queue that there should be. `found`: queue -> messages, consumers; retry queues and dead
-    letters, too. `waits`: queue -> for how many seconds its oldest message does.
+    """Of every queue that there should be: not of a service that the shop does without. `found`: queue ->
+    messages, consumers; retry queues and dead letters, too. `waits`: queue -> for how many seconds its oldest
+    message does.
     """
     for service, queues in CONSUMES.items():
         for queue in queues:
-            *live, dead = topology.all_queues(queue)
+            if service in OPTIONAL and not any(map(any, (found.get(each, ()) for each in all_queues(queue)))):
+                continue
+            *live, dead = all_queues(queue)
             messages, consumers = found.get(queue, (0, 0))
             yield Depth(
                 queue=queue,

@@ -38,8 +38,10 @@ FEW: Final = 8
 UNUSED: Final = {
     *(
         Index(service, "idempotency", "{ at: 1 }")
-        for service in ("order", "product", "inventory", "notification")
+        for service in ("order", "product", "inventory", "notification", "fulfilment")
     ),
+    # This shop does without.
+    Index("fulfilment", "outbox", "{ due: 1 }"),
     Index("notification", "webhookDeliveries", "{ expiresAt: 1 }"),
     Index("auth", "refreshFamilies", "{ expiresAt: 1 }"),
     Index("payment", "gateway_ledger", "{ at: 1 }"),

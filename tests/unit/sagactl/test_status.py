@@ -26,6 +26,14 @@ def wrong(found: dict[str, tuple[int, int]], **more: object) -> list[str]:
     return list(problems(Status(at=NOON, queues=tuple(depths(found)), **more)))  # type: ignore[arg-type]
 
 
+def test_a_queue_of_what_a_shop_does_without_is_no_problem_while_nothing_is_in_it() -> None:
+    def told(**fulfilment: tuple[int, int]) -> list[str]:
+        return wrong({**WELL, "fulfilment": (0, 0), **fulfilment})
+
+    assert told() == wrong({queue: each for queue, each in WELL.items() if queue != "fulfilment"}) == []
+    assert told(fulfilment=(2, 0)) == ["nobody consumes fulfilment, where 2 wait: is fulfilment up?"]
+
+
 def ago(seconds: float) -> datetime:
     return NOON - timedelta(seconds=seconds)
 

@@ -35,7 +35,7 @@ class Kept(TorturedShop):
 
 def test_what_stripe_keeps_is_what_the_orders_say_however_they_end() -> None:
     Kept.shops.clear()
-    for seed in range(4):
+    for seed in range(6):
         result = simulate(Run(f"tortured.{seed}", ORDERS), kind=Kept)
         assert not result.findings, f"make torture-payments SEED={result.run.seed}"
     orders = {order.id: order for shop in Kept.shops for order in shop.judge.all("order", Order)}
@@ -64,7 +64,7 @@ def test_a_void_that_is_no_fence_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(StripeGateway, "void", hopeful)
     findings = [
         finding
-        for seed in range(4)
+        for seed in range(6)
         for finding in simulate(Run(f"broken.{seed}", ORDERS), kind=TorturedShop).findings
     ]
     assert any("and 0 it should" in finding for finding in findings)

@@ -17,6 +17,7 @@ from sagactl.oncall.jobs.job import Job
 from sagactl.oncall.keys import KeyList
 from sagactl.oncall.letters import LetterList
 from sagactl.oncall.listing import OrderList
+from sagactl.oncall.mails import MailList
 from sagactl.oncall.order import OrderFacts
 from sagactl.oncall.outbox import UnpublishedList
 from sagactl.oncall.payments import PaymentFacts, RefundList
@@ -39,6 +40,7 @@ KINDS: Final[tuple[type[Document], ...]] = (
     JobList,
     KeyList,
     LetterList,
+    MailList,
     OrderFacts,
     OrderList,
     OrderSteps,

@@ -94,6 +94,20 @@ async def test_a_message_that_nobody_handles_is_told_to_wait(shop: Shop) -> None
     await until(waits, lambda seconds: not seconds, within=PATIENCE, what="no message that waits")
 
 
+async def test_what_a_customer_was_told_is_listed_without_the_address(shop: Shop) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+
+    async def mails() -> list[Json]:
+        listed: list[Json] = (await told(shop, "mails", "list"))["items"]
+        return [each for each in listed if each["order"] == order_id]
+
+    (mail,) = await until(mails, within=PATIENCE, what="the mail in the list")
+    assert (mail["kind"], mail["toStaff"]) == ("ORDER_PAID", False)
+    assert "@" not in str(mail)
+    assert (await told(shop, "mails", "list", "--state", "failed"))["items"] == []
+
+
 async def test_orders_are_listed_page_by_page_and_completed(shop: Shop) -> None:
     lamp = await shop.product(stock=5)
     cards = ("tok_success", "tok_declined")

@@ -69,6 +69,7 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "stock history": ("lamp",),
     "queues list": (),
     "outbox list": (),
+    "mails list": (),
     "audit": (),
     "orders trace": ("order-1",),
     "letters list": (),

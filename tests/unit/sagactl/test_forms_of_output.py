@@ -47,7 +47,7 @@ TELL = {
     *("orders list", "orders show", "orders watch", "stock show", "stock history", "queues list"),
     *("payments list", "payments show"),
     *("jobs start", "jobs resume", "jobs list", "jobs show"),
-    *("outbox list", "letters list", "letters show", "accounts list", "keys list"),
+    *("outbox list", "letters list", "letters show", "mails list", "accounts list", "keys list"),
 }
 
 

@@ -181,7 +181,7 @@ def _shipped(case: Case) -> Iterator[Finding]:
         sent = {}
     if sent != approved:
         what = f"sent: {_pieces(sent)}, but the order let go: {_pieces(approved)}"
-        yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=not approved)
+        yield Finding(Invariant.STOCK_OWNED, case.id, what)
 
 
 def _pieces(quantities: Mapping[str, int]) -> str:

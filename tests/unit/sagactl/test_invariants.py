@@ -11,10 +11,11 @@ from msgspec import structs
 
 from sagactl.oncall import invariants
 from sagactl.oncall.invariants import Case, Held, Invariant
+from services.fulfilment.shipment import Goods, Shipment, ShipmentState
 from services.inventory.reservation import LineState, Reservation, ReservedLine
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
-from services.order.model import HistoryEntry, Order, Status
+from services.order.model import HistoryEntry, Order, ShippedLine, Status
 from services.payment.gateway import Kind
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
@@ -169,6 +170,26 @@ REFUSED: Final = Case(
 OTHER_SYSTEMS: Final = Case(
     ORDER_ID, None, reservation(LineState.RELEASED), payment(PaymentState.CAPTURED), [CAPTURE], []
 )
+LET_GO: Final = (ShippedLine("lamp", 2), ShippedLine("desk", 1))
+
+
+def shipping(state: ShipmentState, *let_go: ShippedLine, lamps: int = 2) -> Case:
+    """Of an order that is paid, of which so much may go; and what is known of its goods."""
+    goods = (Goods("lamp", lamps), Goods("desk", 1))
+    shipment = Shipment(id=ORDER_ID, state=state, products=goods, created_at=AT, updated_at=AT)
+    kinds = {
+        ShipmentState.SHIPPED: ("ORDER_SHIPPED",),
+        ShipmentState.DELIVERED: ("ORDER_SHIPPED", "ORDER_DELIVERED"),
+    }.get(state, ())
+    case = PAID._replace(shipment=shipment, notifications=told("ORDER_PAID", *kinds))
+    return order(case, shipped=let_go)
+
+
+def order(case: Case, **changes: object) -> Case:
+    assert case.order is not None
+    return case._replace(order=structs.replace(case.order, **changes))
+
+
 SOUND: Final = {
     "paid": PAID,
     "declined": DECLINED,
@@ -178,14 +199,13 @@ SOUND: Final = {
     "refunded at the second time": REFUSED_FIRST,
     "refused": REFUSED,
     "of another system": OTHER_SYSTEMS,
+    "not sent yet": shipping(ShipmentState.READY),
+    "sent": shipping(ShipmentState.SHIPPED, *LET_GO),
+    "delivered": shipping(ShipmentState.DELIVERED, *LET_GO),
+    "not to be sent": shipping(ShipmentState.CANCELLED),
 }
 
 Break: TypeAlias = Callable[[], Case]
-
-
-def order(case: Case, **changes: object) -> Case:
-    assert case.order is not None
-    return case._replace(order=structs.replace(case.order, **changes))
 
 
 BROKEN: Final[dict[str, tuple[Invariant, Break]]] = {
@@ -393,6 +413,8 @@ WAITING: Final[dict[str, Case]] = {
         ),
         refunds=examples.PAID_LAMP_ASKED.refunds,
     ),
+    "asked whether its goods may go": shipping(ShipmentState.SHIPPING),
+    "let go, and not yet sent": shipping(ShipmentState.SHIPPING, *LET_GO),
     "captured late, and not yet refunded": CAPTURED_LATE._replace(
         payment=payment(PaymentState.REFUNDING), ledger=[CAPTURE]
     ),
@@ -402,6 +424,12 @@ FOREVER: Final[dict[str, Case]] = {
     "told twice": PAID._replace(notifications=told("ORDER_PAID", "ORDER_PAID")),
     "told of the wrong end": PAID._replace(notifications=told("ORDER_PAID", "ORDER_CANCELLED")),
     "captured twice": PAID._replace(ledger=[CAPTURE, CAPTURE]),
+    "sent, and the order had let nothing go": shipping(ShipmentState.SHIPPED),
+    "sent more than the order had let go": shipping(ShipmentState.SHIPPED, *LET_GO, lamps=3),
+    "let go, and nobody is to send it": shipping(ShipmentState.READY, *LET_GO),
+    "let go, and nothing is known of its goods": shipping(ShipmentState.READY, *LET_GO)._replace(
+        shipment=None
+    ),
     "refunded and never taken": CAPTURED_LATE._replace(ledger=[REFUND]),
 }
 

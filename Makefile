@@ -30,7 +30,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test coverage modes clients clients-test unit fuzz simulate torture-payments bench capacity bench-webhooks judge live-check soak chaos survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test test-long coverage modes clients clients-test unit fuzz simulate torture-payments bench capacity bench-webhooks judge live-check soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -46,7 +46,8 @@ unit: setup ; @.venv/bin/pytest -q tests/unit tests/operator ## the fast tests, 
 fuzz: setup ; @HYPOTHESIS_PROFILE=fuzz .venv/bin/pytest -q tests/unit tests/operator ## the fast tests with new random examples, 2,000 for each property (long)
 simulate: setup ; @$(PYTHON_OF) -m dev.simulate --seed $(or $(SEED),1) --sagas $(or $(SAGAS),10000) ## the engine itself under a seeded scheduler; SEED=7 SAGAS=100000, or SEED=7.31 for one shop
 torture-payments: setup ; @$(PYTHON_OF) -m dev.torture --seed $(or $(SEED),1) --orders $(or $(ORDERS),10000) ## payments that answer later, by a double of Stripe in simulated shops (long); SEED=7.31 for one shop
-test: setup ; @dev/test.sh ## every test but the cluster's, on real servers, in lanes side by side
+test: setup ; @dev/test.sh ## every test but the cluster's and the long ones, on real servers, in lanes side by side
+test-long: setup ; @.venv/bin/pytest -q -m long tests/integration ## what a whole shop is started for: `make up` through all that befalls it, a shop by TLS alone
 coverage: setup ; @COVERAGE=true dev/test.sh ## the same tests, counting what of the code they run, which takes them twice the work
 bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second, latency, CPU, recovery (minutes); BENCH="--short", BENCH="--phases direct,hotProduct --flame"
 capacity: setup ; @$(PYTHON_OF) -m bench.capacity $(or $(RATE),1000) $(CAPACITY) ## what so many orders per second need, by what was measured; RATE=10000, CAPACITY="--run .run/bench.json"

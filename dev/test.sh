@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Every test but the cluster's, in four lanes side by side: most of the time tests wait for servers, and each lane has
-# servers of its own, but the last, which needs none and gives way to the others. What a lane prints is shown when it
-# ends, with the time that it took and that its processes were at work. With COVERAGE=true what was run is counted, too.
+# Every test but the cluster's and those of `make test-long`, in four lanes side by side: most of the time tests wait
+# for servers, and each lane has servers of its own, but the last, which needs none and gives way to the others. What a
+# lane prints is shown when it ends, with the time that it took and that its processes were at work. With COVERAGE=true
+# what was run is counted, too.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 lanes=.run/tests
@@ -38,7 +39,7 @@ books=("$saga"/test_saga_{checker,explain,live_check,repair,replayed}.py)
 shop() { lane shop "$saga" "${books[@]/#/--ignore=}"; }
 books() { lane books "${books[@]}"; }
 engine() { lane engine tests/engine; }
-servers() { lane servers tests/integration --ignore="$saga"; }
+servers() { lane servers tests/integration --ignore="$saga" -m "not long"; }
 charts() { lane charts tests/charts; }
 operator() { lane operator tests/operator tests/monitoring; }
 unit() { lane unit tests/unit; }

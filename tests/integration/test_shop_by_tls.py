@@ -25,6 +25,8 @@ from services.shared.database.store import connect
 from services.shared.engine.links import connect_broker
 from tests.authority import Authority
 
+pytestmark = pytest.mark.long
+
 HERE: Final = "127.0.0.1"
 # Everything is on loopback, and a certificate has names or none: a shop that is up is so within this.
 STARTS_WITHIN: Final = 240

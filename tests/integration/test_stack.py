@@ -154,6 +154,7 @@ async def test_ctrl_c_leaves_nothing_behind_while_it_starts_or_runs(directory: P
     await nothing_is_left_of(directory)
 
 
+@pytest.mark.long
 async def test_make_up_keeps_a_filled_shop_alive_until_make_down(directory: Path) -> None:
     """Up, up again, a service dies, one is restarted, the supervisor dies, up again, down: one life."""
     assert "customer@sagashop.example" in await said("up", directory)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from typing import Final
 
 import pytest
@@ -34,6 +35,7 @@ def test_no_two_metrics_share_a_name() -> None:
     assert len(names) == len(set(names))
 
 
+@cache
 def begun(service: str) -> dict[str, float]:
     """Series -> value, of a process of its own in which nothing has happened."""
     code = BEGUN.format(service=service)

@@ -14,6 +14,7 @@ from console.words import amount, elapsed, shortened
 from sagactl.oncall.explain.explanation import OPEN, Explanation, Hop, HopState, Verdict
 from sagactl.oncall.explain.screen import WORDS
 from sagactl.oncall.invariants import Case
+from services.fulfilment.shipment import Shipment
 from services.notification.domain import NotificationState
 from services.order.model import HistoryEntry, Order
 from services.shared.http.auth import User
@@ -152,6 +153,9 @@ def _books(case: Case) -> Iterator[Book]:
         ("notification", _of_notification(case)),
     ):
         yield Book(service, tuple(facts) or (Fact("knows", "nothing of it"),))
+    # Of a shop that has the service, and only of what it knows.
+    if case.shipment is not None:
+        yield Book("fulfilment", tuple(_of_fulfilment(case.shipment)))
 
 
 def _of_order(case: Case) -> Iterator[Fact]:
@@ -200,6 +204,19 @@ def _of_notification(case: Case) -> Iterator[Fact]:
     for each in sorted(case.notifications, key=lambda each: each.at):
         mail = "" if each.state is NotificationState.RECORDED else f", mail {each.state}"
         yield Fact("told", f"{each.kind}{mail}{f': {each.reason}' if each.reason else ''}")
+
+
+def _of_fulfilment(shipment: Shipment) -> Iterator[Fact]:
+    yield Fact("state", shipment.state)
+    for each in shipment.products:
+        name = f"{each.name} ({each.product_id})" if each.name else each.product_id
+        yield Fact("goods", f"{each.quantity} of {name}")
+    if shipment.carrier or shipment.tracking:
+        yield Fact("by", f"{shipment.carrier or ''} {shipment.tracking or ''}".strip())
+    if shipment.refusal:
+        yield Fact("why", shipment.refusal)
+    for odd in shipment.attention:
+        yield Fact("attention", f"{odd.event}: {odd.reason}")
 
 
 # --- history ----------------------------------------------------------------------------------------------

@@ -222,6 +222,8 @@ class Rehearsal:
             self._get(Payment),
             list(self._ledger.values()),
             told,
+            # As it is: no step of a repair sends goods.
+            self._marks.case.shipment,
         )
 
     @property

@@ -10,6 +10,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import AsyncMongoClient
 
+from dev.processes import Processes
 from dev.stack import Stack
 
 PUBLISHED: Final = "sagashop_published_total"
@@ -51,24 +52,29 @@ class Stored(NamedTuple):
     mib: float
 
 
-def usage(stack: Stack) -> Usage:
+def usage(running: Processes) -> Usage:
     cpu: dict[str, float] = {}
     memory: dict[str, float] = {}
-    for name in stack.processes:
-        family = _family(stack, name)
-        times = [process.cpu_times() for process in family]
-        cpu[name] = sum(each.user + each.system for each in times)
+    for name in running:
+        family = _family(running, name)
+        cpu[name] = sum(map(_cpu_seconds, family))
         memory[name] = sum(process.memory_info().rss for process in family) / 2**20
     return Usage(cpu, memory)
 
 
-def descriptors(stack: Stack) -> Mapping[str, float]:
+def _cpu_seconds(process: psutil.Process) -> float:
+    """With those of its children that have ended: PostgreSQL has many that live for a moment."""
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def descriptors(running: Processes) -> Mapping[str, float]:
     """Of each process and its children: files and connections that are open."""
-    return {name: sum(process.num_fds() for process in _family(stack, name)) for name in stack.processes}
+    return {name: sum(process.num_fds() for process in _family(running, name)) for name in running}
 
 
-def _family(stack: Stack, name: str) -> list[psutil.Process]:
-    parent = psutil.Process(stack.processes.pid(name))
+def _family(running: Processes, name: str) -> list[psutil.Process]:
+    parent = psutil.Process(running.pid(name))
     return [parent, *parent.children(recursive=True)]
 
 

@@ -70,12 +70,12 @@ class Shop(NamedTuple):
         self.console.print(f"[dim]{name}: {load.orders} orders, {load}[/dim]")
         # What the services have used is read last before the load and first after it: reading uses something.
         counts = await meter.counts(self.stack, self.mongo)
-        before = Reading(meter.usage(self.stack), counts)
+        before = Reading(meter.usage(self.stack.processes), counts)
         started = time.perf_counter()
         offered = await offer(site, load)
         await until_settled(self.orders, within)
         seconds = time.perf_counter() - started
-        used = meter.usage(self.stack)
+        used = meter.usage(self.stack.processes)
         after = Reading(used, await meter.counts(self.stack, self.mongo))
         sagas = await sagas_of(self.orders, offered.ids)
         return Measured(name, load, offered, sagas, seconds, before, after)
@@ -83,9 +83,9 @@ class Shop(NamedTuple):
     async def idle(self) -> Idle:
         self.console.print(f"[dim]idle: {IDLE_SECONDS:.0f} s[/dim]")
         await asyncio.sleep(REST_SECONDS)
-        before, started = meter.usage(self.stack), time.perf_counter()
+        before, started = meter.usage(self.stack.processes), time.perf_counter()
         await asyncio.sleep(IDLE_SECONDS)
-        return Idle(time.perf_counter() - started, before, meter.usage(self.stack))
+        return Idle(time.perf_counter() - started, before, meter.usage(self.stack.processes))
 
 
 async def clear(directory: Path) -> None:
@@ -95,9 +95,8 @@ async def clear(directory: Path) -> None:
 
 
 @asynccontextmanager
-async def shop(
-    directory: Path, settings: Mapping[str, str], warm_up: int, console: Console
-) -> AsyncIterator[Shop]:
+async def stocked(directory: Path, settings: Mapping[str, str], console: Console) -> AsyncIterator[Shop]:
+    """A fresh stack with products and customers, cold."""
     async with (
         Stack(directory, settings={**SETTINGS, **settings}) as stack,
         aiohttp.ClientSession() as session,
@@ -106,7 +105,14 @@ async def shop(
         visitor = Client(session, stack.gateway)
         products = await _products(await _administrator(visitor, stack), PRODUCTS)
         tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
-        opened = Shop(console, stack, mongo, tokens, products)
+        yield Shop(console, stack, mongo, tokens, products)
+
+
+@asynccontextmanager
+async def shop(
+    directory: Path, settings: Mapping[str, str], warm_up: int, console: Console
+) -> AsyncIterator[Shop]:
+    async with stocked(directory, settings, console) as opened:
         await opened.measure("warm-up", opened.through_gateway, Load(warm_up, 16))
         yield opened
 

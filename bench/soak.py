@@ -161,11 +161,11 @@ def growth(samples: Sequence[Mapping[str, float]], kind: Kind = KINDS["memory"])
 async def _watch(shop: Shop, samples: list[Sample]) -> None:
     started = printed = time.perf_counter()
     while True:
-        resident = meter.usage(shop.stack).resident_mib
+        resident = meter.usage(shop.stack.processes).resident_mib
         stored = await meter.stored(shop.mongo)
         found = {
             "memory": resident,
-            "descriptors": meter.descriptors(shop.stack),
+            "descriptors": meter.descriptors(shop.stack.processes),
             "documents": {name: each.documents for name, each in stored.items()},
             "stored": {name: each.mib for name, each in stored.items()},
         }

@@ -11,7 +11,7 @@ check "ruff" "$bin/ruff" check -q .
 check "format" "$bin/ruff" format -q --check .
 check "types" "$bin/mypy" services sagactl console operator/saga_operator dev bench tests
 check "imports" "$bin/lint-imports"
-check "shell" "$bin/shellcheck" -x --severity=warning dev/*.sh k8s/*.sh k8s/kubectl-sagashop dev/cluster/*.sh dev/clients/*.sh .ci/run
+check "shell" "$bin/shellcheck" -x --severity=warning bench/peers/*.sh dev/*.sh k8s/*.sh k8s/kubectl-sagashop dev/cluster/*.sh dev/clients/*.sh .ci/run
 check "lock" "${uv:=$(command -v uv || echo .run/uv/bin/uv)}" lock --check --offline --quiet
 check "secrets" "$bin/python" -m dev.supply_chain secrets
 check "dockerfiles" "$bin/hadolint" Dockerfile dev/cluster/images/Dockerfile

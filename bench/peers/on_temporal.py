@@ -26,7 +26,8 @@ class Placed:
 
     lines: list[store.Line]
     token: str
-    created_at: datetime
+    # In ISO 8601: in a workflow's sandbox a datetime is no datetime.
+    created_at: str
 
 
 @dataclass
@@ -37,7 +38,7 @@ class OfOrder:
 
 @dataclass
 class ToCreate(OfOrder):
-    created_at: datetime
+    created_at: str
 
 
 @dataclass
@@ -62,7 +63,9 @@ class Activities:
     @activity.defn
     def create(self, order: ToCreate) -> int:
         with Session(self._engine) as session, session.begin():
-            return store.create(session, order.order_id, order.lines, order.created_at)
+            return store.create(
+                session, order.order_id, order.lines, datetime.fromisoformat(order.created_at)
+            )
 
     @activity.defn
     def reserve(self, order: OfOrder) -> None:

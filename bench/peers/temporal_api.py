@@ -33,7 +33,7 @@ async def place(order: Order, request: Request) -> Placed:
     order_id = str(uuid4())
     await temporal.start_workflow(
         WORKFLOW,
-        Begun(order.lines, order.payment_token, datetime.now(UTC)),
+        Begun(order.lines, order.payment_token, datetime.now(UTC).isoformat()),
         id=order_id,
         task_queue=TASK_QUEUE,
     )

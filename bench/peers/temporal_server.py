@@ -20,7 +20,7 @@ from sagactl.polling import until
 # In each a store's schema, as the programs call it.
 STORES: Final = {"temporal": "temporal", "temporal_visibility": "visibility"}
 SERVICES: Final = ("frontend", "history", "matching", "worker")
-SHARDS: Final = int(os.environ.get("SHARDS", "4"))
+SHARDS: Final = 4
 RETENTION: Final = timedelta(days=1)
 STARTS_WITHIN_SECONDS: Final = 120.0
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import aiohttp
 
 from dev.survive.attempts import Attempt, Outcome, body_of, outcome_of
+from services.shared.waiting import happens
 
 # Longer than the gateway waits for a service (15 s), so that it is the shop that gives up first.
 PATIENCE_SECONDS: Final = 30.0
@@ -78,8 +79,7 @@ class Traffic:
             await self._pause(retry_after or self._chance.uniform(*SPREAD) * pause)
 
     async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), seconds)
+        await happens(self._closed, seconds)
 
     async def _attempt(self, customer: int) -> float:
         """Places one order; returns after how many seconds the customer is to come back, 0 where not told."""

@@ -7,6 +7,7 @@ can be deleted, alone or with their namespace, whether an operator runs or not.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from saga_operator import tick as ticking
 from saga_operator.endpoint import ClusterUnavailable
@@ -126,7 +127,7 @@ class Scheduler:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
+    """Until then at most. Not by `wait_for`, which may forget that it was cancelled."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

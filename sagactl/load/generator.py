@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Final, NamedTuple
 
@@ -12,6 +12,7 @@ from sagactl.load.customers import Account, Customer
 from sagactl.load.figures import Figures, Outcome
 from sagactl.load.pace import Door, arrivals
 from sagactl.shop import Client
+from services.shared.waiting import happens
 
 PRODUCTS: Final = 5
 PLENTY: Final = 10_000_000
@@ -40,9 +41,7 @@ class Generator(NamedTuple):
             for due, customer, product in zip(
                 due_at, cycle(self.customers), cycle(self.products), strict=False
             ):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), max(0, started + due - now()))
-                if stop.is_set():
+                if await happens(stop, max(0, started + due - now())):
                     return
                 if self.door.closed:
                     self.figures.ended(Outcome.HELD_BACK)

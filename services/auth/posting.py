@@ -25,6 +25,7 @@ from services.shared.mail.metrics import BACKLOG
 from services.shared.mail.outcomes import Sent, Undeliverable
 from services.shared.mail.sending import Post
 from services.shared.sealing import Seals
+from services.shared.waiting import happens
 
 # Between two looks, where nobody says that a letter was added.
 LOOK_SECONDS: Final = 2.0
@@ -52,10 +53,7 @@ class Posting:
             while True:
                 added.clear()
                 await self._take_all(under_way)
-                try:
-                    await asyncio.wait_for(added.wait(), LOOK_SECONDS)
-                except TimeoutError:
-                    continue
+                await happens(added, LOOK_SECONDS)
 
     async def _take_all(self, under_way: asyncio.TaskGroup) -> None:
         """Until none is due that nobody else has."""

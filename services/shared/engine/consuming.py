@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Final
 
 from aio_pika.abc import AbstractConnection
@@ -18,6 +17,7 @@ from services.shared.engine.availability import Availability
 from services.shared.engine.deliveries import Consumer, Copier
 from services.shared.engine.links import Connect, Link, open_channel
 from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
+from services.shared.waiting import happens
 
 REDECLARE_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 5.0
@@ -82,8 +82,7 @@ class Consuming(Link):
         log.info("connected, consuming %s", ", ".join(self._subscriptions))
         declared = time.monotonic()
         while not lost.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(lost.wait(), LOOK_SECONDS)
+            await happens(lost, LOOK_SECONDS)
             if self._availability.lost_for > WITHOUT_DATABASE_SECONDS:
                 log.warning("without the database nothing is consumed here: the broker has others, perhaps")
                 return

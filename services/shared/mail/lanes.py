@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.shared.contract.decisions import Deferred
+from services.shared.waiting import happens
 
 # What takes longer is not waited for by others to the same domain.
 LONG_SECONDS: Final = 3.0
@@ -80,10 +81,7 @@ class Lanes:
             if suspected or left <= 0:
                 raise Deferred("mails to this domain take too long")
             lane.freed.clear()
-            try:
-                await asyncio.wait_for(lane.freed.wait(), left)
-            except TimeoutError:
-                continue
+            await happens(lane.freed, left)
 
     def _suspect(self, domain: str) -> None:
         self._suspected[domain] = _now() + SUSPECTED_SECONDS

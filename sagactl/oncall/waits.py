@@ -33,13 +33,19 @@ class Notes(NamedTuple):
     acknowledged: Sequence[Sample]
     # By now.
     total: int
+    # What a sample says is of its moment, or of one until so much later (seconds).
+    step: float
 
 
-def notes_of(told: Mapping[str, Any]) -> Notes:
-    """As the management API tells them."""
-    stats = told.get("message_stats") or {}
+def notes_of(told: Mapping[str, Any] | Sequence[Any], step: float) -> Notes:
+    """As the management API tells them, nothing as a list: a sample for each `step` seconds."""
+    known = told if isinstance(told, Mapping) else {}
+    stats = known.get("message_stats") or {}
     return Notes(
-        _samples(told.get("messages_details")), _samples(stats.get("ack_details")), int(stats.get("ack", 0))
+        messages=_samples(known.get("messages_details")),
+        acknowledged=_samples(stats.get("ack_details")),
+        total=int(stats.get("ack", 0)),
+        step=step,
     )
 
 
@@ -54,12 +60,12 @@ def longest(notes: Notes) -> float:
     for sample in notes.messages:
         if not sample.number:
             break  # whatever is there has come since
-        before = _acknowledged(notes, sample.at - LATE_SECONDS)
+        before = _acknowledged(notes, sample.at - LATE_SECONDS - notes.step)
         if before is None:
             break
         if 0 <= notes.total - before < sample.number:
-            found = notes.messages[0].at - sample.at
-    return found
+            found = notes.messages[0].at - sample.at - notes.step
+    return max(0.0, found)
 
 
 def _acknowledged(notes: Notes, at: float) -> int | None:
@@ -87,4 +93,4 @@ async def _notes(management_url: str, vhost: str, queue: str, age: int, incremen
     for what in ("lengths", "msg_rates"):
         query |= {f"{what}_age": str(age), f"{what}_incr": str(increment)}
     path = f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}?{urlencode(query)}"
-    return notes_of(await broker.told(management_url, path, f"queue {queue}"))
+    return notes_of(await broker.told(management_url, path, f"queue {queue}"), increment)

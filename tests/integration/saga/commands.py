@@ -21,7 +21,7 @@ async def sagactl(shop: Shop, *command: str, columns: int = 160) -> Result:
 async def said(shop: Shop, *command: str, exits: int = 0) -> str:
     """What it prints, on a wide screen."""
     result = await sagactl(shop, *command, columns=250)
-    assert result.exit_code == exits, result.output
+    assert result.exit_code == exits, result.output or repr(result.exception)
     return result.stdout
 
 
@@ -41,5 +41,5 @@ async def from_a_toolbox(shop: Shop, *command: str) -> Result:
 async def told(shop: Shop, *command: str, exits: int = 0) -> Json:
     """What it tells as JSON."""
     result = await sagactl(shop, *command, "-o", "json")
-    assert result.exit_code == exits, result.output
+    assert result.exit_code == exits, result.output or repr(result.exception)
     return document(result.stdout)

@@ -21,16 +21,17 @@ from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.live.judging import STILL
+from sagactl.oncall.overdue import overdue
 from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Plan
 from sagactl.oncall.status import reading as status
-from sagactl.oncall.status.standing import OPEN_AT_MOST, Status
+from sagactl.oncall.status.standing import Status
 from sagactl.oncall.stocking import Change, StockFacts
 from sagactl.oncall.trails import Told, Wanted
 from services.notification import queries as notifications
 from services.notification.domain import Notification
 from services.order import queries
-from services.order.model import OPEN, Order
+from services.order.model import Order
 from services.order.model import Status as State
 from services.shared.contract.audit import Action
 from services.shared.http.cursors import Cursor
@@ -98,9 +99,7 @@ class Shop:
     async def stuck(self) -> tuple[Sequence[Order], datetime]:
         """Those that are open for too long, the longest first, perhaps one too many; and when that was."""
         now = await self.now()
-        before, limit = now - OPEN_AT_MOST, ROWS + 1
-        found = [order for state in OPEN for order in await queries.stale(self._orders, state, before, limit)]
-        return sorted(found, key=lambda order: order.waits_since)[:limit], now
+        return await overdue(self._orders, now, ROWS + 1), now
 
     async def mails(self, state: Unsent | None) -> Sequence[Notification]:
         """The latest that are in that state, or in any."""

@@ -1,8 +1,7 @@
 """Orders that are open for too long, and what a sweep would do with each of them now. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -10,14 +9,11 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from console.words import shortened
-from saga_operator.policy.policy import Outcome, Plan, Policy, StaleOrder, Sweep, plan
-from sagactl.oncall.status.standing import said
+from saga_operator.policy.policy import Outcome, StaleOrder, Sweep
+from sagactl.oncall.overdue import left, sweep_of, would
 from services.order.model import Order
 
-# Of a SagaMonitor that does not say otherwise, and of `sagactl stuck sweep`.
-POLICY: Final = Policy(stale_after=timedelta(minutes=5), pending_stale_after=timedelta(minutes=15))
 SWEEP: Final = "/stuck/sweep"
-LATE: Final = timedelta(0)
 
 
 class Row(NamedTuple):
@@ -52,7 +48,7 @@ class Swept(Struct, frozen=True, kw_only=True):
 
 def page(orders: Sequence[Order], now: datetime, at_most: int) -> Page:
     """`orders`: that are open for too long, the longest first, perhaps one too many."""
-    shown, planned = orders[:at_most], _planned(orders[:at_most], now)
+    shown, planned = orders[:at_most], sweep_of(orders[:at_most], now)
     taken = {each.order_id for each in planned.preview}
     return Page(
         rows=tuple(_row(each, now, is_taken=each.id in taken) for each in shown),
@@ -71,7 +67,7 @@ def swept(orders: Sequence[Order], now: datetime, at_most: int) -> Swept:
 
 
 def to_sweep(orders: Sequence[Order], now: datetime, at_most: int) -> Sequence[StaleOrder]:
-    return _planned(orders[:at_most], now).preview
+    return sweep_of(orders[:at_most], now).preview
 
 
 def digest(orders: Sequence[StaleOrder]) -> str:
@@ -90,34 +86,14 @@ def told(sweep: Sweep) -> str:
     return f"{done} swept, {len(failed)} not{rest}: {'; '.join(whys)}"
 
 
-def _planned(orders: Sequence[Order], now: datetime) -> Plan:
-    return plan([_stale(each) for each in orders if _left(each, now) == LATE], replace(POLICY, dry_run=True))
-
-
-def _stale(order: Order) -> StaleOrder:
-    return StaleOrder(order.id, order.status, order.waits_since)
-
-
-def _left(order: Order, now: datetime) -> timedelta | None:
-    """Until a sweep takes it; None for an order that no sweep takes."""
-    limit = POLICY.limits.get(order.status)
-    return None if limit is None else max(LATE, order.waits_since + limit - now)
-
-
 def _row(order: Order, now: datetime, *, is_taken: bool) -> Row:
-    link, left = f"/orders/{quote(order.id, safe='')}", _left(order, now)
+    link = f"/orders/{quote(order.id, safe='')}"
     return Row(
         id=order.id,
         link=link,
         status=order.status,
         since=order.waits_since,
         customer=shortened(order.email),
-        swept="compensates it" if is_taken else _not_now(left),
-        compensate="" if left is None else f"{link}/compensate",
+        swept=would(order, now, is_taken=is_taken),
+        compensate="" if left(order, now) is None else f"{link}/compensate",
     )
-
-
-def _not_now(left: timedelta | None) -> str:
-    if left is None:
-        return "nothing: its money is on its way back"
-    return f"nothing yet, but in {said(left)}" if left > LATE else "leaves it for the next"

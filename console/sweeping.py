@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Struct
 
 from console.services import Refused, Services, compensation
-from console.stuck import POLICY
 from console.visitors import Visitor
 from saga_operator.policy.orders import OrderServiceError
 from saga_operator.policy.policy import Outcome, StaleOrder, Sweep
 from saga_operator.policy.sweep import carry_out
+from sagactl.oncall.overdue import POLICY
 from services.shared.contract.codes import Code
 
 # What holds for every order alike, in the words of the policy.

@@ -63,12 +63,17 @@ COMMANDS: Final[Mapping[str, Place]] = {
         LOOK,
     ),
     "orders": Place(
-        "sagactl.oncall.orders", "app", "Orders: which there are, and what all services know of one.", LOOK
+        "sagactl.oncall.orders",
+        "app",
+        "Orders: which there are, what all services know of one, and what is done with it.",
+        LOOK,
     ),
     "payments": Place(
         "sagactl.oncall.payments", "app", "Payments: refunds under way, and what the gateway did.", LOOK
     ),
-    "stock": Place("sagactl.oncall.stock", "app", "Stock of a product: how much, and who changed it.", LOOK),
+    "stock": Place(
+        "sagactl.oncall.stock", "app", "Stock of a product: how much, who changed it, and more of it.", LOOK
+    ),
     "queues": Place(
         "sagactl.oncall.queues", "app", "Queues: how much waits where, and who consumes it.", LOOK
     ),

@@ -20,14 +20,19 @@ CODE: Final = "ADMIN_CODE"
 Answer = TypeVar("Answer")
 
 
+def login(find: Callable[[Stack], OrderAccess], stack: Stack) -> OrderAccess:
+    """Raises BadParameter where nobody said how to be let in."""
+    try:
+        return find(stack)
+    except NoAccessError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def ask(
     stack: Stack, work: Callable[[Client], Awaitable[Answer]], seconds: float = TIMEOUT.total or 0
 ) -> Answer:
     """What comes of asking the shop, within so many seconds. Else a sentence, and an exit code."""
-    try:
-        access = OrderAccess.at_the_gateway(stack)
-    except NoAccessError as error:
-        raise typer.BadParameter(str(error)) from error
+    access = login(OrderAccess.at_the_gateway, stack)
 
     async def asked() -> Answer:
         try:

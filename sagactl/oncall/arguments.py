@@ -38,6 +38,11 @@ OfQueue = Annotated[
     str | None,
     typer.Option("--queue", help="Only those of this queue.", callback=_known, autocompletion=_queues),
 ]
+Reason = Annotated[
+    str | None, typer.Option("--reason", help="Why, for the audit trail. Needed to act.", metavar="TEXT")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")]
 OfQueues = Annotated[
     list[str] | None,
     typer.Option(

@@ -1,6 +1,6 @@
 """`sagactl check`, at rest or while the shop works: options in, a report out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,10 +10,11 @@ import typer
 from sagactl import output as output_
 from sagactl.access import Access
 from sagactl.exits import Exit
+from sagactl.oncall import completion
 from sagactl.oncall.accepted import promises
 from sagactl.oncall.check import QUIET_SECONDS, Expected, Known, check
 from sagactl.oncall.invariants import Invariant
-from sagactl.oncall.live.checking import Live, check_live
+from sagactl.oncall.live.checking import OF_ORDERS, Live, check_live, check_these
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.look import STILL_SECONDS
 from sagactl.oncall.report import Report, Verdict
@@ -24,6 +25,10 @@ from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, run
 
 EXIT_CODES: Final = {Verdict.HOLDS: Exit.FINE, Verdict.BROKEN: Exit.BAD, Verdict.WAITING: Exit.NOT_YET}
+
+
+def _names() -> list[str]:
+    return [text for each in Invariant for text in dict.fromkeys((str(each), each.name))]
 
 
 def check_command(  # noqa: PLR0913, PLR0917 - a command's options
@@ -53,6 +58,22 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
     quiet: Annotated[
         float, typer.Option(help="Seconds that rest has to last: more than the broker's statistics interval.")
     ] = QUIET_SECONDS,
+    order: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--order",
+            help="Only this order, by what is to be seen of it at once. May be given several times.",
+            autocompletion=completion.orders,
+        ),
+    ] = None,
+    invariant: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--invariant",
+            help="Only this one: I3, or MONEY_AGREES. May be given several times.",
+            autocompletion=_names,
+        ),
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="While the shop works: wait for no rest.")] = False,  # noqa: FBT002  # an option
     overdue: Annotated[
         str, typer.Option(help="With --live: what is on its way for this long is told, too.")
@@ -75,19 +96,30 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
 ) -> None:
     """Hold every order against stock, payments and what the payment gateway did. Only reads.
 
-    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages,
-    captures or refunds wait, as they do while a service is down, or the payment gateway refuses a refund.
+    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages, captures or
+    refunds wait, as they do while a service is down, or the payment gateway refuses a refund; or an order of
+    --order has not come to its end yet.
     """
     promised = run(promises(accepted)) if accepted else []
     expected = Expected(promised, [_expected(text) for text in expect or ()])
+    only = frozenset(map(_invariant, invariant or ()))
+    if order and (accepted or since or note):
+        raise typer.BadParameter("--order is about some orders: not with --accepted, --since or --note")
+    if order and not only <= OF_ORDERS:
+        told = ", ".join(each for each in Invariant if each in OF_ORDERS)
+        raise typer.BadParameter(f"of one order can be told: {told}")
     where = access(stack)
-    if live:
+    if order:
+        still_for = STILL if still is None else timedelta(seconds=still)
+        report = _these(where, list(dict.fromkeys(order)), expected, Live(still_for, duration(overdue)))
+    elif live:
         still_for = STILL if still is None else timedelta(seconds=still)
         report = _live(where, expected, Live(still_for, duration(overdue), moment(since), note))
     else:
         seconds = STILL_SECONDS if still is None else still
         waits = {"wait_seconds": wait, "quiet_seconds": quiet, "still_seconds": seconds}
         report = _at_rest(where, expected, waits)
+    report = report.only(only)
     if last_words is not None:
         leave(last_words, report)
     items = report.document.findings
@@ -115,12 +147,28 @@ def _live(where: Access, expected: Expected, live: Live) -> Report:
         return run(check_live(where, expected, live, progress=tell))
 
 
+def _these(where: Access, ids: Sequence[str], expected: Expected, live: Live) -> Report:
+    with aside.status("checking") as status:
+
+        def tell(so_far: Mapping[str, int]) -> None:
+            status.update(", ".join(f"{what}: {count}" for what, count in so_far.items()))
+
+        return run(check_these(where, ids, live, expected.known, progress=tell))
+
+
 def leave(file: Path, report: Report) -> None:
     """Where that cannot be, what was found is printed all the same."""
     try:
         file.write_text(report.last_words.written())
     except OSError as error:
         aside.print(f"no last words: {printable(str(error))}", highlight=False, soft_wrap=True)
+
+
+def _invariant(text: str) -> Invariant:
+    try:
+        return Invariant.named(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text}: give one of {', '.join(_names())}") from error
 
 
 def _expected(text: str) -> Known:

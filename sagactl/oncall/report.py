@@ -19,6 +19,7 @@ class Verdict(StrEnum):
 
 
 class Report(NamedTuple):
+    # Of those that were asked for.
     counted: Mapping[Invariant, str]
     findings: Sequence[Finding]
     # Findings about those that were expected to have some.
@@ -36,6 +37,17 @@ class Report(NamedTuple):
 
     def of(self, invariant: Invariant) -> list[Finding]:
         return [finding for finding in self.findings if finding.invariant is invariant]
+
+    def only(self, invariants: Collection[Invariant]) -> "Report":
+        """Of these invariants; of all where there are none."""
+        if not invariants:
+            return self
+        return Report(
+            {each: text for each, text in self.counted.items() if each in invariants},
+            [each for each in self.findings if each.invariant in invariants],
+            [each for each in self.known if each.invariant in invariants],
+            self.orders,
+        )
 
     @property
     def last_words(self) -> LastWords:
@@ -77,7 +89,7 @@ class CheckReport(Document, frozen=True, kw_only=True):
     sound: bool
     # How many were looked at.
     orders: int
-    # By the invariant's name: what it was asked of.
+    # By the invariant's name: what it was asked of. Those that were not asked for are not among them.
     counted: dict[str, str]
     findings: tuple[Found, ...]
     # Those that were expected.

@@ -28,6 +28,8 @@ def screen(report: Report) -> Iterator[RenderableType]:
     for heading in ("", "what must hold", "counted", ""):
         table.add_column(heading)
     for invariant, title in TITLES.items():
+        if invariant not in report.counted:
+            continue
         found = report.of(invariant)
         table.add_row(invariant.label, title, report.counted[invariant], _cell(found))
     yield table

@@ -19,14 +19,16 @@ from sagactl.oncall.letters import LetterList
 from sagactl.oncall.listing import OrderList
 from sagactl.oncall.mails import MailList
 from sagactl.oncall.order import OrderFacts
+from sagactl.oncall.order_acts import OrderAct
 from sagactl.oncall.outbox import UnpublishedList
+from sagactl.oncall.overdue import StuckList
 from sagactl.oncall.payments import PaymentFacts, RefundList
 from sagactl.oncall.queues import QueueList
 from sagactl.oncall.repair.command import Repair
 from sagactl.oncall.replay.report import Replay
 from sagactl.oncall.report import CheckReport
 from sagactl.oncall.status.standing import Status
-from sagactl.oncall.stocking import ChangeList, StockFacts
+from sagactl.oncall.stocking import ChangeList, Restocking, StockFacts
 from sagactl.oncall.watching import OrderSteps
 
 KINDS: Final[tuple[type[Document], ...]] = (
@@ -41,6 +43,7 @@ KINDS: Final[tuple[type[Document], ...]] = (
     KeyList,
     LetterList,
     MailList,
+    OrderAct,
     OrderFacts,
     OrderList,
     OrderSteps,
@@ -49,8 +52,10 @@ KINDS: Final[tuple[type[Document], ...]] = (
     RefundList,
     Repair,
     Replay,
+    Restocking,
     Status,
     StockFacts,
+    StuckList,
     UnpublishedList,
 )
 

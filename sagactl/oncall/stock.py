@@ -1,22 +1,37 @@
-"""`sagactl stock`: how much there is of a product, which open orders have some, who changed it, and why."""
+"""`sagactl stock`: how much there is of a product, which open orders have some, who changed it; and more."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Annotated, Final, TypeVar
+from urllib.parse import quote
 
 import typer
+from msgspec import structs
 
-from sagactl.access import Access
-from sagactl.oncall import arguments
+from sagactl.access import Access, OrderAccess
+from sagactl.oncall import arguments, trails
+from sagactl.oncall.acting import Asked, agreed, post
+from sagactl.oncall.administrator import login
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.status.standing import said
-from sagactl.oncall.stocking import NAMED_AT_MOST, Change, StockFacts, changes, facts
+from sagactl.oncall.stocking import (
+    NAMED_AT_MOST,
+    Change,
+    Restocking,
+    StockFacts,
+    changes,
+    facts,
+    restocking,
+)
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, run
+from sagactl.wording import plural
+from services.inventory.bodies import MOST_AT_ONCE
+from services.shared.contract.audit import Action
 
 Found = TypeVar("Found")
-app = typer.Typer(no_args_is_help=True, help="Stock of a product: how much, and who changed it.")
+app = typer.Typer(no_args_is_help=True, help="Stock of a product: how much, who changed it, and more of it.")
 
 
 @app.command("show")
@@ -45,6 +60,45 @@ def history(
     show(Shown(found, text, [each.id for each in found.items], found.items), output)
     if found.next is not None and output is not Output.JSON:
         aside.print(f"There are older ones: --before {found.next}", highlight=False)
+
+
+@app.command()
+def restock(  # noqa: PLR0917 - a command's options
+    product: arguments.Product,
+    pieces: Annotated[int, typer.Argument(min=1, max=MOST_AT_ONCE, help="How many came in.")],
+    stack: Stack = None,
+    reason: arguments.Reason = None,
+    dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
+    yes: arguments.Yes = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
+) -> None:
+    """Say that more of a product came in.
+
+    Exit code 0: it can be ordered. 1: the product is not sold any more. 3: it was only planned.
+    """
+    asked, where = Asked(reason, dry_run, yes, output), access(stack)
+    why = asked.why
+    if not dry_run:
+        login(OrderAccess.at_the_gateway, stack)
+    planned = run(_read(where, lambda books: restocking(books, product, pieces)))
+    question = f"Restock {product} by {plural(pieces, 'piece')}?"
+    agreed(_restocked(planned), question, asked, allowed=planned.allowed)
+    run(trails.ask(where.mongodb_url, Action.RESTOCKED, product, planned.says, why))
+    after = post(stack, f"/api/inventory/{quote(product, safe='')}/restock", {"quantity": pieces})
+    show(_restocked(structs.replace(planned, available=after["available"], done=True)), output)
+
+
+def _restocked(found: Restocking) -> Shown:
+    return Shown(found, lambda _: _lines_of(found), [found.product])
+
+
+def _lines_of(found: Restocking) -> Iterator[str]:
+    if found.done:
+        yield f"[green]done[/]     {printable(found.product)}: {found.available} available"
+        return
+    yield f"[bold]product[/]  {printable(found.product)}: {found.available} available"
+    word = "[bold]restock[/]" if found.allowed else "[bold red]refused[/]"
+    yield f"{word}  {printable(found.says)}"
 
 
 COLUMNS: Final[Sequence[Column[Change]]] = (

@@ -1,10 +1,12 @@
-"""How much there is of a product, which open orders have some, who changed it, and why. Only reads."""
+"""How much there is of a product, which open orders have some, who changed it, and why; and what a
+restocking would come to. Only reads.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from pymongo import ASCENDING
 
 from sagactl.documents import Document
@@ -12,9 +14,12 @@ from sagactl.faults import AbsentError
 from sagactl.oncall.books import Books
 from services.inventory import queries
 from services.inventory.moves import MoveKind, Reason, StockMove
+from services.inventory.products import Restock, carry_out
 from services.inventory.stock import Stock
 from services.order.model import OPEN, Order, Status
 from services.product.domain import Product
+from services.shared.contract.decisions import AtHand, Message, Ref, Refused
+from services.shared.contract.identity import HTTP
 from services.shared.database.store import from_document
 
 # Of open orders.
@@ -101,6 +106,41 @@ class ChangeList(Document, frozen=True, kw_only=True):
     items: tuple[Change, ...]
     # For `--before`, where there may be older ones.
     next: int | None
+
+
+class Restocking(Document, frozen=True, kw_only=True):
+    """More of a product comes in, or would."""
+
+    product: str
+    pieces: int
+    # As many as can be ordered now.
+    available: int
+    allowed: bool
+    # What comes of it; or why it may not be done.
+    says: str
+    done: bool = False
+
+
+async def restocking(books: Books, product: str, pieces: int) -> Restocking:
+    """What would come of it, by inventory's own rules. Raises AbsentError where inventory does not know the
+    product, PyMongoError.
+    """
+    stock = (await books.stock_of([product])).get(product)
+    if stock is None or not stock.created:
+        raise AbsentError(f"inventory knows no product {product}: see sagactl find {product}")
+    return planned(stock, pieces, await books.now())
+
+
+def planned(stock: Stock, pieces: int, at: datetime) -> Restocking:
+    command = Restock(product_id=stock.id, quantity=pieces)
+    message = Message(id="", source=HTTP, body=command, at=at)
+    now = Restocking(product=stock.id, pieces=pieces, available=stock.available, allowed=True, says="")
+    try:
+        (after, *_) = carry_out(AtHand({Ref(Stock, stock.id): stock}), message, command).changed
+    except Refused as error:
+        return structs.replace(now, allowed=False, says=str(error))
+    assert isinstance(after, Stock)  # noqa: S101  # what inventory changes
+    return structs.replace(now, says=f"{stock.available} -> {after.available} available")
 
 
 async def facts(books: Books, product: str) -> StockFacts:

@@ -1,13 +1,15 @@
-"""`sagactl stuck sweep`: compensates stale orders by the operator's policy, where there is no Kubernetes.
+"""`sagactl stuck`: orders that are open for too long, and their sweep by the operator's policy, where there
+is no Kubernetes.
 
-It calls the order service as an administrator: with a token given, or by logging in through the gateway.
+A sweep calls the order service as an administrator: with a token given, or by logging in through the gateway.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,15 +19,20 @@ from rich.console import Console
 
 from saga_operator.policy.orders import Endpoint, OrderService, OrderServiceError
 from saga_operator.policy.policy import REFUSALS as REFUSED
-from saga_operator.policy.policy import Outcome, Policy, Sweep, pause_after
+from saga_operator.policy.policy import Outcome, Policy, StaleOrder, Sweep, pause_after
 from saga_operator.policy.summary import summary
 from saga_operator.policy.sweep import carry_out
+from sagactl import output as output_
 from sagactl.access import LOCAL_STACK, NoAccessError, OrderAccess, setting
 from sagactl.exits import Exit
-from sagactl.faults import REFUSALS
+from sagactl.faults import REFUSALS, UnavailableError
+from sagactl.oncall.books import reading
+from sagactl.oncall.overdue import Stuck, StuckList, listed, overdue
+from sagactl.oncall.status.standing import said
 from sagactl.oncall.times import duration
+from sagactl.output import Column, Form, Output, Shown, table
 from sagactl.shop import Client, ShopError
-from sagactl.terminal import run
+from sagactl.terminal import Stack, access, aside, run
 
 NEVER = "never"
 LOGIN_SECONDS = 10.0
@@ -69,6 +76,16 @@ class Admin:
 async def admin(access: OrderAccess) -> AsyncIterator[Admin]:
     async with aiohttp.ClientSession() as session:
         yield Admin(access, session)
+
+
+async def compensated(access: OrderAccess, order: StaleOrder, older_than: timedelta, reason: str) -> Outcome:
+    """What comes of asking the order service to compensate one order. Raises UnavailableError."""
+    try:
+        async with admin(access) as who:
+            service = OrderService(who.session, await who.endpoint(_now()))
+            return await service.compensate(order, older_than, reason)
+    except OrderServiceError as error:
+        raise UnavailableError(f"{error.failure.reason}: {error}") from error
 
 
 async def sweep_once(admin: Admin, policy: Policy, failed_before: frozenset[str] = frozenset()) -> Sweep:
@@ -129,9 +146,35 @@ def _lines(result: Sweep) -> Iterator[str]:
 app = typer.Typer(no_args_is_help=True, help="Orders that got stuck, as the operator takes care of them.")
 
 
-@app.callback()
-def main() -> None:
-    """Orders that got stuck, as the operator takes care of them."""
+@app.command("list")
+def list_(
+    stack: Stack = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the longest.")] = 50,
+    output: Form = Output.TABLE,
+) -> None:
+    """Show orders that are open for too long, and what a sweep would do with each now. Only reads."""
+    found = run(_read(access(stack).mongodb_url, limit))
+    text = table(found.items, "stuck order", columns(found.at))
+    output_.show(Shown(found, text, [each.order for each in found.items], found.items), output)
+    if found.more and output is not Output.JSON:
+        aside.print("There are more: --limit", highlight=False)
+
+
+async def _read(mongodb_url: str, limit: int) -> StuckList:
+    async with reading(mongodb_url) as books:
+        now = await books.now()
+        return listed(await overdue(books.store("order"), now, limit + 1), now, limit)
+
+
+def columns(now: datetime) -> Sequence[Column[Stuck]]:
+    return (
+        Column("order", attrgetter("order"), whole=True),
+        Column("state", attrgetter("status")),
+        Column("for", lambda each: said(now - each.since)),
+        Column("a sweep", attrgetter("sweep")),
+        Column("since", attrgetter("since"), wide=True),
+        Column("customer", attrgetter("customer"), wide=True),
+    )
 
 
 @app.command()
@@ -166,14 +209,14 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     policy = replace(
         policy_of(stale_after, pending_stale_after), max_per_sweep=max_per_sweep, dry_run=dry_run
     )
-    access = _access(order_url, token, gateway, (email, password), stack)
+    service = _service(order_url, token, gateway, (email, password), stack)
     console = Console()
     if every is not None:
-        run(sweep_forever(access, policy, duration(every), console))
-    raise typer.Exit(exit_code(run(sweep_and_tell(access, policy, console))))
+        run(sweep_forever(service, policy, duration(every), console))
+    raise typer.Exit(exit_code(run(sweep_and_tell(service, policy, console))))
 
 
-def _access(
+def _service(
     order_url: str | None,
     token: str | None,
     gateway: str | None,

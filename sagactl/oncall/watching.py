@@ -62,7 +62,7 @@ async def _watch(mongodb_url: str, order_id: str, within: timedelta | None, outp
     async with reading(mongodb_url) as books:
         orders = books.store("order")
         while True:
-            order = await _known(orders, order_id)
+            order = await known(orders, order_id)
             is_last = order.settled or (end is not None and time.monotonic() >= end)
             # One document is told whole, at the end.
             if is_last or output is not Output.JSON:
@@ -73,7 +73,8 @@ async def _watch(mongodb_url: str, order_id: str, within: timedelta | None, outp
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _known(orders: Store, order_id: str) -> Order:
+async def known(orders: Store, order_id: str) -> Order:
+    """Raises AbsentError where the order service does not know it, PyMongoError."""
     order = await queries.of(orders, order_id, customer_id=None)
     if order is None:
         raise AbsentError(f"the order service knows no order {order_id}: see sagactl find {order_id}")

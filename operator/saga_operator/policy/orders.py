@@ -61,8 +61,8 @@ class OrderService:
                 "BadAnswer", f"the list of stale orders is malformed: {error!r}"
             ) from error
 
-    async def compensate(self, order: StaleOrder, older_than: timedelta) -> Outcome:
-        body = {"reason": REASON, "status": order.status, "olderThan": _seconds(older_than)}
+    async def compensate(self, order: StaleOrder, older_than: timedelta, reason: str = REASON) -> Outcome:
+        body = {"reason": reason, "status": order.status, "olderThan": _seconds(older_than)}
         path = f"/internal/orders/{quote(order.order_id, safe='')}/compensate"
         answer = await self._told("compensate", "POST", path, body)
         try:

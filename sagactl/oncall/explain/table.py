@@ -113,11 +113,17 @@ def actions(marks: Marks) -> Iterator[Action]:
         "compensate": TimeOut(order_id=order.id, status=order.status, older_than=0, reason=""),
     }
     for name, command in commands.items():
-        would = preview.of_command(order, command, marks)
-        allowed = would.outcome is Outcome.APPLIES
-        says = f"the order is {order.status} already" if would.outcome is Outcome.NOTHING else would.says
-        of_lines = _of_lines(order, command, marks) if allowed and isinstance(command, RequestRefund) else ""
-        yield Action(name, allowed, f"{says}{of_lines}", would.emits)
+        found = action(name, order, command, marks)
+        if found.allowed and isinstance(command, RequestRefund):
+            found = structs.replace(found, says=f"{found.says}{_of_lines(order, command, marks)}")
+        yield found
+
+
+def action(name: str, order: Order, command: CancelOrder | RequestRefund | TimeOut, marks: Marks) -> Action:
+    """Whether the table allows this command, and what it would do."""
+    would = preview.of_command(order, command, marks)
+    says = f"the order is {order.status} already" if would.outcome is Outcome.NOTHING else would.says
+    return Action(name, would.outcome is Outcome.APPLIES, says, would.emits)
 
 
 def _of_lines(order: Order, refund: RequestRefund, marks: Marks) -> str:

@@ -80,11 +80,9 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
     since: Annotated[str | None, typer.Option(help="First failed since: 2h ago, or a date.")] = None,
     until: Annotated[str | None, typer.Option(help="First failed before: 5m ago, or a date.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,  # noqa: FBT002  # an option
-    reason: Annotated[
-        str | None, typer.Option(help="Why, for the audit trail. Needed to act.", metavar="TEXT")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002  # an option
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")] = False,  # noqa: FBT002  # an option
+    reason: arguments.Reason = None,
+    dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
+    yes: arguments.Yes = False,  # noqa: FBT002  # an option
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many of them.")] = None,
     rate: Rate = 20,
     wait: Wait = "3m",

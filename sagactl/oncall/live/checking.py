@@ -9,10 +9,19 @@ from typing import Final, NamedTuple
 import msgspec
 
 from sagactl.access import Access
+from sagactl.faults import AbsentError
 from sagactl.oncall import look
 from sagactl.oncall.books import Books, reading
-from sagactl.oncall.check import Expected, counted_orders, letters, never_made, reported, rows_of_nobody
-from sagactl.oncall.invariants import Finding, Invariant
+from sagactl.oncall.check import (
+    Expected,
+    Known,
+    counted_orders,
+    letters,
+    never_made,
+    reported,
+    rows_of_nobody,
+)
+from sagactl.oncall.invariants import Finding, Invariant, check_case
 from sagactl.oncall.live.judging import (
     OVERDUE,
     STILL,
@@ -20,6 +29,7 @@ from sagactl.oncall.live.judging import (
     check_transaction,
     is_suspect,
     judge,
+    touched_at,
 )
 from sagactl.oncall.live.looking import WATCH_SECONDS, look_again, seen_empty
 from sagactl.oncall.live.walking import Walk, walk
@@ -28,6 +38,8 @@ from sagactl.wording import plural
 from services.shared.contract.events import INVENTORY_EVENTS
 from services.shared.database.new_id import least_id
 
+# What can be said of an order without all the others.
+OF_ORDERS: Final = frozenset(Invariant) - {Invariant.DRAINED, Invariant.STOCK_CONSERVED}
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -75,6 +87,49 @@ async def check_live(
     return reported(
         _counted(walked, len(dead), expected.accepted), list(dict.fromkeys(found)), expected, orders
     )
+
+
+async def check_these(
+    access: Access,
+    ids: Sequence[str],
+    live: Live | None = None,
+    known: Collection[Known] = (),
+    *,
+    progress: Callable[[Mapping[str, int]], None] = lambda _: None,
+) -> Report:
+    """What is wrong of these orders, whether the shop works or not. Only reads, and waits for no rest.
+
+    What is wrong of an order, and may be cured yet, waits. Raises AbsentError for an order that nobody knows,
+    and what `check_live` does.
+    """
+    live = live or Live()
+    async with reading(access.mongodb_url) as books:
+        terms = Terms.at(await books.now(), live.still, live.overdue)
+        cases = await books.these(ids)
+        absent = [case.id for case in cases if touched_at(case) is None]
+        if absent:
+            raise AbsentError(f"no service knows an order {', '.join(absent)}")
+        certain = await _orders(books, access, terms, ids, live.watch_seconds, progress)
+        cases = await books.these(ids)
+    said = {(each.subject, each.invariant) for each in certain}
+    open_ = [
+        each._replace(waiting=True)
+        for case in cases
+        for each in check_case(case)
+        if (each.subject, each.invariant) not in said
+    ]
+    dead = [each for each in await letters(access) if each.subject in ids]
+    homes = [(case.order, case.reservation, case.payment) for case in cases]
+    counted = {
+        Invariant.STOCK_OWNED: plural(sum(case.reservation is not None for case in cases), "reservation"),
+        Invariant.MONEY_AGREES: plural(sum(case.payment is not None for case in cases), "payment"),
+        Invariant.SAGA_ENDED: plural(sum(case.order is not None for case in cases), "order"),
+        Invariant.EXPLAINED: plural(len(dead), "dead letter"),
+        Invariant.REMEMBERED: f"{sum(home is not None for some in homes for home in some)} orders, "
+        "reservations and payments",
+    }
+    found = list(dict.fromkeys([*certain, *open_, *dead]))
+    return reported(counted, found, Expected(known=known), len(cases))
 
 
 # --- the walk ---------------------------------------------------------------------------------------------

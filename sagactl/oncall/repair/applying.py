@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import aio_pika
-import aiohttp
 
-from saga_operator.policy.orders import OrderService, OrderServiceError
+from saga_operator.policy.orders import REASON
 from saga_operator.policy.policy import StaleOrder
 from sagactl.access import Access, NoAccessError, OrderAccess
-from sagactl.faults import UnavailableError
 from sagactl.oncall import broker, trails
 from sagactl.oncall.books import reading
 from sagactl.oncall.live.checking import check_live
@@ -18,7 +16,7 @@ from sagactl.oncall.live.judging import STILL, touched_at
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
-from sagactl.oncall.sweep import Admin
+from sagactl.oncall.sweep import compensated
 from sagactl.polling import NotInTimeError, until
 from sagactl.wording import plural
 from services.shared.contract import topology
@@ -92,14 +90,9 @@ async def _send(amqp_url: str, order_id: str, step: SendAgain) -> None:
 async def _compensate(orders: OrderAccess | None, order_id: str, step: Compensate) -> None:
     if orders is None:
         raise NoAccessError("to compensate an order, the order service's address and a login are needed")
-    now = datetime.now(UTC)
     older_than = timedelta(seconds=step.older_than)
-    try:
-        async with aiohttp.ClientSession() as session:
-            service = OrderService(session, await Admin(orders, session).endpoint(now))
-            await service.compensate(StaleOrder(order_id, step.status, now - older_than), older_than)
-    except OrderServiceError as error:
-        raise UnavailableError(f"{error.failure.reason}: {error}") from error
+    order = StaleOrder(order_id, step.status, datetime.now(UTC) - older_than)
+    await compensated(orders, order, older_than, REASON)
 
 
 async def mended(access: Access, ids: Sequence[str], within: float = MENDED_WITHIN_SECONDS) -> list[Plan]:

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from console import mails, queues, stuck
 from sagactl.oncall import sweep
+from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen
 from services.notification.domain import Notification, NotificationState
@@ -93,8 +94,8 @@ def sweep_page(*orders: Order, **more: Any) -> Page:
 def test_the_sweep_that_is_told_is_that_of_the_command_and_so_of_the_chart() -> None:
     usual = {name: each.default for name, each in signature(sweep.sweep).parameters.items()}
     policy = sweep.policy_of(usual["stale_after"], usual["pending_stale_after"])
-    assert stuck.POLICY.limits == policy.limits
-    assert stuck.POLICY.max_per_sweep == usual["max_per_sweep"]
+    assert POLICY.limits == policy.limits
+    assert POLICY.max_per_sweep == usual["max_per_sweep"]
 
 
 def test_of_each_stuck_order_it_is_told_what_a_sweep_would_do_with_it() -> None:

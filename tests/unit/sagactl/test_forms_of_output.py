@@ -45,6 +45,7 @@ SHOWN = Shown(LetterList(items=LETTERS), table(LETTERS, "dead letter", columns(N
 TELL = {
     *("status", "explain", "find", "check", "repair", "replay", "audit"),
     *("orders list", "orders show", "orders watch", "stock show", "stock history", "queues list"),
+    *("orders cancel", "orders refund", "orders compensate", "stock restock", "stuck list"),
     *("payments list", "payments show"),
     *("jobs start", "jobs resume", "jobs list", "jobs show"),
     *("outbox list", "letters list", "letters show", "mails list", "accounts list", "keys list"),

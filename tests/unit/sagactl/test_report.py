@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from saga_operator.policy.last_words import LastWords
+from sagactl.cli import app
+from sagactl.exits import Exit
 from sagactl.oncall.checks import leave
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.oncall.report import Report, Verdict
@@ -73,3 +76,28 @@ def test_what_it_comes_to_is_left_in_a_file_and_a_file_that_cannot_be_is_no_fail
     assert words.first == "order-2: its history cannot have happened"
     leave(tmp_path / "nowhere" / "last-words", of())
     assert "no last words" in capsys.readouterr().err
+
+
+def test_of_some_invariants_nothing_else_is_told() -> None:
+    money = Finding(Invariant.MONEY_AGREES, "order-1", "the gateway made 2 captures")
+    whole = of(BROKEN, money)
+    some = whole.only({Invariant.MONEY_AGREES})
+    assert (some.findings, [*some.counted]) == ([money], [Invariant.MONEY_AGREES])
+    assert whole.only(()) == whole
+    told = printed(some)
+    assert "I3 MONEY_AGREES" in told
+    assert "I4" not in told
+    assert whole.only({Invariant.REMEMBERED}).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--invariant", "I9"), "I3, MONEY_AGREES"),
+        (("--order", "order-1", "--invariant", "I1"), "of one order can be told: I2"),
+        (("--order", "order-1", "--since", "1h"), "not with --accepted, --since or --note"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_before_anything_is_read(options: tuple[str, ...], says: str) -> None:
+    result = CliRunner().invoke(app, ["check", *options], env={"COLUMNS": "250"})
+    assert (result.exit_code, says in result.output) == (Exit.USAGE, True), result.output

@@ -1,6 +1,5 @@
 """Dead letters, as their page shows them: those that are alike together. Pure."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,24 +10,14 @@ from urllib.parse import quote, urlencode
 from msgspec import Struct
 
 from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.causes import alike, order_in
 from sagactl.oncall.explain.explanation import Preview
 from sagactl.oncall.jobs.job import Chosen, Verb
 from sagactl.wording import masked
-from services.shared.contract.events import CONSUMES, OrderEvent
 from services.shared.emails import hidden
 
-# What tells one reason from another of the same cause.
-IDS: Final = re.compile(r"\b[0-9a-fA-F]{8}-?[0-9a-fA-F-]{4,}\b|\b\d+\b")
-BLANK: Final = "…"
 # Of those that a plan is about.
 SHOWN_AT_MOST: Final = 100
-OF_ORDERS: Final = frozenset(
-    kind.type
-    for queues in CONSUMES.values()
-    for kinds in queues.values()
-    for kind in kinds
-    if issubclass(kind, OrderEvent)
-)
 
 
 class Wanted(NamedTuple):
@@ -158,21 +147,11 @@ def one(letter: DeadLetter, preview: Preview | None) -> One:
 
 def _groups(letters: Iterable[DeadLetter]) -> Iterable[Group]:
     """The largest first."""
-    alike: dict[tuple[str, str, str, str], list[DeadLetter]] = {}
-    for letter in letters:
-        cause = (letter.queue, letter.type, letter.kind, blanked(hidden(letter.reason)))
-        alike.setdefault(cause, []).append(letter)
-    for cause, some in sorted(alike.items(), key=lambda each: (-len(each[1]), each[0])):
-        times = sorted(filter(None, (letter.first_failed for letter in some)))
-        first, last = (times[0], times[-1]) if times else (None, None)
-        queue, type_, kind, _ = cause
+    for each in alike(letters):
+        queue, type_, kind, _ = each.cause
         chosen = Wanted(queue=queue, type=type_, kind=kind)
         plans = (link_to_plan(verb, chosen) for verb in Verb)
-        yield Group(*cause, first, last, tuple(map(_row, some)), *plans)
-
-
-def blanked(reason: str) -> str:
-    return IDS.sub(BLANK, reason)
+        yield Group(*each.cause, *each.span, tuple(map(_row, each.letters)), *plans)
 
 
 def _row(letter: DeadLetter) -> Row:
@@ -192,4 +171,5 @@ def link_to(queue: str, id_: str) -> str:
 
 def order_of(letter: DeadLetter | Chosen) -> str:
     """The page of the order that it is about; empty where it is about none."""
-    return f"/orders/{quote(letter.subject, safe='')}" if letter.subject and letter.type in OF_ORDERS else ""
+    order = order_in(letter)
+    return f"/orders/{quote(order, safe='')}" if order else ""

@@ -14,9 +14,7 @@ from sagactl.faults import AbsentError, fault
 from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
-from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Explanation, Preview
-from sagactl.oncall.explain.marks import Letter, Marks
 from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
@@ -115,8 +113,8 @@ class Shop:
         """What redriving it would do; None where it is about no order."""
         if not order_of(letter):
             return None
-        (marks,) = await self._reader.look(self._books, [letter.subject])
-        return _preview(marks, letter)
+        (found,) = await self._reader.previews(self._books, [letter])
+        return found
 
     async def chosen(self, wanted: ThoseLetters) -> Sequence[DeadLetter]:
         return [letter for letter in await self.letters() if wanted.fits(letter)]
@@ -124,11 +122,7 @@ class Shop:
     async def previews(self, letters: Sequence[DeadLetter]) -> Sequence[Preview]:
         """Of those that are about orders, at most so many."""
         some = [letter for letter in letters if order_of(letter)][:PREVIEWED_AT_MOST]
-        subjects = list(dict.fromkeys(letter.subject for letter in some))
-        marks = (
-            dict(zip(subjects, await self._reader.look(self._books, subjects), strict=True)) if some else {}
-        )
-        return [_preview(marks[letter.subject], letter) for letter in some]
+        return await self._reader.previews(self._books, some)
 
     def forget_letters(self) -> None:
         """They are others by now."""
@@ -164,11 +158,6 @@ class Shop:
 
     async def _look_at_letters(self) -> tuple[Sequence[DeadLetter], float]:
         return await every_letter(self._access.amqp_url), LETTERS_SECONDS
-
-
-def _preview(marks: Marks, letter: DeadLetter) -> Preview:
-    reason = f"{letter.kind}: {letter.reason}"
-    return preview.of_letter(marks, Letter(letter.queue, letter.id, letter.type, reason, letter.body))
 
 
 def _action(name: str) -> Action | None:

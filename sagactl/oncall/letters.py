@@ -1,6 +1,6 @@
-"""`sagactl letters`: dead letters are listed, looked at, deleted, given another chance."""
+"""`sagactl letters`: dead letters are listed, told by cause, looked at, deleted, given another chance."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Annotated, Final, NoReturn
@@ -10,10 +10,15 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from sagactl import output as output_
+from sagactl.access import Access
 from sagactl.documents import Document
 from sagactl.oncall import broker, trails
 from sagactl.oncall.arguments import OfQueue, Queue
+from sagactl.oncall.books import reading
 from sagactl.oncall.broker import DeadLetter, moment_of
+from sagactl.oncall.causes import Alike, alike, order_in
+from sagactl.oncall.explain.explanation import Outcome, Preview
+from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.status.standing import said
 from sagactl.output import Column, Form, Output, Shown, table
@@ -23,6 +28,7 @@ from sagactl.wording import masked, plural
 from services.shared.contract.audit import Action
 
 LOOKED_AT_MOST: Final = 10_000
+NO_ORDER: Final = "is about no order: nobody can tell before"
 
 
 class Letter(Struct, frozen=True, rename="camel"):
@@ -43,6 +49,84 @@ class Letter(Struct, frozen=True, rename="camel"):
 
 class LetterList(Document, frozen=True, kw_only=True):
     items: tuple[Letter, ...]
+
+
+class Group(Struct, frozen=True, rename="camel", kw_only=True):
+    """Dead letters that were given up for the same cause, as far as words tell."""
+
+    queue: str
+    type: str
+    kind: str
+    # Without ids, numbers and addresses, by which reasons of one cause differ.
+    reason: str
+    letters: int
+    # When the first and the last of them failed first; None where no header tells.
+    first: datetime | None
+    last: datetime | None
+
+    @classmethod
+    def of(cls, found: Alike) -> "Group":
+        first, last = found.span
+        return cls(**found.cause._asdict(), letters=len(found.letters), first=first, last=last)
+
+
+class LetterGroupList(Document, frozen=True, kw_only=True):
+    # The largest first.
+    items: tuple[Group, ...]
+
+
+class LetterPreview(Struct, frozen=True, rename="camel", kw_only=True):
+    """What redriving a dead letter would do, as things stand."""
+
+    queue: str
+    id: str
+    type: str
+    # Empty where it is about no order.
+    order: str
+    # None where it is about no order: nobody can tell then.
+    outcome: Outcome | None
+    says: str
+    emits: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, letter: DeadLetter, found: Preview | None) -> "LetterPreview":
+        outcome, says, emits = (found.outcome, found.says, found.emits) if found else (None, NO_ORDER, ())
+        return cls(
+            queue=letter.queue,
+            id=letter.id,
+            type=letter.type,
+            order=order_in(letter),
+            outcome=outcome,
+            says=says,
+            emits=emits,
+        )
+
+
+class LetterPreviewList(Document, frozen=True, kw_only=True):
+    items: tuple[LetterPreview, ...]
+
+
+def group_columns(now: datetime) -> Sequence[Column[Group]]:
+    return (
+        Column("letters", attrgetter("letters")),
+        Column("queue", attrgetter("queue")),
+        Column("type", attrgetter("type")),
+        Column("kind", attrgetter("kind")),
+        Column("reason", attrgetter("reason")),
+        Column("failed for", lambda each: each.first and said(now - each.first)),
+        Column("first", attrgetter("first"), wide=True),
+        Column("last", attrgetter("last"), wide=True),
+    )
+
+
+PREVIEW_COLUMNS: Final[Sequence[Column[LetterPreview]]] = (
+    Column("message", attrgetter("id"), whole=True),
+    Column("type", attrgetter("type")),
+    Column("redriven, it", attrgetter("says")),
+    Column("emits", lambda each: ", ".join(each.emits)),
+    Column("order", attrgetter("order"), wide=True),
+    Column("outcome", attrgetter("outcome"), wide=True),
+)
 
 
 def columns(now: datetime) -> Sequence[Column[Letter]]:
@@ -69,6 +153,7 @@ def _age(since: str, now: datetime) -> str:
 Message = Annotated[
     str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
 ]
+Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")]
 app = typer.Typer(no_args_is_help=True, help="Dead letters: messages that were given up, and why.")
 
 
@@ -86,6 +171,52 @@ def list_(
     none = f"No dead letters in {queue or plural(len(queues), 'queue')}."
     text = table(found, "dead letter", columns(datetime.now(UTC)), none)
     output_.show(Shown(LetterList(items=tuple(found)), text, [each.id for each in found], found), output)
+
+
+@app.command()
+def groups(
+    stack: Stack = None,
+    queue: OfQueue = None,
+    limit: Annotated[int, typer.Option(help="At most this many letters per queue.")] = LOOKED_AT_MOST,
+    output: Form = Output.TABLE,
+) -> None:
+    """Show dead letters by cause: how many of a queue, a type, a kind and a reason, the most first."""
+    queues = [queue] if queue else list(broker.QUEUES)
+    letters = run(broker.dead_letters(access(stack).amqp_url, queues, limit))
+    found = tuple(map(Group.of, alike(letters)))
+    none = f"No dead letters in {queue or plural(len(queues), 'queue')}."
+    text = table(found, "cause", group_columns(datetime.now(UTC)), none)
+    names = list(dict.fromkeys(each.queue for each in found))
+    output_.show(Shown(LetterGroupList(items=found), text, names, found), output)
+
+
+@app.command("preview")
+def preview_command(
+    queue: Queue,
+    stack: Stack = None,
+    message: Ids = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 50,
+    output: Form = Output.TABLE,
+) -> None:
+    """Tell what redriving dead letters would do, by the services' own rules. Only reads."""
+    where, ids = access(stack), frozenset(message or ())
+    found = run(_previews(where, queue, ids, limit))
+    absent_ = sorted(ids - {each.id for each in found})
+    if absent_:
+        _absent(queue, absent_[0])
+    text = table(found, "dead letter", PREVIEW_COLUMNS, f"No dead letters in {queue}.")
+    shown = Shown(LetterPreviewList(items=found), text, [each.id for each in found], found)
+    output_.show(shown, output)
+
+
+async def _previews(where: Access, queue: str, ids: Collection[str], limit: int) -> tuple[LetterPreview, ...]:
+    letters = await broker.dead_letters(where.amqp_url, [queue], LOOKED_AT_MOST)
+    chosen = [each for each in letters if not ids or each.id in ids][:limit]
+    of_orders = [each for each in chosen if order_in(each)]
+    async with reading(where.mongodb_url) as books:
+        told = await Reader(where).previews(books, of_orders)
+    previews = {each.id: found for each, found in zip(of_orders, told, strict=True)}
+    return tuple(LetterPreview.of(each, previews.get(each.id)) for each in chosen)
 
 
 @app.command()
@@ -120,9 +251,7 @@ def discard(queue: Queue, message: Message, stack: Stack = None) -> None:
 def redrive_command(
     queue: Queue,
     stack: Stack = None,
-    message: Annotated[
-        list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")
-    ] = None,
+    message: Ids = None,
 ) -> None:
     """Give dead letters another chance. What was handled already is known, and not done twice."""
     where, ids = access(stack), message or ()

@@ -15,7 +15,7 @@ from sagactl.oncall.find import HitList
 from sagactl.oncall.jobs.command import JobList
 from sagactl.oncall.jobs.job import Job
 from sagactl.oncall.keys import KeyList
-from sagactl.oncall.letters import LetterList
+from sagactl.oncall.letters import LetterGroupList, LetterList, LetterPreviewList
 from sagactl.oncall.listing import OrderList
 from sagactl.oncall.mails import MailList
 from sagactl.oncall.order import OrderFacts
@@ -41,7 +41,9 @@ KINDS: Final[tuple[type[Document], ...]] = (
     Job,
     JobList,
     KeyList,
+    LetterGroupList,
     LetterList,
+    LetterPreviewList,
     MailList,
     OrderAct,
     OrderFacts,

@@ -14,8 +14,9 @@ from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.depths import bound
 from sagactl.oncall.depths import depths as deep
+from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explaining import explain
-from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.explain.explanation import Explanation, Preview
 from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks
 from sagactl.oncall.invariants import Case
 from services.shared.contract.events import AUTO_COMPENSATION, INVENTORY_EVENTS
@@ -74,6 +75,14 @@ class Reader:
             structs.replace(each, case=now, moving=now != was)
             for each, was, now in zip(marks, before, after, strict=True)
         ]
+
+    async def previews(self, books: Books, letters: Sequence[broker.DeadLetter]) -> Sequence[Preview]:
+        """What redriving each would do; all of them are about orders."""
+        if not letters:
+            return []
+        subjects = list(dict.fromkeys(letter.subject for letter in letters))
+        marks = dict(zip(subjects, await self.look(books, subjects), strict=True))
+        return [preview.of_letter(marks[each.subject], _letter(each)) for each in letters]
 
     async def _around(self, books: Books, cases: Sequence[Case]) -> Sequence[Marks]:
         where = self.access

@@ -111,3 +111,32 @@ async def test_of_an_order_that_nobody_knows_nothing_is_done(shop: Shop) -> None
         assert (result.exit_code, "knows no order" in result.output) == (1, True)
     unknown = await sagactl(shop, "check", "--order", new_id())
     assert (unknown.exit_code, "no service knows an order" in unknown.output) == (1, True)
+
+
+async def test_dead_letters_are_told_by_cause_and_what_redriving_them_would_do(shop: Shop) -> None:
+    lamp, why = await shop.product(stock=5), f"{new_id()} is away"
+    queue = "STOCK_RESERVED"
+    async with shop.away("payment"):
+        orders = [await shop.place({lamp: 1}) for _ in range(2)]
+        for order_id in orders:
+            await shop.is_at(order_id, "CONFIRMED")
+        for charge in await shop.take(queue, len(orders)):
+            cause = {"x-error": why, "x-error-kind": "failed", "x-attempts": 4}
+            await shop.publish(
+                f"{queue}.dlq", charge.body, message_id=charge.message_id, headers=charge.headers | cause
+            )
+        listed = (await told(shop, "letters", "list", "--queue", queue))["items"]
+        ids = [each["id"] for each in listed if each["reason"] == why]
+        groups = (await told(shop, "letters", "groups", "--queue", queue))["items"]
+        (found,) = [each for each in groups if each["reason"] == "… is away"]
+        assert (found["letters"], found["kind"]) == (2, "failed")
+        chosen = [option for id_ in ids for option in ("--id", id_)]
+        previews = (await told(shop, "letters", "preview", queue, *chosen))["items"]
+        assert {each["outcome"] for each in previews} == {"asksTheGateway"}
+        assert {each["order"] for each in previews} == {*orders}
+        unknown = await sagactl(shop, "letters", "preview", queue, "--id", new_id())
+        assert (unknown.exit_code, "no dead letter" in unknown.output) == (1, True)
+    await told(shop, "check", "--order", orders[0], exits=1)
+    assert "2 dead letters redriven" in await said(shop, "letters", "redrive", queue, *chosen)
+    for order_id in orders:
+        await shop.settles(order_id, "PAID")

@@ -77,6 +77,8 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "audit": (),
     "orders trace": ("order-1",),
     "letters list": (),
+    "letters groups": (),
+    "letters preview": ("orders",),
     "letters show": ("orders", "message"),
     "letters discard": ("orders", "message"),
     "letters redrive": ("orders",),

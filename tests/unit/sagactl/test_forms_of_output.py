@@ -48,7 +48,16 @@ TELL = {
     *("orders cancel", "orders refund", "orders compensate", "stock restock", "stuck list"),
     *("payments list", "payments show"),
     *("jobs start", "jobs resume", "jobs list", "jobs show"),
-    *("outbox list", "letters list", "letters show", "mails list", "accounts list", "keys list"),
+    *(
+        "outbox list",
+        "letters list",
+        "letters show",
+        "letters groups",
+        "letters preview",
+        "mails list",
+        "accounts list",
+        "keys list",
+    ),
 }
 
 

@@ -87,6 +87,12 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Show the audit trails of all services, in the order of time.",
         LOOK,
     ),
+    "diagram": Place(
+        "sagactl.oncall.diagram",
+        "diagram",
+        "Print the states of an order as a Mermaid diagram, or the messages of one order. Only reads.",
+        LOOK,
+    ),
     "mails": Place("sagactl.oncall.mails", "app", "Mails to customers.", LOOK),
     "repair": Place(
         "sagactl.oncall.repair.command",

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.jobs.job import Chosen
+from services.shared.contract import wire
 from services.shared.contract.events import CONSUMES, OrderEvent
 from services.shared.emails import hidden
 
@@ -40,14 +42,6 @@ class Alike(NamedTuple):
         return (times[0], times[-1]) if times else (None, None)
 
 
-class About(Protocol):
-    @property
-    def subject(self) -> str: ...
-
-    @property
-    def type(self) -> str: ...
-
-
 def alike(letters: Iterable[DeadLetter]) -> Sequence[Alike]:
     """The largest first."""
     found: dict[Cause, list[DeadLetter]] = {}
@@ -61,6 +55,19 @@ def blanked(reason: str) -> str:
     return IDS.sub(BLANK, reason)
 
 
-def order_in(letter: About) -> str:
-    """The id of the order that it is about; empty where it is about none."""
-    return letter.subject if letter.type in OF_ORDERS else ""
+def order_in(letter: DeadLetter | Chosen) -> str:
+    """The id of the order that it is about; empty where it is about none.
+
+    Older publishers say it in the body alone; what cannot be read is about nothing.
+    """
+    if letter.type and letter.type not in OF_ORDERS:
+        return ""
+    if letter.type and letter.subject:
+        return letter.subject
+    if isinstance(letter, Chosen):
+        return ""
+    try:
+        event = wire.decode(letter.queue, letter.body)
+    except wire.InvalidMessage:
+        return ""
+    return event.subject if isinstance(event, OrderEvent) else ""

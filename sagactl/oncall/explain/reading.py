@@ -12,6 +12,7 @@ from msgspec import structs
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
+from sagactl.oncall.causes import order_in
 from sagactl.oncall.depths import bound
 from sagactl.oncall.depths import depths as deep
 from sagactl.oncall.explain import preview
@@ -80,9 +81,12 @@ class Reader:
         """What redriving each would do; all of them are about orders."""
         if not letters:
             return []
-        subjects = list(dict.fromkeys(letter.subject for letter in letters))
-        marks = dict(zip(subjects, await self.look(books, subjects), strict=True))
-        return [preview.of_letter(marks[each.subject], _letter(each)) for each in letters]
+        orders = [order_in(letter) for letter in letters]
+        ids = list(dict.fromkeys(orders))
+        marks = dict(zip(ids, await self.look(books, ids), strict=True))
+        return [
+            preview.of_letter(marks[id_], _letter(each)) for id_, each in zip(orders, letters, strict=True)
+        ]
 
     async def _around(self, books: Books, cases: Sequence[Case]) -> Sequence[Marks]:
         where = self.access

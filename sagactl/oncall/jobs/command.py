@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from sagactl.oncall import arguments, trails
 from sagactl.oncall.jobs import record
 from sagactl.oncall.jobs.job import Job, Outcome, Selector, Step, Verb, groups, tally
 from sagactl.oncall.jobs.record import Record
-from sagactl.oncall.jobs.working import ACTIONS, carry_out, chosen
+from sagactl.oncall.jobs.working import ACTIONS, carry_on, carry_out, chosen
 from sagactl.oncall.times import duration, moment
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.screen import printable
@@ -29,6 +30,7 @@ STYLES: Final = {
     **dict.fromkeys((Outcome.HANDLED, Outcome.NO_EFFECT, Outcome.DISCARDED), "green"),
     Outcome.DEAD: "bold red",
 }
+POLL_SECONDS: Final = 0.2
 app = typer.Typer(
     no_args_is_help=True, help="Dead letters in bulk: planned, recorded, followed to their end."
 )
@@ -146,6 +148,31 @@ def resume(
         _finish(where, there, rate, within, output)
 
 
+@app.command()
+def stop(
+    job: JobId,
+    wait: Annotated[str, typer.Option(help="Wait no longer than this for it to have stopped.")] = "10s",
+    folder: Folder = None,
+    output: Form = Output.TABLE,
+) -> None:
+    """Stop whoever is at a job here. What was done stays done; `jobs resume` goes on.
+
+    Exit code 0: nobody is at it any more. 3: somebody still is.
+    """
+    place, end = folder or _state(), time.monotonic() + duration(wait).total_seconds()
+    with telling():
+        if record.is_worked_at(place, job):
+            record.stop(place, job)
+            while (at_it := record.is_worked_at(place, job)) and time.monotonic() < end:
+                time.sleep(POLL_SECONDS)
+        else:
+            at_it = False
+            aside.print("nobody was at it", highlight=False)
+        found = record.read(place, job)
+    show(shown(found), output)
+    raise typer.Exit(Exit.NOT_YET if at_it else Exit.FINE)
+
+
 @app.command("list")
 def list_(folder: Folder = None, output: Form = Output.TABLE) -> None:
     """Show the jobs that are recorded here."""
@@ -172,16 +199,17 @@ def _finish(where: Access, job: Record, rate: float, within: float, output: Outp
         await trails.ask(where.mongodb_url, action, subject, detail, planned.reason)
 
     with aside.status("") as status:
-        run(
-            carry_out(
-                where,
-                job,
-                ask,
-                rate=rate,
-                within=within,
-                progress=lambda so_far: status.update(counted(so_far)),
-            )
+        work = carry_out(
+            where,
+            job,
+            ask,
+            rate=rate,
+            within=within,
+            progress=lambda so_far: status.update(counted(so_far)),
         )
+        is_done = run(carry_on(work, lambda: job.is_to_stop))
+    if not is_done:
+        aside.print("[yellow]stopped[/]: sagactl jobs resume goes on", highlight=False)
     show(shown(job.job), output)
     raise typer.Exit(job.job.code)
 

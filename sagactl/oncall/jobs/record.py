@@ -22,9 +22,15 @@ SUFFIX: Final = ".jsonl"
 class Record:
     """One job, open for changes; nobody else changes it meanwhile."""
 
-    def __init__(self, job: Job, descriptor: int) -> None:
+    def __init__(self, job: Job, descriptor: int, stop: Path) -> None:
         self.job = job
-        self._descriptor = descriptor
+        self._descriptor, self._stop = descriptor, stop
+        # Whatever was wanted of whoever was at it before.
+        stop.unlink(missing_ok=True)
+
+    @property
+    def is_to_stop(self) -> bool:
+        return self._stop.exists()
 
     async def add(self, *changes: Change) -> None:
         """Is on the disk when this returns."""
@@ -40,7 +46,7 @@ def begun(folder: Path, job: Job) -> Iterator[Record]:
     with _held(new):
         os.write(new, msgspec.json.encode(job) + b"\n")
         os.fsync(new)
-        yield Record(job, new)
+        yield Record(job, new, _stop(folder, job.id))
 
 
 @contextmanager
@@ -51,7 +57,23 @@ def resumed(folder: Path, id_: str) -> Iterator[Record]:
     with _held(there):
         # What is no whole line goes, so that the next one begins a line.
         os.ftruncate(there, len(_whole(_file(folder, id_))))
-        yield Record(read(folder, id_), there)
+        yield Record(read(folder, id_), there, _stop(folder, id_))
+
+
+def is_worked_at(folder: Path, id_: str) -> bool:
+    """Whether a process is at it, which holds the file. Raises AbsentError where there is no such job."""
+    read(folder, id_)
+    there = os.open(_file(folder, id_), os.O_RDONLY)
+    try:
+        with _held(there):
+            return False
+    except WrongError:
+        return True
+
+
+def stop(folder: Path, id_: str) -> None:
+    """Has whoever is at it stop."""
+    _stop(folder, id_).touch()
 
 
 @contextmanager
@@ -93,6 +115,10 @@ def _whole(file: Path) -> bytes:
     """Its whole lines."""
     written = file.read_bytes()
     return written[: written.rfind(b"\n") + 1]
+
+
+def _stop(folder: Path, id_: str) -> Path:
+    return _file(folder, id_).with_suffix(".stop")
 
 
 def _file(folder: Path, id_: str) -> Path:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from sagactl.access import Access
 from sagactl.oncall import broker
@@ -20,6 +21,7 @@ from services.shared.contract.identity import digest
 
 ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
 LOOK_SECONDS: Final = 1.0
+STOPPED_WITHIN_SECONDS: Final = 0.3
 # So long after something was sent the broker's statistics count it: five seconds where nobody set it.
 STATISTICS_LATE_SECONDS: Final = 6.0
 Progress: TypeAlias = Callable[[Job], None]
@@ -70,6 +72,22 @@ async def carry_out(
     await _act(where, record, ask, rate, progress)
     if record.job.verb is Verb.REDRIVE:
         await _follow(where, record, within, progress)
+
+
+async def carry_on(work: Coroutine[Any, Any, None], is_to_stop: Callable[[], bool]) -> bool:
+    """Whether the work came to its end; not where somebody stopped it meanwhile. It is broken off then as by
+    a kill: what it has sent and not written down is found when it is resumed.
+    """
+    task = asyncio.create_task(work)
+    while not task.done():
+        if is_to_stop():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            return False
+        await asyncio.wait({task}, timeout=STOPPED_WITHIN_SECONDS)
+    await task
+    return True
 
 
 async def _act(where: Access, record: Record, ask: Ask, rate: float, progress: Progress) -> None:

@@ -1,5 +1,7 @@
 """What a person on call does with an order, or with stock: planned, agreed to, done, and on the trail."""
 
+from uuid import uuid4
+
 from sagactl.shop import Json
 from tests.integration.saga.commands import sagactl, said, told
 from tests.integration.saga.shop import Shop, new_id
@@ -114,7 +116,7 @@ async def test_of_an_order_that_nobody_knows_nothing_is_done(shop: Shop) -> None
 
 
 async def test_dead_letters_are_told_by_cause_and_what_redriving_them_would_do(shop: Shop) -> None:
-    lamp, why = await shop.product(stock=5), f"{new_id()} is away"
+    lamp, why = await shop.product(stock=5), f"{uuid4()} is away"
     queue = "STOCK_RESERVED"
     async with shop.away("payment"):
         orders = [await shop.place({lamp: 1}) for _ in range(2)]

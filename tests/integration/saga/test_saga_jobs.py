@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from sagactl.polling import until
 from sagactl.shop import Json
 from tests.integration.saga.commands import sagactl, told
@@ -29,8 +31,9 @@ def begun_in(folder: Path) -> list[Path]:
     return [file for file in folder.glob("*.jsonl") if file.read_bytes().count(b"\n") > 1]
 
 
-async def test_a_job_that_is_killed_goes_on_and_every_letter_comes_to_its_end(
-    shop: Shop, tmp_path: Path
+@pytest.mark.parametrize("ended_by", ["kill", "jobs stop"])
+async def test_a_job_that_is_ended_goes_on_and_every_letter_comes_to_its_end(
+    shop: Shop, tmp_path: Path, ended_by: str
 ) -> None:
     lamp, why = await shop.product(stock=LETTERS), new_id()
     async with shop.away("payment"):
@@ -60,9 +63,15 @@ async def test_a_job_that_is_killed_goes_on_and_every_letter_comes_to_its_end(
 
     try:
         (record,) = await until(begun, within=PATIENCE, what="the first letter sent")
+        if ended_by == "jobs stop":
+            stopped = await told(shop, "jobs", "stop", record.stem, *kept)
+            assert {"planned", "sent"} == set(outcomes(stopped))
+            assert await asyncio.wait_for(working.wait(), PATIENCE) == 3
     finally:
-        working.kill()
+        if working.returncode is None:
+            working.kill()
         await working.wait()
+    assert "nobody was at it" in (await sagactl(shop, "jobs", "stop", record.stem, *kept)).stderr
     so_far = outcomes(await told(shop, "jobs", "show", record.stem, *kept))
     assert {"planned", "sent"} == set(so_far)
     assert (await sagactl(shop, "jobs", "list", *kept, "-o", "name")).stdout.split() == [record.stem]

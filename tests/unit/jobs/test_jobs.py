@@ -1,5 +1,6 @@
 """What a job chooses, what becomes of its letters, and what its record holds after whatever ended it."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from typer.testing import CliRunner, Result
 
+from sagactl.cli import app
 from sagactl.exits import Exit
 from sagactl.faults import AbsentError, WrongError
-from sagactl.oncall.jobs import record
+from sagactl.oncall.jobs import record, working
 from sagactl.oncall.jobs.command import counted
 from sagactl.oncall.jobs.job import (
     Change,
@@ -164,3 +167,50 @@ def test_a_job_that_there_is_not_is_told(id_: str, tmp_path: Path) -> None:
     for look in (record.read, lambda *of: record.resumed(*of).__enter__()):
         with pytest.raises(AbsentError, match="sagactl jobs list"):
             look(tmp_path / "jobs", id_)
+
+
+def stopped(folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(
+        app, ["jobs", "stop", "job-1", "--jobs", str(folder), *options], env={"COLUMNS": "200"}
+    )
+
+
+def test_whoever_is_at_a_job_is_asked_to_stop_and_whoever_resumes_it_is_not(tmp_path: Path) -> None:
+    with record.begun(tmp_path, job(Outcome.PLANNED)) as there:
+        assert not there.is_to_stop
+        # Nobody heeds it here.
+        assert stopped(tmp_path, "--wait", "1s").exit_code == Exit.NOT_YET
+        assert there.is_to_stop
+    with record.resumed(tmp_path, "job-1") as again:
+        assert not again.is_to_stop
+    idle = stopped(tmp_path)
+    assert (idle.exit_code, "nobody was at it" in idle.output) == (Exit.FINE, True)
+
+
+def test_a_job_that_there_is_not_cannot_be_stopped(tmp_path: Path) -> None:
+    assert stopped(tmp_path).exit_code == Exit.BAD
+    assert [*tmp_path.iterdir()] == []
+
+
+async def test_work_is_broken_off_once_somebody_wants_it_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "STOPPED_WITHIN_SECONDS", 0.0)
+    wanted, ended = asyncio.Event(), []
+
+    async def work() -> None:
+        try:
+            wanted.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.append("broken off")
+
+    assert not await working.carry_on(work(), wanted.is_set)
+    assert ended == ["broken off"]
+
+
+async def test_work_that_nobody_stops_comes_to_its_end_or_says_what_goes_wrong() -> None:
+    async def fails() -> None:
+        raise WrongError("no letter")
+
+    assert await working.carry_on(asyncio.sleep(0), lambda: False)
+    with pytest.raises(WrongError, match="no letter"):
+        await working.carry_on(fails(), lambda: False)

@@ -1,12 +1,15 @@
 """Dead letters of one cause are told together, however their reasons differ in what is said of one alone."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import pytest
 
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.causes import alike, order_in
+from sagactl.oncall.jobs.working import as_chosen
 from sagactl.oncall.letters import Group, LetterPreview
+from services.shared.contract import wire
 from services.shared.contract.events import PaymentSucceeded, ProductCreated
 
 NOON, LATER = "2026-11-26T12:00:00+00:00", "2026-11-26T13:00:00+00:00"
@@ -47,6 +50,14 @@ def test_a_letter_is_about_an_order_by_its_type(type_: str, order: str) -> None:
     one = letter("a", "why", type_=type_)
     assert order_in(one) == order
     assert LetterPreview.of(one, None).order == order
+
+
+def test_older_publishers_say_in_the_body_alone_which_order_it_is_about() -> None:
+    paid = PaymentSucceeded(order_id="order-2", transaction_id="t", amount=Decimal("9.99"), currency="EUR")
+    told = letter("a", "why", type_="")._replace(queue="order-events", subject="", body=wire.encode(paid))
+    assert order_in(told) == "order-2"
+    assert order_in(told._replace(body=b"nonsense")) == ""
+    assert order_in(as_chosen(told)) == ""
 
 
 def test_what_is_about_no_order_is_said_so() -> None:

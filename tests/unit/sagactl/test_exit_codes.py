@@ -99,7 +99,7 @@ A_BACKUP: Final = bson.encode({"format": 1, "database": "order", "collection": "
 # Waits for the files that its options name, as for the servers.
 BY_FILES: Final = {path for path in OF_SERVERS if path.startswith("provision ")}
 # Asks nobody.
-ALONE: Final = {"jobs list", "jobs show", "mails preview", "secrets"}
+ALONE: Final = {"jobs list", "jobs show", "jobs stop", "diagram", "mails preview", "secrets"}
 WHERE_IT_IS: Final = (
     *(*URLS, *URLS.values(), SECRETS_DIR, "STACK_DIR"),
     *("GATEWAY_URL", "ORDER_URL", "ORDER_TOKEN", "ADMIN_EMAIL", "ADMIN_PASSWORD", "JAEGER_URL"),

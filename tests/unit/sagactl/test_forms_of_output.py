@@ -47,7 +47,7 @@ TELL = {
     *("orders list", "orders show", "orders watch", "stock show", "stock history", "queues list"),
     *("orders cancel", "orders refund", "orders compensate", "stock restock", "stuck list"),
     *("payments list", "payments show"),
-    *("jobs start", "jobs resume", "jobs list", "jobs show"),
+    *("jobs start", "jobs resume", "jobs list", "jobs show", "jobs stop"),
     *(
         "outbox list",
         "letters list",

@@ -101,7 +101,7 @@ def test_a_plan_that_is_not_carried_out_is_told_and_its_exit_code_says_why(
     code: Exit,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    how = Asked(**{"reason": "why", "dry_run": False, "yes": True, "output": Output.JSON} | asked)
+    how = Asked("why", dry_run=False, yes=True, output=Output.JSON)._replace(**asked)
     with pytest.raises(typer.Exit) as ended:
         agreed(shown(planned_at(Desk(), Act.CANCEL)), "Cancel it?", how, allowed=allowed)
     assert ended.value.exit_code == code

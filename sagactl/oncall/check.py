@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Self
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
+from sagactl.oncall.causes import order_in
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
 from sagactl.oncall.report import Report
@@ -129,3 +130,10 @@ async def letters(access: Access) -> list[Finding]:
     """Every dead letter is a finding."""
     found = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
     return [Finding(Invariant.EXPLAINED, letter.subject or letter.id, letter.summary) for letter in found]
+
+
+async def letters_about(access: Access, orders: Collection[str]) -> list[Finding]:
+    """Those that are about one of the orders."""
+    found = await broker.dead_letters(access.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
+    about = [(order_in(letter), letter.summary) for letter in found]
+    return [Finding(Invariant.EXPLAINED, order, says) for order, says in about if order in orders]

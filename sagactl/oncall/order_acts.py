@@ -252,7 +252,7 @@ def _screen(act: OrderAct) -> Iterator[str]:
         yield f"[bold red]refused[/]  {act.act}: {printable(act.says)}"
         return
     emits = f", emits {', '.join(act.emits)}" if act.emits else ""
-    yield f"[bold]{act.act}[/]{' ' * max(1, 9 - len(act.act))}{printable(act.says)}{emits}"
+    yield f"[bold]would[/]    {act.act}: {printable(act.says)}{emits}"
     for each in act.lines:
         away = "" if each.restock is Restocking.RETURN else ", which do not come back"
         yield f"[bold]line[/]     {each.quantity} of {printable(each.product)}{away}"

@@ -17,6 +17,7 @@ from sagactl.oncall.check import (
     Known,
     counted_orders,
     letters,
+    letters_about,
     never_made,
     reported,
     rows_of_nobody,
@@ -118,7 +119,7 @@ async def check_these(
         for each in check_case(case)
         if (each.subject, each.invariant) not in said
     ]
-    dead = [each for each in await letters(access) if each.subject in ids]
+    dead = await letters_about(access, ids)
     homes = [(case.order, case.reservation, case.payment) for case in cases]
     counted = {
         Invariant.STOCK_OWNED: plural(sum(case.reservation is not None for case in cases), "reservation"),

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from sagactl.oncall.invariants import Case
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import NotificationState
@@ -124,11 +125,13 @@ class Marks(Struct, frozen=True, kw_only=True):
     def loaded(self) -> dict[Ref, Aggregate | None]:
         """All of it, as rules load it."""
         case = self.case
-        found: list[Aggregate | None] = [case.order, case.reservation, case.payment, *case.notifications]
+        found: list[Aggregate | None] = [*case.notifications]
+        found += [case.order, case.reservation, case.payment, case.shipment]
         homes: dict[Ref, Aggregate | None] = {
             Ref(Order, case.id): None,
             Ref(Reservation, case.id): None,
             Ref(Payment, case.id): None,
+            Ref(Shipment, case.id): None,
         }
         homes |= {Ref(type(each), each.id): each for each in found if each is not None}
         homes |= {Ref(Stock, id_): stock for id_, stock in self.stock.items()}

@@ -4,6 +4,7 @@ from typing import Final, cast
 
 from sagactl.oncall.explain.explanation import Outcome, Preview
 from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks
+from services.fulfilment.domain import SHIPPING
 from services.inventory.domain import domain as inventory
 from services.notification.domain import NOTIFICATIONS
 from services.order import saga
@@ -83,6 +84,7 @@ def domain_of(marks: Marks, service: str) -> Domain:
         "inventory": inventory(auto_compensation=bool(marks.auto_compensation)),
         "payment": PAYMENTS,
         "notification": NOTIFICATIONS,
+        "fulfilment": SHIPPING,
     }
     return domains[service]
 

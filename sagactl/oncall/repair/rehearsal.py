@@ -15,6 +15,7 @@ from sagactl.oncall.explain.hops import QUEUES
 from sagactl.oncall.explain.marks import CONSUMER, Marks
 from sagactl.oncall.explain.preview import domain_of
 from sagactl.oncall.invariants import Case, Held, check_case, check_stock, contradictions, tally
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -46,6 +47,8 @@ from services.shared.contract.decisions import (
 )
 from services.shared.contract.events import (
     AUTO_COMPENSATION,
+    CONSUMES,
+    FULFILMENT,
     INVENTORY_EVENTS,
     Event,
     RefundPayment,
@@ -54,6 +57,7 @@ from services.shared.contract.identity import HTTP, cause, digest, event_id
 
 # What a rehearsed command is known by, and what the gateway answers to what it was never asked.
 REHEARSED: Final = "rehearsed"
+TO_FULFILMENT: Final = tuple(CONSUMES["fulfilment"][FULFILMENT])
 
 
 class FailsError(Exception):
@@ -134,10 +138,16 @@ class Rehearsal:
             self._remember(domain.home(message), message)
         of = cause(message.source, message.id)
         for index, event in enumerate(decision.events):
-            for queue in QUEUES[event.type]:
+            for queue in self._queues_of(event):
                 optional = queue == INVENTORY_EVENTS and isinstance(event, AUTO_COMPENSATION)
                 if not optional or self._marks.auto_compensation:
                     yield Delivery(queue, event_id(of, event.type, index), event)
+
+    def _queues_of(self, event: Event) -> Iterator[str]:
+        yield from QUEUES[event.type]
+        # Who has no shipment has no such service, or it was off when the order was paid.
+        if self._get(Shipment) is not None and isinstance(event, TO_FULFILMENT):
+            yield FULFILMENT
 
     def _remember(self, ref: Ref, message: Message) -> None:
         home = self._homes.get(ref)
@@ -222,8 +232,7 @@ class Rehearsal:
             self._get(Payment),
             list(self._ledger.values()),
             told,
-            # As it is: no step of a repair sends goods.
-            self._marks.case.shipment,
+            self._get(Shipment),
         )
 
     @property

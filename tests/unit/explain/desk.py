@@ -8,6 +8,8 @@ from msgspec import structs
 
 from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks
 from sagactl.oncall.invariants import Case
+from services.fulfilment.domain import SHIPPING
+from services.fulfilment.shipment import Shipment
 from services.inventory.domain import domain as inventory
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
@@ -36,6 +38,7 @@ DOMAINS: Final = {
     "inventory": inventory(auto_compensation=False),
     "payment": PAYMENTS,
     "notification": NOTIFICATIONS,
+    "fulfilment": SHIPPING,
 }
 
 
@@ -142,8 +145,8 @@ class Desk:
         self.heard("notifications", "payment-events", "order-events", "inventory", "orders")
         return self.heard("notifications")
 
-    def command(self, body: object, id_: str = "command-1") -> None:
-        self._commit("order", Message(id=id_, source=HTTP, body=body, at=self.now))
+    def command(self, body: object, id_: str = "command-1", *, to: str = "order") -> None:
+        self._commit(to, Message(id=id_, source=HTTP, body=body, at=self.now))
 
     def one(self, kind: type[Any]) -> Any:  # whatever the kind is
         return self.stored.get(Ref(kind, ORDER))
@@ -167,7 +170,8 @@ class Desk:
 
     def marks(self, *, after: timedelta = timedelta(), **more: Any) -> Marks:
         told = [each for each in self.stored.values() if isinstance(each, Notification)]
-        case = Case(ORDER, self.one(Order), self.one(Reservation), self.one(Payment), self.ledger, told)
+        homes = self.one(Order), self.one(Reservation), self.one(Payment)
+        case = Case(ORDER, *homes, self.ledger, told, self.one(Shipment))
         stock = {ref.id: each for ref, each in self.stored.items() if isinstance(each, Stock)}
         return Marks(case=case, at=self.now + after, stock=stock, **{"auto_compensation": False, **more})
 

@@ -13,6 +13,7 @@ from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.invariants import Held, tally
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
 from sagactl.oncall.repair.planning import plan
+from services.fulfilment.shipment import Ship
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.order.commands import CancelOrder, RequestRefund
@@ -164,6 +165,45 @@ def test_nothing_is_done_about_an_order_whose_product_does_not_add_up() -> None:
     assert planned(desk).ends is Ends.MENDED
     desk.stored[Ref(Stock, "lamp")] = Stock(id="lamp", available=7, reserved=2, initial=10)
     assert planned(desk).ends is Ends.BY_HAND
+
+
+def to_be_sent() -> Desk:
+    """Paid, in a shop with a fulfilment service, which has asked whether the goods may go."""
+    desk = Desk().paid().heard("fulfilment")
+    desk.command(Ship(order_id=ORDER, carrier="DHL"), to="fulfilment")
+    return desk
+
+
+def test_a_dead_question_whether_goods_may_go_is_asked_again() -> None:
+    """The order approves, the shipment is sent, and the customer told."""
+    desk = to_be_sent()
+    found = planned(desk, letters=(desk.letter("order-events"),))
+    assert steps(found) == [(Redrive, "SHIPMENT_REQUEST")]
+    assert (found.ends, found.says) == (Ends.MENDED, "the order stays PAID, and all books agree")
+
+
+def test_a_dead_question_of_an_order_that_is_refunded_meanwhile_is_refused() -> None:
+    desk = to_be_sent()
+    letter = desk.letter("order-events")
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="", refund_request_id="all"))
+    desk.heard("notifications", "payment-events", "order-events", "inventory", "orders", "notifications")
+    found = planned(desk, letters=(letter,))
+    assert steps(found) == [(Redrive, "SHIPMENT_REQUEST")]
+    assert found.says == "the order stays REFUNDED, and all books agree"
+
+
+def test_a_dead_answer_whether_goods_may_go_is_given_again() -> None:
+    desk = to_be_sent().heard("order-events")
+    found = planned(desk, letters=(desk.letter("fulfilment"),))
+    assert steps(found) == [(Redrive, "SHIPMENT_APPROVED")]
+    assert found.ends is Ends.MENDED
+
+
+def test_of_an_order_that_fulfilment_could_not_take_it_hears_again() -> None:
+    desk = Desk().paid()
+    found = planned(desk, letters=(desk.letter("fulfilment"),))
+    assert steps(found) == [(Redrive, "ORDER_PAID")]
+    assert found.ends is Ends.MENDED
 
 
 def gone(desk: Desk) -> None:

@@ -159,7 +159,7 @@ def main(
     turns: Annotated[int, typer.Option(help="Turns of each.", min=1)] = 3,
     processes: Annotated[
         int,
-        typer.Option(help="Processes that carry a peer's workflows out: one for each core is best.", min=1),
+        typer.Option(help="Processes that carry a peer's workflows out.", min=1),
     ] = os.cpu_count() or 1,
     only: Annotated[str, typer.Option(help="Only these, by commas: sagashop,dbos. All unless given.")] = "",
     result: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path(".run/peers.json"),

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, Never
 
@@ -107,8 +107,10 @@ class Checks:
             yield
         finally:
             beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
+            # Not by awaiting it: who is told to end just then would take that for its own end.
+            await asyncio.wait({beating})
+            if not beating.cancelled():
+                beating.result()
 
 
 def _ended(going: Going, came_to: Report | str, now: datetime) -> Document:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -82,8 +81,9 @@ async def carry_on(work: Coroutine[Any, Any, None], is_to_stop: Callable[[], boo
     while not task.done():
         if is_to_stop():
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
             return False
         await asyncio.wait({task}, timeout=STOPPED_WITHIN_SECONDS)
     await task

@@ -91,3 +91,18 @@ async def test_what_a_check_found_is_kept_though_the_first_write_of_it_failed(co
     ended = await end_of_a_check(collection)
     assert ended["going"] is None
     assert not collection.failing
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_checks_can_be_told_to_end_in_every_moment_of_a_check(
+    collection: Collection, turns: int
+) -> None:
+    collection.heard.set()
+    checks = Checks(cast("Access", None), cast("Books", Kept(collection)))
+    working = asyncio.create_task(checks.work())
+    assert await checks.begin("eve", None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait({working}, timeout=LONG)
+    assert working.cancelled()

@@ -50,19 +50,16 @@ def request_shipment(shipment: Shipment, _: Ship) -> Event:
 
 
 def order_shipped(shipment: Shipment, _: ShipmentApproved) -> Event:
-    return events.OrderShipped(
-        order_id=shipment.id,
-        sequence=shipment.sequence,
-        products=_products(shipment),
-        carrier=shipment.carrier,
-        tracking=shipment.tracking,
-        email=shipment.email,
-        locale=shipment.locale,
-    )
+    return _told(events.OrderShipped, shipment)
 
 
 def order_delivered(shipment: Shipment, _: Deliver) -> Event:
-    return events.OrderDelivered(
+    return _told(events.OrderDelivered, shipment)
+
+
+def _told(kind: type[events.OrderShipped | events.OrderDelivered], shipment: Shipment) -> Event:
+    """The customer is told the same of both."""
+    return kind(
         order_id=shipment.id,
         sequence=shipment.sequence,
         products=_products(shipment),

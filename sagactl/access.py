@@ -14,6 +14,8 @@ from services.shared.urls import with_password
 SECRETS_DIR: Final = "SECRETS_DIR"
 LOCAL_STACK: Final = Path(".run")
 GATEWAY_LOGIN: Final = ("GATEWAY_URL", "ADMIN_EMAIL", "ADMIN_PASSWORD")
+# Of that account's second factor, where it has one.
+CODE: Final = "ADMIN_CODE"
 # Each with the password of the user in it, which may be kept apart.
 URLS: Final = {
     "MONGODB_URL": "MONGODB_PASSWORD",
@@ -99,6 +101,8 @@ class OrderAccess:
     gateway: str = ""
     email: str = ""
     password: str = field(default="", repr=False)
+    # Of the account's second factor; empty where none was given.
+    code: str = field(default_factory=lambda: setting(CODE) or "", repr=False)
 
     @classmethod
     def of_stack(cls, directory: Path) -> Self:

@@ -14,12 +14,11 @@ from saga_operator.policy.orders import OrderServiceError
 from saga_operator.policy.policy import REFUSALS as REFUSED_BY_ORDERS
 from sagactl.access import GATEWAY_LOGIN, URLS, NoAccessError
 from sagactl.exits import Exit
-from sagactl.shop import NOT_NOW, ShopError
+from sagactl.shop import NOT_NOW, REFUSALS, ShopError
 from services.payment.gateway import GatewayRefused, GatewayUnavailable
 
 # Of MongoDB's: Unauthorized, AuthenticationFailed.
 NOT_ALLOWED: Final = frozenset({13, 18})
-REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 OF_SERVERS: Final = f"Is it up, and are {', '.join(URLS)} right? A local stack: make up"
 OF_THE_GATEWAY: Final = (
     f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? ADMIN_CODE is a code of the second factor."

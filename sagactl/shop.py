@@ -29,6 +29,8 @@ NOT_NOW: Final = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+# The shop does not know who asks, or they may not.
+REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class Stock(NamedTuple):
@@ -64,6 +66,7 @@ class Client:
     url: str = ""
     name: str = "visitor"
     token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
     # Seconds of a token's life, from the login on.
     expires_in: float = 0
     # Seconds for which a request is repeated while the shop cannot answer it at the moment.
@@ -112,8 +115,26 @@ class Client:
         """The same client with the account; an administrator's, too. `code` is of its second factor."""
         login = {"email": email, "password": password} | ({"code": code} if code else {})
         answer = await self.call("POST", "/auth/login", login)
-        token, expires_in = answer["accessToken"], float(answer["expiresIn"])
-        return replace(self, name=email, token=token, expires_in=expires_in)
+        return replace(self._with(answer), name=email)
+
+    async def renewed(self) -> Self:
+        """The same client with the next tokens of its login: no code is asked for again."""
+        return self._with(await self.call("POST", "/auth/refresh", {"refreshToken": self.refresh_token}))
+
+    async def stay_in(self, email: str, password: str, code: str | None = None) -> Self:
+        """The same client with new tokens: of its login, or of a new one where that has ended."""
+        if self.refresh_token:
+            try:
+                return await self.renewed()
+            except ShopError as error:
+                if error.status not in REFUSALS:
+                    raise
+        return await self.log_in(email, password, code)
+
+    def _with(self, tokens: Json) -> Self:
+        token, refresh_token = tokens["accessToken"], tokens["refreshToken"]
+        expires_in = float(tokens["expiresIn"])
+        return replace(self, token=token, refresh_token=refresh_token, expires_in=expires_in)
 
     # --- products ---------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from saga_operator.policy.durations import parse_duration
 from sagactl.access import LOCAL_STACK, URLS, Access, NoAccessError, OrderAccess, setting
 from sagactl.exits import Exit
+from sagactl.load.customers import Account
 from sagactl.load.figures import Figures
 from sagactl.load.generator import prepared
 from sagactl.load.port import serving
@@ -80,9 +81,8 @@ def load(  # noqa: PLR0917 - a command's options
                 await opened.enter_async_context(serving(host, port, identity, figures, registry))
             session = await opened.enter_async_context(aiohttp.ClientSession(timeout=ANSWERED_WITHIN))
             visitor = Client(session, login.gateway, patience=patience)
-            generator = await opened.enter_async_context(
-                prepared(visitor, login.email, login.password, rate, figures)
-            )
+            administrator = Account(visitor, login.email, login.password, login.code)
+            generator = await opened.enter_async_context(prepared(visitor, administrator, rate, figures))
             await opened.enter_async_context(_telling(figures))
             try:
                 seconds = math.inf if for_ is None else for_.total_seconds()

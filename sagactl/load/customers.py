@@ -28,8 +28,9 @@ RENEWED_AFTER: Final = 0.7
 class Account:
     """One that is logged in, anew before its token ends."""
 
-    def __init__(self, visitor: Client, email: str, password: str) -> None:
-        self._visitor, self._email, self._password = visitor, email, password
+    def __init__(self, visitor: Client, email: str, password: str, code: str = "") -> None:
+        """`code`: of its second factor."""
+        self._login = (email, password, code)
         self._client, self._renewed_at = visitor, float("-inf")
         self._renewing = asyncio.Lock()
 
@@ -38,7 +39,7 @@ class Account:
         async with self._renewing:
             now = asyncio.get_running_loop().time()
             if now >= self._renewed_at:
-                self._client = await self._visitor.log_in(self._email, self._password)
+                self._client = await self._client.stay_in(*self._login)
                 self._renewed_at = now + RENEWED_AFTER * self._client.expires_in
             return self._client
 

@@ -51,13 +51,12 @@ class Generator(NamedTuple):
 
 @asynccontextmanager
 async def prepared(
-    visitor: Client, email: str, password: str, rate: float, figures: Figures
+    visitor: Client, administrator: Account, rate: float, figures: Figures
 ) -> AsyncIterator[Generator]:
     """With customers, and products that an administrator makes and takes away again.
 
     Raises what the client does, where `visitor` has no more patience.
     """
-    administrator = Account(visitor, email, password)
     seller = await administrator.client()
     products = [
         await seller.add_product(PLENTY, PRICE, name=f"Load test {number}") for number in range(PRODUCTS)

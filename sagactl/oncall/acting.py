@@ -1,17 +1,23 @@
-"""How a command that changes something goes about it: the plan, somebody who agrees, and then the act."""
+"""How a command that changes something goes about it: the plan, somebody who agrees, the trail, and the act.
 
-from collections.abc import Mapping
+The service that is asked has the last word.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 import typer
 
+from sagactl.access import Access, OrderAccess
 from sagactl.exits import Exit
-from sagactl.oncall.administrator import ask
+from sagactl.oncall import trails
+from sagactl.oncall.administrator import ask, login
 from sagactl.output import Output, Shown, show
 from sagactl.shop import Json
-from sagactl.terminal import Stack, agree, reason_of
+from sagactl.terminal import Stack, access, agree, reason_of, run
+from services.shared.contract.audit import Action
 
 # A request whose answer was lost is sent again; its key makes it one.
 PATIENCE_SECONDS: Final = 8.0
@@ -29,6 +35,52 @@ class Asked(NamedTuple):
     def why(self) -> str:
         """Empty for a dry run. Raises BadParameter where it is needed and is not given."""
         return "" if self.dry_run else reason_of(self.reason)
+
+
+class Plan(Protocol):
+    """What an act would do."""
+
+    @property
+    def allowed(self) -> bool: ...
+
+    @property
+    def says(self) -> str:
+        """What comes of it; or why it may not be done."""
+
+
+SomePlan = TypeVar("SomePlan", bound=Plan)
+
+
+class Act(NamedTuple):
+    """Something that a person may do, by its plan."""
+
+    action: Action
+    # The id of what it is done to.
+    subject: str
+    question: str
+    # Where the login for it is found.
+    find: Callable[[Stack], OrderAccess] = OrderAccess.at_the_gateway
+
+
+def decided(
+    stack: Stack,
+    act: Act,
+    asked: Asked,
+    plan: Callable[[Access], Coroutine[Any, Any, SomePlan]],
+    shown: Callable[[SomePlan], Shown],
+) -> tuple[SomePlan, str]:
+    """The plan, to which somebody has agreed and which is on the audit trail as asked, and why.
+
+    Else it ends the command.
+    """
+    where, why = access(stack), asked.why
+    if not asked.dry_run:
+        # Before anybody is asked, and anything is on the trail.
+        login(act.find, stack)
+    planned = run(plan(where))
+    agreed(shown(planned), act.question, asked, allowed=planned.allowed)
+    run(trails.ask(where.mongodb_url, act.action, act.subject, planned.says, why))
+    return planned, why
 
 
 def agreed(plan: Shown, question: str, asked: Asked, *, allowed: bool) -> None:

@@ -10,13 +10,12 @@ from typing import Final, TypeVar
 import aiohttp
 import typer
 
-from sagactl.access import NoAccessError, OrderAccess, setting
+from sagactl.access import NoAccessError, OrderAccess
 from sagactl.faults import GatewayError
 from sagactl.shop import Client
 from sagactl.terminal import Stack, run
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
-CODE: Final = "ADMIN_CODE"
 Answer = TypeVar("Answer")
 
 
@@ -28,6 +27,16 @@ def login(find: Callable[[Stack], OrderAccess], stack: Stack) -> OrderAccess:
         raise typer.BadParameter(str(error)) from error
 
 
+async def logged_in(
+    session: aiohttp.ClientSession, access: OrderAccess, before: Client | None = None
+) -> Client:
+    """By the login of `before`, as long as it can be renewed. Raises ShopError, aiohttp.ClientError and
+    TimeoutError.
+    """
+    visitor = before or Client(session, access.gateway)
+    return await visitor.stay_in(access.email, access.password, access.code)
+
+
 def ask(
     stack: Stack, work: Callable[[Client], Awaitable[Answer]], seconds: float = TIMEOUT.total or 0
 ) -> Answer:
@@ -37,8 +46,7 @@ def ask(
     async def asked() -> Answer:
         try:
             async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.timeout(seconds):
-                visitor = Client(session, access.gateway)
-                return await work(await visitor.log_in(access.email, access.password, setting(CODE)))
+                return await work(await logged_in(session, access))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise GatewayError(f"the gateway does not answer: {str(error) or 'in time'}") from error
 

@@ -12,8 +12,9 @@ import aio_pika
 import aiohttp
 from yarl import URL
 
-from sagactl.faults import REFUSALS, ForbiddenError, UnavailableError
+from sagactl.faults import ForbiddenError, UnavailableError
 from sagactl.oncall.unrest import Unrest, Waiting
+from sagactl.shop import REFUSALS
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine import lenient

@@ -5,7 +5,7 @@ decides, by the login of an administrator. It is on its audit trail; why it was 
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import quote
@@ -17,8 +17,8 @@ from saga_operator.policy.policy import Outcome, StaleOrder
 from sagactl.access import Access, OrderAccess
 from sagactl.documents import Document
 from sagactl.faults import WrongError
-from sagactl.oncall import arguments, trails
-from sagactl.oncall.acting import Asked, agreed, post
+from sagactl.oncall import acting, arguments
+from sagactl.oncall.acting import Asked, decided, post
 from sagactl.oncall.administrator import login
 from sagactl.oncall.books import reading
 from sagactl.oncall.explain.marks import Marks
@@ -81,8 +81,6 @@ class _Agreed(NamedTuple):
     act: OrderAct
     # Why.
     reason: str
-    # When it was looked at, by the database's clock.
-    at: datetime
 
 
 Lines = Annotated[
@@ -159,31 +157,25 @@ def compensate(
 
 async def _compensated(service: OrderAccess, given: _Agreed) -> None:
     """The order is as it was when it was looked at, or is left alone."""
-    order = StaleOrder(given.act.order, given.act.status, given.at)
+    order = StaleOrder(given.act.order, given.act.status, datetime.now(UTC))
     if await compensated(service, order, timedelta(0), given.reason) is Outcome.NOT_APPLICABLE:
         raise WrongError(f"the order is not {given.act.status} any more: sagactl explain {order.order_id}")
 
 
 def _agreed(stack: Stack, order_id: str, act: Act, asked: Asked, lines: Sequence[RefundLine] = ()) -> _Agreed:
     """What is to be done, is allowed, and is on the audit trail as asked. Else it ends the command."""
-    where, reason = access(stack), asked.why
-    if not asked.dry_run:
-        # Before anybody is asked, and anything is on the trail.
-        login(OrderAccess.found if act is Act.COMPENSATE else OrderAccess.at_the_gateway, stack)
-    planned, at = run(_planned(where, order_id, act, lines))
-    agreed(shown(planned), f"{act.capitalize()} {order_id}?", asked, allowed=planned.allowed)
-    run(trails.ask(where.mongodb_url, ACTIONS[act], order_id, planned.says, reason))
-    return _Agreed(planned, reason, at)
+    find = OrderAccess.found if act is Act.COMPENSATE else OrderAccess.at_the_gateway
+    of_it = acting.Act(ACTIONS[act], order_id, f"{act.capitalize()} {order_id}?", find)
+    planned, reason = decided(stack, of_it, asked, lambda where: _planned(where, order_id, act, lines), shown)
+    return _Agreed(planned, reason)
 
 
-async def _planned(
-    where: Access, order_id: str, act: Act, lines: Sequence[RefundLine]
-) -> tuple[OrderAct, datetime]:
+async def _planned(where: Access, order_id: str, act: Act, lines: Sequence[RefundLine]) -> OrderAct:
     """Raises AbsentError where the order service does not know it."""
     async with reading(where.mongodb_url) as books:
         order, at = await known(books.store("order"), order_id), await books.now()
         (case,) = await books.these([order_id])
-    return plan(order, Marks(case=case, at=at), act, lines), at
+    return plan(order, Marks(case=case, at=at), act, lines)
 
 
 def plan(order: Order, marks: Marks, act: Act, lines: Sequence[RefundLine] = ()) -> OrderAct:

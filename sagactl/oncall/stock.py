@@ -8,10 +8,9 @@ from urllib.parse import quote
 import typer
 from msgspec import structs
 
-from sagactl.access import Access, OrderAccess
-from sagactl.oncall import arguments, trails
-from sagactl.oncall.acting import Asked, agreed, post
-from sagactl.oncall.administrator import login
+from sagactl.access import Access
+from sagactl.oncall import arguments
+from sagactl.oncall.acting import Act, Asked, decided, post
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.status.standing import said
 from sagactl.oncall.stocking import (
@@ -76,14 +75,14 @@ def restock(  # noqa: PLR0917 - a command's options
 
     Exit code 0: it can be ordered. 1: the product is not sold any more. 3: it was only planned.
     """
-    asked, where = Asked(reason, dry_run, yes, output), access(stack)
-    why = asked.why
-    if not dry_run:
-        login(OrderAccess.at_the_gateway, stack)
-    planned = run(_read(where, lambda books: restocking(books, product, pieces)))
-    question = f"Restock {product} by {plural(pieces, 'piece')}?"
-    agreed(_restocked(planned), question, asked, allowed=planned.allowed)
-    run(trails.ask(where.mongodb_url, Action.RESTOCKED, product, planned.says, why))
+    act = Act(Action.RESTOCKED, product, f"Restock {product} by {plural(pieces, 'piece')}?")
+    planned, _ = decided(
+        stack,
+        act,
+        Asked(reason, dry_run, yes, output),
+        lambda where: _read(where, lambda books: restocking(books, product, pieces)),
+        _restocked,
+    )
     after = post(stack, f"/api/inventory/{quote(product, safe='')}/restock", {"quantity": pieces})
     show(_restocked(structs.replace(planned, available=after["available"], done=True)), output)
 

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import aiohttp
@@ -23,15 +22,16 @@ from saga_operator.policy.policy import Outcome, Policy, StaleOrder, Sweep, paus
 from saga_operator.policy.summary import summary
 from saga_operator.policy.sweep import carry_out
 from sagactl import output as output_
-from sagactl.access import LOCAL_STACK, NoAccessError, OrderAccess, setting
+from sagactl.access import OrderAccess
 from sagactl.exits import Exit
-from sagactl.faults import REFUSALS, UnavailableError
+from sagactl.faults import UnavailableError
+from sagactl.oncall.administrator import logged_in, login
 from sagactl.oncall.books import reading
 from sagactl.oncall.overdue import Stuck, StuckList, listed, overdue
 from sagactl.oncall.status.standing import said
 from sagactl.oncall.times import duration
 from sagactl.output import Column, Form, Output, Shown, table
-from sagactl.shop import Client, ShopError
+from sagactl.shop import REFUSALS, Client, ShopError
 from sagactl.terminal import Stack, access, aside, run
 
 NEVER = "never"
@@ -46,24 +46,22 @@ class Admin:
 
     access: OrderAccess
     session: aiohttp.ClientSession
-    _token: str = ""
+    _client: Client | None = None
     _until: datetime | None = None
 
     async def endpoint(self, now: datetime) -> Endpoint:
         """Raise OrderServiceError where the login fails."""
         if self.access.token is not None:
             return Endpoint(self.access.order_url, self.access.token)
-        if self._until is None or now >= self._until:
-            logged_in = await self._log_in()
-            self._token = logged_in.token
-            self._until = now + timedelta(seconds=logged_in.expires_in) - _MARGIN
-        return Endpoint(self.access.order_url, self._token)
+        if self._client is None or self._until is None or now >= self._until:
+            self._client = await self._logged_in()
+            self._until = now + timedelta(seconds=self._client.expires_in) - _MARGIN
+        return Endpoint(self.access.order_url, self._client.token)
 
-    async def _log_in(self) -> Client:
-        visitor = Client(self.session, self.access.gateway)
+    async def _logged_in(self) -> Client:
         try:
             async with asyncio.timeout(LOGIN_SECONDS):
-                return await visitor.log_in(self.access.email, self.access.password)
+                return await logged_in(self.session, self.access, self._client)
         except ShopError as error:
             refused = error.status in REFUSALS
             reason = "Unauthorized" if refused else "LoginFailed"
@@ -178,7 +176,7 @@ def columns(now: datetime) -> Sequence[Column[Stuck]]:
 
 
 @app.command()
-def sweep(  # noqa: PLR0913, PLR0917 - a command's options
+def sweep(
     every: Annotated[
         str | None, typer.Option(help="Go on, with this pause, such as 10s. Else sweep once.")
     ] = None,
@@ -190,18 +188,11 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
         int, typer.Option("--max", min=1, max=1000, help="Compensate at most this many per sweep.")
     ] = 200,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002 - an option
-    order_url: Annotated[str | None, typer.Option(envvar="ORDER_URL", help="The order service.")] = None,
-    token: Annotated[str | None, typer.Option(envvar="ORDER_TOKEN", help="An administrator's token.")] = None,
-    gateway: Annotated[
-        str | None, typer.Option(envvar="GATEWAY_URL", help="Where to log in without one.")
-    ] = None,
-    email: Annotated[str | None, typer.Option(envvar="ADMIN_EMAIL")] = None,
-    password: Annotated[str | None, typer.Option(envvar="ADMIN_PASSWORD")] = None,
-    stack: Annotated[
-        Path | None, typer.Option(help="A local stack's directory. Else what is above; else .run")
-    ] = None,
+    stack: Stack = None,
 ) -> None:
     """Compensate orders that got stuck.
+
+    It needs ORDER_URL beside the login, or a token (ORDER_TOKEN).
 
     Exit code of a single sweep: 0: all that were stuck are compensated. 1: some could not be. 4, 5: it could
     not be asked which are stuck. With --every it goes on, whatever happens.
@@ -209,29 +200,11 @@ def sweep(  # noqa: PLR0913, PLR0917 - a command's options
     policy = replace(
         policy_of(stale_after, pending_stale_after), max_per_sweep=max_per_sweep, dry_run=dry_run
     )
-    service = _service(order_url, token, gateway, (email, password), stack)
+    service = login(OrderAccess.found, stack)
     console = Console()
     if every is not None:
         run(sweep_forever(service, policy, duration(every), console))
     raise typer.Exit(exit_code(run(sweep_and_tell(service, policy, console))))
-
-
-def _service(
-    order_url: str | None,
-    token: str | None,
-    gateway: str | None,
-    login: tuple[str | None, str | None],
-    stack: Path | None,
-) -> OrderAccess:
-    if stack is not None or order_url is None:
-        try:
-            return OrderAccess.of_stack(stack or LOCAL_STACK)
-        except NoAccessError as error:
-            raise typer.BadParameter(f"{error}, or set ORDER_URL") from error
-    email, password = login[0] or setting("ADMIN_EMAIL"), login[1] or setting("ADMIN_PASSWORD")
-    if token is None and not (gateway and email and password):
-        raise typer.BadParameter("give --token, or --gateway, --email and --password")
-    return OrderAccess(order_url, token, gateway or "", email or "", password or "")
 
 
 def policy_of(stale_after: str, pending_stale_after: str) -> Policy:

@@ -5,7 +5,7 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from sagactl.access import required
+from sagactl.access import CODE, required, setting
 from sagactl.faults import WrongError
 from sagactl.shop import Client, Json
 from sagactl.terminal import run
@@ -18,7 +18,7 @@ class SmokeError(WrongError):
     """The shop answered, but not as a working shop does."""
 
 
-async def buy(gateway: str, email: str, password: str, within: float) -> Json:
+async def buy(gateway: str, email: str, password: str, within: float, code: str | None = None) -> Json:
     """Sell one piece of a new product to a new customer, each step within so many seconds; return the order.
 
     A pod that ends, or is killed, while it is asked is no fault of the shop: it is asked again.
@@ -26,7 +26,7 @@ async def buy(gateway: str, email: str, password: str, within: float) -> Json:
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         visitor = Client(session, gateway, patience=within)
-        seller = await visitor.log_in(email, password)
+        seller = await visitor.log_in(email, password, code)
         product = await seller.add_product(stock=1, price="1.00", name="Smoke test", within=within)
         customer = await visitor.register("Smoke test")
         for _ in range(CARDS):
@@ -55,7 +55,8 @@ def smoke(
 
     async def bought() -> Json:
         try:
-            return await buy(gateway, required("ADMIN_EMAIL"), required("ADMIN_PASSWORD"), patience)
+            login = required("ADMIN_EMAIL"), required("ADMIN_PASSWORD")
+            return await buy(gateway, *login, patience, setting(CODE))
         except TimeoutError as error:
             raise SmokeError(str(error) or f"not paid and sold within {patience:g} s") from error
 

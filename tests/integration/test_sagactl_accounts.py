@@ -1,6 +1,7 @@
 """`sagactl accounts` with a real auth service; the gateway would only pass its requests on."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -10,7 +11,10 @@ import pytest_asyncio
 from pydantic import SecretStr
 from typer.testing import Result
 
+from saga_operator.policy.orders import OrderServiceError
+from sagactl.access import OrderAccess
 from sagactl.exits import Exit
+from sagactl.oncall.sweep import admin
 from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
@@ -98,6 +102,22 @@ async def test_a_lost_second_factor_is_taken_and_an_administrator_with_one_gives
     monkeypatch.setenv("ADMIN_CODE", codes[BOSS["email"]][0])
     assert "by its password alone" in (await sagactl("totp-reset", ADA["email"])).stdout
     assert await status_of_login(url) == 200
+
+
+async def test_whoever_asks_the_order_service_gives_a_code_once_and_stays_logged_in(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `stuck sweep --every` and `orders compensate` do: a code is good for one login."""
+    code, *_ = await with_second_factor(url, BOSS)
+    monkeypatch.setenv("ORDER_URL", "http://order")
+    async with admin(OrderAccess.found(None)) as without:
+        with pytest.raises(OrderServiceError, match="the login answered 401"):
+            await without.endpoint(datetime.now(UTC))
+    monkeypatch.setenv("ADMIN_CODE", code)
+    async with admin(OrderAccess.found(None)) as who:
+        now = datetime.now(UTC)
+        tokens = {(await who.endpoint(now + timedelta(minutes=minutes))).token for minutes in (0, 1, 20, 40)}
+    assert len(tokens) == 3
 
 
 async def with_second_factor(url: str, login: dict[str, str]) -> list[str]:

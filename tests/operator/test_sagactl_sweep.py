@@ -29,12 +29,15 @@ app.command()(sweep)
 class Gateway:
     def __init__(self, lifetime: int = 900) -> None:
         self.lifetime = lifetime
-        self.logins = 0
+        self.logins = self.renewals = 0
+        # The login: its refresh token is refused then.
+        self.has_ended = False
         self.url = ""
 
     async def start(self, stack: AsyncExitStack) -> "Gateway":
         app = web.Application()
         app.router.add_post("/auth/login", self._log_in)
+        app.router.add_post("/auth/refresh", self._refresh)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -46,6 +49,16 @@ class Gateway:
         self.logins += 1
         if (await request.json())["password"] != "right":
             raise web.HTTPUnauthorized
+        return self._tokens()
+
+    async def _refresh(self, request: web.Request) -> web.Response:
+        assert (await request.json())["refreshToken"] == "r"
+        self.renewals += 1
+        if self.has_ended:
+            raise web.HTTPUnauthorized
+        return self._tokens()
+
+    def _tokens(self) -> web.Response:
         return web.json_response({"accessToken": TOKEN, "refreshToken": "r", "expiresIn": self.lifetime})
 
 
@@ -85,11 +98,22 @@ async def test_a_token_is_kept_while_it_lives_and_renewed_before_it_expires(
     order_service: FakeOrderService, stack: AsyncExitStack
 ) -> None:
     lasting, short = await Gateway().start(stack), await Gateway(lifetime=30).start(stack)
-    for gateway, logins in ((lasting, 1), (short, 3)):
+    for gateway, renewals in ((lasting, 0), (short, 2)):
         async with admin(access(order_service, gateway, password="right")) as who:
             for _ in range(3):
                 assert (await sweep_once(who, POLICY)).succeeded
-        assert gateway.logins == logins
+        assert (gateway.logins, gateway.renewals) == (1, renewals)
+
+
+async def test_whose_login_was_ended_logs_in_anew(
+    order_service: FakeOrderService, stack: AsyncExitStack
+) -> None:
+    gateway = await Gateway(lifetime=30).start(stack)
+    async with admin(access(order_service, gateway, password="right")) as who:
+        assert (await sweep_once(who, POLICY)).succeeded
+        gateway.has_ended = True
+        assert (await sweep_once(who, POLICY)).succeeded
+    assert gateway.logins == 2
 
 
 async def test_a_refused_login_is_a_failed_sweep(
@@ -153,21 +177,28 @@ def test_pending_orders_can_be_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "given", "said"),
     [
-        (["--order-url", "http://o"], "give --token"),
-        (["--stack", "nowhere"], "no stack runs in nowhere"),
-        (["--order-url", "http://o", "--token", "t", "--stale-after", "soon"], "soon: give a duration"),
+        ([], {"ORDER_URL": "http://o"}, "set ORDER_URL, and ORDER_TOKEN or"),
+        (["--stack", "nowhere"], {}, "no stack runs in nowhere"),
+        (["--stale-after", "soon"], {"ORDER_URL": "http://o", "ORDER_TOKEN": "t"}, "soon: give a duration"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(arguments: list[str], said: str) -> None:
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+def test_what_is_missing_or_wrong_is_said(
+    arguments: list[str],
+    given: dict[str, str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300", **given})
     assert result.exit_code == 2
     assert said in result.output
 
 
 def test_a_single_sweep_that_reaches_nobody_exits_with_four() -> None:
-    result = CliRunner().invoke(app, ["--order-url", "http://127.0.0.1:1", "--token", "t"])
+    result = CliRunner().invoke(app, env={"ORDER_URL": "http://127.0.0.1:1", "ORDER_TOKEN": "t"})
     assert result.exit_code == Exit.UNREACHED
     assert "ConnectionFailed" in result.output
 
@@ -179,12 +210,13 @@ def test_a_local_stack_says_where_everything_is(tmp_path: Path) -> None:
     assert OrderAccess.of_stack(tmp_path) == OrderAccess("http://o", None, "http://g", "e", "p")
 
 
-def test_a_mounted_secret_says_who_logs_in(tmp_path: Path) -> None:
+def test_a_mounted_secret_says_who_logs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name, value in {"ADMIN_EMAIL": "admin@shop", "ADMIN_PASSWORD": "right\n"}.items():
         (tmp_path / name).write_text(value)
-    options = ["--order-url", "http://127.0.0.1:1", "--gateway", "http://127.0.0.1:1"]
-    without = CliRunner().invoke(app, options)
+    where = {"ORDER_URL": "http://127.0.0.1:1", "GATEWAY_URL": "http://127.0.0.1:1"}
+    without = CliRunner().invoke(app, env=where)
     assert without.exit_code == 2
-    found = CliRunner().invoke(app, options, env={"SECRETS_DIR": str(tmp_path)})
+    found = CliRunner().invoke(app, env=where | {"SECRETS_DIR": str(tmp_path)})
     assert found.exit_code == Exit.UNREACHED
     assert "the gateway does not answer" in found.output

@@ -1,5 +1,6 @@
 """Every command of the loaded tree ends by the same exit codes, told by its help."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -102,7 +103,7 @@ BY_FILES: Final = {path for path in OF_SERVERS if path.startswith("provision ")}
 ALONE: Final = {"jobs list", "jobs show", "jobs stop", "diagram", "mails preview", "secrets"}
 WHERE_IT_IS: Final = (
     *(*URLS, *URLS.values(), SECRETS_DIR, "STACK_DIR"),
-    *("GATEWAY_URL", "ORDER_URL", "ORDER_TOKEN", "ADMIN_EMAIL", "ADMIN_PASSWORD", "JAEGER_URL"),
+    *("GATEWAY_URL", "ORDER_URL", "ORDER_TOKEN", "ADMIN_EMAIL", "ADMIN_PASSWORD", "ADMIN_CODE", "JAEGER_URL"),
 )
 
 
@@ -316,8 +317,10 @@ def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
         "stuck",
         "sweep",
     ]
-    options = ["--order-url", f"http://{NOBODY}", "--token", "t", "--every", "1h"]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:  # noqa: S603  # our own
+    where = {"ORDER_URL": f"http://{NOBODY}", "ORDER_TOKEN": "t"}
+    with subprocess.Popen(  # noqa: S603  # our own
+        [*command, "--every", "1h"], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | where
+    ) as process:
         try:
             assert process.stdout is not None
             assert "ConnectionFailed" in process.stdout.readline()

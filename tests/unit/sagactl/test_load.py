@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sagactl.access import SECRETS_DIR, URLS, NoAccessError
 from sagactl.faults import UnavailableError, WrongError
 from sagactl.load.command import books_of
-from sagactl.load.customers import PATIENCE_SECONDS
+from sagactl.load.customers import PATIENCE_SECONDS, Account
 from sagactl.load.figures import RECENT_SECONDS, Figures, Outcome, outcome_of
 from sagactl.load.generator import prepared
 from sagactl.load.pace import REFUSED_SECONDS, Door, arrivals
@@ -58,8 +58,8 @@ class Scripted(Client):
             told.orders.setdefault(key, []).append(now)
         told.answer(now, method, path)
         match method, path:
-            case "POST", "/auth/login":
-                return {"accessToken": "token", "expiresIn": TOKEN_SECONDS}
+            case "POST", "/auth/login" | "/auth/refresh":
+                return {"accessToken": "token", "refreshToken": "next", "expiresIn": TOKEN_SECONDS}
             case "POST", "/api/products":
                 told.products.add(f"product-{len(told.products)}")
                 return {"productId": f"product-{len(told.products) - 1}"}
@@ -83,7 +83,8 @@ async def load(told: Told, registry: CollectorRegistry, rate: float, seconds: fl
     figures = Figures(registry, asyncio.get_running_loop().time, rate)
     async with aiohttp.ClientSession() as session:
         visitor = Scripted(session, told=told)
-        async with prepared(visitor, "admin@shop.example", "secret", rate, figures) as generator:
+        administrator = Account(visitor, "admin@shop.example", "secret")
+        async with prepared(visitor, administrator, rate, figures) as generator:
             # Always the same: two orders may else come so close that one is held back with the other.
             await generator.run(rate, seconds, asyncio.Event(), random.Random(1))
     return figures
@@ -200,8 +201,10 @@ async def test_a_login_is_renewed_before_it_ends(registry: CollectorRegistry) ->
     told = Told()
     await load(told, registry, rate=0.1, seconds=3 * TOKEN_SECONDS)
     logins = told.times("POST", "/auth/login")
-    assert all(later - earlier < TOKEN_SECONDS for earlier, later in pairwise(logins[2:]))
-    assert len(logins) > 5
+    assert len(logins) == 3, "of the administrator, and of a customer who registers, and comes back"
+    renewed = [logins[-1], *told.times("POST", "/auth/refresh")]
+    assert all(later - earlier < TOKEN_SECONDS for earlier, later in pairwise(renewed))
+    assert len(renewed) > 4
 
 
 @pytest.mark.looptime
@@ -224,7 +227,8 @@ async def test_it_stops_when_it_is_told_to_and_sees_its_orders_to_their_end(
     figures, stop = Figures(registry, asyncio.get_running_loop().time, 2), asyncio.Event()
     async with aiohttp.ClientSession() as session:
         visitor = Scripted(session, told=Told())
-        async with prepared(visitor, "admin@shop.example", "secret", 2, figures) as generator:
+        administrator = Account(visitor, "admin@shop.example", "secret")
+        async with prepared(visitor, administrator, 2, figures) as generator:
             asyncio.get_running_loop().call_later(30, stop.set)
             await generator.run(2, math.inf, stop, random.Random(1))
     assert counted(registry) == {Outcome.SOLD: 60}

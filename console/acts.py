@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from msgspec import structs
 from starlette.exceptions import HTTPException
 
-from console import answers, browsers, checks, letters, rights, stuck
+from console import answers, browsers, checks, commands, letters, rights, stuck
 from console.dependencies import TheChecks, TheForm, TheJobs, TheServices, TheShop, TheVisitor, TheWanted
 from console.jobs import path_of, planned
 from console.reading import ROWS, Shop, tried
@@ -110,6 +110,7 @@ async def _letters_planned(
         refusal=answers.sentence(before.refusal) if before else failed,
         reason=before.reason if before else "",
         key=str(uuid.uuid4()),
+        commands=tuple(commands.of_plan(verb, wanted, before.reason if before else "")) if found else (),
     )
 
 
@@ -176,6 +177,7 @@ async def _sweep_planned(
         why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
         refusal=answers.sentence(before.refusal) if before else failed,
         reason=before.reason if before else "",
+        commands=commands.SWEEP,
     )
 
 
@@ -239,6 +241,7 @@ async def _planned(
         refusal=answers.sentence(before.refusal) if before else failed,
         reason=before.reason if before else "",
         key=str(uuid.uuid4()),
+        commands=tuple(commands.of_action(action, order_id, before.reason if before else "")),
     )
 
 

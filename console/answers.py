@@ -47,6 +47,7 @@ def page(
             "now": now or datetime.now(UTC),
             "here": "",
             "failed": "",
+            "commands": (),
             **more,
         },
     )

@@ -1,11 +1,34 @@
-"""What a command of sagactl would show or do, as a page here. Pure."""
+"""Commands of sagactl and pages of the console that show or do the same. Pure."""
 
+import shlex
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
+
+from console.letters import Wanted as Letters
+from console.mails import STATES
+from console.mails import Show as Mails
+from console.orders import Show as Orders
+from console.trail import Wanted as Entries
+from sagactl.oncall.jobs.job import Verb
+from sagactl.wording import command_line
+from services.order.model import Status
+
+# An empty reason is none: sagactl does nothing before it is filled in.
+FILL_IN: Final = "the same, with your reason between the quotes"
+
+
+class Command(NamedTuple):
+    """Of sagactl, to be pasted into a shell."""
+
+    # Beside the page that it is on.
+    does: str
+    text: str
 
 
 def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
     """Its page; empty where it has none."""
-    match command.split():
+    match [word for word in shlex.split(command) if word != "--"]:
         case ["sagactl", "explain", order] | ["sagactl", "orders", "show", order]:
             return f"/orders/{quote(order, safe='')}"
         case ["sagactl", "repair", order]:
@@ -27,3 +50,89 @@ def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
 
 def _with(path: str, **query: str) -> str:
     return f"{path}?{urlencode(query)}"
+
+
+# --- what does the same as a page ---------------------------------------------------------------------------
+
+NOW: Final = (
+    Command("the same", command_line("status")),
+    Command("again and again", command_line("status", watch=True)),
+)
+STUCK: Final = (
+    Command("the same", command_line("stuck list")),
+    Command("what a sweep would do", command_line("stuck sweep", dry_run=True)),
+)
+SWEEP: Final = (Command("the same, by the login of an administrator", command_line("stuck sweep")),)
+QUEUES: Final = (
+    Command("queues", command_line("queues list")),
+    Command("what was not sent yet", command_line("outbox list")),
+)
+CHECKS: Final = (
+    Command("of orders of the last 24 hours", command_line("check", live=True, since="24h ago")),
+    Command("of all", command_line("check", live=True)),
+)
+EXAMPLES: Final = (Command("examples of all mails, as files", command_line("mails preview")),)
+
+
+def of_orders(show: Orders, status: Status | None) -> Iterator[Command]:
+    marked = show is Orders.ATTENTION
+    yield Command("the same", command_line("orders list", status=status, marked=marked))
+
+
+def of_order(order: str) -> Iterator[Command]:
+    yield Command("the same", command_line("explain", order))
+    yield Command("what the services know", command_line("orders show", order))
+    yield Command("what happens to it, as it does", command_line("orders watch", order))
+
+
+def of_action(action: str, order: str, reason: str) -> Iterator[Command]:
+    """One of the saga's table."""
+    yield Command(FILL_IN, command_line(f"orders {action}", order, reason=reason))
+
+
+def of_repair(order: str, *, is_to_be_done: bool) -> Iterator[Command]:
+    yield Command("the same", command_line("repair", order))
+    if is_to_be_done:
+        yield Command(f"all of it; {FILL_IN}", command_line("repair", order, apply=True, reason=""))
+
+
+def of_letters(wanted: Letters) -> Iterator[Command]:
+    """Nothing where sagactl chooses by other things."""
+    if wanted == Letters(queue=wanted.queue):
+        yield Command("the same", command_line("letters list", queue=wanted.queue or None))
+        yield Command("by cause", command_line("letters groups", queue=wanted.queue or None))
+
+
+def of_letter(queue: str, id_: str) -> Iterator[Command]:
+    yield Command("the same", command_line("letters show", queue, id_))
+    yield Command("what redriving it would do", command_line("letters preview", queue, id=id_))
+
+
+def of_plan(verb: Verb, wanted: Letters, reason: str) -> Iterator[Command]:
+    """Nothing where sagactl chooses by other things."""
+    queue, kind, type_, id_ = wanted.queue, wanted.kind or None, wanted.type or None, wanted.id
+    if wanted == Letters(queue=queue, id=id_) and id_:
+        alone = {Verb.REDRIVE: command_line("letters redrive", queue, id=id_)}
+        yield Command("the same", alone.get(verb) or command_line("letters discard", queue, id_))
+    elif queue and not (wanted.text or id_):
+        chosen = command_line("jobs start", verb, queue=queue, kind=kind, type=type_, reason=reason)
+        yield Command(FILL_IN, chosen)
+
+
+def of_mails(show: Mails) -> Iterator[Command]:
+    state = STATES.get(show)
+    yield Command("the same", command_line("mails list", state=state and state.lower()))
+
+
+def of_product(product: str) -> Iterator[Command]:
+    yield Command("the same", command_line("stock show", product))
+    yield Command("what people said of its stock", command_line("stock history", product))
+
+
+def of_trail(wanted: Entries) -> Iterator[Command]:
+    named = {name: value or None for name, value in wanted._asdict().items()}
+    yield Command("more of it", command_line("audit", **named))
+
+
+def of_search(text: str) -> Iterator[Command]:
+    yield Command("the same", command_line("find", text))

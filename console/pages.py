@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from console import (
     answers,
     checks,
+    commands,
     explained,
     letters,
     mails,
@@ -22,7 +23,6 @@ from console import (
     stuck,
     trail,
 )
-from console.commands import page_of
 from console.dependencies import Text, TheChecks, TheJobs, TheShop, TheVisitor, TheWanted
 from console.jobs import page as job_page
 from console.jobs import summary
@@ -51,7 +51,9 @@ SAID: Final = {
 @router.get("/")
 async def now(request: Request, _: TheVisitor, shop: TheShop) -> Response:
     found = await shop.status()
-    return answers.page(request, "now", here="Now", now=found.at, page=standing.page(found))
+    return answers.page(
+        request, "now", here="Now", now=found.at, page=standing.page(found), commands=commands.NOW
+    )
 
 
 @router.get("/orders")
@@ -65,7 +67,14 @@ async def list_orders(
 ) -> Response:
     found, failed = await tried(shop.orders(show, status, _cursor(cursor)))
     page = orders.page(*(found or ((), None)), show, status)
-    return answers.page(request, "orders", here="Orders", failed=failed, page=page)
+    return answers.page(
+        request,
+        "orders",
+        here="Orders",
+        failed=failed,
+        page=page,
+        commands=tuple(commands.of_orders(show, status)),
+    )
 
 
 @router.get("/orders/{order_id}")
@@ -91,6 +100,7 @@ async def show_order(
         failed=failed,
         said=SAID.get(done, ""),
         trail_rows=await _trail_of(order_id, visitor, shop),
+        commands=tuple(commands.of_order(order_id)),
     )
 
 
@@ -111,6 +121,7 @@ async def list_letters(request: Request, visitor: TheVisitor, shop: TheShop, wan
         failed=failed,
         page=page,
         why_not=rights.why_not(visitor.user, rights.LETTERS),
+        commands=tuple(commands.of_letters(wanted)),
     )
 
 
@@ -126,21 +137,39 @@ async def show_letter(
     why_not = rights.why_not(visitor.user, rights.LETTERS)
     status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
     return answers.page(
-        request, "letter", status, here="Letters", id=id_, page=page, failed=failed, why_not=why_not
+        request,
+        "letter",
+        status,
+        here="Letters",
+        id=id_,
+        page=page,
+        failed=failed,
+        why_not=why_not,
+        commands=tuple(commands.of_letter(queue, id_)) if page else (),
     )
 
 
 @router.get("/products/{product_id}")
 async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: TheShop) -> Response:
     facts, changes = await _there(shop.product(product_id))
-    return answers.page(request, "product", now=facts.at, page=facts, changes=changes)
+    return answers.page(
+        request,
+        "product",
+        now=facts.at,
+        page=facts,
+        changes=changes,
+        commands=tuple(commands.of_product(product_id)),
+    )
 
 
 @router.get("/orders/{order_id}/repair")
 async def show_mending(request: Request, order_id: Id, _: TheVisitor, shop: TheShop) -> Response:
     found, failed = await tried(shop.mending(order_id))
     page = repairs.page(found) if found else None
-    return answers.page(request, "repair", here="Orders", id=order_id, failed=failed, page=page)
+    told = tuple(commands.of_repair(order_id, is_to_be_done=page is not None and bool(page.steps)))
+    return answers.page(
+        request, "repair", here="Orders", id=order_id, failed=failed, page=page, commands=told
+    )
 
 
 @router.get("/stuck")
@@ -156,6 +185,7 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done:
         page=stuck.page(orders_, at, ROWS) if at else None,
         said=SAID.get(done, ""),
         why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
+        commands=commands.STUCK,
     )
 
 
@@ -163,7 +193,14 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done:
 async def show_queues(request: Request, _: TheVisitor, shop: TheShop) -> Response:
     found = await shop.status()
     letters_ = (await tried(shop.letters())).found or ()
-    return answers.page(request, "queues", here="Queues", now=found.at, page=queues.page(found, letters_))
+    return answers.page(
+        request,
+        "queues",
+        here="Queues",
+        now=found.at,
+        page=queues.page(found, letters_),
+        commands=commands.QUEUES,
+    )
 
 
 @router.get(checks.PATH)
@@ -181,6 +218,7 @@ async def show_check(request: Request, visitor: TheVisitor, kept: TheChecks) -> 
         page=checks.page(last.done) if last.done else None,
         choices=checks.WITHIN,
         why_not=rights.why_not(visitor.user, rights.CHECK),
+        commands=commands.CHECKS,
     )
 
 
@@ -189,7 +227,14 @@ async def list_mails(
     request: Request, _: TheVisitor, shop: TheShop, show: mails.Show = mails.Show.LATEST
 ) -> Response:
     found, failed = await tried(shop.mails(mails.STATES.get(show)))
-    return answers.page(request, "mails", here="Mails", failed=failed, page=mails.page(found or (), show))
+    return answers.page(
+        request,
+        "mails",
+        here="Mails",
+        failed=failed,
+        page=mails.page(found or (), show),
+        commands=tuple(commands.of_mails(show)),
+    )
 
 
 @router.get(mails.PREVIEW)
@@ -199,7 +244,7 @@ async def preview_mail(
     page = mails.preview(kind, language)
     if page is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    return answers.page(request, "mail", here="Mails", page=page)
+    return answers.page(request, "mail", here="Mails", page=page, commands=commands.EXAMPLES)
 
 
 @router.get(mails.ALONE)
@@ -248,17 +293,27 @@ async def show_trail(
         return answers.page(request, "trail", HTTPStatus.FORBIDDEN, here="Trail", page=None, why_not=why_not)
     found, failed = await tried(shop.trail(wanted))
     page = trail.page(found or (), wanted)
-    return answers.page(request, "trail", here="Trail", failed=failed, page=page, why_not="")
+    return answers.page(
+        request,
+        "trail",
+        here="Trail",
+        failed=failed,
+        page=page,
+        why_not="",
+        commands=tuple(commands.of_trail(wanted)),
+    )
 
 
 @router.get("/find")
 async def find(request: Request, _: TheVisitor, shop: TheShop, q: Text) -> Response:
     found, failed = await shop.hits(q.strip())
-    hits = [(each, page_of(each.command)) for each in found or ()]
+    hits = [(each, commands.page_of(each.command)) for each in found or ()]
     match hits:
         case [(_, link)] if link:
             return answers.to(link)
-    return answers.page(request, "found", q=q, hits=hits, failed=failed)
+    return answers.page(
+        request, "found", q=q, hits=hits, failed=failed, commands=tuple(commands.of_search(q.strip()))
+    )
 
 
 def _cursor(text: str | None) -> Cursor | None:

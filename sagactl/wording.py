@@ -1,6 +1,8 @@
 """Text in plain English, and without secrets: for a terminal and for pages alike."""
 
 import re
+import shlex
+from collections.abc import Sequence
 from typing import Final
 
 # A body may hold them, and a screen should not show them: whoever has them may act for the customer.
@@ -9,6 +11,25 @@ SECRET: Final = re.compile(r'("(?:paymentToken|url)"\s*:\s*)"(?:[^"\\]|\\.)*"')
 
 def masked(body: bytes) -> str:
     return SECRET.sub(r'\1"***"', body.decode(errors="replace"))
+
+
+def command_line(name: str, *words: str, **options: str | bool | None) -> str:
+    """A command of sagactl as it is pasted into a shell: others' ids may hold anything a shell understands.
+
+    Options that are None or False are left out; those that are True have no value.
+    """
+    said = [word for option in options.items() for word in _option(option)]
+    if any(word.startswith("-") for word in words):
+        return shlex.join(["sagactl", *name.split(), *said, "--", *words])
+    return shlex.join(["sagactl", *name.split(), *words, *said])
+
+
+def _option(option: tuple[str, str | bool | None]) -> Sequence[str]:
+    name, value = option
+    said = f"--{name.replace('_', '-')}"
+    if isinstance(value, str):
+        return said, value
+    return (said,) if value else ()
 
 
 def plural(number: int, noun: str) -> str:

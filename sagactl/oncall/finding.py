@@ -13,6 +13,7 @@ from pymongo import DESCENDING
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
+from sagactl.wording import command_line
 from services.inventory.stock import Stock
 from services.order.model import Order
 
@@ -56,7 +57,7 @@ async def in_books(books: Books, text: str, limit: int) -> list[Hit]:
 
 def _hit_of_product(stock: Stock) -> Hit:
     said = f"{stock.available} available, {stock.reserved} reserved, {stock.sold} sold"
-    return Hit("product", stock.id, said, f"sagactl stock show {stock.id}")
+    return Hit("product", stock.id, said, command_line("stock show", stock.id))
 
 
 async def _orders(books: Books, text: str, limit: int) -> Sequence[Mapping[str, Any]]:
@@ -70,7 +71,7 @@ def hit_of(order: Mapping[str, Any], text: str) -> Hit:
     """Why the order was found, by the first place that holds the text."""
     why = next(what for place, what in PLACES.items() if _holds(order, place, text))
     id_ = str(order["_id"])
-    return Hit(f"order {order['status']}", id_, why, f"sagactl explain {id_}", order.get("createdAt"))
+    return Hit(f"order {order['status']}", id_, why, command_line("explain", id_), order.get("createdAt"))
 
 
 def _holds(document: Mapping[str, Any], place: str, text: str) -> bool:
@@ -85,5 +86,5 @@ def _holds(document: Mapping[str, Any], place: str, text: str) -> bool:
 def of_letters(letters: Iterable[broker.DeadLetter], text: str) -> Iterator[Hit]:
     for letter in letters:
         if text in {letter.id, letter.subject} or text in letter.trace.split("-"):
-            command = f"sagactl letters show {letter.queue} {letter.id}"
+            command = command_line("letters show", letter.queue, letter.id)
             yield Hit(f"dead letter of {letter.queue}", letter.id, letter.reason, command)

@@ -1,5 +1,6 @@
 """The console in a real browser: read aloud, by keyboard, without JavaScript, on a small screen."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,10 +10,13 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.conftest import PICTURES, Site
+from tests.command_lines import understood
 
 # WCAG 2.2, level AA, and what axe holds to be good beside it.
 STANDARD: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # A page that says so itself: Chromium reports every answer that is an error.
+# What is done there is done there alone; or there is nothing.
+WITHOUT_COMMANDS: Final = {"jobs", "job", "nothing"}
 ANSWERED: Final = "Failed to load resource: the server responded with a status of"
 
 
@@ -46,6 +50,37 @@ def test_every_page_is_accessible_and_has_its_picture(chromium: Browser, site: S
             ]
             page.screenshot(path=PICTURES / f"{name} {scheme}.png", full_page=True)
     assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_every_command_of_every_page_is_one_of_sagactls(chromium: Browser, site: Site) -> None:
+    with signed_in(chromium, site) as page:
+        for name, path in site.pages.items():
+            page.goto(site.url + path)
+            told = [field.input_value() for field in page.locator("input.command").all()]
+            assert told or name in WITHOUT_COMMANDS, name
+            for program, *arguments in map(shlex.split, told):
+                if program == "sagactl":
+                    understood(arguments)
+
+
+def test_a_command_is_copied_by_keyboard_and_by_a_click(chromium: Browser, site: Site) -> None:
+    with signed_in(chromium, site) as page:
+        page.goto(f"{site.url}/orders/{site.waiting}")
+        command, search = page.locator(".terminal input").first, page.get_by_label("Find by a whole id")
+        wanted = f"sagactl explain {site.waiting}"
+        command.focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Control+C")
+        search.focus()
+        page.keyboard.press("Control+V")
+        assert search.input_value() == wanted
+        search.fill("")
+        command.click()
+        page.keyboard.press("Control+C")
+        search.focus()
+        page.keyboard.press("Control+V")
+        assert search.input_value() == wanted
 
 
 def test_the_login_is_accessible(chromium: Browser, site: Site) -> None:

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import typer
-from typer.core import TyperGroup
 
 from dev.runbooks import RUNBOOKS, commands
 from dev.services import REPOSITORY
-from sagactl.cli import app
 from tests.charts.rendering import UMBRELLA, render
+from tests.command_lines import understood
 from tests.monitoring.rules import ALERTS
 
 PAGES: Final = {file.stem: file.read_text() for file in RUNBOOKS.glob("Sagashop*.md")}
@@ -53,27 +51,16 @@ def test_every_command_of_a_page_is_one(name: str) -> None:
     assert found
     for program, *arguments in found:
         assert program in {"sagactl", "kubectl"}, program
-        (of_sagactl if program == "sagactl" else of_kubectl)(arguments)
-
-
-def of_sagactl(arguments: list[str]) -> None:
-    """Raises what its parser does where a command, an option or a value is none; nothing is run."""
-    command, rest = typer.main.get_command(app), list(arguments)
-    while isinstance(command, TyperGroup):
-        context = command.make_context(command.name, [], resilient_parsing=True)
-        name, found, rest = command.resolve_command(context, rest)
-        assert found is not None, f"there is no command {name or rest[0]}"
-        command = found
-    command.make_context(command.name, rest)
+        (understood if program == "sagactl" else of_kubectl)(arguments)
 
 
 DOCUMENTS: Final = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
-def test_every_command_of_sagactl_in_a_document_is_one(document: Path) -> None:
+def test_every_command_understood_in_a_document_is_one(document: Path) -> None:
     for line in re.findall(r"^\s*\$ (?:\.venv/bin/)?sagactl (.+)$", document.read_text(), re.MULTILINE):
-        of_sagactl(shlex.split(re.split(r" [|>]", line)[0], comments=True))
+        understood(shlex.split(re.split(r" [|>]", line)[0], comments=True))
 
 
 def of_kubectl(arguments: list[str]) -> None:
@@ -108,5 +95,5 @@ def test_every_command_of_the_first_page_is_one() -> None:
     page = (RUNBOOKS.parent / "on-call.md").read_text()
     for program, *arguments in commands(page):
         assert program == "sagactl"
-        of_sagactl(arguments)
+        understood(arguments)
     assert set(re.findall(r"`(Sagashop\w+)`", page)) <= set(ALERTS)

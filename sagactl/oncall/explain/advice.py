@@ -5,6 +5,7 @@ from typing import Final
 
 from sagactl.oncall.explain.explanation import Advice, Hop, HopState, Outcome, Verdict
 from sagactl.oncall.explain.marks import Marks
+from sagactl.wording import command_line
 from services.payment.payment import RefundState
 
 # Where `make up` started it.
@@ -32,22 +33,22 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
     if verdict is Verdict.STUCK and nothing_lost and order is not None:
         yield from _of_missing(marks)
     if verdict is Verdict.CONTRADICTED:
-        yield Advice("Compare what the services know of it.", f"sagactl orders show {marks.case.id}")
+        yield Advice("Compare what the services know of it.", command_line("orders show", marks.case.id))
 
 
 def _of_letter(hop: Hop) -> Advice:
     would = hop.redrive
     if would is None or would.outcome in WORTH_REDRIVING:
         return Advice(
-            "Give the dead letter another chance.", f"sagactl letters redrive {hop.queue} --id {hop.id}"
+            "Give the dead letter another chance.", command_line("letters redrive", hop.queue, id=hop.id)
         )
     if would.outcome is Outcome.NOTHING:
         return Advice(
-            "The dead letter changes nothing any more.", f"sagactl letters discard {hop.queue} {hop.id}"
+            "The dead letter changes nothing any more.", command_line("letters discard", hop.queue, hop.id)
         )
     return Advice(
         f"Redriving does not help yet ({would.says}). Look at the letter, and mend its cause first.",
-        f"sagactl letters show {hop.queue} {hop.id}",
+        command_line("letters show", hop.queue, hop.id),
     )
 
 
@@ -55,7 +56,7 @@ def _of_missing(marks: Marks) -> Iterator[Advice]:
     if marks.case.order is not None:
         yield Advice(
             "Ask what mends the order, and whether anything does. It is done with --apply, and not before.",
-            f"sagactl repair {marks.case.id}",
+            command_line("repair", marks.case.id),
         )
 
 

@@ -26,6 +26,7 @@ def rendered(name: str, **more: Any) -> "Page":
         "path": "/",
         "theme": "",
         "failed": "",
+        "commands": (),
     }
     return Page(templating.render(name, **(usual | more)))
 
@@ -50,6 +51,11 @@ class Page(HTMLParser):
 
     def all_of(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def commands(self) -> list[str]:
+        """What is there to be pasted into a shell."""
+        return [str(each["value"]) for each in self.all_of("input") if each.get("class") == "command"]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)

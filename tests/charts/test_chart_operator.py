@@ -30,7 +30,7 @@ from tests.charts.rendering import (
     render,
 )
 from tests.charts.test_chart_schemas import CRD, SCHEMA, admit
-from tests.monitoring.test_runbooks import of_sagactl
+from tests.command_lines import understood
 
 OPERATOR = CHARTS / "saga-operator"
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
@@ -140,7 +140,7 @@ def test_the_operator_finds_the_pods_of_the_check_and_reads_their_last_words(val
     assert container["command"][at + 1] == "/dev/termination-log"
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert job["spec"]["automountServiceAccountToken"] is False
-    of_sagactl(container["command"][1:])
+    understood(container["command"][1:])
 
 
 def test_a_check_counts_for_longer_than_the_chart_lets_pass_between_two() -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Every test but the cluster's and those of `make test-long`, in four lanes side by side: most of the time tests wait
-# for servers, and each lane has servers of its own, but the last, which needs none and gives way to the others. What a
-# lane prints is shown when it ends, with the time that it took and that its processes were at work. With COVERAGE=true
-# what was run is counted, too.
+# Every test but the cluster's and those of `make test-long`, in five lanes side by side: most of the time tests wait
+# for servers, and each lane has servers of its own, but charts and unit tests, which need none and give way to the
+# others. What a lane prints is shown when it ends, with the time that it took and that its processes were at work. With
+# COVERAGE=true what was run is counted, too.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 lanes=.run/tests
@@ -33,27 +33,27 @@ lane_by_lane() {
     return $worst
 }
 
-# Three with servers are what two cores bear: with more, tests fail that hold the shop to a second.
 saga=tests/integration/saga
-books=("$saga"/test_saga_{checker,explain,fulfilment,growth,live_check,repair,replayed}.py)
+# A second shop, for what judges books; what tries all routes comes last, as it leaves much behind in them.
+books=("$saga"/test_{saga_{checker,explain,fulfilment,growth,live_check,repair,replayed,openapi},owasp_api_top_ten}.py)
 shop() { lane shop "$saga" "${books[@]/#/--ignore=}"; }
 books() { lane books "${books[@]}"; }
 engine() { lane engine tests/engine; }
 servers() { lane servers tests/integration --ignore="$saga" -m "not long"; }
-charts() { lane charts tests/charts; }
+charts() { gives_way lane charts tests/charts; }
 operator() { lane operator tests/operator tests/monitoring; }
-unit() { lane unit tests/unit; }
-
-echo "four lanes side by side, thirteen minutes on two cores; to watch one: tail -f $lanes/shop.log (engine, servers)"
-lane_by_lane shop &
-pids=($!)
-lane_by_lane engine books &
-pids+=($!)
-lane_by_lane servers operator &
-pids+=($!)
+unit() { gives_way lane unit tests/unit; }
 # The last in line for the cores, with all that it starts.
-(renice -n 10 "$BASHPID" >/dev/null && lane_by_lane unit charts) &
-pids+=($!)
+gives_way() { (renice -n 10 "$BASHPID" >/dev/null && "$@"); }
+
+echo "five lanes side by side, twelve minutes on two cores; to watch one: tail -f $lanes/shop.log (books, servers, ...)"
+pids=()
+# Of those with servers the engine's waits most; with one more that works, tests fail that hold the shop to a second.
+for names in shop books servers "engine operator charts" unit; do
+    # shellcheck disable=SC2086  # names of lanes
+    lane_by_lane $names &
+    pids+=($!)
+done
 trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
 worst=0
 for pid in "${pids[@]}"; do

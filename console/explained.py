@@ -112,7 +112,7 @@ def page(told: Explanation | None, case: Case, person: User) -> Page:
         customer=f"{order.customer_id}, {shortened(order.email)}" if order else "",
         since=order.state_since if order else None,
         steps=tuple(_step(hop) for hop in told.hops) if told else (),
-        drawing=draw(told, commands(order)) if told and told.hops else None,
+        drawing=draw(told, commands(case)) if told and told.hops else None,
         books=tuple(_books(case)),
         timeline=tuple(_timeline(order)) if order else (),
         offers=tuple(offers(person, told.actions)) if told else (),
@@ -126,9 +126,11 @@ def _advice(says: str, command: str) -> Advice:
     return Advice(says, page_of(command), command)
 
 
-def commands(order: Order | None) -> dict[str, Command]:
-    """What the order's history has that no message caused, and messages too: who looks knows which it was."""
-    return {each.event_id: Command(each.event, each.at) for each in (order.history if order else ())}
+def commands(case: Case) -> dict[str, Command]:
+    """By the ids: what no message caused. Of the order messages too: who looks knows which it was."""
+    steps, said = case.order.history if case.order else (), case.shipment.commands if case.shipment else ()
+    found = {each.event_id: Command("order", each.event, each.at) for each in steps}
+    return found | {each.event_id: Command("fulfilment", each.event, each.at) for each in said}
 
 
 def _step(hop: Hop) -> Step:

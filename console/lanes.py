@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from console.words import ago, elapsed
 from sagactl.oncall.explain.explanation import Explanation, HopState, Verdict
+from services.shared.contract.events import OPTIONAL
 from services.shared.contract.identity import HTTP
 
 OUTSIDE: Final = "outside"
-LANES: Final = (OUTSIDE, "order", "inventory", "payment", "notification")
+# The optional one is the last: it is left out where nothing is drawn in it.
+LANES: Final = (OUTSIDE, "order", "inventory", "payment", "notification", "fulfilment")
 # In pixels.
 STEP: Final = 64.0
 LANE: Final = 54.0
@@ -28,8 +30,9 @@ OVER: Final = frozenset({Verdict.SETTLED, Verdict.UNKNOWN})
 
 
 class Command(NamedTuple):
-    """What somebody asked for: the order itself, to be cancelled, a refund."""
+    """What somebody asked of a service: the order itself, to be cancelled, a refund, that its goods go."""
 
+    service: str
     event: str
     at: datetime
 
@@ -87,7 +90,7 @@ class _Moment(NamedTuple):
 
 
 def draw(told: Explanation, commands: Mapping[str, Command]) -> Drawing:
-    """`commands`: by the ids that began something, as the order's history has them."""
+    """`commands`: by the ids that began something, as the order and its shipment have them."""
     moments = _moments(told, commands)
     places = _places(moments)
     known = [moment.at for moment in moments if moment.is_known]
@@ -101,10 +104,11 @@ def draw(told: Explanation, commands: Mapping[str, Command]) -> Drawing:
         now = end + STEP * _stretch(told.at - latest)
         lines.append(Line(now, "now", "now"))
         end = _ahead(told, now, marks, arrows, lines)
+    lanes = _lanes(told)
     return Drawing(
         width=end + RIGHT,
-        height=TOP + LANE * len(LANES) + BOTTOM,
-        lanes=tuple(Lane(name, _y(name)) for name in LANES),
+        height=TOP + LANE * len(lanes) + BOTTOM,
+        lanes=tuple(Lane(name, _y(name)) for name in lanes),
         marks=tuple(marks),
         arrows=tuple(arrows),
         lines=tuple(lines),
@@ -156,6 +160,11 @@ def _places(moments: Sequence[_Moment]) -> dict[str, float]:
     return places
 
 
+def _lanes(told: Explanation) -> Sequence[str]:
+    used = {service for hop in told.hops for service in (hop.publisher, hop.consumer)}
+    return [name for name in LANES if name not in OPTIONAL or name in used]
+
+
 def _lane(service: str) -> str:
     return service if service in LANES else OUTSIDE
 
@@ -174,15 +183,17 @@ def _begun(
         command = commands.get(cause.removeprefix(f"{HTTP}/"))
         if command is not None:
             after = elapsed(command.at - first)
-            yield Mark(places[cause], _y("order"), None, command.event, "begun", command.event, after)
+            y = _y(_lane(command.service))
+            yield Mark(places[cause], y, None, command.event, "begun", command.event, after)
 
 
 def _asked(
     told: Explanation, commands: Mapping[str, Command], places: Mapping[str, float]
 ) -> Iterator[Arrow]:
     for cause in _causes_outside(told):
-        if cause.removeprefix(f"{HTTP}/") in commands:
-            yield Arrow(places[cause], _y(OUTSIDE), places[cause], _y("order"), "done")
+        command = commands.get(cause.removeprefix(f"{HTTP}/"))
+        if command is not None:
+            yield Arrow(places[cause], _y(OUTSIDE), places[cause], _y(_lane(command.service)), "done")
 
 
 def _causes_outside(told: Explanation) -> Sequence[str]:

@@ -200,6 +200,14 @@ class Books:
         """Of these products, as far as inventory knows them."""
         return await self._by_id("inventory", Stock, ids)
 
+    async def ships_since(self) -> datetime | None:
+        """When fulfilment first heard that an order was paid, by the oldest one that it knows; ids of orders
+        begin with the time.
+        """
+        paid: Document = {"products.0": {"$exists": True}}
+        found = await self.of("fulfilment")[Shipment.collection].find_one(paid, sort=[("_id", ASCENDING)])
+        return None if found is None else from_document(Shipment, found).created_at
+
     async def payments_of(self, order_ids: Sequence[str]) -> Mapping[str, Payment]:
         """Of these orders, as far as the payment service knows them. Raises NoAccessError where Stripe took
         the money, and we were told of no Stripe.

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Final, cast
 
-from services.fulfilment.shipment import Command, Deliver, Ship, Shipment, ShipmentState
+from msgspec import structs
+
+from services.fulfilment.shipment import Command, Deliver, Said, Ship, Shipment, ShipmentState
 from services.fulfilment.steps import Trigger
 from services.fulfilment.table import SHIPMENTS
 from services.shared.contract.audit import Action
@@ -28,9 +30,11 @@ def _decide(loaded: Loaded, message: Message) -> Decision:
     before = loaded.get(Shipment, trigger.order_id)
     outcome = SHIPMENTS.advance(before.state if before else NEW, before or _blank(message), trigger)
     after = marked(outcome.after, message, trigger.type, [outcome.contradiction])
-    decision = concluded(before, after, outcome, message)
     if not isinstance(trigger, Command):
-        return decision
+        return concluded(before, after, outcome, message)
+    said = Said(trigger.type, message.id, message.at)
+    after = structs.replace(after, commands=(*after.commands, said))
+    decision = concluded(before, after, outcome, message)
     return audited(decision, message, _DONE[type(trigger)], trigger.order_id)
 
 

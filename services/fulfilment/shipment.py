@@ -42,6 +42,14 @@ class Goods(Struct, frozen=True, rename="camel", omit_defaults=True):
     name: str = ""
 
 
+class Said(Struct, frozen=True, rename="camel"):
+    """A command that moved the shipment on: what it published has its id of this."""
+
+    event: str
+    event_id: str
+    at: datetime
+
+
 class Shipment(Watched, frozen=True, kw_only=True):
     """`_id` is the order's."""
 
@@ -57,6 +65,8 @@ class Shipment(Watched, frozen=True, kw_only=True):
     sequence: int | None = None
     # Why the order has refused.
     refusal: str = ""
+    # In the order in which they came. A shipment that was made before they were kept has none.
+    commands: tuple[Said, ...] = ()
     created_at: datetime
     updated_at: datetime
 

@@ -24,10 +24,12 @@ from services.order.model import Order, RefundState, Status
 from services.payment.payment import UNDECIDED, PaymentState
 from services.shared.contract import money
 from services.shared.contract.decisions import RIGHT_AWAY, Aggregate
-from services.shared.contract.events import NOTIFICATIONS
+from services.shared.contract.events import FULFILMENT, NOTIFICATIONS
 
 # While everything runs, a hop takes milliseconds, and a retry a second.
 MOVES_WITHIN: Final = timedelta(seconds=10)
+# What customers are to be told, and whether goods may go: missed, though all books agree.
+ALWAYS_MISSED: Final = frozenset({NOTIFICATIONS, FULFILMENT})
 OPEN_AT_THE_GATEWAY: Final = {
     PaymentState.CAPTURING: "the payment gateway has not answered",
     PaymentState.PENDING: "the payment gateway decides later",
@@ -59,12 +61,9 @@ def explain(marks: Marks) -> Explanation:
 
 
 def _missed(marks: Marks, chain: Sequence[Hop]) -> Sequence[Hop]:
-    """Without what is missing, and has no consequence any more: the order is at an end, and its books agree.
-
-    What customers are to be told is always missed.
-    """
+    """Without what is missing, and has no consequence any more: the order is at its end, its books agree."""
     order, unfinished = marks.case.order, [hop for hop in chain if hop.state in OPEN]
-    nothing_else = all(hop.state is HopState.MISSING and hop.queue != NOTIFICATIONS for hop in unfinished)
+    nothing_else = all(hop.state is HopState.MISSING and hop.queue not in ALWAYS_MISSED for hop in unfinished)
     if order is None or not order.settled or not nothing_else or any(invariants.check_case(marks.case)):
         return chain
     return [hop for hop in chain if hop.state is not HopState.MISSING]
@@ -137,7 +136,8 @@ def _where(hop: Hop) -> str:
 
 def _pace(marks: Marks, moving: Sequence[Hop]) -> Verdict:
     case = marks.case
-    times = [home.updated_at for home in (case.order, case.reservation, case.payment) if home is not None]
+    homes = (case.order, case.reservation, case.payment, case.shipment)
+    times = [home.updated_at for home in homes if home is not None]
     times += [hop.at for hop in moving]
     return (
         Verdict.MOVING
@@ -161,6 +161,7 @@ def _books(marks: Marks) -> Iterator[Book]:
         ("order", case.order),
         ("inventory", case.reservation),
         ("payment", case.payment),
+        ("fulfilment", case.shipment),
     ]
     for service, home in homes:
         if home is not None and (standing := home.standing) is not None:

@@ -7,16 +7,9 @@ from typing import Final, NamedTuple
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explanation import Hop, HopState, Outcome, Preview
 from sagactl.oncall.explain.marks import CONSUMER, READ, Marks, Unsent
-from sagactl.oncall.explain.sent import Sent, answers, asked_again, by_order, expects_answer
+from sagactl.oncall.explain.sent import Sent, answers, asked_again, begun, expects_answer
 from services.order.histories import QUEUE_OF
-from services.shared.contract.events import (
-    CONSUMES,
-    INVENTORY_EVENTS,
-    NOTIFICATIONS,
-    PUBLISHES,
-    Event,
-    PaymentFailed,
-)
+from services.shared.contract.events import CONSUMES, NOTIFICATIONS, PUBLISHES, Event
 from services.shared.contract.identity import cause
 
 # Event -> the queues on which something can be told of it.
@@ -52,8 +45,7 @@ class Link(NamedTuple):
 
 def links(marks: Marks) -> Iterator[Link]:
     """In the order in which they were caused, as far as that goes."""
-    order = marks.case.order
-    sent = list(by_order(order)) if order is not None else []
+    sent = list(begun(marks.case))
     while sent:
         each = sent.pop(0)
         for queue in _queues_of(marks, each):
@@ -64,10 +56,9 @@ def links(marks: Marks) -> Iterator[Link]:
 
 def _queues_of(marks: Marks, sent: Sent) -> Iterable[str]:
     for queue in QUEUES[sent.event.type]:
-        # Whether inventory is told is a setting: where it is not known, a mark says that it was.
-        optional = queue == INVENTORY_EVENTS and isinstance(sent.event, PaymentFailed)
+        # Whether some are told is a setting: where it is not known, a mark says that they were.
         seen = marks.handled(queue, sent.id) or marks.letter(queue, sent.id) is not None
-        if not optional or marks.auto_compensation or seen:
+        if seen or marks.hears(queue, sent.event.type, sent.at):
             yield queue
 
 
@@ -209,7 +200,7 @@ def _strangers(marks: Marks, known: Collection[str], publishers: Mapping[str, st
             )
     for unsent in marks.unsent:
         for queue in QUEUES.get(unsent.type, ()):
-            if queue not in _optional(unsent) and cause(queue, unsent.id) not in known:
+            if marks.hears(queue, unsent.type, unsent.since) and cause(queue, unsent.id) not in known:
                 yield Hop(
                     id=unsent.id,
                     type=unsent.type,
@@ -220,10 +211,6 @@ def _strangers(marks: Marks, known: Collection[str], publishers: Mapping[str, st
                     at=unsent.since,
                     reason=_in_outbox(unsent),
                 )
-
-
-def _optional(unsent: Unsent) -> Collection[str]:
-    return {INVENTORY_EVENTS} if unsent.type == PaymentFailed.type else ()
 
 
 def _in_outbox(unsent: Unsent) -> str:

@@ -15,13 +15,23 @@ from services.order.model import Order
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract import topology
 from services.shared.contract.decisions import Aggregate, Ref
-from services.shared.contract.events import CONSUMES, NOTIFICATIONS
+from services.shared.contract.events import (
+    AUTO_COMPENSATION,
+    CONSUMES,
+    INVENTORY_EVENTS,
+    NOTIFICATIONS,
+    WHERE_IT_RUNS,
+)
 from services.shared.contract.identity import REMEMBERED, digest
 from services.shared.contract.table import Watched
 
 CONSUMER: Final = {queue: service for service, queues in CONSUMES.items() for queue in queues}
 # Whose books a `Case` has. What another service has done with a message is written nowhere that is read here.
-READ: Final = frozenset({"order", "inventory", "payment", "notification"})
+READ: Final = frozenset({"order", "inventory", "payment", "notification", "fulfilment"})
+# (queue, type): what comes to an optional service only while it runs.
+WHILE_IT_RUNS: Final = frozenset(
+    (queue, event.type) for queue, events in WHERE_IT_RUNS.items() for event in events
+)
 STALE_AFTER: Final = timedelta(minutes=5)
 
 
@@ -60,6 +70,8 @@ class Marks(Struct, frozen=True, kw_only=True):
     letters_read: Mapping[str, int] = {}
     # Whether inventory hears of failed payments; None where it is not known.
     auto_compensation: bool | None = None
+    # Since when fulfilment hears of orders; None where it does not, or has heard of none.
+    ships_since: datetime | None = None
     # The order changed while it was looked at: what is not found has moved meanwhile.
     moving: bool = False
     # So long an order may be CONFIRMED before a sweep compensates it.
@@ -69,8 +81,22 @@ class Marks(Struct, frozen=True, kw_only=True):
 
     def home(self, queue: str) -> Watched | None:
         """What remembers the messages of the queue; a notification is its own message's memory."""
-        homes = {"order": self.case.order, "inventory": self.case.reservation, "payment": self.case.payment}
+        case = self.case
+        homes: dict[str, Watched | None] = {
+            "order": case.order,
+            "inventory": case.reservation,
+            "payment": case.payment,
+            "fulfilment": case.shipment,
+        }
         return homes.get(CONSUMER[queue])
+
+    def hears(self, queue: str, type_: str, at: datetime | None) -> bool:
+        """Whether what was published `at` (None: now) went to its queue, which may be by a setting."""
+        if (queue, type_) == (INVENTORY_EVENTS, AUTO_COMPENSATION.type):
+            return bool(self.auto_compensation)
+        if (queue, type_) in WHILE_IT_RUNS:
+            return self.ships_since is not None and self.ships_since <= (at or self.at)
+        return True
 
     def handled(self, queue: str, id_: str) -> bool:
         """Whether the message has left a mark on what it is about."""

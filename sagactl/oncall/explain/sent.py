@@ -1,16 +1,20 @@
 """Which events must have been published about an order, by whom, and under which ids.
 
-What the order itself published follows from its history, entry by entry, by the table. What inventory and
-payment answered follows from what they handled, and from what they say today.
+What the order itself published follows from its history, entry by entry, by the table; what fulfilment was
+told to publish, from the commands that it keeps. What they all answered follows from what they handled, and
+from what they say today.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
 from msgspec import structs
 
 from sagactl.oncall.explain.marks import CONSUMER, Marks
+from sagactl.oncall.invariants import Case
+from services.fulfilment import steps as shipping
+from services.fulfilment.shipment import GONE, Deliver, Ship, Shipment
 from services.inventory.domain import REFUSED_WITH_THE_ORDER, reserve_answer
 from services.inventory.reservation import LineState as Reserved
 from services.inventory.reservation import Reservation, ReservedLine
@@ -32,12 +36,17 @@ from services.payment.payment import (
 from services.payment.refunds import refund_of
 from services.shared.contract import events, money
 from services.shared.contract.events import Event, PaymentSucceeded
-from services.shared.contract.identity import cause, event_id
+from services.shared.contract.identity import HTTP, cause, event_id
 from services.shared.contract.table import NEW, STAYS, Emit, Step
 
 KINDS: Final[dict[str, type]] = {kind.type: kind for _, kind in SAGA.cells}  # type: ignore[attr-defined]  # triggers
 RELEASES: Final = frozenset({steps.release_stock, steps.release_late, refunds.release_refunded})
 REFUNDS: Final = frozenset({refunds.refund_payment, steps.refund_capture, steps.refund_late_capture})
+# What fulfilment publishes of a command.
+TOLD_TO: Final[Mapping[str, Emit]] = {
+    Ship.type: shipping.request_shipment,
+    Deliver.type: shipping.order_delivered,
+}
 # What is made of the refund that its entry in the history names.
 OF_A_REFUND: Final = frozenset(
     {
@@ -59,6 +68,17 @@ class Sent(NamedTuple):
     # `source/id`.
     cause: str
     at: datetime | None = None
+
+
+def begun(case: Case) -> Iterator[Sent]:
+    """All that its own publisher knows to have been published; a question before its answer."""
+    said = by_fulfilment(case.shipment) if case.shipment is not None else ()
+    asked = {cause(QUEUE_OF[events.RequestShipment.type], each.id): each for each in said}
+    for each in by_order(case.order) if case.order is not None else ():
+        if each.cause in asked:
+            yield asked.pop(each.cause)
+        yield each
+    yield from asked.values()
 
 
 # --- by the order -----------------------------------------------------------------------------------------
@@ -139,6 +159,19 @@ def _as_at(order: Order, entry: HistoryEntry) -> Order:
     return structs.replace(order, lines=kept)
 
 
+# --- by fulfilment ----------------------------------------------------------------------------------------
+
+
+def by_fulfilment(shipment: Shipment) -> Iterator[Sent]:
+    """What whoever sends the goods had it say. A shipment that is older than its commands tells nothing."""
+    for command in shipment.commands:
+        if command.event not in TOLD_TO:
+            continue  # of a newer release
+        of = cause(HTTP, command.event_id)
+        event = cast("Event", TOLD_TO[command.event](shipment, None))
+        yield Sent(event_id(of, event.type, 0), event, "fulfilment", of, command.at)
+
+
 # --- by those who answer it -------------------------------------------------------------------------------
 
 
@@ -154,6 +187,10 @@ def answers(marks: Marks, queue: str, id_: str, event: Event) -> Sequence[Sent]:
             likely, publisher = _charge_answers(marks.case.payment, event, of), "payment"
         case events.RefundPayment() if event.settled_outside is None:
             likely, publisher = _refund_answers(marks.case.payment, event), "payment"
+        case events.RequestShipment():
+            likely, publisher = _shipment_answers(marks.case.order, event), "order"
+        case events.ShipmentApproved():
+            likely, publisher = _approval_answers(marks.case.shipment, event), "fulfilment"
         case _:
             return ()
     return [Sent(event_id(of, each.type, 0), each, publisher, of) for each in likely]
@@ -301,3 +338,16 @@ def _answered(payment: Payment, refund: PaymentRefund) -> Sequence[Event]:
             return (failed,)
         case RefundState.ASKED | RefundState.OUTSIDE:
             return ()
+
+
+def _shipment_answers(order: Order | None, event: events.RequestShipment) -> Sequence[Event]:
+    """That nothing may go. That something may is a step of the order's history."""
+    if order is None or order.shipped:
+        return ()
+    return (steps.shipment_refused(order, event),)
+
+
+def _approval_answers(shipment: Shipment | None, event: events.ShipmentApproved) -> Sequence[Event]:
+    if shipment is None or shipment.state not in GONE:
+        return ()
+    return (shipping.order_shipped(shipment, event),)

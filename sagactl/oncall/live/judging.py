@@ -39,7 +39,7 @@ class Terms(NamedTuple):
 
 def touched_at(case: Case) -> datetime | None:
     """When any service last did anything about it; None for what nobody knows."""
-    homes = (case.order, case.reservation, case.payment)
+    homes = (case.order, case.reservation, case.payment, case.shipment)
     times = [home.updated_at for home in homes if home is not None]
     times += [entry.at for entry in case.ledger]
     times += [told.at for told in case.notifications]

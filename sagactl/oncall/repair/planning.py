@@ -98,6 +98,7 @@ def _as_after(marks: Marks, after: Case) -> Marks:
         at=marks.at,
         stock=marks.stock,
         auto_compensation=marks.auto_compensation,
+        ships_since=marks.ships_since,
         stale_after=marks.stale_after,
     )
 

@@ -46,10 +46,6 @@ from services.shared.contract.decisions import (
     still_needed,
 )
 from services.shared.contract.events import (
-    AUTO_COMPENSATION,
-    CONSUMES,
-    FULFILMENT,
-    INVENTORY_EVENTS,
     Event,
     RefundPayment,
 )
@@ -57,7 +53,6 @@ from services.shared.contract.identity import HTTP, cause, digest, event_id
 
 # What a rehearsed command is known by, and what the gateway answers to what it was never asked.
 REHEARSED: Final = "rehearsed"
-TO_FULFILMENT: Final = tuple(CONSUMES["fulfilment"][FULFILMENT])
 
 
 class FailsError(Exception):
@@ -138,16 +133,9 @@ class Rehearsal:
             self._remember(domain.home(message), message)
         of = cause(message.source, message.id)
         for index, event in enumerate(decision.events):
-            for queue in self._queues_of(event):
-                optional = queue == INVENTORY_EVENTS and isinstance(event, AUTO_COMPENSATION)
-                if not optional or self._marks.auto_compensation:
+            for queue in QUEUES[event.type]:
+                if self._marks.hears(queue, event.type, None):
                     yield Delivery(queue, event_id(of, event.type, index), event)
-
-    def _queues_of(self, event: Event) -> Iterator[str]:
-        yield from QUEUES[event.type]
-        # Who has no shipment has no such service, or it was off when the order was paid.
-        if self._get(Shipment) is not None and isinstance(event, TO_FULFILMENT):
-            yield FULFILMENT
 
     def _remember(self, ref: Ref, message: Message) -> None:
         home = self._homes.get(ref)

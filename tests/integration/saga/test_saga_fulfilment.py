@@ -10,10 +10,16 @@ import pytest
 import pytest_asyncio
 
 from dev.faults.crashes import CrashPoint
+from sagactl.access import Access
+from sagactl.oncall.repair.applying import Mender, carry_out
+from sagactl.oncall.repair.plan import Ends, SendAgain
 from sagactl.polling import until
 from sagactl.shop import Json
+from services.shared.contract.identity import HTTP, cause, event_id
 from tests.integration.saga.house import PATIENCE, House
 from tests.integration.saga.shop import Shop
+from tests.integration.saga.test_saga_explain import explained, states
+from tests.integration.saga.test_saga_repair import planned
 
 REFUND = {"reason": "broken"}
 
@@ -90,6 +96,13 @@ class Sending:
 
         await until(kinds, lambda found: kind in found, within=PATIENCE, what=kind)
 
+    async def has_published(self) -> None:
+        """All that fulfilment has committed is with the broker."""
+        outbox = self.shop.database("fulfilment")["outbox"]
+        await until(
+            lambda: outbox.count_documents({}), lambda rows: not rows, within=PATIENCE, what="published"
+        )
+
     async def shipped(self, order_id: str) -> int:
         """How many pieces the order has let go."""
         (line,) = (await self.shop.order(order_id))["products"]
@@ -157,6 +170,7 @@ async def test_who_dies_between_question_and_answer_sends_once(sending: Sending)
     order_id = await sending.paid()
     async with sending.shop.frozen("order"):
         assert (await sending.says(order_id, "ship")).status_code == 202
+        await sending.has_published()
         await sending.shop.stack.kill("fulfilment")
     # Asked once; the answer waits for whoever comes.
     await sending.shop.becomes(order_id, lambda order: order["products"][0]["shipped"] == 2)
@@ -169,6 +183,35 @@ async def test_who_dies_between_question_and_answer_sends_once(sending: Sending)
     await sending.shop.drained()
     assert (await sending.told(order_id)).count("ORDER_SHIPPED") == 1
     assert (await sending.shop.events_of(order_id)).count("SHIPMENT_REQUEST") == 1
+
+
+async def test_a_question_whose_queue_was_purged_is_named_and_asked_again_once(sending: Sending) -> None:
+    """By its id; the plan that is carried out twice is as carried out once."""
+    shop, order_id = sending.shop, await sending.paid()
+    async with shop.away("order"):
+        assert (await sending.says(order_id, "ship")).status_code == 202
+        await sending.has_published()
+        assert await shop.clear("order-events") == 1
+    shipment = await shop.database("fulfilment")["shipments"].find_one({"_id": order_id})
+    assert shipment is not None
+    asked = event_id(cause(HTTP, shipment["commands"][0]["eventId"]), "SHIPMENT_REQUEST", 0)
+    found = await planned(shop, order_id)
+    (step,) = found.steps
+    assert isinstance(step, SendAgain)
+    assert (found.ends, step.queue, step.id) == (Ends.MENDED, "order-events", asked)
+    told = await explained(shop, order_id, exits=1)
+    assert (told["verdict"], told["missing"]) == ("stuck", [f"order-events/{asked}"])
+    mender = Mender(Access.of_stack(shop.stack.directory), None, "the queue was purged by mistake")
+    for _ in range(2):
+        await carry_out(found, mender)
+    await sending.becomes(order_id, "SHIPPED")
+    await sending.is_told(order_id, "ORDER_SHIPPED")
+    await shop.drained()
+    assert (await sending.told(order_id)).count("ORDER_SHIPPED") == 1
+    assert (await shop.events_of(order_id)).count("SHIPMENT_REQUEST") == 1
+    told = await explained(shop, order_id, exits=0)
+    assert {hop["state"] for hop in told["hops"]} == {"done"}
+    assert "ORDER_PAID on fulfilment" in states(told)
 
 
 async def test_goods_that_nobody_knows_of_are_not_sent(sending: Sending) -> None:

@@ -15,7 +15,7 @@ LONG = timedelta(minutes=5)
 
 
 def drawn(marks: Marks) -> Drawing:
-    return draw(explain(marks), commands(marks.case.order))
+    return draw(explain(marks), commands(marks.case))
 
 
 def numbered(drawing: Drawing) -> dict[int, tuple[float, float]]:
@@ -24,14 +24,14 @@ def numbered(drawing: Drawing) -> dict[int, tuple[float, float]]:
 
 @pytest.mark.parametrize(
     "desk",
-    [Desk().paid(), Desk().refunded(), Desk(declines=True).declined()],
-    ids=["paid", "refunded", "declined"],
+    [Desk().paid(), Desk().refunded(), Desk(declines=True).declined(), Desk().delivered()],
+    ids=["paid", "refunded", "declined", "delivered"],
 )
 def test_every_message_has_its_number_and_arrives_in_its_consumers_lane(desk: Desk) -> None:
     marks = desk.marks(after=LONG)
     told, drawing = explain(marks), drawn(marks)
     heights = {lane.name: lane.y for lane in drawing.lanes}
-    assert [*heights] == list(LANES)
+    assert [*heights] == list(LANES if marks.case.shipment else LANES[:-1])
     arrived = numbered(drawing)
     assert {number: y for number, (_, y) in arrived.items()} == {
         number: heights[hop.consumer] for number, hop in enumerate(told.hops, start=1)
@@ -82,6 +82,14 @@ def test_what_asked_for_a_step_comes_from_outside() -> None:
     drawing = drawn(Desk().refunded().marks(after=LONG))
     begun = [mark.label for mark in drawing.marks if mark.state == "begun"]
     assert begun == ["ORDER_CREATED", "REFUND_REQUESTED"]
+
+
+def test_whoever_sends_the_goods_tells_fulfilment_from_outside() -> None:
+    drawing = drawn(Desk().delivered().marks(after=LONG))
+    (fulfilment,) = [lane.y for lane in drawing.lanes if lane.name == "fulfilment"]
+    begun = [(mark.label, mark.y == fulfilment) for mark in drawing.marks if mark.state == "begun"]
+    assert begun == [("ORDER_CREATED", False), ("SHIP", True), ("DELIVER", True)]
+    assert fulfilment < drawing.height
 
 
 def test_a_refund_that_the_clock_brought_up_again_is_drawn_in_the_lane_of_payment() -> None:

@@ -9,7 +9,7 @@ from msgspec import structs
 from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks
 from sagactl.oncall.invariants import Case
 from services.fulfilment.domain import SHIPPING
-from services.fulfilment.shipment import Shipment
+from services.fulfilment.shipment import Deliver, Ship, Shipment
 from services.inventory.domain import domain as inventory
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
@@ -143,6 +143,18 @@ class Desk:
             RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all")
         )
         self.heard("notifications", "payment-events", "order-events", "inventory", "orders")
+        return self.heard("notifications")
+
+    def asked_to_ship(self) -> "Desk":
+        """In a shop with a fulfilment service, which asks whether the goods may go."""
+        self.paid().heard("fulfilment").command(
+            Ship(order_id=ORDER, carrier="DHL"), "ship-1", to="fulfilment"
+        )
+        return self
+
+    def delivered(self) -> "Desk":
+        self.asked_to_ship().heard("order-events", "fulfilment", "notifications")
+        self.command(Deliver(order_id=ORDER), "deliver-1", to="fulfilment")
         return self.heard("notifications")
 
     def command(self, body: object, id_: str = "command-1", *, to: str = "order") -> None:

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 
 from dev.simulate.broker import Queue, Stored
 from dev.simulate.clock import VirtualLoop
-from dev.simulate.database_client import now
+from dev.simulate.database_client import EPOCH, now
 from dev.simulate.history import History
 from dev.simulate.running import _all_to_itself
 from dev.simulate.shop import Run, Shop
@@ -21,6 +21,7 @@ from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, Verdict
 from sagactl.oncall.explain.marks import CONSUMER, READ, Letter, Marks, Unsent
 from sagactl.oncall.invariants import Case
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
@@ -143,6 +144,7 @@ class Snapshot:
                 self._one("payment", Payment, order_id),
                 ledger,
                 self._told[order_id],
+                self._one("fulfilment", Shipment, order_id),
             ),
             at=now(),
             stock=self._stock,
@@ -151,6 +153,7 @@ class Snapshot:
             waiting=self._waiting,
             letters_read={queue: self._waiting.get(queue + DEAD, 0) for queue in CONSUMER},
             auto_compensation=self._shop.judge._auto,  # noqa: SLF001  # as it was set
+            ships_since=EPOCH if "fulfilment" in self._shop.judge.services else None,
         )
 
     def _one(self, service: str, kind: type[AnyAggregate], id_: str) -> AnyAggregate | None:
@@ -205,7 +208,7 @@ def run(
     """
     loop = VirtualLoop()
     with _all_to_itself(seed):
-        shop = Shop(Run(seed, orders, ships=False), History(kept=False))
+        shop = Shop(Run(seed, orders, ships=True), History(kept=False))
         losing(shop, loss)
         life = _life(shop, loss, look, calm=calm, meanwhile=meanwhile, mended=mended)
         try:

@@ -13,6 +13,7 @@ from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks, Unsent
 from sagactl.oncall.explain.screen import WIDTH, lines
 from sagactl.oncall.explain.table import EMITS
 from sagactl.oncall.invariants import Case
+from services.fulfilment.shipment import Said, Shipment
 from services.inventory.reservation import Reservation
 from services.notification.domain import Notification, NotificationState
 from services.order.commands import CancelOrder, RequestRefund
@@ -333,6 +334,96 @@ def test_an_event_whose_mail_waits_is_on_its_way_and_not_lost() -> None:
     found = explain(desk.marks(waiting={"notifications.retry.3": 1}))
     assert states(found)["ORDER_PAID on notifications"] is HopState.ON_ITS_WAY
     assert found.missing == ()
+
+
+# --- in a shop that sends goods ---------------------------------------------------------------------------
+
+
+def test_an_order_is_followed_until_its_goods_have_arrived() -> None:
+    desk = Desk().delivered()
+    told = explain(desk.marks())
+    assert told.verdict is Verdict.SETTLED
+    assert {hop.state for hop in told.hops} == {HopState.DONE}
+    way = [(hop.publisher, hop.type, hop.consumer) for hop in told.hops]
+    assert [each for each in way if "fulfilment" in each] == [
+        ("order", "ORDER_PAID", "fulfilment"),
+        ("fulfilment", "SHIPMENT_REQUEST", "order"),
+        ("order", "SHIPMENT_APPROVED", "fulfilment"),
+        ("fulfilment", "ORDER_SHIPPED", "notification"),
+        ("fulfilment", "ORDER_DELIVERED", "notification"),
+    ]
+    assert Book("fulfilment", "DELIVERED", ("by DHL, without a number",)) in told.books
+
+
+def refused_to_go() -> Desk:
+    """Asked back while the question is on its way."""
+    desk = Desk().asked_to_ship()
+    desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="broken", refund_request_id="all"))
+    return desk.heard("notifications", "order-events")
+
+
+def test_a_shipment_that_the_order_refuses_is_followed_to_its_end() -> None:
+    desk = refused_to_go().heard("fulfilment")
+    hops = {hop.type: hop for hop in explain(desk.marks(waiting={"payment-events": 1})).hops}
+    refused = hops["SHIPMENT_REFUSED"]
+    assert (refused.publisher, refused.consumer, refused.state) == ("order", "fulfilment", HopState.DONE)
+
+
+@pytest.mark.parametrize(
+    ("desk", "lost"),
+    [
+        (Desk().asked_to_ship(), "SHIPMENT_REQUEST on order-events"),
+        (Desk().asked_to_ship().heard("order-events"), "SHIPMENT_APPROVED on fulfilment"),
+        (refused_to_go(), "SHIPMENT_REFUSED on fulfilment"),
+        (Desk().asked_to_ship().heard("order-events", "fulfilment"), "ORDER_SHIPPED on notifications"),
+    ],
+    ids=["question", "approval", "refusal", "news"],
+)
+def test_a_message_of_a_shipment_that_is_lost_is_named(desk: Desk, lost: str) -> None:
+    type_, _, queue = lost.partition(" on ")
+    event = next(each for each in desk.published if each.type == type_)
+    told = explain(desk.marks(waiting={"payment-events": 1}, ships_since=NOW))
+    assert told.missing == (f"{queue}/{event.id}",)
+    assert told.verdict is Verdict.STUCK
+    assert f"{type_} was never handled by" in told.because
+
+
+def test_that_an_order_was_paid_is_missed_by_fulfilment_from_when_it_heard_of_orders() -> None:
+    desk = Desk().paid()
+    (paid,) = (each.id for each in desk.published if each.type == "ORDER_PAID")
+    told = explain(desk.marks(ships_since=NOW))
+    assert (told.missing, told.verdict) == ((f"fulfilment/{paid}",), Verdict.STUCK)
+    for marks in (desk.marks(), desk.marks(ships_since=NOW + timedelta(seconds=1))):
+        told = explain(marks)
+        assert (told.verdict, told.missing) == (Verdict.SETTLED, ())
+        assert "fulfilment" not in {hop.consumer for hop in told.hops}
+
+
+def test_what_waits_in_an_outbox_is_for_fulfilment_only_where_it_hears_of_orders() -> None:
+    desk = Desk().paid()
+    unsent = Unsent("theirs", "ORDER_REFUNDED", "order", NOW)
+    consumers = [
+        {
+            hop.consumer
+            for hop in explain(desk.marks(unsent=(unsent,), ships_since=since)).hops
+            if hop.id == "theirs"
+        }
+        for since in (None, NOW)
+    ]
+    assert consumers == [{"notification"}, {"notification", "fulfilment"}]
+
+
+@pytest.mark.parametrize("kept", [(), (Said("PACK", "theirs", NOW),)], ids=["older", "newer"])
+def test_of_commands_that_are_not_known_what_the_order_took_is_shown(kept: tuple[Said, ...]) -> None:
+    desk = Desk().delivered()
+    desk.change(Shipment, commands=kept)
+    told = explain(desk.marks())
+    assert told.verdict is Verdict.SETTLED
+    (asked,) = (hop for hop in told.hops if hop.type == "SHIPMENT_REQUEST")
+    assert (asked.publisher, asked.state, asked.cause) == ("unknown", HopState.DONE, None)
+
+
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_dead_letter_of_a_service_whose_books_are_not_read_is_shown_and_nothing_is_foretold(

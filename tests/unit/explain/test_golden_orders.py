@@ -54,6 +54,12 @@ REFUNDED: Final = PAID | {
     "d409763b-8593-515c-bfc9-ff07015bb5fe": "INVENTORY_RELEASED",
     "8fe2038b-bdeb-599c-9694-79283612a3da": "ORDER_REFUNDED",
 }
+DELIVERED: Final = PAID | {
+    "d5bdb873-cc06-5b27-ab68-bb24f8aefcbc": "SHIPMENT_REQUEST",
+    "b4c7ccc8-662f-5c6c-9e10-ff03c619dd6f": "SHIPMENT_APPROVED",
+    "b1b3e1b3-81f6-583c-9651-ccf92d71e0b2": "ORDER_SHIPPED",
+    "d1ef33be-9516-52b6-8186-eb9136d9a641": "ORDER_DELIVERED",
+}
 
 
 @pytest.mark.parametrize(
@@ -63,8 +69,9 @@ REFUNDED: Final = PAID | {
         (cancelled, CANCELLED),
         (Desk(declines=True).declined, DECLINED),
         (Desk().refunded, REFUNDED),
+        (Desk().delivered, DELIVERED),
     ],
-    ids=["paid", "cancelled", "declined", "refunded"],
+    ids=["paid", "cancelled", "declined", "refunded", "delivered"],
 )
 def test_the_ids_of_an_orders_events_never_change_between_releases(
     made: Callable[[], Desk], golden: Mapping[str, str]

@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 from dev.simulate.shop import Shop
+from sagactl.oncall.explain.explaining import ALWAYS_MISSED
 from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Outcome, Verdict
 from sagactl.oncall.explain.marks import READ
 from sagactl.oncall.explain.screen import WIDTH, lines
-from sagactl.oncall.explain.table import PUBLISHER
 from sagactl.oncall.invariants import check_case
 from services.order.histories import COMMANDS
 from services.order.model import Order
@@ -22,6 +22,7 @@ from services.shared.contract.events import (
     INVENTORY_EVENTS,
     PUBLISHES,
     OrderEvent,
+    RequestShipment,
 )
 from services.shared.contract.identity import event_id
 from tests.unit.explain.losing import NOTHING, Losing, Loss, Snapshot, emitted, redrive, run
@@ -131,11 +132,12 @@ def is_command(line: str) -> bool:
 
 def verdict_of(shop: Shop, told: Explanation) -> Verdict:
     """By what was lost: where the order has ended, what is missing matters only if it shows in its books, or
-    if it was for the customer.
+    if it was for the customer, or said that there are goods to be sent, or none any more.
     """
     case = Snapshot(shop, Losing(NOTHING, one_for_each_order)).marks(told.order).case
     assert case.order is not None
-    shows = any(check_case(case)) or any(name.startswith("notifications/") for name in told.missing)
+    queues = {name.partition("/")[0] for name in told.missing}
+    shows = any(check_case(case)) or not queues.isdisjoint(ALWAYS_MISSED)
     if (told.missing and (shows or not case.order.settled)) or any(
         hop.redrive is not None and hop.redrive.outcome is not Outcome.NOTHING for hop in told.hops
     ):
@@ -186,11 +188,12 @@ def _is_emitted(shop: Shop, cause: str, type_: str) -> bool:
     return any(event_id(cause, type_, index) in shop.judge.emitted for index in range(3))
 
 
-def test_what_comes_next_is_what_was_said_to_come() -> None:
-    """Of each order's next step after a look: it is a command, or was told with where it leads.
+# By customers and administrators, of the order itself or of fulfilment.
+ASKED: Final = COMMANDS | {RequestShipment.type}
 
-    What a service will say whose books are not read, nobody can tell.
-    """
+
+def test_what_comes_next_is_what_was_said_to_come() -> None:
+    """Of each order's next step after a look: somebody asked for it, or it was told with where it leads."""
     last: dict[str, tuple[int, Explanation]] = {}
     steps = 0
 
@@ -200,7 +203,7 @@ def test_what_comes_next_is_what_was_said_to_come() -> None:
         for order in shop.judge.all("order", Order):
             known, told = last.get(order.id, (len(order.history), explained[order.id]))
             for step in order.history[known : known + 1]:
-                if step.event not in COMMANDS and PUBLISHER[step.event] in READ:
+                if step.event not in ASKED:
                     steps += 1
                     effects = {each.event: each.effects for each in told.next}
                     way = f"{step.from_} -> {step.to}" if step.from_ != step.to else f"stays {step.to}"

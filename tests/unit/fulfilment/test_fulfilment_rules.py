@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
 from services.fulfilment.domain import SHIPPING
-from services.fulfilment.shipment import Command, Deliver, Goods, Ship, Shipment, ShipmentState
+from services.fulfilment.shipment import Command, Deliver, Goods, Said, Ship, Shipment, ShipmentState
 from services.fulfilment.table import SHIPMENTS
 from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.contract.decisions import KeyReused, Refused, Verdict
@@ -143,7 +143,8 @@ def stored(shipment: Shipment | None) -> Memory:
 
 
 def the_same(shipment: Shipment) -> Shipment:
-    return structs.replace(shipment, version=0)
+    """But for how often it was stored, and by whose command."""
+    return structs.replace(shipment, version=0, commands=())
 
 
 @pytest.mark.parametrize(("before", "comes", "expected"), EXPECTED, ids=map(name, EXPECTED))
@@ -196,6 +197,20 @@ def test_who_sent_what_is_on_the_audit_trail_without_what_was_typed(
     (entry,) = decision.audit
     assert (entry.action, entry.subject, entry.actor.id) == (action, "o1", "boss")
     assert (entry.reason, entry.detail) == (None, "")
+
+
+def test_a_shipment_keeps_the_commands_of_which_its_messages_have_their_ids() -> None:
+    memory = stored(READY)
+    ship, deliver = memory.message(SHIP), memory.message(DELIVER)
+    memory.decide(ship)
+    with pytest.raises(Refused):
+        memory.handle(SHIP)
+    memory.handle(APPROVED)
+    memory.decide(deliver)
+    assert memory.one(Shipment, "o1").commands == (
+        Said("SHIP", ship.id, NOW),
+        Said("DELIVER", deliver.id, NOW),
+    )
 
 
 def test_a_command_with_a_key_is_carried_out_once() -> None:

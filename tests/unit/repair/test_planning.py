@@ -13,7 +13,7 @@ from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.invariants import Held, tally
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
 from sagactl.oncall.repair.planning import plan
-from services.fulfilment.shipment import Ship
+from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.order.commands import CancelOrder, RequestRefund
@@ -22,7 +22,7 @@ from services.payment.payment import Payment
 from services.shared.contract import wire
 from services.shared.contract.decisions import Ref
 from services.shared.contract.events import OrderPaid, PaymentFailed
-from tests.unit.explain.desk import ORDER, Desk
+from tests.unit.explain.desk import NOW, ORDER, Desk
 
 LATER: Final = timedelta(minutes=1)
 
@@ -167,23 +167,57 @@ def test_nothing_is_done_about_an_order_whose_product_does_not_add_up() -> None:
     assert planned(desk).ends is Ends.BY_HAND
 
 
-def to_be_sent() -> Desk:
-    """Paid, in a shop with a fulfilment service, which has asked whether the goods may go."""
-    desk = Desk().paid().heard("fulfilment")
-    desk.command(Ship(order_id=ORDER, carrier="DHL"), to="fulfilment")
-    return desk
+def test_a_lost_question_whether_goods_may_go_is_asked_again_under_its_own_id() -> None:
+    desk = Desk().asked_to_ship()
+    (asked,) = (event for event in desk.published if event.type == "SHIPMENT_REQUEST")
+    found = planned(desk)
+    assert (found.ends, found.says) == (Ends.MENDED, "the order stays PAID, and all books agree")
+    assert found.steps == (SendAgain("order-events", asked.id, asked.type, asked.body),)
+    assert any("still to say whether its goods may go" in each for each in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("heard", "lost"),
+    [
+        (("order-events",), "SHIPMENT_APPROVED"),
+        (("order-events", "fulfilment"), "ORDER_SHIPPED"),
+    ],
+)
+def test_a_message_of_a_shipment_that_was_lost_is_sent_again_as_it_was(
+    heard: tuple[str, ...], lost: str
+) -> None:
+    desk = Desk().asked_to_ship().heard(*heard)
+    (event,) = (event for event in desk.published if event.type == lost)
+    found = planned(desk)
+    (step,) = found.steps
+    assert isinstance(step, SendAgain)
+    assert (step.id, step.body, found.ends) == (event.id, event.body, Ends.MENDED)
+
+
+def test_of_an_order_that_fulfilment_never_heard_of_it_hears_where_it_runs() -> None:
+    desk = Desk().paid()
+    assert planned(desk).ends is Ends.SOUND
+    found = planned(desk, ships_since=NOW)
+    assert steps(found) == [(SendAgain, "ORDER_PAID")]
+    assert (found.steps[0].queue, found.ends) == ("fulfilment", Ends.MENDED)  # type: ignore[union-attr]  # sent again
+
+
+def test_a_shipment_that_was_touched_a_moment_ago_is_left_alone() -> None:
+    desk = Desk().asked_to_ship()
+    desk.change(Shipment, updated_at=NOW + LATER - timedelta(seconds=29))
+    assert planned(desk).ends is Ends.MOVING
 
 
 def test_a_dead_question_whether_goods_may_go_is_asked_again() -> None:
     """The order approves, the shipment is sent, and the customer told."""
-    desk = to_be_sent()
+    desk = Desk().asked_to_ship()
     found = planned(desk, letters=(desk.letter("order-events"),))
     assert steps(found) == [(Redrive, "SHIPMENT_REQUEST")]
     assert (found.ends, found.says) == (Ends.MENDED, "the order stays PAID, and all books agree")
 
 
 def test_a_dead_question_of_an_order_that_is_refunded_meanwhile_is_refused() -> None:
-    desk = to_be_sent()
+    desk = Desk().asked_to_ship()
     letter = desk.letter("order-events")
     desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="", refund_request_id="all"))
     desk.heard("notifications", "payment-events", "order-events", "inventory", "orders", "notifications")
@@ -193,7 +227,7 @@ def test_a_dead_question_of_an_order_that_is_refunded_meanwhile_is_refused() -> 
 
 
 def test_a_dead_answer_whether_goods_may_go_is_given_again() -> None:
-    desk = to_be_sent().heard("order-events")
+    desk = Desk().asked_to_ship().heard("order-events")
     found = planned(desk, letters=(desk.letter("fulfilment"),))
     assert steps(found) == [(Redrive, "SHIPMENT_APPROVED")]
     assert found.ends is Ends.MENDED

@@ -4,26 +4,38 @@ import re
 import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from msgspec import structs
 from starlette.exceptions import HTTPException
 
-from console import answers, browsers, checks, commands, letters, rights, stuck
-from console.dependencies import TheChecks, TheForm, TheJobs, TheServices, TheShop, TheVisitor, TheWanted
+from console import answers, asking, browsers, checks, commands, letters, rights, stuck
+from console.dependencies import (
+    TheChecks,
+    TheForm,
+    TheJobs,
+    TheServices,
+    TheShop,
+    TheStore,
+    TheVisitor,
+    TheWanted,
+)
 from console.jobs import path_of, planned
 from console.reading import ROWS, Shop, tried
 from console.rights import Offer
-from console.services import Refused, command
+from console.services import Refused, command, restocking
 from console.sweeping import sweep
 from console.visitors import Visitor
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.jobs.job import Chosen, Verb
 from sagactl.oncall.jobs.working import as_chosen
+from sagactl.wording import plural
+from services.inventory.bodies import MOST_AT_ONCE
 from services.shared import telemetry
-from services.shared.contract.audit import By
+from services.shared.contract.audit import Action, By
 from services.shared.emails import hidden
 from services.shared.http.bodies import Id
 
@@ -35,6 +47,7 @@ OTHERS: Final = "They are others by now: look at the plan again"
 IDS: Final = re.compile(r"[0-9a-f-]{36}")
 # So long a small job is waited for, so that the page that follows tells what became of it.
 WAITED_FOR_SECONDS: Final = 3.0
+Pieces = Annotated[int, Query(ge=1, le=MOST_AT_ONCE)]
 router = APIRouter()
 
 
@@ -65,7 +78,7 @@ async def act_on_letters(
     elif not IDS.fullmatch(key):
         raise browsers.NoForm("key")
     else:
-        by = By(visitor.user.actor, visitor.address, telemetry.current_request_id())
+        by = _by(visitor)
         job = planned(key, verb, [*map(_without_mail, found)], reason, await shop.now())
         _, failed = await tried(jobs.begin(job, by))
         if not failed:
@@ -73,6 +86,10 @@ async def act_on_letters(
             return answers.to(path_of(key))
         says = failed
     return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
+
+
+def _by(visitor: Visitor) -> By:
+    return By(visitor.user.actor, visitor.address, telemetry.current_request_id())
 
 
 def _is_reason(text: str) -> bool:
@@ -178,6 +195,84 @@ async def _sweep_planned(
         refusal=answers.sentence(before.refusal) if before else failed,
         reason=before.reason if before else "",
         commands=commands.SWEEP,
+    )
+
+
+@router.get("/products/{product_id}/restock")
+async def plan_for_stock(
+    request: Request, product_id: Id, pieces: Pieces, visitor: TheVisitor, shop: TheShop
+) -> Response:
+    """What would come of it, before it is done."""
+    return await _restock_planned(request, product_id, pieces, visitor, shop)
+
+
+@router.post("/products/{product_id}/restock")
+async def restock(  # noqa: PLR0917  # FastAPI passes them by name
+    request: Request,
+    product_id: Id,
+    form: TheForm,
+    visitor: TheVisitor,
+    shop: TheShop,
+    services: TheServices,
+    store: TheStore,
+) -> Response:
+    """Why is on the trail before the inventory service is asked, which decides."""
+    reason, key, pieces = form.get("reason", "").strip(), form.get("key", ""), _pieces(form.get("pieces", ""))
+    if rights.why_not(visitor.user, rights.STOCK):
+        return await _restock_planned(request, product_id, pieces, visitor, shop)
+    found, failed = await tried(shop.restocking(product_id, pieces))
+    if found is None or not found.allowed:
+        says = failed or "It cannot be restocked"
+    elif not _is_reason(reason):
+        says = NO_REASON
+    elif not IDS.fullmatch(key):
+        raise browsers.NoForm("key")
+    else:
+        what = f"{plural(pieces, 'piece')} more"
+        _, says = await tried(asking.ask(store, _by(visitor), Action.RESTOCKED, product_id, what, reason))
+        if not says:
+            try:
+                command = restocking(pieces, key)
+                await services.act(product_id, command, visitor.token, visitor.address)
+            except Refused as error:
+                says = str(error)
+            else:
+                return answers.to(f"/products/{quote(product_id, safe='')}?done=restock")
+    before = Answered(Refused(says), reason)
+    return await _restock_planned(request, product_id, pieces, visitor, shop, before)
+
+
+def _pieces(text: str) -> int:
+    """Raises NoForm for what no page of ours sends."""
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_AT_ONCE:
+        raise browsers.NoForm("pieces")
+    return int(text)
+
+
+async def _restock_planned(
+    request: Request,
+    product_id: str,
+    pieces: int,
+    visitor: Visitor,
+    shop: Shop,
+    before: "Answered | None" = None,
+) -> Response:
+    found, failed = await tried(shop.restocking(product_id, pieces))
+    if found is None and not failed:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    reason = before.reason if before else ""
+    return answers.page(
+        request,
+        "restock",
+        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        id=product_id,
+        pieces=pieces,
+        plan=found,
+        why_not=rights.why_not(visitor.user, rights.STOCK),
+        refusal=answers.sentence(before.refusal) if before else failed,
+        reason=reason,
+        key=str(uuid.uuid4()),
+        commands=tuple(commands.of_restock(product_id, pieces, reason)),
     )
 
 

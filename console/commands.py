@@ -129,6 +129,10 @@ def of_product(product: str) -> Iterator[Command]:
     yield Command("what people said of its stock", command_line("stock history", product))
 
 
+def of_restock(product: str, pieces: int, reason: str) -> Iterator[Command]:
+    yield Command(FILL_IN, command_line("stock restock", product, str(pieces), reason=reason))
+
+
 def of_trail(wanted: Entries) -> Iterator[Command]:
     named = {name: value or None for name, value in wanted._asdict().items()}
     yield Command("more of it", command_line("audit", **named))

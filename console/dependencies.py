@@ -13,6 +13,7 @@ from console.services import Services
 from console.visitors import Door, NotOurs, NotSignedIn, Visitor
 from console.work import Jobs
 from services.gateway.callers import client_address
+from services.shared.database.store import Store
 
 Text = Annotated[str, Query(max_length=320)]
 
@@ -77,6 +78,11 @@ async def _checks(request: Request) -> Checks:
     return checks
 
 
+async def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
+
+
 async def _door(request: Request) -> Door:
     door: Door = request.app.state.door
     return door
@@ -100,6 +106,8 @@ async def _wanted(
 TheShop = Annotated[Shop, Depends(_shop)]
 TheJobs = Annotated[Jobs, Depends(_jobs)]
 TheChecks = Annotated[Checks, Depends(_checks)]
+# The console's own.
+TheStore = Annotated[Store, Depends(_store)]
 TheDoor = Annotated[Door, Depends(_door)]
 TheServices = Annotated[Services, Depends(_services)]
 TheWanted = Annotated[Wanted, Depends(_wanted)]

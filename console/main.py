@@ -33,10 +33,11 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[ReadinessCheck]:
         redis = connect_redis(settings.redis_url)
         async with reading(settings.mongodb_url) as books, redis:
-            services = Services(app.state.http, settings.auth_url, settings.order_url)
+            services = Services(app.state.http, settings.urls)
             app.state.services = services
             shop = app.state.shop = Shop(settings.access, books)
-            jobs = app.state.jobs = Jobs(settings.access, books.store("console"), shop.forget_letters)
+            store = app.state.store = books.store("console")
+            jobs = app.state.jobs = Jobs(settings.access, store, shop.forget_letters)
             app.state.door = Door(services, Sessions(redis), app.state.tokens, Limiter(redis, WINDOW_SECONDS))
             checks = app.state.checks = Checks(settings.access, books)
             async with in_background(jobs.work(), "jobs") as background:

@@ -31,6 +31,7 @@ from console.reading import ROWS, Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
+from services.inventory.bodies import MOST_AT_ONCE
 from services.order.model import Status
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, Cursor
@@ -44,6 +45,7 @@ SAID: Final = {
     "cancel": "It was cancelled.",
     "refund": "Its refund was asked for.",
     "compensate": "It was compensated.",
+    "restock": "It was restocked.",
     "sweep": "They were swept: what became of each order is on its page, and on the trail.",
 }
 
@@ -150,7 +152,9 @@ async def show_letter(
 
 
 @router.get("/products/{product_id}")
-async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: TheShop) -> Response:
+async def show_product(
+    request: Request, product_id: Id, visitor: TheVisitor, shop: TheShop, done: str = ""
+) -> Response:
     facts, changes = await _there(shop.product(product_id))
     return answers.page(
         request,
@@ -158,6 +162,9 @@ async def show_product(request: Request, product_id: Id, _: TheVisitor, shop: Th
         now=facts.at,
         page=facts,
         changes=changes,
+        said=SAID.get(done, ""),
+        why_not=rights.why_not(visitor.user, rights.STOCK),
+        most=MOST_AT_ONCE,
         commands=tuple(commands.of_product(product_id)),
     )
 

@@ -24,7 +24,7 @@ from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Plan
 from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import Status
-from sagactl.oncall.stocking import Change, StockFacts
+from sagactl.oncall.stocking import Change, Restocking, StockFacts
 from sagactl.oncall.trails import Told, Wanted
 from services.notification import queries as notifications
 from services.notification.domain import Notification
@@ -140,6 +140,13 @@ class Shop:
         except AbsentError:
             return None
         return found, (await stocking.changes(self._books, id_, ROWS)).items
+
+    async def restocking(self, product: str, pieces: int) -> Restocking | None:
+        """What would come of it; None where inventory knows no such product."""
+        try:
+            return await stocking.restocking(self._books, product, pieces)
+        except AbsentError:
+            return None
 
     async def trail(self, wanted: ThoseEntries) -> Sequence[Told]:
         """The latest entries of all services."""

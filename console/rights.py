@@ -16,6 +16,7 @@ NEEDS: Final[Mapping[str, Right]] = {
     "compensate": Right.OPERATE,
 }
 LETTERS: Final = Right.OPERATE
+STOCK: Final = Right.RESTOCK
 # It reads everything there is.
 CHECK: Final = Right.OPERATE
 # It has the addresses of customers' machines.

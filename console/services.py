@@ -41,9 +41,10 @@ class _Problem(Struct):
 class Services:
     """All methods raise Refused."""
 
-    def __init__(self, http: aiohttp.ClientSession, auth_url: str, order_url: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, urls: Mapping[str, str]) -> None:
+        """`urls`: where each service is, by its name."""
         self._http = http
-        self._urls = {"auth": auth_url.rstrip("/"), "order": order_url.rstrip("/")}
+        self._urls = {name: url.rstrip("/") for name, url in urls.items()}
 
     async def log_in(self, email: str, password: str, code: str, address: str) -> Tokens:
         body = {"email": email, "password": password} | ({"code": code} if code else {})
@@ -56,14 +57,13 @@ class Services:
     async def log_out(self, token: str, address: str) -> None:
         await self._post("auth", "/auth/logout", {"refreshToken": token}, address)
 
-    async def act(self, order_id: str, command: "Command", token: str, address: str) -> bytes:
-        """What the order service answers: it decides whether it may be done, by the token and its table."""
+    async def act(self, subject: str, command: "Command", token: str, address: str) -> bytes:
+        """What the service answers: it decides whether it may be done, by the token and its rules."""
         headers = {"Authorization": f"Bearer {token}"} | (
             {"Idempotency-Key": command.key} if command.key else {}
         )
-        return await self._post(
-            "order", command.path.format(quote(order_id, safe="")), command.body, address, headers
-        )
+        path = command.path.format(quote(subject, safe=""))
+        return await self._post(command.service, path, command.body, address, headers)
 
     async def _post(
         self,
@@ -89,11 +89,12 @@ class Services:
 
 
 class Command(NamedTuple):
-    """What is asked of the order service."""
+    """What is asked of a service."""
 
     path: str
     body: Mapping[str, Any]
     key: str = ""
+    service: str = "order"
 
 
 def command(action: str, form: Mapping[str, str]) -> Command:
@@ -106,6 +107,11 @@ def command(action: str, form: Mapping[str, str]) -> Command:
         case "compensate":
             return compensation(form["reason"], form["status"])
     raise KeyError(action)
+
+
+def restocking(pieces: int, key: str) -> Command:
+    """Of a product."""
+    return Command("/api/inventory/{}/restock", {"quantity": pieces}, key, "inventory")
 
 
 def compensation(reason: str, status: str, older_than: timedelta = timedelta()) -> Command:

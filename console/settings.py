@@ -1,6 +1,7 @@
 """Settings of the console."""
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import field_validator, model_validator
@@ -26,6 +27,7 @@ class ConsoleSettings(DatabaseSettings):
     redis_password: str = ""
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
+    inventory_url: str = "http://127.0.0.1:3005"
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed: of an Ingress of its own.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
     # For a browser that takes no Secure cookie from http://localhost. Never where the console is reached by a
@@ -43,6 +45,11 @@ class ConsoleSettings(DatabaseSettings):
         self.management_url = with_password(self.management_url, self.amqp_password)
         self.redis_url = with_password(self.redis_url, self.redis_password)
         return self
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Of the services that are asked to act."""
+        return {"auth": self.auth_url, "order": self.order_url, "inventory": self.inventory_url}
 
     @property
     def access(self) -> Access:

@@ -18,13 +18,12 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
+from console import asking
 from sagactl.access import Access
 from sagactl.faults import fault
 from sagactl.oncall.jobs.job import Change, Job
 from sagactl.oncall.jobs.working import ACTIONS, carry_out
-from services.shared.contract import audit
-from services.shared.contract.audit import By, Outcome
-from services.shared.database.new_id import new_id
+from services.shared.contract.audit import By
 from services.shared.database.store import Document, Store, from_document, to_document
 from services.shared.emails import hidden
 
@@ -154,18 +153,8 @@ class Jobs:
         record = _Held(self._kept, kept)
 
         async def ask(detail: str) -> None:
-            await self._store.trail.add(
-                audit.entry(
-                    new_id(),
-                    datetime.now(UTC),
-                    kept.by,
-                    ACTIONS[kept.job.verb],
-                    f"job {kept.id}",
-                    outcome=Outcome.ASKED,
-                    reason=kept.job.reason,
-                    detail=detail,
-                )
-            )
+            action = ACTIONS[kept.job.verb]
+            await asking.ask(self._store, kept.by, action, f"job {kept.id}", detail, kept.job.reason)
 
         trouble, stopped = "", bool(kept.stopped_by)
         try:

@@ -108,6 +108,7 @@ async def _opened(stack: Stack) -> Site:
             "mails never sent": "/mails?show=never+sent",
             "mail": "/mails/preview?kind=paid&language=de",
             "product": f"/products/{product}",
+            "restock": f"/products/{product}/restock?pieces=12",
             "trail": "/trail",
             "found": f"/find?q={stack.customer['email']}",
             "nothing": "/nothing",

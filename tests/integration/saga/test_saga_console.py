@@ -310,6 +310,52 @@ async def test_who_may_not_sweep_cannot_by_a_form_of_their_own(shop: Shop, someb
     await shop.settles(order_id, "PAID")
 
 
+async def test_a_product_is_restocked_once_by_who_may_and_the_trail_says_why(
+    shop: Shop, admin: Somebody
+) -> None:
+    lamp = await shop.product(stock=5)
+    plan = f"/products/{lamp}/restock"
+    page = await admin.get(f"{plan}?pieces=12")
+    assert "12 pieces more came in: 5 -> 17 available" in page.text
+    assert page.commands == [f"sagactl stock restock {lamp} 12 --reason ''"]
+    form = hidden_of(page)
+    page = await admin.post(plan, {**form, "reason": "no"}, 409)
+    assert "A reason has 3 to 200 characters." in page.text
+    for wrong in ("0", "1000001", "-1", "many", "9" * 5000):
+        await admin.post(plan, {**form, "pieces": wrong, "reason": "a delivery"}, 403)
+    form |= {"csrf": admin.csrf}
+    for _ in range(2):
+        page = await admin.post(plan, {**form, "reason": "a delivery"})
+        assert "It was restocked." in page.text
+    assert await (await shop.client("admin")).stock(lamp) == (17, 0, 0)
+    trail = shop.database(database_of("console"))[COLLECTION]
+    asked = await trail.find({"action": Action.RESTOCKED, "subject": lamp}).sort("at").to_list()
+    assert [(each["outcome"], each["reason"], each["detail"]) for each in asked] == [
+        ("asked", "a delivery", "12 pieces more"),
+        ("asked", "a delivery", "12 pieces more"),
+    ]
+
+
+async def test_who_may_not_restock_cannot_by_a_form_of_their_own(shop: Shop, somebody: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    await somebody.sign_in(await with_role(shop, "support"))
+    page = await somebody.get(f"/products/{lamp}")
+    assert "Restock: this is for the role admin." in page.text
+    page = await somebody.get(f"/products/{lamp}/restock?pieces=1")
+    assert "This cannot be done: this is for the role admin." in page.text
+    form = {"pieces": "1", "reason": "a delivery", "key": JOB}
+    assert "This cannot be done" in (await somebody.post(f"/products/{lamp}/restock", form)).text
+    assert await (await shop.client("admin")).stock(lamp) == (5, 0, 0)
+
+
+async def test_what_is_not_sold_any_more_is_not_restocked(shop: Shop, admin: Somebody) -> None:
+    assert (await admin.get(f"/products/{new_id()}/restock?pieces=1", 404)).text
+    lamp = await shop.product(stock=5)
+    await (await shop.client("admin")).remove_product(lamp)
+    await is_said(admin, f"/products/{lamp}/restock?pieces=1", "This cannot be done: ")
+    assert "It is not sold any more." in (await admin.get(f"/products/{lamp}")).text
+
+
 async def test_what_the_table_forbids_is_said_in_its_own_words(shop: Shop, admin: Somebody) -> None:
     lamp = await shop.product(stock=5)
     order_id = await shop.place({lamp: 1})

@@ -40,6 +40,7 @@ BEHIND_THE_DOOR: Final = (
     "/jobs",
     "/jobs/any",
     "/products/any",
+    "/products/any/restock?pieces=3",
     "/trail",
     "/find?q=x",
 )
@@ -51,6 +52,7 @@ FORMS: Final = (
     "/theme",
     "/orders/any/cancel",
     "/letters/redrive",
+    "/products/any/restock",
     "/checks",
     "/jobs/any/stop",
 )
@@ -66,6 +68,7 @@ async def browser() -> AsyncIterator[httpx.AsyncClient]:
         redis_url=f"redis://{nobody}",
         auth_url=f"http://{nobody}",
         order_url=f"http://{nobody}",
+        inventory_url=f"http://{nobody}",
         jwks_url=f"http://{nobody}/keys",
         insecure_cookie=True,
     )

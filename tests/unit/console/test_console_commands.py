@@ -109,6 +109,12 @@ def test_of_pages_that_are_about_everything(told: Iterable[Command]) -> None:
 
 
 @odd
+def test_of_a_restocking(id_: str) -> None:
+    (found,) = read(commands.of_restock(id_, 12, "a delivery"))
+    assert (found["product"], found["pieces"], found["reason"]) == (id_, 12, "a delivery")
+
+
+@odd
 def test_of_a_product_and_of_a_search(id_: str) -> None:
     assert [each["product"] for each in read(commands.of_product(id_))] == [id_] * 2
     assert [each["text"] for each in read(commands.of_search(id_))] == [id_]

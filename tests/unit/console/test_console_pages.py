@@ -23,8 +23,9 @@ from sagactl.oncall.jobs.job import Job, Verb
 from sagactl.oncall.jobs.job import Outcome as Ended
 from sagactl.oncall.jobs.working import as_chosen
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, problems
-from sagactl.oncall.stocking import Buyer, Change, Counters, Offer, StockFacts
+from sagactl.oncall.stocking import Buyer, Change, Counters, Offer, Restocking, StockFacts, planned
 from sagactl.oncall.trails import Told
+from services.inventory.bodies import MOST_AT_ONCE
 from services.inventory.moves import MoveKind, Reason
 from services.inventory.stock import HOLD, Stock
 from services.order.model import Order
@@ -491,7 +492,9 @@ BROKEN: Final = Change(
 
 
 def product_page(found: StockFacts, *changes: Change) -> Page:
-    return rendered("product", page=found, changes=changes, now=found.at)
+    return rendered(
+        "product", page=found, changes=changes, now=found.at, said="", why_not="", most=MOST_AT_ONCE
+    )
 
 
 def test_a_product_is_told_with_what_came_who_has_it_and_what_people_said() -> None:
@@ -529,6 +532,24 @@ def test_what_was_found_leads_to_its_page_where_it_has_one() -> None:
 
 
 # --- all of them ------------------------------------------------------------------------------------------
+
+
+def restock_page(plan: Restocking) -> Page:
+    return rendered(
+        "restock", id=plan.product, pieces=plan.pieces, plan=plan, why_not="", refusal="", reason="", key="1"
+    )
+
+
+def test_a_restocking_is_a_plan_and_a_form_or_the_sentence_why_not() -> None:
+    lamp = Stock(id="lamp", available=10, initial=10, created=True)
+    page = restock_page(planned(lamp, 1, NOW))
+    assert "1 piece more came in: 10 -> 11 available ." in page.text
+    assert [each["action"] for each in page.all_of("form") if each.get("class") == "act"] == [
+        "/products/lamp/restock"
+    ]
+    page = restock_page(planned(structs.replace(lamp, discontinued=True), 1, NOW))
+    assert "This cannot be done: " in page.text
+    assert [each for each in page.all_of("form") if each.get("class") == "act"] == []
 
 
 def evil_pages() -> Sequence[Page]:

@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from dev.helm import ROOT
+from dev.ports import OPTIONAL
 from tests.charts.rendering import NAMESPACE, SERVICES, UMBRELLA, named, pods, render
 
 CONFIG = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
 [RELEASE] = CONFIG["deploy"]["helm"]["releases"]
 IMAGES = [artifact["image"] for artifact in CONFIG["build"]["artifacts"]]
+ALL = (*SERVICES, *OPTIONAL)
 TEXT = {"type": "string"}
 
 
@@ -103,7 +105,7 @@ def test_a_profile_patches_places_that_exist_to_something_valid(profile: str) ->
 
 
 def test_every_image_is_one_that_the_dockerfile_builds_and_the_chart_runs() -> None:
-    assert sorted(IMAGES) == sorted(f"sagashop/{name}" for name in (*SERVICES, "operator", "sagactl"))
+    assert sorted(IMAGES) == sorted(f"sagashop/{name}" for name in (*ALL, "operator", "sagactl"))
     dockerfile = (ROOT / "Dockerfile").read_text()
     for artifact in CONFIG["build"]["artifacts"]:
         service = artifact["docker"]["buildArgs"]["SERVICE"]
@@ -116,8 +118,8 @@ def test_every_image_is_one_that_the_dockerfile_builds_and_the_chart_runs() -> N
 
 
 def test_every_image_of_ours_is_the_one_that_skaffold_built() -> None:
-    """Render with the values that skaffold would set, and look at what runs."""
-    settings = []
+    """Render with the values that skaffold would set, and look at what runs: all that there is to be run."""
+    settings = [f"global.{service}.enabled=true" for service in OPTIONAL]
     for key, template in RELEASE["setValueTemplates"].items():
         kind, image = template.removeprefix("{{.IMAGE_").removesuffix("}}").split("_", 1)
         assert image.replace("_", "/") in IMAGES
@@ -162,7 +164,7 @@ def test_an_edit_builds_no_image_anew_but_that_whose_program_it_is(image: str) -
     assert code("services", "operator", "sagactl", "console") - synced(artifact) == own
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ALL)
 def test_what_is_synced_goes_where_a_pod_reloads_it_from(service: str) -> None:
     [artifact] = [one for one in patched("dev")["build"]["artifacts"] if one["image"].endswith(f"/{service}")]
     assert code("services/shared", f"services/{service}") <= synced(artifact, "/app")

@@ -102,7 +102,8 @@ def installed(
 
 @pytest.fixture(scope="session")
 def release(report: list[str]) -> Iterator[Release]:
-    with installed(Release("shop", "shop-e2e", (HERE / "values.yaml",)), report) as shop:
+    shop = Release("shop", "shop-e2e", (HERE / "values.yaml", HERE / "sending.yaml"))
+    with installed(shop, report) as shop:
         yield shop
 
 

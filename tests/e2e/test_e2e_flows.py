@@ -2,6 +2,7 @@
 
 import json
 from http import HTTPStatus
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -67,6 +68,37 @@ async def test_a_refund_gives_money_and_goods_back(customer: Client, admin: Clie
     assert payment is not None
     assert payment["status"] == "REFUNDED"
     await admin.stock_becomes(tea, (5, 0, 0))
+
+
+async def test_the_goods_of_a_paid_order_are_sent_and_arrive(
+    release: Release, customer: Client, admin: Client
+) -> None:
+    tea = await admin.add_product(5)
+    order_id = (await customer.place({tea: 2}))["orderId"]
+    await customer.settled(order_id)
+    url = f"/api/fulfilments/{order_id}"
+
+    async def state() -> str | None:
+        """None while fulfilment has not heard of it."""
+        try:
+            return str((await admin.call("GET", url))["state"])
+        except ShopError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    await until(state, lambda found: found == "READY", within=60, what="a shipment")
+    await admin.call("POST", f"{url}/ship", {"carrier": "DHL"}, key=uuid4().hex)
+    await until(state, lambda found: found == "SHIPPED", within=60, what="the order's answer")
+    assert (await admin.call("POST", f"{url}/deliver", key=uuid4().hex))["state"] == "DELIVERED"
+
+    async def explained() -> Any:
+        said = await release.tool("sh", "-c", f"python -m sagactl explain {order_id} -o json || true")
+        return json.loads(said)
+
+    told = await until(explained, lambda found: found["verdict"] == "settled", within=60, what="settled")
+    arrived = {hop["type"] for hop in told["hops"] if hop["state"] == "done"}
+    assert arrived >= {"SHIPMENT_REQUEST", "SHIPMENT_APPROVED", "ORDER_SHIPPED", "ORDER_DELIVERED"}
 
 
 async def test_an_order_cancelled_while_the_card_is_slow_is_paid_back_or_never_charged(

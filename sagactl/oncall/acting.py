@@ -41,6 +41,10 @@ class Plan(Protocol):
     """What an act would do."""
 
     @property
+    def subject(self) -> str:
+        """On the audit trail: the id of what it is done to."""
+
+    @property
     def allowed(self) -> bool: ...
 
     @property
@@ -55,8 +59,6 @@ class Act(NamedTuple):
     """Something that a person may do, by its plan."""
 
     action: Action
-    # The id of what it is done to.
-    subject: str
     question: str
     # Where the login for it is found.
     find: Callable[[Stack], OrderAccess] = OrderAccess.at_the_gateway
@@ -79,7 +81,7 @@ def decided(
         login(act.find, stack)
     planned = run(plan(where))
     agreed(shown(planned), act.question, asked, allowed=planned.allowed)
-    run(trails.ask(where.mongodb_url, act.action, act.subject, planned.says, why))
+    run(trails.ask(where.mongodb_url, act.action, planned.subject, planned.says, why))
     return planned, why
 
 

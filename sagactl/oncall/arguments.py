@@ -25,6 +25,12 @@ Order = Annotated[
 Product = Annotated[
     str, typer.Argument(help="Its id.", metavar="PRODUCT", autocompletion=completion.products)
 ]
+Mail = Annotated[
+    str,
+    typer.Argument(
+        help="Its id, which `sagactl mails list` shows.", metavar="MAIL", autocompletion=completion.mails
+    ),
+]
 Queue = Annotated[
     str,
     typer.Argument(

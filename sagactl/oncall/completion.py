@@ -1,4 +1,4 @@
-"""What a shell offers where an id is typed: the latest orders and products. Silent where nobody can tell."""
+"""What a shell offers where an id is typed: the latest ones. Silent where nobody can tell."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from pymongo import DESCENDING
 
 from sagactl.access import Access
 from sagactl.oncall.books import Books, reading
+from services.notification import queries
 from services.order.model import Order
 from services.product.domain import Product
 
@@ -29,6 +30,10 @@ def orders(ctx: typer.Context) -> list[str]:
     return _latest("orders", ctx.params.get("stack"), _orders)
 
 
+def mails(ctx: typer.Context) -> list[str]:
+    return _latest("mails", ctx.params.get("stack"), _mails)
+
+
 def products(ctx: typer.Context) -> list[str]:
     return _latest("products", ctx.params.get("stack"), _products)
 
@@ -37,6 +42,12 @@ async def _orders(books: Books) -> list[str]:
     """Ids begin with the time."""
     found = books.of("order")[Order.collection].find({}, {"_id": 1}).sort("_id", DESCENDING)
     return [each["_id"] async for each in found.limit(OFFERED_AT_MOST)]
+
+
+async def _mails(books: Books) -> list[str]:
+    """Those to customers."""
+    found = await queries.latest(books.store("notification"), None, OFFERED_AT_MOST)
+    return [each.id for each in found if each.recipient is not None]
 
 
 async def _products(books: Books) -> list[str]:

@@ -1,23 +1,33 @@
-"""`sagactl mails`: what customers are written, and what became of it, without writing to anybody."""
+"""`sagactl mails`: what customers are written, and what became of it; one of them sent once more.
 
-from collections.abc import Sequence
+Whether it may be, the notification service decides, by the login of who asks.
+"""
+
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import quote
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from sagactl.documents import Document
+from sagactl.faults import AbsentError
+from sagactl.oncall import arguments
+from sagactl.oncall.acting import Act, Asked, decided, post
 from sagactl.oncall.books import reading
 from sagactl.oncall.sample_mails import SHOP, examples, sender_in
 from sagactl.oncall.status.standing import said
 from sagactl.output import Column, Form, Output, Shown, show, table
+from sagactl.screen import printable
 from sagactl.terminal import Stack, access, run
 from services.notification import queries
-from services.notification.domain import Notification, NotificationState
+from services.notification.domain import Notification, NotificationState, check_resendable
+from services.shared.contract.audit import Action
+from services.shared.contract.decisions import Refused
 from services.shared.emails import hidden
 from services.shared.mail.writing import LANGUAGES
 
@@ -51,6 +61,8 @@ class Mail(Struct, frozen=True, rename="camel", kw_only=True):
     subject: str
     # Why it was never sent.
     reason: str
+    # When somebody had it sent once more, while that mail is on its way.
+    resent_at: datetime | None
 
     @classmethod
     def of(cls, found: Notification) -> "Mail":
@@ -63,7 +75,12 @@ class Mail(Struct, frozen=True, rename="camel", kw_only=True):
             at=found.at,
             subject=hidden(found.subject),
             reason=hidden(found.reason),
+            resent_at=None if found.resend is None else found.resend.asked_at,
         )
+
+    @property
+    def standing(self) -> str:
+        return self.state if self.resent_at is None else f"{self.state}, sent once more"
 
 
 class MailList(Document, frozen=True, kw_only=True):
@@ -92,18 +109,99 @@ async def _read(mongodb_url: str, state: Unsent | None, limit: int) -> MailList:
 
 def shown(found: MailList) -> Shown:
     columns: Sequence[Column[Mail]] = (
-        Column("order", attrgetter("order"), whole=True),
+        Column("mail", attrgetter("id"), whole=True),
+        Column("order", attrgetter("order")),
         Column("told", attrgetter("kind")),
-        Column("state", attrgetter("state")),
+        Column("state", attrgetter("standing")),
         Column("ago", lambda each: said(found.at - each.at)),
         Column("why", attrgetter("reason")),
         Column("to", lambda each: "staff" if each.to_staff else "customer", wide=True),
         Column("at", attrgetter("at"), wide=True),
         Column("subject", attrgetter("subject"), wide=True),
     )
-    return Shown(
-        found, table(found.items, "mail", columns), [each.order for each in found.items], found.items
+    return Shown(found, table(found.items, "mail", columns), [each.id for each in found.items], found.items)
+
+
+class Resending(Document, frozen=True, kw_only=True):
+    """A mail is sent once more, or would be."""
+
+    mail: str
+    order: str
+    # The event that it tells of.
+    told: str
+    allowed: bool
+    # What comes of it; or why it may not be done.
+    says: str
+    done: bool = False
+
+    @property
+    def subject(self) -> str:
+        return self.order
+
+
+@app.command()
+def resend(
+    mail: arguments.Mail,
+    stack: Stack = None,
+    reason: arguments.Reason = None,
+    dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
+    yes: arguments.Yes = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
+) -> None:
+    """Send the mail of a notification once more, to the same address: what it said, as a new mail.
+
+    It is sent in the background: `sagactl mails list` tells what became of it.
+
+    Exit code 0: it is on its way. 1: there is no mail of it to send, or it is on its way already. 3: it was
+    only planned.
+    """
+    planned, _ = decided(
+        stack,
+        Act(Action.MAIL_RESENT, f"Send mail {mail} once more?"),
+        Asked(reason, dry_run, yes, output),
+        lambda where: _planned(where.mongodb_url, mail),
+        resending,
     )
+    post(stack, f"/api/notifications/{quote(mail, safe='')}/resend", {})
+    show(resending(structs.replace(planned, done=True)), output)
+
+
+async def _planned(mongodb_url: str, mail: str) -> Resending:
+    """Raises AbsentError where there is none."""
+    async with reading(mongodb_url) as books:
+        found = await books.store("notification").get(Notification, mail)
+    if found is None:
+        raise AbsentError(f"there is no mail {mail}: see sagactl mails list")
+    return plan(found)
+
+
+def plan(found: Notification) -> Resending:
+    """What would come of it, by the notification service's own rules."""
+    mail = Resending(
+        mail=found.id,
+        order=found.order_id,
+        told=found.kind,
+        allowed=True,
+        says="a new mail to the same customer, which says what it said",
+    )
+    try:
+        check_resendable(found)
+    except Refused as error:
+        return structs.replace(mail, allowed=False, says=str(error))
+    return mail
+
+
+def resending(found: Resending) -> Shown:
+    return Shown(found, lambda _: _screen(found), [found.mail])
+
+
+def _screen(found: Resending) -> Iterator[str]:
+    if found.done:
+        yield f"[green]done[/]     mail {printable(found.mail)} is on its way once more"
+        return
+    yield f"[bold]mail[/]     {printable(found.mail)}: {found.told} of order {printable(found.order)}"
+    word = "[bold]would[/]  " if found.allowed else "[bold red]refused[/]"
+    yield f"{word}  send it once more: {printable(found.says)}"
 
 
 @app.command()

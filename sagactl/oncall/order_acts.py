@@ -76,6 +76,10 @@ class OrderAct(Document, frozen=True, kw_only=True):
     currency: str
     done: bool = False
 
+    @property
+    def subject(self) -> str:
+        return self.order
+
 
 class _Agreed(NamedTuple):
     act: OrderAct
@@ -165,7 +169,7 @@ async def _compensated(service: OrderAccess, given: _Agreed) -> None:
 def _agreed(stack: Stack, order_id: str, act: Act, asked: Asked, lines: Sequence[RefundLine] = ()) -> _Agreed:
     """What is to be done, is allowed, and is on the audit trail as asked. Else it ends the command."""
     find = OrderAccess.found if act is Act.COMPENSATE else OrderAccess.at_the_gateway
-    of_it = acting.Act(ACTIONS[act], order_id, f"{act.capitalize()} {order_id}?", find)
+    of_it = acting.Act(ACTIONS[act], f"{act.capitalize()} {order_id}?", find)
     planned, reason = decided(stack, of_it, asked, lambda where: _planned(where, order_id, act, lines), shown)
     return _Agreed(planned, reason)
 

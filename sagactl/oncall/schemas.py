@@ -17,7 +17,7 @@ from sagactl.oncall.jobs.job import Job
 from sagactl.oncall.keys import KeyList
 from sagactl.oncall.letters import LetterGroupList, LetterList, LetterPreviewList
 from sagactl.oncall.listing import OrderList
-from sagactl.oncall.mails import MailList
+from sagactl.oncall.mails import MailList, Resending
 from sagactl.oncall.order import OrderFacts
 from sagactl.oncall.order_acts import OrderAct
 from sagactl.oncall.outbox import UnpublishedList
@@ -54,6 +54,7 @@ KINDS: Final[tuple[type[Document], ...]] = (
     RefundList,
     Repair,
     Replay,
+    Resending,
     Restocking,
     Status,
     StockFacts,

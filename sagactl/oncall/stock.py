@@ -75,7 +75,7 @@ def restock(  # noqa: PLR0917 - a command's options
 
     Exit code 0: it can be ordered. 1: the product is not sold any more. 3: it was only planned.
     """
-    act = Act(Action.RESTOCKED, product, f"Restock {product} by {plural(pieces, 'piece')}?")
+    act = Act(Action.RESTOCKED, f"Restock {product} by {plural(pieces, 'piece')}?")
     planned, _ = decided(
         stack,
         act,

@@ -120,6 +120,10 @@ class Restocking(Document, frozen=True, kw_only=True):
     says: str
     done: bool = False
 
+    @property
+    def subject(self) -> str:
+        return self.product
+
 
 async def restocking(books: Books, product: str, pieces: int) -> Restocking:
     """What would come of it, by inventory's own rules. Raises AbsentError where inventory does not know the

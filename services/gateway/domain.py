@@ -63,6 +63,7 @@ RULES: Final = (
     # Signed by the payment gateway, which has no token.
     Rule("/api/payments/webhooks", "payment", frozenset({"POST"}), signed=True),
     Rule("/api/webhooks", "notification", _NONE, names_ids=True),
+    Rule("/api/notifications/*/resend", "notification", _NONE, names_ids=True),
     Rule("/api/fulfilments", "fulfilment", _NONE, names_ids=True),
 )
 _BY_SEGMENTS: Final[Mapping[tuple[str, ...], Rule]] = {

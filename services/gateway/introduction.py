@@ -45,5 +45,6 @@ TAGS: Final = {
     "inventory": "How many pieces there are. Administrators count and restock, and see what is sold.",
     "payments": "What became of an order's payment.",
     "fulfilments": "For administrators: an order's goods are sent, and arrive. Only where the shop has it.",
+    "notifications": "For the shop's staff: a mail that did not arrive is sent once more.",
     "webhooks": "For administrators: endpoints of others that are told what happens to orders.",
 }

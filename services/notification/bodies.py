@@ -9,12 +9,12 @@ from services.notification import examples
 from services.notification.cloudevents import EventType
 from services.notification.deliveries import Answer, Delivery, DeliveryState
 from services.notification.destinations import LONGEST
-from services.notification.domain import NotificationState
+from services.notification.domain import Notification, NotificationState
 from services.notification.endpoints import Endpoint, EndpointState, Replay
 from services.shared.http.bodies import Body, View
 
 
-class NotificationView(View):
+class NotificationView(View, json_schema_extra={"examples": [examples.NOTIFICATION]}):
     id: str
     kind: str
     order_id: str
@@ -23,6 +23,24 @@ class NotificationView(View):
     at: datetime
     state: NotificationState
     reason: Annotated[str, Field(description="Why the mail is FAILED")]
+    resent_at: Annotated[
+        datetime | None, Field(description="When somebody had the mail sent once more that is on its way")
+    ]
+
+    @classmethod
+    def of(cls, notification: Notification) -> Self:
+        resend = notification.resend
+        return cls(
+            id=notification.id,
+            kind=notification.kind,
+            order_id=notification.order_id,
+            recipient=notification.recipient,
+            subject=notification.subject,
+            at=notification.at,
+            state=notification.state,
+            reason=notification.reason,
+            resent_at=resend and resend.asked_at,
+        )
 
 
 class NotificationList(View):

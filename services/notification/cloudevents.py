@@ -41,16 +41,19 @@ class EventType(StrEnum):
 
 # By which an administrator tries an endpoint.
 TEST: Final = "sagashop.webhook.test.v1"
-# An event's own type -> what it is called outside.
-TYPES: Final[Mapping[str, EventType]] = {
-    OrderPaid.type: EventType.PAID,
-    OrderCancelled.type: EventType.CANCELLED,
-    RefundRequested.type: EventType.REFUND_REQUESTED,
-    OrderPartiallyRefunded.type: EventType.PARTIALLY_REFUNDED,
-    OrderRefunded.type: EventType.REFUNDED,
-    OrderShipped.type: EventType.SHIPPED,
-    OrderDelivered.type: EventType.DELIVERED,
+# What each is called outside.
+_NAMES: Final[Mapping[type[OrderEvent], EventType]] = {
+    OrderPaid: EventType.PAID,
+    OrderCancelled: EventType.CANCELLED,
+    RefundRequested: EventType.REFUND_REQUESTED,
+    OrderPartiallyRefunded: EventType.PARTIALLY_REFUNDED,
+    OrderRefunded: EventType.REFUNDED,
+    OrderShipped: EventType.SHIPPED,
+    OrderDelivered: EventType.DELIVERED,
 }
+# By the event's own type.
+TYPES: Final[Mapping[str, EventType]] = {event.type: name for event, name in _NAMES.items()}
+_EVENTS: Final[Mapping[str, type[OrderEvent]]] = {event.type: event for event in _NAMES}
 # What names the customer is not told, and what is told beside the data is not told twice.
 _LEFT_OUT: Final = ("email", "sequence")
 # As text, sequences are in the order of their numbers up to ten digits.
@@ -61,6 +64,11 @@ def data_of(event: OrderEvent) -> Data:
     """Amounts are text, as everywhere in the API."""
     data: Data = msgspec.to_builtins(event)
     return {name: value for name, value in data.items() if name not in _LEFT_OUT}
+
+
+def event_of(kind: str, data: Data, email: str) -> OrderEvent:
+    """What `data_of` was told of, to this address; without its sequence. `kind`: one of TYPES."""
+    return msgspec.convert({**data, "email": email}, _EVENTS[kind])
 
 
 def sequence_of(event: OrderEvent) -> int | None:

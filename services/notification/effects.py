@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import partial
@@ -18,8 +18,7 @@ from services.shared.mail.outcomes import Sent, Undeliverable
 from services.shared.mail.sending import Post
 
 # As long as mail servers usually go on trying.
-GIVEN_UP_AFTER: Final = timedelta(days=3)
-GIVEN_UP: Final = f"given up after {GIVEN_UP_AFTER.days} days"
+_GIVEN_UP_AFTER: Final = timedelta(days=3)
 # Whose outcome is known here, whether or not it is stored yet.
 REMEMBERED: Final = 10_000
 
@@ -65,10 +64,14 @@ class Mailing:
     async def _send(
         self, notification: Notification, message: Message, event: OrderEvent
     ) -> Sent | Undeliverable:
-        given_up = message.at - notification.at >= GIVEN_UP_AFTER
-
         def composed(to: Address) -> EmailMessage:
             return mail.compose(notification.id, to, notification.at, event, self._post.sender)
 
         # The notification's, not the event's: the customer may have been erased since.
-        return await self._post.send(notification.recipient or "", composed, GIVEN_UP if given_up else "")
+        why = given_up(notification.at, message.at)
+        return await self._post.send(notification.recipient or "", composed, why)
+
+
+def given_up(since: datetime, now: datetime) -> str:
+    """Why a mail is not tried any more that is tried `since` then; empty while it is."""
+    return f"given up after {_GIVEN_UP_AFTER.days} days" if now - since >= _GIVEN_UP_AFTER else ""

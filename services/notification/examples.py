@@ -3,6 +3,17 @@
 from typing import Any, Final
 
 Example = dict[str, Any]
+NOTIFICATION: Final[Example] = {
+    "id": "0b5b1f3c-6a0e-5a55-8a53-5f2d8a1c9e01",
+    "kind": "ORDER_PAID",
+    "orderId": "0193a7f2-1111-7a55-8a53-5f2d8a1c9e01",
+    "recipient": "ada@customer.example",
+    "subject": "Order 0193a7f2-1111-7a55-8a53-5f2d8a1c9e01 is paid: 299.99 USD",
+    "at": "2026-11-26T09:00:00.125Z",
+    "state": "FAILED",
+    "reason": "",
+    "resentAt": "2026-11-26T11:30:00.250Z",
+}
 NEW_ENDPOINT: Final[Example] = {
     "url": "https://merchant.example/webhooks",
     "types": ["sagashop.order.paid.v1", "sagashop.order.cancelled.v1"],

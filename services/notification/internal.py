@@ -24,4 +24,4 @@ async def list_notifications(
 ) -> NotificationList:
     """All notifications about an order, the oldest first. There are few per order, so there are no pages."""
     notifications = await queries.of_order(engine.store, order_id)
-    return NotificationList(items=[NotificationView.model_validate(each) for each in notifications])
+    return NotificationList(items=[NotificationView.of(each) for each in notifications])

@@ -39,13 +39,16 @@ TEMPLATES: Final[Mapping[type[OrderEvent], str]] = {
 }
 
 
-def compose(id_: str, to: Address, at: datetime, event: OrderEvent, sender: Sender) -> EmailMessage:
-    """The mail of the event `id_`: the same one, to the byte, whenever it is asked for.
-    `to` is a `mailbox_of`.
+def compose(
+    id_: str, to: Address, at: datetime, event: OrderEvent, sender: Sender, sent_at: datetime | None = None
+) -> EmailMessage:
+    """The mail `id_` of an event that happened `at`: the same one, to the byte, whenever it is asked for.
+    `to` is a `mailbox_of`; `sent_at` is later where somebody is told once more.
     """
     locale = locale_of(getattr(event, "locale", None), sender.locale)
     about = f"order.{writing.header_id(event.order_id)}"
-    return writing.compose(id_, to, at, written(event, at, locale, sender.shop), sender, about)
+    content = written(event, at, locale, sender.shop)
+    return writing.compose(id_, to, sent_at or at, content, sender, about)
 
 
 def written(event: OrderEvent, at: datetime, locale: Locale, shop: str) -> Content:

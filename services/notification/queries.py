@@ -24,6 +24,8 @@ BEING_SENT: Final = {"state": NotificationState.WAITING.value}
 # Fewer still: addresses that no mail server takes.
 NEVER_SENT: Final = {"state": NotificationState.FAILED.value}
 UNTOLD: Final = {"untold": True}
+# Fewest of all: what somebody had sent once more, on its way.
+SENT_AGAIN: Final = {"resend.due": {"$exists": True}}
 WAITING: Final = {"state": DeliveryState.WAITING.value}
 THERE: Final = [EndpointState.ENABLED.value, EndpointState.DISABLED.value]
 # Of those that wait, those of one endpoint and order: there are few of these, however many wait.
@@ -37,6 +39,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("untold", ASCENDING), ("at", ASCENDING)], partialFilterExpression=UNTOLD),
         IndexModel([("at", ASCENDING), ("_id", ASCENDING)]),
         IndexModel([("at", DESCENDING)], partialFilterExpression=NEVER_SENT),
+        IndexModel([("resend.due", ASCENDING)], partialFilterExpression=SENT_AGAIN),
     ),
     Endpoint.collection: (IndexModel([("state", ASCENDING), ("createdAt", ASCENDING)]),),
     DELIVERIES: (
@@ -75,12 +78,25 @@ async def latest(
 
 async def count_waiting(store: Store) -> int:
     """How many mails the mail server has not taken on yet."""
-    return await store.collection(Notification).count_documents(BEING_SENT)
+    found = store.collection(Notification)
+    return await found.count_documents(BEING_SENT) + await found.count_documents(SENT_AGAIN)
 
 
 async def oldest_waiting(store: Store) -> datetime | None:
     """Since when the oldest of them waits; None where none does."""
-    return await _oldest(store, BEING_SENT)
+    since = [each.resend.asked_at for each in await _sent_again(store, SENT_AGAIN) if each.resend]
+    first = await _oldest(store, BEING_SENT)
+    return min((*since, *([] if first is None else [first])), default=None)
+
+
+async def to_be_resent(store: Store, now: datetime, limit: int) -> list[Notification]:
+    """Those whose mail is to be sent once more by now, the longest due first."""
+    return await _sent_again(store, {"resend.due": {"$exists": True, "$lte": now}}, limit)
+
+
+async def _sent_again(store: Store, query: Document, limit: int = 0) -> list[Notification]:
+    found = store.collection(Notification).find(query).sort("resend.due", ASCENDING).limit(limit)
+    return [from_document(Notification, document) for document in await found.to_list()]
 
 
 async def oldest_untold(store: Store) -> datetime | None:

@@ -16,11 +16,17 @@ _ANYWHERE: Final = re.compile(
     r"""[^\s<>()\[\],;:"'\\]{0,63}[^\s<>()\[\],;:"\\](?:@|%40)[^\s<>()\[\],;:"'\\/?&#]{1,255}"""
 )
 HIDDEN: Final = "***"
+# RFC 2606: nobody's. Erased customers have such an address.
+_NOBODYS: Final = ".invalid"
 
 
 def hidden(text: str) -> str:
     """A text with no address in it, nor what looks like one."""
     return _ANYWHERE.sub(HIDDEN, text)
+
+
+def is_nobodys(address: str) -> bool:
+    return address.endswith(_NOBODYS)
 
 
 def normalize(text: str) -> str:

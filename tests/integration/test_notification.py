@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.message import EmailMessage
 from typing import Any
 
 import httpx
@@ -69,6 +70,37 @@ class Post:
         url = f"/internal/notifications?orderId={order_id}"
         items: list[dict[str, Any]] = (await self._client.get(url, headers=self._admin)).json()["items"]
         return items
+
+    async def again(
+        self, id_: str, key: str | None = None, by: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Its mail is asked for once more."""
+        headers = {**(by or self._admin), **({"Idempotency-Key": key} if key else {})}
+        return await self._client.post(f"/api/notifications/{id_}/resend", headers=headers)
+
+    async def corrected(self, id_: str, email: str) -> None:
+        """The address that its mail goes to is another now."""
+        notifications = self._room.database("notification")["notifications"]
+        await notifications.update_one({"_id": id_}, {"$set": {"recipient": email}, "$inc": {"version": 1}})
+
+    async def taken(self, number: int) -> list[EmailMessage]:
+        """So many mails, once the server has them."""
+
+        async def look() -> list[EmailMessage]:
+            return self.server.mails
+
+        return await until(look, lambda mails: len(mails) == number, within=PATIENCE, what=f"{number} mails")
+
+    async def over(self, order_id: str) -> dict[str, Any]:
+        """Once no mail of it is on its way."""
+
+        async def look() -> dict[str, Any]:
+            (only,) = await self.about(order_id)
+            return only
+
+        return await until(
+            look, lambda found: found["resentAt"] is None, within=PATIENCE, what="the end of a resend"
+        )
 
     async def becomes(self, order_id: str, state: str) -> dict[str, Any]:
         async def look() -> list[dict[str, Any]]:
@@ -138,3 +170,74 @@ async def test_mails_that_hang_hold_up_no_other_and_wait(post: Post) -> None:
     for n in range(20):
         await post.becomes(f"e{n}", "SENT")
     assert {each["state"] for n in range(60) for each in await post.about(f"stuck{n}")} == {"WAITING"}
+
+
+# --- once more --------------------------------------------------------------------------------------------
+
+
+async def test_a_mail_is_sent_once_more_with_a_key_of_its_own_and_is_another_mail(post: Post) -> None:
+    await post.cancelled("e1", "ada@customer.example")
+    await post.becomes("e1", "SENT")
+    answers = [await post.again("e1", "key") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers] == [None, "true"]
+    first, second = await post.taken(2)
+    assert first["Message-ID"] == "<e1@tea.example>" != second["Message-ID"]
+    for name in ("To", "Subject", "References"):
+        assert first[name] == second[name]
+    assert first.get_body(("plain",)).get_content() == second.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # it has one
+    assert (await post.over("e1"))["state"] == "SENT"
+
+
+async def test_a_mail_that_failed_is_sent_once_the_mailbox_is_there(post: Post) -> None:
+    await post.cancelled("e1", "nobody@customer.example")
+    await post.becomes("e1", "FAILED")
+    await post.corrected("e1", "busy@customer.example")
+    assert (await post.again("e1")).json()["resentAt"]
+    on_its_way = await post.again("e1")
+    assert (on_its_way.status_code, "on its way" in on_its_way.json()["detail"]) == (409, True)
+    (mail,) = await post.taken(1)
+    assert mail["To"] == "busy@customer.example"
+    assert post.server.named["busy@customer.example"] == 2, "the first time it was busy"
+    found = await post.over("e1")
+    assert (found["state"], found["reason"]) == ("SENT", "")
+
+
+async def test_what_a_replica_was_sending_when_it_ended_is_sent_by_the_next(
+    room: Room, issuer: Issuer
+) -> None:
+    async with _post(room, issuer) as before:
+        await before.cancelled("e1", "ada@customer.example")
+        await before.becomes("e1", "SENT")
+        await before.corrected("e1", "tarpit@slow.example")
+        assert (await before.again("e1")).status_code == 202
+
+        async def asked() -> int:
+            return before.server.named["tarpit@slow.example"]
+
+        await until(asked, within=PATIENCE, what="a try")
+    await before.corrected("e1", "ada@customer.example")
+    async with _post(room, issuer) as after:
+        (mail,) = await after.taken(1)
+        assert mail["To"] == "ada@customer.example"
+        assert (await after.over("e1"))["state"] == "SENT"
+
+
+async def test_only_staff_may_send_a_mail_once_more_and_of_a_customer_who_was_erased_there_is_none(
+    post: Post, issuer: Issuer
+) -> None:
+    await post.cancelled("e1", "ada@customer.example")
+    await post.becomes("e1", "SENT")
+    assert (await post.again("e1", by=issuer.headers("ada"))).status_code == 403
+    assert (await post.again("none")).status_code == 404
+    await post.corrected("e1", "erased@customer.invalid")
+    refused = await post.again("e1")
+    assert (refused.status_code, "was erased" in refused.json()["detail"]) == (409, True)
+
+
+async def test_a_shop_without_a_mail_server_says_so(room: Room, issuer: Issuer) -> None:
+    settings = NotificationSettings(**room.settings("notification"), jwks_url=issuer.jwks_url)
+    async with running(make_app(settings)) as client:
+        admin = issuer.headers("boss", admin=True)
+        answer = await client.post("/api/notifications/e1/resend", headers=admin)
+    assert (answer.status_code, "SMTP_URL" in answer.json()["detail"]) == (409, True)

@@ -83,6 +83,7 @@ def shut(app: FastAPI) -> FastAPI:
         setattr(app.state, name, Absent())
     app.state.tokens, app.state.reviewer = Tokens(), None
     app.state.sender = SimpleNamespace(seals=Absent(), caller=SimpleNamespace(allowed=()))
+    app.state.sends_mail = True
     # Of a payment gateway that its webhook's path names.
     app.state.provider = "provider"
     return app

@@ -45,6 +45,7 @@ class Action(StrEnum):
     ORDER_COMPENSATED = "order.compensated"
     ORDER_SHIPPED = "order.shipped"
     ORDER_DELIVERED = "order.delivered"
+    MAIL_RESENT = "mail.resent"
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_CHANGED = "webhook.changed"
     WEBHOOK_SECRET_ROTATED = "webhook.secret-rotated"  # noqa: S105  # the name of an event

@@ -10,6 +10,8 @@ class Right(StrEnum):
     READ_ORDERS = auto()
     CANCEL_ORDERS = auto()
     REFUND_ORDERS = auto()
+    # Tell a customer by mail once more what they were told.
+    RESEND_MAILS = auto()
     # What the operator does where there is none: see what is stale, and compensate it.
     OPERATE = auto()
     EDIT_PRODUCTS = auto()
@@ -30,7 +32,7 @@ class Role(StrEnum):
 
 ROLES: Final[Mapping[str, frozenset[Right]]] = {
     Role.ADMIN: frozenset(Right),
-    Role.SUPPORT: frozenset({Right.READ_ORDERS, Right.CANCEL_ORDERS}),
+    Role.SUPPORT: frozenset({Right.READ_ORDERS, Right.CANCEL_ORDERS, Right.RESEND_MAILS}),
     Role.VIEWER: frozenset({Right.READ_ORDERS}),
 }
 

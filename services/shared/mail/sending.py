@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.headerregistry import Address
 from email.message import EmailMessage
-from typing import Final
 
+from services.shared import emails
 from services.shared.contract.decisions import Deferred
 from services.shared.mail import metrics, writing
 from services.shared.mail.outcomes import Sent, Undeliverable
@@ -15,8 +15,6 @@ from services.shared.mail.relay import Relay
 from services.shared.mail.settings import MailSettings
 from services.shared.mail.writing import Sender
 
-# RFC 2606: nobody's. Erased customers have such an address.
-NOBODYS: Final = ".invalid"
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +52,7 @@ class Post:
             to = writing.mailbox_of(recipient)
         except ValueError as error:
             return Undeliverable(str(error))
-        if to.domain.endswith(NOBODYS):
+        if emails.is_nobodys(to.domain):
             return Undeliverable("the address is nobody's")
         return await self._relay.send(compose(to), to)
 

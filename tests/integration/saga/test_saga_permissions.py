@@ -68,6 +68,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
     ("payment", "get", "/api/payments/{order_id}"): (OWN, None),
     ("payment", "post", "/api/payments/webhooks/{provider}"): (OPEN, {"id": "e1", "order_id": "o1"}),
     ("notification", "get", "/internal/notifications"): (HIDDEN, None),
+    ("notification", "post", "/api/notifications/{notification_id}/resend"): (ADMIN, None),
     ("notification", "get", "/api/webhooks"): (ADMIN, None),
     ("notification", "post", "/api/webhooks"): (ADMIN, {"url": "https://merchant.example/"}),
     ("notification", "get", "/api/webhooks/{endpoint_id}"): (ADMIN, None),
@@ -86,7 +87,7 @@ ROUTES: dict[tuple[str, str, str], tuple[str, Json | None]] = {
 
 def filled(path: str, order_id: str, product_id: str) -> str:
     """The path of a route, of this order and product, and of others that are not there."""
-    nobodys = dict.fromkeys(("user_id", "refund_request_id", "endpoint_id"), order_id)
+    nobodys = dict.fromkeys(("user_id", "refund_request_id", "endpoint_id", "notification_id"), order_id)
     return path.format(order_id=order_id, product_id=product_id, key_id="0", provider="mock", **nobodys)
 
 
@@ -140,7 +141,8 @@ READS = {
 }
 STAFF: dict[str, dict[str, int]] = {
     "viewer": dict.fromkeys(READS, 200),
-    "support": dict.fromkeys(READS, 200) | {"/api/orders/{order_id}/cancel": 409},
+    "support": dict.fromkeys(READS, 200)
+    | {"/api/orders/{order_id}/cancel": 409, "/api/notifications/{notification_id}/resend": 409},
 }
 
 

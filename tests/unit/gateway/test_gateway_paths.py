@@ -158,6 +158,7 @@ def test_what_is_not_on_the_list_is_nobodys(path: str) -> None:
     [
         ("POST", "/auth/register", "auth", False),
         ("POST", "/auth/login", "auth", False),
+        ("POST", "/api/notifications/n1/resend", "notification", True),
         ("POST", "/auth/refresh", "auth", False),
         ("POST", "/auth/logout", "auth", False),
         ("POST", "/auth/logout-all", "auth", True),

@@ -94,6 +94,7 @@ def test_operations_have_the_names_that_a_client_would_give_them() -> None:
         "refundOrder",
         "register",
         "replayWebhooks",
+        "resendMail",
         "resendVerification",
         "resetPassword",
         "resetTotp",

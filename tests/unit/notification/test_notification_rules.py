@@ -1,18 +1,25 @@
 """Each event is one notification, to the customer that it names."""
 
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
+from services.notification.cloudevents import data_of, event_of
 from services.notification.domain import (
     NOTIFICATIONS,
+    PAUSES,
     MailOutcome,
     Notification,
     NotificationState,
+    ReportResend,
+    ResendMail,
     intend,
 )
-from services.shared.contract.decisions import Message, Verdict
+from services.shared.contract.audit import Action, Actor, By, Kind
+from services.shared.contract.decisions import Decision, Message, NotFound, Refused, Verdict
 from services.shared.contract.events import (
     CONSUMES,
     Line,
@@ -26,11 +33,13 @@ from services.shared.contract.events import (
     RefundRequested,
     SoldLine,
 )
+from services.shared.contract.idempotency import Key
 from services.shared.database.store import from_document, to_document
 from services.shared.mail.outcomes import Sent, Undeliverable
 from tests.unit.memory import NOW, Memory
 
 ADA = "ada@shop.example"
+BY = By(Actor("boss", Kind.USER), "192.0.2.1")
 EVENTS: dict[OrderEvent, tuple[str | None, str]] = {
     OrderPaid(
         order_id="o1", total_price=Decimal("299.99"), currency="USD", products=(SoldLine("p", 1),), email=ADA
@@ -185,3 +194,123 @@ def test_the_logs_know_why_a_mail_failed_and_not_whom_it_was_for() -> None:
     memory.decide(ended(message, Undeliverable("550 no such user")))
     standing = memory.one(Notification, message.id).standing
     assert standing == ("o1", "FAILED", ("for the customer", "550 no such user"))
+
+
+# --- once more --------------------------------------------------------------------------------------------
+
+
+def told(memory: Memory, event: OrderEvent = CANCELLED) -> Notification:
+    """A notification whose mail was sent."""
+    message = sending(memory, event)
+    memory.decide(ended(message, Sent()))
+    return memory.one(Notification, message.id)
+
+
+def asked_again(memory: Memory, notification: Notification, key: Key | None = None) -> Decision:
+    command = ResendMail(notification_id=notification.id, key=key)
+    return memory.handle(command, by=BY)
+
+
+def reported(memory: Memory, notification: Notification, result: Sent | Undeliverable | None) -> Notification:
+    resend = memory.one(Notification, notification.id).resend
+    assert resend is not None
+    report = ReportResend(notification_id=notification.id, resend_id=resend.id, result=result)
+    memory.handle(report)
+    return memory.one(Notification, notification.id)
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "reason"),
+    [
+        (Sent(), NotificationState.SENT, ""),
+        (Undeliverable("550 no such user"), NotificationState.FAILED, "550 no such user"),
+    ],
+)
+def test_a_mail_is_sent_once_more_as_another_and_what_became_of_it_is_told(
+    result: Sent | Undeliverable, state: NotificationState, reason: str
+) -> None:
+    memory = Memory(NOTIFICATIONS)
+    before = told(memory)
+    (entry,) = asked_again(memory, before).audit
+    assert (entry.action, entry.subject) == (Action.MAIL_RESENT, before.order_id)
+    waiting = memory.one(Notification, before.id)
+    assert waiting.resend is not None
+    assert waiting.resend.id != before.id
+    after = reported(memory, before, result)
+    assert (after.state, after.reason, after.resend) == (state, reason, None)
+
+
+def test_what_the_mail_server_may_take_later_is_tried_ever_later() -> None:
+    memory = Memory(NOTIFICATIONS)
+    before, dues = told(memory), []
+    asked_again(memory, before)
+    for _ in range(5):
+        resend = reported(memory, before, None).resend
+        assert resend is not None
+        dues.append(resend.due - NOW)
+    assert dues == [PAUSES[0], PAUSES[1], PAUSES[2], PAUSES[2], PAUSES[2]]
+
+
+def test_the_event_that_comes_again_meanwhile_sends_nothing() -> None:
+    memory = Memory(NOTIFICATIONS)
+    message = sending(memory)
+    memory.decide(ended(message, Sent()))
+    asked_again(memory, memory.one(Notification, message.id))
+    assert intend(memory.one(Notification, message.id), message) is None
+    assert memory.decide(message).verdict is Verdict.DUPLICATE
+
+
+def test_whoever_asks_with_the_same_key_again_is_sent_one_mail() -> None:
+    memory = Memory(NOTIFICATIONS)
+    before, key = told(memory), Key("resend-mail/boss/key", "hash")
+    asked_again(memory, before, key)
+    reported(memory, before, Sent())
+    again = asked_again(memory, before, key)
+    assert (again.replayed, again.audit) == (True, ())
+    assert memory.one(Notification, before.id).resend is None
+
+
+def test_a_report_about_an_earlier_mail_changes_nothing() -> None:
+    memory = Memory(NOTIFICATIONS)
+    before = told(memory)
+    asked_again(memory, before)
+    late = ReportResend(notification_id=before.id, resend_id="earlier", result=Undeliverable("550"))
+    assert memory.handle(late).changed == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"recipient": None}, "for the shop's staff"),
+        ({"recipient": "erased@customer.invalid"}, "the customer was erased"),
+        ({"state": NotificationState.WAITING}, "is on its way"),
+        ({"data": None}, "was not kept"),
+    ],
+)
+def test_what_cannot_be_sent_once_more_is_refused_and_why_is_said(change: dict[str, Any], says: str) -> None:
+    memory = Memory(NOTIFICATIONS)
+    before = structs.replace(told(memory), **change)
+    memory.store([before])
+    with pytest.raises(Refused, match=says):
+        asked_again(memory, before)
+
+
+def test_what_is_on_its_way_is_not_sent_a_third_time() -> None:
+    memory = Memory(NOTIFICATIONS)
+    before = told(memory)
+    asked_again(memory, before)
+    with pytest.raises(Refused, match="is on its way"):
+        asked_again(memory, before)
+
+
+def test_of_what_is_not_there_nothing_is_sent() -> None:
+    with pytest.raises(NotFound):
+        Memory(NOTIFICATIONS).handle(ResendMail(notification_id="none"))
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_is_put_together_again_from_what_is_kept_of_it(event: OrderEvent) -> None:
+    kept = msgspec.json.decode(msgspec.json.encode(data_of(event)))
+    email = getattr(event, "email", None)
+    again = event_of(event.type, kept, email or ADA)
+    assert again == structs.replace(event, email=email or ADA)

@@ -58,6 +58,7 @@ def keep(kind: str, *ids: str, seconds_ago: float = 0) -> Path:
         ("sagactl orders watch 01", "orders"),
         ("sagactl repair 01", "orders"),
         ("sagactl stock show 01", "products"),
+        ("sagactl mails resend 01", "mails"),
     ],
 )
 def test_what_is_kept_is_offered_where_it_begins_so(typed: str, kind: str) -> None:

@@ -75,6 +75,7 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "queues list": (),
     "outbox list": (),
     "mails list": (),
+    "mails resend": ("mail-1", "--reason", "why", "--yes"),
     "audit": (),
     "orders trace": ("order-1",),
     "letters list": (),

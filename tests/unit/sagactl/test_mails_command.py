@@ -4,12 +4,14 @@ from email import message_from_bytes
 from email.headerregistry import Address
 from email.policy import SMTP
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 from typer.testing import CliRunner
 
 from sagactl.cli import app
+from sagactl.oncall.mails import plan, resending
 from sagactl.oncall.order import shown
 from sagactl.oncall.sample_mails import EXAMPLES, examples
 from services.auth.letters import Kind
@@ -51,3 +53,23 @@ def test_an_order_says_what_became_of_its_mail(state: NotificationState, reason:
     notified = [structs.replace(each, state=state, reason=reason) for each in case.notifications]
     lines = [str(each) for each in shown(case._replace(notifications=notified))]
     assert f"[bold]told[/]     {told}" in lines
+
+
+@pytest.mark.parametrize(
+    ("change", "allowed", "says"),
+    [
+        ({"state": NotificationState.SENT}, True, "a new mail to the same customer"),
+        ({"state": NotificationState.WAITING}, False, "on its way"),
+        ({"recipient": "erased@customer.invalid"}, False, "was erased"),
+    ],
+)
+def test_a_mail_is_sent_once_more_by_the_services_rules(
+    change: dict[str, Any],
+    allowed: bool,  # noqa: FBT001  # a parameter of the test
+    says: str,
+) -> None:
+    (found, *_) = Desk().paid().marks().case.notifications
+    planned = plan(structs.replace(found, **change))
+    assert (planned.mail, planned.allowed, says in planned.says) == (found.id, allowed, True)
+    screen = "\n".join(map(str, resending(planned).text(False)))  # noqa: FBT003  # as `Shown` has it
+    assert (planned.says in screen, "refused" in screen) == (True, not allowed)

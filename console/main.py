@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from console import answers
 from console.api import router
 from console.checking import Checks
+from console.cluster import Cluster
 from console.reading import Shop
 from console.services import Services
 from console.sessions import Sessions
@@ -35,7 +36,7 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
         async with reading(settings.mongodb_url) as books, redis:
             services = Services(app.state.http, settings.urls)
             app.state.services = services
-            shop = app.state.shop = Shop(settings.access, books)
+            shop = app.state.shop = Shop(settings.access, books, Cluster.here(), settings.order_service)
             store = app.state.store = books.store("console")
             jobs = app.state.jobs = Jobs(settings.access, store, shop.forget_letters)
             app.state.door = Door(services, Sessions(redis), app.state.tokens, Limiter(redis, WINDOW_SECONDS))

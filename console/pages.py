@@ -15,6 +15,7 @@ from console import (
     explained,
     letters,
     mails,
+    monitors,
     orders,
     queues,
     repairs,
@@ -23,6 +24,7 @@ from console import (
     stuck,
     trail,
 )
+from console.cluster import NO_CLUSTER
 from console.dependencies import Text, TheChecks, TheJobs, TheShop, TheVisitor, TheWanted
 from console.jobs import page as job_page
 from console.jobs import summary
@@ -183,6 +185,7 @@ async def show_mending(request: Request, order_id: Id, _: TheVisitor, shop: TheS
 async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done: str = "") -> Response:
     found, failed = await tried(shop.stuck())
     orders_, at = found or ((), None)
+    watched, unwatched = await tried(shop.monitors())
     return answers.page(
         request,
         "stuck",
@@ -192,7 +195,9 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done:
         page=stuck.page(orders_, at, ROWS) if at else None,
         said=SAID.get(done, ""),
         why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
-        commands=commands.STUCK,
+        monitors=None if watched is None else [monitors.row(*each) for each in watched],
+        unwatched=unwatched or (NO_CLUSTER if watched is None else ""),
+        commands=(*commands.STUCK, *monitors.commands([each for each, _ in watched or ()])),
     )
 
 

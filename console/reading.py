@@ -4,11 +4,15 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from console.cluster import Cluster
 from console.letters import Wanted as ThoseLetters
 from console.letters import order_of
 from console.mails import Unsent
+from console.monitors import limits
 from console.orders import Show
 from console.trail import Wanted as ThoseEntries
+from saga_operator.policy.policy import LISTED_AT_MOST
+from saga_operator.resource import Monitor
 from sagactl.access import Access
 from sagactl.faults import AbsentError, fault
 from sagactl.oncall import finding, stocking, trails
@@ -66,8 +70,10 @@ async def tried(work: Awaitable[Found]) -> Read[Found]:
 class Shop:
     """All methods raise what `sagactl.faults` knows: PyMongoError, BrokerError, AMQPError, OSError."""
 
-    def __init__(self, access: Access, books: Books) -> None:
+    def __init__(self, access: Access, books: Books, cluster: Cluster | None, order_service: str) -> None:
+        """`order_service`: by which name monitors know ours. `cluster`: None where none can be asked."""
         self._access, self._books = access, books
+        self._cluster, self._order_service = cluster, order_service
         self._orders = books.store("order")
         self._letters = Kept(self._look_at_letters)
         self._reader = Reader(access, letters=self._kept_letters)
@@ -98,6 +104,26 @@ class Shop:
         """Those that are open for too long, the longest first, perhaps one too many; and when that was."""
         now = await self.now()
         return await overdue(self._orders, now, ROWS + 1), now
+
+    async def monitors(self) -> Sequence[tuple[Monitor, Sequence[Order] | None]] | None:
+        """Each with the orders that are stale by its policy, None where they are none of ours; nothing where
+        there is no cluster to be asked.
+        """
+        if self._cluster is None:
+            return None
+        now = await self.now()
+        return [(each, await self._stale(each, now)) for each in await self._cluster.monitors()]
+
+    async def _stale(self, monitor: Monitor, now: datetime) -> Sequence[Order] | None:
+        policy = limits(monitor, self._order_service)
+        if policy is None:
+            return None
+        found = [
+            order
+            for status, age in policy.limits.items()
+            for order in await queries.stale(self._orders, State(status), now - age, LISTED_AT_MOST)
+        ]
+        return sorted(found, key=lambda order: order.waits_since)
 
     async def mails(self, state: Unsent | None) -> Sequence[Notification]:
         """The latest that are in that state, or in any."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -45,6 +46,11 @@ class ConsoleSettings(DatabaseSettings):
         self.management_url = with_password(self.management_url, self.amqp_password)
         self.redis_url = with_password(self.redis_url, self.redis_password)
         return self
+
+    @property
+    def order_service(self) -> str:
+        """The name of its Service, by which SagaMonitors of its namespace know it."""
+        return urlsplit(self.order_url).hostname or ""
 
     @property
     def urls(self) -> Mapping[str, str]:

@@ -70,6 +70,26 @@ def test_it_is_called_by_no_pod_and_calls_whom_it_needs() -> None:
         assert "console" in str(callers)
 
 
+def test_it_lists_the_sagamonitors_of_its_namespace_and_may_do_nothing_else_there() -> None:
+    objects = render(UMBRELLA, None, ON)
+    assert pod()["spec"]["automountServiceAccountToken"] is True
+    account, role = pod()["spec"]["serviceAccountName"], f"{NAME}-monitors"
+    roles = [
+        each["metadata"]["name"]
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for each in of_kind(objects, kind)
+        if account in [subject["name"] for subject in each["subjects"]]
+    ]
+    assert roles == [role]
+    assert named(objects, "Role", role)["rules"] == [
+        {"apiGroups": ["sagashop.io"], "resources": ["sagamonitors"], "verbs": ["list"]}
+    ]
+    without = render(UMBRELLA, None, ON, "console.kubernetesApi=false")
+    assert [each for each in of_kind(without, "Role") if each["metadata"]["name"] == role] == []
+    alone = dict(pods(without))[f"Deployment/{NAME}"]
+    assert alone["spec"]["automountServiceAccountToken"] is False
+
+
 def test_it_is_a_pod_like_the_others() -> None:
     (container,) = pod()["spec"]["containers"]
     assert container["image"].startswith("sagashop/console:")

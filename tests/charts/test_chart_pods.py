@@ -20,6 +20,7 @@ from tests.charts.rendering import (
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
 # These talk to the Kubernetes API; nothing else gets a token for it.
 WITH_TOKEN = {
+    "Deployment/shop-console",
     "Deployment/shop-faults",
     "Deployment/shop-order",
     "Deployment/shop-saga-operator",

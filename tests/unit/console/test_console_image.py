@@ -58,4 +58,4 @@ def test_the_program_starts_with_what_its_image_has() -> None:
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"},
     )
     assert found.returncode == 0, found.stderr[-2000:]
-    assert {"typer", "rich", "kopf", "durationpy"} <= absent()
+    assert {"typer", "rich", "kopf", "kubernetes"} <= absent()

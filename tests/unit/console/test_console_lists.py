@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 
 from console import mails, queues, stuck
+from console.cluster import NO_CLUSTER
 from sagactl.oncall import sweep
 from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
@@ -83,7 +84,8 @@ def waiting(number: int, status: State, minutes: float) -> Order:
 
 
 def stuck_page(*orders: Order, why_not: str = "") -> Page:
-    return rendered("stuck", page=stuck.page(orders, NOW, AT_MOST), why_not=why_not, said="")
+    page = stuck.page(orders, NOW, AT_MOST)
+    return rendered("stuck", page=page, why_not=why_not, said="", monitors=None, unwatched=NO_CLUSTER)
 
 
 def sweep_page(*orders: Order, **more: Any) -> Page:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -10,9 +11,12 @@ from aio_pika.abc import AbstractQueue
 from sagactl.polling import until
 from services.fulfilment.main import make_app
 from services.fulfilment.settings import FulfilmentSettings
+from services.fulfilment.shipment import Goods, Shipment, ShipmentState
 from services.shared.contract.events import EXCHANGE
+from services.shared.database.store import to_document
 from tests.integration.issuer import Issuer
 from tests.integration.room import PATIENCE, Room, running
+from tests.integration.test_books_of_stripe import RoomsBooks
 
 PAID = {
     "type": "ORDER_PAID",
@@ -116,3 +120,19 @@ async def test_only_the_shops_staff_has_anything_to_do_with_it(room: Room, issue
             assert (await client.get(URL, headers=headers)).status_code == status
             for command in ("ship", "deliver"):
                 assert (await client.post(f"{URL}/{command}", headers=headers)).status_code == status
+
+
+async def test_it_has_heard_of_orders_since_the_oldest_that_it_knows_to_be_paid(room: Room) -> None:
+    """One that was paid before that, and refunded since, says nothing of when."""
+    books, shipments = RoomsBooks(room, None), room.database("fulfilment")[Shipment.collection]
+    assert await books.ships_since() is None
+    first, day = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
+    lamp = (Goods("lamp", 1),)
+    for id_, at, goods, state in (
+        ("1", first + 2 * day, (), ShipmentState.CANCELLED),
+        ("2", first, lamp, ShipmentState.READY),
+        ("3", first + day, lamp, ShipmentState.READY),
+    ):
+        shipment = Shipment(id=id_, state=state, products=goods, created_at=at, updated_at=at)
+        await shipments.insert_one(to_document(shipment))
+    assert await books.ships_since() == first

@@ -35,11 +35,8 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
 
 async def of(store: Store, order_id: str, customer_id: str | None) -> Order | None:
     """The order, if it is this customer's; anybody's for None."""
-    query: dict[str, Any] = {"_id": order_id}
-    if customer_id is not None:
-        query["customerId"] = customer_id
-    document = await store.collection(Order).find_one(query)
-    return None if document is None else from_document(Order, document)
+    order = await store.get(Order, order_id)
+    return order if order is not None and customer_id in {None, order.customer_id} else None
 
 
 async def newer(store: Store, known: Mapping[str, int]) -> dict[str, Order | None]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from pymongo import ASCENDING, IndexModel
 
 from services.payment import ledger
 from services.payment.payment import Payment, PaymentState, RefundState
-from services.shared.database.store import Store, from_document
+from services.shared.database.store import Store
 from services.shared.engine import asking
 
 # Few payments are ever in it: a charge that goes well costs nothing there.
@@ -24,11 +24,8 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
 
 async def of(store: Store, order_id: str, customer_id: str | None) -> Payment | None:
     """The order's payment, if it is this customer's; anybody's for None."""
-    query: dict[str, Any] = {"_id": order_id}
-    if customer_id is not None:
-        query["customerId"] = customer_id
-    document = await store.collection(Payment).find_one(query)
-    return None if document is None else from_document(Payment, document)
+    payment = await store.get(Payment, order_id)
+    return payment if payment is not None and customer_id in {None, payment.customer_id} else None
 
 
 async def count_refunds(store: Store) -> int:

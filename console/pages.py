@@ -205,12 +205,14 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done:
 async def show_queues(request: Request, _: TheVisitor, shop: TheShop) -> Response:
     found = await shop.status()
     letters_ = (await tried(shop.letters())).found or ()
+    notes, failed = await tried(shop.notes()) if found.queues else ({}, "")
     return answers.page(
         request,
         "queues",
         here="Queues",
         now=found.at,
-        page=queues.page(found, letters_),
+        failed=failed,
+        page=queues.page(found, letters_, notes or {}),
         commands=commands.QUEUES,
     )
 

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from console.rates import Rates, rates
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, waited
+from sagactl.oncall.waits import Notes
 
 
 class Row(NamedTuple):
@@ -19,6 +21,8 @@ class Row(NamedTuple):
     link: str
     # When the one that has been dead for longest failed first; None where nobody can tell.
     dead_since: datetime | None
+    # None where the broker has noted nothing of it.
+    rates: Rates | None
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -29,11 +33,12 @@ class Page(Struct, frozen=True, kw_only=True):
     gaps: tuple[str, ...]
 
 
-def page(status: Status, letters: Iterable[DeadLetter]) -> Page:
+def page(status: Status, letters: Iterable[DeadLetter], notes: Mapping[str, Notes]) -> Page:
+    """`notes`: by queue, what the broker has noted of the last ten minutes."""
     unseen = [each for each in status.unseen if each.part in {Part.QUEUES, Part.OUTBOXES}]
     no_outbox = any(each.part is Part.OUTBOXES for each in unseen)
     since = _oldest(letters)
-    rows = None if status.queues is None else tuple(_row(each, since) for each in status.queues)
+    rows = None if status.queues is None else tuple(_row(each, since, notes) for each in status.queues)
     return Page(
         queues=rows,
         outboxes=None if no_outbox and not status.outboxes else status.outboxes,
@@ -50,6 +55,8 @@ def _oldest(letters: Iterable[DeadLetter]) -> dict[str, datetime]:
     return {queue: min(some) for queue, some in times.items()}
 
 
-def _row(depth: Depth, since: Mapping[str, datetime]) -> Row:
+def _row(depth: Depth, since: Mapping[str, datetime], notes: Mapping[str, Notes]) -> Row:
     link = f"/letters?{urlencode({'queue': depth.queue})}" if depth.dead else ""
-    return Row(depth, waited(depth), link, since.get(depth.queue))
+    noted = notes.get(depth.queue)
+    fast = None if noted is None else rates(noted)
+    return Row(depth, waited(depth), link, since.get(depth.queue), fast)

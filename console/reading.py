@@ -1,6 +1,6 @@
 """What pages show, read by the console's own users."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from sagactl.access import Access
 from sagactl.faults import AbsentError, fault
 from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
-from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.broker import QUEUES, DeadLetter
 from sagactl.oncall.explain.explanation import Explanation, Preview
 from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
@@ -30,6 +30,7 @@ from sagactl.oncall.status import reading as status
 from sagactl.oncall.status.standing import Status
 from sagactl.oncall.stocking import Change, Restocking, StockFacts
 from sagactl.oncall.trails import Told, Wanted
+from sagactl.oncall.waits import Notes, noted
 from services.notification import queries as notifications
 from services.notification.domain import Notification
 from services.order import queries
@@ -43,6 +44,8 @@ ROWS: Final = 50
 HITS_AT_MOST: Final = 20
 # To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
 LETTERS_SECONDS: Final = 3.0
+# The broker notes how much is in a queue as often.
+NOTES_SECONDS: Final = 5.0
 # A plan tells of so many what the rules would do.
 PREVIEWED_AT_MOST: Final = 50
 ENTRIES_AT_MOST: Final = 200
@@ -76,6 +79,7 @@ class Shop:
         self._cluster, self._order_service = cluster, order_service
         self._orders = books.store("order")
         self._letters = Kept(self._look_at_letters)
+        self._notes = Kept(self._look_at_notes)
         self._reader = Reader(access, letters=self._kept_letters)
 
     async def now(self) -> datetime:
@@ -188,6 +192,14 @@ class Shop:
 
     async def _kept_letters(self, _: str) -> Sequence[DeadLetter]:
         return await self.letters()
+
+    async def notes(self) -> Mapping[str, Notes]:
+        """By queue, what the broker has noted of its last ten minutes."""
+        return await self._notes.get()
+
+    async def _look_at_notes(self) -> tuple[Mapping[str, Notes], float]:
+        found = await noted(self._access.management_url, self._access.amqp_url, QUEUES)
+        return found, NOTES_SECONDS
 
     async def _look_at_letters(self) -> tuple[Sequence[DeadLetter], float]:
         return await every_letter(self._access.amqp_url), LETTERS_SECONDS

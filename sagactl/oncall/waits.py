@@ -5,6 +5,7 @@ had been acknowledged, every few seconds, for an hour. A queue gives its message
 that were there at a moment, some still are while fewer have been acknowledged since than were there then.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
@@ -79,6 +80,13 @@ async def waits(management_url: str, amqp_url: str, queues: Collection[str]) -> 
     """By queue, in seconds. Raises BrokerError where the management API does not answer."""
     vhost = broker.vhost_of(amqp_url)
     return {queue: await _waits_of(management_url, vhost, queue) for queue in queues}
+
+
+async def noted(management_url: str, amqp_url: str, queues: Collection[str]) -> Mapping[str, Notes]:
+    """By queue, of the last ten minutes. Raises BrokerError where the management API does not answer."""
+    vhost = broker.vhost_of(amqp_url)
+    found = await asyncio.gather(*(_notes(management_url, vhost, queue, *FINE) for queue in queues))
+    return dict(zip(queues, found, strict=True))
 
 
 async def _waits_of(management_url: str, vhost: str, queue: str) -> float:

@@ -1,6 +1,7 @@
 """The console over HTTP, beside the running shop: who is let in, what they see, and what they may do."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -180,6 +181,18 @@ async def test_a_queue_with_a_dead_letter_says_since_when(shop: Shop, admin: Som
 
     await until(is_counted, within=PATIENCE, what="the dead letter among the queues")
     await shop.dead_letter("orders", id_)
+
+
+async def test_a_queue_says_how_fast_messages_came_and_went(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    await shop.settles(await shop.place({lamp: 1}), "PAID")
+
+    async def are_counted() -> bool:
+        text = (await admin.get("/queues")).text
+        return bool(re.search(r"orders order .*? \d\.\d in, \d\.\d out; at most (?!0\.0)\d\.\d ", text))
+
+    await until(are_counted, within=PATIENCE, what="rates of the queue orders")
+    assert "not noted" not in (await admin.get("/queues")).text
 
 
 async def test_what_a_customer_was_told_is_listed(shop: Shop, admin: Somebody) -> None:

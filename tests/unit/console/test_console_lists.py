@@ -1,5 +1,6 @@
 """What waits, and where: queues, orders that are stuck, mails, as their pages tell of them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from inspect import signature
 from typing import Any, Final
@@ -9,10 +10,12 @@ from msgspec import structs
 
 from console import mails, queues, stuck
 from console.cluster import NO_CLUSTER
+from console.rates import Point, rates
 from sagactl.oncall import sweep
 from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen
+from sagactl.oncall.waits import Notes, Sample
 from services.notification.domain import Notification, NotificationState
 from services.order.model import Order
 from services.order.model import Status as State
@@ -22,6 +25,7 @@ from tests.unit.console.test_console_pages import EVIL, letter
 from tests.unit.explain.desk import ORDER, Desk
 
 AT_MOST: Final = 3
+NOTHING: Final[Mapping[str, Notes]] = {}
 
 
 # --- queues -----------------------------------------------------------------------------------------------
@@ -39,23 +43,69 @@ def depth(**more: Any) -> Depth:
     return Depth(**(usual | more))
 
 
-def queues_page(found: Status) -> Page:
+def queues_page(found: Status, notes: Mapping[str, Notes] = NOTHING) -> Page:
     some = [letter(5), letter(3), letter(4, queue="notifications"), letter(1, first_failed_at="long ago")]
-    return rendered("queues", page=queues.page(found, some))
+    return rendered("queues", page=queues.page(found, some, notes))
 
 
 def test_a_queue_is_told_with_its_numbers_and_since_when_its_oldest_letter_is_dead() -> None:
     page = queues_page(Status(at=NOW, queues=(depth(),)))
-    assert "orders order 3 2 1 2 in 3 s" in page.text
+    assert "orders order 3 2 not noted 1 2 in 3 s" in page.text
     page = queues_page(Status(at=NOW, queues=(depth(waits=200.0),)))
-    assert "orders order 3 3 min 20 s 2 1 2 in 3 s" in page.text
+    assert "orders order 3 3 min 20 s 2 not noted 1 2 in 3 s" in page.text
     assert "/letters?queue=orders" in page.links
     assert "None: the broker has all of them." in page.text
 
 
+def notes(messages: list[int], acknowledged: list[int]) -> Notes:
+    """A note every five seconds, the earliest first."""
+
+    def samples(numbers: list[int]) -> list[Sample]:
+        return [Sample(number * 5.0, each) for number, each in enumerate(numbers)][::-1]
+
+    return Notes(samples(messages), samples(acknowledged), 0, 5.0)
+
+
+def test_a_queue_says_how_fast_messages_come_and_go_also_without_its_drawing() -> None:
+    # 60 came in half a minute, and 30 were handled; then nothing came, and 15 were.
+    waiting = [0, 5, 10, 15, 20, 25, 30, 28, 26, 24, 20, 18, 15]
+    handled = [0, 5, 10, 15, 20, 25, 30, 32, 34, 36, 40, 42, 45]
+    page = queues_page(Status(at=NOW, queues=(depth(),)), {"orders": notes(waiting, handled)})
+    assert "0.0 in, 0.5 out; at most 2.0" in page.text
+    assert [(each["class"], each["points"]) for each in page.all_of("polyline")] == [
+        ("into", "2.0,2.0 118.0,26.0"),
+        ("out", "2.0,14.0 118.0,20.0"),
+    ]
+    assert [each["aria-hidden"] for each in page.all_of("svg")] == ["true"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "acknowledged", "now"),
+    [
+        ([7] * 13, [], Point(0, 0)),
+        ([0] * 7 + [3] * 6, [], Point(0.1, 0)),
+        # A broker that was started anew counts from none.
+        ([5] * 13, [90] * 7 + [0] * 6, Point(0, 0)),
+        # What was counted some seconds late is no message that went backwards.
+        ([9] * 7 + [0] * 6, [20] * 13, Point(0, 0)),
+    ],
+)
+def test_rates_are_by_what_the_broker_has_counted(
+    messages: list[int], acknowledged: list[int], now: Point
+) -> None:
+    found = rates(notes(messages, acknowledged))
+    assert found is not None
+    assert found.now == now
+
+
+@pytest.mark.parametrize("number", [0, 1, 6])
+def test_what_the_broker_has_hardly_noted_is_no_rate(number: int) -> None:
+    assert rates(notes([1] * number, [1] * number)) is None
+
+
 def test_a_queue_that_nobody_consumes_or_that_is_not_there_says_so() -> None:
     page = queues_page(Status(at=NOW, queues=(depth(consumers=0, dead=0, exists=False),)))
-    assert "orders ‼ not declared order 3 ‼ none 1 0" in page.text
+    assert "orders ‼ not declared order 3 ‼ none not noted 1 0" in page.text
     assert "/letters?queue=orders" not in page.links
 
 

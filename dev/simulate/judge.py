@@ -125,8 +125,19 @@ class Judge:
         assert self.broker is not None  # noqa: S101  # it tells of this
         if queue in SERVICE_OF and not self.broker.copied[queue, message.id]:
             undone = self.undone(queue, message.id, message.body)
-            if undone:
+            if undone and not self._is_said_twice(queue, message):
                 self._find(f"{message.id[:8]} on {queue} was acknowledged, but {undone}")
+
+    def _is_said_twice(self, queue: str, message: Stored) -> bool:
+        """Whether its home has handled another one of the same words: that they came again changed nothing.
+
+        Only for now: what else was handled since may wait for these words once more. Whether it gets them is
+        seen at rest.
+        """
+        return any(
+            each.body == message.body and id_ != message.id and self.undone(queue, id_, each.body) is None
+            for id_, each in self.emitted.items()
+        )
 
     def undone(self, queue: str, id_: str, body: bytes) -> str | None:
         """What is still to be done about a message, by what is committed; None where nothing is."""

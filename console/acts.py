@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from msgspec import structs
 from starlette.exceptions import HTTPException
 
-from console import answers, asking, browsers, checks, commands, letters, rights, stuck
+from console import answers, asking, browsers, checks, commands, letters, mails, rights, stuck
 from console.dependencies import (
     TheChecks,
     TheForm,
@@ -25,7 +25,7 @@ from console.dependencies import (
 from console.jobs import path_of, planned
 from console.reading import ROWS, Shop, tried
 from console.rights import Offer
-from console.services import Refused, command, restocking
+from console.services import Command, Refused, Services, command, resending, restocking
 from console.sweeping import sweep
 from console.visitors import Visitor
 from sagactl.oncall.broker import DeadLetter
@@ -36,6 +36,7 @@ from sagactl.wording import plural
 from services.inventory.bodies import MOST_AT_ONCE
 from services.shared import telemetry
 from services.shared.contract.audit import Action, By
+from services.shared.database.store import Store
 from services.shared.emails import hidden
 from services.shared.http.bodies import Id
 
@@ -228,16 +229,11 @@ async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     elif not IDS.fullmatch(key):
         raise browsers.NoForm("key")
     else:
-        what = f"{plural(pieces, 'piece')} more"
-        _, says = await tried(asking.ask(store, _by(visitor), Action.RESTOCKED, product_id, what, reason))
+        detail = f"{plural(pieces, 'piece')} more"
+        asked = Asked(Action.RESTOCKED, product_id, detail, reason)
+        says = await _asked(store, services, visitor, asked, product_id, restocking(pieces, key))
         if not says:
-            try:
-                command = restocking(pieces, key)
-                await services.act(product_id, command, visitor.token, visitor.address)
-            except Refused as error:
-                says = str(error)
-            else:
-                return answers.to(f"/products/{quote(product_id, safe='')}?done=restock")
+            return answers.to(f"/products/{quote(product_id, safe='')}?done=restock")
     before = Answered(Refused(says), reason)
     return await _restock_planned(request, product_id, pieces, visitor, shop, before)
 
@@ -274,6 +270,89 @@ async def _restock_planned(
         key=str(uuid.uuid4()),
         commands=tuple(commands.of_restock(product_id, pieces, reason)),
     )
+
+
+@router.get("/mails/{mail_id}/resend")
+async def plan_for_mail(request: Request, mail_id: Id, visitor: TheVisitor, shop: TheShop) -> Response:
+    """What would be sent, before it is."""
+    return await _resend_planned(request, mail_id, visitor, shop)
+
+
+@router.post("/mails/{mail_id}/resend")
+async def resend(  # noqa: PLR0917  # FastAPI passes them by name
+    request: Request,
+    mail_id: Id,
+    form: TheForm,
+    visitor: TheVisitor,
+    shop: TheShop,
+    services: TheServices,
+    store: TheStore,
+) -> Response:
+    """Why is on the trail before the notification service is asked, which decides."""
+    reason, key = form.get("reason", "").strip(), form.get("key", "")
+    found, failed = await tried(shop.mail(mail_id))
+    if found is None and not failed:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    if found is None or rights.why_not(visitor.user, rights.MAILS):
+        return await _resend_planned(request, mail_id, visitor, shop)
+    if not _is_reason(reason):
+        says = NO_REASON
+    elif not IDS.fullmatch(key):
+        raise browsers.NoForm("key")
+    else:
+        detail = f"{found.kind} {found.id}"
+        asked = Asked(Action.MAIL_RESENT, found.order_id, detail, reason)
+        says = await _asked(store, services, visitor, asked, mail_id, resending(key))
+        if not says:
+            return answers.to(f"{mails.PATH}?done=resend")
+    before = Answered(Refused(says), reason)
+    return await _resend_planned(request, mail_id, visitor, shop, before)
+
+
+async def _resend_planned(
+    request: Request, mail_id: str, visitor: Visitor, shop: Shop, before: "Answered | None" = None
+) -> Response:
+    found, failed = await tried(shop.mail(mail_id))
+    if found is None and not failed:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    reason = before.reason if before else ""
+    return answers.page(
+        request,
+        "resend",
+        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        here="Mails",
+        plan=mails.to_resend(found) if found else None,
+        path_to_resend=mails.path_to_resend(mail_id),
+        why_not=rights.why_not(visitor.user, rights.MAILS),
+        refusal=answers.sentence(before.refusal) if before else failed,
+        reason=reason,
+        key=str(uuid.uuid4()),
+        commands=tuple(commands.of_resend(mail_id, reason)),
+    )
+
+
+class Asked(NamedTuple):
+    """What is on the trail before it is done."""
+
+    action: Action
+    # Whom or what it is done to.
+    subject: str
+    detail: str
+    reason: str
+
+
+async def _asked(
+    store: Store, services: Services, visitor: Visitor, asked: Asked, subject: str, asking_for: Command
+) -> str:
+    """Has a service do something to `subject`. Why it was not done; empty where it was."""
+    _, failed = await tried(asking.ask(store, _by(visitor), *asked))
+    if failed:
+        return failed
+    try:
+        await services.act(subject, asking_for, visitor.token, visitor.address)
+    except Refused as error:
+        return str(error)
+    return ""
 
 
 @router.get("/orders/{order_id}/{action}")

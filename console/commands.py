@@ -124,6 +124,10 @@ def of_mails(show: Mails) -> Iterator[Command]:
     yield Command("the same", command_line("mails list", state=state and state.lower()))
 
 
+def of_resend(mail: str, reason: str) -> Iterator[Command]:
+    yield Command(FILL_IN, command_line("mails resend", mail, reason=reason))
+
+
 def of_product(product: str) -> Iterator[Command]:
     yield Command("the same", command_line("stock show", product))
     yield Command("what people said of its stock", command_line("stock history", product))

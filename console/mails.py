@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from console.words import shortened
 from sagactl.oncall.sample_mails import examples, sender_in
-from services.notification.domain import Notification, NotificationState
+from services.notification.domain import Notification, NotificationState, check_resendable
+from services.shared.contract.decisions import Refused
 from services.shared.emails import hidden
 from services.shared.mail.writing import LANGUAGES
 
@@ -62,6 +63,20 @@ class Row(NamedTuple):
     shape: str
     mood: str
     why: str
+    # Where it is sent once more; empty where there is nothing to send.
+    resend: str
+
+
+class Resend(Struct, frozen=True, kw_only=True):
+    """What would be sent once more."""
+
+    id: str
+    kind: str
+    order: str
+    order_id: str
+    recipient: str
+    # Why it may not be; empty where it may.
+    why_not: str
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -91,19 +106,54 @@ def _link_to(show: Show) -> str:
     return PATH if show is Show.LATEST else f"{PATH}?{urlencode({'show': show})}"
 
 
+def to_resend(told: Notification) -> Resend:
+    return Resend(
+        id=told.id,
+        kind=told.kind,
+        order=_order(told),
+        order_id=told.order_id,
+        recipient=_recipient(told),
+        why_not=_why_not(told),
+    )
+
+
+def _why_not(told: Notification) -> str:
+    """In the notification service's own words; empty where its mail can be sent once more."""
+    try:
+        check_resendable(told)
+    except Refused as error:
+        return str(error)
+    return ""
+
+
+def path_to_resend(id_: str) -> str:
+    return f"{PATH}/{quote(id_, safe='')}/resend"
+
+
+def _order(told: Notification) -> str:
+    return f"/orders/{quote(told.order_id, safe='')}"
+
+
+def _recipient(told: Notification) -> str:
+    return shortened(told.recipient) if told.recipient else "the shop's staff"
+
+
 def _row(told: Notification) -> Row:
     word, shape, mood = SHAPES[told.state]
+    if told.resend is not None:
+        word = f"{word}, and on its way once more"
     return Row(
         at=told.at,
         kind=told.kind,
-        order=f"/orders/{quote(told.order_id, safe='')}",
+        order=_order(told),
         order_id=told.order_id,
-        recipient=shortened(told.recipient) if told.recipient else "the shop's staff",
+        recipient=_recipient(told),
         subject=hidden(told.subject),
         word=word,
         shape=shape,
         mood=mood,
         why=hidden(told.reason),
+        resend="" if _why_not(told) else path_to_resend(told.id),
     )
 
 

@@ -47,6 +47,7 @@ SAID: Final = {
     "cancel": "It was cancelled.",
     "refund": "Its refund was asked for.",
     "compensate": "It was compensated.",
+    "resend": "It is on its way once more.",
     "restock": "It was restocked.",
     "sweep": "They were swept: what became of each order is on its page, and on the trail.",
 }
@@ -238,7 +239,11 @@ async def show_check(request: Request, visitor: TheVisitor, kept: TheChecks) -> 
 
 @router.get("/mails")
 async def list_mails(
-    request: Request, _: TheVisitor, shop: TheShop, show: mails.Show = mails.Show.LATEST
+    request: Request,
+    visitor: TheVisitor,
+    shop: TheShop,
+    show: mails.Show = mails.Show.LATEST,
+    done: str = "",
 ) -> Response:
     found, failed = await tried(shop.mails(mails.STATES.get(show)))
     return answers.page(
@@ -247,6 +252,8 @@ async def list_mails(
         here="Mails",
         failed=failed,
         page=mails.page(found or (), show),
+        said=SAID.get(done, ""),
+        why_not=rights.why_not(visitor.user, rights.MAILS),
         commands=tuple(commands.of_mails(show)),
     )
 

@@ -133,6 +133,10 @@ class Shop:
         """The latest that are in that state, or in any."""
         return await notifications.latest(self._books.store("notification"), state, ROWS)
 
+    async def mail(self, id_: str) -> Notification | None:
+        """By its notification."""
+        return await self._books.store("notification").get(Notification, id_)
+
     async def letters(self) -> Sequence[DeadLetter]:
         return await self._letters.get()
 

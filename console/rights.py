@@ -17,6 +17,7 @@ NEEDS: Final[Mapping[str, Right]] = {
 }
 LETTERS: Final = Right.OPERATE
 STOCK: Final = Right.RESTOCK
+MAILS: Final = Right.RESEND_MAILS
 # It reads everything there is.
 CHECK: Final = Right.OPERATE
 # It has the addresses of customers' machines.

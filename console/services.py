@@ -114,6 +114,11 @@ def restocking(pieces: int, key: str) -> Command:
     return Command("/api/inventory/{}/restock", {"quantity": pieces}, key, "inventory")
 
 
+def resending(key: str) -> Command:
+    """Of a mail, by its notification."""
+    return Command("/api/notifications/{}/resend", {}, key, "notification")
+
+
 def compensation(reason: str, status: str, older_than: timedelta = timedelta()) -> Command:
     """Of an order that is still in the state, and has been for so long."""
     body = {"reason": reason, "status": status, "olderThan": older_than.total_seconds()}

@@ -29,6 +29,7 @@ class ConsoleSettings(DatabaseSettings):
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
     inventory_url: str = "http://127.0.0.1:3005"
+    notification_url: str = "http://127.0.0.1:3007"
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed: of an Ingress of its own.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
     # For a browser that takes no Secure cookie from http://localhost. Never where the console is reached by a
@@ -55,7 +56,12 @@ class ConsoleSettings(DatabaseSettings):
     @property
     def urls(self) -> Mapping[str, str]:
         """Of the services that are asked to act."""
-        return {"auth": self.auth_url, "order": self.order_url, "inventory": self.inventory_url}
+        return {
+            "auth": self.auth_url,
+            "order": self.order_url,
+            "inventory": self.inventory_url,
+            "notification": self.notification_url,
+        }
 
     @property
     def access(self) -> Access:

@@ -20,6 +20,7 @@ from pymongo import AsyncMongoClient
 
 from console import checks
 from console.work import Kept
+from dev.mailbox import Mailbox
 from dev.seed import seed
 from dev.services import ALL
 from dev.stack import Stack
@@ -44,6 +45,7 @@ class Site:
     pages: Mapping[str, str]
     # An order that waits for payment, which is down.
     waiting: str
+    mailbox: Mailbox
 
     def sign_in(self, page: Page) -> None:
         page.goto(f"{self.url}/login")
@@ -55,7 +57,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    stack = Stack(tmp_path_factory.mktemp("shop"), services=ALL)
+    stack = Stack(tmp_path_factory.mktemp("shop"), services=ALL, mailbox=True)
     try:
         yield _run(_opened(stack))
     finally:
@@ -82,6 +84,8 @@ async def _opened(stack: Stack) -> Site:
     await _age(stack, stuck)
     await _lose_one(stack, waiting)
     await _keep(stack, waiting, product)
+    assert stack.mailbox is not None
+    mail = await _sent(stack, seeded.orders["paid"])
     paths = {f"order {name}": f"/orders/{id_}" for name, id_ in seeded.orders.items()}
     return Site(
         stack.services["console"],
@@ -106,6 +110,7 @@ async def _opened(stack: Stack) -> Site:
             "repair": f"/orders/{waiting}/repair",
             "mails": "/mails",
             "mails never sent": "/mails?show=never+sent",
+            "resend": f"/mails/{mail}/resend",
             "mail": "/mails/preview?kind=paid&language=de",
             "product": f"/products/{product}",
             "restock": f"/products/{product}/restock?pieces=12",
@@ -114,6 +119,7 @@ async def _opened(stack: Stack) -> Site:
             "nothing": "/nothing",
         },
         waiting,
+        stack.mailbox,
     )
 
 
@@ -122,6 +128,15 @@ async def _age(stack: Stack, order_id: str) -> None:
     async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo:
         since = datetime.now(UTC) - timedelta(hours=2)
         await mongo["order"]["orders"].update_one({"_id": order_id}, {"$set": {"stateSince": since}})
+
+
+async def _sent(stack: Stack, order_id: str) -> str:
+    """The id of its mail, once the mail server has that."""
+    async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo:
+        notifications = mongo["notification"]["notifications"]
+        while (found := await notifications.find_one({"orderId": order_id, "state": "SENT"})) is None:
+            await asyncio.sleep(0.1)
+        return str(found["_id"])
 
 
 async def _lose_one(stack: Stack, order_id: str) -> None:

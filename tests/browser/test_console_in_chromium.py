@@ -175,3 +175,15 @@ def test_it_works_without_javascript_from_the_login_to_a_cancelled_order(
         page.wait_for_url(f"{site.url}/login")
         page.goto(f"{site.url}/orders")
         assert page.get_by_role("button", name="Sign in").is_visible()
+
+
+def test_a_mail_that_did_not_arrive_is_sent_once_more(chromium: Browser, site: Site) -> None:
+    before = len(list(site.mailbox.mails()))
+    with signed_in(chromium, site, java_script_enabled=False) as page:
+        page.goto(f"{site.url}{site.pages['resend']}")
+        page.get_by_label("Why, for the record").fill("it went to spam")
+        page.get_by_role("button", name="Send it once more").click()
+        page.wait_for_url(f"{site.url}/mails?done=resend")
+        assert page.get_by_role("status").first.inner_text() == "It is on its way once more."
+        while len(list(site.mailbox.mails())) == before:
+            page.wait_for_timeout(100)

@@ -65,7 +65,7 @@ def test_it_is_called_by_no_pod_and_calls_whom_it_needs() -> None:
     assert "3008" not in map(str, ports)
     broker = named(objects, "NetworkPolicy", f"{RELEASE}-rabbitmq")["spec"]["ingress"]
     assert any("console" in str(rule["from"]) and "15672" in str(rule["ports"]) for rule in broker)
-    for service in ("auth", "order", "inventory"):
+    for service in ("auth", "order", "inventory", "notification"):
         callers = named(objects, "NetworkPolicy", f"{RELEASE}-{service}")["spec"]["ingress"]
         assert "console" in str(callers)
 
@@ -96,6 +96,7 @@ def test_it_is_a_pod_like_the_others() -> None:
     environment = {each["name"]: each.get("value") for each in container["env"]}
     assert environment["AUTH_URL"] == f"http://{RELEASE}-auth:3001"
     assert environment["ORDER_URL"] == f"http://{RELEASE}-order:3002"
+    assert environment["NOTIFICATION_URL"] == f"http://{RELEASE}-notification:3007"
     assert environment["INVENTORY_URL"] == f"http://{RELEASE}-inventory:3005"
     assert environment["PORT"] == "3008"
     assert [each["metadata"]["name"] for each in of_kind(render(UMBRELLA, None, ON), "Ingress")] == []

@@ -33,6 +33,7 @@ def settings_beside(shop: Shop, **more: Any) -> ConsoleSettings:
         "auth_url": stack.services["auth"],
         "order_url": stack.services["order"],
         "inventory_url": stack.services["inventory"],
+        "notification_url": stack.services["notification"],
         "jwks_url": f"{stack.services['auth']}/.well-known/jwks.json",
         # As the tests' client is.
         "trusted_proxies": "127.0.0.1",

@@ -205,6 +205,51 @@ async def test_what_a_customer_was_told_is_listed(shop: Shop, admin: Somebody) -
     await until(is_listed, within=PATIENCE, what="the mail on its page")
 
 
+async def told_of(shop: Shop, order_id: str) -> str:
+    """The id of the notification that it is paid, once there is one."""
+    notifications = shop.database("notification")["notifications"]
+
+    async def look() -> str:
+        return str((await notifications.find_one({"orderId": order_id}) or {}).get("_id", ""))
+
+    return await until(look, within=PATIENCE, what="the notification")
+
+
+async def test_in_a_shop_that_sends_no_mail_none_is_sent_once_more_and_the_trail_says_who_asked(
+    shop: Shop, somebody: Somebody
+) -> None:
+    """In one that does: tests/browser."""
+    await somebody.sign_in(await with_role(shop, "support"))
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    mail = await told_of(shop, order_id)
+    path = f"/mails/{mail}/resend"
+    assert path in (await somebody.get("/mails")).links
+    page = await somebody.get(path)
+    assert page.commands == [f"sagactl mails resend {mail} --reason ''"]
+    form = hidden_of(page)
+    assert "A reason has 3 to" in (await somebody.post(path, {**form, "reason": "no"}, 409)).text
+    page = await somebody.post(path, {**form, "csrf": somebody.csrf, "reason": "it went to spam"}, 409)
+    assert "This shop sends no mail: it has no SMTP_URL." in page.text
+    wanted = {"action": Action.MAIL_RESENT, "subject": order_id}
+    (asked,) = await shop.database(database_of("console"))[COLLECTION].find(wanted).to_list()
+    assert (asked["outcome"], asked["reason"]) == ("asked", "it went to spam")
+
+
+async def test_who_may_not_send_a_mail_once_more_cannot_by_a_form_of_their_own(
+    shop: Shop, somebody: Somebody
+) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    mail = await told_of(shop, order_id)
+    await somebody.sign_in(await with_role(shop, "viewer"))
+    assert "Send once more: this is for the role admin or support." in (await somebody.get("/mails")).text
+    form = {"key": JOB, "reason": "it went to spam"}
+    page = await somebody.post(f"/mails/{mail}/resend", form)
+    assert "This cannot be done: this is for the role admin or support." in page.text
+    await somebody.get(f"/mails/{new_id()}/resend", 404)
+
+
 async def test_an_example_of_a_mail_is_shown_alone_and_shut_in(admin: Somebody) -> None:
     page = await admin.get("/mails/preview?kind=paid")
     (link,) = [each for each in page.links if each.startswith("/mails/example")]

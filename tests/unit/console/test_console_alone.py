@@ -28,6 +28,7 @@ BEHIND_THE_DOOR: Final = (
     "/mails",
     "/mails?show=never+sent",
     "/mails/preview",
+    "/mails/any/resend",
     "/mails/example?kind=paid&language=en",
     "/orders/any",
     "/orders/any/cancel",
@@ -53,6 +54,7 @@ FORMS: Final = (
     "/orders/any/cancel",
     "/letters/redrive",
     "/products/any/restock",
+    "/mails/any/resend",
     "/checks",
     "/jobs/any/stop",
 )
@@ -69,6 +71,7 @@ async def browser() -> AsyncIterator[httpx.AsyncClient]:
         auth_url=f"http://{nobody}",
         order_url=f"http://{nobody}",
         inventory_url=f"http://{nobody}",
+        notification_url=f"http://{nobody}",
         jwks_url=f"http://{nobody}/keys",
         insecure_cookie=True,
     )

@@ -109,6 +109,12 @@ def test_of_pages_that_are_about_everything(told: Iterable[Command]) -> None:
 
 
 @odd
+def test_of_a_mail_that_is_sent_once_more(id_: str) -> None:
+    (found,) = read(commands.of_resend(id_, "it bounced"))
+    assert (found["mail"], found["reason"]) == (id_, "it bounced")
+
+
+@odd
 def test_of_a_restocking(id_: str) -> None:
     (found,) = read(commands.of_restock(id_, 12, "a delivery"))
     assert (found["product"], found["pieces"], found["reason"]) == (id_, 12, "a delivery")

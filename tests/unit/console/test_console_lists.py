@@ -16,9 +16,10 @@ from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen
 from sagactl.oncall.waits import Notes, Sample
-from services.notification.domain import Notification, NotificationState
+from services.notification.domain import Notification, NotificationState, Resend, check_resendable
 from services.order.model import Order
 from services.order.model import Status as State
+from services.shared.contract.decisions import Refused
 from services.shared.mail.writing import LANGUAGES
 from tests.unit.console.pages import NOW, Page, rendered
 from tests.unit.console.test_console_pages import EVIL, letter
@@ -232,8 +233,54 @@ def told(state: NotificationState, **more: Any) -> Notification:
     return Notification(**(usual | more))
 
 
-def mails_page(*some: Notification, show: mails.Show = mails.Show.LATEST) -> Page:
-    return rendered("mails", page=mails.page(some, show))
+def mails_page(*some: Notification, show: mails.Show = mails.Show.LATEST, why_not: str = "") -> Page:
+    return rendered("mails", page=mails.page(some, show), said="", why_not=why_not)
+
+
+KEPT: Final[dict[str, Any]] = {"kind": "ORDER_PAID", "data": {"orderId": ORDER}}
+
+
+def resend_page(found: Notification, why_not: str = "") -> Page:
+    plan = mails.to_resend(found)
+    more = {"path_to_resend": mails.path_to_resend(found.id), "refusal": "", "reason": "", "key": "1"}
+    return rendered("resend", plan=plan, why_not=why_not, **more)
+
+
+def test_a_mail_that_may_be_sent_once_more_leads_to_its_plan_and_its_form() -> None:
+    sent = told(NotificationState.SENT, id="a/b", **KEPT)
+    assert "/mails/a%2Fb/resend" in mails_page(sent).links
+    page = mails_page(sent, why_not="this is for the role admin or support")
+    assert "/mails/a%2Fb/resend" not in page.links
+    assert "Send once more: this is for the role admin or support." in page.text
+    page = resend_page(sent)
+    assert "a***@example.com" in page.text
+    assert "ann@example.com" not in page.html
+    assert [each["action"] for each in page.all_of("form") if each.get("class") == "act"] == [
+        "/mails/a%2Fb/resend"
+    ]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        told(NotificationState.SENT),
+        told(NotificationState.WAITING, **KEPT),
+        told(NotificationState.RECORDED, **(KEPT | {"recipient": None})),
+        told(NotificationState.SENT, resend=Resend(id="2", asked_at=NOW, due=NOW), **KEPT),
+    ],
+)
+def test_of_a_mail_that_cannot_be_sent_once_more_it_is_said_why(found: Notification) -> None:
+    with pytest.raises(Refused) as refused:
+        check_resendable(found)
+    assert [each for each in mails_page(found).links if each.endswith("/resend")] == []
+    page = resend_page(found)
+    assert f"This cannot be done: {refused.value}." in page.text
+    assert not any(each.get("class") == "act" for each in page.all_of("form"))
+
+
+def test_a_mail_that_is_on_its_way_once_more_says_so() -> None:
+    page = mails_page(told(NotificationState.FAILED, resend=Resend(id="2", asked_at=NOW, due=NOW)))
+    assert "✖ never sent, and on its way once more" in page.text
 
 
 def test_a_mail_that_was_never_sent_says_why_and_leads_to_its_order() -> None:

@@ -8,7 +8,7 @@ two minutes, and the checker to find all books sound. The same seed is the same 
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
@@ -33,13 +33,13 @@ SHORT_ROUNDS: Final = 3
 console: Final = Console(width=None if sys.stdout.isatty() else 160)
 
 
-async def play(seed: int, chosen: list[Round], again: str, file: Path | None) -> int:
-    """Returns the exit code. `again` is the command that tells the same story."""
+async def play(seed: int, chosen: Mapping[int, Round], again: str, file: Path | None) -> int:
+    """Returns the exit code. `chosen`: by their numbers; `again`: the command that tells the same story."""
     done: list[Ended] = []
     try:
         async with opened_shop(DIRECTORY, seed, _say) as shop:
-            for number, plan in enumerate(chosen, 1):
-                _print(f"[bold]{number}/{len(chosen)} {plan.name}[/], {plan.seconds:g} s: {_says(plan)}")
+            for number, plan in chosen.items():
+                _print(f"[bold]{number}/{max(chosen)} {plan.name}[/], {plan.seconds:g} s: {_says(plan)}")
                 done.append(await shop.endure(number, plan))
                 _tell(done[-1])
                 if file is not None:  # round by round: a run may be ended
@@ -96,7 +96,8 @@ def main(
     ] = None,
     *,
     seed: Annotated[int, typer.Option(help="Which story.")] = 1,
-    number: Annotated[int, typer.Option("--rounds", help="How many rounds of it.")] = ROUNDS,
+    first: Annotated[int, typer.Option("--from", min=1, help="The number of the round to begin with.")] = 1,
+    number: Annotated[int, typer.Option("--rounds", min=1, help="The number of the last one.")] = ROUNDS,
     short: Annotated[
         bool, typer.Option("--short", help=f"{SHORT_ROUNDS} rounds, none longer than it has to be.")
     ] = False,
@@ -107,14 +108,17 @@ def main(
     if unknown := sorted(set(only or ()) - set(FAULTS)):
         raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     told = rounds({name: fault.target for name, fault in FAULTS.items()}, seed)
-    chosen = [*islice(told, SHORT_ROUNDS if short else number)]
+    until = SHORT_ROUNDS if short else number
+    chosen = dict(islice(enumerate(told, 1), first - 1, until))
+    if not chosen:
+        raise typer.BadParameter(f"the story has {until} rounds: none is left from {first} on")
     if short:
-        chosen = [each._replace(seconds=SHORTEST_SECONDS) for each in chosen]
+        chosen = {n: each._replace(seconds=SHORTEST_SECONDS) for n, each in chosen.items()}
     if only:
-        chosen = [Round(tuple(only), chosen[0].seconds)]
+        chosen = {1: Round(tuple(only), chosen[first].seconds)}
     if plan:
-        for each in chosen:
-            _print(f"{each.seconds:5.1f} s  {each.name}: {_says(each)}")
+        for n, each in chosen.items():
+            _print(f"{n:3d}  {each.seconds:5.1f} s  {each.name}: {_says(each)}")
         return
     told_again = " ".join([*(only or ()), *(["--short"] if short else ())])
     again = f"make chaos SEED={seed}" + (f' CHAOS="{told_again}"' if told_again else "")

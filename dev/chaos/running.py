@@ -70,7 +70,10 @@ class Shop(NamedTuple):
                 await asyncio.sleep(plan.seconds)
             fault_ended_at = datetime.now(UTC)
             await asyncio.sleep(AFTERWARDS_SECONDS)
-        verdict = judge(await look(site, fault_ended_at))
+        evidence = await look(site, fault_ended_at)
+        verdict = judge(evidence)
+        for name in evidence.ended:  # the next round has a whole shop, too
+            await site.stack.start(name)
         alerts = tuple(dict.fromkeys(self.pager.rung[rung:]))
         outcomes = Counter(each.outcome for each in site.traffic.attempts[attempts:])
         failures = (*verdict.failures, *_not_told(plan, alerts))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from dev.survive.attempts import number_of
 from dev.survive.site import Site
-from dev.survive.verdict import SETTLED_WITHIN_SECONDS, Evidence, Seen, without_rubbish
+from dev.survive.verdict import SETTLED_WITHIN_SECONDS, Evidence, Failure, Seen, without_rubbish
 from sagactl.access import Access
 from sagactl.oncall.check import Expected, check
 from sagactl.oncall.invariants import Finding, Invariant
@@ -30,7 +30,11 @@ async def look(site: Site, fault_ended_at: datetime) -> Evidence:
     """Waits until all orders are settled, or until they have had all the time that is granted."""
     deadline = fault_ended_at + timedelta(seconds=SETTLED_WITHIN_SECONDS)
     await _until_settled(site, deadline)
-    orders = await _orders(site)
+    try:
+        orders = await _orders(site)
+    except ShopError as error:  # where a service is dead by now, that is what there is to be told
+        orders = []
+        site.remarks.append(Failure(f"the shop does not tell its orders: {error}"))
     findings = await _findings(site, max(REST_SECONDS, (deadline - datetime.now(UTC)).total_seconds()))
     ours = {
         *site.products,

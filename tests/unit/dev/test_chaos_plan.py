@@ -60,4 +60,14 @@ def test_the_short_story_begins_as_the_long_one_does_and_no_round_is_longer_than
     assert [line.split(" s  ")[1] for line in short] == [
         line.split(" s  ")[1] for line in whole[:SHORT_ROUNDS]
     ]
-    assert {float(line.split(" s  ")[0]) for line in short} == {SHORTEST_SECONDS}
+    assert {float(line.split(" s  ")[0].split()[1]) for line in short} == {SHORTEST_SECONDS}
+
+
+def test_a_story_is_told_from_its_middle_on_as_it_is_told_whole() -> None:
+    app = typer.Typer()
+    app.command()(main)
+    whole = CliRunner().invoke(app, ["--plan", "--seed", "7"]).output.splitlines()
+    assert CliRunner().invoke(app, ["--plan", "--seed", "7", "--from", "10"]).output.splitlines() == whole[9:]
+    beyond = CliRunner().invoke(app, ["--plan", "--from", str(len(whole) + 1)])
+    assert beyond.exit_code == 2
+    assert "none is left" in beyond.output

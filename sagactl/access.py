@@ -5,10 +5,13 @@ The environment, mounted Secrets or a local stack's `stack.json` say so.
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
+from sagactl import kept_login
+from sagactl.kept_login import KeptLogin, NotKeptError
 from services.shared.urls import with_password
 
 SECRETS_DIR: Final = "SECRETS_DIR"
@@ -92,9 +95,24 @@ class Access:
             raise NoAccessError(f"{error}, or set {missing}" if missing else str(error)) from None
 
 
+class Source(StrEnum):
+    """Who says who is asking."""
+
+    # `sagactl login`.
+    LOGIN = "login"
+    # Variables, or files in SECRETS_DIR.
+    SETTINGS = "settings"
+    # The stack.json of a stack on this machine.
+    STACK = "stack"
+
+
 @dataclass(frozen=True)
 class OrderAccess:
-    """The order service, with an administrator's token, or a login at the gateway that gives one."""
+    """The order service, with an administrator's token, or a login at the gateway that gives one.
+
+    Which shop it is, says the stack that is named, the settings, the stack here, or the login that is kept.
+    Who asks there: a login that is kept of that gateway, before any password.
+    """
 
     order_url: str
     token: str | None = field(default=None, repr=False)
@@ -103,40 +121,81 @@ class OrderAccess:
     password: str = field(default="", repr=False)
     # Of the account's second factor; empty where none was given.
     code: str = field(default_factory=lambda: setting(CODE) or "", repr=False)
+    # In place of the password.
+    kept: KeptLogin | None = field(default=None, compare=False)
+    source: Source = field(default=Source.SETTINGS, compare=False)
 
     @classmethod
     def of_stack(cls, directory: Path) -> Self:
         """Raises NoAccessError where none was started."""
         stack = _stack(directory)
-        admin = stack["admin"]
-        return cls(stack["services"]["order"], None, stack["gateway"], admin["email"], admin["password"])
+        admin, order, gateway = stack["admin"], stack["services"]["order"], stack["gateway"]
+        if (login := _login_at(gateway)) is not None:
+            return replace(cls.of_login(login), order_url=order)
+        return cls(order, None, gateway, admin["email"], admin["password"], source=Source.STACK)
 
     @classmethod
     def found(cls, stack: Path | None) -> Self:
-        """Of the stack that is named, by the settings, or of the stack here. Raises NoAccessError."""
+        """Raises NoAccessError."""
         url, token = setting("ORDER_URL"), setting("ORDER_TOKEN")
-        gateway, email, password = map(setting, GATEWAY_LOGIN)
-        if stack is None and url and (token or (gateway and email and password)):
-            return cls(url, token, gateway or "", email or "", password or "")
+        if stack is None and url:
+            if token:
+                return cls(url, token)
+            at_the_gateway = cls._by_settings() or cls._by_login()
+            if at_the_gateway is not None:
+                return replace(at_the_gateway, order_url=url)
         try:
             return cls.of_stack(stack or LOCAL_STACK)
         except NoAccessError as error:
             login = f"ORDER_TOKEN or {', '.join(GATEWAY_LOGIN)}"
-            raise NoAccessError(f"{error}, or set ORDER_URL, and {login}") from None
+            raise NoAccessError(f"{error}, or set ORDER_URL, and {login}, or sagactl login") from None
 
     @classmethod
     def at_the_gateway(cls, stack: Path | None) -> Self:
-        """A login there: of the stack that is named, by the settings, or of the stack here.
-
-        Raises NoAccessError.
-        """
-        gateway, email, password = map(setting, GATEWAY_LOGIN)
-        if stack is None and gateway and email and password:
-            return cls("", None, gateway.rstrip("/"), email, password)
+        """Raises NoAccessError."""
+        if stack is None and (by_settings := cls._by_settings()) is not None:
+            return by_settings
         try:
             return cls.of_stack(stack or LOCAL_STACK)
         except NoAccessError as error:
-            raise NoAccessError(f"{error}, or set {', '.join(GATEWAY_LOGIN)}") from None
+            by_login = cls._by_login() if stack is None else None
+            if by_login is not None:
+                return by_login
+            raise NoAccessError(f"{error}, or set {', '.join(GATEWAY_LOGIN)}, or sagactl login") from None
+
+    @classmethod
+    def _by_settings(cls) -> Self | None:
+        """None where they name no gateway, or do not say who asks there. Raises NoAccessError."""
+        gateway, email, password = map(setting, GATEWAY_LOGIN)
+        if not gateway:
+            return None
+        if (login := _login_at(gateway)) is not None:
+            return cls.of_login(login)
+        return cls("", None, gateway.rstrip("/"), email, password) if email and password else None
+
+    @classmethod
+    def _by_login(cls) -> Self | None:
+        """Of the shop of the login that is kept, where the settings name no other. Raises NoAccessError."""
+        login = None if setting("GATEWAY_URL") else _login()
+        return None if login is None else cls.of_login(login)
+
+    @classmethod
+    def of_login(cls, login: KeptLogin) -> Self:
+        return cls("", None, login.gateway, login.email, kept=login, source=Source.LOGIN)
+
+
+def _login() -> KeptLogin | None:
+    """Raises NoAccessError."""
+    try:
+        return kept_login.kept()
+    except NotKeptError as error:
+        raise NoAccessError(str(error)) from error
+
+
+def _login_at(gateway: str) -> KeptLogin | None:
+    """The login that is kept, if it is of this gateway. Raises NoAccessError."""
+    login = _login()
+    return login if login is not None and login.gateway == gateway.rstrip("/") else None
 
 
 @dataclass(frozen=True)

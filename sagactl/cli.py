@@ -143,6 +143,21 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
         PROVE,
     ),
+    "login": Place(
+        "sagactl.oncall.login",
+        "login",
+        "Log in at a shop's gateway with an account of your own, and stay logged in.",
+        PLUMBING,
+    ),
+    "logout": Place(
+        "sagactl.oncall.login", "logout", "End the login that is kept on this machine.", PLUMBING
+    ),
+    "whoami": Place(
+        "sagactl.oncall.login",
+        "whoami",
+        "Tell which shop is asked, as whom, and what says so.",
+        PLUMBING,
+    ),
     "provision": Place(
         "sagactl.provision.accounts",
         "app",

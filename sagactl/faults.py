@@ -14,6 +14,7 @@ from saga_operator.policy.orders import OrderServiceError
 from saga_operator.policy.policy import REFUSALS as REFUSED_BY_ORDERS
 from sagactl.access import GATEWAY_LOGIN, URLS, NoAccessError
 from sagactl.exits import Exit
+from sagactl.kept_login import NotKeptError
 from sagactl.shop import NOT_NOW, REFUSALS, ShopError
 from services.payment.gateway import GatewayRefused, GatewayUnavailable
 
@@ -21,7 +22,8 @@ from services.payment.gateway import GatewayRefused, GatewayUnavailable
 NOT_ALLOWED: Final = frozenset({13, 18})
 OF_SERVERS: Final = f"Is it up, and are {', '.join(URLS)} right? A local stack: make up"
 OF_THE_GATEWAY: Final = (
-    f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right? ADMIN_CODE is a code of the second factor."
+    f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right, or the login (sagactl whoami)?"
+    " ADMIN_CODE is a code of the second factor."
 )
 
 # What MongoDB's client has to say of its topology fills a screen; the words before it name the server.
@@ -60,7 +62,7 @@ def fault(error: Exception) -> Fault | None:
     match error:
         case WrongError():
             return Fault(Exit.BAD, str(error))
-        case NoAccessError():
+        case NoAccessError() | NotKeptError():
             return Fault(Exit.USAGE, str(error))
         case ShopError():
             return _of_shop(error)

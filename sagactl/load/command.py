@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,6 +23,7 @@ from sagactl.load.customers import Account
 from sagactl.load.figures import Figures
 from sagactl.load.generator import prepared
 from sagactl.load.port import serving
+from sagactl.oncall.administrator import logged_in
 from sagactl.oncall.check import Expected, check
 from sagactl.oncall.checks import EXIT_CODES
 from sagactl.oncall.report_on_screen import show
@@ -59,7 +61,7 @@ def load(  # noqa: PLR0917 - a command's options
 ) -> None:
     """Place orders at a steady rate, politely, and tell what came of them.
 
-    Needs ADMIN_EMAIL and ADMIN_PASSWORD, or a stack here.
+    Needs an administrator's login: sagactl login, ADMIN_EMAIL and ADMIN_PASSWORD, or a stack here.
 
     Who is refused comes back when told to, and nobody orders until then. Customers and products are of its
     own: the products are taken away at the end, orders and customers stay.
@@ -81,7 +83,7 @@ def load(  # noqa: PLR0917 - a command's options
                 await opened.enter_async_context(serving(host, port, identity, figures, registry))
             session = await opened.enter_async_context(aiohttp.ClientSession(timeout=ANSWERED_WITHIN))
             visitor = Client(session, login.gateway, patience=patience)
-            administrator = Account(visitor, login.email, login.password, login.code)
+            administrator = Account(visitor, partial(logged_in, session, login))
             generator = await opened.enter_async_context(prepared(visitor, administrator, rate, figures))
             await opened.enter_async_context(_telling(figures))
             try:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import uuid4
 
 import aiohttp
@@ -28,18 +28,22 @@ RENEWED_AFTER: Final = 0.7
 class Account:
     """One that is logged in, anew before its token ends."""
 
-    def __init__(self, visitor: Client, email: str, password: str, code: str = "") -> None:
-        """`code`: of its second factor."""
-        self._login = (email, password, code)
+    def __init__(self, visitor: Client, log_in: Callable[[Client], Awaitable[Client]]) -> None:
+        """`log_in`: anew, or on."""
+        self._log_in = log_in
         self._client, self._renewed_at = visitor, float("-inf")
         self._renewing = asyncio.Lock()
+
+    @classmethod
+    def of(cls, visitor: Client, email: str, password: str) -> Self:
+        return cls(visitor, lambda client: client.stay_in(email, password))
 
     async def client(self) -> Client:
         """Raises what a login does."""
         async with self._renewing:
             now = asyncio.get_running_loop().time()
             if now >= self._renewed_at:
-                self._client = await self._client.stay_in(*self._login)
+                self._client = await self._log_in(self._client)
                 self._renewed_at = now + RENEWED_AFTER * self._client.expires_in
             return self._client
 
@@ -55,7 +59,7 @@ class Customer(NamedTuple):
         email, password = f"{uuid4().hex}@load.example", uuid4().hex
         await visitor.register("Load test", email, password)
         # From here on it is the customer who has patience, and the door that says when to come back.
-        return cls(Account(replace(visitor, patience=0), email, password), door, figures)
+        return cls(Account.of(replace(visitor, patience=0), email, password), door, figures)
 
     async def order(self, product_id: str) -> None:
         """Buys one piece. Raises ShopError for an answer that no fault of a server excuses."""

@@ -17,6 +17,7 @@ from sagactl.oncall.jobs.job import Job
 from sagactl.oncall.keys import KeyList
 from sagactl.oncall.letters import LetterGroupList, LetterList, LetterPreviewList
 from sagactl.oncall.listing import OrderList
+from sagactl.oncall.login import WhoAmI
 from sagactl.oncall.mails import MailList, Resending
 from sagactl.oncall.order import OrderFacts
 from sagactl.oncall.order_acts import OrderAct
@@ -60,6 +61,7 @@ KINDS: Final[tuple[type[Document], ...]] = (
     StockFacts,
     StuckList,
     UnpublishedList,
+    WhoAmI,
 )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pyotp
 import pytest
 
@@ -31,3 +32,17 @@ def stop_the_clock_of_codes(monkeypatch: pytest.MonkeyPatch) -> None:
         return with_code(current, secret, code, NOW)
 
     monkeypatch.setattr(totp, "with_code", with_code_now)
+
+
+async def with_second_factor(url: str, login: dict[str, str]) -> list[str]:
+    """Its recovery codes, now that the account has one. `url`: of the auth service."""
+    async with httpx.AsyncClient(base_url=url) as client:
+        token = (await client.post("/auth/login", json=login)).json()["accessToken"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        proof = {"currentPassword": login["password"]}
+        begun = (await client.post("/auth/totp/enrol", json=proof)).json()
+        secret = parse_qs(urlsplit(begun["otpauthUri"]).query)["secret"][0]
+        code = pyotp.TOTP(secret).now()
+        assert (await client.post("/auth/totp/confirm", json={"code": code})).status_code == 200
+        codes: list[str] = begun["recoveryCodes"]
+        return codes

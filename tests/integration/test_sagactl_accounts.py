@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import pyotp
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -19,6 +17,7 @@ from sagactl.polling import until
 from services.auth.main import make_app
 from services.auth.settings import AuthSettings
 from tests.forms import document
+from tests.integration.authenticator import with_second_factor
 from tests.integration.command_line import called
 from tests.integration.room import PATIENCE, Room
 from tests.integration.serving import serving
@@ -118,20 +117,6 @@ async def test_whoever_asks_the_order_service_gives_a_code_once_and_stays_logged
         now = datetime.now(UTC)
         tokens = {(await who.endpoint(now + timedelta(minutes=minutes))).token for minutes in (0, 1, 20, 40)}
     assert len(tokens) == 3
-
-
-async def with_second_factor(url: str, login: dict[str, str]) -> list[str]:
-    """Its recovery codes."""
-    async with httpx.AsyncClient(base_url=url) as client:
-        token = (await client.post("/auth/login", json=login)).json()["accessToken"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        proof = {"currentPassword": login["password"]}
-        begun = (await client.post("/auth/totp/enrol", json=proof)).json()
-        secret = parse_qs(urlsplit(begun["otpauthUri"]).query)["secret"][0]
-        code = pyotp.TOTP(secret).now()
-        assert (await client.post("/auth/totp/confirm", json={"code": code})).status_code == 200
-        codes: list[str] = begun["recoveryCodes"]
-        return codes
 
 
 async def test_what_cannot_be_done_is_told_with_its_exit_code(

@@ -49,6 +49,8 @@ OF_THE_GATEWAY: Final[Mapping[str, Sequence[str]]] = {
     "customers export": ("ada@shop.example",),
     "customers erase": ("ada@shop.example", "--yes"),
     "keys list": (),
+    "login": ("--email", "ada@shop.example"),
+    "whoami": (),
     "keys rotate": (),
     "keys revoke": ("1",),
     "load": ("--patience", "0"),
@@ -101,7 +103,7 @@ A_BACKUP: Final = bson.encode({"format": 1, "database": "order", "collection": "
 # Waits for the files that its options name, as for the servers.
 BY_FILES: Final = {path for path in OF_SERVERS if path.startswith("provision ")}
 # Asks nobody.
-ALONE: Final = {"jobs list", "jobs show", "jobs stop", "diagram", "mails preview", "secrets"}
+ALONE: Final = {"jobs list", "jobs show", "jobs stop", "diagram", "logout", "mails preview", "secrets"}
 WHERE_IT_IS: Final = (
     *(*URLS, *URLS.values(), SECRETS_DIR, "STACK_DIR"),
     *("GATEWAY_URL", "ORDER_URL", "ORDER_TOKEN", "ADMIN_EMAIL", "ADMIN_PASSWORD", "ADMIN_CODE", "JAEGER_URL"),

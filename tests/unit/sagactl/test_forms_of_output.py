@@ -55,6 +55,8 @@ TELL = {
         "letters groups",
         "letters preview",
         "mails list",
+        "whoami",
+        "mails resend",
         "accounts list",
         "keys list",
     ),

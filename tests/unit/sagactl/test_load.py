@@ -83,7 +83,7 @@ async def load(told: Told, registry: CollectorRegistry, rate: float, seconds: fl
     figures = Figures(registry, asyncio.get_running_loop().time, rate)
     async with aiohttp.ClientSession() as session:
         visitor = Scripted(session, told=told)
-        administrator = Account(visitor, "admin@shop.example", "secret")
+        administrator = Account.of(visitor, "admin@shop.example", "secret")
         async with prepared(visitor, administrator, rate, figures) as generator:
             # Always the same: two orders may else come so close that one is held back with the other.
             await generator.run(rate, seconds, asyncio.Event(), random.Random(1))
@@ -227,7 +227,7 @@ async def test_it_stops_when_it_is_told_to_and_sees_its_orders_to_their_end(
     figures, stop = Figures(registry, asyncio.get_running_loop().time, 2), asyncio.Event()
     async with aiohttp.ClientSession() as session:
         visitor = Scripted(session, told=Told())
-        administrator = Account(visitor, "admin@shop.example", "secret")
+        administrator = Account.of(visitor, "admin@shop.example", "secret")
         async with prepared(visitor, administrator, 2, figures) as generator:
             asyncio.get_running_loop().call_later(30, stop.set)
             await generator.run(2, math.inf, stop, random.Random(1))

@@ -24,6 +24,10 @@ class NotKeptError(ValueError):
     """There is a file, and it is not to be used. The text says why, and what to do."""
 
 
+class NoHomeError(NotKeptError):
+    """There is no place for it, as in a container whose user is only a number."""
+
+
 @dataclass(frozen=True)
 class KeptLogin:
     gateway: str
@@ -40,17 +44,23 @@ def file() -> Path:
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "sagactl"
+    """Raises NoHomeError."""
+    if given := os.environ.get("XDG_CONFIG_HOME"):
+        return Path(given) / "sagactl"
+    try:
+        return Path.home() / ".config" / "sagactl"
+    except RuntimeError as error:
+        raise NoHomeError("this user has no home: set XDG_CONFIG_HOME") from error
 
 
 def kept() -> KeptLogin | None:
-    """None where nobody is logged in. Raises NotKeptError where others may read it, OSError."""
-    path = file()
+    """None where nobody is logged in, or can be. Raises NotKeptError where others may read it, OSError."""
     try:
+        path = file()
         for each in (path.parent, path):
             _check(each)
         text = path.read_bytes()
-    except FileNotFoundError:
+    except (NoHomeError, FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     try:
         return msgspec.json.decode(text, type=KeptLogin)

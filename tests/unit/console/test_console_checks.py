@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from console import checks, repairs
+from console import checks, commands, repairs
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
 from sagactl.oncall.report import Report, Verdict
@@ -110,7 +110,8 @@ def test_who_may_not_begin_one_is_told_who_may() -> None:
 
 
 def repair_page(plan: Plan) -> Page:
-    return rendered("repair", id=plan.order, page=repairs.page(plan))
+    told = tuple(commands.of_repair(plan.order, is_to_be_done=bool(plan.steps)))
+    return rendered("repair", id=plan.order, page=repairs.page(plan), commands=told)
 
 
 def test_what_can_be_done_here_is_a_link_and_what_cannot_a_command() -> None:
@@ -122,7 +123,7 @@ def test_what_can_be_done_here_is_a_link_and_what_cannot_a_command() -> None:
     page = repair_page(Plan(order=ORDER, ends=Ends.MENDED, findings=("I4: open",), steps=steps, says="so"))
     assert {"/letters/redrive?queue=orders&id=a+b", f"/orders/{ORDER}/compensate"} <= set(page.links)
     assert "send again PAYMENT_SUCCEEDED" in page.text
-    assert f"sagactl repair {ORDER} --apply" in page.text
+    assert f"sagactl repair {ORDER} --apply --reason ''" in page.commands
 
 
 def test_an_order_that_is_sound_needs_nothing() -> None:

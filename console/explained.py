@@ -9,6 +9,7 @@ from msgspec import Struct
 from console.commands import page_of
 from console.lanes import Command, Drawing, draw
 from console.letters import link_to
+from console.mails import link_to_resend
 from console.rights import Offer, offers
 from console.words import amount, elapsed, shortened
 from sagactl.oncall.explain.explanation import OPEN, Explanation, Hop, HopState, Verdict
@@ -55,6 +56,8 @@ class Step(NamedTuple):
 class Fact(NamedTuple):
     name: str
     value: str
+    # Of a mail, where it is sent once more.
+    resend: str = ""
 
 
 class Book(NamedTuple):
@@ -205,7 +208,8 @@ def _of_payment(case: Case) -> Iterator[Fact]:
 def _of_notification(case: Case) -> Iterator[Fact]:
     for each in sorted(case.notifications, key=lambda each: each.at):
         mail = "" if each.state is NotificationState.RECORDED else f", mail {each.state}"
-        yield Fact("told", f"{each.kind}{mail}{f': {each.reason}' if each.reason else ''}")
+        why = f": {each.reason}" if each.reason else ""
+        yield Fact("told", f"{each.kind}{mail}{why}", link_to_resend(each))
 
 
 def _of_fulfilment(shipment: Shipment) -> Iterator[Fact]:

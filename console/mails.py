@@ -130,6 +130,11 @@ def path_to_resend(id_: str) -> str:
     return f"{PATH}/{quote(id_, safe='')}/resend"
 
 
+def link_to_resend(told: Notification) -> str:
+    """Empty where it cannot be."""
+    return "" if _why_not(told) else path_to_resend(told.id)
+
+
 def _order(told: Notification) -> str:
     return f"/orders/{quote(told.order_id, safe='')}"
 
@@ -153,7 +158,7 @@ def _row(told: Notification) -> Row:
         shape=shape,
         mood=mood,
         why=hidden(told.reason),
-        resend="" if _why_not(told) else path_to_resend(told.id),
+        resend=link_to_resend(told),
     )
 
 

@@ -104,6 +104,13 @@ def test_a_message_that_is_drawn_is_told_below_under_the_same_number() -> None:
         assert hop.name in page.text
 
 
+def test_a_mail_of_the_order_leads_to_where_it_is_sent_once_more() -> None:
+    desk = Desk().paid().heard("notifications")
+    (told,) = desk.marks(after=LONG).case.notifications
+    page = order_page(desk.marks(after=LONG))
+    assert page.links.count(f"/mails/{told.id}/resend") == 1
+
+
 def test_the_drawing_is_hidden_from_those_who_are_read_the_list() -> None:
     (svg,) = order_page(lost()).all_of("svg")
     assert (svg["aria-hidden"], svg["focusable"]) == ("true", "false")

@@ -94,13 +94,16 @@ def test_only_the_gateway_is_open_to_everybody(chart: Path, values: Path | None)
         assert public == (policy["metadata"]["name"] == "shop-gateway")
 
 
+ASKS_THE_API = {"shop-console", "shop-faults", "shop-order", "shop-saga-operator"}
+
+
 @every_case
 def test_egress_names_a_peer_or_is_for_names_and_the_api_server(chart: Path, values: Path | None) -> None:
     for policy in of_kind(render(chart, values), "NetworkPolicy"):
         for rule in policy["spec"].get("egress") or ():
             assert "to" in rule or rule in (DNS, API), policy["metadata"]["name"]
             if rule == API:
-                assert policy["metadata"]["name"] in {"shop-faults", "shop-order", "shop-saga-operator"}
+                assert policy["metadata"]["name"] in ASKS_THE_API
 
 
 @pytest.mark.parametrize("caller", SERVICES)

@@ -9,11 +9,11 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from operator import not_
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Never, TypeAlias
 
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -27,8 +27,12 @@ STUCK_SECONDS: Final = 60.0
 COME_BACK_SECONDS: Final = 1.0
 # So many different orders are made before the clock runs, and placed in turn.
 PREPARED: Final = 2000
+# Tokens last for a quarter of an hour.
+RENEW_SECONDS: Final = 300.0
 # The same arrivals in every run.
 SEED: Final = 1
+# Tells new tokens of a site's customers.
+Renewed: TypeAlias = Callable[[], Awaitable[Sequence[str]]]
 
 
 class Load(NamedTuple):
@@ -75,25 +79,43 @@ class Offered:
         return len(self.refusals) / max(1, len(self.refusals) + len(self.ids))
 
 
-async def offer(site: Site, load: Load) -> Offered:
-    """Places the orders. Raises RuntimeError for an answer that is neither 201 nor 503."""
+async def offer(site: Site, load: Load, renewed_tokens: Renewed | None = None) -> Offered:
+    """Places the orders. A load that outlasts tokens needs to be told new ones.
+
+    Raises RuntimeError for an answer that is neither 201 nor 503, and what `renewed_tokens` raises.
+    """
     chance = random.Random(SEED)  # noqa: S311  # load
-    prepared = [
-        order_of(site, token, chance) for token in itertools.islice(itertools.cycle(site.tokens), PREPARED)
-    ]
-    orders = _Orders(Offered(), itertools.cycle(prepared))
+    orders = _Orders(Offered(), _requests(site, chance))
     pool = Pool(site.urls)
+    renewing = renewed_tokens and asyncio.create_task(_renew(orders, site, renewed_tokens))
     started, used = time.perf_counter(), time.process_time()
     try:
         if load.clients:
             await _from_clients(orders, pool, load)
         else:
             await _at_rate(orders, pool, load, chance)
+        if renewing and renewing.done():
+            renewing.result()
     finally:
+        if renewing:
+            renewing.cancel()
         pool.close()
     orders.offered.connections = pool.opened
     orders.offered.cores = (time.process_time() - used) / (time.perf_counter() - started)
     return orders.offered
+
+
+async def _renew(orders: "_Orders", site: Site, renewed_tokens: Renewed) -> Never:
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        tokens = await renewed_tokens()
+        orders.requests = _requests(site._replace(tokens=tokens), random.Random(SEED))  # noqa: S311  # load
+
+
+def _requests(site: Site, chance: random.Random) -> Iterator[bytes]:
+    """Endless."""
+    tokens = itertools.islice(itertools.cycle(site.tokens), PREPARED)
+    return itertools.cycle([order_of(site, token, chance) for token in tokens])
 
 
 def arrivals(orders: int, rate: float, chance: random.Random) -> Iterator[float]:
@@ -108,7 +130,8 @@ def order_of(site: Site, token: str, chance: random.Random) -> bytes:
     return post(site.urls[0], "/api/orders", token, body)
 
 
-class _Orders(NamedTuple):
+@dataclass
+class _Orders:
     offered: Offered
     requests: Iterator[bytes]
 

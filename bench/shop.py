@@ -40,8 +40,18 @@ class Shop(NamedTuple):
     console: Console
     stack: Stack
     mongo: AsyncMongoClient[dict[str, Any]]
-    tokens: Sequence[str]
+    # Logged in.
+    customers: list[Client]
     products: Sequence[str]
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        return [customer.token for customer in self.customers]
+
+    async def renewed_tokens(self) -> Sequence[str]:
+        """New ones, as those before expire after a quarter of an hour. Raises what a Client does."""
+        self.customers[:] = await asyncio.gather(*(customer.renewed() for customer in self.customers))
+        return self.tokens
 
     @property
     def through_gateway(self) -> Site:
@@ -104,8 +114,8 @@ async def stocked(directory: Path, settings: Mapping[str, str], console: Console
     ):
         visitor = Client(session, stack.gateway)
         products = await _products(await _administrator(visitor, stack), PRODUCTS)
-        tokens = [(await visitor.register(f"Customer {number}")).token for number in range(CUSTOMERS)]
-        yield Shop(console, stack, mongo, tokens, products)
+        customers = [await visitor.register(f"Customer {number}") for number in range(CUSTOMERS)]
+        yield Shop(console, stack, mongo, customers, products)
 
 
 @asynccontextmanager

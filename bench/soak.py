@@ -134,7 +134,7 @@ async def soak(shop: Shop, load: Load) -> Soaked:
     await asyncio.sleep(REST_SECONDS)
     watching = asyncio.create_task(_watch(shop, samples))
     try:
-        offered = await offer(shop.through_gateway, load)
+        offered = await offer(shop.through_gateway, load, shop.renewed_tokens)
         await until_settled(shop.orders)
         await asyncio.sleep(REST_SECONDS)
     finally:

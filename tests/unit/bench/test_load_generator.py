@@ -15,8 +15,11 @@ Answer = Callable[[int], Awaitable[int]]
 
 
 @asynccontextmanager
-async def a_shop(answer: Answer) -> AsyncIterator[Site]:
-    """Each request is answered with the status that `answer` gives for its number, when it gives it."""
+async def a_shop(answer: Answer, heads: list[bytes] | None = None) -> AsyncIterator[Site]:
+    """Each request is answered with the status that `answer` gives for its number, when it gives it.
+
+    What came before its body is added to `heads`.
+    """
     numbers = itertools.count()
     serving: set[asyncio.Task[None]] = set()
 
@@ -26,6 +29,8 @@ async def a_shop(answer: Answer) -> AsyncIterator[Site]:
         serving.add(task)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
+                if heads is not None:
+                    heads.append(head)
                 length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
                 await reader.readexactly(length)
                 number = next(numbers)
@@ -138,3 +143,23 @@ async def test_any_other_answer_ends_the_run() -> None:
     async with a_shop(broken) as site:
         with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="answered 500")):
             await offer(site, Load(1, rate=100))
+
+
+async def test_a_load_that_outlasts_tokens_goes_on_with_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.load.RENEW_SECONDS", 0.05)
+    asked = 0
+
+    async def renewed() -> list[str]:
+        nonlocal asked
+        asked += 1
+        return [f"token-{asked}"]
+
+    heads: list[bytes] = []
+    async with a_shop(created, heads) as site:
+        await offer(site, Load(30, rate=100), renewed)
+    tokens = [head.partition(b"Bearer ")[2].partition(b"\r\n")[0].decode() for head in heads]
+    assert asked >= 2
+    assert list(dict.fromkeys(tokens)) in (
+        ["token", *(f"token-{number}" for number in range(1, asked + 1))],
+        ["token", *(f"token-{number}" for number in range(1, asked))],  # the last was told at the end
+    )

@@ -9,8 +9,8 @@ def test_an_administrator_may_do_everything() -> None:
     assert rights_of(["admin"]) == set(Right)
 
 
-def test_support_reads_and_cancels_and_a_viewer_reads() -> None:
-    assert rights_of(["support"]) == {Right.READ_ORDERS, Right.CANCEL_ORDERS}
+def test_support_reads_cancels_and_sends_mails_again_and_a_viewer_reads() -> None:
+    assert rights_of(["support"]) == {Right.READ_ORDERS, Right.CANCEL_ORDERS, Right.RESEND_MAILS}
     assert rights_of(["viewer"]) == {Right.READ_ORDERS}
 
 

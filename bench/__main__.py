@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-import uvloop
 from rich.console import Console
 
 from bench import report
@@ -23,6 +22,7 @@ from bench.load import Load
 from bench.phases import Phase, Sizes, chosen
 from bench.picture import draw
 from bench.report import Idle, Outcome
+from bench.running import run as run_to_the_end
 from bench.shop import clear, shop
 from bench.soak import draw as draw_soaked
 from bench.soak import soak, table
@@ -154,7 +154,7 @@ def main(
         file = result or Path(".run/bench.json")
         flames_in = file.parent / "flames" if flame else None
         measuring = bench(directory, wanted, Sizes(orders, clients, short), file, flames_in)
-    sys.exit(0 if uvloop.run(measuring) else 1)
+    sys.exit(run_to_the_end(measuring))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 A model of what `make bench` measured. A process takes a fixed time for an order, and more for each of its
 transactions; a transaction holds what came in during an interval, so that busy replicas commit less for an
-order than idle ones. Both times are fitted to the phases of one run. What goes beyond a run, how much of a
-core is planned with and how great the servers are, are the assumptions below.
+order than idle ones. Both times, and how much is saved, are fitted to the phases of one run. What goes
+beyond a run, how much of a core is planned with and how great the servers are, are the assumptions below.
 """
 
 import json
@@ -30,6 +30,8 @@ REPLICAS: Final = "replicas"
 ONE: Final = "replicas1"
 # One transaction decides at most so many messages (COMMIT_MAX_BATCH).
 MOST_AT_ONCE: Final = 100
+# How much is saved by what goes together (`Cost`): the first that fits best.
+POWERS: Final = tuple(hundredths / 100 for hundredths in range(100, 30, -5))
 # Queues between the services that a paid order goes through, once each.
 QUEUES: Final = 6
 
@@ -57,10 +59,13 @@ class Cost(NamedTuple):
     fixed: float
     # What it takes in addition where each message has a transaction of its own.
     alone: float
+    # How much of that many in one transaction save: by 1 all but one's, by less not so much, for a process
+    # that is seldom busy is woken for each message, whichever transaction it goes to.
+    power: float = 1.0
 
     def at(self, batch: float) -> float:
         """With so many messages in a transaction."""
-        return self.fixed + self.alone / batch
+        return self.fixed + self.alone / batch**self.power
 
 
 class Model(NamedTuple):
@@ -73,23 +78,11 @@ class Model(NamedTuple):
     @classmethod
     def fitted(cls, run: Mapping[str, Any]) -> Self:
         """To the document that `make bench` writes. Raises KeyError where it lacks a phase."""
-        loaded, passed = run[LOADED], run["gateway"]
-        others = [run[name] for name in (ALONE, *OTHERS) if name in run]
-        alone = run[ALONE]["transactionsPerOrder"]
-        costs: dict[str, Cost] = {}
-        for name in loaded["cpuMsPerOrderByProcess"]:
-            here = _net_ms(run, loaded, name)
-            share = loaded["transactionsPerOrder"] / alone
-            more = [
-                (each["transactionsPerOrder"] / alone - share, _net_ms(run, each, name) - here)
-                for each in others
-            ]
-            # The line through the loaded phase that is nearest to the others.
-            slope = max(0.0, sum(x * y for x, y in more) / sum(x * x for x, _ in more))
-            costs[name] = Cost(max(0.0, here - slope * share), slope)
-        costs[PASSING] = Cost(max(0.0, _net_ms(run, passed, PASSING)), 0)
+        fits = [_fit(run, power) for power in POWERS]
+        costs = min(fits, key=lambda fit: _squares(run, fit))
+        costs[PASSING] = Cost(max(0.0, _net_ms(run, run["gateway"], PASSING)), 0)
         intervals = [_interval(run, run[name]) for name in (LOADED, "rate40")]
-        return cls(costs, min(intervals), max(intervals), loaded["residentMiB"])
+        return cls(costs, min(intervals), max(intervals), run[LOADED]["residentMiB"])
 
     def batch(self, service: str, per_replica: float) -> float:
         """Messages in a transaction of a replica that has its part in so many orders a second."""
@@ -129,6 +122,42 @@ class Model(NamedTuple):
     def hot_product(self) -> float:
         """Orders a second of one product: its stock is in one transaction at a time, twice for an order."""
         return MOST_AT_ONCE / HANDLED["inventory"] / self.longest_interval
+
+
+def _fit(run: Mapping[str, Any], power: float) -> dict[str, Cost]:
+    """By process: through the loaded phase, and as near to the others as can be."""
+    costs = {}
+    others = [(run[name], _weight(run[name])) for name in (ALONE, *OTHERS) if name in run]
+    share = _share(run, run[LOADED], power)
+    for name in run[LOADED]["cpuMsPerOrderByProcess"]:
+        here = _net_ms(run, run[LOADED], name)
+        more = [
+            (_share(run, each, power) - share, _net_ms(run, each, name) - here, weight)
+            for each, weight in others
+        ]
+        slope = max(0.0, sum(w * x * y for x, y, w in more) / sum(w * x * x for x, _, w in more))
+        costs[name] = Cost(max(0.0, here - slope * share), slope, power)
+    return costs
+
+
+def _squares(run: Mapping[str, Any], costs: Mapping[str, Cost]) -> float:
+    """How far it is from what was measured."""
+    phases = [run[phase] for phase in (LOADED, ALONE, *OTHERS) if phase in run]
+    return sum(
+        _weight(phase) * (cost.at(_share(run, phase, 1) ** -1) - _net_ms(run, phase, name)) ** 2
+        for phase in phases
+        for name, cost in costs.items()
+    )
+
+
+def _share(run: Mapping[str, Any], phase: Mapping[str, Any], power: float) -> float:
+    """Of what a message costs that is alone in its transaction."""
+    return float((phase["transactionsPerOrder"] / run[ALONE]["transactionsPerOrder"]) ** power)
+
+
+def _weight(phase: Mapping[str, Any]) -> float:
+    """A tenth more of what an order costs is as bad in one phase as in another."""
+    return float(1 / sum(phase["cpuMsPerOrderByProcess"].values()) ** 2)
 
 
 def _net_ms(run: Mapping[str, Any], phase: Mapping[str, Any], name: str) -> float:

@@ -22,11 +22,11 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import aiohttp
 import typer
-import uvloop
 from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
+from bench.running import run as run_to_the_end
 from bench.shop import clear
 from dev.stack import Stack
 from sagactl.oncall.report_on_screen import check_stack
@@ -181,7 +181,7 @@ def main(
     directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/judge"),
 ) -> None:
     """Sell 100 pieces to 1,000 orders at the same time, and hold what was told against what is kept."""
-    sys.exit(0 if uvloop.run(run(directory, kill=kill, seed=seed)) else 1)
+    sys.exit(run_to_the_end(run(directory, kill=kill, seed=seed)))
 
 
 if __name__ == "__main__":

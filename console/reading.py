@@ -23,6 +23,7 @@ from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.live.judging import STILL
+from sagactl.oncall.live.looking import AT_ONCE
 from sagactl.oncall.overdue import overdue
 from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Plan
@@ -164,7 +165,7 @@ class Shop:
 
     async def mending(self, order_id: str) -> Plan:
         """What would make the order's books sound, by what is to be seen at once."""
-        (plan,) = await plans_in(self._books, self._access, [order_id], STILL, 0)
+        (plan,) = await plans_in(self._books, self._access, [order_id], STILL, AT_ONCE)
         return plan
 
     async def product(self, id_: str) -> tuple[StockFacts, Sequence[Change]] | None:

@@ -2,17 +2,21 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
 
 
-def run(work: Coroutine[Any, Any, int | None]) -> int:
+def run(
+    work: Coroutine[Any, Any, int | None],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> int:
     """Run `work`; returns its exit code, or 130 when a signal ended it."""
     try:
-        return asyncio.run(_cancellable(work)) or 0
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(_cancellable(work)) or 0
     except asyncio.CancelledError:
         return INTERRUPTED
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-import uvloop
 from rich.console import Console
 
 from bench.load import Load, Site, offer
@@ -26,6 +25,7 @@ from bench.peers.report import OURS, Turn
 from bench.peers.shops import Entrant, Shop
 from bench.phases import DECLINED
 from bench.report import machine
+from bench.running import run as run_to_the_end
 from sagactl.polling import NotInTimeError, until
 
 DIRECTORY: Final = Path(".run/peers").absolute()
@@ -171,7 +171,7 @@ def main(
         raise typer.BadParameter(f"nobody is called {', '.join(unknown)}", param_hint="--only")
     chosen = [entrant for entrant in all_ if entrant.key in wanted]
     measuring = run(chosen, phases(orders, clients, rate), turns, max(100, orders // 5), result)
-    sys.exit(0 if uvloop.run(measuring) else 1)
+    sys.exit(run_to_the_end(measuring))
 
 
 if __name__ == "__main__":

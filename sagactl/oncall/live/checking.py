@@ -32,7 +32,7 @@ from sagactl.oncall.live.judging import (
     judge,
     touched_at,
 )
-from sagactl.oncall.live.looking import WATCH_SECONDS, look_again, seen_empty
+from sagactl.oncall.live.looking import WATCH, Watch, look_again, seen_empty
 from sagactl.oncall.live.walking import Walk, walk
 from sagactl.oncall.report import Report
 from sagactl.wording import plural
@@ -53,7 +53,7 @@ class Live(NamedTuple):
     since: datetime | None = None
     # Where it is noted how far the check has come. What is there already is gone on with.
     note: Path | None = None
-    watch_seconds: float = WATCH_SECONDS
+    watch: Watch = WATCH
 
 
 async def check_live(
@@ -72,11 +72,9 @@ async def check_live(
         walked = await _begun(books, live)
         await walk(books, books.gateway, walked, lambda so_far: _keep(so_far, live.note, progress))
         found = [
-            *await _orders(
-                books, access, walked.terms, sorted(walked.suspects), live.watch_seconds, progress
-            ),
+            *await _orders(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
             *await _transactions(books, walked),
-            *await _products(books, access, sorted(walked.products), live.watch_seconds),
+            *await _products(books, access, sorted(walked.products), live.watch),
             *await _accepted(books, expected.accepted),
         ]
         lost = await rows_of_nobody(books)
@@ -110,7 +108,7 @@ async def check_these(
         absent = [case.id for case in cases if touched_at(case) is None]
         if absent:
             raise AbsentError(f"no service knows an order {', '.join(absent)}")
-        certain = await _orders(books, access, terms, ids, live.watch_seconds, progress)
+        certain = await _orders(books, access, terms, ids, live.watch, progress)
         cases = await books.these(ids)
     said = {(each.subject, each.invariant) for each in certain}
     open_ = [
@@ -178,13 +176,13 @@ async def _orders(
     access: Access,
     terms: Terms,
     suspects: Sequence[str],
-    watch_seconds: float,
+    watch: Watch,
     progress: Callable[[Mapping[str, int]], None],
 ) -> list[Finding]:
     """What is wrong of those that seemed so, seem so still, and have not changed meanwhile."""
     before = [case for case in await books.these(suspects) if is_suspect(case, terms)]
     progress({"orders that are looked at again": len(before)})
-    marks = await look_again(books, access, before, watch_seconds)
+    marks = await look_again(books, access, before, watch)
     return [finding for each in marks for finding in judge(each, terms)]
 
 
@@ -201,15 +199,14 @@ async def _transactions(books: Books, walked: Walk) -> list[Finding]:
     ]
 
 
-async def _products(
-    books: Books, access: Access, suspects: Sequence[str], watch_seconds: float
-) -> list[Finding]:
+async def _products(books: Books, access: Access, suspects: Sequence[str], watch: Watch) -> list[Finding]:
     """Of a product without stock the event that makes it may be on its way."""
     found = await look.products(books, suspects)
     if not any(finding.waiting for finding in found):
         return found
+    # Before: what is sent meanwhile may come to the queue once it was seen empty.
     unsent = await books.unsent(suspects)
-    comes = INVENTORY_EVENTS not in await seen_empty(access, watch_seconds)
+    comes = INVENTORY_EVENTS not in await seen_empty(access, watch)
     again = {finding.subject for finding in await look.products(books, suspects) if finding.waiting}
     return [
         finding._replace(waiting=False)

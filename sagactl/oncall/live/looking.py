@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
@@ -17,51 +17,70 @@ from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.invariants import Case
 from services.shared.contract import topology
 
-# A queue at work is empty now and then. In one that was seen so there is nothing that came before.
-WATCH_SECONDS: Final = 30.0
 WATCH_EVERY_SECONDS: Final = 1.0
-# How often it has to be: statistics of a queue and of its retry queues are not of the same instant.
-SEEN_EMPTY: Final = 2
+
+
+class Watch(NamedTuple):
+    """How the queues of a shop at work are watched. One at work is empty now and then: in a queue that was
+    seen so there is nothing that came before.
+    """
+
+    seconds: float = 30.0
+    # It has to be seen so twice, so far apart: what consumers hold of it, and of its retry queues, is told
+    # late and not for the same instant, by five seconds where nobody set `collect_statistics_interval`.
+    apart_seconds: float = 6.0
+
+
+WATCH: Final = Watch()
+# By what is to be seen without waiting: in no queue is there then nothing for certain.
+AT_ONCE: Final = Watch(seconds=0)
 
 
 async def look_again(
-    books: Books, access: Access, before: Sequence[Case], watch_seconds: float = WATCH_SECONDS
+    books: Books, access: Access, before: Sequence[Case], watch: Watch = WATCH
 ) -> Sequence[Marks]:
     """What there is to be read of these orders, after having watched the queues for a while. What waits by
     then in a queue that was empty has come since, and is not what they wait for. `moving`: an order has
-    changed since it was looked at `before`.
+    changed since it was looked at `before`, or something about it was sent, which may be on its way.
     """
     if not before:
         return []
-    empty = await seen_empty(access, watch_seconds)
     reader, then = Reader(access), {case.id: case for case in before}
     ids = list(then)
+    unsent = await books.unsent(ids)
+    empty = await seen_empty(access, watch)
     return [
         structs.replace(
             each,
             waiting={name: number for name, number in each.waiting.items() if name not in empty},
-            moving=each.moving or each.case != then[each.case.id],
+            moving=each.moving
+            or each.case != then[each.case.id]
+            or not {event.id for event in unsent[each.case.id]} <= {event.id for event in each.unsent},
         )
         for start in range(0, len(ids), CHUNK)
         for each in await reader.look(books, ids[start : start + CHUNK])
     ]
 
 
-async def seen_empty(access: Access, watch_seconds: float) -> Collection[str]:
-    """Queues and retry queues in which, in the end, there is nothing that was sent before."""
-    seen: Counter[str] = Counter()
-    end = time.monotonic() + watch_seconds
+async def seen_empty(access: Access, watch: Watch) -> Collection[str]:
+    """Queues and retry queues in which, in the end, there is nothing that was sent before this was asked.
+
+    What was in an outbox by then may come to a queue once it was seen empty: who asks looks there before.
+    """
+    first, empty = dict[str, float](), set[str]()
+    end = time.monotonic() + watch.seconds
     while True:
+        asked_at = time.monotonic()
         number = await _waiting_in(access)
-        seen.update(
-            queue for queue in broker.QUEUES if not any(number[name] for name in _with_retries(queue))
-        )
-        if time.monotonic() >= end or all(seen[queue] >= SEEN_EMPTY for queue in broker.QUEUES):
+        for queue in broker.QUEUES:
+            if not any(number[name] for name in _with_retries(queue)):
+                first.setdefault(queue, asked_at)
+                if asked_at - first[queue] >= watch.apart_seconds:
+                    empty.add(queue)
+        if time.monotonic() >= end or len(empty) == len(broker.QUEUES):
             break
         await asyncio.sleep(WATCH_EVERY_SECONDS)
-    return frozenset(
-        name for queue, times in seen.items() if times >= SEEN_EMPTY for name in _with_retries(queue)
-    )
+    return frozenset(name for queue in empty for name in _with_retries(queue))
 
 
 async def _waiting_in(access: Access) -> Mapping[str, int]:

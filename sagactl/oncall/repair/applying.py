@@ -13,6 +13,7 @@ from sagactl.oncall import broker, trails
 from sagactl.oncall.books import reading
 from sagactl.oncall.live.checking import check_live
 from sagactl.oncall.live.judging import STILL, touched_at
+from sagactl.oncall.live.looking import AT_ONCE
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
@@ -103,7 +104,7 @@ async def mended(access: Access, ids: Sequence[str], within: float = MENDED_WITH
     async with reading(access.mongodb_url) as books:
 
         async def look() -> list[Plan]:
-            return await plans_in(books, access, ids, STILL, 0)
+            return await plans_in(books, access, ids, STILL, AT_ONCE)
 
         try:
             return await until(

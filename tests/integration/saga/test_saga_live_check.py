@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -15,14 +15,16 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 import pytest
 from aio_pika.exceptions import AMQPError
+from bson import ObjectId
 
 from sagactl.access import Access
 from sagactl.faults import UnavailableError
 from sagactl.oncall.books import Books, reading
-from sagactl.oncall.check import Expected
+from sagactl.oncall.check import QUIET_SECONDS, Expected
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.live.checking import LONG_AGO, Live, check_live
 from sagactl.oncall.live.judging import Terms
+from sagactl.oncall.live.looking import Watch as Watching
 from sagactl.oncall.live.walking import Walk, walk
 from sagactl.oncall.repair.applying import Mender, carry_out
 from sagactl.oncall.repair.looking import plans
@@ -30,6 +32,8 @@ from sagactl.oncall.repair.plan import Ends, Plan
 from sagactl.oncall.report import Report
 from sagactl.polling import until
 from sagactl.shop import Json
+from services.shared.contract.events import OrderPaid
+from services.shared.engine.rows import OutboxEvent, Row
 from tests.integration.saga.growth import MANY, grown, profiled, used, wasteful
 from tests.integration.saga.shop import Shop
 from tests.integration.saga.test_saga_checker import BREAKS
@@ -38,7 +42,7 @@ from tests.unit.indexes import Index
 
 Found = TypeVar("Found")
 # Shorter than on call, so that a test need not wait: what is on its way is known by its queues all the same.
-LIVE: Final = Live(still=timedelta(seconds=2))
+LIVE: Final = Live(still=timedelta(seconds=2), watch=Watching(apart_seconds=QUIET_SECONDS))
 CUSTOMERS: Final = 4
 # Seconds between two orders of a customer's: queues at work are empty now and then.
 PAUSE: Final = 0.3
@@ -163,7 +167,7 @@ async def planted(shop: Shop, faults: Sequence[Fault]) -> AsyncIterator[None]:
 
 
 # So that orders go on: what waits for a service is not cleared up by watching longer.
-HASTY: Final = LIVE._replace(watch_seconds=5)
+HASTY: Final = LIVE._replace(watch=Watching(seconds=10, apart_seconds=QUIET_SECONDS))
 
 
 async def test_nothing_is_named_while_orders_flow_and_services_die(shop: Shop) -> None:
@@ -197,6 +201,36 @@ async def without_its_end(shop: Shop, order: str, product: str) -> AsyncIterator
         there = {"_id": order, "lines.0.state": "HELD"}
         if (await inventory["reservations"].replace_one(there, sold)).matched_count:
             await inventory["stock"].update_one({"_id": product}, {"$inc": {"reserved": -2, "sold": 2}})
+
+
+@pytest.mark.parametrize("is_sent_meanwhile", [False, True])
+async def test_what_is_sent_while_the_queues_are_watched_is_not_lost(
+    shop: Shop, *, is_sent_meanwhile: bool
+) -> None:
+    """Once a broker is back, a queue may be seen empty, and then what waits in an outbox comes to it."""
+    product = await shop.product(stock=10)
+    order = await shop.place({product: 2})
+    await shop.settles(order, "PAID")
+    await shop.stock_becomes(product, (8, 0, 2))
+    await asyncio.sleep(LIVE.still.total_seconds() + 1)
+    outbox = shop.database("order")["outbox"]
+    # Nobody else sends it. That it is in no queue in the end is as if a consumer had it in hand.
+    at = datetime.now(UTC)
+    event = OutboxEvent(f"{order}.paid", OrderPaid.type, order, "{}", None)
+    row = Row(ObjectId(), (event,), at, at + timedelta(minutes=30)).to_document()
+
+    async def send() -> None:
+        await asyncio.sleep(1)
+        await outbox.delete_one({"_id": row["_id"]})
+
+    async with without_its_end(shop, order, product):
+        sending = asyncio.create_task(send()) if is_sent_meanwhile else None
+        if sending is not None:
+            await outbox.insert_one(row)
+        found = (await check(shop, live=HASTY)).findings
+        assert [each.subject for each in found] == ([] if is_sent_meanwhile else [order])
+        if sending is not None:
+            await sending
 
 
 # --- all of it at once, for as long as one likes ------------------------------------------------------------
@@ -271,7 +305,7 @@ async def repaired(shop: Shop, order: str) -> None:
     access = Access.of_stack(shop.stack.directory)
 
     async def planned() -> Plan:
-        (plan,) = await persistently(lambda: plans(access, [order], LIVE.still, watch_seconds=5))
+        (plan,) = await persistently(lambda: plans(access, [order], LIVE.still, HASTY.watch))
         return plan
 
     plan = await until(planned, lambda plan: plan.ends is Ends.MENDED, within=LONG, what="a plan for it")

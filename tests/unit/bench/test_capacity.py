@@ -16,6 +16,7 @@ from bench.capacity import (
     MOST_AT_ONCE,
     PASSING,
     PLANNED,
+    POWERS,
     Cost,
     Model,
     checks,
@@ -28,7 +29,7 @@ DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "capacity.md"
 SERVICES: Final = (PASSING, *HANDLED)
 SERVERS: Final = ("mongodb", "rabbitmq", "redis")
 
-costs = st.builds(Cost, fixed=st.floats(0.01, 50), alone=st.floats(0, 50))
+costs = st.builds(Cost, fixed=st.floats(0.01, 50), alone=st.floats(0, 50), power=st.floats(0.35, 1))
 models = st.builds(
     Model,
     costs=st.fixed_dictionaries(dict.fromkeys((*SERVICES, *SERVERS), costs)),
@@ -83,8 +84,9 @@ def test_a_rate_is_above_nothing(rate: float) -> None:
         plan(Model.fitted(measured()), rate)
 
 
-@given(st.fixed_dictionaries(dict.fromkeys(HANDLED, costs)))
-def test_costs_that_a_run_had_are_found_in_it(true: dict[str, Cost]) -> None:
+@given(st.fixed_dictionaries(dict.fromkeys(HANDLED, costs)), st.sampled_from(POWERS))
+def test_costs_that_a_run_had_are_found_in_it(true: dict[str, Cost], power: float) -> None:
+    true = {name: cost._replace(power=power) for name, cost in true.items()}
     found = Model.fitted(run_of(true))
     for service, cost in true.items():
         assert found.costs[service].fixed == pytest.approx(cost.fixed, rel=1e-6, abs=1e-6)

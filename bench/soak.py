@@ -20,10 +20,11 @@ from bench.past import KEPT
 from bench.report import machine
 from bench.shop import Shop
 from dev.stack import SERVERS
+from services.gateway.upstream import KEEP_ALIVE_SECONDS
 
 SAMPLE_SECONDS: Final = 2.0
-# Until connections that nobody uses are closed.
-REST_SECONDS: Final = 20.0
+# Until connections that nobody uses are closed: the gateway looks for them once in as long as it keeps one.
+REST_SECONDS: Final = 2 * KEEP_ALIVE_SECONDS + 5
 PRINT_SECONDS: Final = 10.0
 # Of all samples: what is loaded, cached and pooled once.
 WARM_UP_SHARE: Final = 0.1

@@ -238,7 +238,7 @@ async def test_what_is_sent_while_the_queues_are_watched_is_not_lost(
 # Of `make live-check`; without, it is over once everything has been done once.
 MINUTES: Final = float(os.environ.get("MINUTES", "0"))
 # Orders a second.
-RATE: Final = 40.0 if MINUTES else 10.0
+RATE: Final = 40.0 if MINUTES else 5.0
 NAMED_WITHIN_SECONDS: Final = 60.0
 NOWHERE: Final = "ORDER_PAID was never handled by inventory, and is nowhere"
 TRIES: Final = 5

@@ -49,7 +49,6 @@ BROKER_NODE_CORES: Final = 8
 
 MEASURED: Final = Path(__file__).parent / "measured.json"
 RATES: Final = (1_000, 10_000, 100_000)
-BEGIN, END = "<!-- capacity:begin -->", "<!-- capacity:end -->"
 
 
 class Cost(NamedTuple):
@@ -65,7 +64,7 @@ class Cost(NamedTuple):
 
     def at(self, batch: float) -> float:
         """With so many messages in a transaction."""
-        return self.fixed + self.alone / batch**self.power
+        return self.fixed + self.alone / math.pow(batch, self.power)
 
 
 class Model(NamedTuple):
@@ -330,16 +329,9 @@ def sentences(found: Plan, model: Model) -> Sequence[str]:
     return [*lines, more]
 
 
-def written_into(text: str, run: Mapping[str, Any]) -> str:
-    """`text` with what the model says of all rates between its markers. Raises ValueError without them."""
-    head, begin, rest = text.partition(f"{BEGIN}\n")
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{BEGIN} and {END} are wanted, each on a line of its own")
-    return f"{head}{begin}{_markdown(Model.fitted(run), run)}{end}{tail}"
-
-
-def _markdown(model: Model, run: Mapping[str, Any]) -> str:
+def tables(run: Mapping[str, Any]) -> list[str]:
+    """What it says of such a run, in Markdown."""
+    model = Model.fitted(run)
     plans = [plan(model, rate) for rate in RATES]
     rows = [
         f"| | {' | '.join(f'{found.rate:,.0f} orders/s' for found in plans)} | one bears, orders/s |",
@@ -356,20 +348,16 @@ def _markdown(model: Model, run: Mapping[str, Any]) -> str:
         f"| {each.phase} | {each.measured:.2f} | {each.predicted:.2f} | {each.error:+.0%} |"
         for each in checks(model, run)
     ]
-    return "\n".join([*rows, ""])
+    return rows
 
 
 def main(
     *,
     rate: Annotated[float, typer.Argument(help="Orders per second.", min=0.1)] = 1000,
     run: Annotated[Path, typer.Option(help="What `make bench` has written.")] = MEASURED,
-    write: Annotated[Path | None, typer.Option(help="Instead: write what it says into a document.")] = None,
 ) -> None:
     """Say what so many orders per second need, by what was measured."""
     measured = json.loads(run.read_text())
-    if write is not None:
-        write.write_text(written_into(write.read_text(), measured))
-        return
     console = Console(width=None if sys.stdout.isatty() else 120)
     model = Model.fitted(measured)
     found = plan(model, rate)

@@ -30,7 +30,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test test-long coverage modes clients clients-test unit fuzz simulate torture-payments bench bench-peers capacity bench-webhooks judge live-check soak chaos survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test test-long coverage modes clients clients-test unit fuzz simulate torture-payments bench bench-peers capacity bench-webhooks bench-viewers judge live-check soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -53,6 +53,7 @@ bench: setup ; @$(PYTHON_OF) -m bench $(BENCH) ## orders per second, latency, CP
 bench-peers: setup ; @bench/peers/run.sh $(PEERS) ## the same order saga on DBOS, on Temporal and on sagashop, in turns (half an hour); PEERS="--only sagashop,dbos --turns 1"
 capacity: setup ; @$(PYTHON_OF) -m bench.capacity $(or $(RATE),1000) $(CAPACITY) ## what so many orders per second need, by what was measured; RATE=10000, CAPACITY="--run .run/bench.json"
 bench-webhooks: setup ; @LOG_LEVEL=warning .venv/bin/pytest -q -s --show-capture=no tests/integration/bench_webhooks.py ## what a dead endpoint costs another, and webhooks where there is none (minutes); TURNS=30
+bench-viewers: setup ; @$(PYTHON_OF) -m bench.viewers $(VIEWERS) ## what fifty people cost who look at the console all the time (four minutes); VIEWERS="--every 2 --rate 0"
 judge: setup ; @$(PYTHON_OF) -m bench.judge $(JUDGE) ## others' consistency test: 100 pieces, 1,000 orders at once (minutes); JUDGE=--kill kills services meanwhile
 live-check: setup ; @MINUTES=$(or $(MINUTES),10) LOG_LEVEL=warning .venv/bin/pytest -q -s --show-capture=no -k all_that_is_planted tests/integration/saga/test_saga_live_check.py ## whether the live check names what is planted, and nothing else, at 40 orders/s while processes are killed; MINUTES=10
 soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory, descriptors and collections stay flat over 100,000 orders (12 minutes); SOAK="--rate 100"

@@ -17,6 +17,7 @@ from bench import meter
 from bench.load import STUCK_SECONDS, Load, Site, offer, sagas_of, until_settled
 from bench.meter import Reading
 from bench.report import Idle, Measured
+from dev.services import NAMES
 from dev.stack import Stack
 from sagactl.shop import Client
 
@@ -105,10 +106,12 @@ async def clear(directory: Path) -> None:
 
 
 @asynccontextmanager
-async def stocked(directory: Path, settings: Mapping[str, str], console: Console) -> AsyncIterator[Shop]:
+async def stocked(
+    directory: Path, settings: Mapping[str, str], console: Console, services: Sequence[str] = NAMES
+) -> AsyncIterator[Shop]:
     """A fresh stack with products and customers, cold."""
     async with (
-        Stack(directory, settings={**SETTINGS, **settings}) as stack,
+        Stack(directory, settings={**SETTINGS, **settings}, services=services) as stack,
         aiohttp.ClientSession() as session,
         AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo,
     ):

@@ -1,14 +1,14 @@
 """Every query about orders in one place, and the index that serves it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from services.order.model import OPEN, Order, Status
+from services.order.model import ENDS, OPEN, Order, Status
 from services.shared.contract.decisions import RIGHT_AWAY
 from services.shared.database import idempotency
 from services.shared.database.store import Document, Store, from_document
@@ -128,6 +128,21 @@ async def longest(store: Store, status: Status) -> Longest | None:
         if found is not None:
             there.append(Longest(found["_id"], found[since]))
     return min(there, key=attrgetter("since"), default=None)
+
+
+async def times_to_end(store: Store, since: datetime, until: datetime, limit: int) -> list[timedelta | None]:
+    """Of the orders that were placed in this time, the latest first: how long each took to its first end;
+    None for one that has not come to it.
+    """
+    query = {"status": {"$in": list(Status)}, "createdAt": {"$gte": since, "$lte": until}}
+    fields = {"createdAt": 1, "history.at": 1, "history.to": 1}
+    found = store.collection(Order).find(query, fields).sort(NEWEST_FIRST).limit(limit)
+    return [_time_to_end(document) async for document in found]
+
+
+def _time_to_end(document: Document) -> timedelta | None:
+    at = next((step["at"] for step in document["history"] if step["to"] in ENDS), None)
+    return None if at is None else at - document["createdAt"]
 
 
 async def count_attention(store: Store) -> int:

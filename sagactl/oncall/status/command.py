@@ -13,10 +13,11 @@ from rich.text import Text
 from sagactl.access import Access
 from sagactl.faults import OF_SERVERS
 from sagactl.oncall.status.reading import read
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, said, waited
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Settling, Status, gaps, said, waited
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, console, run
+from sagactl.wording import plural
 
 EVERY_SECONDS: Final = 2.0
 
@@ -74,6 +75,13 @@ def screen(found: Status) -> Iterator[RenderableType]:
         yield _queues(found.queues)
     for part, backlogs in ((Part.ORDERS, found.orders), (Part.OUTBOXES, found.outboxes)):
         yield f"{part:<14}{printable(_listed(found, part, backlogs))}"
+    if found.settling is not None:
+        yield f"{'settled':<14}{_settled(found.settling)}"
+
+
+def _settled(settling: Settling) -> str:
+    within = "not yet" if settling.within is None else f"within {settling.within:g} s"
+    return f"95 of 100 {within}, of the latest {plural(settling.orders, 'order')}"
 
 
 def _listed(found: Status, part: Part, backlogs: Sequence[Backlog]) -> str:

@@ -5,7 +5,7 @@ Each part by itself, and all at once: where a server does not answer, the rest i
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,7 +18,17 @@ from sagactl.faults import fault
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.depths import depths as asked
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, depths, problems
+from sagactl.oncall.status.standing import (
+    Backlog,
+    Depth,
+    Part,
+    Settling,
+    Status,
+    Unseen,
+    depths,
+    problems,
+    settling,
+)
 from sagactl.oncall.waits import waits
 from services.order import queries
 from services.order.model import OPEN
@@ -28,6 +38,10 @@ from services.shared.engine.leases import OUTBOX
 
 # Longer than any server is waited for by its own client.
 WITHIN_SECONDS: Final = 30.0
+# By orders that were placed then it is told how long orders take, by so many of them at most.
+SETTLED_SINCE: Final = timedelta(hours=1)
+SETTLED_UNTIL: Final = timedelta(minutes=1)
+SETTLED_LOOKED_AT: Final = 200
 Found = TypeVar("Found")
 
 
@@ -46,12 +60,13 @@ async def read(where: Access) -> Status:
 
             return await _seen(part, service, looked())
 
-        at, queues, orders, marked, refused, outboxes = await asyncio.gather(
+        at, queues, orders, marked, refused, taken, outboxes = await asyncio.gather(
             _at(now),
             _seen(Part.QUEUES, None, queues_of(where)),
             stored(Part.ORDERS, None, lambda: _open_orders(books)),
             stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
             stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
+            stored(Part.SETTLING, None, lambda: _settling(books)),
             asyncio.gather(
                 *(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)
             ),
@@ -62,9 +77,10 @@ async def read(where: Access) -> Status:
         orders=() if isinstance(orders, Unseen) else orders,
         marked=0 if isinstance(marked, Unseen) else marked,
         refused=0 if isinstance(refused, Unseen) else refused,
+        settling=None if isinstance(taken, Unseen) else taken,
         outboxes=tuple(each for each in outboxes if isinstance(each, Backlog)),
         unseen=tuple(
-            each for each in (queues, orders, marked, refused, *outboxes) if isinstance(each, Unseen)
+            each for each in (queues, orders, marked, refused, taken, *outboxes) if isinstance(each, Unseen)
         ),
     )
     return structs.replace(found, problems=tuple(problems(found)))
@@ -106,6 +122,12 @@ async def _open_orders(books: Books) -> tuple[Backlog, ...]:
             # What the payment gateway decides later may take its time until then.
             found.append(Backlog(status, number, min(longest.since, now), longest.id))
     return tuple(found)
+
+
+async def _settling(books: Books) -> Settling | None:
+    now = await books.now()
+    since, until = now - SETTLED_SINCE, now - SETTLED_UNTIL
+    return settling(await queries.times_to_end(books.store("order"), since, until, SETTLED_LOOKED_AT))
 
 
 async def _outbox(books: Books, service: str) -> Backlog | None:

@@ -1,8 +1,9 @@
 """How the shop stands, and what of that is wrong. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +19,9 @@ OUTBOX_WAITS_AT_MOST: Final = timedelta(seconds=30)
 OPEN_AT_MOST: Final = timedelta(minutes=5)
 # More messages than that wait in a queue only where its consumer cannot keep up.
 QUEUE_AT_MOST: Final = 1000
+
+# Of orders, those that are quick enough for what is told of how long they take.
+SETTLED_SHARE: Final = 0.95
 
 
 class Depth(Struct, frozen=True, rename="camel", kw_only=True):
@@ -46,6 +50,17 @@ class Backlog(Struct, frozen=True, rename="camel"):
     oldest: str
 
 
+class Settling(Struct, frozen=True, rename="camel"):
+    """How long orders took from being placed to their end: the latest of the last hour, without those of the
+    last minute, of which only the quick ones could be there.
+    """
+
+    # How many were looked at.
+    orders: int
+    # Seconds within which 95 of 100 of them were; None where fewer have come to their end by now.
+    within: float | None
+
+
 class Part(StrEnum):
     """What is asked for by itself: it is told though the others do not answer."""
 
@@ -54,6 +69,7 @@ class Part(StrEnum):
     ORDERS = "open orders"
     MARKED = "marked orders"
     REFUSED = "refused refunds"
+    SETTLING = "how long orders take"
 
 
 class Unseen(Struct, frozen=True, rename="camel"):
@@ -83,6 +99,8 @@ class Status(Document, frozen=True, kw_only=True):
     marked: int = 0
     # Orders of which the payment gateway refuses a refund.
     refused: int = 0
+    # None where there were no orders, or while it is unseen.
+    settling: Settling | None = None
     # What is wrong, as far as anybody can see.
     problems: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
@@ -150,6 +168,15 @@ def _of_queue(depth: Depth) -> Iterator[str]:
         yield f"a message waits in {depth.queue} for at least {said(age)}: {depth.service} does not handle it"
     if depth.dead:
         yield f"dead letters of {depth.queue}: {depth.dead}. See sagactl letters list --queue {depth.queue}"
+
+
+def settling(times: Sequence[timedelta | None]) -> Settling | None:
+    """`times`: how long each order took, None for one that is not at its end."""
+    if not times:
+        return None
+    ended = sorted(each.total_seconds() for each in times if each is not None)
+    rank = ceil(SETTLED_SHARE * len(times))
+    return Settling(len(times), round(ended[rank - 1], 3) if rank <= len(ended) else None)
 
 
 def waited(depth: Depth) -> str:

@@ -1,5 +1,7 @@
 """What machines ask every service: does it live, is it ready, what does it count."""
 
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -7,6 +9,8 @@ from services.shared.contract.codes import Code
 from services.shared.health import Background
 from services.shared.http.problems import problem
 
+# A header: what release it is that answers.
+VERSION: Final = "Sagashop-Version"
 router = APIRouter(include_in_schema=False)
 
 
@@ -21,9 +25,13 @@ async def healthz(request: Request) -> Response:
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     readiness = await request.app.state.readiness()
-    if not readiness.ready:
-        return problem(Code.UNAVAILABLE, readiness.detail)
-    return Response(readiness.detail, media_type="text/plain")
+    answer = (
+        Response(readiness.detail, media_type="text/plain")
+        if readiness.ready
+        else problem(Code.UNAVAILABLE, readiness.detail)
+    )
+    answer.headers[VERSION] = request.app.version
+    return answer
 
 
 metrics_router = APIRouter(include_in_schema=False)

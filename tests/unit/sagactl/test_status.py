@@ -13,7 +13,18 @@ from sagactl.exits import Exit
 from sagactl.oncall.broker import Ready
 from sagactl.oncall.depths import Depth, depths_of
 from sagactl.oncall.status.command import screen
-from sagactl.oncall.status.standing import Backlog, Part, Status, Unseen, depths, gaps, problems, said
+from sagactl.oncall.status.standing import (
+    Backlog,
+    Part,
+    Settling,
+    Status,
+    Unseen,
+    depths,
+    gaps,
+    problems,
+    said,
+    settling,
+)
 from services.shared.contract.events import CONSUMES, PUBLISHES
 from tests.forms import document
 
@@ -115,6 +126,28 @@ def test_what_is_wrong_is_certain_whatever_else_cannot_be_seen() -> None:
     assert structs.replace(blind, unseen=(refused,)).code == Exit.NOT_ALLOWED
     assert structs.replace(blind, unseen=(refused, NO_BROKER)).code == Exit.UNREACHED
     assert structs.replace(blind, problems=("an order has been PENDING for 1 h",)).code == Exit.BAD
+
+
+def test_how_long_orders_take_is_told_by_those_that_are_not_at_their_end_too() -> None:
+    quick = [timedelta(milliseconds=each) for each in range(1, 20)]
+    assert settling([]) is None
+    assert settling(quick[:1]) == Settling(1, 0.001)
+    assert settling([*quick, timedelta(seconds=9)]) == Settling(20, 0.019)
+    assert settling([None, *quick]) == Settling(20, 0.019)
+    # One of twenty may take long; two of them are more than five of a hundred.
+    assert settling([None, None, *quick]) == Settling(21, None)
+
+
+def test_the_screen_says_how_long_orders_take() -> None:
+    def told(found: Settling | None) -> str:
+        console = Console(file=StringIO(), width=120)
+        for each in screen(Status(at=NOON, queues=None, settling=found)):
+            console.print(each)
+        return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]  # it is a StringIO
+
+    assert "settled       95 of 100 within 0.214 s, of the latest 200 orders" in told(Settling(200, 0.214))
+    assert "settled       95 of 100 not yet, of the latest 1 order" in told(Settling(1, None))
+    assert "settled" not in told(None)
 
 
 def test_parts_that_are_unseen_for_one_reason_share_a_sentence() -> None:

@@ -1,8 +1,8 @@
 """What changes something: first the plan, and by a form of that page, with a reason, the act."""
 
 import re
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from msgspec import structs
 from starlette.exceptions import HTTPException
 
 from console import answers, asking, browsers, checks, commands, letters, mails, rights, stuck
+from console.acting import Act, Refusal, Signed, answered, carry_out, check_same, plan_page
 from console.dependencies import (
     TheChecks,
     TheForm,
@@ -40,16 +41,14 @@ from services.shared.database.store import Store
 from services.shared.emails import hidden
 from services.shared.http.bodies import Id
 
-REASON_AT_LEAST: Final = 3
-REASON_AT_MOST: Final = 200
-NO_REASON: Final = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
-OTHERS: Final = "They are others by now: look at the plan again"
-# Of jobs, as pages make them.
-IDS: Final = re.compile(r"[0-9a-f-]{36}")
 # So long a small job is waited for, so that the page that follows tells what became of it.
 WAITED_FOR_SECONDS: Final = 3.0
+NOTHING_YET: Final = Refusal()
 Pieces = Annotated[int, Query(ge=1, le=MOST_AT_ONCE)]
 router = APIRouter()
+
+
+# --- dead letters -----------------------------------------------------------------------------------------
 
 
 @router.get("/letters/{verb}")
@@ -61,40 +60,31 @@ async def plan_for_letters(
 
 
 @router.post("/letters/{verb}")
-async def act_on_letters(
-    request: Request, verb: Verb, form: TheForm, *, visitor: TheVisitor, shop: TheShop, jobs: TheJobs
+async def act_on_letters(  # noqa: PLR0917  # FastAPI passes them by name
+    request: Request,
+    verb: Verb,
+    wanted: TheWanted,
+    form: TheForm,
+    visitor: TheVisitor,
+    shop: TheShop,
+    jobs: TheJobs,
 ) -> Response:
     """Begins a job, which is one however often its form is sent; and leads to its page."""
-    wanted = letters.Wanted(*(form.get(name, "") for name in letters.Wanted._fields))
-    reason, key = form.get("reason", "").strip(), form.get("key", "")
-    if not visitor.user.may(rights.LETTERS):
-        return await _letters_planned(request, verb, wanted, visitor, shop)
-    if key and (await tried(jobs.get(key))).found:
-        return answers.to(path_of(key))
-    found, failed = await tried(_to_be_acted_on(shop, wanted))
-    if not found or letters.digest(found) != form.get("expected"):
-        says = failed or OTHERS
-    elif not _is_reason(reason):
-        says = NO_REASON
-    elif not IDS.fullmatch(key):
-        raise browsers.NoForm("key")
-    else:
-        by = _by(visitor)
-        job = planned(key, verb, [*map(_without_mail, found)], reason, await shop.now())
-        _, failed = await tried(jobs.begin(job, by))
-        if not failed:
-            await tried(jobs.over(key, WAITED_FOR_SECONDS))
-            return answers.to(path_of(key))
-        says = failed
-    return await _letters_planned(request, verb, wanted, visitor, shop, Answered(Refused(says), reason))
 
+    async def begin(signed: Signed) -> str:
+        page = path_of(signed.key)
+        if (await tried(jobs.get(signed.key))).found:
+            return page
+        found = await answered(_to_be_acted_on(shop, wanted))
+        check_same(letters.digest(found) if found else "", form)
+        at = await answered(shop.now())
+        job = planned(signed.key, verb, [*map(_without_mail, found)], signed.reason, at)
+        await answered(jobs.begin(job, _by(visitor)))
+        await tried(jobs.over(job.id, WAITED_FOR_SECONDS))
+        return page
 
-def _by(visitor: Visitor) -> By:
-    return By(visitor.user.actor, visitor.address, telemetry.current_request_id())
-
-
-def _is_reason(text: str) -> bool:
-    return REASON_AT_LEAST <= len(text) <= REASON_AT_MOST
+    plan = partial(_letters_planned, request, verb, wanted, visitor, shop)
+    return await carry_out(Act(rights.LETTERS, plan, begin), form, visitor)
 
 
 def _without_mail(letter: DeadLetter) -> Chosen:
@@ -114,21 +104,19 @@ async def _letters_planned(
     wanted: letters.Wanted,
     visitor: Visitor,
     shop: Shop,
-    before: "Answered | None" = None,
+    refusal: Refusal = NOTHING_YET,
 ) -> Response:
     found, failed = await tried(_to_be_acted_on(shop, wanted))
     previews = (await tried(shop.previews(found))).found if found else ()
-    return answers.page(
+    return plan_page(
         request,
         "act_on_letters",
-        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        refusal,
+        failed,
         here="Letters",
         plan=letters.plan(verb, wanted, found or (), previews or ()),
         why_not=rights.why_not(visitor.user, rights.LETTERS),
-        refusal=answers.sentence(before.refusal) if before else failed,
-        reason=before.reason if before else "",
-        key=str(uuid.uuid4()),
-        commands=tuple(commands.of_plan(verb, wanted, before.reason if before else "")) if found else (),
+        commands=tuple(commands.of_plan(verb, wanted, refusal.reason)) if found else (),
     )
 
 
@@ -156,6 +144,9 @@ async def begin_check(form: TheForm, visitor: TheVisitor, kept: TheChecks) -> Re
     return answers.to(checks.PATH)
 
 
+# --- orders that are stuck --------------------------------------------------------------------------------
+
+
 @router.get(stuck.SWEEP)
 async def plan_for_sweep(request: Request, visitor: TheVisitor, shop: TheShop) -> Response:
     """Which orders a sweep would compensate now, of those that their page shows."""
@@ -167,36 +158,36 @@ async def sweep_now(
     request: Request, form: TheForm, visitor: TheVisitor, shop: TheShop, services: TheServices
 ) -> Response:
     """Exactly those of the plan. Of each the order service decides once more, by its table."""
-    reason = form.get("reason", "").strip()
-    if rights.why_not(visitor.user, rights.NEEDS["compensate"]):
-        return await _sweep_planned(request, visitor, shop)
-    found, failed = await tried(shop.stuck())
-    orders = stuck.to_sweep(*found, ROWS) if found else ()
-    if found is None or not orders or stuck.digest(orders) != form.get("expected"):
-        says = failed or OTHERS
-    elif not _is_reason(reason):
-        says = NO_REASON
-    elif not (says := stuck.told(await sweep(services, orders, reason, visitor))):
-        return answers.to("/stuck?done=sweep")
-    return await _sweep_planned(request, visitor, shop, Answered(Refused(says), reason))
+
+    async def begin(signed: Signed) -> str:
+        orders = stuck.to_sweep(*await answered(shop.stuck()), ROWS)
+        check_same(stuck.digest(orders) if orders else "", form)
+        if says := stuck.told(await sweep(services, orders, signed.reason, visitor)):
+            raise Refused(says)
+        return "/stuck?done=sweep"
+
+    plan = partial(_sweep_planned, request, visitor, shop)
+    return await carry_out(Act(rights.NEEDS["compensate"], plan, begin), form, visitor)
 
 
 async def _sweep_planned(
-    request: Request, visitor: Visitor, shop: Shop, before: "Answered | None" = None
+    request: Request, visitor: Visitor, shop: Shop, refusal: Refusal = NOTHING_YET
 ) -> Response:
     found, failed = await tried(shop.stuck())
-    return answers.page(
+    return plan_page(
         request,
         "sweep",
-        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        refusal,
+        failed,
         here="Stuck",
         now=found[1] if found else None,
         plan=stuck.swept(*found, ROWS) if found else None,
         why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
-        refusal=answers.sentence(before.refusal) if before else failed,
-        reason=before.reason if before else "",
         commands=commands.SWEEP,
     )
+
+
+# --- stock ------------------------------------------------------------------------------------------------
 
 
 @router.get("/products/{product_id}/restock")
@@ -218,24 +209,18 @@ async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     store: TheStore,
 ) -> Response:
     """Why is on the trail before the inventory service is asked, which decides."""
-    reason, key, pieces = form.get("reason", "").strip(), form.get("key", ""), _pieces(form.get("pieces", ""))
-    if rights.why_not(visitor.user, rights.STOCK):
-        return await _restock_planned(request, product_id, pieces, visitor, shop)
-    found, failed = await tried(shop.restocking(product_id, pieces))
-    if found is None or not found.allowed:
-        says = failed or "It cannot be restocked"
-    elif not _is_reason(reason):
-        says = NO_REASON
-    elif not IDS.fullmatch(key):
-        raise browsers.NoForm("key")
-    else:
-        detail = f"{plural(pieces, 'piece')} more"
-        asked = Asked(Action.RESTOCKED, product_id, detail, reason)
-        says = await _asked(store, services, visitor, asked, product_id, restocking(pieces, key))
-        if not says:
-            return answers.to(f"/products/{quote(product_id, safe='')}?done=restock")
-    before = Answered(Refused(says), reason)
-    return await _restock_planned(request, product_id, pieces, visitor, shop, before)
+    pieces = _pieces(form.get("pieces", ""))
+
+    async def ask(signed: Signed) -> str:
+        found = await answered(shop.restocking(product_id, pieces))
+        if found is None or not found.allowed:
+            raise Refused("it cannot be restocked")
+        asked = Asked(Action.RESTOCKED, product_id, f"{plural(pieces, 'piece')} more", signed.reason)
+        await _ask(store, services, visitor, asked, product_id, restocking(pieces, signed.key))
+        return f"/products/{quote(product_id, safe='')}?done=restock"
+
+    plan = partial(_restock_planned, request, product_id, pieces, visitor, shop)
+    return await carry_out(Act(rights.STOCK, plan, ask), form, visitor)
 
 
 def _pieces(text: str) -> int:
@@ -251,25 +236,25 @@ async def _restock_planned(
     pieces: int,
     visitor: Visitor,
     shop: Shop,
-    before: "Answered | None" = None,
+    refusal: Refusal = NOTHING_YET,
 ) -> Response:
     found, failed = await tried(shop.restocking(product_id, pieces))
     if found is None and not failed:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    reason = before.reason if before else ""
-    return answers.page(
+    return plan_page(
         request,
         "restock",
-        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        refusal,
+        failed,
         id=product_id,
         pieces=pieces,
         plan=found,
         why_not=rights.why_not(visitor.user, rights.STOCK),
-        refusal=answers.sentence(before.refusal) if before else failed,
-        reason=reason,
-        key=str(uuid.uuid4()),
-        commands=tuple(commands.of_restock(product_id, pieces, reason)),
+        commands=tuple(commands.of_restock(product_id, pieces, refusal.reason)),
     )
+
+
+# --- mails ------------------------------------------------------------------------------------------------
 
 
 @router.get("/mails/{mail_id}/resend")
@@ -289,46 +274,39 @@ async def resend(  # noqa: PLR0917  # FastAPI passes them by name
     store: TheStore,
 ) -> Response:
     """Why is on the trail before the notification service is asked, which decides."""
-    reason, key = form.get("reason", "").strip(), form.get("key", "")
-    found, failed = await tried(shop.mail(mail_id))
-    if found is None and not failed:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    if found is None or rights.why_not(visitor.user, rights.MAILS):
-        return await _resend_planned(request, mail_id, visitor, shop)
-    if not _is_reason(reason):
-        says = NO_REASON
-    elif not IDS.fullmatch(key):
-        raise browsers.NoForm("key")
-    else:
-        detail = f"{found.kind} {found.id}"
-        asked = Asked(Action.MAIL_RESENT, found.order_id, detail, reason)
-        says = await _asked(store, services, visitor, asked, mail_id, resending(key))
-        if not says:
-            return answers.to(f"{mails.PATH}?done=resend")
-    before = Answered(Refused(says), reason)
-    return await _resend_planned(request, mail_id, visitor, shop, before)
+
+    async def ask(signed: Signed) -> str:
+        found = await answered(shop.mail(mail_id))
+        if found is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        asked = Asked(Action.MAIL_RESENT, found.order_id, f"{found.kind} {found.id}", signed.reason)
+        await _ask(store, services, visitor, asked, mail_id, resending(signed.key))
+        return f"{mails.PATH}?done=resend"
+
+    plan = partial(_resend_planned, request, mail_id, visitor, shop)
+    return await carry_out(Act(rights.MAILS, plan, ask), form, visitor)
 
 
 async def _resend_planned(
-    request: Request, mail_id: str, visitor: Visitor, shop: Shop, before: "Answered | None" = None
+    request: Request, mail_id: str, visitor: Visitor, shop: Shop, refusal: Refusal = NOTHING_YET
 ) -> Response:
     found, failed = await tried(shop.mail(mail_id))
     if found is None and not failed:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    reason = before.reason if before else ""
-    return answers.page(
+    return plan_page(
         request,
         "resend",
-        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        refusal,
+        failed,
         here="Mails",
         plan=mails.to_resend(found) if found else None,
         path_to_resend=mails.path_to_resend(mail_id),
         why_not=rights.why_not(visitor.user, rights.MAILS),
-        refusal=answers.sentence(before.refusal) if before else failed,
-        reason=reason,
-        key=str(uuid.uuid4()),
-        commands=tuple(commands.of_resend(mail_id, reason)),
+        commands=tuple(commands.of_resend(mail_id, refusal.reason)),
     )
+
+
+# --- what is asked of a service ---------------------------------------------------------------------------
 
 
 class Asked(NamedTuple):
@@ -341,18 +319,19 @@ class Asked(NamedTuple):
     reason: str
 
 
-async def _asked(
+async def _ask(
     store: Store, services: Services, visitor: Visitor, asked: Asked, subject: str, asking_for: Command
-) -> str:
-    """Has a service do something to `subject`. Why it was not done; empty where it was."""
-    _, failed = await tried(asking.ask(store, _by(visitor), *asked))
-    if failed:
-        return failed
-    try:
-        await services.act(subject, asking_for, visitor.token, visitor.address)
-    except Refused as error:
-        return str(error)
-    return ""
+) -> None:
+    """Has a service do something to `subject`. Raises Refused where it was not done."""
+    await answered(asking.ask(store, _by(visitor), *asked))
+    await services.act(subject, asking_for, visitor.token, visitor.address)
+
+
+def _by(visitor: Visitor) -> By:
+    return By(visitor.user.actor, visitor.address, telemetry.current_request_id())
+
+
+# --- orders -----------------------------------------------------------------------------------------------
 
 
 @router.get("/orders/{order_id}/{action}")
@@ -372,24 +351,22 @@ async def act(
     shop: TheShop,
     services: TheServices,
 ) -> Response:
+    """The order service decides all of it: who may, in which state, and whether a reason is one."""
     _known(action)
     try:
-        asked = command(action, form)
-        await services.act(order_id, asked, visitor.token, visitor.address)
-    except KeyError as error:
-        raise browsers.NoForm(str(error)) from None
+        await services.act(order_id, _asked_for(action, form), visitor.token, visitor.address)
     except Refused as error:
-        return await _planned(
-            request, order_id, action, visitor, shop, Answered(error, form.get("reason", ""))
-        )
+        refusal = Refusal(str(error), form.get("reason", ""))
+        return await _planned(request, order_id, action, visitor, shop, refusal)
     return answers.to(f"/orders/{order_id}?done={action}")
 
 
-class Answered(NamedTuple):
-    """What a service said to the form, as it was sent."""
-
-    refusal: Refused
-    reason: str
+def _asked_for(action: str, form: Mapping[str, str]) -> Command:
+    """Raises NoForm."""
+    try:
+        return command(action, form)
+    except KeyError as error:
+        raise browsers.NoForm(str(error)) from None
 
 
 async def _planned(
@@ -398,24 +375,22 @@ async def _planned(
     action: str,
     visitor: Visitor,
     shop: Shop,
-    before: Answered | None = None,
+    refusal: Refusal = NOTHING_YET,
 ) -> Response:
     _known(action)
     told, failed = await tried(shop.explained(order_id))
     case = (await tried(shop.case(order_id))).found
-    return answers.page(
+    return plan_page(
         request,
         "act",
-        HTTPStatus.CONFLICT if before else HTTPStatus.OK,
+        refusal,
+        failed,
         here="Orders",
         id=order_id,
         action=action,
         offer=_offer(told, action, visitor),
         state=case.order.status if case and case.order else "",
-        refusal=answers.sentence(before.refusal) if before else failed,
-        reason=before.reason if before else "",
-        key=str(uuid.uuid4()),
-        commands=tuple(commands.of_action(action, order_id, before.reason if before else "")),
+        commands=tuple(commands.of_action(action, order_id, refusal.reason)),
     )
 
 

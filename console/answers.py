@@ -95,9 +95,8 @@ def _path(request: Request) -> str:
     return browsers.local_path(f"{quote(request.url.path)}{query}" if request.method == "GET" else "/")
 
 
-def sentence(error: Exception) -> str:
-    """Of an error whose text begins as errors do, in lower case."""
-    text = str(error)
+def sentence(text: str) -> str:
+    """Of an error's text, which begins as those do, in lower case."""
     return f"{text[:1].upper()}{text[1:]}."
 
 

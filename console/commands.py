@@ -109,12 +109,14 @@ def of_letter(queue: str, id_: str) -> Iterator[Command]:
 
 
 def of_plan(verb: Verb, wanted: Letters, reason: str) -> Iterator[Command]:
-    """Nothing where sagactl chooses by other things."""
-    queue, kind, type_, id_ = wanted.queue, wanted.kind or None, wanted.type or None, wanted.id
-    if wanted == Letters(queue=queue, id=id_) and id_:
-        alone = {Verb.REDRIVE: command_line("letters redrive", queue, id=id_)}
-        yield Command("the same", alone.get(verb) or command_line("letters discard", queue, id_))
-    elif queue and not (wanted.text or id_):
+    """Nothing where sagactl chooses by other things, or discards several that were chosen one by one."""
+    queue, kind, type_, ids = wanted.queue, wanted.kind or None, wanted.type or None, wanted.ids
+    if wanted == Letters(queue=queue, ids=ids) and ids:
+        if verb is Verb.REDRIVE:
+            yield Command("the same", command_line("letters redrive", queue, id=ids))
+        elif len(ids) == 1:
+            yield Command("the same", command_line("letters discard", queue, *ids))
+    elif queue and not wanted.text and ids is None:
         chosen = command_line("jobs start", verb, queue=queue, kind=kind, type=type_, reason=reason)
         yield Command(FILL_IN, chosen)
 

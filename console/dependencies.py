@@ -1,11 +1,14 @@
 """What the pages' routes ask for, as FastAPI's dependencies: who it is, a form of theirs, what is read."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
+from pydantic import StringConstraints
+from starlette.exceptions import HTTPException
 
-from console import browsers
+from console import browsers, letters
 from console.checking import Checks
 from console.letters import Wanted
 from console.reading import Shop
@@ -16,6 +19,10 @@ from services.gateway.callers import client_address
 from services.shared.database.store import Store
 
 Text = Annotated[str, Query(max_length=320)]
+LetterId = Annotated[str, StringConstraints(max_length=320)]
+TOO_MANY: Final = (
+    f"No more than {letters.CHOSEN_AT_MOST} letters are chosen one by one: choose all of a kind."
+)
 
 
 def id_of(request: Request) -> str:
@@ -98,9 +105,17 @@ async def _wanted(
     kind: Text = "",
     type_: Annotated[str, Query(alias="type", max_length=320)] = "",
     text: Text = "",
-    id_: Annotated[str, Query(alias="id", max_length=320)] = "",
+    ids: Annotated[list[LetterId] | None, Query(alias=letters.ID)] = None,
 ) -> Wanted:
-    return Wanted(queue, kind, type_, text.strip(), id_)
+    """Raises HTTPException where more are chosen than there is room for."""
+    if len(ids or ()) > letters.CHOSEN_AT_MOST:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, TOO_MANY)
+    return Wanted(queue, kind, type_, text.strip(), letters.chosen(ids))
+
+
+async def _jaeger(request: Request) -> str:
+    jaeger: str = request.app.state.jaeger_url
+    return jaeger
 
 
 TheShop = Annotated[Shop, Depends(_shop)]
@@ -111,3 +126,5 @@ TheStore = Annotated[Store, Depends(_store)]
 TheDoor = Annotated[Door, Depends(_door)]
 TheServices = Annotated[Services, Depends(_services)]
 TheWanted = Annotated[Wanted, Depends(_wanted)]
+# Where its pages are; empty where there are none.
+TheJaeger = Annotated[str, Depends(_jaeger)]

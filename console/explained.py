@@ -11,13 +11,16 @@ from console.lanes import Command, Drawing, draw
 from console.letters import link_to
 from console.mails import link_to_resend
 from console.rights import Offer, offers
+from console.traces import Trace, of_order
+from console.verdicts import MOODS
 from console.words import amount, elapsed, shortened
-from sagactl.oncall.explain.explanation import OPEN, Explanation, Hop, HopState, Verdict
+from sagactl.oncall.explain.explanation import OPEN, Explanation, Hop, HopState
 from sagactl.oncall.explain.screen import WORDS
 from sagactl.oncall.invariants import Case
 from services.fulfilment.shipment import Shipment
 from services.notification.domain import NotificationState
 from services.order.model import HistoryEntry, Order
+from services.shared.emails import hidden
 from services.shared.http.auth import User
 
 # A shape beside each word, so that no state is told by its colour alone.
@@ -29,14 +32,6 @@ SHAPES: Final[Mapping[HopState, str]] = {
     HopState.MISSING: "‼",
     HopState.WITHOUT_EFFECT: "·",
     HopState.CANNOT_BE_TOLD: "?",
-}
-MOODS: Final[Mapping[Verdict, str]] = {
-    Verdict.SETTLED: "good",
-    Verdict.MOVING: "good",
-    Verdict.WAITING: "doubtful",
-    Verdict.STUCK: "bad",
-    Verdict.CONTRADICTED: "bad",
-    Verdict.UNKNOWN: "doubtful",
 }
 # Of which the reason is shown.
 TOLD: Final = OPEN | {HopState.CANNOT_BE_TOLD, HopState.DONE}
@@ -90,6 +85,8 @@ class Page(Struct, frozen=True, kw_only=True):
     # None where the broker could not be asked: the books alone do not tell where messages are.
     told: Explanation | None
     mood: str
+    # Why that is the verdict.
+    because: str
     advice: tuple[Advice, ...]
     # None where the order service does not know it.
     status: str | None
@@ -101,14 +98,16 @@ class Page(Struct, frozen=True, kw_only=True):
     books: tuple[Book, ...]
     timeline: tuple[Entry, ...]
     offers: tuple[Offer, ...]
-    traces: tuple[str, ...]
+    traces: tuple[Trace, ...]
 
 
-def page(told: Explanation | None, case: Case, person: User) -> Page:
+def page(told: Explanation | None, case: Case, person: User, jaeger: str = "") -> Page:
+    """`jaeger`: where its pages are, if there are some."""
     order = case.order
     return Page(
         told=told,
         mood=MOODS[told.verdict] if told else "",
+        because=hidden(told.because) if told else "",
         advice=tuple(_advice(each.says, each.command or "") for each in told.advice) if told else (),
         status=order.status if order else None,
         total=amount(order.total, order.currency) if order else "",
@@ -119,9 +118,7 @@ def page(told: Explanation | None, case: Case, person: User) -> Page:
         books=tuple(_books(case)),
         timeline=tuple(_timeline(order)) if order else (),
         offers=tuple(offers(person, told.actions)) if told else (),
-        traces=tuple(dict.fromkeys(each.trace_id for each in order.history if each.trace_id))
-        if order
-        else (),
+        traces=of_order(order, jaeger) if order else (),
     )
 
 
@@ -142,7 +139,7 @@ def _step(hop: Hop) -> Step:
         hop=hop,
         shape=SHAPES[hop.state],
         word=WORDS[hop.state].lower(),
-        reason=hop.reason or "" if hop.state in TOLD else "",
+        reason=hidden(hop.reason or "") if hop.state in TOLD else "",
         letter=link_to(hop.queue, hop.id) if dead else "",
     )
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
+from console.traces import Trace, of_header
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.causes import alike, order_in
 from sagactl.oncall.explain.explanation import Preview
@@ -18,6 +19,10 @@ from services.shared.emails import hidden
 
 # Of those that a plan is about.
 SHOWN_AT_MOST: Final = 100
+# Whose ids an address has room for.
+CHOSEN_AT_MOST: Final = 200
+# In an address.
+ID: Final = "id"
 
 
 class Wanted(NamedTuple):
@@ -27,14 +32,15 @@ class Wanted(NamedTuple):
     kind: str = ""
     type: str = ""
     text: str = ""
-    id: str = ""
+    # Of those that were chosen one by one; None where none was asked to.
+    ids: tuple[str, ...] | None = None
 
     def fits(self, letter: DeadLetter) -> bool:
         return (
             self.queue in {"", letter.queue}
             and self.kind in {"", letter.kind}
             and self.type in {"", letter.type}
-            and self.id in {"", letter.id}
+            and (self.ids is None or letter.id in self.ids)
             and (not self.text or self.text in f"{letter.id} {letter.subject} {letter.trace} {letter.reason}")
         )
 
@@ -70,8 +76,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     verb: Verb
     wanted: Wanted
     number: int
+    # Of those that were chosen one by one: how many are no dead letters any more.
+    gone: int
     # The first of them.
     rows: tuple[Row, ...]
+    # Where it is done.
+    link: str
     digest: str
     # What the rules would do with the first of them, and how many of those.
     tally: tuple[tuple[str, int], ...]
@@ -97,6 +107,8 @@ class One(Struct, frozen=True, kw_only=True):
     body: str
     # None where it is about no order, or that could not be looked at.
     preview: Preview | None
+    # None where its header does not tell.
+    trace: Trace | None
 
 
 def page(letters: Sequence[DeadLetter], wanted: Wanted, queues: Iterable[str]) -> Page:
@@ -116,7 +128,9 @@ def plan(verb: Verb, wanted: Wanted, found: Sequence[DeadLetter], previews: Sequ
         verb=verb,
         wanted=wanted,
         number=len(found),
+        gone=max(0, len(wanted.ids or ()) - len(found)),
         rows=tuple(map(_row, found[:SHOWN_AT_MOST])),
+        link=link_to_plan(verb, wanted),
         digest=digest(found),
         tally=tuple(Counter(preview.says for preview in previews).most_common()),
         looked_at=len(previews),
@@ -130,16 +144,29 @@ def digest(letters: Iterable[DeadLetter]) -> str:
 
 
 def link_to_plan(verb: Verb, wanted: Wanted) -> str:
-    return f"/letters/{verb}?{urlencode({name: value for name, value in wanted._asdict().items() if value})}"
+    named = {name: value for name, value in wanted._asdict().items() if value and name != "ids"}
+    said = urlencode([*named.items(), *((ID, each) for each in _said(wanted.ids))])
+    return f"/letters/{verb}?{said}"
 
 
-def one(letter: DeadLetter, preview: Preview | None) -> One:
-    """Without secrets, and without addresses of customers."""
-    this = Wanted(queue=letter.queue, id=letter.id)
+def _said(ids: tuple[str, ...] | None) -> tuple[str, ...]:
+    """In an address, where none of them is still not any of them."""
+    return () if ids is None else ids or ("",)
+
+
+def chosen(ids: Sequence[str] | None) -> tuple[str, ...] | None:
+    """What an address says, the other way round: a form of which nothing is ticked says that alone."""
+    return None if ids is None else tuple(dict.fromkeys(filter(None, ids)))
+
+
+def one(letter: DeadLetter, preview: Preview | None, jaeger: str = "") -> One:
+    """Without secrets, and without addresses of customers. `jaeger`: where its pages are, if it has any."""
+    this = Wanted(queue=letter.queue, ids=(letter.id,))
     return One(
         row=_row(letter),
         body=hidden(masked(letter.body)),
         preview=preview,
+        trace=of_header(letter.trace, jaeger),
         redrive=link_to_plan(Verb.REDRIVE, this),
         discard=link_to_plan(Verb.DISCARD, this),
     )

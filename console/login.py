@@ -26,7 +26,7 @@ async def sign_in(request: Request, form: AnyForm, door: TheDoor, address: Addre
     except Refused as error:
         status = HTTPStatus.UNAUTHORIZED
         return answers.page(
-            request, "signin", status, next=there, email=email, refusal=answers.sentence(error)
+            request, "signin", status, next=there, email=email, refusal=answers.sentence(str(error))
         )
     answer = answers.to(there)
     answers.remember(request, answer, id_)

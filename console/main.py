@@ -50,6 +50,7 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
         settings, router, life, own_openapi=False, before_routes=[Middleware(answers.Pages)], takes=FORM
     )
     app.state.insecure_cookie = settings.insecure_cookie
+    app.state.jaeger_url = settings.jaeger_url
     app.state.trusted_proxies = settings.trusted_proxies
     app.mount(STATIC, StaticFiles(packages=[("console", "static")]))
     answers.install(app)

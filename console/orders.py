@@ -1,6 +1,6 @@
 """Lists of orders, as their page shows them: its filter is its URL. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from console.verdicts import Sight, sight
 from console.words import amount, shortened
+from sagactl.oncall.explain.explanation import Explanation
 from services.order.model import Order, Status
 from services.shared.http.cursors import Cursor
 
@@ -34,6 +36,8 @@ class Row(NamedTuple):
     link: str
     status: str
     settled: bool
+    # None while it is unseen.
+    sight: Sight | None
     since: datetime
     created_at: datetime
     total: str
@@ -49,10 +53,17 @@ class Page(Struct, frozen=True, kw_only=True):
     following: str
 
 
-def page(orders: Iterable[Order], following: Cursor | None, show: Show, status: Status | None) -> Page:
+def page(
+    orders: Iterable[Order],
+    told: Mapping[str, Explanation],
+    following: Cursor | None,
+    show: Show,
+    status: Status | None,
+) -> Page:
+    """`told`: by the order, what there is to say of it; of none where nobody could look."""
     return Page(
         tabs=tuple(_tabs(show, status)),
-        rows=tuple(_row(order) for order in orders),
+        rows=tuple(_row(order, told.get(order.id)) for order in orders),
         following="" if following is None else _link(show, status, following),
     )
 
@@ -73,12 +84,13 @@ def _link(show: Show, status: Status | None, cursor: Cursor | None = None) -> st
     return f"{PATH}?{urlencode(said)}" if said else PATH
 
 
-def _row(order: Order) -> Row:
+def _row(order: Order, told: Explanation | None) -> Row:
     return Row(
         id=order.id,
         link=f"{PATH}/{order.id}",
         status=order.status,
         settled=order.settled,
+        sight=sight(told),
         since=order.state_since,
         created_at=order.created_at,
         total=amount(order.total, order.currency),

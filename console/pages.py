@@ -1,5 +1,6 @@
 """Pages to look at: each reads what it shows, and tells what could not be read."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -25,7 +26,16 @@ from console import (
     trail,
 )
 from console.cluster import NO_CLUSTER
-from console.dependencies import Text, TheChecks, TheJobs, TheShop, TheVisitor, TheWanted
+from console.dependencies import (
+    Text,
+    TheChecks,
+    TheJaeger,
+    TheJobs,
+    TheServices,
+    TheShop,
+    TheVisitor,
+    TheWanted,
+)
 from console.jobs import page as job_page
 from console.jobs import summary
 from console.orders import Show
@@ -54,11 +64,10 @@ SAID: Final = {
 
 
 @router.get("/")
-async def now(request: Request, _: TheVisitor, shop: TheShop) -> Response:
-    found = await shop.status()
-    return answers.page(
-        request, "now", here="Now", now=found.at, page=standing.page(found), commands=commands.NOW
-    )
+async def now(request: Request, _: TheVisitor, shop: TheShop, services: TheServices) -> Response:
+    found, probed = await asyncio.gather(shop.status(), services.probed())
+    page = standing.page(found, probed)
+    return answers.page(request, "now", here="Now", now=found.at, page=page, commands=commands.NOW)
 
 
 @router.get("/orders")
@@ -71,12 +80,15 @@ async def list_orders(
     cursor: Annotated[str | None, Query(max_length=LONGEST)] = None,
 ) -> Response:
     found, failed = await tried(shop.orders(show, status, _cursor(cursor)))
-    page = orders.page(*(found or ((), None)), show, status)
+    some, following = found or ((), None)
+    told, blind = await tried(shop.verdicts(some))
+    page = orders.page(some, told or {}, following, show, status)
     return answers.page(
         request,
         "orders",
         here="Orders",
         failed=failed,
+        blind=blind,
         page=page,
         commands=tuple(commands.of_orders(show, status)),
     )
@@ -84,7 +96,7 @@ async def list_orders(
 
 @router.get("/orders/{order_id}")
 async def show_order(
-    request: Request, order_id: Id, visitor: TheVisitor, shop: TheShop, done: str = ""
+    request: Request, order_id: Id, visitor: TheVisitor, shop: TheShop, jaeger: TheJaeger, done: str = ""
 ) -> Response:
     case, failed = await tried(shop.case(order_id))
     if case is None:
@@ -92,7 +104,7 @@ async def show_order(
     told, failed = await tried(shop.explained(order_id))
     if told is not None:  # which has looked once more
         case = (await tried(shop.case(order_id))).found or case
-    page = explained.page(told, case, visitor.user)
+    page = explained.page(told, case, visitor.user, jaeger)
     nobody_knows = told is not None and told.verdict is Verdict.UNKNOWN
     return answers.page(
         request,
@@ -132,13 +144,18 @@ async def list_letters(request: Request, visitor: TheVisitor, shop: TheShop, wan
 
 @router.get("/letter")
 async def show_letter(
-    request: Request, visitor: TheVisitor, shop: TheShop, queue: Text, id_: Annotated[str, Query(alias="id")]
+    request: Request,
+    visitor: TheVisitor,
+    shop: TheShop,
+    jaeger: TheJaeger,
+    queue: Text,
+    id_: Annotated[str, Query(alias="id")],
 ) -> Response:
     found, failed = await tried(shop.letter(queue, id_))
     if found is None and not failed:
         failed = f"There is no dead letter {id_} in {queue} any more."
     preview = (await tried(shop.preview(found))).found if found else None
-    page = letters.one(found, preview) if found else None
+    page = letters.one(found, preview, jaeger) if found else None
     why_not = rights.why_not(visitor.user, rights.LETTERS)
     status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
     return answers.page(
@@ -186,6 +203,7 @@ async def show_mending(request: Request, order_id: Id, _: TheVisitor, shop: TheS
 async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done: str = "") -> Response:
     found, failed = await tried(shop.stuck())
     orders_, at = found or ((), None)
+    told, blind = await tried(shop.verdicts(orders_[:ROWS]))
     watched, unwatched = await tried(shop.monitors())
     return answers.page(
         request,
@@ -193,7 +211,8 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done:
         here="Stuck",
         now=at,
         failed=failed,
-        page=stuck.page(orders_, at, ROWS) if at else None,
+        blind=blind,
+        page=stuck.page(orders_, told or {}, at, ROWS) if at else None,
         said=SAID.get(done, ""),
         why_not=rights.why_not(visitor.user, rights.NEEDS["compensate"]),
         monitors=None if watched is None else [monitors.row(*each) for each in watched],

@@ -45,6 +45,8 @@ ROWS: Final = 50
 HITS_AT_MOST: Final = 20
 # To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
 LETTERS_SECONDS: Final = 3.0
+# However many look.
+STATUS_SECONDS: Final = 2.0
 # The broker notes how much is in a queue as often.
 NOTES_SECONDS: Final = 5.0
 # A plan tells of so many what the rules would do.
@@ -81,13 +83,14 @@ class Shop:
         self._orders = books.store("order")
         self._letters = Kept(self._look_at_letters)
         self._notes = Kept(self._look_at_notes)
+        self._status = Kept(self._look_at_status)
         self._reader = Reader(access, letters=self._kept_letters)
 
     async def now(self) -> datetime:
         return await self._books.now()
 
     async def status(self) -> Status:
-        return await status.read(self._access)
+        return await self._status.get()
 
     async def case(self, order_id: str) -> Case:
         (case,) = await self._books.these([order_id])
@@ -95,6 +98,11 @@ class Shop:
 
     async def explained(self, order_id: str) -> Explanation:
         return await self._reader.explained(order_id)
+
+    async def verdicts(self, orders: Sequence[Order]) -> Mapping[str, Explanation]:
+        """By the order's id, what one look says of it: it may be in doubt, unlike what `explained` says."""
+        told = await self._reader.at_first_sight(self._books, [order.id for order in orders])
+        return {each.order: each for each in told}
 
     async def orders(
         self, show: Show, state: State | None, after: Cursor | None
@@ -201,6 +209,9 @@ class Shop:
     async def notes(self) -> Mapping[str, Notes]:
         """By queue, what the broker has noted of its last ten minutes."""
         return await self._notes.get()
+
+    async def _look_at_status(self) -> tuple[Status, float]:
+        return await status.read(self._access), STATUS_SECONDS
 
     async def _look_at_notes(self) -> tuple[Mapping[str, Notes], float]:
         found = await noted(self._access.management_url, self._access.amqp_url, QUEUES)

@@ -54,7 +54,7 @@ def _link(order: str, step: Step) -> str:
     """A message that was lost is made again by nobody here: the console redrives what there is."""
     match step:
         case Redrive(queue=queue, id=id_):
-            return link_to_plan(Verb.REDRIVE, Wanted(queue=queue, id=id_))
+            return link_to_plan(Verb.REDRIVE, Wanted(queue=queue, ids=(id_,)))
         case Compensate():
             return f"/orders/{quote(order, safe='')}/compensate"
         case _:

@@ -1,5 +1,8 @@
-"""What the console asks of the shop's services: a login of a person's, and what they do with its token."""
+"""What the console asks of the shop's services: a login of a person's, and what they do with its token; and
+whether they are there.
+"""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -9,10 +12,19 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from console.standing import Probed
 from services.shared import telemetry
 from services.shared.contract.codes import Code
+from services.shared.http import probes
+from services.shared.kept import Kept
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+# Who is ready says so at once.
+PROBE_TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
+# What a service says that has all that it needs.
+WELL: Final = "ok"
+# However many look.
+PROBED_SECONDS: Final = 2.0
 # The auth service knows a client again by it, where an answer of its was lost.
 AGENT: Final = "sagashop-console"
 NOT_REACHED: Final = "the {} service does not answer: try again"
@@ -39,12 +51,13 @@ class _Problem(Struct):
 
 
 class Services:
-    """All methods raise Refused."""
+    """Its methods raise Refused, but for `probed`."""
 
     def __init__(self, http: aiohttp.ClientSession, urls: Mapping[str, str]) -> None:
         """`urls`: where each service is, by its name."""
         self._http = http
         self._urls = {name: url.rstrip("/") for name, url in urls.items()}
+        self._probed = Kept(self._probe_all)
 
     async def log_in(self, email: str, password: str, code: str, address: str) -> Tokens:
         body = {"email": email, "password": password} | ({"code": code} if code else {})
@@ -64,6 +77,28 @@ class Services:
         )
         path = command.path.format(quote(subject, safe=""))
         return await self._post(command.service, path, command.body, address, headers)
+
+    async def probed(self) -> Mapping[str, Probed | None]:
+        """By name, every service; None for one that does not answer."""
+        return await self._probed.get()
+
+    async def _probe_all(self) -> tuple[Mapping[str, Probed | None], float]:
+        found = await asyncio.gather(*map(self._probe, self._urls))
+        return dict(zip(self._urls, found, strict=True)), PROBED_SECONDS
+
+    async def _probe(self, service: str) -> Probed | None:
+        try:
+            async with self._http.get(f"{self._urls[service]}/readyz", timeout=PROBE_TIMEOUT) as answer:
+                said = await answer.read()
+                version = answer.headers.get(probes.VERSION, "")
+                if answer.ok:
+                    told = said.decode(errors="replace")
+                    return Probed(ready=True, version=version, says="" if told == WELL else told)
+                return Probed(
+                    ready=False, version=version, says=msgspec.json.decode(said, type=_Problem).detail
+                )
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError):
+            return None
 
     async def _post(
         self,

@@ -28,8 +28,15 @@ class ConsoleSettings(DatabaseSettings):
     redis_password: str = ""
     auth_url: str = "http://127.0.0.1:3001"
     order_url: str = "http://127.0.0.1:3002"
+    gateway_url: str = "http://127.0.0.1:3003"
+    product_url: str = "http://127.0.0.1:3004"
     inventory_url: str = "http://127.0.0.1:3005"
+    payment_url: str = "http://127.0.0.1:3006"
     notification_url: str = "http://127.0.0.1:3007"
+    # Of a shop that has the service; empty where there is none.
+    fulfilment_url: str = ""
+    # Where the browsers of who is on call find Jaeger's pages. Without it traces are ids, and no links.
+    jaeger_url: str = ""
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed: of an Ingress of its own.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
     # For a browser that takes no Secure cookie from http://localhost. Never where the console is reached by a
@@ -40,6 +47,14 @@ class ConsoleSettings(DatabaseSettings):
     @classmethod
     def _parse(cls, text: object) -> object:
         return networks(text)
+
+    @field_validator("jaeger_url")
+    @classmethod
+    def _link(cls, text: str) -> str:
+        parts = urlsplit(text)
+        if text and not (parts.scheme in {"http", "https"} and parts.hostname):
+            raise ValueError("JAEGER_URL is the address of a web page, such as https://jaeger.example.com")
+        return text.rstrip("/")
 
     @model_validator(mode="after")
     def _log_in(self) -> Self:
@@ -55,13 +70,18 @@ class ConsoleSettings(DatabaseSettings):
 
     @property
     def urls(self) -> Mapping[str, str]:
-        """Of the services that are asked to act."""
-        return {
+        """Of the services that there are: some are asked to act, all whether they are ready."""
+        urls = {
+            "gateway": self.gateway_url,
             "auth": self.auth_url,
+            "product": self.product_url,
             "order": self.order_url,
             "inventory": self.inventory_url,
+            "payment": self.payment_url,
             "notification": self.notification_url,
+            "fulfilment": self.fulfilment_url,
         }
+        return {service: url for service, url in urls.items() if url}
 
     @property
     def access(self) -> Access:

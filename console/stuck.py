@@ -1,6 +1,6 @@
 """Orders that are open for too long, and what a sweep would do with each of them now. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -8,8 +8,10 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from console.verdicts import Sight, sight
 from console.words import shortened
 from saga_operator.policy.policy import Outcome, StaleOrder, Sweep
+from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.overdue import left, sweep_of, would
 from services.order.model import Order
 
@@ -22,6 +24,8 @@ class Row(NamedTuple):
     status: str
     since: datetime
     customer: str
+    # None while it is unseen.
+    sight: Sight | None
     # What a sweep would do with it.
     swept: str
     # Where it is compensated at once; empty where there is nothing to compensate.
@@ -46,12 +50,14 @@ class Swept(Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def page(orders: Sequence[Order], now: datetime, at_most: int) -> Page:
-    """`orders`: that are open for too long, the longest first, perhaps one too many."""
+def page(orders: Sequence[Order], told: Mapping[str, Explanation], now: datetime, at_most: int) -> Page:
+    """`orders`: that are open for too long, the longest first, perhaps one too many. `told`: by the order,
+    what there is to say of it; of none where nobody could look.
+    """
     shown, planned = orders[:at_most], sweep_of(orders[:at_most], now)
     taken = {each.order_id for each in planned.preview}
     return Page(
-        rows=tuple(_row(each, now, is_taken=each.id in taken) for each in shown),
+        rows=tuple(_row(each, told.get(each.id), now, is_taken=each.id in taken) for each in shown),
         would=len(planned.preview),
         deferred=len(planned.deferred),
         more=len(orders) > at_most,
@@ -62,7 +68,7 @@ def swept(orders: Sequence[Order], now: datetime, at_most: int) -> Swept:
     """Of the orders of the page, those that it says a sweep would compensate now."""
     found = to_sweep(orders, now, at_most)
     taken = {each.order_id for each in found}
-    rows = tuple(_row(each, now, is_taken=True) for each in orders[:at_most] if each.id in taken)
+    rows = tuple(_row(each, None, now, is_taken=True) for each in orders[:at_most] if each.id in taken)
     return Swept(rows=rows, digest=digest(found))
 
 
@@ -86,7 +92,7 @@ def told(sweep: Sweep) -> str:
     return f"{done} swept, {len(failed)} not{rest}: {'; '.join(whys)}"
 
 
-def _row(order: Order, now: datetime, *, is_taken: bool) -> Row:
+def _row(order: Order, told: Explanation | None, now: datetime, *, is_taken: bool) -> Row:
     link = f"/orders/{quote(order.id, safe='')}"
     return Row(
         id=order.id,
@@ -94,6 +100,7 @@ def _row(order: Order, now: datetime, *, is_taken: bool) -> Row:
         status=order.status,
         since=order.waits_since,
         customer=shortened(order.email),
+        sight=sight(told),
         swept=would(order, now, is_taken=is_taken),
         compensate="" if left(order, now) is None else f"{link}/compensate",
     )

@@ -13,10 +13,11 @@ def masked(body: bytes) -> str:
     return SECRET.sub(r'\1"***"', body.decode(errors="replace"))
 
 
-def command_line(name: str, *words: str, **options: str | bool | None) -> str:
+def command_line(name: str, *words: str, **options: str | Sequence[str] | bool | None) -> str:
     """A command of sagactl as it is pasted into a shell: others' ids may hold anything a shell understands.
 
-    Options that are None or False are left out; those that are True have no value.
+    Options that are None or False are left out; those that are True have no value; those that are several are
+    said several times.
     """
     said = [word for option in options.items() for word in _option(option)]
     if any(word.startswith("-") for word in words):
@@ -24,11 +25,13 @@ def command_line(name: str, *words: str, **options: str | bool | None) -> str:
     return shlex.join(["sagactl", *name.split(), *words, *said])
 
 
-def _option(option: tuple[str, str | bool | None]) -> Sequence[str]:
+def _option(option: tuple[str, str | Sequence[str] | bool | None]) -> Sequence[str]:
     name, value = option
     said = f"--{name.replace('_', '-')}"
     if isinstance(value, str):
         return said, value
+    if isinstance(value, Sequence):
+        return [word for each in value for word in (said, each)]
     return (said,) if value else ()
 
 

@@ -31,6 +31,8 @@ from sagactl.shop import Client
 from services.shared.contract.audit import Actor, By, Kind
 
 JOB: Final = "01a218bf-7f4d-77c0-98de-9be3a58847cd"
+# Nobody is there: no page asks it.
+JAEGER: Final = "https://jaeger.example"
 # Debian's, and what GitHub's machines have.
 CHROMIUM: Final = ("chromium", "google-chrome")
 # Where whoever changes a page finds pictures of all of them.
@@ -57,7 +59,8 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    stack = Stack(tmp_path_factory.mktemp("shop"), services=ALL, mailbox=True)
+    directory = tmp_path_factory.mktemp("shop")
+    stack = Stack(directory, services=ALL, mailbox=True, settings={"JAEGER_URL": JAEGER})
     try:
         yield _run(_opened(stack))
     finally:
@@ -82,7 +85,7 @@ async def _opened(stack: Stack) -> Site:
         stuck = str((await customer.place({product: 1}))["orderId"])
         await customer.at(stuck, "CONFIRMED")
     await _age(stack, stuck)
-    await _lose_one(stack, waiting)
+    await _lose_some(stack, waiting)
     await _keep(stack, waiting, product)
     assert stack.mailbox is not None
     mail = await _sent(stack, seeded.orders["paid"])
@@ -103,6 +106,8 @@ async def _opened(stack: Stack) -> Site:
             "letter": "/letter?queue=orders&id=poison",
             "redrive": "/letters/redrive?queue=orders&id=poison",
             "discard": "/letters/discard?queue=orders&kind=invalid",
+            "discard chosen": "/letters/discard?queue=orders&id=poison&id=odd-1&id=gone",
+            "nothing chosen": "/letters/redrive?queue=orders&id=",
             "queues": "/queues",
             "jobs": "/jobs",
             "job": f"/jobs/{JOB}",
@@ -139,16 +144,23 @@ async def _sent(stack: Stack, order_id: str) -> str:
         return str(found["_id"])
 
 
-async def _lose_one(stack: Stack, order_id: str) -> None:
-    """A message that nobody can read, and that is a dead letter for it."""
-    body = b'{"type": "INVENTORY_RESERVED", "data": {"orderId": 1}}'
-    message = aio_pika.Message(
-        body, type="INVENTORY_RESERVED", message_id="poison", correlation_id=order_id, delivery_mode=2
+async def _lose_some(stack: Stack, order_id: str) -> None:
+    """Messages that nobody can read, and that are dead letters for it."""
+    body, ids = (
+        b'{"type": "INVENTORY_RESERVED", "data": {"orderId": 1}}',
+        ("poison", "odd-1", "odd-2", "odd-3"),
     )
     async with _channel(stack.rabbitmq.url) as channel:
-        await channel.default_exchange.publish(message, "orders", mandatory=True)
-        while not (await channel.declare_queue("orders.dlq", passive=True)).declaration_result.message_count:
+        for id_ in ids:
+            message = aio_pika.Message(
+                body, type="INVENTORY_RESERVED", message_id=id_, correlation_id=order_id, delivery_mode=2
+            )
+            await channel.default_exchange.publish(message, "orders", mandatory=True)
+        dead = -1
+        while dead != len(ids):
             await asyncio.sleep(0.1)
+            found = await channel.declare_queue("orders.dlq", passive=True)
+            dead = found.declaration_result.message_count or 0
 
 
 async def _keep(stack: Stack, order_id: str, product: str) -> None:

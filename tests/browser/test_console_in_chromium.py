@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser.conftest import PICTURES, Site
+from tests.browser.conftest import JAEGER, PICTURES, Site
 from tests.command_lines import understood
 
 # WCAG 2.2, level AA, and what axe holds to be good beside it.
@@ -175,6 +175,37 @@ def test_it_works_without_javascript_from_the_login_to_a_cancelled_order(
         page.wait_for_url(f"{site.url}/login")
         page.goto(f"{site.url}/orders")
         assert page.get_by_role("button", name="Sign in").is_visible()
+
+
+def test_letters_are_chosen_and_discarded_without_javascript_by_keyboard(
+    chromium: Browser, site: Site
+) -> None:
+    with signed_in(chromium, site, java_script_enabled=False) as page:
+        page.goto(f"{site.url}/letters")
+        # Nothing chosen is not everything.
+        page.get_by_role("button", name="Discard the chosen").click()
+        assert page.get_by_text("No letter was chosen").is_visible()
+        page.go_back()
+        for id_ in ("odd-1", "odd-2"):
+            page.get_by_role("checkbox", name=f"Choose {id_}").focus()
+            page.keyboard.press("Space")
+        page.get_by_role("button", name="Discard the chosen").focus()
+        page.keyboard.press("Enter")
+        assert page.get_by_role("heading", level=1).inner_text() == "Discard 2 letters of orders"
+        page.get_by_label("Why, for the record").fill("they are of another system")
+        page.get_by_role("button", name="Discard them").click()
+        page.wait_for_url(f"{site.url}/jobs/*")
+        assert page.get_by_text("2 discarded").first.is_visible()
+        page.goto(f"{site.url}/letters")
+        assert page.get_by_text("odd-3").is_visible()
+        assert not page.get_by_text("odd-1").is_visible()
+
+
+def test_the_trace_of_an_order_is_a_link_to_jaeger(chromium: Browser, site: Site) -> None:
+    with signed_in(chromium, site) as page:
+        page.goto(site.url + site.pages["order paid"])
+        link = page.locator("dl.facts a").first
+        assert str(link.get_attribute("href")).startswith(f"{JAEGER}/trace/")
 
 
 def test_a_mail_that_did_not_arrive_is_sent_once_more(chromium: Browser, site: Site) -> None:

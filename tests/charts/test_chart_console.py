@@ -65,7 +65,7 @@ def test_it_is_called_by_no_pod_and_calls_whom_it_needs() -> None:
     assert "3008" not in map(str, ports)
     broker = named(objects, "NetworkPolicy", f"{RELEASE}-rabbitmq")["spec"]["ingress"]
     assert any("console" in str(rule["from"]) and "15672" in str(rule["ports"]) for rule in broker)
-    for service in ("auth", "order", "inventory", "notification"):
+    for service in ("auth", "product", "order", "inventory", "payment", "notification"):
         callers = named(objects, "NetworkPolicy", f"{RELEASE}-{service}")["spec"]["ingress"]
         assert "console" in str(callers)
 
@@ -90,6 +90,15 @@ def test_it_lists_the_sagamonitors_of_its_namespace_and_may_do_nothing_else_ther
     assert alone["spec"]["automountServiceAccountToken"] is False
 
 
+def test_where_jaegers_pages_are_is_said_to_it_and_asked_by_nobody() -> None:
+    values = (ON, "console.jaegerUrl=https://jaeger.example.com")
+    [container] = dict(pods(render(UMBRELLA, None, *values)))[f"Deployment/{NAME}"]["spec"]["containers"]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["JAEGER_URL"] == "https://jaeger.example.com"
+    egress = named(render(UMBRELLA, None, *values), "NetworkPolicy", NAME)["spec"]["egress"]
+    assert egress == named(render(UMBRELLA, None, ON), "NetworkPolicy", NAME)["spec"]["egress"]
+
+
 def test_it_is_a_pod_like_the_others() -> None:
     (container,) = pod()["spec"]["containers"]
     assert container["image"].startswith("sagashop/console:")
@@ -99,4 +108,5 @@ def test_it_is_a_pod_like_the_others() -> None:
     assert environment["NOTIFICATION_URL"] == f"http://{RELEASE}-notification:3007"
     assert environment["INVENTORY_URL"] == f"http://{RELEASE}-inventory:3005"
     assert environment["PORT"] == "3008"
+    assert environment["JAEGER_URL"] == ""
     assert [each["metadata"]["name"] for each in of_kind(render(UMBRELLA, None, ON), "Ingress")] == []

@@ -136,6 +136,16 @@ def test_the_operator_reaches_the_order_service_and_nothing_else_of_the_shop() -
         assert reached == (name == "order")
 
 
+def test_the_console_reaches_every_service_and_none_reaches_it() -> None:
+    objects = render(UMBRELLA, None, "global.console.enabled=true", "global.fulfilment.enabled=true")
+    console = labels_of(objects, "Deployment", "shop-console")
+    for name in (*SERVICES, "fulfilment"):
+        [port] = named(objects, "Service", f"shop-{name}")["spec"]["ports"]
+        there = labels_of(objects, "Deployment", f"shop-{name}")
+        assert allows(objects, console, there, port["port"]), name
+        assert not allows(objects, there, console, 3008), name
+
+
 def test_what_makes_users_reaches_its_server() -> None:
     objects = render(UMBRELLA)
     for server, port in (("mongodb", 27017), ("rabbitmq", 15672)):

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from msgspec import structs
 
-from console import checks, stuck
+from console import checks, letters, stuck
 from console.checking import COLLECTION as CHECKS
 from console.work import COLLECTION as JOBS
 from console.work import HELD, Kept
@@ -20,6 +20,7 @@ from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.polling import until
 from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.database.trail import COLLECTION, database_of
+from services.shared.http.app import VERSION
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 from tests.integration.saga.staff import OURS, Somebody, at_the_console, with_role
@@ -469,19 +470,81 @@ async def dead_letter_of(shop: Shop, admin: Somebody) -> str:
 
 async def test_a_letter_is_discarded_with_a_reason_that_the_trail_has(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
-    page = await admin.get(f"/letters/discard?queue=orders&id={id_}")
+    path = f"/letters/discard?queue=orders&id={id_}"
+    page = await admin.get(path)
     form = hidden_of(page)
-    short = await admin.post("/letters/discard", {**form, "reason": "x"}, 409)
+    short = await admin.post(path, {**form, "reason": "x"}, 409)
     assert "A reason has 3 to 200 characters." in short.text
     form |= {"csrf": admin.csrf, "reason": "of another system"}
-    page = await admin.post("/letters/discard", form)
+    page = await admin.post(path, form)
     assert "Job: discard dead letters" in page.text
     await is_said(admin, f"/jobs/{form['key']}", "1 discarded")
     await is_gone(admin, id_)
     # Sent once more it leads to the same job.
-    assert "1 discarded" in (await admin.post("/letters/discard", form)).text
+    assert "1 discarded" in (await admin.post(path, form)).text
     wanted = {"action": Action.LETTER_DELETED, "reason": "of another system", "actor.roles": "admin"}
     assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
+
+
+async def test_those_letters_are_discarded_that_were_chosen_and_no_others(
+    shop: Shop, admin: Somebody
+) -> None:
+    first, second, third = [await dead_letter_of(shop, admin) for _ in range(3)]
+    path = f"/letters/discard?queue=orders&id=&id={first}&id={third}"
+    plan = await admin.get(path)
+    assert "Discard 2 letters of orders" in plan.text
+    assert second not in plan.html
+    (action,) = [str(each["action"]) for each in plan.all_of("form") if each.get("class") == "act"]
+    form = hidden_of(plan) | {"csrf": admin.csrf, "reason": "of another system"}
+    # What the plan has shown counts, and no other choice.
+    other = f"/letters/discard?queue=orders&id={second}"
+    assert "They are others by now" in (await admin.post(other, form, 409)).text
+    await admin.post(action, form)
+    await is_said(admin, f"/jobs/{form['key']}", "2 discarded")
+    await is_gone(admin, first)
+    await is_gone(admin, third)
+    assert second in (await admin.get("/letters?queue=orders")).html
+    assert "No letter was chosen" in (await admin.get("/letters/discard?queue=orders&id=")).text
+    many = "&".join(f"id={number}" for number in range(letters.CHOSEN_AT_MOST + 1))
+    assert "No more than 200" in (await admin.get(f"/letters/discard?queue=orders&{many}", 422)).text
+    await shop.dead_letter("orders", second)
+
+
+async def test_a_list_of_orders_says_the_verdict_on_each(shop: Shop, admin: Somebody) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    await shop.all_heard_of_the_end(order_id)
+
+    async def is_told() -> bool:
+        text = (await admin.get("/orders")).text
+        return f"{order_id} ✓ PAID ✓ settled" in text
+
+    await until(is_told, within=PATIENCE, what="the order settled at first sight")
+
+
+async def test_now_tells_which_services_are_there_and_how_long_orders_take(
+    shop: Shop, admin: Somebody
+) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    # Of the last minute none counts: a slow one could not be seen yet.
+    then = timedelta(minutes=2)
+    order = await shop.database("order")["orders"].find_one({"_id": order_id})
+    assert order is not None
+    history = [{**step, "at": step["at"] - then} for step in order["history"]]
+    aged = {"createdAt": order["createdAt"] - then, "history": history}
+    await shop.database("order")["orders"].update_one({"_id": order_id}, {"$set": aged})
+    async with shop.away("product"):
+
+        async def is_told() -> bool:
+            text = (await admin.get("/")).text
+            return "product ✖ does not answer" in text and "settled within" in text
+
+        await until(is_told, within=PATIENCE, what="the product service away")
+        text = (await admin.get("/")).text
+        assert f"payment ✓ ready {VERSION}" in text
+        assert re.search(r"settled within \d+ m?s of the latest \d+", text), text
+        assert "product does not answer" in text
 
 
 async def is_said(admin: Somebody, path: str, words: str) -> None:
@@ -506,7 +569,8 @@ async def test_redriven_letters_are_followed_to_what_becomes_of_them(shop: Shop,
     id_ = await dead_letter_of(shop, admin)
     page = await admin.get(f"/letters/redrive?queue=orders&id={id_}")
     form = hidden_of(page)
-    await admin.post("/letters/redrive", {**form, "csrf": admin.csrf, "reason": "to see it fail"})
+    sent = {**form, "csrf": admin.csrf, "reason": "to see it fail"}
+    await admin.post(f"/letters/redrive?queue=orders&id={id_}", sent)
     path = f"/jobs/{form['key']}"
     await is_said(admin, path, "1 dead again")
     assert "invalid" in (await admin.get(path)).text
@@ -602,14 +666,8 @@ async def test_what_would_mend_an_order_is_told_and_nothing_is_done(shop: Shop, 
 
 async def test_a_plan_for_letters_that_are_others_by_now_does_nothing(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
-    form = {
-        "queue": "orders",
-        "id": id_,
-        "expected": "another",
-        "reason": "because",
-        "key": JOB,
-    }
-    page = await admin.post("/letters/discard", form, 409)
+    form = {"expected": "another", "reason": "because", "key": JOB}
+    page = await admin.post(f"/letters/discard?queue=orders&id={id_}", form, 409)
     assert "They are others by now: look at the plan again." in page.text
     assert id_ in (await admin.get("/letters?queue=orders")).html
     # An open choice is none.
@@ -624,8 +682,9 @@ async def test_who_may_not_redrive_cannot_by_a_form_of_their_own(shop: Shop, som
     await somebody.sign_in(await with_role(shop, "support"))
     page = await somebody.get(f"/letters/redrive?queue=orders&id={id_}")
     assert "This cannot be done: this is for the role admin." in page.text
-    form = {"queue": "orders", "id": id_, "expected": digest_of("orders", id_), "reason": "because"}
-    assert "This cannot be done" in (await somebody.post("/letters/redrive", form)).text
+    form = {"expected": digest_of("orders", id_), "reason": "because", "key": JOB}
+    path = f"/letters/redrive?queue=orders&id={id_}"
+    assert "This cannot be done" in (await somebody.post(path, form)).text
     await shop.dead_letter("orders", id_)
 
 

@@ -49,6 +49,15 @@ def test_of_an_order(id_: str) -> None:
     assert len(read(commands.of_repair(id_, is_to_be_done=False))) == 1
 
 
+def test_of_letters_that_were_chosen_one_by_one() -> None:
+    several = Wanted(queue="orders", ids=(EVIL, "1"))
+    (redrive,) = read(commands.of_plan(Verb.REDRIVE, several, ""))
+    assert (redrive["queue"], redrive["message"]) == ("orders", [EVIL, "1"])
+    # It discards one at a time, or all of a kind.
+    assert list(commands.of_plan(Verb.DISCARD, several, "")) == []
+    assert list(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", ids=()), "")) == []
+
+
 def test_without_a_reason_sagactl_does_nothing() -> None:
     (found,) = commands.of_action("cancel", "order-1", "")
     assert found.text == "sagactl orders cancel order-1 --reason ''"
@@ -60,9 +69,9 @@ def test_of_letters(id_: str) -> None:
     for found in read(commands.of_letter("orders", id_)):
         assert found["queue"] == "orders"
         assert found["message"] in (id_, [id_])
-    (redrive,) = read(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", id=id_), ""))
+    (redrive,) = read(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", ids=(id_,)), ""))
     assert (redrive["queue"], redrive["message"]) == ("orders", [id_])
-    (discard,) = read(commands.of_plan(Verb.DISCARD, Wanted(queue="orders", id=id_), ""))
+    (discard,) = read(commands.of_plan(Verb.DISCARD, Wanted(queue="orders", ids=(id_,)), ""))
     assert (discard["queue"], discard["message"]) == ("orders", id_)
 
 
@@ -84,7 +93,7 @@ def test_what_sagactl_chooses_by_something_else_has_no_command() -> None:
     """Its --text looks at reasons alone."""
     assert list(commands.of_letters(Wanted(text="poison"))) == []
     assert list(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", text="poison"), "")) == []
-    assert list(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", kind="failed", id="1"), "")) == []
+    assert list(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", kind="failed", ids=("1",)), "")) == []
 
 
 def test_of_lists() -> None:

@@ -12,6 +12,7 @@ from console import mails, queues, stuck
 from console.cluster import NO_CLUSTER
 from console.rates import Point, rates
 from sagactl.oncall import sweep
+from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
 from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen
@@ -135,12 +136,20 @@ def waiting(number: int, status: State, minutes: float) -> Order:
 
 
 def stuck_page(*orders: Order, why_not: str = "") -> Page:
-    page = stuck.page(orders, NOW, AT_MOST)
-    return rendered("stuck", page=page, why_not=why_not, said="", monitors=None, unwatched=NO_CLUSTER)
+    page = stuck.page(orders, {}, NOW, AT_MOST)
+    return rendered(
+        "stuck", page=page, blind="", why_not=why_not, said="", monitors=None, unwatched=NO_CLUSTER
+    )
 
 
 def sweep_page(*orders: Order, **more: Any) -> Page:
-    usual = {"plan": stuck.swept(orders, NOW, AT_MOST), "why_not": "", "refusal": "", "reason": ""}
+    usual = {
+        "plan": stuck.swept(orders, NOW, AT_MOST),
+        "why_not": "",
+        "refusal": "",
+        "reason": "",
+        "key": "1",
+    }
     return rendered("sweep", **(usual | more))
 
 
@@ -157,13 +166,22 @@ def test_of_each_stuck_order_it_is_told_what_a_sweep_would_do_with_it() -> None:
     )
     for words in (
         "A sweep would compensate 1 of them now.",
-        "order-1 CONFIRMED 20 min ago a***@example.com compensates it Compensate",
-        "order-2 PENDING 14 min 30 s ago a***@example.com nothing yet, but in 30 s Compensate",
-        "order-3 REFUNDING 10 min ago a***@example.com nothing: its money is on its way back",
+        "order-1 CONFIRMED 20 min ago ? unseen a***@example.com compensates it Compensate",
+        "order-2 PENDING 14 min 30 s ago ? unseen a***@example.com nothing yet, but in 30 s Compensate",
+        "order-3 REFUNDING 10 min ago ? unseen a***@example.com nothing: its money is on its way back",
     ):
         assert words in page.text
     assert "/orders/order-1/compensate" in page.links
     assert "/orders/order-3/compensate" not in page.links
+
+
+def test_of_each_stuck_order_it_is_told_why_it_waits() -> None:
+    marks = Desk().heard("inventory").marks(after=timedelta(minutes=20))
+    assert marks.case.order is not None
+    page = stuck.page([marks.case.order], {ORDER: explain(marks)}, NOW + timedelta(hours=1), AT_MOST)
+    more = {"blind": "", "why_not": "", "said": "", "monitors": None, "unwatched": NO_CLUSTER}
+    text = rendered("stuck", page=page, **more).text
+    assert "‼ perhaps stuck INVENTORY_RESERVED was never handled by order, and is nowhere" in text
 
 
 def test_who_may_not_compensate_is_told_who_may() -> None:

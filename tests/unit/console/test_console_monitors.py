@@ -99,7 +99,8 @@ def page_with(*found: Monitor, unwatched: str = "") -> Page:
     rows = None if unwatched else [monitors.row(each, []) for each in found]
     return rendered(
         "stuck",
-        page=stuck.page([], NOW, 1),
+        page=stuck.page([], {}, NOW, 1),
+        blind="",
         why_not="",
         said="",
         monitors=rows,

@@ -1,18 +1,21 @@
 """What the pages say, in words: each state is told, nothing that comes from outside is markup, no script."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from msgspec import structs
 
 import console
-from console import explained, jobs, letters, orders, standing, templating, trail
+from console import explained, jobs, letters, orders, standing, templating, trail, verdicts
 from console.commands import page_of
 from console.letters import Wanted
+from console.settings import ConsoleSettings
+from console.standing import Probed
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
@@ -22,7 +25,7 @@ from sagactl.oncall.jobs.job import Change as Became
 from sagactl.oncall.jobs.job import Job, Verb
 from sagactl.oncall.jobs.job import Outcome as Ended
 from sagactl.oncall.jobs.working import as_chosen
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen, problems
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Settling, Status, Unseen, problems
 from sagactl.oncall.stocking import Buyer, Change, Counters, Offer, Restocking, StockFacts, planned
 from sagactl.oncall.trails import Told
 from services.inventory.bodies import MOST_AT_ONCE
@@ -180,7 +183,8 @@ def test_without_the_broker_the_books_are_still_shown() -> None:
 def test_every_state_of_a_message_has_a_word_and_a_shape() -> None:
     assert set(explained.SHAPES) == set(HopState)
     assert len(set(explained.SHAPES.values())) == len(HopState)
-    assert set(explained.MOODS) == set(Verdict)
+    assert set(verdicts.MOODS) == set(verdicts.SHAPES) == set(Verdict)
+    assert len(set(verdicts.SHAPES.values())) == len(Verdict)
 
 
 def test_of_a_customer_the_address_is_shortened() -> None:
@@ -198,8 +202,11 @@ def status(**more: Any) -> Status:
     return structs.replace(found, problems=tuple(problems(found)))
 
 
-def now_page(found: Status) -> Page:
-    return rendered("now", page=standing.page(found))
+READY: Final = {"order": Probed(ready=True, version="1.2.3")}
+
+
+def now_page(found: Status, probed: Mapping[str, Probed | None] | None = None) -> Page:
+    return rendered("now", page=standing.page(found, READY if probed is None else probed))
 
 
 def test_now_says_what_is_wrong_and_where_to_look_at_it() -> None:
@@ -226,6 +233,46 @@ def test_now_says_that_nothing_is_wrong() -> None:
     assert "Nothing is wrong." in now_page(fine).text
 
 
+def test_now_says_which_services_are_there_and_of_which_release() -> None:
+    page = now_page(structs.replace(status(), queues=(), problems=()))
+    assert "order ✓ ready 1.2.3" in page.text
+    assert "Nothing is wrong." in page.text
+
+
+def test_a_service_that_is_not_ready_is_a_problem() -> None:
+    probed = {"payment": None, "order": Probed(ready=False, version="1.2.3", says="no broker")}
+    page = now_page(structs.replace(status(), queues=(), problems=()), probed)
+    assert "payment does not answer" in page.text
+    assert "order is not ready: no broker" in page.text
+    assert "order ‼ not ready 1.2.3 no broker" in page.text
+    assert "Nothing is wrong." not in page.text
+    assert "#services" in page.links
+
+
+def test_a_service_that_does_without_something_is_ready_and_says_what() -> None:
+    probed = {"order": Probed(ready=True, version="1", says="degraded: the broker is unavailable")}
+    page = now_page(structs.replace(status(), queues=(), problems=()), probed)
+    assert "order ✓ ready 1 degraded: the broker is unavailable" in page.text
+    assert "Nothing is wrong." in page.text
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Settling(200, 0.214), "settled within 214 ms of the latest 200"),
+        (Settling(7, None), "settled within not yet of the latest 7"),
+        (None, "settled within no orders"),
+    ],
+)
+def test_now_says_how_long_orders_take(found: Settling | None, words: str) -> None:
+    assert words in now_page(structs.replace(status(), settling=found)).text
+
+
+def test_how_long_orders_take_may_be_unseen() -> None:
+    away = (Unseen(Part.SETTLING, None, "MongoDB does not answer", 4),)
+    assert "settled within ? unseen" in now_page(structs.replace(status(), unseen=away)).text
+
+
 def test_what_no_page_shows_is_a_command() -> None:
     assert standing.problem("odd. See sagactl keys list") == standing.Problem("odd.", "", "sagactl keys list")
     assert standing.problem("odd.") == standing.Problem("odd.", "", "")
@@ -236,8 +283,8 @@ def test_what_no_page_shows_is_a_command() -> None:
 
 def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
     order = Desk().heard("inventory", "orders").one(Order)
-    page = orders.page([order], Cursor(NOW, ORDER), orders.Show.ALL, State.CONFIRMED)
-    text = rendered("orders", page=page)
+    page = orders.page([order], {}, Cursor(NOW, ORDER), orders.Show.ALL, State.CONFIRMED)
+    text = rendered("orders", page=page, blind="")
     assert f"/orders/{ORDER}" in text.links
     assert page.following == f"/orders?status=CONFIRMED&cursor={Cursor(NOW, ORDER).encode()}"
     assert [tab.name for tab in page.tabs if tab.is_here] == ["CONFIRMED"]
@@ -246,8 +293,79 @@ def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
 
 
 def test_where_there_is_no_order_the_list_says_so() -> None:
-    page = orders.page([], None, orders.Show.ATTENTION, None)
-    assert "There is no such order." in rendered("orders", page=page).text
+    page = orders.page([], {}, None, orders.Show.ATTENTION, None)
+    assert "There is no such order." in rendered("orders", page=page, blind="").text
+
+
+def sight_in_the_list(marks: Marks) -> str:
+    order = marks.case.order
+    assert order is not None
+    page = orders.page([order], {ORDER: explain(marks)}, None, orders.Show.ALL, None)
+    text = rendered("orders", page=page, blind="").text
+    return text.partition(f"{ORDER} ")[2]
+
+
+def test_a_list_of_orders_says_of_each_the_verdict_of_one_look() -> None:
+    assert "✖ attention" not in sight_in_the_list(dead())
+    assert "‼ stuck INVENTORY_RESERVED" not in sight_in_the_list(dead())
+    assert "‼ stuck PAYMENT_SUCCEEDED is a dead letter of order-events: " in sight_in_the_list(dead())
+    assert "PAID ✓ settled " in sight_in_the_list(Desk().paid().marks(after=LONG))
+
+
+def test_what_one_look_calls_missing_is_in_doubt_in_a_list() -> None:
+    assert "‼ perhaps stuck INVENTORY_RESERVED was never handled by order" in sight_in_the_list(lost())
+
+
+def test_where_nobody_could_look_a_list_says_so_and_shows_the_orders() -> None:
+    order = Desk().heard("inventory", "orders").one(Order)
+    page = orders.page([order], {}, None, orders.Show.ALL, None)
+    text = rendered("orders", page=page, blind="the broker does not answer").text
+    assert "Not all could be read. the broker does not answer" in text
+    assert "CONFIRMED, in progress ? unseen" in text
+
+
+def test_a_list_and_the_page_of_an_order_hide_addresses_in_reasons() -> None:
+    desk = Desk().heard("inventory", "orders", "STOCK_RESERVED")
+    mail = desk.letter("order-events")._replace(reason="failed: 550 ann@example.com")
+    marks = desk.marks(after=LONG, letters=(mail,))
+    assert "failed: 550 ***" in sight_in_the_list(marks)
+    page = order_page(marks)
+    assert "failed: 550 ***" in page.text
+    assert "ann@example.com" not in page.html
+
+
+# --- traces -----------------------------------------------------------------------------------------------
+
+TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
+JAEGER: Final = "https://jaeger.example.com"
+
+
+@pytest.mark.parametrize(("jaeger", "links"), [("", []), (JAEGER, [f"{JAEGER}/trace/{TRACE}"])])
+def test_a_trace_is_a_link_where_jaeger_has_pages(jaeger: str, links: list[str]) -> None:
+    desk = Desk().paid()
+    history = tuple(structs.replace(each, trace_id=TRACE) for each in desk.one(Order).history)
+    desk.change(Order, history=history)
+    marks = desk.marks(after=LONG)
+    page = explained.page(explain(marks), marks.case, somebody(Role.ADMIN), jaeger)
+    text = rendered("order", id=ORDER, page=page, said="", trail_rows=())
+    assert [each for each in text.links if TRACE in each] == links
+    assert text.text.count(TRACE) == 1
+    dead_one = letters.one(letter(1, trace=f"00-{TRACE}-b7ad6b7169203331-01"), None, jaeger)
+    text = rendered("letter", id="x", page=dead_one, why_not="")
+    assert [each for each in text.links if TRACE in each] == links
+
+
+@pytest.mark.parametrize("trace", ["", EVIL, f"00-{TRACE}", f"00-{TRACE}/../x-b7ad6b7169203331-01"])
+def test_what_is_no_trace_is_no_link(trace: str) -> None:
+    page = rendered("letter", id="x", page=letters.one(letter(1, trace=trace), None, JAEGER), why_not="")
+    assert not any(JAEGER in link for link in page.links)
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "jaeger", "//jaeger", "https://"])
+def test_where_jaeger_is_has_to_be_the_address_of_a_page(url: str) -> None:
+    with pytest.raises(ValueError, match="JAEGER_URL"):
+        ConsoleSettings(jaeger_url=url)
+    assert ConsoleSettings(jaeger_url=f"{JAEGER}/").jaeger_url == JAEGER
 
 
 # --- letters ----------------------------------------------------------------------------------------------
@@ -322,6 +440,49 @@ def test_what_is_to_become_of_letters_is_planned_for_one_and_for_all_that_are_al
     one, alike = letter_page(letter(1)), letters_page([letter(1), letter(2)])
     assert f"/letters/redrive?queue=orders&id={letter(1).id}" in one.links
     assert "/letters/discard?queue=orders&kind=failed&type=INVENTORY_RESERVED" in alike.links
+
+
+def test_several_letters_are_chosen_one_by_one_of_those_that_are_alike() -> None:
+    some = [letter(1), letter(2), letter(3, queue="notifications")]
+    page = letters_page(some)
+    boxes = [each for each in page.all_of("input") if each.get("type") == "checkbox"]
+    # One alone needs no choice.
+    assert [(each["name"], each["value"]) for each in boxes] == [("id", some[0].id), ("id", some[1].id)]
+    assert [each["aria-label"] for each in boxes] == [f"Choose {each.id}" for each in some[:2]]
+    assert [each["formaction"] for each in page.all_of("button") if "formaction" in each] == [
+        "/letters/discard"
+    ]
+
+
+def test_who_may_not_redrive_chooses_nothing() -> None:
+    page = rendered(
+        "letters", page=letters.page([letter(1), letter(2)], ANY, []), why_not="this is for the role admin"
+    )
+    assert not [each for each in page.all_of("input") if each.get("type") == "checkbox"]
+
+
+def test_what_is_chosen_is_in_the_address_of_its_plan_and_of_its_form() -> None:
+    wanted = Wanted(queue="orders", ids=(letter(1).id, EVIL))
+    some = [each for each in (letter(1), letter(2)) if wanted.fits(each)]
+    plan = letters.plan(Verb.DISCARD, wanted, some, [])
+    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
+    assert "Discard 1 letter of orders" in page.text
+    assert "1 of those that were chosen is no dead letter any more." in page.text
+    (form,) = [each for each in page.all_of("form") if each.get("class") == "act"]
+    query = parse_qs(urlsplit(str(form["action"])).query)
+    assert query == {"queue": ["orders"], "id": [letter(1).id, EVIL]}
+
+
+def test_nothing_chosen_is_not_everything() -> None:
+    assert letters.chosen(None) is None
+    assert letters.chosen(["", "1", "1"]) == ("1",)
+    nothing = Wanted(queue="orders", ids=letters.chosen([""]))
+    assert letters.page([letter(1)], nothing, []).number == 0
+    assert letters.link_to_plan(Verb.REDRIVE, nothing) == "/letters/redrive?queue=orders&id="
+    plan = letters.plan(Verb.REDRIVE, nothing, [], [])
+    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
+    assert "No letter was chosen" in page.text
+    assert not [each for each in page.all_of("form") if each.get("class") == "act"]
 
 
 def test_who_may_not_redrive_is_told_who_may() -> None:
@@ -574,7 +735,7 @@ def evil_pages() -> Sequence[Page]:
         letter_page(evil, Preview(Outcome.FAILS, EVIL, (EVIL,))),
         rendered(
             "act_on_letters",
-            plan=letters.plan(Verb.REDRIVE, Wanted(queue=EVIL, id=EVIL), [evil], []),
+            plan=letters.plan(Verb.REDRIVE, Wanted(queue=EVIL, ids=(EVIL,)), [evil], []),
             why_not="",
             refusal=EVIL,
             reason=EVIL,

@@ -27,7 +27,7 @@ from services.shared.http.auth import User
 SHAPES: Final[Mapping[HopState, str]] = {
     HopState.DONE: "✓",
     HopState.ON_ITS_WAY: "→",
-    HopState.IN_OUTBOX: "⧗",
+    HopState.IN_OUTBOX: "◔",
     HopState.DEAD_LETTER: "✖",
     HopState.MISSING: "‼",
     HopState.WITHOUT_EFFECT: "·",

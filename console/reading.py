@@ -1,5 +1,6 @@
 """What pages show, read by the console's own users."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -14,7 +15,7 @@ from console.trail import Wanted as ThoseEntries
 from saga_operator.policy.policy import LISTED_AT_MOST
 from saga_operator.resource import Monitor
 from sagactl.access import Access
-from sagactl.faults import AbsentError, fault
+from sagactl.faults import AbsentError, UnavailableError, fault
 from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES, DeadLetter
@@ -45,6 +46,8 @@ ROWS: Final = 50
 HITS_AT_MOST: Final = 20
 # To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
 LETTERS_SECONDS: Final = 3.0
+SIGHT_SECONDS: Final = 5.0
+NO_SIGHT: Final = f"in {SIGHT_SECONDS:g} seconds nobody could tell where the messages of these orders are"
 # However many look.
 STATUS_SECONDS: Final = 2.0
 # The broker notes how much is in a queue as often.
@@ -100,8 +103,15 @@ class Shop:
         return await self._reader.explained(order_id)
 
     async def verdicts(self, orders: Sequence[Order]) -> Mapping[str, Explanation]:
-        """By the order's id, what one look says of it: it may be in doubt, unlike what `explained` says."""
-        told = await self._reader.at_first_sight(self._books, [order.id for order in orders])
+        """By the order's id, what one look says of it: it may be in doubt, unlike what `explained` says.
+
+        A list does not wait for it as long as for a page that is about nothing else.
+        """
+        try:
+            async with asyncio.timeout(SIGHT_SECONDS):
+                told = await self._reader.at_first_sight(self._books, [order.id for order in orders])
+        except TimeoutError as error:
+            raise UnavailableError(NO_SIGHT) from error
         return {each.order: each for each in told}
 
     async def orders(

@@ -22,7 +22,7 @@ MOODS: Final[Mapping[Verdict, str]] = {
 SHAPES: Final[Mapping[Verdict, str]] = {
     Verdict.SETTLED: "✓",
     Verdict.MOVING: "→",
-    Verdict.WAITING: "⧗",
+    Verdict.WAITING: "◔",
     Verdict.STUCK: "‼",
     Verdict.CONTRADICTED: "≠",
     Verdict.UNKNOWN: "?",

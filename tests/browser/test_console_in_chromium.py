@@ -16,7 +16,7 @@ from tests.command_lines import understood
 STANDARD: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # A page that says so itself: Chromium reports every answer that is an error.
 # What is done there is done there alone; or there is nothing.
-WITHOUT_COMMANDS: Final = {"jobs", "job", "nothing"}
+WITHOUT_COMMANDS: Final = {"jobs", "job", "nothing", "discard chosen", "nothing chosen"}
 ANSWERED: Final = "Failed to load resource: the server responded with a status of"
 
 

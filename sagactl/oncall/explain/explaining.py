@@ -81,9 +81,9 @@ def _judge(marks: Marks, chain: Sequence[Hop], findings: Sequence[str]) -> _Judg
             return _Judged(Verdict.UNKNOWN, "no service knows it")
         return _Judged(Verdict.CONTRADICTED, "the order service does not know it; others do")
     if stuck := [hop for hop in chain if _holds_up(hop)]:
-        return _Judged(Verdict.STUCK, "; ".join(map(_where, stuck)))
+        return _Judged(Verdict.STUCK, _all_of(stuck))
     if moving := [hop for hop in chain if hop.state in UNDER_WAY]:
-        return _Judged(_pace(marks, moving), "; ".join(map(_where, moving)))
+        return _Judged(_pace(marks, moving), _all_of(moving))
     if at := asked_again_at(marks):
         when = "right away" if at == RIGHT_AWAY else f"at {at:%Y-%m-%d %H:%M:%S} UTC"
         return _Judged(Verdict.WAITING, f"{_what_is_open(marks, order)}: it is asked again {when}")
@@ -111,7 +111,7 @@ def _with_nothing_open(marks: Marks, order: Order, chain: Sequence[Hop], finding
         return _Judged(Verdict.SETTLED, f"the order is {order.status}, and no message is missed")
     untold = [hop for hop in chain if hop.state is HopState.CANNOT_BE_TOLD]
     if untold:
-        return _Judged(Verdict.UNKNOWN, "; ".join(map(_where, untold)))
+        return _Judged(Verdict.UNKNOWN, _all_of(untold))
     if marks.moving:
         return _Judged(Verdict.MOVING, "it moved while it was looked at")
     return _Judged(Verdict.STUCK, f"the order is {order.status}, and nothing is on its way")
@@ -121,6 +121,11 @@ def _holds_up(hop: Hop) -> bool:
     """Nothing comes of a dead letter that would have no effect."""
     harmless = hop.redrive is not None and hop.redrive.outcome is Outcome.NOTHING
     return hop.state is HopState.MISSING or (hop.state is HopState.DEAD_LETTER and not harmless)
+
+
+def _all_of(chain: Sequence[Hop]) -> str:
+    """What is said of each, once where it is the same."""
+    return "; ".join(dict.fromkeys(map(_where, chain)))
 
 
 def _where(hop: Hop) -> str:

@@ -1,5 +1,6 @@
 """What the pages say, in words: each state is told, nothing that comes from outside is markup, no script."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,17 +10,21 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from msgspec import structs
+from pymongo import AsyncMongoClient
 
 import console
-from console import explained, jobs, letters, orders, standing, templating, trail, verdicts
+from console import explained, jobs, letters, orders, reading, standing, templating, trail, verdicts
 from console.commands import page_of
 from console.letters import Wanted
+from console.reading import Shop, tried
 from console.settings import ConsoleSettings
 from console.standing import Probed
+from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.jobs.job import Change as Became
 from sagactl.oncall.jobs.job import Job, Verb
@@ -322,6 +327,18 @@ def test_where_nobody_could_look_a_list_says_so_and_shows_the_orders() -> None:
     text = rendered("orders", page=page, blind="the broker does not answer").text
     assert "Not all could be read. the broker does not answer" in text
     assert "CONFIRMED, in progress ? unseen" in text
+
+
+async def test_a_list_does_not_wait_for_a_broker_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(reading, "SIGHT_SECONDS", 0.01)
+    monkeypatch.setattr(Reader, "at_first_sight", look)
+    async with AsyncMongoClient[dict[str, Any]](connect=False) as nobody:
+        shop = Shop(ConsoleSettings().access, Books(nobody), None, "")
+        found = await tried(shop.verdicts([Desk().paid().one(Order)]))
+    assert found == (None, reading.NO_SIGHT)
 
 
 def test_a_list_and_the_page_of_an_order_hide_addresses_in_reasons() -> None:

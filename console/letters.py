@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     kind: str = ""
     type: str = ""
     text: str = ""
-    # Of those that were chosen one by one; None where none was asked to.
+    # Those that were ticked, perhaps none; None where there was nothing to be ticked.
     ids: tuple[str, ...] | None = None
 
     def fits(self, letter: DeadLetter) -> bool:
@@ -150,12 +150,12 @@ def link_to_plan(verb: Verb, wanted: Wanted) -> str:
 
 
 def _said(ids: tuple[str, ...] | None) -> tuple[str, ...]:
-    """In an address, where none of them is still not any of them."""
+    """In an address: that none was ticked is an empty id, since no id at all means any letter."""
     return () if ids is None else ids or ("",)
 
 
 def chosen(ids: Sequence[str] | None) -> tuple[str, ...] | None:
-    """What an address says, the other way round: a form of which nothing is ticked says that alone."""
+    """Of the ids in an address, those that were ticked. The form always sends an empty one beside them."""
     return None if ids is None else tuple(dict.fromkeys(filter(None, ids)))
 
 

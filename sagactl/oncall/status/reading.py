@@ -60,13 +60,15 @@ async def read(where: Access) -> Status:
 
             return await _seen(part, service, looked())
 
-        at, queues, orders, marked, refused, taken, outboxes = await asyncio.gather(
+        at, queues, orders, marked, (refused, taken), outboxes = await asyncio.gather(
             _at(now),
             _seen(Part.QUEUES, None, queues_of(where)),
             stored(Part.ORDERS, None, lambda: _open_orders(books)),
             stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
-            stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
-            stored(Part.SETTLING, None, lambda: _settling(books)),
+            asyncio.gather(
+                stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
+                stored(Part.SETTLING, None, lambda: _settling(books)),
+            ),
             asyncio.gather(
                 *(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)
             ),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import aiohttp
 import msgspec
 import pytest
 from msgspec import structs
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pymongo import AsyncMongoClient
 
 from console import checks
@@ -33,6 +34,8 @@ from services.shared.contract.audit import Actor, By, Kind
 JOB: Final = "01a218bf-7f4d-77c0-98de-9be3a58847cd"
 # Nobody is there: no page asks it.
 JAEGER: Final = "https://jaeger.example"
+SETTINGS: Final = {"JAEGER_URL": JAEGER, "TRUSTED_PROXIES": "127.0.0.1"}
+PLACES: Final = ip_network("198.18.0.0/15").hosts()
 # Debian's, and what GitHub's machines have.
 CHROMIUM: Final = ("chromium", "google-chrome")
 # Where whoever changes a page finds pictures of all of them.
@@ -49,6 +52,11 @@ class Site:
     waiting: str
     mailbox: Mailbox
 
+    @staticmethod
+    def context(browser: Browser, **more: Any) -> BrowserContext:
+        """At a place of its own: who signs in again and again from one is one who guesses passwords."""
+        return browser.new_context(extra_http_headers={"X-Forwarded-For": str(next(PLACES))}, **more)
+
     def sign_in(self, page: Page) -> None:
         page.goto(f"{self.url}/login")
         page.get_by_label("E-mail address").fill(self.admin["email"])
@@ -60,7 +68,7 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("shop")
-    stack = Stack(directory, services=ALL, mailbox=True, settings={"JAEGER_URL": JAEGER})
+    stack = Stack(directory, services=ALL, mailbox=True, settings=SETTINGS)
     try:
         yield _run(_opened(stack))
     finally:

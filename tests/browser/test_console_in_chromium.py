@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import JAEGER, PICTURES, Site
 from tests.command_lines import understood
@@ -23,7 +23,7 @@ ANSWERED: Final = "Failed to load resource: the server responded with a status o
 @contextmanager
 def signed_in(browser: Browser, site: Site, **more: Any) -> Iterator[Page]:
     """Ends with what the browser had to complain of: nothing."""
-    context: BrowserContext = browser.new_context(**more)
+    context = site.context(browser, **more)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text))
@@ -84,7 +84,7 @@ def test_a_command_is_copied_by_keyboard_and_by_a_click(chromium: Browser, site:
 
 
 def test_the_login_is_accessible(chromium: Browser, site: Site) -> None:
-    context = chromium.new_context(bypass_csp=True)
+    context = site.context(chromium, bypass_csp=True)
     page = context.new_page()
     page.goto(f"{site.url}/orders?show=attention")
     assert Axe().run(page, options=STANDARD).response["violations"] == []
@@ -107,7 +107,7 @@ def test_no_page_is_wider_than_a_small_screen(chromium: Browser, site: Site, wid
 
 
 def test_no_script_runs_whoever_wrote_it(chromium: Browser, site: Site) -> None:
-    context = chromium.new_context()
+    context = site.context(chromium)
     page = context.new_page()
     site.sign_in(page)
     page.evaluate(
@@ -125,7 +125,7 @@ def test_no_script_runs_whoever_wrote_it(chromium: Browser, site: Site) -> None:
 
 
 def test_it_is_used_by_keyboard_alone(chromium: Browser, site: Site) -> None:
-    context = chromium.new_context()
+    context = site.context(chromium)
     page = context.new_page()
     page.goto(f"{site.url}/orders")
     keyboard = page.keyboard

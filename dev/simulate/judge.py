@@ -9,7 +9,7 @@ import msgspec
 
 from dev.simulate.broker import Broker, Stored
 from dev.simulate.database import Database, Document
-from dev.simulate.database_client import now
+from dev.simulate.database_client import EPOCH, now
 from dev.simulate.history import History
 from sagactl.oncall.invariants import (
     Case,
@@ -188,7 +188,7 @@ class Judge:
                 [each for each in notifications if each.order_id == order.id],
                 shipments.get(order.id),
             )
-            yield from check_case(case)
+            yield from check_case(case, EPOCH if "fulfilment" in self.services else None)
             yield from contradictions(case)
         known = {order.id for order in orders}
         strangers = {entry.order_id for entry in self.ledger.values()} | reservations.keys() | payments.keys()

@@ -13,6 +13,7 @@ from sagactl.oncall.causes import order_in
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
 from sagactl.oncall.report import Report
+from sagactl.oncall.shipping import ships_since
 from sagactl.wording import plural
 from services.shared.contract.events import PUBLISHES
 
@@ -60,9 +61,10 @@ async def check(
     """
     expected = expected or Expected()
     async with reading(access.mongodb_url) as books:
-        shop = Shop(books, access.management_url, access.amqp_url)
+        since = await ships_since(books, access)
+        shop = Shop(books, access.management_url, access.amqp_url, since)
         before = await rest(shop, wait_seconds, quiet_seconds, progress)
-        looked = await examine(books)
+        looked = await examine(shop)
         settled = await look_again(shop, looked, before, still_seconds, progress)
         lost = await rows_of_nobody(books)
     dead = await letters(access)
@@ -76,13 +78,19 @@ async def check(
         Invariant.DRAINED: f"{len(seen)} of {len(broker.LIVE)} queues in vhost {settled.queues.vhost}, "
         f"{len(PUBLISHES)} outboxes",
         Invariant.STOCK_CONSERVED: plural(counts[Invariant.STOCK_CONSERVED], "product"),
-        Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
+        Invariant.STOCK_OWNED: counted_goods(counts[Invariant.STOCK_OWNED], looked.shipments),
         Invariant.MONEY_AGREES: plural(counts[Invariant.MONEY_AGREES], "payment"),
         Invariant.SAGA_ENDED: counted_orders(len(looked.orders), settled.moving, expected.accepted),
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
     return reported(counted, findings, expected, len(looked.orders))
+
+
+def counted_goods(reservations: int, shipments: int) -> str:
+    """Most shops have no fulfilment service."""
+    parts = [plural(reservations, "reservation")]
+    return ", ".join([*parts, plural(shipments, "shipment")] if shipments else parts)
 
 
 def counted_orders(there: int, moving: int, accepted: Collection[str]) -> str:

@@ -5,6 +5,7 @@ Pure: documents in, findings out. A finding names an invariant, whom it is about
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.model import Order, Progress, RefundState, Status
-from services.order.refunds import amount_of, pieces, returned
+from services.order.refunds import amount_of, left, pieces, returned
 from services.order.saga import replay
 from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
@@ -46,7 +47,7 @@ class Invariant(StrEnum):
 TITLES: Final = {
     Invariant.DRAINED: "queues, outboxes and captures have come to rest",
     Invariant.STOCK_CONSERVED: "no piece of stock was made or lost",
-    Invariant.STOCK_OWNED: "what is reserved or sold is some order's",
+    Invariant.STOCK_OWNED: "what is reserved, sold or sent is some order's",
     Invariant.MONEY_AGREES: "our payments are the gateway's, and no money is kept for nothing",
     Invariant.SAGA_ENDED: "every order exists, is settled, and got there by the table",
     Invariant.EXPLAINED: "every dead letter and every contradiction is an expected one",
@@ -86,11 +87,17 @@ class Held(NamedTuple):
     sold: Counter[str]
 
 
-def check_case(case: Case) -> Iterator[Finding]:
-    """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order, and refunds that are refused."""
+def check_case(case: Case, ships_since: datetime | None = None) -> Iterator[Finding]:
+    """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order, and refunds that are refused.
+
+    `ships_since`: since when fulfilment hears of orders; None where it does not, or has heard of none.
+    """
     yield from _memory(case)
     yield from _reservation(case)
     yield from _shipped(case)
+    yield from _shipment(case)
+    if ships_since is not None:
+        yield from _heard_of(case, ships_since)
     yield from _money(case)
     yield from _saga(case)
     yield from _refused(case)
@@ -182,6 +189,51 @@ def _shipped(case: Case) -> Iterator[Finding]:
     if sent != approved:
         what = f"sent: {_pieces(sent)}, but the order let go: {_pieces(approved)}"
         yield Finding(Invariant.STOCK_OWNED, case.id, what)
+
+
+def _shipment(case: Case) -> Iterator[Finding]:
+    """Only what was paid for is to be sent. What of that may still go is the order's to say."""
+    order, shipment = case.order, case.shipment
+    if order is not None and order.status in SOLD:
+        yield from _paid_for(order, shipment)
+    elif shipment is not None and shipment.state is not ShipmentState.CANCELLED:
+        whose = f"of an order that is {order.status}" if order else "of an order that does not exist"
+        what = f"its shipment is {shipment.state}, {whose}"
+        yield Finding(Invariant.STOCK_OWNED, case.id, what)
+
+
+def _paid_for(order: Order, shipment: Shipment | None) -> Iterator[Finding]:
+    """Of an order that was paid."""
+    served = Counter({line.product_id: line.quantity for line in order.served})
+    may_go = Counter({line.product_id: line.quantity for line in order.shipped})
+    # What nobody has asked back to this day nobody had asked back then.
+    if may_go and not left(order) <= may_go <= served:
+        what = f"the order let go: {_pieces(may_go)}, but paid for was: {_pieces(served)}"
+        yield Finding(Invariant.STOCK_OWNED, order.id, what)
+    if shipment is None:
+        return
+    ready = Counter({goods.product_id: goods.quantity for goods in shipment.products})
+    if shipment.state in {ShipmentState.READY, ShipmentState.SHIPPING} and ready != served:
+        what = f"to be sent: {_pieces(ready)}, but paid for was: {_pieces(served)}"
+        yield Finding(Invariant.STOCK_OWNED, order.id, what)
+    if shipment.state is ShipmentState.CANCELLED and order.status is Status.PAID and not may_go:
+        what = "PAID, but its shipment is CANCELLED, as if all of it were asked back"
+        yield Finding(Invariant.STOCK_OWNED, order.id, what)
+
+
+def _heard_of(case: Case, ships_since: datetime) -> Iterator[Finding]:
+    """Fulfilment knows every order that was paid since it hears of such, and that it is refunded."""
+    order = case.order
+    if order is None or order.status not in SOLD:
+        return
+    if case.shipment is None:
+        paid_at = next((step.at for step in order.history if step.to is Status.PAID), None)
+        if paid_at is not None and paid_at >= ships_since:
+            what = f"{order.status}, but fulfilment knows nothing of it: it has no shipment"
+            yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=True)
+    elif case.shipment.state is ShipmentState.READY and order.status is Status.REFUNDED:
+        what = "REFUNDED, but its shipment is READY"
+        yield Finding(Invariant.STOCK_OWNED, case.id, what, waiting=True)
 
 
 def _pieces(quantities: Mapping[str, int]) -> str:

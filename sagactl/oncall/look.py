@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
 from sagactl.oncall import broker, invariants
@@ -23,6 +24,11 @@ class Shop(NamedTuple):
     books: Books
     management_url: str
     amqp_url: str
+    # Since when fulfilment hears of orders; None where it does not.
+    ships_since: datetime | None = None
+
+    def wrong(self, case: Case) -> Iterator[Finding]:
+        return invariants.check_case(case, self.ships_since)
 
     async def unrest(self) -> tuple[broker.Queues, Unrest]:
         queues = await broker.queues(self.management_url, self.amqp_url)
@@ -40,6 +46,7 @@ class Looked(NamedTuple):
     cases: Mapping[str, Case]
     # Products with findings.
     products: Sequence[str]
+    shipments: int
 
 
 class Settled(NamedTuple):
@@ -53,8 +60,9 @@ class Settled(NamedTuple):
     on_its_way: bool
 
 
-async def examine(books: Books) -> Looked:
+async def examine(shop: Shop) -> Looked:
     """Look once at every order and every product."""
+    books, shipments = shop.books, 0
     counts: Counter[Invariant] = Counter()
     seen: set[str] = set()
     contradictions: list[Finding] = []
@@ -62,8 +70,9 @@ async def examine(books: Books) -> Looked:
     held = Held(Counter(), Counter())
     async for case in books.cases():
         contradictions += invariants.contradictions(case)
-        if any(invariants.check_case(case)):
+        if any(shop.wrong(case)):
             cases[case.id] = case
+        shipments += case.shipment is not None
         invariants.tally([case.reservation] if case.reservation else [], held)
         counts[Invariant.STOCK_OWNED] += case.reservation is not None
         counts[Invariant.MONEY_AGREES] += case.payment is not None
@@ -79,14 +88,16 @@ async def examine(books: Books) -> Looked:
         counts[Invariant.STOCK_CONSERVED] += 1
     suspects |= (held.held + held.sold).keys() - stocked
     suspects |= set(await books.catalogue()) - stocked
-    return Looked(counts, seen, contradictions, cases, sorted(suspects))
+    return Looked(counts, seen, contradictions, cases, sorted(suspects), shipments)
 
 
 class Suspects:
     """Orders that seem wrong, each with the time since which it has stood still."""
 
-    def __init__(self, cases: Mapping[str, Case]) -> None:
-        self._cases = dict(cases)
+    def __init__(
+        self, cases: Mapping[str, Case], wrong: Callable[[Case], Iterable[Finding]] = invariants.check_case
+    ) -> None:
+        self._cases, self._wrong = dict(cases), wrong
         self._since = dict.fromkeys(cases, time.monotonic())
 
     def __len__(self) -> int:
@@ -106,7 +117,7 @@ class Suspects:
         unchanged = True
         for case in cases:
             unchanged &= case == self._cases[case.id]
-            if not any(invariants.check_case(case)):
+            if not any(self._wrong(case)):
                 del self._cases[case.id]
             elif case != self._cases[case.id]:
                 self._cases[case.id], self._since[case.id] = case, time.monotonic()
@@ -121,7 +132,7 @@ async def look_again(
     Once, and at once, where everything is at rest: nothing will move then.
     """
     began = time.monotonic()
-    suspects = Suspects(looked.cases)
+    suspects = Suspects(looked.cases, shop.wrong)
     while True:
         queues, after = await shop.unrest()
         unchanged = suspects.note(await shop.books.these(suspects.ids))
@@ -140,7 +151,7 @@ async def look_again(
         for place, count in standing(before, after).items()
     ]
     findings += await products(shop.books, looked.products)
-    findings += [finding for case in wrong for finding in invariants.check_case(case)]
+    findings += [finding for case in wrong for finding in shop.wrong(case)]
     return Settled(queues, findings, len(suspects) - len(wrong), on_its_way=bool(after))
 
 

@@ -64,7 +64,7 @@ def _missed(marks: Marks, chain: Sequence[Hop]) -> Sequence[Hop]:
     """Without what is missing, and has no consequence any more: the order is at its end, its books agree."""
     order, unfinished = marks.case.order, [hop for hop in chain if hop.state in OPEN]
     nothing_else = all(hop.state is HopState.MISSING and hop.queue not in ALWAYS_MISSED for hop in unfinished)
-    if order is None or not order.settled or not nothing_else or any(invariants.check_case(marks.case)):
+    if order is None or not order.settled or not nothing_else or any(marks.wrong):
         return chain
     return [hop for hop in chain if hop.state is not HopState.MISSING]
 
@@ -156,7 +156,7 @@ def _findings(marks: Marks, *, at_rest: bool) -> Iterator[str]:
     for finding in invariants.contradictions(marks.case):
         yield finding.what
     if at_rest and not marks.moving:
-        for finding in invariants.check_case(marks.case):
+        for finding in marks.wrong:
             yield f"{finding.invariant.label}: {finding.what}"
 
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from sagactl.oncall.invariants import Case
+from sagactl.oncall.invariants import Case, Finding, check_case
 from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
@@ -78,6 +78,11 @@ class Marks(Struct, frozen=True, kw_only=True):
     stale_after: timedelta = STALE_AFTER
     # The services are processes of this machine, and no pods.
     is_local: bool = False
+
+    @property
+    def wrong(self) -> Iterator[Finding]:
+        """Of its books, were all at rest."""
+        return check_case(self.case, self.ships_since)
 
     def home(self, queue: str) -> Watched | None:
         """What remembers the messages of the queue; a notification is its own message's memory."""

@@ -20,7 +20,8 @@ from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, Preview
 from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks
 from sagactl.oncall.invariants import Case
-from services.shared.contract.events import AUTO_COMPENSATION, FULFILMENT, INVENTORY_EVENTS, OrderPaid
+from sagactl.oncall.shipping import ships_since
+from services.shared.contract.events import AUTO_COMPENSATION, INVENTORY_EVENTS
 
 # An order that moves while it is looked at is looked at so often.
 LOOKS: Final = 3
@@ -100,8 +101,7 @@ class Reader:
         depths = await deep(where.management_url, where.amqp_url)
         letters = await self.letters(where.amqp_url)
         keys = await bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
-        ships = FULFILMENT in depths and await bound(where.management_url, where.amqp_url, FULFILMENT)
-        ships_since = await books.ships_since() if ships and OrderPaid.type in ships else None
+        since = await ships_since(books, where)
         at = await books.now()
         stock = await books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)}))
         return [
@@ -114,7 +114,7 @@ class Reader:
                 waiting={name: depth.number for name, depth in depths.items()},
                 letters_read=Counter(each.queue for each in letters),
                 auto_compensation=AUTO_COMPENSATION.type in keys,
-                ships_since=ships_since,
+                ships_since=since,
                 stale_after=self.stale_after,
                 is_local=where.is_local,
             )

@@ -15,6 +15,7 @@ from sagactl.oncall.books import Books, reading
 from sagactl.oncall.check import (
     Expected,
     Known,
+    counted_goods,
     counted_orders,
     letters,
     letters_about,
@@ -35,6 +36,7 @@ from sagactl.oncall.live.judging import (
 from sagactl.oncall.live.looking import WATCH, Watch, look_again, seen_empty
 from sagactl.oncall.live.walking import Walk, walk
 from sagactl.oncall.report import Report
+from sagactl.oncall.shipping import ships_since
 from sagactl.wording import plural
 from services.shared.contract.events import INVENTORY_EVENTS
 from services.shared.database.new_id import least_id
@@ -69,7 +71,7 @@ async def check_live(
     """
     expected, live = expected or Expected(), live or Live()
     async with reading(access.mongodb_url) as books:
-        walked = await _begun(books, live)
+        walked = await _begun(books, access, live)
         await walk(books, books.gateway, walked, lambda so_far: _keep(so_far, live.note, progress))
         found = [
             *await _orders(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
@@ -103,7 +105,7 @@ async def check_these(
     """
     live = live or Live()
     async with reading(access.mongodb_url) as books:
-        terms = Terms.at(await books.now(), live.still, live.overdue)
+        terms = await _terms(books, access, live)
         cases = await books.these(ids)
         absent = [case.id for case in cases if touched_at(case) is None]
         if absent:
@@ -114,13 +116,16 @@ async def check_these(
     open_ = [
         each._replace(waiting=True)
         for case in cases
-        for each in check_case(case)
+        for each in check_case(case, terms.ships_since)
         if (each.subject, each.invariant) not in said
     ]
     dead = await letters_about(access, ids)
     homes = [(case.order, case.reservation, case.payment) for case in cases]
     counted = {
-        Invariant.STOCK_OWNED: plural(sum(case.reservation is not None for case in cases), "reservation"),
+        Invariant.STOCK_OWNED: counted_goods(
+            sum(case.reservation is not None for case in cases),
+            sum(case.shipment is not None for case in cases),
+        ),
         Invariant.MONEY_AGREES: plural(sum(case.payment is not None for case in cases), "payment"),
         Invariant.SAGA_ENDED: plural(sum(case.order is not None for case in cases), "order"),
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
@@ -134,14 +139,19 @@ async def check_these(
 # --- the walk ---------------------------------------------------------------------------------------------
 
 
-async def _begun(books: Books, live: Live) -> Walk:
+async def _terms(books: Books, access: Access, live: Live) -> Terms:
+    return Terms.at(await books.now(), live.still, live.overdue, await ships_since(books, access))
+
+
+async def _begun(books: Books, access: Access, live: Live) -> Walk:
     """A new one, or the one that was noted."""
     if live.note is not None and live.note.exists():
         return msgspec.json.decode(live.note.read_bytes(), type=Walk)
-    terms = Terms.at(await books.now(), live.still, live.overdue)
+    terms = await _terms(books, access, live)
     return Walk(
         cut=terms.cut,
         due=terms.due,
+        ships_since=terms.ships_since,
         orders_after=least_id(live.since) if live.since else "",
         transactions_since=live.since or LONG_AGO,
     )
@@ -160,7 +170,7 @@ def _counted(walked: Walk, dead: int, accepted: Collection[str]) -> Mapping[Inva
     return {
         Invariant.DRAINED: "not asked for: the shop works",
         Invariant.STOCK_CONSERVED: plural(counts[Invariant.STOCK_CONSERVED], "product"),
-        Invariant.STOCK_OWNED: plural(counts[Invariant.STOCK_OWNED], "reservation"),
+        Invariant.STOCK_OWNED: counted_goods(counts[Invariant.STOCK_OWNED], walked.shipments),
         Invariant.MONEY_AGREES: f"{plural(counts[Invariant.MONEY_AGREES], 'transaction')} of the gateway",
         Invariant.SAGA_ENDED: counted_orders(counts[Invariant.SAGA_ENDED], walked.under_way, accepted),
         Invariant.EXPLAINED: plural(dead, "dead letter"),

@@ -31,10 +31,18 @@ class Terms(NamedTuple):
 
     cut: datetime
     due: datetime
+    # Since when fulfilment hears of orders; None where it does not.
+    ships_since: datetime | None = None
 
     @classmethod
-    def at(cls, now: datetime, still: timedelta = STILL, overdue: timedelta = OVERDUE) -> "Terms":
-        return cls(now - still, now - max(still, overdue))
+    def at(
+        cls,
+        now: datetime,
+        still: timedelta = STILL,
+        overdue: timedelta = OVERDUE,
+        ships_since: datetime | None = None,
+    ) -> "Terms":
+        return cls(now - still, now - max(still, overdue), ships_since)
 
 
 def touched_at(case: Case) -> datetime | None:
@@ -56,7 +64,7 @@ def is_suspect(case: Case, terms: Terms) -> bool:
     if any(contradictions(case)):
         return True
     return is_still(case, terms) and any(
-        not finding.waiting or _is_due(case, terms) for finding in check_case(case)
+        not finding.waiting or _is_due(case, terms) for finding in check_case(case, terms.ships_since)
     )
 
 
@@ -78,7 +86,7 @@ def judge(marks: Marks, terms: Terms) -> Iterator[Finding]:
     yield from contradictions(case)
     if marks.moving or not is_still(case, terms):
         return
-    wrong = list(check_case(case))
+    wrong = list(marks.wrong)
     yield from (finding for finding in wrong if not finding.waiting)
     if not _is_due(case, terms):
         return

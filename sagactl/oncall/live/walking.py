@@ -25,6 +25,7 @@ class Walk(Struct, rename="camel", kw_only=True):
 
     cut: datetime
     due: datetime
+    ships_since: datetime | None = None
     # The last of each that was looked at; of transactions the time, which several may have.
     orders_after: str = ""
     stock_after: str = ""
@@ -36,11 +37,12 @@ class Walk(Struct, rename="camel", kw_only=True):
     unmatched: list[Transaction] = []
     products: set[str] = set()
     counts: dict[Invariant, int] = {}
+    shipments: int = 0
     under_way: int = 0
 
     @property
     def terms(self) -> Terms:
-        return Terms(self.cut, self.due)
+        return Terms(self.cut, self.due, self.ships_since)
 
     def count(self, invariant: Invariant, number: int) -> None:
         self.counts[invariant] = self.counts.get(invariant, 0) + number
@@ -81,6 +83,7 @@ def _count(so_far: Walk, case: Case) -> None:
     so_far.count(Invariant.SAGA_ENDED, case.order is not None)
     so_far.count(Invariant.STOCK_OWNED, case.reservation is not None)
     so_far.count(Invariant.REMEMBERED, sum(home is not None for home in homes))
+    so_far.shipments += case.shipment is not None
     so_far.under_way += case.order is not None and not case.order.settled
 
 

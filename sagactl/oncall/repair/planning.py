@@ -35,7 +35,7 @@ def plan(marks: Marks, held: Held, still: timedelta = STILL) -> Plan:
     """
     told = explain(marks)
     case = marks.case
-    wrong = tuple(dict.fromkeys(f"{each.invariant.label}: {each.what}" for each in _wrong(case)))
+    wrong = tuple(dict.fromkeys(f"{each.invariant.label}: {each.what}" for each in _wrong(marks)))
     asked_again = asked_again_at(marks) is not None and told.verdict is Verdict.WAITING
     if marks.moving or asked_again or any(hop.state in UNDER_WAY for hop in told.hops):
         return Plan(order=case.id, ends=Ends.MOVING, findings=wrong, says=told.because)
@@ -57,9 +57,9 @@ def plan(marks: Marks, held: Held, still: timedelta = STILL) -> Plan:
     )
 
 
-def _wrong(case: Case) -> Iterator[invariants.Finding]:
-    yield from invariants.check_case(case)
-    yield from invariants.contradictions(case)
+def _wrong(marks: Marks) -> Iterator[invariants.Finding]:
+    yield from marks.wrong
+    yield from invariants.contradictions(marks.case)
 
 
 def _fewest(marks: Marks, held: Held, wanted: Sequence[Wanted]) -> tuple[Sequence[Step], Case] | None:

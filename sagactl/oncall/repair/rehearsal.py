@@ -229,9 +229,10 @@ class Rehearsal:
         be marked for a human than is now.
         """
         case = self.case
+        wrong = check_case(case, self._marks.ships_since)
         marked = len(list(contradictions(case))) > len(list(contradictions(self._marks.case)))
         settled = case.order is None or case.order.settled
-        return settled and not marked and not any(check_case(case)) and not self._short()
+        return settled and not marked and not any(wrong) and not self._short()
 
     def _short(self) -> bool:
         held = Held(self._others.held.copy(), self._others.sold.copy())

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from dev.faults.crashes import CrashPoint
 from sagactl.access import Access
+from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.repair.applying import Mender, carry_out
 from sagactl.oncall.repair.plan import Ends, SendAgain
 from sagactl.polling import until
@@ -18,7 +19,9 @@ from sagactl.shop import Json
 from services.shared.contract.identity import HTTP, cause, event_id
 from tests.integration.saga.house import PATIENCE, House
 from tests.integration.saga.shop import Shop
+from tests.integration.saga.test_saga_checker import report_on
 from tests.integration.saga.test_saga_explain import explained, states
+from tests.integration.saga.test_saga_live_check import HASTY, LIVE, check, flowing
 from tests.integration.saga.test_saga_repair import planned
 
 REFUND = {"reason": "broken"}
@@ -220,3 +223,112 @@ async def test_goods_that_nobody_knows_of_are_not_sent(sending: Sending) -> None
         assert (await sending.says("nobodys", command)).status_code == 409
         refused = await sending.shop.http.post(f"/api/fulfilments/nobodys/{command}", headers=headers)
         assert refused.status_code == 403
+
+
+# --- what the checks say of goods -------------------------------------------------------------------------
+
+# Of an order that is paid, and whose goods are not sent: where it is broken, how, and what is said of it.
+BREAKS: Final[dict[str, tuple[str, str, Json | None, str]]] = {
+    "the shipment is gone": (
+        "fulfilment",
+        "shipments",
+        None,
+        "PAID, but fulfilment knows nothing of it: it has no shipment",
+    ),
+    "it is called off": (
+        "fulfilment",
+        "shipments",
+        {"$set": {"state": "CANCELLED"}},
+        "PAID, but its shipment is CANCELLED",
+    ),
+    "it is as good as sent": (
+        "fulfilment",
+        "shipments",
+        {"$set": {"state": "DELIVERED"}},
+        "but the order let go: nothing",
+    ),
+    "there is a piece too many": (
+        "fulfilment",
+        "shipments",
+        {"$inc": {"products.0.quantity": 1}},
+        "to be sent: 3 of ",
+    ),
+    "the order is not paid": (
+        "order",
+        "orders",
+        {"$set": {"status": "CONFIRMED"}},
+        "its shipment is READY, of an order that is CONFIRMED",
+    ),
+    "more is let go than was paid for": (
+        "order",
+        "orders",
+        {"$set": {"shipped": [{"productId": "lamp", "quantity": 1}]}},
+        "the order let go: 1 of lamp, but paid for was: 2 of ",
+    ),
+}
+
+
+async def test_each_fault_of_a_shipment_is_named_at_rest_and_at_work_and_nothing_else(
+    sending: Sending,
+) -> None:
+    shop = sending.shop
+    # Since the oldest that it knows it has heard of orders: that one stays.
+    await sending.paid()
+    orders = {name: await sending.paid() for name in BREAKS}
+    await asyncio.sleep(LIVE.still.total_seconds() + 1)
+    there = []
+    try:
+        for name, (service, collection, change, _) in BREAKS.items():
+            documents, which = shop.database(service)[collection], {"_id": orders[name]}
+            before = await documents.find_one(which)
+            assert before is not None
+            there.append((documents, before))
+            await (documents.update_one(which, change) if change else documents.delete_one(which))
+        at_rest, at_work = await report_on(shop), await check(shop)
+    finally:
+        for documents, before in there:
+            await documents.replace_one({"_id": before["_id"]}, before, upsert=True)
+    for report in (at_rest, at_work):
+        assert {each.subject for each in report.findings} == set(orders.values()), report.findings
+        for name, (_, _, _, what) in BREAKS.items():
+            said = [each for each in report.of(Invariant.STOCK_OWNED) if each.subject == orders[name]]
+            assert any(what in each.what and not each.waiting for each in said), (name, said)
+    assert "shipment" in at_rest.counted[Invariant.STOCK_OWNED]
+    assert at_rest.counted[Invariant.STOCK_OWNED] == at_work.counted[Invariant.STOCK_OWNED]
+
+
+async def test_no_shipment_is_missed_while_orders_flow_and_services_die(sending: Sending) -> None:
+    """What is paid and not yet known, asked and not yet answered: all of it is on its way."""
+    shop, asked = sending.shop, await sending.paid()
+    async with flowing(shop) as placed:
+        for service in ("fulfilment", "order"):
+            async with shop.away(service):
+                if service == "order":
+                    assert (await sending.says(asked, "ship")).status_code == 202
+                during = await check(shop, live=HASTY)
+            after = await check(shop, live=HASTY)
+            assert not during.findings, during.findings
+            assert not after.findings, after.findings
+        await shop.lose_broker()
+        assert not (await check(shop, live=HASTY)).findings
+    await sending.becomes(asked, "SHIPPED")
+    for order_id in placed[-4:]:
+        await shop.becomes(order_id, lambda order: bool(order["settled"]))
+
+
+async def test_a_shipment_that_is_gone_is_made_again_by_its_plan(sending: Sending) -> None:
+    shop = sending.shop
+    await sending.paid()
+    order_id = await sending.paid()
+    await shop.drained()
+    await shop.database("fulfilment")["shipments"].delete_one({"_id": order_id})
+    found = await planned(shop, order_id)
+    (step,) = found.steps
+    assert isinstance(step, SendAgain)
+    assert (found.ends, step.queue, step.type) == (Ends.MENDED, "fulfilment", "ORDER_PAID")
+    mender = Mender(Access.of_stack(shop.stack.directory), None, "fulfilment lost a row")
+    for _ in range(2):
+        await carry_out(found, mender)
+    shipment = await sending.becomes(order_id, "READY")
+    assert [line["quantity"] for line in shipment["products"]] == [2]
+    assert (await planned(shop, order_id)).ends is Ends.SOUND

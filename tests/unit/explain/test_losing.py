@@ -13,7 +13,6 @@ from sagactl.oncall.explain.explaining import ALWAYS_MISSED
 from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Outcome, Verdict
 from sagactl.oncall.explain.marks import READ
 from sagactl.oncall.explain.screen import WIDTH, lines
-from sagactl.oncall.invariants import check_case
 from services.order.histories import COMMANDS
 from services.order.model import Order
 from services.shared.contract.events import (
@@ -134,10 +133,11 @@ def verdict_of(shop: Shop, told: Explanation) -> Verdict:
     """By what was lost: where the order has ended, what is missing matters only if it shows in its books, or
     if it was for the customer, or said that there are goods to be sent, or none any more.
     """
-    case = Snapshot(shop, Losing(NOTHING, one_for_each_order)).marks(told.order).case
+    marks = Snapshot(shop, Losing(NOTHING, one_for_each_order)).marks(told.order)
+    case = marks.case
     assert case.order is not None
     queues = {name.partition("/")[0] for name in told.missing}
-    shows = any(check_case(case)) or not queues.isdisjoint(ALWAYS_MISSED)
+    shows = any(marks.wrong) or not queues.isdisjoint(ALWAYS_MISSED)
     if (told.missing and (shows or not case.order.settled)) or any(
         hop.redrive is not None and hop.redrive.outcome is not Outcome.NOTHING for hop in told.hops
     ):

@@ -14,7 +14,7 @@ from dev.simulate.broker import Stored
 from dev.simulate.shop import Shop
 from sagactl.oncall.explain.explanation import Explanation, Verdict
 from sagactl.oncall.explain.marks import CONSUMER
-from sagactl.oncall.invariants import Held, check_case, check_stock, tally
+from sagactl.oncall.invariants import Held, check_stock, tally
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
 from sagactl.oncall.repair.planning import plan
 from services.inventory.reservation import Reservation
@@ -81,7 +81,7 @@ def test_every_order_that_lost_a_message_is_mended_by_its_plan(loss: Loss, times
         tally(shop.judge.all("inventory", Reservation), held)
         assert not [each for stock in shop.judge.all("inventory", Stock) for each in check_stock(stock, held)]
         snapshot = Snapshot(shop, losing)
-        assert not [wrong for id_ in explained for wrong in check_case(snapshot.marks(id_).case)]
+        assert not [wrong for id_ in explained for wrong in snapshot.marks(id_).wrong]
 
     run(f"mended.{loss}", ORDERS, losing, look, meanwhile=False, mended=mend)
     assert set(ended) == {Verdict.SETTLED}

@@ -13,7 +13,7 @@ from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.invariants import Held, tally
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain
 from sagactl.oncall.repair.planning import plan
-from services.fulfilment.shipment import Shipment
+from services.fulfilment.shipment import Goods, Shipment, ShipmentState
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.order.commands import CancelOrder, RequestRefund
@@ -200,6 +200,56 @@ def test_of_an_order_that_fulfilment_never_heard_of_it_hears_where_it_runs() -> 
     found = planned(desk, ships_since=NOW)
     assert steps(found) == [(SendAgain, "ORDER_PAID")]
     assert (found.steps[0].queue, found.ends) == ("fulfilment", Ends.MENDED)  # type: ignore[union-attr]  # sent again
+
+
+def test_a_shipment_that_is_gone_is_made_again_of_what_was_paid_for() -> None:
+    desk = Desk().paid().heard("fulfilment")
+    del desk.stored[Ref(Shipment, ORDER)]
+    found = planned(desk, ships_since=NOW)
+    assert steps(found) == [(SendAgain, "ORDER_PAID")]
+    assert "knows nothing of it" in found.findings[0]
+    assert planned(desk).ends is Ends.SOUND
+
+
+def test_that_an_order_is_refunded_fulfilment_is_told_again() -> None:
+    """Whether it knows the shipment, and would send it, or knows nothing at all."""
+    for desk in (Desk().paid().heard("fulfilment"), Desk().paid()):
+        desk.command(RequestRefund(order_id=ORDER, customer_id=None, reason="", refund_request_id="all"))
+        desk.heard("notifications", "payment-events", "order-events", "inventory", "orders", "notifications")
+        found = planned(desk, ships_since=NOW)
+        assert steps(found) == [(SendAgain, "ORDER_REFUNDED")]
+        assert (found.steps[0].queue, found.ends) == ("fulfilment", Ends.MENDED)  # type: ignore[union-attr]  # sent again
+
+
+def called_off(desk: Desk) -> None:
+    desk.change(Shipment, state=ShipmentState.CANCELLED)
+
+
+def too_many(desk: Desk) -> None:
+    desk.change(Shipment, products=(Goods("lamp", 3),))
+
+
+def unpaid(desk: Desk) -> None:
+    desk.command(CancelOrder(order_id=ORDER, customer_id=None))
+    shipment = Desk().paid().heard("fulfilment").one(Shipment)
+    desk.stored[Ref(Shipment, ORDER)] = shipment
+
+
+@pytest.mark.parametrize(
+    ("desk", "change", "what"),
+    [
+        (Desk().paid().heard("fulfilment"), called_off, "its shipment is CANCELLED"),
+        (Desk().paid().heard("fulfilment"), too_many, "to be sent: 3 of lamp"),
+        (heard("inventory", "orders"), unpaid, "of an order that is CANCELLED"),
+    ],
+)
+def test_what_no_message_cures_of_a_shipment_is_left_to_people(
+    desk: Desk, change: Callable[[Desk], None], what: str
+) -> None:
+    change(desk)
+    found = planned(desk, ships_since=NOW)
+    assert any(what in each for each in found.findings)
+    assert (found.ends, found.steps) in {(Ends.BY_HAND, ()), (Ends.MOVING, ())}, found
 
 
 def test_a_shipment_that_was_touched_a_moment_ago_is_left_alone() -> None:

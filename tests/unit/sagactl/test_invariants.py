@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, TypeAlias
 
 import pytest
@@ -202,7 +203,7 @@ SOUND: Final = {
     "not sent yet": shipping(ShipmentState.READY),
     "sent": shipping(ShipmentState.SHIPPED, *LET_GO),
     "delivered": shipping(ShipmentState.DELIVERED, *LET_GO),
-    "not to be sent": shipping(ShipmentState.CANCELLED),
+    "not to be sent": REFUNDED._replace(shipment=shipping(ShipmentState.CANCELLED).shipment),
 }
 
 Break: TypeAlias = Callable[[], Case]
@@ -450,6 +451,86 @@ def test_what_no_message_cures_is_not_waiting(case: Case) -> None:
 def test_findings_are_sentences(case: Case) -> None:
     for finding in invariants.check_case(case):
         assert not set("{}[]<>") & set(finding.what), finding.what
+
+
+# --- goods ------------------------------------------------------------------------------------------------
+
+SECOND: Final = timedelta(seconds=1)
+READY: Final = shipping(ShipmentState.READY).shipment
+CALLED_OFF: Final = shipping(ShipmentState.CANCELLED).shipment
+WRONG_GOODS: Final[dict[str, tuple[Case, str]]] = {
+    "of an order that is cancelled": (
+        DECLINED._replace(shipment=READY),
+        "its shipment is READY, of an order that is CANCELLED",
+    ),
+    "of an order that is not paid yet": (
+        WAITING["not yet settled"]._replace(shipment=READY),
+        "its shipment is READY, of an order that is CONFIRMED",
+    ),
+    "of an order that is gone": (
+        shipping(ShipmentState.READY)._replace(order=None),
+        "its shipment is READY, of an order that does not exist",
+    ),
+    "more than was paid for": (
+        shipping(ShipmentState.READY, lamps=3),
+        "to be sent: 3 of lamp, 1 of desk, but paid for was: 2 of lamp, 1 of desk",
+    ),
+    "called off, and nobody has asked for it back": (
+        shipping(ShipmentState.CANCELLED),
+        "PAID, but its shipment is CANCELLED, as if all of it were asked back",
+    ),
+    "let go, and never paid for": (
+        shipping(ShipmentState.SHIPPED, ShippedLine("lamp", 3), ShippedLine("desk", 1), lamps=3),
+        "the order let go: 3 of lamp, 1 of desk, but paid for was: 2 of lamp, 1 of desk",
+    ),
+    "kept back, and nobody has asked for it": (
+        shipping(ShipmentState.SHIPPED, ShippedLine("lamp", 1), ShippedLine("desk", 1), lamps=1),
+        "the order let go: 1 of lamp, 1 of desk, but paid for was: 2 of lamp, 1 of desk",
+    ),
+}
+# Where fulfilment hears of orders.
+UNHEARD: Final[dict[str, tuple[Case, str]]] = {
+    "of one that is paid": (PAID, "PAID, but fulfilment knows nothing of it: it has no shipment"),
+    "of one that is refunded": (
+        REFUNDED,
+        "REFUNDED, but fulfilment knows nothing of it: it has no shipment",
+    ),
+    "that it is refunded": (REFUNDED._replace(shipment=READY), "REFUNDED, but its shipment is READY"),
+}
+
+
+def test_what_was_asked_back_before_is_not_let_go() -> None:
+    let_go = (ShippedLine("lamp", 1), ShippedLine("desk", 1))
+    sent = shipping(ShipmentState.SHIPPED, *let_go, lamps=1)
+    asked_before = order(PARTLY._replace(shipment=sent.shipment), shipped=let_go)
+    told_of_both = [*PARTLY.notifications, *told("ORDER_SHIPPED")]
+    assert found(asked_before._replace(notifications=told_of_both)) == set()
+
+
+@pytest.mark.parametrize(("case", "what"), WRONG_GOODS.values(), ids=WRONG_GOODS.keys())
+def test_goods_that_are_sent_otherwise_than_the_order_has_it_are_named(case: Case, what: str) -> None:
+    assert (Invariant.STOCK_OWNED, what, False) in [
+        (each.invariant, each.what, each.waiting) for each in invariants.check_case(case)
+    ]
+
+
+@pytest.mark.parametrize(("case", "what"), UNHEARD.values(), ids=UNHEARD.keys())
+def test_what_fulfilment_never_heard_is_named_where_it_hears_of_orders(case: Case, what: str) -> None:
+    """A message on its way would cure it."""
+    assert [*invariants.check_case(case, AT)] == [
+        invariants.Finding(Invariant.STOCK_OWNED, ORDER_ID, what, waiting=True)
+    ]
+    assert found(case) == set()
+
+
+def test_orders_that_were_paid_before_fulfilment_heard_of_any_have_no_shipment() -> None:
+    assert [*invariants.check_case(PAID, AT + SECOND)] == []
+    assert [*invariants.check_case(REFUNDED, AT + SECOND)] == []
+
+
+@pytest.mark.parametrize("case", [WAITING["not yet settled"], DECLINED, REFUSED, OTHER_SYSTEMS])
+def test_of_what_was_never_paid_fulfilment_knows_nothing(case: Case) -> None:
+    assert [*invariants.check_case(case, CREATED_AT)] == [*invariants.check_case(case)]
 
 
 COUNTS = st.integers(0, 10)

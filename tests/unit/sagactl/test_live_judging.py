@@ -17,6 +17,7 @@ from sagactl.oncall.live.judging import (
     judge,
     touched_at,
 )
+from services.fulfilment.shipment import Shipment, ShipmentState
 from services.inventory.reservation import Reservation
 from services.order.commands import RequestRefund
 from services.order.model import Order, RefundLine
@@ -31,7 +32,8 @@ LONG: Final = OVERDUE + timedelta(seconds=1)
 
 def named(desk: Desk, after: timedelta = WHILE, **marks: Any) -> list[tuple[Invariant, bool]]:
     """What is named so long after everything was touched for the last time, and whether it only waits."""
-    terms, seen = Terms.at(NOW + after), desk.marks(after=after, **marks)
+    terms = Terms.at(NOW + after, ships_since=marks.get("ships_since"))
+    seen = desk.marks(after=after, **marks)
     found = list(judge(seen, terms))
     assert {finding.subject for finding in found} <= {ORDER}
     assert not found or is_suspect(seen.case, terms)
@@ -119,6 +121,33 @@ def test_a_contradiction_is_named_whatever_moves() -> None:
     desk = Desk().paid()
     desk.change(Reservation, attention=(Contradiction(NOW, "ORDER_PAID", "e", "odd"),))
     assert named(desk, timedelta(), moving=True) == [(Invariant.EXPLAINED, False)]
+
+
+def test_a_paid_order_that_fulfilment_does_not_know_is_named_once_no_message_is_on_its_way() -> None:
+    desk = Desk().paid()
+    paid = next(event for event in desk.published if event.type == "ORDER_PAID")
+    heard = {"ships_since": NOW}
+    assert named(desk, STILL, **heard) == []
+    assert named(desk, waiting={"fulfilment": 1}, **heard) == []
+    assert named(desk, unsent=(Unsent(paid.id, paid.type, "order", NOW),), **heard) == []
+    assert named(desk, **heard) == [(Invariant.STOCK_OWNED, False)]
+    assert named(desk, LONG, waiting={"fulfilment": 1}, **heard) == [(Invariant.STOCK_OWNED, True)]
+    (finding,) = judge(desk.marks(after=WHILE, **heard), Terms.at(NOW + WHILE, ships_since=NOW))
+    assert "ORDER_PAID was never handled by fulfilment, and is nowhere" in finding.what
+    assert named(desk.heard("fulfilment"), **heard) == []
+
+
+def test_where_fulfilment_does_not_run_nobody_misses_a_shipment() -> None:
+    desk = Desk().paid()
+    assert named(desk, LONG) == []
+    assert named(desk, LONG, ships_since=NOW + STILL) == []
+
+
+def test_a_shipment_that_contradicts_its_order_is_named_once_it_stands_still() -> None:
+    desk = Desk().paid().heard("fulfilment")
+    desk.change(Shipment, state=ShipmentState.CANCELLED)
+    assert named(desk, STILL) == []
+    assert named(desk) == [(Invariant.STOCK_OWNED, False)]
 
 
 # --- the payment gateway ----------------------------------------------------------------------------------

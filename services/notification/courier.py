@@ -34,11 +34,10 @@ from services.notification.endpoints import (
 from services.notification.endpoints import signing as sealed_secrets
 from services.shared.contract.decisions import NotFound, Unavailable
 from services.shared.database.new_id import new_id
-from services.shared.engine.holding import Holds
+from services.shared.engine.holding import LOOK_SECONDS, Holds
 from services.shared.engine.life import Engine
 from services.shared.sealing import CannotBeOpened, Seals
 
-LOOK_SECONDS: Final = 1.0
 # Notifications that deliveries are made of at once.
 PAGE: Final = 500
 # Of a look, so that what is held is renewed meanwhile.
@@ -110,15 +109,7 @@ class Courier:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        try:
-            while True:
-                try:
-                    await self._look()
-                except (PyMongoError, Unavailable) as error:
-                    log.warning("webhooks wait for the database: %s", error)
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await self._stop()
+        await self._holds.attend(self._look, "webhooks", self._stop_all)
 
     async def _look(self) -> None:
         endpoints = {each.id: each for each in await queries.endpoints(self._store)}
@@ -130,8 +121,7 @@ class Courier:
         await self._drop(waiting, endpoints)
         for endpoint in held.values():
             await self._reseal(endpoint)
-        for id_ in self._posts.keys() - held.keys():
-            await self._posts.pop(id_).stop()
+        await self._stop(self._posts.keys() - held.keys())
         for id_, endpoint in held.items():
             if id_ not in self._posts:
                 self._posts[id_] = _Post(self._engine, self._sender, self._holds, self._slots, endpoint)
@@ -165,12 +155,14 @@ class Courier:
             if len(news) < PAGE:
                 return
 
-    async def _stop(self) -> None:
-        await asyncio.gather(*(post.stop() for post in self._posts.values()))
-        try:
-            await self._holds.let_go()
-        except PyMongoError as error:
-            log.warning("others send webhooks when this replica's lease has ended: %s", error)
+    async def _stop_all(self) -> None:
+        await self._stop(set(self._posts))
+
+    async def _stop(self, endpoints: Collection[str]) -> None:
+        """Side by side: each has some seconds for the answers that it waits for."""
+        await asyncio.gather(*(self._posts[id_].stop() for id_ in endpoints))
+        for id_ in endpoints:
+            del self._posts[id_]
 
 
 class _Post:

@@ -10,20 +10,17 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Final
 
-from pymongo.errors import PyMongoError
-
 from services.notification import mail, queries
 from services.notification.cloudevents import event_of
 from services.notification.domain import Notification, ReportResend, Resend
 from services.notification.effects import given_up
-from services.shared.contract.decisions import Deferred, Unavailable
+from services.shared.contract.decisions import Deferred
 from services.shared.database.new_id import new_id
 from services.shared.engine.holding import MARGIN_SECONDS, Holds
 from services.shared.engine.life import Engine
 from services.shared.mail.outcomes import Sent, Undeliverable
 from services.shared.mail.sending import Post
 
-LOOK_SECONDS: Final = 1.0
 # Under way at a time.
 AT_ONCE: Final = 32
 # Of one try, so that nobody else begins meanwhile.
@@ -47,15 +44,7 @@ class Resending:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        try:
-            while True:
-                try:
-                    await self._look()
-                except (PyMongoError, Unavailable) as error:
-                    log.warning("mails to be sent again wait for the database: %s", error)
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await self._stop()
+        await self._holds.attend(self._look, "mails to be sent again")
 
     async def _look(self) -> None:
         await self._holds.keep({HOLD})
@@ -97,9 +86,3 @@ class Resending:
                 return await self._post.send(to, composed, given_up_because)
         except TimeoutError as error:
             raise Deferred("the mail server takes too long") from error
-
-    async def _stop(self) -> None:
-        try:
-            await self._holds.let_go()
-        except PyMongoError as error:
-            log.warning("others send mails again when this replica's lease has ended: %s", error)

@@ -1,11 +1,15 @@
 """What one replica at a time does, on a real database: who holds it, and until when."""
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from pymongo.errors import AutoReconnect
 
+from sagactl.polling import until
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store
 from services.shared.engine import holding
@@ -132,3 +136,54 @@ async def test_a_database_that_came_back_empty_is_no_end_of_it(
     assert held(replica) == set()
     await replica.keep(NAMES)
     assert held(replica) == NAMES
+
+
+async def test_who_attends_goes_on_where_the_database_is_away_and_lets_go_at_the_end(
+    table: Table, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was begun is ended while it is still held: nobody else begins the same before."""
+    monkeypatch.setattr(holding, "LOOK_SECONDS", 0.01)
+    replica, other = table.replica(), table.replica()
+    looks, held_at_the_end = 0, set[str]()
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise AutoReconnect("nobody there")
+        await replica.keep(NAMES)
+
+    async def end() -> None:
+        held_at_the_end.update(held(replica))
+
+    with caplog.at_level(logging.WARNING):
+        attending = asyncio.create_task(replica.attend(look, "letters", end))
+
+        async def found() -> set[str]:
+            return held(replica)
+
+        await until(found, lambda names: names == NAMES, within=10, what="all of it is held")
+        attending.cancel()
+        await asyncio.wait({attending})
+    assert attending.cancelled()
+    assert [each.getMessage() for each in caplog.records] == ["letters wait for the database: nobody there"]
+    assert held_at_the_end == NAMES
+    await other.keep(NAMES)
+    assert held(other) == NAMES
+
+
+async def test_who_cannot_let_go_says_when_others_may_have_it(
+    table: Table, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = table.replica()
+
+    async def away() -> None:
+        raise AutoReconnect("nobody there")
+
+    monkeypatch.setattr(replica, "let_go", away)
+    attending = asyncio.create_task(replica.attend(lambda: replica.keep(NAMES), "letters"))
+    await asyncio.sleep(0.1)
+    attending.cancel()
+    await asyncio.wait({attending})
+    assert attending.cancelled()
+    assert "letters are others' once this replica's lease has ended: nobody there" in caplog.text

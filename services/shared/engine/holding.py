@@ -10,27 +10,37 @@ its own monotonic clock from before it asked.
       '---- lease ----'   (the holder died, stood still, or let go)
 """
 
+import asyncio
+import logging
 import uuid
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
+from services.shared.contract.decisions import Unavailable
 from services.shared.database.clock import Clock
 from services.shared.database.store import Store
 
 HOLDS: Final = "holds"
 LEASE: Final = timedelta(seconds=30)
+LOOK_SECONDS: Final = 1.0
 RENEWED_EVERY_SECONDS: Final = 5.0
 # So long before the end of its lease a replica begins nothing more: what it began is over by then.
 MARGIN_SECONDS: Final = 16.0
 # A `due` further ahead was written by a clock that was wrong: it counts as past.
 TOO_FAR: Final = 2 * LEASE
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Step: TypeAlias = Callable[[], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+
+async def _nothing() -> None:
+    """Most have nothing to end."""
 
 
 class Holds:
@@ -66,6 +76,26 @@ class Holds:
         # A database may come back empty.
         self._known = {row["_id"] for row in rows}
         self._since = asked
+
+    async def attend(self, look: Step, what: str, end: Step = _nothing) -> None:
+        """Looks every second until it is cancelled: a look keeps what is wanted, and sees to what it holds.
+
+        `end`: what looks have begun is ended by it, before anybody else may have what was held. `what`: the
+        work, as the log names it where the database is away.
+        """
+        try:
+            while True:
+                try:
+                    await look()
+                except (PyMongoError, Unavailable) as error:
+                    log.warning("%s wait for the database: %s", what, error)
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            await end()
+            try:
+                await self.let_go()
+            except PyMongoError as error:
+                log.warning("%s are others' once this replica's lease has ended: %s", what, error)
 
     async def let_go(self) -> None:
         """Others may have it at once. Raises PyMongoError."""

@@ -82,23 +82,25 @@ class Offered:
 async def offer(site: Site, load: Load, renewed_tokens: Renewed | None = None) -> Offered:
     """Places the orders. A load that outlasts tokens needs to be told new ones.
 
-    Raises RuntimeError for an answer that is neither 201 nor 503, and what `renewed_tokens` raises.
+    Raises RuntimeErrors, as a group, for answers that are neither 201 nor 503; and at once what
+    `renewed_tokens` raises: without new tokens there would soon be nothing but 401.
     """
     chance = random.Random(SEED)  # noqa: S311  # load
     orders = _Orders(Offered(), _requests(site, chance))
     pool = Pool(site.urls)
-    renewing = renewed_tokens and asyncio.create_task(_renew(orders, site, renewed_tokens))
     started, used = time.perf_counter(), time.process_time()
+    placing = _from_clients(orders, pool, load) if load.clients else _at_rate(orders, pool, load, chance)
+    tasks: set[asyncio.Task[None]] = {asyncio.create_task(placing)}
+    if renewed_tokens:
+        tasks.add(asyncio.create_task(_renew(orders, site, renewed_tokens)))
     try:
-        if load.clients:
-            await _from_clients(orders, pool, load)
-        else:
-            await _at_rate(orders, pool, load, chance)
-        if renewing and renewing.done():
-            renewing.result()
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
     finally:
-        if renewing:
-            renewing.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         pool.close()
     orders.offered.connections = pool.opened
     orders.offered.cores = (time.process_time() - used) / (time.perf_counter() - started)

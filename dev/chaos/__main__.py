@@ -120,8 +120,10 @@ def main(
         for n, each in chosen.items():
             _print(f"{n:3d}  {each.seconds:5.1f} s  {each.name}: {_says(each)}")
         return
-    told_again = " ".join([*(only or ()), *(["--short"] if short else ())])
-    again = f"make chaos SEED={seed}" + (f' CHAOS="{told_again}"' if told_again else "")
+    said = [*(only or ()), *(["--short"] if short else ())]
+    said += [f"--from {first}"] if first > 1 else []
+    said += [f"--rounds {number}"] if number != ROUNDS else []
+    again = f"make chaos SEED={seed}" + (f' CHAOS="{" ".join(said)}"' if said else "")
     raise typer.Exit(run_to_the_end(play(seed, chosen, again, file)))
 
 

@@ -163,3 +163,20 @@ async def test_a_load_that_outlasts_tokens_goes_on_with_new_ones(monkeypatch: py
         ["token", *(f"token-{number}" for number in range(1, asked + 1))],
         ["token", *(f"token-{number}" for number in range(1, asked))],  # the last was told at the end
     )
+
+
+@pytest.mark.parametrize("load", [Load(1000, rate=100), Load(1_000_000, clients=2)])
+async def test_a_load_ends_with_why_there_are_no_new_tokens(
+    monkeypatch: pytest.MonkeyPatch, load: Load
+) -> None:
+    """Not with the 401 that follows."""
+    monkeypatch.setattr("bench.load.RENEW_SECONDS", 0.05)
+
+    async def renewed() -> list[str]:
+        raise ConnectionError("auth is away")
+
+    heads: list[bytes] = []
+    async with a_shop(created, heads) as site:
+        with pytest.raises(ConnectionError, match="auth is away"):
+            await offer(site, load, renewed)
+    assert len(heads) < load.orders

@@ -1,5 +1,6 @@
 """The story that a seed tells, and what its faults promise."""
 
+import shlex
 from itertools import islice
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from dev.chaos import __main__ as chaos
 from dev.chaos.__main__ import SHORT_ROUNDS, main
 from dev.chaos.faults import FAULTS, Fault
 from dev.chaos.plan import LONGEST_SECONDS, SHORTEST_SECONDS, rounds
@@ -71,3 +73,29 @@ def test_a_story_is_told_from_its_middle_on_as_it_is_told_whole() -> None:
     beyond = CliRunner().invoke(app, ["--plan", "--from", str(len(whole) + 1)])
     assert beyond.exit_code == 2
     assert "none is left" in beyond.output
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "make chaos SEED=1",
+        'make chaos SEED=7 CHAOS="--from 10"',
+        'make chaos SEED=7 CHAOS="--from 10 --rounds 12"',
+        'make chaos SEED=3 CHAOS="broker-killed redis-slow --from 4"',
+        'make chaos SEED=14 CHAOS="--short"',
+    ],
+)
+def test_who_is_to_see_it_again_is_told_the_same_story(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    async def play(_seed: int, _chosen: object, again: str, _file: object) -> int:
+        told.append(again)
+        return 0
+
+    monkeypatch.setattr(chaos, "play", play)
+    app = typer.Typer()
+    app.command()(main)
+    given = dict(each.split("=") for each in shlex.split(said)[2:])
+    result = CliRunner().invoke(app, ["--seed", given["SEED"], *given.get("CHAOS", "").split()])
+    assert result.exit_code == 0, result.output
+    assert told == [said]

@@ -1,7 +1,7 @@
 """RabbitMQ, seen from outside: how many messages wait where, and the dead letters one by one."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import itemgetter
@@ -182,8 +182,13 @@ async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[s
     return listed
 
 
-async def told(management_url: str, path: str, what: str) -> Any:  # noqa: ANN401 - JSON
-    """What the management API answers.
+def session() -> aiohttp.ClientSession:
+    """To ask the management API several things by; to be closed."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT))
+
+
+async def told(management_url: str, path: str, what: str, by: aiohttp.ClientSession | None = None) -> Any:  # noqa: ANN401 - JSON
+    """What the management API answers, asked `by` a session, or by one of its own.
 
     Raises BrokerError, also where there is no `what`, and ForbiddenError where it refuses this user.
     """
@@ -193,8 +198,8 @@ async def told(management_url: str, path: str, what: str) -> Any:  # noqa: ANN40
     url = URL(f"{place}/api/{path}", encoded=True)
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT)) as session,
-            session.get(url, headers={"Authorization": login}) as response,
+            nullcontext(by) if by else session() as asking,
+            asking.get(url, headers={"Authorization": login}) as response,
         ):
             if response.status == HTTPStatus.NOT_FOUND:
                 raise BrokerError(f"the broker has no {what}, or does not show it to this user")

@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
+from aiohttp import ClientSession
+
 from sagactl.oncall import broker
 
 # The broker's notes: so far back (seconds), one for so many.
@@ -79,26 +81,30 @@ def _acknowledged(notes: Notes, at: float) -> int | None:
 async def waits(management_url: str, amqp_url: str, queues: Collection[str]) -> Mapping[str, float]:
     """By queue, in seconds. Raises BrokerError where the management API does not answer."""
     vhost = broker.vhost_of(amqp_url)
-    return {queue: await _waits_of(management_url, vhost, queue) for queue in queues}
+    async with broker.session() as by:
+        return {queue: await _waits_of(by, management_url, vhost, queue) for queue in queues}
 
 
 async def noted(management_url: str, amqp_url: str, queues: Collection[str]) -> Mapping[str, Notes]:
     """By queue, of the last ten minutes. Raises BrokerError where the management API does not answer."""
     vhost = broker.vhost_of(amqp_url)
-    found = await asyncio.gather(*(_notes(management_url, vhost, queue, *FINE) for queue in queues))
+    async with broker.session() as by:
+        found = await asyncio.gather(*(_notes(by, management_url, vhost, queue, *FINE) for queue in queues))
     return dict(zip(queues, found, strict=True))
 
 
-async def _waits_of(management_url: str, vhost: str, queue: str) -> float:
-    found = longest(await _notes(management_url, vhost, queue, *FINE))
+async def _waits_of(by: ClientSession, management_url: str, vhost: str, queue: str) -> float:
+    found = longest(await _notes(by, management_url, vhost, queue, *FINE))
     if found < FINE[0] / 2:
         return found
-    return max(found, longest(await _notes(management_url, vhost, queue, *COARSE)))
+    return max(found, longest(await _notes(by, management_url, vhost, queue, *COARSE)))
 
 
-async def _notes(management_url: str, vhost: str, queue: str, age: int, increment: int) -> Notes:
+async def _notes(
+    by: ClientSession, management_url: str, vhost: str, queue: str, age: int, increment: int
+) -> Notes:
     query = {"columns": COLUMNS}
     for what in ("lengths", "msg_rates"):
         query |= {f"{what}_age": str(age), f"{what}_incr": str(increment)}
     path = f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}?{urlencode(query)}"
-    return notes_of(await broker.told(management_url, path, f"queue {queue}"), increment)
+    return notes_of(await broker.told(management_url, path, f"queue {queue}", by), increment)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Final, NamedTuple
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.order import examples, feed, queries
@@ -17,6 +16,7 @@ from services.order.bodies import (
     RefundRequest,
     Settlement,
     Timeline,
+    encoded,
     entry_body,
     order_body,
 )
@@ -68,7 +68,6 @@ REFUSING_REFUNDS: Final = (
     Code.IDEMPOTENCY_KEY_REUSED,
 )
 router = APIRouter(prefix="/api/orders", tags=["orders"], route_class=Route)
-_encode: Final = msgspec.json.Encoder().encode
 RESUMABLE: Final[dict[str, Any]] = {
     "parameters": [
         {
@@ -94,7 +93,7 @@ async def _pressure(request: Request) -> Pressure:
 
 
 def _answer(body: object, status: HTTPStatus = HTTPStatus.OK, **headers: str) -> Response:
-    return Response(_encode(body), status, headers, "application/json")
+    return Response(encoded(body), status, headers, "application/json")
 
 
 def _theirs(caller: User) -> str | None:

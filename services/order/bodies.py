@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+import msgspec
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from services.order import examples
@@ -31,6 +32,8 @@ from services.shared.http.rights import Right
 
 MOST_LINES: Final = 50
 MOST_PIECES: Final = 100_000
+# In JSON, for an answer and for an event of the live stream.
+encoded: Final = msgspec.json.Encoder().encode
 
 Quantity = Annotated[int, Field(ge=1, le=MOST_PIECES, strict=True)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -8,16 +8,14 @@ import re
 from enum import StrEnum
 from typing import Final
 
-import msgspec
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from services.order.bodies import entry_body, order_body
+from services.order.bodies import encoded, entry_body, order_body
 from services.order.model import Order
 from services.shared.http.auth import User
 
 HEARTBEAT: Final = KEEPALIVE_COMMENT
 _NUMBER: Final = re.compile("[0-9]{1,9}")
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Ending(StrEnum):
@@ -76,4 +74,4 @@ def lasts(now: float, expires_at: float, longest: float) -> tuple[float, Ending]
 
 
 def _text(body: object) -> str:
-    return _encode(body).decode()
+    return encoded(body).decode()

@@ -21,7 +21,7 @@ from tests.integration.saga.house import PATIENCE, House
 from tests.integration.saga.shop import Shop
 from tests.integration.saga.test_saga_checker import report_on
 from tests.integration.saga.test_saga_explain import explained, states
-from tests.integration.saga.test_saga_live_check import HASTY, LIVE, check, flowing
+from tests.integration.saga.test_saga_live_check import HASTY, LIVE, LONG, check, flowing
 from tests.integration.saga.test_saga_repair import planned
 
 REFUND = {"reason": "broken"}
@@ -300,6 +300,7 @@ async def test_each_fault_of_a_shipment_is_named_at_rest_and_at_work_and_nothing
 async def test_no_shipment_is_missed_while_orders_flow_and_services_die(sending: Sending) -> None:
     """What is paid and not yet known, asked and not yet answered: all of it is on its way."""
     shop, asked = sending.shop, await sending.paid()
+    shop.patience = LONG
     async with flowing(shop) as placed:
         for service in ("fulfilment", "order"):
             async with shop.away(service):

@@ -126,7 +126,7 @@ def test_a_contradiction_is_named_whatever_moves() -> None:
 def test_a_paid_order_that_fulfilment_does_not_know_is_named_once_no_message_is_on_its_way() -> None:
     desk = Desk().paid()
     paid = next(event for event in desk.published if event.type == "ORDER_PAID")
-    heard = {"ships_since": NOW}
+    heard: dict[str, Any] = {"ships_since": NOW}
     assert named(desk, STILL, **heard) == []
     assert named(desk, waiting={"fulfilment": 1}, **heard) == []
     assert named(desk, unsent=(Unsent(paid.id, paid.type, "order", NOW),), **heard) == []

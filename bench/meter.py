@@ -14,6 +14,7 @@ from dev.processes import Processes
 from dev.stack import Stack
 
 PUBLISHED: Final = "sagashop_published_total"
+REQUESTS: Final = "sagashop_http_request_duration_seconds_count"
 TRANSACTIONS: Final = "sagashop_transactions_total"
 # Databases of MongoDB itself.
 SERVERS_OWN: Final = frozenset({"admin", "config", "local"})
@@ -105,6 +106,20 @@ async def counts(stack: Stack, client: AsyncMongoClient[dict[str, Any]]) -> Coun
         mongod_transactions=status["transactions"]["totalCommitted"],
         commits=status["metrics"]["getLastError"]["wtime"]["num"],
     )
+
+
+async def requests(stack: Stack) -> Mapping[str, float]:
+    """By service, the requests that it has answered since it was started; this one asks for metrics, too."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    async with aiohttp.ClientSession() as session:
+        for replica in stack.replicas:
+            async with session.get(f"{replica.url}/metrics") as response:
+                response.raise_for_status()
+                for family in text_string_to_metric_families(await response.text()):
+                    totals[replica.service] += sum(
+                        sample.value for sample in family.samples if sample.name == REQUESTS
+                    )
+    return totals
 
 
 async def _counters(session: aiohttp.ClientSession, url: str) -> Mapping[str, float]:

@@ -55,6 +55,8 @@ class Looked(NamedTuple):
     after: Usage
     # Commands that mongod was sent.
     commands: int
+    # By service.
+    requests: Mapping[str, float]
     # Seconds that each page took, by the page.
     took: Mapping[str, Sequence[float]]
 
@@ -63,9 +65,8 @@ class Looked(NamedTuple):
         """By process."""
         return {name: used / self.seconds for name, used in cpu_seconds(self.before, self.after).items()}
 
-    @property
-    def pages_a_second(self) -> float:
-        return sum(map(len, self.took.values())) / self.seconds
+    def requests_a_second(self, service: str) -> float:
+        return self.requests[service] / self.seconds
 
     @property
     def commands_a_second(self) -> float:
@@ -131,16 +132,17 @@ async def measured(shop: Shop, all_: Sequence[Viewer], every: float, seconds: fl
         if rate
         else None
     )
-    commands = await _commands(shop.mongo)
+    commands, asked = await _commands(shop.mongo), await meter.requests(shop.stack)
     before, began = meter.usage(shop.stack.processes), time.monotonic()
     took = await look(all_, every, seconds)
     await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
     after, elapsed = meter.usage(shop.stack.processes), time.monotonic() - began
-    done = await _commands(shop.mongo) - commands
+    done, answered = await _commands(shop.mongo) - commands, await meter.requests(shop.stack)
     if load:
         await load
         await until_settled(shop.orders)
-    return Looked(elapsed, before, after, done, took)
+    requests = {service: number - asked[service] for service, number in answered.items()}
+    return Looked(elapsed, before, after, done, requests, took)
 
 
 async def _commands(mongo: AsyncMongoClient[dict[str, Any]]) -> int:
@@ -178,7 +180,9 @@ def _of_processes(found: Sequence[tuple[Looked, Looked]]) -> Table:
         row(name, [(100 * nobody.cores[name], 100 * some.cores[name]) for nobody, some in found])
     row("all", [tuple(100 * sum(each.cores.values()) for each in pair) for pair in found])  # type: ignore[misc]  # two
     table.add_section()
-    row("pages a second", [(nobody.pages_a_second, some.pages_a_second) for nobody, some in found])
+    for name in found[0][0].requests:
+        pairs = [(nobody.requests_a_second(name), some.requests_a_second(name)) for nobody, some in found]
+        row(f"requests a second: {name}", pairs)
     row(
         "MongoDB's commands a second",
         [(nobody.commands_a_second, some.commands_a_second) for nobody, some in found],

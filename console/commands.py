@@ -115,7 +115,7 @@ def of_plan(verb: Verb, wanted: Letters, reason: str) -> Iterator[Command]:
         if verb is Verb.REDRIVE:
             yield Command("the same", command_line("letters redrive", queue, id=ids))
         elif len(ids) == 1:
-            yield Command("the same", command_line("letters discard", queue, *ids))
+            yield Command(FILL_IN, command_line("letters discard", queue, *ids, reason=reason))
     elif queue and not wanted.text and ids is None:
         chosen = command_line("jobs start", verb, queue=queue, kind=kind, type=type_, reason=reason)
         yield Command(FILL_IN, chosen)

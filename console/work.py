@@ -159,7 +159,14 @@ class Jobs:
         trouble, stopped = "", bool(kept.stopped_by)
         try:
             if not stopped:
-                await carry_out(self._access, record, ask, rate=LETTERS_A_SECOND, within=FOLLOWED_SECONDS)
+                await carry_out(
+                    self._access,
+                    record,
+                    ask,
+                    kept.by.actor,
+                    rate=LETTERS_A_SECOND,
+                    within=FOLLOWED_SECONDS,
+                )
         except _StoppedError:
             stopped = True
         except _LostError:

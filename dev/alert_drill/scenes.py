@@ -62,7 +62,7 @@ SCENES: Final = (
         {
             "sagactl letters list": LETTER,
             "sagactl letters show": "invalid",
-            "sagactl letters discard": "deleted",
+            "sagactl letters discard": "discarded",
         },
         {"EVENT": LETTER},
     ),

@@ -3,7 +3,7 @@
 The service that is asked has the last word.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
@@ -15,12 +15,15 @@ from sagactl.exits import Exit
 from sagactl.oncall import trails
 from sagactl.oncall.administrator import ask, login
 from sagactl.output import Output, Shown, show
+from sagactl.screen import printable
 from sagactl.shop import Json
 from sagactl.terminal import Stack, access, agree, reason_of, run
 from services.shared.contract.audit import Action
 
 # A request whose answer was lost is sent again; its key makes it one.
 PATIENCE_SECONDS: Final = 8.0
+# In which the first word of a line stands.
+WIDTH: Final = 9
 
 
 class Asked(NamedTuple):
@@ -51,6 +54,9 @@ class Plan(Protocol):
     def says(self) -> str:
         """What comes of it; or why it may not be done."""
 
+    @property
+    def done(self) -> bool: ...
+
 
 SomePlan = TypeVar("SomePlan", bound=Plan)
 
@@ -60,8 +66,8 @@ class Act(NamedTuple):
 
     action: Action
     question: str
-    # Where the login for it is found.
-    find: Callable[[Stack], OrderAccess] = OrderAccess.at_the_gateway
+    # Where the login for it is found; None where it is done by the tools' own users.
+    find: Callable[[Stack], OrderAccess] | None = OrderAccess.at_the_gateway
 
 
 def decided(
@@ -73,13 +79,16 @@ def decided(
 ) -> tuple[SomePlan, str]:
     """The plan, to which somebody has agreed and which is on the audit trail as asked, and why.
 
-    Else it ends the command.
+    Else it ends the command, as where it turns out to be done already.
     """
     where, why = access(stack), asked.why
-    if not asked.dry_run:
+    if act.find is not None and not asked.dry_run:
         # Before anybody is asked, and anything is on the trail.
         login(act.find, stack)
     planned = run(plan(where))
+    if planned.done:
+        show(shown(planned), asked.output)
+        raise typer.Exit(Exit.FINE)
     agreed(shown(planned), act.question, asked, allowed=planned.allowed)
     run(trails.ask(where.mongodb_url, act.action, planned.subject, planned.says, why))
     return planned, why
@@ -97,6 +106,38 @@ def agreed(plan: Shown, question: str, asked: Asked, *, allowed: bool) -> None:
     if asked.dry_run:
         raise typer.Exit(Exit.NOT_YET)
     agree(question, yes=asked.yes)
+
+
+class Words(NamedTuple):
+    """What a person reads of a plan."""
+
+    # What it is done to: what that is called, and which one.
+    noun: str
+    name: str
+    # Such as: cancel.
+    act: str
+    # What has become of it, once it is done.
+    became: str
+    # What else comes of it: a word and a sentence each.
+    more: Iterable[tuple[str, str]] = ()
+
+
+def lines(plan: Plan, words: Words) -> Iterator[str]:
+    """A plan on a screen, or that it was carried out."""
+    if plan.done:
+        yield _line("done", words.became, "green")
+        return
+    yield _line(words.noun, words.name)
+    if not plan.allowed:
+        yield _line("refused", f"{words.act}: {plan.says}", "bold red")
+        return
+    yield _line("would", f"{words.act}: {plan.says}")
+    for word, says in words.more:
+        yield _line(word, says)
+
+
+def _line(word: str, says: str, style: str = "bold") -> str:
+    return f"[{style}]{word}[/]{' ' * (WIDTH - len(word))}{printable(says)}"
 
 
 def post(stack: Stack, path: str, body: Mapping[str, Any]) -> Json:

@@ -44,6 +44,9 @@ OfQueue = Annotated[
     str | None,
     typer.Option("--queue", help="Only those of this queue.", callback=_known, autocompletion=_queues),
 ]
+Message = Annotated[
+    str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
+]
 Reason = Annotated[
     str | None, typer.Option("--reason", help="Why, for the audit trail. Needed to act.", metavar="TEXT")
 ]

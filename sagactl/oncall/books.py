@@ -15,6 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from sagactl.oncall import bank
 from sagactl.oncall.explain.marks import Unsent
 from sagactl.oncall.invariants import Case, Held
+from sagactl.oncall.stores import connect
 from sagactl.oncall.unrest import Waiting
 from services.fulfilment.shipment import Shipment
 from services.inventory.reservation import LineState, Reservation
@@ -37,9 +38,6 @@ IN_FLIGHT: Final = (*UNDECIDED, PaymentState.REFUNDING)
 # The ids of this many that wait are remembered, to see later whether they are the same.
 MARKED_AT_MOST: Final = 1000
 
-# A server that is there answers long before.
-ANSWERS_WITHIN_MS: Final = 10_000
-
 Kind = TypeVar("Kind", bound=Aggregate)
 
 
@@ -48,14 +46,7 @@ async def reading(mongodb_url: str, within_ms: int | None = None) -> AsyncIterat
     """The books, opened. All that is done with them raises PyMongoError where MongoDB does not answer, and
     GatewayUnavailable where a payment gateway does not that keeps books of its own. Raises NoAccessError.
     """
-    client: AsyncMongoClient[Document] = AsyncMongoClient(
-        mongodb_url,
-        tz_aware=True,
-        readConcernLevel="majority",
-        serverSelectionTimeoutMS=within_ms or ANSWERS_WITHIN_MS,
-        appname="sagactl",
-    )
-    async with client, bank.opened() as gateway:
+    async with connect(mongodb_url, within_ms) as client, bank.opened() as gateway:
         yield Books(client, gateway)
 
 

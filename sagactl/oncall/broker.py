@@ -5,20 +5,29 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 import aio_pika
 import aiohttp
 from yarl import URL
 
-from sagactl.faults import ForbiddenError, UnavailableError
+from sagactl.faults import AbsentError, ForbiddenError, UnavailableError
 from sagactl.oncall.unrest import Unrest, Waiting
 from sagactl.shop import REFUSALS
 from services.shared.contract import topology, wire
 from services.shared.contract.events import CONSUMES
 from services.shared.engine import lenient
-from services.shared.engine.envelope import ATTEMPTS, ERROR, ERROR_KIND, FIRST_FAILED_AT, TRACEPARENT
+from services.shared.engine.envelope import (
+    ATTEMPTS,
+    ERROR,
+    ERROR_KIND,
+    FIRST_FAILED_AT,
+    MOST_COUNTED,
+    QUEUE,
+    TRACEPARENT,
+    kept,
+)
 
 # A dead letter whose properties cannot be read is listed like any other.
 lenient.install()
@@ -33,8 +42,31 @@ LIVE: Final = frozenset(
 )
 
 
+# Dead letters that are taken into memory together.
+AT_ONCE: Final = 10_000
+
+
 class BrokerError(UnavailableError):
     """The broker does not answer what it was asked."""
+
+
+class Told(Protocol):
+    """A message, as it came, or as it is kept."""
+
+    @property
+    def type(self) -> str | None: ...
+
+    @property
+    def correlation_id(self) -> str | None: ...
+
+    @property
+    def timestamp(self) -> datetime | None: ...
+
+    @property
+    def headers(self) -> Mapping[str, Any]: ...
+
+    @property
+    def body(self) -> bytes: ...
 
 
 class DeadLetter(NamedTuple):
@@ -53,10 +85,14 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def of(cls, queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> "DeadLetter":
+        return cls.told(queue, identity(queue, message), message)
+
+    @classmethod
+    def told(cls, queue: str, id_: str, message: Told) -> "DeadLetter":
         cause = _explain(message.headers)
         return cls(
             queue=queue,
-            id=identity(queue, message),
+            id=id_,
             subject=message.correlation_id or "",
             type=message.type or "",
             kind=cause.kind,
@@ -91,6 +127,32 @@ def identity(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> str:
     return message.message_id or wire.content_id(queue, message.body)
 
 
+def headers_of(queue: str, message: aio_pika.abc.AbstractIncomingMessage) -> dict[str, str | int]:
+    """Of a dead letter, for a copy of it: ours as they are, and why it is dead; of the broker's own notes no
+    more than that.
+    """
+    cause = _explain(message.headers)
+    failed = {FIRST_FAILED_AT: cause.first_failed_at} if cause.first_failed_at else {}
+    why = {ERROR: cause.reason, ERROR_KIND: cause.kind, ATTEMPTS: cause.attempts, QUEUE: queue}
+    return kept(message.headers) | why | failed
+
+
+def anew(
+    message: Told, id_: str, headers: Mapping[str, str | int], body: bytes | None = None
+) -> aio_pika.Message:
+    """A copy to be sent; of what others wrote nothing is encoded again. `body`: where it is another."""
+    return aio_pika.Message(
+        message.body if body is None else body,
+        headers=dict(headers),
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=id_,
+        correlation_id=message.correlation_id,
+        timestamp=message.timestamp,
+        type=message.type,
+    )
+
+
 class _Cause(NamedTuple):
     """Why a message is a dead letter."""
 
@@ -106,7 +168,7 @@ def _explain(headers: Mapping[str, Any]) -> _Cause:
         return _Cause(
             kind=str(headers.get(ERROR_KIND, "failed")),
             reason=str(headers[ERROR]),
-            attempts=int(headers.get(ATTEMPTS, 0)),
+            attempts=_counted(headers.get(ATTEMPTS)),
             first_failed_at=str(headers.get(FIRST_FAILED_AT, "")),
         )
     deaths = headers.get("x-death") or [{}]
@@ -117,7 +179,12 @@ def _explain(headers: Mapping[str, Any]) -> _Cause:
         "maxlen": "the queue was full",
     }.get(why, f"dead-lettered by the broker: {why}")
     since = at.isoformat() if isinstance(at, datetime) else ""
-    return _Cause("broker", reason, int(latest.get("count", 0)), since)
+    return _Cause("broker", reason, _counted(latest.get("count")), since)
+
+
+def _counted(value: object) -> int:
+    """What others write into our headers may be anything."""
+    return min(max(value, 0), MOST_COUNTED) if isinstance(value, int) else 0
 
 
 class Queues(NamedTuple):
@@ -241,6 +308,19 @@ async def dead_letters(amqp_url: str, queues: Iterable[str], limit: int) -> list
     return letters
 
 
+async def dead_letter(amqp_url: str, queue: str, id_: str) -> DeadLetter:
+    """The one with this id, which stays where it is. Raises AbsentError where there is none."""
+    letters = await dead_letters(amqp_url, [queue], AT_ONCE)
+    found = next((each for each in letters if each.id == id_), None)
+    if found is None:
+        raise absent(queue, id_)
+    return found
+
+
+def absent(queue: str, id_: str) -> AbsentError:
+    return AbsentError(f"no dead letter {id_} in {queue}: see sagactl letters list --queue {queue}")
+
+
 async def take(
     opened: aio_pika.abc.AbstractChannel, queue: str, limit: int
 ) -> AsyncIterator[aio_pika.abc.AbstractIncomingMessage]:
@@ -251,14 +331,3 @@ async def take(
         if message is None:
             return
         yield message
-
-
-async def delete(amqp_url: str, queue: str, id_: str, at_most: int) -> DeadLetter | None:
-    """Removes one dead letter of `queue` for good and returns it, None where it is not among `at_most`."""
-    async with channel(amqp_url) as opened:
-        # Those that were taken on the way to it go back when the channel closes.
-        async for message in take(opened, queue, at_most):
-            if identity(queue, message) == id_:
-                await message.ack()
-                return DeadLetter.of(queue, message)
-    return None

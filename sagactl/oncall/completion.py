@@ -16,6 +16,7 @@ from pymongo import DESCENDING
 
 from sagactl.access import Access
 from sagactl.oncall.books import Books, reading
+from sagactl.oncall.discarded import COLLECTION, DATABASE
 from services.notification import queries
 from services.order.model import Order
 from services.product.domain import Product
@@ -38,6 +39,10 @@ def products(ctx: typer.Context) -> list[str]:
     return _latest("products", ctx.params.get("stack"), _products)
 
 
+def discarded(ctx: typer.Context) -> list[str]:
+    return _latest("discarded", ctx.params.get("stack"), _discarded)
+
+
 async def _orders(books: Books) -> list[str]:
     """Ids begin with the time."""
     found = books.of("order")[Order.collection].find({}, {"_id": 1}).sort("_id", DESCENDING)
@@ -48,6 +53,12 @@ async def _mails(books: Books) -> list[str]:
     """Those to customers."""
     found = await queries.latest(books.store("notification"), None, OFFERED_AT_MOST)
     return [each.id for each in found if each.recipient is not None]
+
+
+async def _discarded(books: Books) -> list[str]:
+    """Letters that are kept."""
+    found = books.of(DATABASE)[COLLECTION].find({}, {"message": 1}).sort("at", DESCENDING)
+    return [each["message"] async for each in found.limit(OFFERED_AT_MOST)]
 
 
 async def _products(books: Books) -> list[str]:

@@ -19,9 +19,11 @@ from sagactl.oncall import erasure, trails
 from sagactl.oncall.accounts import PATH, account_of
 from sagactl.oncall.administrator import ask
 from sagactl.oncall.books import reading
+from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.order import to_json
 from sagactl.oncall.pseudonyms import Names
+from sagactl.oncall.stores import connect
 from sagactl.oncall.trails import Concerning
 from sagactl.screen import printable
 from sagactl.shop import Client, Json, ShopError
@@ -126,17 +128,20 @@ async def _erase(admin: Client, where: Access, customer: str, wait: float) -> in
     _check(Exit.BAD, erasure.not_over(cases))
     orders = [case.id for case in cases]
     names = Names(account["email"], orders)
-    async with erasure.connect(where.mongodb_url) as client:
+    async with connect(where.mongodb_url) as client:
         # Until all of it was looked at and nothing was found: staff may act on an order meanwhile.
         found = True
         while found:
             _check(Exit.NOT_YET, await erasure.unpublished(client, orders))
             _check(Exit.NOT_YET, await erasure.undelivered(where, wait))
             stored = await erasure.pseudonymise(client, user_id, orders)
+            # Before the dead letters and after them: one may be restored, or discarded, meanwhile.
+            kept = await erasure.rewrite_discarded(client, names)
             letters = await erasure.rewrite_letters(where.amqp_url, names)
+            kept += await erasure.rewrite_discarded(client, names)
             _check(Exit.NOT_YET, letters.unseen)
             _check(Exit.BAD, erasure.not_over(await _cases(where, user_id)))
-            found = bool(stored or letters.changed)
+            found = bool(stored or kept or letters.changed)
     # Last, for it is what the rest is found by.
     await admin.call("DELETE", f"{PATH}/{user_id}")
     return len(orders)
@@ -157,7 +162,7 @@ def _tokens(account: Mapping[str, Any]) -> list[str]:
 
 
 async def _cases(where: Access, user_id: str) -> list[Case]:
-    async with erasure.connect(where.mongodb_url) as client, reading(where.mongodb_url) as books:
+    async with connect(where.mongodb_url) as client, reading(where.mongodb_url) as books:
         return await books.these(await erasure.orders_of(client, user_id))
 
 
@@ -169,13 +174,21 @@ async def _collect(where: Access, account: Json) -> tuple[Json, list[str]]:
     names = Names(account["email"], orders)
     letters = await erasure.letters_about(where.amqp_url, names)
     entries = await trails.told(where.mongodb_url, Concerning(user_id, orders), ENTRIES_AT_MOST)
-    async with erasure.connect(where.mongodb_url) as client:
+    async with connect(where.mongodb_url) as client:
         keys = await erasure.keys_of(client, user_id)
+        discarded = await erasure.discarded_about(client, names)
     document = {
         "account": account,
         "orders": [to_json(case) for case in cases],
         "idempotencyKeys": keys,
-        "deadLetters": [{**each._asdict(), "body": masked(each.body)} for each in letters.letters],
+        "deadLetters": [*map(_readable, letters.letters)],
+        "discardedLetters": [
+            {**_readable(each.letter), "discardedAt": each.at, "why": each.reason} for each in discarded
+        ],
         "auditTrail": msgspec.to_builtins([each.to_json() for each in entries]),
     }
     return document, letters.unseen
+
+
+def _readable(letter: DeadLetter) -> Json:
+    return {**letter._asdict(), "body": masked(letter.body)}

@@ -7,19 +7,18 @@ customer leaves them. Each step may be repeated.
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import aio_pika
 from pymongo import AsyncMongoClient
 
 from sagactl.access import Access
 from sagactl.oncall import broker
-from sagactl.oncall.books import ANSWERS_WITHIN_MS
-from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.broker import AT_ONCE, DeadLetter
 from sagactl.oncall.check import QUIET_SECONDS
+from sagactl.oncall.discarded import Discarded, Kept
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.pseudonyms import ADDRESS, TEXT, Names
-from sagactl.oncall.redrive import AT_ONCE
 from services.fulfilment.shipment import Shipment, ShipmentState
 from services.notification.domain import Notification
 from services.order.commands import RequestRefund, key_scopes
@@ -29,7 +28,6 @@ from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES, PUBLISHES, RefundPayment, RefundRequested
 from services.shared.contract.idempotency import IdempotencyKey, key_id
 from services.shared.database.store import WRITE_CONCERN, Document
-from services.shared.engine.envelope import ATTEMPTS, ERROR, ERROR_KIND, FAILURE, kept
 from services.shared.engine.leases import OUTBOX
 
 POLL_SECONDS: Final = 0.5
@@ -88,13 +86,6 @@ async def undelivered(access: Access, seconds: float) -> list[str]:
 
 def _alive(queue: str) -> Sequence[str]:
     return [name for name in topology.all_queues(queue) if name != topology.dead_letter_queue(queue)]
-
-
-def connect(mongodb_url: str) -> AsyncMongoClient[Document]:
-    """By a user who may change what `pseudonymise` does. Its calls raise PyMongoError."""
-    return AsyncMongoClient(
-        mongodb_url, tz_aware=True, readConcernLevel="majority", serverSelectionTimeoutMS=ANSWERS_WITHIN_MS
-    )
 
 
 async def orders_of(client: AsyncMongoClient[Document], customer_id: str) -> list[str]:
@@ -173,6 +164,24 @@ async def letters_about(amqp_url: str, names: Names) -> About:
     )
 
 
+async def discarded_about(client: AsyncMongoClient[Document], names: Names) -> list[Discarded]:
+    """The discarded letters that are kept and name the customer."""
+    return [letter async for letter in Kept(client).all() if names.body_without(letter.body) != letter.body]
+
+
+async def rewrite_discarded(client: AsyncMongoClient[Document], names: Names) -> int:
+    """Take the customer's name out of discarded letters that are kept; returns of how many.
+
+    They can still be restored, and are known by the same ids.
+    """
+    kept, count = Kept(client), 0
+    async for letter in kept.all():
+        body, headers = names.body_without(letter.body), names.headers_without(letter.headers)
+        if (body, headers) != (letter.body, letter.headers):
+            count += await kept.rewrite(letter, body, headers)
+    return count
+
+
 class Rewritten(NamedTuple):
     """How many dead letters were changed, and what `unseen` says of the queues."""
 
@@ -218,26 +227,8 @@ def _without(
 ) -> aio_pika.Message | None:
     """The same dead letter without the customer's name; None where it has none."""
     body = names.body_without(message.body)
-    headers = _headers(message, queue)
+    headers = broker.headers_of(queue, message)
     clean = names.headers_without(headers)
     if (body, clean) == (message.body, headers):
         return None
-    return aio_pika.Message(
-        body,
-        headers=clean,
-        content_type="application/json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=broker.identity(queue, message),
-        correlation_id=message.correlation_id,
-        timestamp=message.timestamp,
-        type=message.type,
-    )
-
-
-def _headers(message: aio_pika.abc.AbstractIncomingMessage, queue: str) -> dict[str, Any]:
-    """Ours as they are, and why it is dead; of the broker's own notes no more than that."""
-    headers = kept(message.headers)
-    if ERROR in message.headers:
-        return headers | {name: message.headers[name] for name in FAILURE if name in message.headers}
-    letter = DeadLetter.of(queue, message)
-    return headers | {ERROR: letter.reason, ERROR_KIND: letter.kind, ATTEMPTS: letter.attempts}
+    return broker.anew(message, broker.identity(queue, message), clean, body)

@@ -1,34 +1,52 @@
-"""`sagactl letters`: dead letters are listed, told by cause, looked at, deleted, given another chance."""
+"""`sagactl letters`: dead letters are listed, told by cause, looked at, given another chance, put away."""
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from sagactl import output as output_
 from sagactl.access import Access
 from sagactl.documents import Document
-from sagactl.oncall import broker, trails
-from sagactl.oncall.arguments import OfQueue, Queue
+from sagactl.oncall import broker, discarded, trails
+from sagactl.oncall.arguments import Message, OfQueue, Queue
 from sagactl.oncall.books import reading
-from sagactl.oncall.broker import DeadLetter, moment_of
+from sagactl.oncall.broker import AT_ONCE, DeadLetter, moment_of
 from sagactl.oncall.causes import Alike, alike, order_in
+from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain.explanation import Outcome, Preview
 from sagactl.oncall.explain.reading import Reader
+from sagactl.oncall.letter_acts import discard, restore
 from sagactl.oncall.redrive import redrive
 from sagactl.oncall.status.standing import said
 from sagactl.output import Column, Form, Output, Shown, table
 from sagactl.screen import printable
-from sagactl.terminal import Stack, absent, access, console, run
+from sagactl.terminal import Stack, access, console, run
 from sagactl.wording import masked, plural
 from services.shared.contract.audit import Action
 
-LOOKED_AT_MOST: Final = 10_000
 NO_ORDER: Final = "is about no order: nobody can tell before"
+
+
+class Putting(Struct, frozen=True, rename="camel", kw_only=True):
+    """How a dead letter was put away."""
+
+    at: datetime
+    # Of a person with the tools' passwords the name on their machine, at the console the account's id.
+    by: str
+    # In their words.
+    why: str
+    # When it expires; None where nobody told the database.
+    until: datetime | None
+
+    @classmethod
+    def of(cls, letter: Discarded, lasting: timedelta | None) -> "Putting":
+        until = None if lasting is None else letter.at + lasting
+        return cls(at=letter.at, by=f"{letter.by.kind} {letter.by.id}", why=letter.reason, until=until)
 
 
 class Letter(Struct, frozen=True, rename="camel"):
@@ -45,6 +63,8 @@ class Letter(Struct, frozen=True, rename="camel"):
     first_failed_at: str
     trace: str
     body: str
+    # None while it is a dead letter.
+    discarded: Putting | None = None
 
 
 class LetterList(Document, frozen=True, kw_only=True):
@@ -144,15 +164,32 @@ def columns(now: datetime) -> Sequence[Column[Letter]]:
     )
 
 
+def discarded_columns(now: datetime) -> Sequence[Column[Letter]]:
+    def of(name: str) -> Callable[[Letter], Any]:
+        return lambda each: each.discarded and getattr(each.discarded, name)
+
+    return (
+        Column("queue", attrgetter("queue")),
+        Column("message", attrgetter("id"), whole=True),
+        Column("type", attrgetter("type")),
+        Column("kind", attrgetter("kind")),
+        Column("discarded", lambda each: (at := of("at")(each)) and f"{said(now - at)} ago"),
+        Column("by", of("by")),
+        Column("why", of("why")),
+        Column("kept until", of("until")),
+        Column("about", attrgetter("subject"), wide=True),
+        Column("reason", attrgetter("reason"), wide=True),
+        Column("at", of("at"), wide=True),
+    )
+
+
 def _age(since: str, now: datetime) -> str:
     """What others wrote there is shown as it is."""
     at = moment_of(since)
     return since if at is None else said(now - at)
 
 
-Message = Annotated[
-    str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
-]
+Those = Annotated[bool, typer.Option("--discarded", help="Of those that were discarded and are kept.")]
 Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")]
 app = typer.Typer(no_args_is_help=True, help="Dead letters: messages that were given up, and why.")
 
@@ -162,14 +199,19 @@ def list_(
     stack: Stack = None,
     queue: OfQueue = None,
     limit: Annotated[int, typer.Option(help="At most this many per queue.")] = 100,
+    discarded: Those = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Show every dead letter with its reason."""
-    queues = [queue] if queue else list(broker.QUEUES)
-    letters = run(broker.dead_letters(access(stack).amqp_url, queues, limit))
-    found = [_readable(each) for each in letters]
-    none = f"No dead letters in {queue or plural(len(queues), 'queue')}."
-    text = table(found, "dead letter", columns(datetime.now(UTC)), none)
+    """Show every dead letter with its reason; or those that were discarded, by whom and why."""
+    queues, where, now = [queue] if queue else list(broker.QUEUES), access(stack), datetime.now(UTC)
+    in_ = queue or plural(len(queues), "queue")
+    if discarded:
+        found = run(_discarded(where, queues, limit))
+        none = f"No discarded letters of {in_} are kept."
+        text = table(found, "discarded letter", discarded_columns(now), none)
+    else:
+        found = [*map(readable, run(broker.dead_letters(where.amqp_url, queues, limit)))]
+        text = table(found, "dead letter", columns(now), f"No dead letters in {in_}.")
     output_.show(Shown(LetterList(items=tuple(found)), text, [each.id for each in found], found), output)
 
 
@@ -177,7 +219,7 @@ def list_(
 def groups(
     stack: Stack = None,
     queue: OfQueue = None,
-    limit: Annotated[int, typer.Option(help="At most this many letters per queue.")] = LOOKED_AT_MOST,
+    limit: Annotated[int, typer.Option(help="At most this many letters per queue.")] = AT_ONCE,
     output: Form = Output.TABLE,
 ) -> None:
     """Show dead letters by cause: how many of a queue, a type, a kind and a reason, the most first."""
@@ -201,17 +243,16 @@ def preview_command(
     """Tell what redriving dead letters would do, by the services' own rules. Only reads."""
     where, ids = access(stack), frozenset(message or ())
     found = run(_previews(where, queue, ids, limit))
-    absent_ = sorted(ids - {each.id for each in found})
-    if absent_:
-        _absent(queue, absent_[0])
     text = table(found, "dead letter", PREVIEW_COLUMNS, f"No dead letters in {queue}.")
     shown = Shown(LetterPreviewList(items=found), text, [each.id for each in found], found)
     output_.show(shown, output)
 
 
-async def _previews(where: Access, queue: str, ids: Collection[str], limit: int) -> tuple[LetterPreview, ...]:
-    letters = await broker.dead_letters(where.amqp_url, [queue], LOOKED_AT_MOST)
+async def _previews(where: Access, queue: str, ids: frozenset[str], limit: int) -> tuple[LetterPreview, ...]:
+    letters = await broker.dead_letters(where.amqp_url, [queue], AT_ONCE)
     chosen = [each for each in letters if not ids or each.id in ids][:limit]
+    if missing := ids - {each.id for each in chosen}:
+        raise broker.absent(queue, min(missing))
     of_orders = [each for each in chosen if order_in(each)]
     async with reading(where.mongodb_url) as books:
         told = await Reader(where).previews(books, of_orders)
@@ -220,31 +261,26 @@ async def _previews(where: Access, queue: str, ids: Collection[str], limit: int)
 
 
 @app.command()
-def show(queue: Queue, message: Message, stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Show one dead letter, with its body."""
-    letters = run(broker.dead_letters(access(stack).amqp_url, [queue], LOOKED_AT_MOST))
-    letter = next((each for each in letters if each.id == message), None)
-    if letter is None:
-        _absent(queue, message)
-    found = _readable(letter)
-    lines = [f"[bold]{name}[/]: {printable(str(value))}" for name, value in asdict(found).items()]
+def show(
+    queue: Queue,
+    message: Message,
+    stack: Stack = None,
+    discarded: Those = False,  # noqa: FBT002  # an option
+    output: Form = Output.TABLE,
+) -> None:
+    """Show one dead letter, or one that was discarded, with its body."""
+    where = access(stack)
+    if discarded:
+        found = run(_one_discarded(where, queue, message))
+    else:
+        found = readable(run(broker.dead_letter(where.amqp_url, queue, message)))
+    lines = [f"[bold]{name}[/]: {printable(str(value))}" for name, value in _said(found).items()]
     output_.show(Shown(LetterList(items=(found,)), lambda _: lines, [found.id], [found]), output)
 
 
-@app.command()
-@app.command("delete", hidden=True)  # its name before
-def discard(queue: Queue, message: Message, stack: Stack = None) -> None:
-    """Delete one dead letter for good, such as one of another system that nobody here can serve."""
-    where = access(stack)
-
-    async def recorded() -> DeadLetter | None:
-        await trails.ask(where.mongodb_url, Action.LETTER_DELETED, message, queue)
-        return await broker.delete(where.amqp_url, queue, message, LOOKED_AT_MOST)
-
-    letter = run(recorded())
-    if letter is None:
-        _absent(queue, message)
-    console.print(f"deleted: {printable(letter.summary)}", highlight=False, soft_wrap=True)
+app.command()(discard)
+app.command("delete", hidden=True)(discard)  # its name before
+app.command()(restore)
 
 
 @app.command("redrive")
@@ -264,9 +300,31 @@ def redrive_command(
     console.print(f"{plural(len(sent), 'dead letter')} redriven to {queue}", highlight=False)
 
 
-def _readable(letter: DeadLetter) -> Letter:
+async def _discarded(where: Access, queues: Sequence[str], limit: int) -> list[Letter]:
+    async with discarded.opened(where.mongodb_url) as kept:
+        lasting = await kept.lasting()
+        return [put_away(each, lasting) for queue in queues for each in await kept.latest(queue, limit)]
+
+
+async def _one_discarded(where: Access, queue: str, message: str) -> Letter:
+    """The latest with this id. Raises AbsentError where none is kept."""
+    async with discarded.opened(where.mongodb_url) as kept:
+        letters = await kept.of(queue, message)
+        if not letters:
+            raise discarded.absent(queue, message)
+        return put_away(letters[0], await kept.lasting())
+
+
+def readable(letter: DeadLetter) -> Letter:
     return Letter(**letter._asdict() | {"body": masked(letter.body)})
 
 
-def _absent(queue: str, message: str) -> NoReturn:
-    absent(f"no dead letter {message} in {queue}: see sagactl letters list --queue {queue}")
+def put_away(letter: Discarded, lasting: timedelta | None) -> Letter:
+    return replace(readable(letter.letter), discarded=Putting.of(letter, lasting))
+
+
+def _said(letter: Letter) -> dict[str, object]:
+    """What is not there is left out."""
+    putting = letter.discarded
+    found = {**asdict(letter)} | ({} if putting is None else asdict(putting))
+    return {name: value for name, value in found.items() if name != "discarded"}

@@ -3,7 +3,7 @@
 Whether it may be, the notification service decides, by the login of who asks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -17,12 +17,11 @@ from msgspec import Struct, structs
 from sagactl.documents import Document
 from sagactl.faults import AbsentError
 from sagactl.oncall import arguments
-from sagactl.oncall.acting import Act, Asked, decided, post
+from sagactl.oncall.acting import Act, Asked, Words, decided, lines, post
 from sagactl.oncall.books import reading
 from sagactl.oncall.sample_mails import SHOP, examples, sender_in
 from sagactl.oncall.status.standing import said
 from sagactl.output import Column, Form, Output, Shown, show, table
-from sagactl.screen import printable
 from sagactl.terminal import Stack, access, run
 from services.notification import queries
 from services.notification.domain import Notification, NotificationState, check_resendable
@@ -192,16 +191,13 @@ def plan(found: Notification) -> Resending:
 
 
 def resending(found: Resending) -> Shown:
-    return Shown(found, lambda _: _screen(found), [found.mail])
-
-
-def _screen(found: Resending) -> Iterator[str]:
-    if found.done:
-        yield f"[green]done[/]     mail {printable(found.mail)} is on its way once more"
-        return
-    yield f"[bold]mail[/]     {printable(found.mail)}: {found.told} of order {printable(found.order)}"
-    word = "[bold]would[/]  " if found.allowed else "[bold red]refused[/]"
-    yield f"{word}  send it once more: {printable(found.says)}"
+    words = Words(
+        noun="mail",
+        name=f"{found.mail}: {found.told} of order {found.order}",
+        act="send it once more",
+        became=f"mail {found.mail} is on its way once more",
+    )
+    return Shown(found, lambda _: lines(found, words), [found.mail])
 
 
 @app.command()

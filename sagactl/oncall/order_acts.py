@@ -18,7 +18,7 @@ from sagactl.access import Access, OrderAccess
 from sagactl.documents import Document
 from sagactl.faults import WrongError
 from sagactl.oncall import acting, arguments
-from sagactl.oncall.acting import Asked, decided, post
+from sagactl.oncall.acting import Asked, Words, decided, lines, post
 from sagactl.oncall.administrator import login
 from sagactl.oncall.books import reading
 from sagactl.oncall.explain.marks import Marks
@@ -26,7 +26,6 @@ from sagactl.oncall.explain.table import action
 from sagactl.oncall.sweep import compensated
 from sagactl.oncall.watching import known
 from sagactl.output import Form, Output, Shown, show
-from sagactl.screen import printable
 from sagactl.terminal import Stack, access, run
 from services.order import refunds
 from services.order.commands import CancelOrder, RequestRefund, TimeOut
@@ -236,21 +235,21 @@ async def _again(where: Access, order_id: str) -> Order:
 
 
 def shown(act: OrderAct) -> Shown:
-    return Shown(act, lambda _: _screen(act), [act.order])
+    words = Words(
+        noun="order",
+        name=f"{act.order}, which is {act.status}",
+        act=act.act,
+        became=f"{act.act}: the order is {act.status}",
+        more=[*_more(act)],
+    )
+    return Shown(act, lambda _: lines(act, words), [act.order])
 
 
-def _screen(act: OrderAct) -> Iterator[str]:
-    if act.done:
-        yield f"[green]done[/]     {act.act}: the order is {act.status}"
-        return
-    yield f"[bold]order[/]    {printable(act.order)}  [bold]{act.status}[/]"
-    if not act.allowed:
-        yield f"[bold red]refused[/]  {act.act}: {printable(act.says)}"
-        return
-    emits = f", emits {', '.join(act.emits)}" if act.emits else ""
-    yield f"[bold]would[/]    {act.act}: {printable(act.says)}{emits}"
+def _more(act: OrderAct) -> Iterator[tuple[str, str]]:
+    if act.emits:
+        yield "emits", ", ".join(act.emits)
     for each in act.lines:
         away = "" if each.restock is Restocking.RETURN else ", which do not come back"
-        yield f"[bold]line[/]     {each.quantity} of {printable(each.product)}{away}"
+        yield "line", f"{each.quantity} of {each.product}{away}"
     if act.amount is not None:
-        yield f"[bold]back[/]     {act.amount} {act.currency}"
+        yield "back", f"{act.amount} {act.currency}"

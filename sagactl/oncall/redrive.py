@@ -1,18 +1,16 @@
-"""Dead letters given another chance, or deleted. Homes know what they have seen: twice is harmless."""
+"""Dead letters given another chance, or discarded. Homes know what they have seen: twice is harmless."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from sagactl.oncall import broker
+from sagactl.oncall.discarded import Keep
 from services.shared.contract import topology
 from services.shared.engine.envelope import REDRIVEN, kept
 
-# Taken into memory together.
-AT_ONCE: Final = 10_000
 # Is told each letter's id once it is done with.
 Told: TypeAlias = Callable[[str], Awaitable[None]]
 
@@ -30,17 +28,20 @@ async def redrive(amqp_url: str, queue: str, ids: Container[str], told: Told = _
     async with broker.channel(amqp_url) as channel:
         exchange = await channel.get_exchange(topology.retry_exchange(service), ensure=False)
         async for message, id_ in _those(channel, queue, ids):
-            await exchange.publish(_anew(message, id_), queue, mandatory=True, timeout=broker.TIMEOUT)
+            headers = kept(message.headers) | {REDRIVEN: datetime.now(UTC).isoformat()}
+            again = broker.anew(message, id_, headers)
+            await exchange.publish(again, queue, mandatory=True, timeout=broker.TIMEOUT)
             await message.ack()
             await told(id_)
             sent.append(id_)
     return sent
 
 
-async def discard(amqp_url: str, queue: str, ids: Container[str], told: Told = _nobody) -> None:
-    """Deletes those dead letters of `queue` that have `ids`, for good."""
+async def discard(amqp_url: str, queue: str, ids: Container[str], keep: Keep, told: Told = _nobody) -> None:
+    """Takes those dead letters of `queue` that have `ids` from it, each once it is kept elsewhere."""
     async with broker.channel(amqp_url) as channel:
         async for message, id_ in _those(channel, queue, ids):
+            await keep(queue, message)
             await message.ack()
             await told(id_)
 
@@ -49,21 +50,7 @@ async def _those(
     channel: AbstractChannel, queue: str, ids: Container[str]
 ) -> AsyncIterator[tuple[AbstractIncomingMessage, str]]:
     """All are taken before the first is acted on: one that fails again at once must not be met again."""
-    for message in [each async for each in broker.take(channel, queue, AT_ONCE)]:
+    for message in [each async for each in broker.take(channel, queue, broker.AT_ONCE)]:
         id_ = broker.identity(queue, message)
         if not ids or id_ in ids:
             yield message, id_
-
-
-def _anew(message: AbstractIncomingMessage, id_: str) -> aio_pika.Message:
-    """Its tries start again; of what others wrote nothing is encoded again."""
-    return aio_pika.Message(
-        message.body,
-        headers=kept(message.headers) | {REDRIVEN: datetime.now(UTC).isoformat()},
-        content_type="application/json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=id_,
-        correlation_id=message.correlation_id,
-        timestamp=message.timestamp,
-        type=message.type,
-    )

@@ -15,6 +15,7 @@ from sagactl.oncall.find import HitList
 from sagactl.oncall.jobs.command import JobList
 from sagactl.oncall.jobs.job import Job
 from sagactl.oncall.keys import KeyList
+from sagactl.oncall.letter_acts import LetterAct
 from sagactl.oncall.letters import LetterGroupList, LetterList, LetterPreviewList
 from sagactl.oncall.listing import OrderList
 from sagactl.oncall.login import WhoAmI
@@ -42,6 +43,7 @@ KINDS: Final[tuple[type[Document], ...]] = (
     Job,
     JobList,
     KeyList,
+    LetterAct,
     LetterGroupList,
     LetterList,
     LetterPreviewList,

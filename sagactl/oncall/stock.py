@@ -9,8 +9,8 @@ import typer
 from msgspec import structs
 
 from sagactl.access import Access
-from sagactl.oncall import arguments
-from sagactl.oncall.acting import Act, Asked, decided, post
+from sagactl.oncall import acting, arguments
+from sagactl.oncall.acting import Act, Asked, Words, decided, post
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.status.standing import said
 from sagactl.oncall.stocking import (
@@ -88,16 +88,9 @@ def restock(  # noqa: PLR0917 - a command's options
 
 
 def _restocked(found: Restocking) -> Shown:
-    return Shown(found, lambda _: _lines_of(found), [found.product])
-
-
-def _lines_of(found: Restocking) -> Iterator[str]:
-    if found.done:
-        yield f"[green]done[/]     {printable(found.product)}: {found.available} available"
-        return
-    yield f"[bold]product[/]  {printable(found.product)}: {found.available} available"
-    word = "[bold]restock[/]" if found.allowed else "[bold red]refused[/]"
-    yield f"{word}  {printable(found.says)}"
+    now = f"{found.product}: {found.available} available"
+    words = Words(noun="product", name=now, act="restock", became=now)
+    return Shown(found, lambda _: acting.lines(found, words), [found.product])
 
 
 COLUMNS: Final[Sequence[Column[Change]]] = (

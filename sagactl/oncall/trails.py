@@ -4,14 +4,13 @@ import asyncio
 import getpass
 import os
 import socket
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from pymongo import DESCENDING, AsyncMongoClient
 
-from sagactl.oncall.books import ANSWERS_WITHIN_MS
+from sagactl.oncall.stores import connect
 from services.shared.contract import audit
 from services.shared.contract.audit import TRAILS, Action, Actor, By, Kind, Outcome
 from services.shared.database.new_id import new_id
@@ -80,7 +79,7 @@ class Told(NamedTuple):
 
 async def told(mongodb_url: str, wanted: Wanted | Concerning, limit: int) -> list[Told]:
     """The latest of all trails, in the order of time. Raises PyMongoError."""
-    async with _connected(mongodb_url) as client:
+    async with connect(mongodb_url) as client:
         found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in TRAILS))
     return sorted((each for some in found for each in some), key=lambda each: each.at)[-limit:]
 
@@ -99,25 +98,21 @@ async def ask(
 
     Raises PyMongoError.
     """
-    by = By(Actor(_person(), Kind.TOOL), socket.gethostname())
+    by = By(person(), socket.gethostname())
     entry = audit.entry(
         new_id(), datetime.now(UTC), by, action, subject, outcome=Outcome.ASKED, reason=reason, detail=detail
     )
-    async with _connected(mongodb_url) as client:
+    async with connect(mongodb_url) as client:
         await Trail(client, TOOLS, WRITE_CONCERN).append([entry])
 
 
-def _person() -> str:
+def person() -> Actor:
+    """Whoever runs the tools."""
+    return Actor(_name(), Kind.TOOL)
+
+
+def _name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user of a container, who has no name
         return str(os.getuid())
-
-
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[AsyncMongoClient[Document]]:
-    client: AsyncMongoClient[Document] = AsyncMongoClient(
-        url, tz_aware=True, readConcernLevel="majority", serverSelectionTimeoutMS=ANSWERS_WITHIN_MS
-    )
-    async with client:
-        yield client

@@ -16,7 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 from pymongo.uri_parser import parse_uri
 
-from sagactl.provision import backup, erasing, keeping, replica_set, trails
+from sagactl.provision import backup, discarding, erasing, keeping, replica_set, trails
 from sagactl.provision.broker_rights import (
     BROKER_USERS,
     CONSOLE,
@@ -69,15 +69,21 @@ async def has_all_of_rabbitmq(management_url: str, users: Iterable[str], vhost: 
 
 
 async def provision_mongodb(
-    url: str, passwords: Mapping[str, str], retention_days: int = trails.RETENTION_DAYS
+    url: str,
+    passwords: Mapping[str, str],
+    retention_days: int = trails.RETENTION_DAYS,
+    discarded_days: int = discarding.KEPT_DAYS,
 ) -> None:
-    """Make the audit trails, and the users of `passwords` (user name -> password) in `admin`.
+    """Make the audit trails, the place of discarded letters, and the users of `passwords` (user name ->
+    password) in `admin`.
 
-    `url`: a root's. `retention_days`: how long entries of the trails are kept.
+    `url`: a root's. `retention_days`: how long entries of the trails are kept; `discarded_days`: how long
+    discarded letters are.
     """
     async with AsyncMongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
         await trails.provision(client, retention_days)
         await erasing.provision(client)
+        await discarding.provision(client, discarded_days)
         for user, password in passwords.items():
             await set_user(client.admin, user, password, [*_roles(user), *trails.rights(user)])
 
@@ -90,7 +96,7 @@ def _roles(user: str) -> list[dict[str, str]]:
     if user not in TOOLS:
         return [_own(user)]
     reading = [*({"role": "read", "db": name} for name in CHECKED), *trails.reading()]
-    return [*reading, *([_own(user)] if user == CONSOLE else erasing.rights())]
+    return [*reading, *discarding.rights(), *([_own(user)] if user == CONSOLE else erasing.rights())]
 
 
 def _own(user: str) -> dict[str, str]:
@@ -197,6 +203,9 @@ def mongodb(
     retention: Annotated[
         int, typer.Option("--audit-days", min=1, help="Days for which entries of the audit trails are kept.")
     ] = trails.RETENTION_DAYS,
+    discarded: Annotated[
+        int, typer.Option("--discarded-days", min=1, help="Days for which discarded letters are kept.")
+    ] = discarding.KEPT_DAYS,
     hosts: Annotated[
         str, typer.Option(help="host:port,... of the members of a set to be made; empty: the set is there.")
     ] = "",
@@ -206,7 +215,7 @@ def mongodb(
     every: Every = None,
     mark: Mark = MARK,
 ) -> None:
-    """Make the users and the audit trails; where `--hosts` are given, the replica set and its root first."""
+    """Make the users, the audit trails and the place of discarded letters; with `--hosts`, the set first."""
     if hosts and key is None:
         raise typer.BadParameter("members are reached by their --key")
 
@@ -218,7 +227,8 @@ def mongodb(
     async def make() -> None:
         if key is not None:
             await _make_set(url(), key.read_text(), hosts.split(","), name)
-        await provision_mongodb(url(), read_passwords(users, "MONGODB_URL", names), retention)
+        passwords = read_passwords(users, "MONGODB_URL", names)
+        await provision_mongodb(url(), passwords, retention, discarded)
 
     upkeep = Upkeep(make, lambda: has_all_of_mongodb(url(), names))
     _run(upkeep, [admin.parent, *(users / user for user in names)], patience, every, mark)

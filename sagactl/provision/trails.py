@@ -7,6 +7,7 @@ read, change, remove, nor make an index, since an index can let entries expire, 
 from typing import Any, Final
 
 from pymongo import ASCENDING, AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
@@ -35,18 +36,20 @@ async def provision(client: AsyncMongoClient[dict[str, Any]], retention_days: in
     """Make the trails, or set how long the entries of those that are there are kept."""
     for name in TRAILS:
         database = client[database_of(name)]
-        await _retain(database, retention_days * DAY_SECONDS)
+        await retain(database[COLLECTION], retention_days)
         await _set_role(database)
 
 
-async def _retain(database: AsyncDatabase[dict[str, Any]], seconds: int) -> None:
+async def retain(collection: AsyncCollection[dict[str, Any]], days: int) -> None:
+    """Let documents expire so many days after their `at`, also those that are there."""
+    seconds = days * DAY_SECONDS
     try:
-        await database[COLLECTION].create_index([("at", ASCENDING)], name=INDEX, expireAfterSeconds=seconds)
+        await collection.create_index([("at", ASCENDING)], name=INDEX, expireAfterSeconds=seconds)
     except OperationFailure as error:
         if error.code != INDEX_OPTIONS_CONFLICT:
             raise
         index = {"name": INDEX, "expireAfterSeconds": seconds}
-        await database.command("collMod", COLLECTION, index=index)
+        await collection.database.command("collMod", collection.name, index=index)
 
 
 async def _set_role(database: AsyncDatabase[dict[str, Any]]) -> None:

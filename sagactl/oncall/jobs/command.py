@@ -68,7 +68,7 @@ Wait = Annotated[str, typer.Option(help="Follow what was sent no longer than thi
 
 @app.command()
 def start(  # noqa: PLR0913, PLR0917 - a command's options
-    verb: Annotated[Verb, typer.Argument(help="Give them another chance, or delete them for good.")],
+    verb: Annotated[Verb, typer.Argument(help="Give them another chance, or put them away.")],
     stack: Stack = None,
     queue: arguments.OfQueues = None,
     kind: Annotated[
@@ -203,6 +203,7 @@ def _finish(where: Access, job: Record, rate: float, within: float, output: Outp
             where,
             job,
             ask,
+            trails.person(),
             rate=rate,
             within=within,
             progress=lambda so_far: status.update(counted(so_far)),

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     NO_EFFECT = "without effect"
     # It was given up again.
     DEAD = "dead again"
-    # It was deleted, or was no dead letter any more when its turn came.
+    # It was put away, or was no dead letter any more when its turn came.
     DISCARDED = "discarded"
 
 

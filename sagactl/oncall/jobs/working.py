@@ -9,13 +9,14 @@ from typing import Any, Final, Protocol, TypeAlias
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import CHUNK, Books, reading
-from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.broker import AT_ONCE, DeadLetter
 from sagactl.oncall.depths import depths
+from sagactl.oncall.discarded import keeping
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.jobs.job import Change, Chosen, Job, Outcome, Selector, Step, Verb, followed
-from sagactl.oncall.redrive import AT_ONCE, discard, redrive
+from sagactl.oncall.redrive import discard, redrive
 from services.shared.contract import topology, wire
-from services.shared.contract.audit import Action
+from services.shared.contract.audit import Action, Actor
 from services.shared.contract.identity import digest
 
 ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
@@ -62,13 +63,16 @@ async def carry_out(
     where: Access,
     record: Record,
     ask: Ask,
+    by: Actor,
     *,
     rate: float,
     within: float,
     progress: Progress = lambda _: None,
 ) -> None:
-    """All that is left to be done. `rate`: letters a second; `within`: seconds to wait for what was sent."""
-    await _act(where, record, ask, rate, progress)
+    """All that is left to be done, for whom `by` names. `rate`: letters a second; `within`: seconds to wait
+    for what was sent.
+    """
+    await _act(where, record, ask, by, rate, progress)
     if record.job.verb is Verb.REDRIVE:
         await _follow(where, record, within, progress)
 
@@ -90,13 +94,12 @@ async def carry_on(work: Coroutine[Any, Any, None], is_to_stop: Callable[[], boo
     return True
 
 
-async def _act(where: Access, record: Record, ask: Ask, rate: float, progress: Progress) -> None:
+async def _act(where: Access, record: Record, ask: Ask, by: Actor, rate: float, progress: Progress) -> None:
     job = record.job
     by_queue: dict[str, dict[str, int]] = {}
     for number, step in job.of(Outcome.PLANNED).items():
         by_queue.setdefault(step.letter.queue, {})[step.letter.id] = number
     done = Outcome.SENT if job.verb is Verb.REDRIVE else Outcome.DISCARDED
-    act = redrive if job.verb is Verb.REDRIVE else discard
     for queue, numbers in by_queue.items():
         # What cannot be recorded is not done.
         await ask(f"{queue}: {len(numbers)}")
@@ -107,7 +110,11 @@ async def _act(where: Access, record: Record, ask: Ask, rate: float, progress: P
                 progress(record.job)
                 await asyncio.sleep(1 / rate)
 
-        await act(where.amqp_url, queue, numbers, told)
+        if job.verb is Verb.REDRIVE:
+            await redrive(where.amqp_url, queue, numbers, told)
+        else:
+            async with keeping(where.mongodb_url, by, job.reason) as keep:
+                await discard(where.amqp_url, queue, numbers, keep, told)
         await _note_absent(where, record, queue, numbers, done)
 
 

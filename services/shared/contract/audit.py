@@ -56,6 +56,7 @@ class Action(StrEnum):
     CUSTOMER_ERASED = "customer.erased"
     LETTERS_REDRIVEN = "letters.redriven"
     LETTER_DELETED = "letter.deleted"
+    LETTER_RESTORED = "letter.restored"
     ORDER_REPAIRED = "order.repaired"
 
 

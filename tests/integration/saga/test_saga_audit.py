@@ -173,9 +173,11 @@ async def test_what_the_tools_do_is_told_with_all_the_rest_in_the_order_of_time(
     letter = uuid.uuid4().hex
     lamp = await shop.product()
     assert (await sagactl(shop, "letters", "redrive", "orders", "--id", letter)).exit_code == 0
-    assert (
-        await sagactl(shop, "letters", "discard", "orders", letter)
-    ).exit_code == 1  # there is no such letter
+    discard = ("letters", "discard", "orders", letter, "--reason", "of another system", "--yes")
+    assert (await sagactl(shop, *discard)).exit_code == 1  # there is no such letter
+    assert await entries(shop, {"subject": letter}) == []
+    await shop.publish("orders.dlq", b"nonsense", message_id=letter)
+    assert (await sagactl(shop, *discard)).exit_code == 0
     (deleted,) = await entries(shop, {"subject": letter})
     assert said(deleted) == ("sagactl", "letter.deleted", "asked", "sagactl", letter)
     (redriven,) = await entries(shop, {"detail": letter})

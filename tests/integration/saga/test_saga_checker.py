@@ -301,19 +301,20 @@ async def test_a_dead_letter_is_explained_and_redriven_by_the_command_line(shop:
     assert again.body == secret
 
 
-async def test_a_dead_letter_is_deleted_by_the_command_line(shop: Shop) -> None:
+async def test_a_dead_letter_is_discarded_by_the_command_line(shop: Shop) -> None:
     id_, other = new_id(), new_id()
     for each in (id_, other):
         await shop.publish("payment-events.dlq", b"nonsense", message_id=each)
-    assert "deleted" in await said(shop, "letters", "discard", "payment-events", id_)
+    agreed = ("--reason", "of another system", "--yes")
+    assert "discarded" in await said(shop, "letters", "discard", "payment-events", id_, *agreed)
     left = document(await said(shop, "letters", "list", "--queue", "payment-events", "-o", "json"))
     assert [each["id"] for each in left["items"]] == [other]
     named = await said(shop, "letters", "list", "--queue", "payment-events", "-o", "name")
     assert named.split() == [other]
     (shown,) = document(await said(shop, "letters", "show", "payment-events", other, "-o", "json"))["items"]
     assert (shown["id"], shown["body"]) == (other, "nonsense")
-    await said(shop, "letters", "discard", "payment-events", id_, exits=1)
-    assert "deleted" in await said(shop, "letters", "discard", "payment-events", other)
+    await said(shop, "letters", "discard", "payment-events", id_, *agreed, exits=1)
+    assert "discarded" in await said(shop, "letters", "discard", "payment-events", other, *agreed)
     assert "No dead letters in payment-events" in await said(
         shop, "letters", "list", "--queue", "payment-events"
     )

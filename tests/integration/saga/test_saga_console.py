@@ -16,6 +16,8 @@ from console.checking import COLLECTION as CHECKS
 from console.work import COLLECTION as JOBS
 from console.work import HELD, Kept
 from saga_operator.policy.policy import StaleOrder
+from sagactl.oncall.discarded import COLLECTION as DISCARDED
+from sagactl.oncall.discarded import DATABASE
 from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.polling import until
 from services.shared.contract.audit import Action, Actor, By, Kind
@@ -484,6 +486,8 @@ async def test_a_letter_is_discarded_with_a_reason_that_the_trail_has(shop: Shop
     assert "1 discarded" in (await admin.post(path, form)).text
     wanted = {"action": Action.LETTER_DELETED, "reason": "of another system", "actor.roles": "admin"}
     assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
+    (kept,) = await shop.database(DATABASE)[DISCARDED].find({"message": id_}).to_list()
+    assert (kept["reason"], kept["by"]["roles"]) == ("of another system", ["admin"])
 
 
 async def test_those_letters_are_discarded_that_were_chosen_and_no_others(

@@ -93,14 +93,22 @@ class Customer:
             over = partial(is_over, self.shop.mongodb, order_id)
             await until(over, within=PATIENCE, what=f"the end of {order_id}")
 
-    async def has_a_dead_letter(self) -> None:
+    async def has_a_dead_letter(self, name: str = "dead") -> str:
         dead = body("ORDER_PAID", orderId=self.orders["paid"], email=self.email)
-        await self.shop.publish("notifications", dead, message_id=f"dead-{self.orders['paid']}")
+        id_ = f"{name}-{self.orders['paid']}"
+        await self.shop.publish("notifications", dead, message_id=id_)
 
         async def is_dead() -> bool:
             return "notifications.dlq" in await places_with(self.shop, self.email)
 
         await until(is_dead, within=PATIENCE, what="a dead letter")
+        return id_
+
+    async def has_a_discarded_letter(self) -> str:
+        id_ = await self.has_a_dead_letter("discarded")
+        command = ("letters", "discard", "notifications", id_, "--reason", f"of {self.email}", "--yes")
+        assert (await sagactl(self.shop, *command)).exit_code == 0
+        return id_
 
     async def id(self) -> str:
         account = await self.shop.database("auth")["users"].find_one({"email": self.email})
@@ -123,11 +131,12 @@ async def is_over(client: AsyncMongoClient[Json], order_id: str) -> bool:
 async def test_a_customer_who_is_erased_is_found_nowhere_and_the_books_add_up(shop: Shop) -> None:
     customer = Customer(shop)
     await customer.buys()
+    discarded = await customer.has_a_discarded_letter()
     await customer.has_a_dead_letter()
     customer_id = await customer.id()
     assert await places_with(shop, customer.name) >= {
         *("auth.users", "order.orders", "order.idempotency", "notification.notifications"),
-        "notifications.dlq",
+        *("notifications.dlq", "sagactl.discarded"),
     }
     early = await sagactl(shop, "customers", "erase", customer.email, "--yes")
     assert (early.exit_code, "access tokens are good until" in early.output) == (3, True), early.output
@@ -157,6 +166,10 @@ async def test_a_customer_who_is_erased_is_found_nowhere_and_the_books_add_up(sh
     assert (letter.headers["x-attempts"], letter.headers["x-queue"]) == (1, "notifications")
     trail = shop.mongodb["sagactl-audit"]["audit"].find({"subject": customer_id})
     assert {entry["action"] async for entry in trail} == {"customer.erased"}
+    again = ("letters", "restore", "notifications", discarded, "--reason", "to look at it", "--yes")
+    assert (await sagactl(shop, *again)).exit_code == 0, "it is a letter as before"
+    letter = await shop.dead_letter("notifications", customer.orders["paid"])
+    assert (letter.message_id, json.loads(letter.body)["data"]["email"]) == (discarded, ADDRESS)
 
 
 async def test_another_customer_is_not_touched(shop: Shop) -> None:
@@ -265,6 +278,7 @@ async def test_staff_and_whoever_is_not_there_are_refused_in_a_sentence(shop: Sh
 async def test_what_is_kept_of_a_customer_is_one_document(shop: Shop) -> None:
     customer = Customer(shop)
     await customer.buys()
+    discarded = await customer.has_a_discarded_letter()
     await customer.has_a_dead_letter()
     result = await sagactl(shop, "customers", "export", customer.email)
     assert result.exit_code == 0, result.output
@@ -280,6 +294,7 @@ async def test_what_is_kept_of_a_customer_is_one_document(shop: Shop) -> None:
     assert paid["payment"]["state"] == "CAPTURED"
     assert [told["recipient"] for told in paid["notifications"]] == [customer.email]
     assert [each["id"] for each in document["deadLetters"]] == [f"dead-{customer.orders['paid']}"]
+    assert [each["id"] for each in document["discardedLetters"]] == [discarded]
     keys = {key["_id"].rpartition("/")[2] for key in document["idempotencyKeys"]}
     assert len(keys) == 5
     assert {f"key-of-{customer.name}", f"no-more-of-{customer.name}"} < keys

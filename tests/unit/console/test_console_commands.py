@@ -72,7 +72,7 @@ def test_of_letters(id_: str) -> None:
     (redrive,) = read(commands.of_plan(Verb.REDRIVE, Wanted(queue="orders", ids=(id_,)), ""))
     assert (redrive["queue"], redrive["message"]) == ("orders", [id_])
     (discard,) = read(commands.of_plan(Verb.DISCARD, Wanted(queue="orders", ids=(id_,)), ""))
-    assert (discard["queue"], discard["message"]) == ("orders", id_)
+    assert (discard["queue"], discard["message"], discard["reason"]) == ("orders", id_, "")
 
 
 @pytest.mark.parametrize("verb", Verb)

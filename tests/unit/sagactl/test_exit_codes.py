@@ -84,7 +84,8 @@ OF_SERVERS: Final[Mapping[str, Sequence[str]]] = {
     "letters groups": (),
     "letters preview": ("orders",),
     "letters show": ("orders", "message"),
-    "letters discard": ("orders", "message"),
+    "letters discard": ("orders", "message", "--reason", "why", "--yes"),
+    "letters restore": ("orders", "message", "--reason", "why", "--yes"),
     "letters redrive": ("orders",),
     "stuck list": (),
     "stuck sweep": (),
@@ -147,7 +148,7 @@ def say_where(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
     monkeypatch.setenv("GATEWAY_URL", gateway)
     monkeypatch.setenv("ADMIN_EMAIL", "admin@shop.example")
     monkeypatch.setenv("ADMIN_PASSWORD", "secret")
-    for module in ("oncall.books", "oncall.trails", "oncall.erasure", "provision.backup"):
+    for module in ("oncall.stores", "provision.backup"):
         monkeypatch.setattr(f"sagactl.{module}.ANSWERS_WITHIN_MS", 50)
 
 
@@ -335,7 +336,7 @@ def test_whoever_is_interrupted_ends_with_130(tmp_path: Path) -> None:
 
 def test_status_looks_again_and_again_until_it_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     say_where(monkeypatch, f"http://{NOBODY}")
-    quick = "from sagactl.oncall import books; books.ANSWERS_WITHIN_MS = 50"
+    quick = "from sagactl.oncall import stores; stores.ANSWERS_WITHIN_MS = 50"
     code = f"{HEEDING}; {quick}; from sagactl.cli import app; app(prog_name='sagactl')"
     command = [sys.executable, "-c", code, "status", "--watch", "-o", "jsonl"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own

@@ -54,6 +54,8 @@ TELL = {
         "letters show",
         "letters groups",
         "letters preview",
+        "letters discard",
+        "letters restore",
         "mails list",
         "whoami",
         "mails resend",

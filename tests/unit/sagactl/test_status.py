@@ -184,7 +184,7 @@ def test_without_any_server_each_part_is_named_in_a_document_by_the_schema(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nobody = "127.0.0.1:9"
-    monkeypatch.setattr("sagactl.oncall.books.ANSWERS_WITHIN_MS", 50)
+    monkeypatch.setattr("sagactl.oncall.stores.ANSWERS_WITHIN_MS", 50)
     where = {"MONGODB_URL": f"mongodb://{nobody}", "AMQP_URL": f"amqp://{nobody}"}
     where["MANAGEMENT_URL"] = f"http://{nobody}"
     result = CliRunner().invoke(app, ["status", "-o", "json"], env=where)

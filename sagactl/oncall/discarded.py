@@ -142,8 +142,8 @@ async def keeping(mongodb_url: str, by: Actor, reason: str) -> AsyncIterator[Kee
         yield keep
 
 
-async def put_back(where: Access, queue: str, message: str) -> int:
-    """Makes the discarded letters of that id dead letters of `queue` again, and returns how many there were.
+async def put_back(where: Access, queue: str, message: str) -> None:
+    """Makes the discarded letters of that id dead letters of `queue` again.
 
     One that is among them already, since a command was ended between the two, is forgotten only.
     Raises AMQPError, OSError, PyMongoError.
@@ -159,4 +159,3 @@ async def put_back(where: Access, queue: str, message: str) -> int:
                 dead = topology.dead_letter_queue(queue)
                 await exchange.publish(again, dead, mandatory=True, timeout=broker.TIMEOUT)
             await kept.forget(letter)
-        return len(letters)

@@ -172,13 +172,13 @@ def discarded_columns(now: datetime) -> Sequence[Column[Letter]]:
         Column("queue", attrgetter("queue")),
         Column("message", attrgetter("id"), whole=True),
         Column("type", attrgetter("type")),
-        Column("kind", attrgetter("kind")),
         Column("discarded", lambda each: (at := of("at")(each)) and f"{said(now - at)} ago"),
         Column("by", of("by")),
         Column("why", of("why")),
-        Column("kept until", of("until")),
         Column("about", attrgetter("subject"), wide=True),
+        Column("kind", attrgetter("kind"), wide=True),
         Column("reason", attrgetter("reason"), wide=True),
+        Column("kept until", of("until"), wide=True),
         Column("at", of("at"), wide=True),
     )
 

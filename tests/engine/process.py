@@ -4,6 +4,8 @@ import asyncio
 import json
 import sys
 
+import uvloop
+
 from tests.engine.toy import make_engine
 
 
@@ -13,4 +15,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

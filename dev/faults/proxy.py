@@ -289,6 +289,8 @@ class Proxy:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # closed already
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+    """Of one that is closed already asyncio has a socket that refuses all, uvloop none, or an error."""
+    with suppress(OSError, ValueError):
+        if (there := writer.get_extra_info("socket")) is not None:
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
     writer.transport.abort()

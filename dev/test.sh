@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test but the cluster's and those of `make test-long`, in five lanes side by side: most of the time tests wait
+# Every test but the cluster's and those of `make test-long`, in six lanes side by side: most of the time tests wait
 # for servers, and each lane has servers of its own, but charts and unit tests, which need none and give way to the
 # others. What a lane prints is shown when it ends, with the time that it took and that its processes were at work. With
 # COVERAGE=true what was run is counted, too.
@@ -46,10 +46,10 @@ unit() { gives_way lane unit tests/unit; }
 # The last in line for the cores, with all that it starts.
 gives_way() { (renice -n 10 "$BASHPID" >/dev/null && "$@"); }
 
-echo "five lanes side by side, twelve minutes on two cores; to watch one: tail -f $lanes/shop.log (books, servers, ...)"
+echo "six lanes side by side, twelve minutes on two cores; to watch one: tail -f $lanes/shop.log (books, servers, ...)"
 pids=()
 # Of those with servers the engine's waits most; with one more that works, tests fail that hold the shop to a second.
-for names in shop books servers "engine operator charts" unit; do
+for names in shop books servers "engine operator" charts unit; do
     # shellcheck disable=SC2086  # names of lanes
     lane_by_lane $names &
     pids+=($!)

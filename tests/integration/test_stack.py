@@ -108,6 +108,7 @@ def ping(stack: Stack) -> None:
         redis.ping()
 
 
+@pytest.mark.long
 async def test_what_up_leaves_running_is_stopped_by_down_and_keeps_its_data_on_other_ports(
     directory: Path,
 ) -> None:
@@ -139,6 +140,7 @@ async def test_a_server_can_be_frozen_killed_and_started_again(servers: Stack) -
     ping(servers)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("awaited", ["processes.json", "stack.json"])
 async def test_ctrl_c_leaves_nothing_behind_while_it_starts_or_runs(directory: Path, awaited: str) -> None:
     file = directory / awaited

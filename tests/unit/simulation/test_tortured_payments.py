@@ -62,12 +62,11 @@ def test_a_void_that_is_no_fence_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         return Voided(charge.reference)
 
     monkeypatch.setattr(StripeGateway, "void", hopeful)
-    findings = [
-        finding
-        for seed in range(6)
+    assert any(
+        "and 0 it should" in finding
+        for seed in range(6)  # the first that finds it is enough
         for finding in simulate(Run(f"broken.{seed}", ORDERS), kind=TorturedShop).findings
-    ]
-    assert any("and 0 it should" in finding for finding in findings)
+    )
 
 
 def test_the_command_has_shops_in_processes_of_their_own() -> None:

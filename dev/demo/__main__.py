@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 from rich.console import Console
 
-from dev.demo import flows, kills
+from dev.demo import flows, kills, repairs
 from dev.demo.scene import Scene
 from dev.demo.stage import Stage
 from dev.interrupts import run
@@ -22,7 +22,7 @@ from sagactl.shop import Client
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run")) / "demo"
 # A second for the card makes it possible to see an order between its states.
 SETTINGS = {"PAYMENT_DELAY_SECONDS": "1", "COMPENSATION_AUTO": "false"}
-STORIES = (*flows.FLOWS, kills.killed_service, kills.killed_broker)
+STORIES = (*flows.FLOWS, kills.killed_service, kills.killed_broker, repairs.lost_message)
 NEXT = {
     "the same shop in the background; then the README's lines place an order": "make up",
     "the table that all of this followed": "services/order/saga.py",

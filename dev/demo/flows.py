@@ -1,10 +1,8 @@
 """The seven stories of an order, each shown and then held against what must be true after it."""
 
 import asyncio
-from dataclasses import replace
 
 from dev.demo.scene import Scene, confirmed, given_back, refunded, settled, to_be_agreed
-from sagactl.shop import Client
 
 STALE_AFTER_SECONDS = 1.0
 
@@ -124,8 +122,7 @@ async def late_payment(scene: Scene) -> None:
     teapots = await scene.stock(scene.teapot)
     order_id = await scene.place(scene.bob, {scene.teapot: 1}, "tok_slow")
     await scene.follow(scene.bob, order_id, confirmed)
-    operator = replace(scene.admin, url=scene.stack.services["order"])  # /internal is not for the gateway
-    await _sweep(scene, operator, order_id)
+    await _sweep(scene, order_id)
     order = await scene.follow(scene.bob, order_id, refunded)
     scene.stage.expect(
         f"the order stays CANCELLED: {order['cancellationReason']}", holds=order["status"] == "CANCELLED"
@@ -148,15 +145,15 @@ FLOWS = (
 )
 
 
-async def _sweep(scene: Scene, operator: Client, order_id: str) -> None:
+async def _sweep(scene: Scene, order_id: str) -> None:
     """Do by hand what the operator does: list the stale orders, and have this one compensated, twice."""
     await asyncio.sleep(STALE_AFTER_SECONDS)
-    query = f"status=CONFIRMED&olderThan={STALE_AFTER_SECONDS}"
-    stale = (await operator.call("GET", f"/internal/orders/stale?{query}"))["orders"]
-    scene.stage.expect("the order is listed as stale", holds=order_id in [each["orderId"] for each in stale])
+    scene.stage.expect(
+        "the order is listed as stale", holds=order_id in await scene.stale(STALE_AFTER_SECONDS)
+    )
     wish = {"reason": "SAGA_TIMEOUT", "status": "CONFIRMED", "olderThan": STALE_AFTER_SECONDS}
     path = f"/internal/orders/{order_id}/compensate"
-    outcomes = [(await operator.call("POST", path, wish))["outcome"] for _ in range(2)]
+    outcomes = [(await scene.operator.call("POST", path, wish))["outcome"] for _ in range(2)]
     scene.stage.expect(
         f"compensating it twice: {' and '.join(outcomes)}", holds=outcomes == ["compensated", "already"]
     )

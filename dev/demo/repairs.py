@@ -1,6 +1,5 @@
 """The story of a message that somebody lost, found and mended by what whoever is on call has."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import aio_pika
@@ -57,7 +56,7 @@ async def lost_message(scene: Scene) -> None:
     stage.expect("explain names one message, by its queue and id", holds=len(told.missing) == 1)
     with stage.working(f"sagactl repair --apply {order_id}"):
         # A demo that was interrupted here has left an order behind.
-        ids = list(dict.fromkeys([order_id, *await _stale(scene)]))
+        ids = list(dict.fromkeys([order_id, *await scene.stale(STALE_AFTER_SECONDS)]))
         plan, *others = await plans(access, ids, STILL, Watch(apart_seconds=QUIET_SECONDS))
         for each in (plan, *others):
             await carry_out(each, Mender(access, orders, "the queue was emptied"))
@@ -67,14 +66,6 @@ async def lost_message(scene: Scene) -> None:
     order = await scene.follow(scene.alice, order_id, settled)
     stage.expect("the order is CANCELLED", holds=order["status"] == "CANCELLED")
     await scene.stock_becomes(scene.cup, cups)
-
-
-async def _stale(scene: Scene) -> list[str]:
-    operator = replace(scene.admin, url=scene.stack.services["order"])  # /internal is not for the gateway
-    query = f"status=CONFIRMED&olderThan={STALE_AFTER_SECONDS}"
-    return [
-        each["orderId"] for each in (await operator.call("GET", f"/internal/orders/stale?{query}"))["orders"]
-    ]
 
 
 async def _empty(scene: Scene, queue: str) -> int:

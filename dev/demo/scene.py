@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 
 from dev.demo.stage import Stage
@@ -68,6 +68,17 @@ class Scene:
         mails = await found()
         to = "nobody" if not mails else mails[0]["To"]
         self.stage.expect(f"mail to {to}: {subject}", holds=len(mails) == 1)
+
+    @property
+    def operator(self) -> Client:
+        """At the order service itself: /internal is not for the gateway."""
+        return replace(self.admin, url=self.stack.services["order"])
+
+    async def stale(self, older_than: float) -> list[str]:
+        """The ids of the orders that have been CONFIRMED for so many seconds."""
+        query = f"status=CONFIRMED&olderThan={older_than}"
+        found = await self.operator.call("GET", f"/internal/orders/stale?{query}")
+        return [order["orderId"] for order in found["orders"]]
 
     def _name(self, product_id: str) -> str:
         return "teapot(s)" if product_id == self.teapot else "cup(s)"

@@ -213,8 +213,10 @@ class Books:
         confirmed. Outboxes are short but for an outage: they are read to their end.
         """
         found: dict[str, list[Unsent]] = {subject: [] for subject in subjects}
+        # After an outage there may be more of them than a query has room for.
+        wanted = {"events.subject": {"$in": list(subjects)}} if len(subjects) <= CHUNK else {}
         for service in PUBLISHES:
-            async for row in self.of(service)[OUTBOX].find({"events.subject": {"$in": list(subjects)}}):
+            async for row in self.of(service)[OUTBOX].find(wanted):
                 for event in row["events"]:
                     if event["subject"] in found:
                         unsent = Unsent(event["id"], event["type"], service, row["at"])

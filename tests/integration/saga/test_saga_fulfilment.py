@@ -21,7 +21,14 @@ from tests.integration.saga.house import PATIENCE, House
 from tests.integration.saga.shop import Shop
 from tests.integration.saga.test_saga_checker import report_on
 from tests.integration.saga.test_saga_explain import explained, states
-from tests.integration.saga.test_saga_live_check import HASTY, LIVE, LONG, check, flowing
+from tests.integration.saga.test_saga_live_check import (
+    HASTY,
+    LIVE,
+    LONG,
+    check,
+    flowing,
+    nothing_is_named_without,
+)
 from tests.integration.saga.test_saga_repair import planned
 
 REFUND = {"reason": "broken"}
@@ -301,15 +308,13 @@ async def test_no_shipment_is_missed_while_orders_flow_and_services_die(sending:
     """What is paid and not yet known, asked and not yet answered: all of it is on its way."""
     shop, asked = sending.shop, await sending.paid()
     shop.patience = LONG
+
+    async def ship() -> None:
+        assert (await sending.says(asked, "ship")).status_code == 202
+
     async with flowing(shop) as placed:
-        for service in ("fulfilment", "order"):
-            async with shop.away(service):
-                if service == "order":
-                    assert (await sending.says(asked, "ship")).status_code == 202
-                during = await check(shop, live=HASTY)
-            after = await check(shop, live=HASTY)
-            assert not during.findings, during.findings
-            assert not after.findings, after.findings
+        await nothing_is_named_without(shop, "fulfilment")
+        await nothing_is_named_without(shop, "order", ship)
         await shop.lose_broker()
         assert not (await check(shop, live=HASTY)).findings
     await sending.becomes(asked, "SHIPPED")

@@ -19,7 +19,7 @@ from bson import ObjectId
 
 from sagactl.access import Access
 from sagactl.faults import UnavailableError
-from sagactl.oncall.books import Books, reading
+from sagactl.oncall.books import CHUNK, Books, reading
 from sagactl.oncall.check import QUIET_SECONDS, Expected
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.live.checking import LONG_AGO, Live, check_live
@@ -170,15 +170,24 @@ async def planted(shop: Shop, faults: Sequence[Fault]) -> AsyncIterator[None]:
 HASTY: Final = LIVE._replace(watch=Watching(seconds=10, apart_seconds=QUIET_SECONDS))
 
 
+async def nothing_is_named_without(
+    shop: Shop, service: str, meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Neither while the service is away, nor right after."""
+    async with shop.away(service):
+        if meanwhile is not None:
+            await meanwhile()
+        during = await check(shop, live=HASTY)
+    after = await check(shop, live=HASTY)
+    assert not during.findings, during.findings
+    assert not after.findings, after.findings
+
+
 async def test_nothing_is_named_while_orders_flow_and_services_die(shop: Shop) -> None:
     """Paid for and not yet sold, cancelled and not yet given back: all of it is on its way."""
     async with flowing(shop) as placed:
         for service in ("inventory", "payment", "notification"):
-            async with shop.away(service):
-                during = await check(shop, live=HASTY)
-            after = await check(shop, live=HASTY)
-            assert not during.findings, during.findings
-            assert not after.findings, after.findings
+            await nothing_is_named_without(shop, service)
         await shop.lose_broker()
         assert not (await check(shop, live=HASTY)).findings
     assert len(placed) > CUSTOMERS
@@ -227,10 +236,20 @@ async def test_what_is_sent_while_the_queues_are_watched_is_not_lost(
         sending = asyncio.create_task(send()) if is_sent_meanwhile else None
         if sending is not None:
             await outbox.insert_one(row)
+            await is_unsent(shop, order)
         found = (await check(shop, live=HASTY)).findings
         assert [each.subject for each in found] == ([] if is_sent_meanwhile else [order])
         if sending is not None:
             await sending
+
+
+async def is_unsent(shop: Shop, order: str) -> None:
+    """Whether a few are asked about or more than a query has room for."""
+    async with reading(Access.of_stack(shop.stack.directory).mongodb_url) as books:
+        for others in (0, CHUNK):
+            found = await books.unsent([order, *(f"none-{number}" for number in range(others))])
+            assert [each.id for each in found[order]] == [f"{order}.paid"]
+            assert not any(found[id_] for id_ in found if id_ != order)
 
 
 # --- all of it at once, for as long as one likes ------------------------------------------------------------

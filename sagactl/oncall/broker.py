@@ -1,11 +1,11 @@
 """RabbitMQ, seen from outside: how many messages wait where, and the dead letters one by one."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 from operator import itemgetter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import aio_pika
@@ -44,6 +44,11 @@ LIVE: Final = frozenset(
 
 # Dead letters that are taken into memory together.
 AT_ONCE: Final = 10_000
+# How often what only reads is asked, each time over a new connection.
+TRIES: Final = 3
+# What a call ends with whose connection is lost.
+LOST: Final = (aio_pika.exceptions.AMQPError, aio_pika.exceptions.ChannelInvalidStateError, OSError)
+Found = TypeVar("Found")
 
 
 class BrokerError(UnavailableError):
@@ -229,9 +234,12 @@ async def ready_in(amqp_url: str, names: Sequence[str]) -> Mapping[str, Ready]:
     """By the queue's name. Raises BrokerError where the broker does not answer."""
     if not names:
         return {}
+
+    async def ask(opened: aio_pika.abc.AbstractChannel) -> Sequence[aio_pika.abc.AbstractQueue]:
+        return [await opened.declare_queue(name, passive=True, timeout=TIMEOUT) for name in names]
+
     try:
-        async with channel(amqp_url) as opened:
-            asked = [await opened.declare_queue(name, passive=True, timeout=TIMEOUT) for name in names]
+        asked = await read(amqp_url, ask)
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError) as error:
         raise BrokerError(f"the broker does not answer: {str(error) or type(error).__name__}") from error
     told = ((queue.name, queue.declaration_result) for queue in asked)
@@ -299,13 +307,34 @@ async def channel(amqp_url: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
         yield await connection.channel(publisher_confirms=True, on_return_raises=True)
 
 
+async def read(
+    amqp_url: str, ask: Callable[[aio_pika.abc.AbstractChannel], Awaitable[Found]], tries: int = TRIES
+) -> Found:
+    """What is asked over a channel of its own, and asked again where that was lost meanwhile: a check of
+    minutes is not to be for nothing because somebody closed connections. What changes anything is not to be
+    asked so. Raises AMQPError or OSError where there is no connection, or none that lasts.
+    """
+    for left in reversed(range(tries)):
+        connection = await aio_pika.connect(amqp_url, timeout=TIMEOUT)
+        async with connection:
+            try:
+                return await ask(await connection.channel())
+            except aio_pika.exceptions.AMQPChannelError:  # the broker refuses it
+                raise
+            except LOST:
+                if not left:
+                    raise
+    raise AssertionError("unreachable")
+
+
 async def dead_letters(amqp_url: str, queues: Iterable[str], limit: int) -> list[DeadLetter]:
     """Looks at up to `limit` dead letters of each of our `queues`, and leaves them there."""
-    letters: list[DeadLetter] = []
-    async with channel(amqp_url) as opened:
-        for queue in queues:
-            letters += [DeadLetter.of(queue, each) async for each in take(opened, queue, limit)]
-    return letters
+    wanted = list(queues)
+
+    async def ask(opened: aio_pika.abc.AbstractChannel) -> list[DeadLetter]:
+        return [DeadLetter.of(queue, each) for queue in wanted async for each in take(opened, queue, limit)]
+
+    return await read(amqp_url, ask)
 
 
 async def dead_letter(amqp_url: str, queue: str, id_: str) -> DeadLetter:

@@ -5,9 +5,10 @@ one always holds, so that every pair has a decided outcome. The words in the row
 emitted) take the subject and what came, and are plain functions: a test holds each against its cell.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct, structs
@@ -118,6 +119,11 @@ class Table(Generic[Subject, Trigger, Emitted]):
     def __init__(self, cells: Cells, *, state: str = "state") -> None:
         self.cells, self._state = cells, state
 
+    @cached_property
+    def _ways(self) -> Collection["Way"]:
+        """Whoever goes through the histories of all orders asks for them with each."""
+        return frozenset(ways(self.cells))
+
     def row(self, state: StrEnum, subject: Subject, trigger: Trigger, kind: type | None = None) -> Row:
         """The first row that holds.
 
@@ -157,12 +163,11 @@ class Table(Generic[Subject, Trigger, Emitted]):
         """Follows a history of (from, event, to) through the table and returns where it ends. It starts from
         None, out of nothing. Raises ValueError where it cannot have happened.
         """
-        steps = {(way.from_, way.event, way.to) for way in ways(self.cells)}
         state: StrEnum = NEW
         for number, (from_, event, to) in enumerate(history):
             if (from_ or NEW) != state:
                 raise ValueError(f"entry {number} starts from {from_ or NEW}, but it was {state}")
-            if (state, event, to) not in steps:
+            if Way(state, event, to) not in self._ways:
                 raise ValueError(f"entry {number}: {event} does not lead from {state} to {to}")
             state = to
         if state is NEW:

@@ -75,7 +75,7 @@ async def act_on_letters(  # noqa: PLR0917  # FastAPI passes them by name
         page = path_of(signed.key)
         if (await tried(jobs.get(signed.key))).found:
             return page
-        found = await answered(_to_be_acted_on(shop, wanted))
+        found = await answered(_to_be_acted_on(shop, verb, wanted))
         check_same(letters.digest(found) if found else "", form)
         at = await answered(shop.now())
         job = planned(signed.key, verb, [*map(_without_mail, found)], signed.reason, at)
@@ -93,9 +93,9 @@ def _without_mail(letter: DeadLetter) -> Chosen:
     return structs.replace(chosen, reason=hidden(chosen.reason))
 
 
-async def _to_be_acted_on(shop: Shop, wanted: letters.Wanted) -> Sequence[DeadLetter]:
+async def _to_be_acted_on(shop: Shop, verb: Verb, wanted: letters.Wanted) -> Sequence[DeadLetter]:
     """An open choice is none: a queue has to be named."""
-    return await shop.chosen(wanted) if wanted.queue else ()
+    return await shop.chosen(verb, wanted) if wanted.queue else ()
 
 
 async def _letters_planned(
@@ -106,8 +106,8 @@ async def _letters_planned(
     shop: Shop,
     refusal: Refusal = NOTHING_YET,
 ) -> Response:
-    found, failed = await tried(_to_be_acted_on(shop, wanted))
-    previews = (await tried(shop.previews(found))).found if found else ()
+    found, failed = await tried(_to_be_acted_on(shop, verb, wanted))
+    previews = (await tried(shop.previews(found))).found if found and verb is Verb.REDRIVE else ()
     return plan_page(
         request,
         "act_on_letters",

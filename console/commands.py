@@ -37,12 +37,14 @@ def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
             return "/orders?show=attention"
         case ["sagactl", "letters", "list", "--queue", queue]:
             return _with("/letters", queue=queue)
+        case ["sagactl", "letters", "list", "--discarded", "--queue", queue]:
+            return _with("/letters/discarded", queue=queue)
         case ["sagactl", "letters", "show", queue, id_]:
             return _with("/letter", queue=queue, id=id_)
         case ["sagactl", "letters", "redrive", queue, "--id", id_]:
             return _with("/letters/redrive", queue=queue, id=id_)
-        case ["sagactl", "letters", "discard", queue, id_]:
-            return _with("/letters/discard", queue=queue, id=id_)
+        case ["sagactl", "letters", ("discard" | "restore") as verb, queue, id_]:
+            return _with(f"/letters/{verb}", queue=queue, id=id_)
         case ["sagactl", "stock", "show", product]:
             return f"/products/{quote(product, safe='')}"
     return ""
@@ -103,19 +105,27 @@ def of_letters(wanted: Letters) -> Iterator[Command]:
         yield Command("by cause", command_line("letters groups", queue=wanted.queue or None))
 
 
+def of_discarded(wanted: Letters) -> Iterator[Command]:
+    """Nothing where sagactl chooses by other things."""
+    if wanted == Letters(queue=wanted.queue):
+        yield Command("the same", command_line("letters list", discarded=True, queue=wanted.queue or None))
+
+
 def of_letter(queue: str, id_: str) -> Iterator[Command]:
     yield Command("the same", command_line("letters show", queue, id_))
     yield Command("what redriving it would do", command_line("letters preview", queue, id=id_))
 
 
 def of_plan(verb: Verb, wanted: Letters, reason: str) -> Iterator[Command]:
-    """Nothing where sagactl chooses by other things, or discards several that were chosen one by one."""
+    """Nothing where sagactl chooses by other things, or discards or restores several that were chosen one by
+    one.
+    """
     queue, kind, type_, ids = wanted.queue, wanted.kind or None, wanted.type or None, wanted.ids
     if wanted == Letters(queue=queue, ids=ids) and ids:
         if verb is Verb.REDRIVE:
             yield Command("the same", command_line("letters redrive", queue, id=ids))
         elif len(ids) == 1:
-            yield Command(FILL_IN, command_line("letters discard", queue, *ids, reason=reason))
+            yield Command(FILL_IN, command_line(f"letters {verb}", queue, *ids, reason=reason))
     elif queue and not wanted.text and ids is None:
         chosen = command_line("jobs start", verb, queue=queue, kind=kind, type=type_, reason=reason)
         yield Command(FILL_IN, chosen)

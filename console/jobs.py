@@ -1,4 +1,4 @@
-"""Jobs, as their pages show them: what somebody did with dead letters, and what became of each. Pure."""
+"""Jobs, as their pages show them: what somebody did with letters, and what became of each. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,6 +21,7 @@ SHAPES: Final[Mapping[Outcome, tuple[str, str]]] = {
     Outcome.NO_EFFECT: ("✓", "good"),
     Outcome.DEAD: ("✖", "bad"),
     Outcome.DISCARDED: ("✓", "good"),
+    Outcome.RESTORED: ("✓", "good"),
 }
 # What somebody may have to do something about comes first.
 FIRST: Final = (Outcome.DEAD, Outcome.PLANNED, Outcome.SENT)
@@ -94,7 +95,7 @@ def page(job: Job, by: Actor, *, is_open: bool, trouble: str, stopped_by: str = 
     return Page(
         summary=summary(job, by, is_open=is_open, stopped_by=stopped_by),
         trouble=trouble,
-        rows=tuple(map(_row, steps[:SHOWN_AT_MOST])),
+        rows=tuple(_row(step, job.verb) for step in steps[:SHOWN_AT_MOST]),
         left_out=max(0, len(steps) - SHOWN_AT_MOST),
     )
 
@@ -103,8 +104,10 @@ def path_of(id_: str) -> str:
     return f"{PATH}/{quote(id_, safe='')}"
 
 
-def _row(step: Step) -> Row:
-    letter, is_dead = step.letter, step.outcome in {Outcome.DEAD, Outcome.PLANNED}
+def _row(step: Step, verb: Verb) -> Row:
+    letter = step.letter
+    before, after = {Outcome.PLANNED, Outcome.DEAD}, {Outcome.RESTORED}
+    is_dead = step.outcome in (after if verb is Verb.RESTORE else before)
     shape, mood = SHAPES[step.outcome]
     return Row(
         letter=letter,

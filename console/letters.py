@@ -12,6 +12,7 @@ from msgspec import Struct
 from console.traces import Trace, of_header
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.causes import alike, order_in
+from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain.explanation import Preview
 from sagactl.oncall.jobs.job import Chosen, Verb
 from sagactl.wording import masked
@@ -53,6 +54,34 @@ class Row(NamedTuple):
     reason: str
     # None where its headers do not tell, or not so that it can be read.
     first_failed: datetime | None
+
+
+class Away(NamedTuple):
+    """A letter that was discarded, and is kept."""
+
+    row: Row
+    at: datetime
+    by: str
+    why: str
+
+
+class Shelf(NamedTuple):
+    """Those of a queue, the latest first."""
+
+    queue: str
+    letters: tuple[Away, ...]
+    # Where it is planned to restore all of them.
+    restore: str
+
+
+class Discards(Struct, frozen=True, kw_only=True):
+    wanted: Wanted
+    number: int
+    shelves: tuple[Shelf, ...]
+    # What can be chosen.
+    queues: tuple[str, ...]
+    kinds: tuple[str, ...]
+    types: tuple[str, ...]
 
 
 class Group(NamedTuple):
@@ -123,6 +152,25 @@ def page(letters: Sequence[DeadLetter], wanted: Wanted, queues: Iterable[str]) -
     )
 
 
+def discards(letters: Sequence[Discarded], wanted: Wanted, queues: Iterable[str]) -> Discards:
+    found: dict[str, list[Away]] = {}
+    for each in letters:
+        if wanted.fits(each.letter):
+            by = f"{each.by.kind} {each.by.id}"
+            found.setdefault(each.queue, []).append(Away(_row(each.letter), each.at, by, hidden(each.reason)))
+    return Discards(
+        wanted=wanted,
+        number=sum(map(len, found.values())),
+        shelves=tuple(
+            Shelf(queue, tuple(some), link_to_plan(Verb.RESTORE, wanted._replace(queue=queue)))
+            for queue, some in found.items()
+        ),
+        queues=tuple(queues),
+        kinds=tuple(sorted({each.letter.kind for each in letters})),
+        types=tuple(sorted({each.letter.type for each in letters})),
+    )
+
+
 def plan(verb: Verb, wanted: Wanted, found: Sequence[DeadLetter], previews: Sequence[Preview]) -> Plan:
     return Plan(
         verb=verb,
@@ -177,7 +225,7 @@ def _groups(letters: Iterable[DeadLetter]) -> Iterable[Group]:
     for each in alike(letters):
         queue, type_, kind, _ = each.cause
         chosen = Wanted(queue=queue, type=type_, kind=kind)
-        plans = (link_to_plan(verb, chosen) for verb in Verb)
+        plans = (link_to_plan(verb, chosen) for verb in (Verb.REDRIVE, Verb.DISCARD))
         yield Group(*each.cause, *each.span, tuple(map(_row, each.letters)), *plans)
 
 

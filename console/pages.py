@@ -39,7 +39,7 @@ from console.dependencies import (
 from console.jobs import page as job_page
 from console.jobs import summary
 from console.orders import Show
-from console.reading import ROWS, Shop, tried
+from console.reading import DISCARDED_AT_MOST, ROWS, Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
@@ -139,6 +139,23 @@ async def list_letters(request: Request, visitor: TheVisitor, shop: TheShop, wan
         page=page,
         why_not=rights.why_not(visitor.user, rights.LETTERS),
         commands=tuple(commands.of_letters(wanted)),
+    )
+
+
+@router.get("/letters/discarded")
+async def list_discarded(request: Request, visitor: TheVisitor, shop: TheShop, wanted: TheWanted) -> Response:
+    found, failed = await tried(shop.discarded(wanted.queue))
+    kept, lasting = found or ((), None)
+    return answers.page(
+        request,
+        "discarded",
+        here="Letters",
+        failed=failed,
+        page=letters.discards(kept, wanted, QUEUES),
+        days=lasting and lasting.days,
+        at_most=DISCARDED_AT_MOST if len(kept) == DISCARDED_AT_MOST else None,
+        why_not=rights.why_not(visitor.user, rights.LETTERS),
+        commands=tuple(commands.of_discarded(wanted)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from console.cluster import Cluster
@@ -16,13 +16,15 @@ from saga_operator.policy.policy import LISTED_AT_MOST
 from saga_operator.resource import Monitor
 from sagactl.access import Access
 from sagactl.faults import AbsentError, UnavailableError, fault
-from sagactl.oncall import finding, stocking, trails
+from sagactl.oncall import discarded, finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES, DeadLetter
+from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain.explanation import Explanation, Preview
 from sagactl.oncall.explain.reading import Reader, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
+from sagactl.oncall.jobs.job import Verb
 from sagactl.oncall.live.judging import STILL
 from sagactl.oncall.live.looking import AT_ONCE
 from sagactl.oncall.overdue import overdue
@@ -55,6 +57,8 @@ NOTES_SECONDS: Final = 5.0
 # A plan tells of so many what the rules would do.
 PREVIEWED_AT_MOST: Final = 50
 ENTRIES_AT_MOST: Final = 200
+# Of those that were discarded; sagactl finds the others.
+DISCARDED_AT_MOST: Final = 1000
 Found = TypeVar("Found")
 
 
@@ -169,8 +173,23 @@ class Shop:
         (found,) = await self._reader.previews(self._books, [letter])
         return found
 
-    async def chosen(self, wanted: ThoseLetters) -> Sequence[DeadLetter]:
-        return [letter for letter in await self.letters() if wanted.fits(letter)]
+    async def discarded(self, queue: str) -> tuple[Sequence[Discarded], timedelta | None]:
+        """Those of the queue, or of all if that is empty, the latest first; and for how long each is kept:
+        None where nobody told the database.
+        """
+        async with discarded.opened(self._access.mongodb_url) as kept:
+            return await kept.latest(queue or None, DISCARDED_AT_MOST), await kept.lasting()
+
+    async def chosen(self, verb: Verb, wanted: ThoseLetters) -> Sequence[DeadLetter]:
+        """Of those that are dead; or, to be restored, of those that were discarded."""
+        return [letter for letter in await self._all_for(verb, wanted.queue) if wanted.fits(letter)]
+
+    async def _all_for(self, verb: Verb, queue: str) -> Sequence[DeadLetter]:
+        if verb is not Verb.RESTORE:
+            return await self.letters()
+        found, _ = await self.discarded(queue)
+        # Those of one id are restored together.
+        return [*{(each.queue, each.message): each.letter for each in found}.values()]
 
     async def previews(self, letters: Sequence[DeadLetter]) -> Sequence[Preview]:
         """Of those that are about orders, at most so many."""

@@ -5,7 +5,7 @@ whatever ends a command between the two, it is in one of the places, or in both.
 consumers that know what they have handled.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -29,6 +29,11 @@ DATABASE: Final = "sagactl"
 COLLECTION: Final = "discarded"
 # Puts a dead letter of a queue by, before it is taken from there.
 Keep: TypeAlias = Callable[[str, AbstractIncomingMessage], Awaitable[None]]
+# Is told each letter's id once it is done with.
+Told: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+async def nobody(_: str) -> None: ...
 
 
 class Discarded(Struct, frozen=True, rename="camel", kw_only=True):
@@ -91,8 +96,9 @@ class Kept:
         now = {"$mergeObjects": [{"$literal": to_document(letter)}, {"at": "$$NOW"}]}
         await self._all.update_one({"_id": letter.id}, [{"$replaceWith": now}], upsert=True)
 
-    async def latest(self, queue: str, limit: int) -> Sequence[Discarded]:
-        found = self._all.find({"queue": queue}).sort("at", DESCENDING).limit(limit)
+    async def latest(self, queue: str | None, limit: int) -> Sequence[Discarded]:
+        """Of that queue, or of all. The latest first, by an index each."""
+        found = self._all.find({} if queue is None else {"queue": queue}).sort("at", DESCENDING).limit(limit)
         return [from_document(Discarded, document) async for document in found]
 
     async def of(self, queue: str, message: str) -> Sequence[Discarded]:
@@ -142,20 +148,21 @@ async def keeping(mongodb_url: str, by: Actor, reason: str) -> AsyncIterator[Kee
         yield keep
 
 
-async def put_back(where: Access, queue: str, message: str) -> None:
-    """Makes the discarded letters of that id dead letters of `queue` again.
+async def put_back(where: Access, queue: str, messages: Iterable[str], told: Told = nobody) -> None:
+    """Makes the discarded letters of those ids dead letters of `queue` again.
 
     One that is among them already, since a command was ended between the two, is forgotten only.
     Raises AMQPError, OSError, PyMongoError.
     """
+    dead = await broker.dead_letters(where.amqp_url, [queue], broker.AT_ONCE)
+    there = {_place(queue, each.id, each.body) for each in dead}
     async with opened(where.mongodb_url) as kept, broker.channel(where.amqp_url) as channel:
-        letters = await kept.of(queue, message)
-        taken = broker.take(channel, queue, broker.AT_ONCE)
-        there = {_place(queue, broker.identity(queue, each), each.body) async for each in taken}
         exchange = await channel.get_exchange(topology.retry_exchange(broker.QUEUES[queue]), ensure=False)
-        for letter in letters:
-            if letter.place not in there:
-                again = broker.anew(letter, message, letter.headers)
-                dead = topology.dead_letter_queue(queue)
-                await exchange.publish(again, dead, mandatory=True, timeout=broker.TIMEOUT)
-            await kept.forget(letter)
+        for message in messages:
+            for letter in await kept.of(queue, message):
+                if letter.place not in there:
+                    again = broker.anew(letter, message, letter.headers)
+                    dead_letters = topology.dead_letter_queue(queue)
+                    await exchange.publish(again, dead_letters, mandatory=True, timeout=broker.TIMEOUT)
+                await kept.forget(letter)
+            await told(message)

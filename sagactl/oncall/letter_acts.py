@@ -111,7 +111,7 @@ def restore(  # noqa: PLR0917 - a command's options
     asked = Asked(reason, dry_run, yes, output)
     act = acting.Act(ACTS[Act.RESTORE], f"Restore {message}?", find=None)
     planned, _ = decided(stack, act, asked, lambda where: _restoring(where, queue, message), shown)
-    run(discarded.put_back(access(stack), queue, message))
+    run(discarded.put_back(access(stack), queue, [message]))
     show(shown(structs.replace(planned, done=True)), output)
 
 

@@ -1,24 +1,17 @@
 """Dead letters given another chance, or discarded. Homes know what they have seen: twice is harmless."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Container
+from collections.abc import AsyncIterator, Container
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from sagactl.oncall import broker
-from sagactl.oncall.discarded import Keep
+from sagactl.oncall.discarded import Keep, Told, nobody
 from services.shared.contract import topology
 from services.shared.engine.envelope import REDRIVEN, kept
 
-# Is told each letter's id once it is done with.
-Told: TypeAlias = Callable[[str], Awaitable[None]]
 
-
-async def _nobody(_: str) -> None: ...
-
-
-async def redrive(amqp_url: str, queue: str, ids: Container[str], told: Told = _nobody) -> list[str]:
+async def redrive(amqp_url: str, queue: str, ids: Container[str], told: Told = nobody) -> list[str]:
     """Moves dead letters of `queue`, all or those with `ids`, back to it: confirmed there, taken here.
 
     Returns the ids of those that were moved.
@@ -37,7 +30,7 @@ async def redrive(amqp_url: str, queue: str, ids: Container[str], told: Told = _
     return sent
 
 
-async def discard(amqp_url: str, queue: str, ids: Container[str], keep: Keep, told: Told = _nobody) -> None:
+async def discard(amqp_url: str, queue: str, ids: Container[str], keep: Keep, told: Told = nobody) -> None:
     """Takes those dead letters of `queue` that have `ids` from it, each once it is kept elsewhere."""
     async with broker.channel(amqp_url) as channel:
         async for message, id_ in _those(channel, queue, ids):

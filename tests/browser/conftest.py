@@ -25,6 +25,8 @@ from dev.mailbox import Mailbox
 from dev.seed import seed
 from dev.services import ALL
 from dev.stack import Stack
+from sagactl.oncall import discarded
+from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.jobs.job import Chosen, Job, Outcome, Selector, Step, Verb
 from sagactl.oncall.report import Report
@@ -117,6 +119,8 @@ async def _opened(stack: Stack) -> Site:
             "discard": "/letters/discard?queue=orders&kind=invalid",
             "discard chosen": "/letters/discard?queue=orders&id=poison&id=odd-1&id=gone",
             "nothing chosen": "/letters/redrive?queue=orders&id=",
+            "discarded": "/letters/discarded",
+            "restore": "/letters/restore?queue=orders&id=other",
             "queues": "/queues",
             "jobs": "/jobs",
             "job": f"/jobs/{JOB}",
@@ -183,8 +187,10 @@ async def _lose_some(stack: Stack, order_id: str) -> None:
 
 
 async def _keep(stack: Stack, order_id: str, product: str) -> None:
-    """A job that waits for its turn, and what a check found: as a console keeps them."""
-    now = datetime.now(UTC)
+    """A job that waits for its turn, what a check found, and a letter that was discarded: as a console keeps
+    them.
+    """
+    now, eve = datetime.now(UTC), Actor("eve", Kind.USER)
     lost = Chosen("orders", "poison", order_id, "INVENTORY_RESERVED", "invalid", "cannot be read")
     steps = tuple(
         Step(structs.replace(lost, id=id_), outcome, why)
@@ -196,7 +202,7 @@ async def _keep(stack: Stack, order_id: str, product: str) -> None:
     )
     selector = Selector(queues=("orders",))
     job = Job(id=JOB, verb=Verb.REDRIVE, reason="to see", begun_at=now, selector=selector, steps=steps)
-    kept = Kept(id=JOB, by=By(Actor("eve", Kind.USER), ""), job=job, due=now + timedelta(days=1))
+    kept = Kept(id=JOB, by=By(eve, ""), job=job, due=now + timedelta(days=1))
     findings = (
         Finding(Invariant.MONEY_AGREES, order_id, "the gateway made 2 captures"),
         Finding(Invariant.STOCK_CONSERVED, product, "4 pieces are there, but 5 came"),
@@ -204,6 +210,21 @@ async def _keep(stack: Stack, order_id: str, product: str) -> None:
     )
     report = Report(dict.fromkeys(Invariant, "12 things"), findings, (), 12)
     check = checks.Kept(done=checks.done(report, "eve", None, now - timedelta(seconds=40), now))
+    put_away = Discarded(
+        id="other",
+        queue="orders",
+        message="other",
+        type="INVENTORY_RESERVED",
+        correlation_id=order_id,
+        timestamp=None,
+        headers={"x-error-kind": "invalid", "x-error": "cannot be read"},
+        body=b"{}",
+        by=eve,
+        reason="of another system",
+        at=now,
+    )
+    async with discarded.opened(stack.mongodb.url) as kept_letters:
+        await kept_letters.put(put_away)
     async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as client:
         for collection, document in (("jobs", kept), ("checks", check)):
             written = msgspec.to_builtins(document, builtin_types=(datetime,))

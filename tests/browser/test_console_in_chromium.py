@@ -199,6 +199,20 @@ def test_letters_are_chosen_and_discarded_without_javascript_by_keyboard(
         page.goto(f"{site.url}/letters")
         assert page.get_by_text("odd-3").is_visible()
         assert not page.get_by_text("odd-1").is_visible()
+        # Taken back the same way.
+        page.get_by_role("link", name="Those that were discarded").click()
+        for id_ in ("odd-1", "odd-2"):
+            page.get_by_role("checkbox", name=f"Choose {id_}").focus()
+            page.keyboard.press("Space")
+        page.get_by_role("button", name="Restore the chosen").focus()
+        page.keyboard.press("Enter")
+        assert page.get_by_role("heading", level=1).inner_text() == "Restore 2 letters of orders"
+        page.get_by_label("Why, for the record").fill("they are ours")
+        page.get_by_role("button", name="Restore them").click()
+        page.wait_for_url(f"{site.url}/jobs/*")
+        assert page.get_by_text("2 restored").first.is_visible()
+        page.goto(f"{site.url}/letters")
+        assert page.get_by_text("odd-1").is_visible()
 
 
 def test_the_trace_of_an_order_is_a_link_to_jaeger(chromium: Browser, site: Site) -> None:

@@ -1,4 +1,4 @@
-"""`sagactl jobs`: dead letters in bulk: a plan before, a record meanwhile, at last an outcome for each."""
+"""`sagactl jobs`: letters in bulk: a plan before, a record meanwhile, at last an outcome for each."""
 
 import os
 import secrets
@@ -27,7 +27,7 @@ from sagactl.terminal import Stack, access, agree, aside, reason_of, run, tellin
 from sagactl.wording import plural
 
 STYLES: Final = {
-    **dict.fromkeys((Outcome.HANDLED, Outcome.NO_EFFECT, Outcome.DISCARDED), "green"),
+    **dict.fromkeys((Outcome.HANDLED, Outcome.NO_EFFECT, Outcome.DISCARDED, Outcome.RESTORED), "green"),
     Outcome.DEAD: "bold red",
 }
 POLL_SECONDS: Final = 0.2
@@ -68,7 +68,9 @@ Wait = Annotated[str, typer.Option(help="Follow what was sent no longer than thi
 
 @app.command()
 def start(  # noqa: PLR0913, PLR0917 - a command's options
-    verb: Annotated[Verb, typer.Argument(help="Give them another chance, or put them away.")],
+    verb: Annotated[
+        Verb, typer.Argument(help="Give them another chance, put them away, or take back what was.")
+    ],
     stack: Stack = None,
     queue: arguments.OfQueues = None,
     kind: Annotated[
@@ -81,7 +83,7 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
     text: Annotated[str | None, typer.Option(help="Only with this in their reason.")] = None,
     since: Annotated[str | None, typer.Option(help="First failed since: 2h ago, or a date.")] = None,
     until: Annotated[str | None, typer.Option(help="First failed before: 5m ago, or a date.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,  # noqa: FBT002  # an option
+    all_: Annotated[bool, typer.Option("--all", help="Every one there is.")] = False,  # noqa: FBT002  # an option
     reason: arguments.Reason = None,
     dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
@@ -91,11 +93,11 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
     folder: Folder = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Redrive or discard the dead letters that a selector names, and follow each to its outcome.
+    """Redrive, discard or restore the letters that a selector names, and follow each to its outcome.
 
     Such as those of an outage: jobs start redrive --queue orders --since 3h --reason "the database was away"
-    Exit code 0: all are handled, or discarded. 1: some were given up again. 3: some are on their way yet, or
-    it was only planned.
+    Exit code 0: all are handled, discarded or restored. 1: some were given up again. 3: some are on their way
+    yet, or it was only planned.
     """
     where, within = access(stack), duration(wait).total_seconds()
     selector = Selector(
@@ -108,9 +110,9 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
         until=moment(until),
     )
     if (selector == Selector()) is not all_:
-        raise typer.BadParameter("say which dead letters (--queue, --kind, --since and the like), or --all")
+        raise typer.BadParameter("say which letters (--queue, --kind, --since and the like), or --all")
     why = "" if dry_run else reason_of(reason)
-    letters = run(chosen(where.amqp_url, selector))[:limit]
+    letters = run(chosen(where, verb, selector))[:limit]
     now = datetime.now(UTC)
     planned = Job(
         id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
@@ -125,7 +127,7 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
         raise typer.Exit(Exit.NOT_YET if letters else Exit.FINE)
     if output in {Output.TABLE, Output.WIDE}:
         show(shown(planned), output)
-    agree(f"{verb.capitalize()} {plural(len(letters), 'dead letter')}?", yes=yes)
+    agree(f"{verb.capitalize()} {plural(len(letters), verb.noun)}?", yes=yes)
     with telling(), record.begun(folder or _state(), planned) as job:
         _finish(where, job, rate, within, output)
 
@@ -141,7 +143,8 @@ def resume(
 ) -> None:
     """Go on with a job that was ended before it was over, whatever ended it; follow what it has sent.
 
-    Exit code 0: all are handled, or discarded. 1: some were given up again. 3: some are on their way yet.
+    Exit code 0: all are handled, discarded or restored. 1: some were given up again. 3: some are on their way
+    yet.
     """
     where, within = access(stack), duration(wait).total_seconds()
     with telling(), record.resumed(folder or _state(), job) as there:
@@ -234,7 +237,7 @@ def shown(job: Job) -> Shown:
 
 def _screen(job: Job, *, wide: bool) -> Iterator[RenderableType]:
     """Groups, and each letter that came to no good end; all of them where it may be wide."""
-    yield f"[bold]{job.verb}[/] {plural(len(job.steps), 'dead letter')}: {counted(job)}"
+    yield f"[bold]{job.verb}[/] {plural(len(job.steps), job.verb.noun)}: {counted(job)}"
     outline = Table("queue", "type", "kind", box=None, pad_edge=False, header_style="dim")
     outline.add_column("letters", justify="right")
     for (queue, type_, kind), number in groups([step.letter for step in job.steps]).items():

@@ -1,4 +1,4 @@
-"""What a job is: dead letters that somebody chose, what is to become of them, and what has. Pure."""
+"""What a job is: letters that somebody chose, what is to become of them, and what has. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,10 +15,17 @@ from sagactl.exits import Exit
 class Verb(StrEnum):
     REDRIVE = "redrive"
     DISCARD = "discard"
+    # What was discarded is a dead letter again.
+    RESTORE = "restore"
+
+    @property
+    def noun(self) -> str:
+        """Of what it is done with."""
+        return "discarded letter" if self is Verb.RESTORE else "dead letter"
 
 
 class Outcome(StrEnum):
-    # It is a dead letter, as far as anybody knows.
+    # Nothing was done with it yet, as far as anybody knows.
     PLANNED = "planned"
     # It was taken from the dead letters, and is in its queue again, or in a retry queue.
     SENT = "sent"
@@ -30,6 +37,8 @@ class Outcome(StrEnum):
     DEAD = "dead again"
     # It was put away, or was no dead letter any more when its turn came.
     DISCARDED = "discarded"
+    # It is a dead letter again, or was kept no more when its turn came.
+    RESTORED = "restored"
 
 
 # Something is to be done still, or to be waited for.
@@ -37,7 +46,7 @@ OPEN: Final = frozenset({Outcome.PLANNED, Outcome.SENT})
 
 
 class Chosen(Struct, frozen=True, rename="camel"):
-    """A dead letter, as far as it is chosen by it."""
+    """A letter, as far as it is chosen by it."""
 
     queue: str
     id: str
@@ -51,7 +60,7 @@ class Chosen(Struct, frozen=True, rename="camel"):
 
 
 class Selector(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
-    """Which dead letters: those of which all holds that is given."""
+    """Which letters: those of which all holds that is given."""
 
     queues: tuple[str, ...] = ()
     kind: str | None = None

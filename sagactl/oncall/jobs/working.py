@@ -11,7 +11,7 @@ from sagactl.oncall import broker
 from sagactl.oncall.books import CHUNK, Books, reading
 from sagactl.oncall.broker import AT_ONCE, DeadLetter
 from sagactl.oncall.depths import depths
-from sagactl.oncall.discarded import keeping
+from sagactl.oncall.discarded import keeping, opened, put_back
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.jobs.job import Change, Chosen, Job, Outcome, Selector, Step, Verb, followed
 from sagactl.oncall.redrive import discard, redrive
@@ -19,7 +19,17 @@ from services.shared.contract import topology, wire
 from services.shared.contract.audit import Action, Actor
 from services.shared.contract.identity import digest
 
-ACTIONS: Final = {Verb.REDRIVE: Action.LETTERS_REDRIVEN, Verb.DISCARD: Action.LETTER_DELETED}
+ACTIONS: Final = {
+    Verb.REDRIVE: Action.LETTERS_REDRIVEN,
+    Verb.DISCARD: Action.LETTER_DELETED,
+    Verb.RESTORE: Action.LETTER_RESTORED,
+}
+# What has become of a letter once its turn was.
+DONE: Final = {
+    Verb.REDRIVE: Outcome.SENT,
+    Verb.DISCARD: Outcome.DISCARDED,
+    Verb.RESTORE: Outcome.RESTORED,
+}
 LOOK_SECONDS: Final = 1.0
 STOPPED_WITHIN_SECONDS: Final = 0.3
 # So long after something was sent the broker's statistics count it: five seconds where nobody set it.
@@ -38,10 +48,20 @@ class Record(Protocol):
     async def add(self, *changes: Change) -> None: ...
 
 
-async def chosen(amqp_url: str, selector: Selector) -> Sequence[Chosen]:
-    """Those dead letters that it selects; they stay where they are."""
-    letters = await broker.dead_letters(amqp_url, selector.queues or broker.QUEUES, AT_ONCE)
+async def chosen(where: Access, verb: Verb, selector: Selector) -> Sequence[Chosen]:
+    """Those letters that it selects: that are dead, or that were discarded. They stay where they are."""
+    if verb is Verb.RESTORE:
+        letters = await _discarded(where)
+    else:
+        letters = await broker.dead_letters(where.amqp_url, selector.queues or broker.QUEUES, AT_ONCE)
     return [each for each in map(as_chosen, letters) if selector.matches(each)]
+
+
+async def _discarded(where: Access) -> Sequence[DeadLetter]:
+    """Those of one id once: they are restored together."""
+    async with opened(where.mongodb_url) as kept:
+        found = {(each.queue, each.message): each.letter async for each in kept.all()}
+    return [*found.values()]
 
 
 def as_chosen(letter: DeadLetter) -> Chosen:
@@ -99,7 +119,7 @@ async def _act(where: Access, record: Record, ask: Ask, by: Actor, rate: float, 
     by_queue: dict[str, dict[str, int]] = {}
     for number, step in job.of(Outcome.PLANNED).items():
         by_queue.setdefault(step.letter.queue, {})[step.letter.id] = number
-    done = Outcome.SENT if job.verb is Verb.REDRIVE else Outcome.DISCARDED
+    done = DONE[job.verb]
     for queue, numbers in by_queue.items():
         # What cannot be recorded is not done.
         await ask(f"{queue}: {len(numbers)}")
@@ -110,11 +130,15 @@ async def _act(where: Access, record: Record, ask: Ask, by: Actor, rate: float, 
                 progress(record.job)
                 await asyncio.sleep(1 / rate)
 
-        if job.verb is Verb.REDRIVE:
-            await redrive(where.amqp_url, queue, numbers, told)
-        else:
-            async with keeping(where.mongodb_url, by, job.reason) as keep:
-                await discard(where.amqp_url, queue, numbers, keep, told)
+        match job.verb:
+            case Verb.REDRIVE:
+                await redrive(where.amqp_url, queue, numbers, told)
+            case Verb.DISCARD:
+                async with keeping(where.mongodb_url, by, job.reason) as keep:
+                    await discard(where.amqp_url, queue, numbers, keep, told)
+            case Verb.RESTORE:
+                await put_back(where, queue, numbers, told)
+                continue
         await _note_absent(where, record, queue, numbers, done)
 
 

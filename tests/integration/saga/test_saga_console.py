@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -514,6 +515,51 @@ async def test_those_letters_are_discarded_that_were_chosen_and_no_others(
     await shop.dead_letter("orders", second)
 
 
+async def test_discarded_letters_are_listed_and_restored_and_twice_is_as_once(
+    shop: Shop, admin: Somebody
+) -> None:
+    first, second = [await dead_letter_of(shop, admin) for _ in range(2)]
+    chosen = f"queue=orders&id=&id={first}&id={second}"
+    await act_on(admin, f"/letters/discard?{chosen}", "2 discarded")
+    listed = await admin.get("/letters/discarded?queue=orders")
+    assert "of another system" in listed.text
+    assert {first, second} <= {str(each.get("value")) for each in listed.all_of("input")}
+    path = f"/letters/restore?{chosen}"
+    assert "Restore 2 letters of orders" in (await admin.get(path)).text
+    page = await act_on(admin, path, "2 restored")
+    assert "Job: restore discarded letters" in page.text
+    wanted = {"action": Action.LETTER_RESTORED, "reason": "of another system", "actor.roles": "admin"}
+    assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
+    assert "There are no such letters." in (await admin.get(path)).text
+    assert first not in (await admin.get("/letters/discarded")).html
+    await is_said(admin, "/letters?queue=orders", first)
+    # As another replica does it, after one that was killed before it could note what it had done.
+    again = job_of(Verb.RESTORE, first, datetime.now(UTC))
+    await keep(shop, again)
+    await is_said(admin, f"/jobs/{again.id}", "1 restored")
+    for id_ in (first, second):
+        await shop.dead_letter("orders", id_)
+        await is_gone(admin, id_)
+
+
+async def test_who_may_not_restore_cannot_by_a_form_of_their_own(shop: Shop, somebody: Somebody) -> None:
+    await somebody.sign_in(await with_role(shop, "support"))
+    assert "Restore 0 letters" in (await somebody.get("/letters/restore?queue=orders&id=x")).text
+    form = {"expected": "", "reason": "because", "key": str(uuid.uuid4())}
+    page = await somebody.post("/letters/restore?queue=orders&id=x", form)
+    assert "this is for the role admin" in page.text
+
+
+async def act_on(admin: Somebody, path: str, outcome: str) -> Page:
+    """What its plan offers, carried out; the job's page once it says so."""
+    plan = await admin.get(path)
+    form = hidden_of(plan) | {"csrf": admin.csrf, "reason": "of another system"}
+    (action,) = [str(each["action"]) for each in plan.all_of("form") if each.get("class") == "act"]
+    await admin.post(action, form)
+    await is_said(admin, f"/jobs/{form['key']}", outcome)
+    return await admin.get(f"/jobs/{form['key']}")
+
+
 async def test_a_list_of_orders_says_the_verdict_on_each(shop: Shop, admin: Somebody) -> None:
     order_id = await shop.place({await shop.product(stock=5): 1})
     await shop.settles(order_id, "PAID")
@@ -588,7 +634,7 @@ async def test_redriven_letters_are_followed_to_what_becomes_of_them(shop: Shop,
 async def test_what_a_replica_left_that_was_killed_another_goes_on_with(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
     began = datetime.now(UTC) - 2 * HELD
-    left = discarding(id_, began)
+    left = job_of(Verb.DISCARD, id_, began)
     await keep(shop, structs.replace(left, held_at=began, holder="somebody who was killed"))
     await is_said(admin, f"/jobs/{left.id}", "1 discarded")
     await is_gone(admin, id_)
@@ -596,7 +642,7 @@ async def test_what_a_replica_left_that_was_killed_another_goes_on_with(shop: Sh
 
 async def test_a_job_is_stopped_and_what_it_had_not_done_is_not_done(shop: Shop, admin: Somebody) -> None:
     id_ = await dead_letter_of(shop, admin)
-    kept = discarding(id_, datetime.now(UTC) + timedelta(hours=1))
+    kept = job_of(Verb.DISCARD, id_, datetime.now(UTC) + timedelta(hours=1))
     await keep(shop, kept)
     path = f"/jobs/{kept.id}"
     assert "under way" in (await admin.get(path)).text
@@ -610,11 +656,11 @@ async def test_a_job_is_stopped_and_what_it_had_not_done_is_not_done(shop: Shop,
     await shop.dead_letter("orders", id_)
 
 
-def discarding(letter_id: str, due: datetime) -> Kept:
+def job_of(verb: Verb, letter_id: str, due: datetime) -> Kept:
     """A job of one letter, begun at a time that is past, if that is."""
     job = Job(
         id=new_id(),
-        verb=Verb.DISCARD,
+        verb=verb,
         reason="because",
         begun_at=min(due, datetime.now(UTC)),
         selector=Selector(queues=("orders",)),

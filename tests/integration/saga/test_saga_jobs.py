@@ -94,7 +94,7 @@ async def test_a_letter_that_is_given_up_again_is_said_so_and_can_be_discarded(
     selected = ("--queue", QUEUE, "--text", why)
     assert (await sagactl(shop, "jobs", "start", "redrive", *selected, "--yes", *kept)).exit_code == 2
     unselected = await sagactl(shop, "jobs", "start", "redrive", "--reason", "it is back", *kept)
-    assert (unselected.exit_code, "say which dead letters" in unselected.output) == (2, True)
+    assert (unselected.exit_code, "say which letters" in unselected.output) == (2, True)
     unasked = await sagactl(shop, "jobs", "start", "redrive", *selected, "--reason", "why", *kept)
     assert (unasked.exit_code, "say --yes" in unasked.output) == (2, True)
     agreed = ("--reason", "it is back", "--yes", *kept)
@@ -108,5 +108,11 @@ async def test_a_letter_that_is_given_up_again_is_said_so_and_can_be_discarded(
     assert (letter, "discarded") in {(each["letter"]["id"], each["outcome"]) for each in gone["steps"]}
     left = (await sagactl(shop, "letters", "list", "--queue", QUEUE, "-o", "name")).stdout.split()
     assert letter not in left
+    # One of a job that restores, too, and then it is discarded once more.
+    back = await told(shop, "jobs", "start", "restore", *by_reason, *agreed)
+    assert (letter, "restored") in {(each["letter"]["id"], each["outcome"]) for each in back["steps"]}
+    left = (await sagactl(shop, "letters", "list", "--queue", QUEUE, "-o", "name")).stdout.split()
+    assert left.count(letter) == 1
+    await told(shop, "jobs", "start", "discard", *by_reason, *agreed)
     # Nothing is chosen any more, and nothing is to be done.
     assert (await told(shop, "jobs", "start", "redrive", *selected, *agreed))["steps"] == []

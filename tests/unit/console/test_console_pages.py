@@ -21,6 +21,7 @@ from console.settings import ConsoleSettings
 from console.standing import Probed
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
+from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
@@ -532,6 +533,79 @@ def test_a_plan_for_very_many_shows_the_first_and_counts_them_all() -> None:
     assert len(page.all_of("tr")) == letters.SHOWN_AT_MOST + 1
 
 
+# --- letters that were discarded ---------------------------------------------------------------------------
+
+
+def put_away(number: int, **more: Any) -> Discarded:
+    usual: dict[str, Any] = {
+        "id": f"place-{number}",
+        "queue": "orders",
+        "message": f"{number}",
+        "type": "INVENTORY_RESERVED",
+        "correlation_id": "01a218bf-7f4d-77c0-98de-9be3a58847cd",
+        "timestamp": None,
+        "headers": {"x-error-kind": "failed", "x-error": "no column"},
+        "body": b"",
+        "by": Actor("eve", Kind.USER),
+        "reason": "of another system",
+        "at": NOW,
+    }
+    return Discarded(**(usual | more))
+
+
+def discarded_page(some: Sequence[Discarded], wanted: Wanted = ANY, *, why_not: str = "") -> Page:
+    page = letters.discards(some, wanted, ["orders", "notifications"])
+    return rendered("discarded", page=page, days=30, at_most=None, why_not=why_not)
+
+
+def test_who_discarded_a_letter_when_and_why_is_told_by_queue() -> None:
+    page = discarded_page([put_away(1), put_away(2, queue="notifications"), put_away(3)])
+    assert "3 letters." in page.text
+    assert "2 of orders" in page.text
+    assert "user eve of another system" in page.text
+    assert "Each is kept for 30 days" in page.text
+    boxes = [each["value"] for each in page.all_of("input") if each.get("type") == "checkbox"]
+    assert boxes == ["1", "3", "2"]
+    assert "/letters/restore?queue=orders" in page.links
+
+
+def test_of_those_that_were_discarded_the_filter_goes_into_the_plan_for_all() -> None:
+    some = [put_away(1), put_away(2, type="ORDER_PAID")]
+    page = discarded_page(some, Wanted(type="ORDER_PAID"))
+    assert "1 letter." in page.text
+    assert "/letters/restore?queue=orders&type=ORDER_PAID" in page.links
+
+
+def test_who_may_not_restore_is_told_who_may() -> None:
+    page = discarded_page([put_away(1)], why_not="this is for the role admin")
+    assert "Restore: this is for the role admin." in page.text
+    assert not [each for each in page.all_of("input") if each.get("type") == "checkbox"]
+    assert not any(link.startswith("/letters/restore") for link in page.links)
+
+
+def test_a_plan_to_restore_leads_back_to_those_that_were_discarded() -> None:
+    wanted = Wanted(queue="orders", ids=("1", "2"))
+    plan = letters.plan(Verb.RESTORE, wanted, [put_away(1).letter], [])
+    page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
+    assert "Restore 1 letter of orders" in page.text
+    assert "1 of those that were chosen is no discarded letter any more." in page.text
+    assert "/letters/discarded" in page.links
+    assert not any(link.startswith("/letter?") for link in page.links)
+
+
+def test_a_letter_is_linked_while_it_is_a_dead_one() -> None:
+    for verb, outcome, is_linked in (
+        (Verb.DISCARD, Ended.PLANNED, True),
+        (Verb.DISCARD, Ended.DISCARDED, False),
+        (Verb.RESTORE, Ended.PLANNED, False),
+        (Verb.RESTORE, Ended.RESTORED, True),
+    ):
+        planned_ = jobs.planned("job-1", verb, [as_chosen(letter(1))], "because", NOW)
+        page = job_page(planned_.after([Became(0, outcome, NOW)]))
+        assert any(link.startswith("/letter?") for link in page.links) is is_linked, (verb, outcome)
+        assert f"Job: {verb} {verb.noun}s" in page.text
+
+
 # --- jobs --------------------------------------------------------------------------------------------------
 
 
@@ -750,6 +824,7 @@ def evil_pages() -> Sequence[Page]:
         order_page(desk.marks(after=LONG)),
         letters_page([evil], Wanted(text=EVIL)),
         letter_page(evil, Preview(Outcome.FAILS, EVIL, (EVIL,))),
+        discarded_page([put_away(1, type=EVIL, reason=EVIL, message=EVIL, correlation_id=EVIL)]),
         rendered(
             "act_on_letters",
             plan=letters.plan(Verb.REDRIVE, Wanted(queue=EVIL, ids=(EVIL,)), [evil], []),
@@ -771,7 +846,7 @@ def evil_pages() -> Sequence[Page]:
     ]
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(12))
 def test_what_comes_from_outside_is_text(number: int) -> None:
     page = evil_pages()[number]
     assert page.all_of("script") == []
@@ -788,7 +863,7 @@ def test_no_template_has_a_script_a_style_or_markup_that_is_believed(file: Path)
     assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(14))
 def test_every_field_has_a_label_and_every_id_is_there_once(number: int) -> None:
     page = [order_page(dead()), now_page(status()), *evil_pages()][number]
     ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]

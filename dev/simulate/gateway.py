@@ -10,7 +10,7 @@ from msgspec import structs
 
 from dev.simulate.clock import Process
 from dev.simulate.database_client import now
-from dev.simulate.dice import Dice, Fault
+from dev.simulate.dice import Dice, Fault, Place
 from services.payment.gateway import (
     Answer,
     Charge,
@@ -32,6 +32,14 @@ REFUSES = 0.2
 # Of charges that it decides on later, and when (seconds, the mean).
 WAITS = 0.3
 LATER_SECONDS = 15.0
+
+
+async def reach(process: Process, place: Place) -> Fault | None:
+    """The way to the gateway, which takes its time. What goes wrong on it, if anything."""
+    process.check()
+    await asyncio.sleep(20 * place.latency())
+    process.check()
+    return place.fate(Fault.GATEWAY_DOWN, Fault.GATEWAY_UNHEARD)
 
 
 class SimulatedGateway:
@@ -106,11 +114,7 @@ class SimulatedGateway:
         return known
 
     async def _reach(self) -> Fault | None:
-        self._process.check()
-        place = self._dice.at(f"{self._process.name}, gateway")
-        await asyncio.sleep(20 * place.latency())
-        self._process.check()
-        fault = place.fate(Fault.GATEWAY_DOWN, Fault.GATEWAY_UNHEARD)
+        fault = await reach(self._process, self._dice.at(f"{self._process.name}, gateway"))
         if fault is Fault.GATEWAY_DOWN:
             raise GatewayUnavailable("503 Service Unavailable")
         return fault

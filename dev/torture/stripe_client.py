@@ -9,6 +9,7 @@ import stripe
 
 from dev.simulate.clock import Process
 from dev.simulate.dice import Dice, Fault
+from dev.simulate.gateway import reach
 from dev.stripe_double.ledger import Answer, StripeLedger
 
 
@@ -24,11 +25,8 @@ class DoubleClient(stripe.HTTPClient):
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
     ) -> tuple[bytes, int, dict[str, str]]:
-        self._process.check()
         place = self._dice.at(f"{self._process.name}, gateway")
-        await asyncio.sleep(20 * place.latency())
-        self._process.check()
-        fault = place.fate(Fault.GATEWAY_DOWN, Fault.GATEWAY_UNHEARD)
+        fault = await reach(self._process, place)
         if fault is Fault.GATEWAY_DOWN:
             raise _lost("no way there")
         answer, replayed = self._answer(method, url, headers, post_data)

@@ -12,7 +12,7 @@ from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import CHUNK, Books
 from sagactl.oncall.depths import depths
-from sagactl.oncall.explain.marks import Marks
+from sagactl.oncall.explain.marks import Marks, Unsent
 from sagactl.oncall.explain.reading import Reader
 from sagactl.oncall.invariants import Case
 from services.shared.contract import topology
@@ -47,19 +47,25 @@ async def look_again(
         return []
     reader, then = Reader(access), {case.id: case for case in before}
     ids = list(then)
-    unsent = await books.unsent(ids)
-    empty = await seen_empty(access, watch)
+    # Who looks at once misses nothing in between: the one look tells of outboxes and queues itself.
+    sent_before = await books.unsent(ids) if watch.seconds else {}
+    empty = await seen_empty(access, watch) if watch.seconds else ()
     return [
         structs.replace(
             each,
             waiting={name: number for name, number in each.waiting.items() if name not in empty},
             moving=each.moving
             or each.case != then[each.case.id]
-            or not {event.id for event in unsent[each.case.id]} <= {event.id for event in each.unsent},
+            or _was_sent(sent_before.get(each.case.id, ()), each),
         )
         for start in range(0, len(ids), CHUNK)
         for each in await reader.look(books, ids[start : start + CHUNK])
     ]
+
+
+def _was_sent(before: Sequence[Unsent], now: Marks) -> bool:
+    """Something that was in an outbox before, and is in none now."""
+    return not {event.id for event in before} <= {event.id for event in now.unsent}
 
 
 async def seen_empty(access: Access, watch: Watch) -> Collection[str]:

@@ -51,6 +51,11 @@ class Started:
         return self.handle is not None and _alive(self.handle)
 
     @property
+    def was_killed(self) -> bool:
+        """Whether SIGKILL has ended it. What another Python process started tells nobody how it ended."""
+        return isinstance(self.handle, psutil.Popen) and self.handle.returncode == -signal.SIGKILL
+
+    @property
     def is_another(self) -> bool:
         """Whether the id belongs to a stranger by now."""
         with suppress(psutil.NoSuchProcess):

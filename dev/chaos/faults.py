@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import redis.asyncio
 from pymongo.errors import AutoReconnect
 
-from dev.faults import Proxy
+from dev.faults import Proxy, crashes
 from dev.faults.crashes import CrashPoint
 from dev.services import Replica
 from dev.survive.scenarios.broker import DISK_ALARM, MEMORY_ALARM
@@ -116,7 +116,11 @@ async def _redis_emptied(site: Site) -> AsyncIterator[None]:
 
 
 def _any_replica(site: Site) -> Replica:
-    return site.chance.choice([each for each in site.stack.replicas if each.service in CORE])
+    """That runs: what has ended by itself is not to be taken for killed."""
+    running = site.stack.processes
+    return site.chance.choice(
+        [each for each in site.stack.replicas if each.service in CORE and each.name in running]
+    )
 
 
 @asynccontextmanager
@@ -168,13 +172,21 @@ async def _dies_where_it_hurts(site: Site) -> AsyncIterator[None]:
     async with _meanwhile(again_and_again):
         yield
     site.crashes.disarm()
+    await asyncio.sleep(crashes.LAST_SECONDS + RESTARTS_AFTER_SECONDS)  # who was to die is dead by then
     _start_all(site)
 
 
 def _start_all(site: Site) -> None:
-    """Those that do not run. Nobody waits until they are ready: what they need may be hurt, too."""
+    """Those that do not run. Nobody waits until they are ready: what they need may be hurt, too.
+
+    A fault of services kills them: whoever has ended otherwise is a failure, though it runs again then.
+    """
+    ended = site.stack.processes.ended
     for replica in site.stack.replicas:
         if replica.name not in site.stack.processes:
+            is_meant = replica.name not in ended or ended[replica.name].was_killed
+            otherwise = f"{replica.name} ended by itself: {site.last_words(replica.name)}"
+            site.expect(holds=is_meant, otherwise=otherwise)
             site.stack.spawn(replica.name)
 
 

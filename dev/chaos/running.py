@@ -1,7 +1,6 @@
 """A shop under orders, hurt round after round, and judged after each from outside."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from dev.survive.running import AFTERWARDS_SECONDS, WARM_UP_SECONDS
 from dev.survive.site import COUNTED, PRODUCTS, Site, opened
 from dev.survive.verdict import Failure, judge
 from dev.survive.watching import watched
+from sagactl.polling import NotInTimeError
 
 ORDERS_PER_SECOND: Final = 20.0
 SETTINGS: Final = COUNTED | {f"REPLICAS_{service}": "2" for service in ("ORDER", "INVENTORY", "PAYMENT")}
@@ -70,16 +70,24 @@ class Shop(NamedTuple):
                 await asyncio.sleep(plan.seconds)
             fault_ended_at = datetime.now(UTC)
             await asyncio.sleep(AFTERWARDS_SECONDS)
-        evidence = await look(site, fault_ended_at)
+        evidence = await look(site, fault_ended_at, attempts)
         verdict = judge(evidence)
         for name in evidence.ended:  # the next round has a whole shop, too
             await site.stack.start(name)
         alerts = tuple(dict.fromkeys(self.pager.rung[rung:]))
-        outcomes = Counter(each.outcome for each in site.traffic.attempts[attempts:])
-        failures = (*verdict.failures, *_not_told(plan, alerts))
+        failures = (*verdict.failures, *_not_told(plan, alerts), *await self._still_rings(plan))
         site.remarks.clear()
-        await self.pager.is_silent({FAULTS[name].alert for name in plan.faults}, within=QUIET_WITHIN_SECONDS)
-        return Ended(number, plan, began_at, outcomes, verdict.recovery_seconds, alerts, failures)
+        return Ended(number, plan, began_at, verdict.outcomes, verdict.recovery_seconds, alerts, failures)
+
+    async def _still_rings(self, plan: Round) -> list[Failure]:
+        """Whoever was called for the fault is told that it is over."""
+        try:
+            await self.pager.is_silent(
+                {FAULTS[name].alert for name in plan.faults}, within=QUIET_WITHIN_SECONDS
+            )
+        except NotInTimeError as late:
+            return [Failure(str(late))]
+        return []
 
 
 def _not_told(plan: Round, alerts: tuple[str, ...]) -> list[Failure]:

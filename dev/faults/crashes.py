@@ -18,6 +18,8 @@ PATH: Final = "PYTHONPATH"
 # As every service is told it: the name of its database is its own.
 SERVICE: Final = "MONGODB_DATABASE"
 PRELOAD: Final = Path(__file__).parent / "preload"
+# Between what follows a commit and a death before the acknowledgement: long enough for all the rest.
+LAST_SECONDS: Final = 1.0
 
 
 class CrashPoint(StrEnum):
@@ -50,7 +52,7 @@ class Crashes(NamedTuple):
     def disarm(self) -> None:
         """Nobody dies any more."""
         for armed in self.directory.iterdir():
-            armed.unlink()
+            armed.unlink(missing_ok=True)  # somebody may take it now
 
     def take(self, service: str, point: CrashPoint) -> bool:
         """Whether the caller is the one that has to die now."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from dev.survive.attempts import number_of
+from dev.survive.attempts import Outcome, number_of
 from dev.survive.site import Site
 from dev.survive.verdict import SETTLED_WITHIN_SECONDS, Evidence, Failure, Seen, without_rubbish
 from sagactl.access import Access
@@ -23,19 +23,22 @@ POLL_SECONDS: Final = 0.5
 REST_SECONDS: Final = 10.0
 # Reading all books.
 CHECKED_WITHIN_SECONDS: Final = 60.0
-LAST_WORDS: Final = 300
 
 
-async def look(site: Site, fault_ended_at: datetime) -> Evidence:
-    """Waits until all orders are settled, or until they have had all the time that is granted."""
+async def look(site: Site, fault_ended_at: datetime, before: int = 0) -> Evidence:
+    """Waits until an order is taken again and all are settled, or until they have had all the time that is
+    granted. `before`: how many attempts there had been before all this.
+    """
     deadline = fault_ended_at + timedelta(seconds=SETTLED_WITHIN_SECONDS)
+    taken = partial(_takes_another, site)
+    await site.until(taken, within=_seconds_to(deadline), what="an order is taken again")
     await _until_settled(site, deadline)
     try:
         orders = await _orders(site)
     except ShopError as error:  # where a service is dead by now, that is what there is to be told
         orders = []
         site.remarks.append(Failure(f"the shop does not tell its orders: {error}"))
-    findings = await _findings(site, max(REST_SECONDS, (deadline - datetime.now(UTC)).total_seconds()))
+    findings = await _findings(site, max(REST_SECONDS, _seconds_to(deadline)))
     ours = {
         *site.products,
         *(order.id for order in orders),
@@ -48,13 +51,23 @@ async def look(site: Site, fault_ended_at: datetime) -> Evidence:
         without_rubbish(findings, ours) if site.threw_rubbish else findings,
         dict(_ended(site)),
         site.remarks,
+        before,
     )
 
 
+def _seconds_to(deadline: datetime) -> float:
+    return (deadline - datetime.now(UTC)).total_seconds()
+
+
+async def _takes_another(site: Site) -> bool:
+    await site.traffic.burst(1, customers=1)
+    return site.traffic.attempts[-1].outcome is Outcome.ACCEPTED
+
+
 async def _until_settled(site: Site, deadline: datetime) -> None:
-    left = (deadline - datetime.now(UTC)).total_seconds()
+    settled = partial(_all_are_settled, site)
     with suppress(NotInTimeError):  # the verdict says which are not settled
-        await until(partial(_all_are_settled, site), within=left, what="all is settled", every=POLL_SECONDS)
+        await until(settled, within=_seconds_to(deadline), what="all is settled", every=POLL_SECONDS)
 
 
 async def _all_are_settled(site: Site) -> bool:
@@ -104,6 +117,4 @@ async def _findings(site: Site, rest_seconds: float) -> list[Finding]:
 def _ended(site: Site) -> Iterator[tuple[str, str]]:
     for replica in site.stack.replicas:
         if replica.name not in site.stack.processes:
-            log = site.stack.processes.log(replica.name)
-            last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
-            yield replica.name, last[:LAST_WORDS]
+            yield replica.name, site.last_words(replica.name)

@@ -29,6 +29,7 @@ CUSTOMERS: Final = 4
 PRODUCTS: Final = 8
 PLENTY: Final = 100_000_000
 POLL_SECONDS: Final = 0.2
+LAST_WORDS: Final = 300
 Found = TypeVar("Found")
 SETTINGS: Final = {"PAYMENT_SUCCESS_RATE": "1", "RATE_LIMIT_ENABLED": "false"}
 # Where Redis is hurt: it is asked at each request, and nobody is refused for coming often.
@@ -83,6 +84,11 @@ class Site:
     def length(self, short: float, usual: float) -> float:
         """Seconds, or how many."""
         return short if self.short else usual
+
+    def last_words(self, name: str) -> str:
+        """The last line of a process' log."""
+        log = self.stack.processes.log(name).read_text(errors="replace")
+        return log.rstrip().rpartition("\n")[2][:LAST_WORDS]
 
     def replicas(self, service: str) -> list[str]:
         return [replica.name for replica in self.stack.replicas if replica.service == service]

@@ -44,10 +44,17 @@ class Evidence(NamedTuple):
     ended: Mapping[str, str] = {}
     # What the scenario itself saw go wrong while its fault lasted.
     remarks: Sequence[Failure] = ()
+    # How many of the attempts are of earlier rounds: what was taken then shows nothing of this one.
+    before: int = 0
+
+    @property
+    def new(self) -> Sequence[Attempt]:
+        return self.attempts[self.before :]
 
 
 class Verdict(NamedTuple):
     failures: Sequence[Failure]
+    # Of the new attempts.
     outcomes: Mapping[Outcome, int]
     # From the fault's end until the last order accepted before it was settled; None when one never was.
     recovery_seconds: float | None
@@ -55,14 +62,15 @@ class Verdict(NamedTuple):
 
 def judge(evidence: Evidence) -> Verdict:
     failures = [*evidence.remarks, *_failures(evidence)]
-    outcomes = Counter(attempt.outcome for attempt in evidence.attempts)
+    outcomes = Counter(attempt.outcome for attempt in evidence.new)
     return Verdict(failures, outcomes, _recovery(evidence))
 
 
 def _failures(evidence: Evidence) -> Iterator[Failure]:
     accepted = {attempt.order_id for attempt in evidence.attempts if attempt.outcome is Outcome.ACCEPTED}
-    if len(accepted) < ENOUGH_ORDERS:
-        yield Failure(f"only {len(accepted)} orders were accepted: that shows nothing")
+    taken = sum(attempt.outcome is Outcome.ACCEPTED for attempt in evidence.new)
+    if taken < ENOUGH_ORDERS:
+        yield Failure(f"only {taken} orders were accepted: that shows nothing")
     yield from _of_orders(accepted, evidence)
     yield from _of_attempts(evidence)
     for name, last_words in evidence.ended.items():

@@ -29,8 +29,9 @@ async def watched(site: Site) -> AsyncIterator[None]:
         yield
     finally:
         watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        await asyncio.wait({watching})
+    if not watching.cancelled():
+        watching.result()
 
 
 async def _watch(site: Site) -> None:

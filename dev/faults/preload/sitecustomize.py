@@ -14,14 +14,12 @@ from dev.faults.crashes import Crashes, CrashPoint
 ARMED: Final = Crashes(Path(os.environ[crashes.DIRECTORY]))
 SERVICE: Final = os.environ[crashes.SERVICE]
 WITHOUT_ENGINE: Final = ("auth", "gateway")
-# Long enough for the other things that follow a commit to have been done.
-LAST_SECONDS: Final = 1.0
 
 
 async def _pass_or_die(point: CrashPoint) -> None:
     if ARMED.take(SERVICE, point):
         if point is CrashPoint.BEFORE_ACK:
-            await asyncio.sleep(LAST_SECONDS)
+            await asyncio.sleep(crashes.LAST_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
 
 

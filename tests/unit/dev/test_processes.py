@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dev.processes import Processes, Program
+from sagactl.polling import until
 
 
 async def test_a_process_whose_kill_is_not_waited_for_has_not_ended_by_itself(
@@ -36,3 +37,17 @@ async def test_a_process_whose_kill_is_not_waited_for_has_not_ended_by_itself(
     await asyncio.to_thread(started.handle.wait, 10)
     assert not processes.ended
     assert not [*Processes(tmp_path).started]
+
+
+@pytest.mark.parametrize(("code", "was_killed"), [("os.kill(os.getpid(), 9)", True), ("os._exit(1)", False)])
+async def test_who_was_killed_is_told_from_who_ended_otherwise(
+    tmp_path: Path, code: str, *, was_killed: bool
+) -> None:
+    processes = Processes(tmp_path)
+    processes.start(Program("brief", [sys.executable, "-c", f"import os; {code}"], os.environ, tmp_path))
+
+    async def ended() -> bool:
+        return "brief" in processes.ended
+
+    await until(ended, within=30, what="its end")
+    assert processes.ended["brief"].was_killed is was_killed

@@ -52,6 +52,10 @@ def test_a_shop_that_is_well_survived_and_had_nothing_to_recover() -> None:
             Failure("only 3 orders were accepted: that shows nothing"),
         ),
         (
+            WELL._replace(before=ORDERS - 3),
+            Failure("only 3 orders were accepted: that shows nothing"),
+        ),
+        (
             WELL._replace(orders=WELL.orders[1:]),
             Failure("accepted, and does not exist: 1", ["order-0"]),
         ),

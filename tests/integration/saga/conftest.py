@@ -1,7 +1,7 @@
 """One running shop for all tests of the saga. Each test uses orders and products of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest_asyncio
 from dev.faults.crashes import Crashes
 from dev.stack import Stack
 from tests.integration.saga.house import House
+from tests.integration.saga.sending import Sending
 from tests.integration.saga.shop import Shop, visiting
 from tests.integration.saga.traces import receiving
 
@@ -59,3 +60,26 @@ async def shop(house: House, request: pytest.FixtureRequest) -> AsyncIterator[Sh
             await shop.heal()
         if {request.node.name} & set(house.accepted.values()):
             await house.holds()
+
+
+@pytest.fixture(scope="module")
+def open_house(house: House) -> Iterator[House]:
+    """With the service that the shop does without elsewhere."""
+    before = house.stack.wanted
+    _run(_open(house, (*before, "fulfilment")))
+    try:
+        yield house
+    finally:
+        _run(_open(house, before))
+
+
+async def _open(house: House, services: Sequence[str]) -> None:
+    await house.stack.run(services)
+    # It is told where everything is.
+    await house.stack.restart("gateway")
+
+
+@pytest_asyncio.fixture
+async def sending(open_house: House, shop: Shop) -> AsyncIterator[Sending]:
+    assert shop.house is open_house
+    yield Sending(shop)

@@ -8,8 +8,8 @@ from pamqp.common import FieldValue
 
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES, EXCHANGE, Event
-from services.shared.engine.links import ignore_late, open_channel
-from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
+from services.shared.engine.links import open_channel
+from services.shared.engine.writing import PATIENCE_SECONDS, ignore_late, until_closed
 
 
 async def ask_for_exchange(channel: AbstractChannel) -> None:

@@ -12,7 +12,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -20,7 +20,7 @@ from aiormq import AuthenticationError, Channel, ChannelAccessRefused, ProbableA
 from yarl import URL
 
 from services.shared.engine import lenient
-from services.shared.engine.writing import PATIENCE_SECONDS
+from services.shared.engine.writing import PATIENCE_SECONDS, ignore_late
 
 # A broker may stand still for half a minute and keeps its connections; after three heartbeats it is gone. It
 # notices as soon that a consumer is gone, and delivers to others what that one had.
@@ -145,8 +145,3 @@ async def open_channel(
     underlay = cast("Channel", await channel.get_underlay_channel())
     underlay.closing.add_done_callback(on_lost)
     return underlay
-
-
-def ignore_late(task: "asyncio.Future[Any]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.debug("while closing: %s", error)

@@ -18,9 +18,9 @@ from services.shared.contract.events import EXCHANGE, SCHEMA_VERSION
 from services.shared.database.clock import Clock
 from services.shared.engine import declaring, envelope, frames
 from services.shared.engine.confirms import ConfirmedChannel, Outcome, Outgoing, Sent
-from services.shared.engine.links import Connect, Link, ignore_late, open_channel
+from services.shared.engine.links import Connect, Link, open_channel
 from services.shared.engine.rows import OutboxEvent
-from services.shared.engine.writing import PATIENCE_SECONDS, until_closed
+from services.shared.engine.writing import PATIENCE_SECONDS, ignore_late, until_closed
 
 ANSWER_SECONDS: Final = 2.0
 log = logging.getLogger(__name__)

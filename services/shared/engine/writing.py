@@ -5,6 +5,7 @@ the library itself, which nobody then tells apart from being asked to stop.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from aiormq.abc import ChannelFrame
 # Longer than the heartbeats need to find a connection that is gone.
 PATIENCE_SECONDS: Final = 45.0
 Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
 
 class Closable(Protocol):
@@ -57,5 +59,12 @@ async def until_closed(
             "the connection or channel closed" if closing.done() else "the broker does not answer"
         )
     finally:
-        task.cancel()
+        if task.cancel():  # and the library may raise what closed the channel all the same
+            task.add_done_callback(ignore_late)
         closing.cancel()
+
+
+def ignore_late(task: "asyncio.Future[Any]") -> None:
+    """As a done callback of what nobody waits for any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.debug("while closing: %s", error)

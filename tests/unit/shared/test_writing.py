@@ -1,6 +1,7 @@
 """What waits for the client library ends with its channel, and says so by one kind of error."""
 
 import asyncio
+import gc
 from typing import cast
 
 import pytest
@@ -70,6 +71,30 @@ async def test_what_waits_for_a_channel_that_closes_waits_no_longer(seconds: flo
     async with asyncio.timeout(SOON):
         with pytest.raises(ConnectionError):
             await until_closed(channel, forever(), seconds)
+
+
+async def test_what_the_library_raises_once_nobody_waits_any_more_is_no_error_of_ours() -> None:
+    """Asyncio logs an exception that nobody has asked for, with all its lines, as an error."""
+    channel, unheard = Closing(), list[dict[str, object]]()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unheard.append(context))
+    ended = asyncio.Event()
+
+    async def ask() -> None:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            raise ConnectionResetError("what closed the channel") from None
+        finally:
+            ended.set()
+
+    loop.call_soon(channel.close)
+    with pytest.raises(ConnectionError):
+        await until_closed(channel, ask())
+    await ended.wait()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert unheard == []
 
 
 async def test_a_broker_that_does_not_answer_in_time_is_a_lost_connection() -> None:

@@ -22,9 +22,11 @@ from sagactl.faults import UnavailableError
 from sagactl.oncall.books import CHUNK, Books, reading
 from sagactl.oncall.check import QUIET_SECONDS, Expected
 from sagactl.oncall.invariants import Finding, Invariant
+from sagactl.oncall.live import looking
 from sagactl.oncall.live.checking import LONG_AGO, Live, check_live
 from sagactl.oncall.live.judging import Terms
 from sagactl.oncall.live.looking import Watch as Watching
+from sagactl.oncall.live.looking import seen_empty
 from sagactl.oncall.live.walking import Walk, walk
 from sagactl.oncall.repair.applying import Mender, carry_out
 from sagactl.oncall.repair.looking import plans
@@ -228,7 +230,7 @@ async def without_its_end(shop: Shop, order: str, product: str) -> AsyncIterator
 
 @pytest.mark.parametrize("is_sent_meanwhile", [False, True])
 async def test_what_is_sent_while_the_queues_are_watched_is_not_lost(
-    shop: Shop, *, is_sent_meanwhile: bool
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, *, is_sent_meanwhile: bool
 ) -> None:
     """Once a broker is back, a queue may be seen empty, and then what waits in an outbox comes to it."""
     product = await shop.product(stock=10)
@@ -242,19 +244,18 @@ async def test_what_is_sent_while_the_queues_are_watched_is_not_lost(
     event = OutboxEvent(f"{order}.paid", OrderPaid.type, order, "{}", None)
     row = Row(ObjectId(), (event,), at, at + timedelta(minutes=30)).to_document()
 
-    async def send() -> None:
-        await asyncio.sleep(1)
+    async def sent_then_watched(access: Access, watch: Watching) -> Collection[str]:
         await outbox.delete_one({"_id": row["_id"]})
+        return await seen_empty(access, watch)
 
     async with without_its_end(shop, order, product):
-        sending = asyncio.create_task(send()) if is_sent_meanwhile else None
-        if sending is not None:
+        if is_sent_meanwhile:
             await outbox.insert_one(row)
             await is_unsent(shop, order)
+            monkeypatch.setattr(looking, "seen_empty", sent_then_watched)
         found = (await check(shop, live=HASTY)).findings
         assert [each.subject for each in found] == ([] if is_sent_meanwhile else [order])
-        if sending is not None:
-            await sending
+    assert not await outbox.find_one({"_id": row["_id"]})
 
 
 async def is_unsent(shop: Shop, order: str) -> None:

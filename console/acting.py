@@ -83,8 +83,8 @@ async def answered(work: Awaitable[Found]) -> Found:
 
 
 def check_same(digest: str, form: Mapping[str, str]) -> None:
-    """What is acted on is what the plan has shown. Raises Refused."""
-    if digest != form.get("expected"):
+    """What is acted on is what the plan has shown; an empty digest is of nothing. Raises Refused."""
+    if not digest or digest != form.get("expected"):
         raise Refused(OTHERS)
 
 

@@ -1,7 +1,8 @@
 """What changes something: first the plan, and by a form of that page, with a reason, the act."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Final, NamedTuple
@@ -11,12 +12,13 @@ from fastapi import APIRouter, Query, Request, Response
 from msgspec import structs
 from starlette.exceptions import HTTPException
 
-from console import answers, asking, browsers, checks, commands, letters, mails, rights, stuck
+from console import answers, asking, browsers, bulk, checks, commands, letters, mails, rights, stuck
 from console.acting import Act, Refusal, Signed, answered, carry_out, check_same, plan_page
 from console.dependencies import (
     TheChecks,
     TheForm,
     TheJobs,
+    TheOrders,
     TheServices,
     TheShop,
     TheStore,
@@ -24,11 +26,14 @@ from console.dependencies import (
     TheWanted,
 )
 from console.jobs import path_of, planned
+from console.ordering import Login
+from console.orders import Wanted as ThoseOrders
 from console.reading import ROWS, Shop, tried
 from console.rights import Offer
 from console.services import Command, Refused, Services, command, resending, restocking
 from console.sweeping import sweep
 from console.visitors import Visitor
+from console.work import Jobs
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.jobs.job import Chosen, Verb
@@ -79,7 +84,7 @@ async def act_on_letters(  # noqa: PLR0917  # FastAPI passes them by name
         check_same(letters.digest(found) if found else "", form)
         at = await answered(shop.now())
         job = planned(signed.key, verb, [*map(_without_mail, found)], signed.reason, at)
-        await answered(jobs.begin(job, _by(visitor)))
+        await answered(jobs.begin(job, _login(visitor)))
         await tried(jobs.over(job.id, WAITED_FOR_SECONDS))
         return page
 
@@ -125,9 +130,25 @@ async def stop_job(
     request: Request, job_id: Id, _: TheForm, *, visitor: TheVisitor, jobs: TheJobs
 ) -> Response:
     """What was done stays done; its page says what was not."""
-    if why_not := rights.why_not(visitor.user, rights.LETTERS):
-        return answers.error(request, HTTPStatus.FORBIDDEN, "Not done", f"To stop a job: {why_not}.")
-    failed = (await tried(jobs.stop(job_id, visitor.user.id))).failed
+    return await _with_job(request, job_id, visitor, jobs, lambda: jobs.stop(job_id, visitor.user.id))
+
+
+@router.post("/jobs/{job_id}/go-on")
+async def go_on_with_job(
+    request: Request, job_id: Id, _: TheForm, *, visitor: TheVisitor, jobs: TheJobs
+) -> Response:
+    """What is left of a job with orders is done by whoever is signed in now."""
+    return await _with_job(request, job_id, visitor, jobs, lambda: jobs.go_on(job_id, _login(visitor)))
+
+
+async def _with_job(
+    request: Request, job_id: str, visitor: Visitor, jobs: Jobs, act_on: Callable[[], Awaitable[None]]
+) -> Response:
+    found, failed = await tried(jobs.get(job_id))
+    if found is not None:
+        if why_not := rights.why_not(visitor.user, rights.of_job(found.job.verb)):
+            return answers.error(request, HTTPStatus.FORBIDDEN, "Not done", f"With this job: {why_not}.")
+        failed = (await tried(act_on())).failed
     if failed:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
     await tried(jobs.over(job_id, WAITED_FOR_SECONDS))
@@ -329,6 +350,70 @@ async def _ask(
 
 def _by(visitor: Visitor) -> By:
     return By(visitor.user.actor, visitor.address, telemetry.current_request_id())
+
+
+def _login(visitor: Visitor) -> Login:
+    return Login(visitor.token, _by(visitor))
+
+
+# --- all orders that are alike ----------------------------------------------------------------------------
+
+
+@router.get("/orders/all/{verb}")
+async def plan_for_orders(
+    request: Request, verb: bulk.Verb, wanted: TheOrders, visitor: TheVisitor, shop: TheShop
+) -> Response:
+    """With how many orders what would be done, and why not with the others."""
+    return await _orders_planned(request, verb, wanted, visitor, shop)
+
+
+@router.post("/orders/all/{verb}")
+async def act_on_orders(  # noqa: PLR0917  # FastAPI passes them by name
+    request: Request,
+    verb: bulk.Verb,
+    wanted: TheOrders,
+    form: TheForm,
+    visitor: TheVisitor,
+    shop: TheShop,
+    jobs: TheJobs,
+) -> Response:
+    """Begins a job, which is one however often its form is sent; and leads to its page."""
+
+    async def begin(signed: Signed) -> str:
+        page = path_of(signed.key)
+        if (await tried(jobs.get(signed.key))).found:
+            return page
+        found = await answered(shop.all_orders(wanted))
+        check_same(bulk.digest_of(found) if found and len(found) <= bulk.AT_MOST else "", form)
+        job = bulk.job(signed.key, verb, found, signed.reason, await answered(shop.now()))
+        await answered(jobs.begin(job, _login(visitor)))
+        await tried(jobs.over(job.id, WAITED_FOR_SECONDS))
+        return page
+
+    plan = partial(_orders_planned, request, verb, wanted, visitor, shop)
+    return await carry_out(Act(rights.NEEDS[verb], plan, begin), form, visitor)
+
+
+async def _orders_planned(
+    request: Request,
+    verb: bulk.Verb,
+    wanted: ThoseOrders,
+    visitor: Visitor,
+    shop: Shop,
+    refusal: Refusal = NOTHING_YET,
+) -> Response:
+    found, failed = await tried(shop.all_orders(wanted))
+    return plan_page(
+        request,
+        "act_on_orders",
+        refusal,
+        failed,
+        here="Orders",
+        plan=bulk.plan(verb, wanted, found or (), datetime.now(UTC)),
+        at_most=bulk.AT_MOST,
+        why_not=rights.why_not(visitor.user, rights.NEEDS[verb]),
+        commands=tuple(commands.of_orders(wanted)),
+    )
 
 
 # --- orders -----------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from urllib.parse import quote, urlencode
 from console.letters import Wanted as Letters
 from console.mails import STATES
 from console.mails import Show as Mails
-from console.orders import Show as Orders
+from console.orders import Show
+from console.orders import Wanted as Orders
 from console.trail import Wanted as Entries
 from sagactl.oncall.jobs.job import Verb
 from sagactl.wording import command_line
-from services.order.model import Status
 
 # An empty reason is none: sagactl does nothing before it is filled in.
 FILL_IN: Final = "the same, with your reason between the quotes"
@@ -76,9 +76,15 @@ CHECKS: Final = (
 EXAMPLES: Final = (Command("examples of all mails, as files", command_line("mails preview")),)
 
 
-def of_orders(show: Orders, status: Status | None) -> Iterator[Command]:
-    marked = show is Orders.ATTENTION
-    yield Command("the same", command_line("orders list", status=status, marked=marked))
+def of_orders(wanted: Orders) -> Iterator[Command]:
+    """Nothing where sagactl chooses by other things."""
+    if wanted.show is Show.ALL:
+        times = {
+            name: at.isoformat() for name, at in (("since", wanted.since), ("until", wanted.until)) if at
+        }
+        yield Command("the same", command_line("orders list", status=wanted.status, **times))
+    elif wanted == Orders(Show.ATTENTION):
+        yield Command("the same", command_line("orders list", marked=True))
 
 
 def of_order(order: str) -> Iterator[Command]:

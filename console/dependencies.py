@@ -1,6 +1,7 @@
 """What the pages' routes ask for, as FastAPI's dependencies: who it is, a form of theirs, what is read."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -11,13 +12,18 @@ from starlette.exceptions import HTTPException
 from console import browsers, letters
 from console.checking import Checks
 from console.letters import Wanted
+from console.orders import Show
+from console.orders import Wanted as ThoseOrders
 from console.reading import Shop
 from console.services import Services
 from console.visitors import Door, NotOurs, NotSignedIn, Visitor
 from console.work import Jobs
+from sagactl.oncall import times
 from services.gateway.callers import client_address
+from services.order.model import Status
 from services.shared.database.store import Store
 
+NO_TIME: Final = "{} is no time: write a duration such as 2h, or a date such as 2026-11-26T08:00."
 Text = Annotated[str, Query(max_length=320)]
 LetterId = Annotated[str, StringConstraints(max_length=320)]
 TOO_MANY: Final = (
@@ -113,6 +119,20 @@ async def _wanted(
     return Wanted(queue, kind, type_, text.strip(), letters.chosen(ids))
 
 
+async def _orders(
+    show: Show = Show.ALL, status: Status | None = None, since: Text = "", until: Text = ""
+) -> ThoseOrders:
+    """Raises HTTPException for what is no time."""
+    return ThoseOrders(show, status, _time(since), _time(until))
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return times.since(text.strip()) if text.strip() else None
+    except ValueError:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, NO_TIME.format(text)) from None
+
+
 async def _jaeger(request: Request) -> str:
     jaeger: str = request.app.state.jaeger_url
     return jaeger
@@ -126,5 +146,6 @@ TheStore = Annotated[Store, Depends(_store)]
 TheDoor = Annotated[Door, Depends(_door)]
 TheServices = Annotated[Services, Depends(_services)]
 TheWanted = Annotated[Wanted, Depends(_wanted)]
+TheOrders = Annotated[ThoseOrders, Depends(_orders)]
 # Where its pages are; empty where there are none.
 TheJaeger = Annotated[str, Depends(_jaeger)]

@@ -1,12 +1,16 @@
-"""Jobs, as their pages show them: what somebody did with letters, and what became of each. Pure."""
+"""Jobs, as their pages show them: what somebody did with letters or orders, and what became of each. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from console import bulk
+from console.bulk import OrderJob
 from console.letters import link_to, order_of
 from sagactl.oncall.jobs.job import Chosen, Job, Outcome, Selector, Step, Verb, tally
 from services.shared.contract.audit import Actor
@@ -14,7 +18,7 @@ from services.shared.contract.audit import Actor
 PATH: Final = "/jobs"
 SHOWN_AT_MOST: Final = 100
 # Shape and mood.
-SHAPES: Final[Mapping[Outcome, tuple[str, str]]] = {
+SHAPES: Final[Mapping[StrEnum, tuple[str, str]]] = {
     Outcome.PLANNED: ("○", "moving"),
     Outcome.SENT: ("→", "moving"),
     Outcome.HANDLED: ("✓", "good"),
@@ -22,13 +26,15 @@ SHAPES: Final[Mapping[Outcome, tuple[str, str]]] = {
     Outcome.DEAD: ("✖", "bad"),
     Outcome.DISCARDED: ("✓", "good"),
     Outcome.RESTORED: ("✓", "good"),
+    bulk.Outcome.DONE: ("✓", "good"),
+    bulk.Outcome.REFUSED: ("✖", "bad"),
 }
 # What somebody may have to do something about comes first.
-FIRST: Final = (Outcome.DEAD, Outcome.PLANNED, Outcome.SENT)
+FIRST: Final = (Outcome.DEAD, Outcome.PLANNED, Outcome.SENT, bulk.Outcome.REFUSED)
 
 
 class Count(NamedTuple):
-    outcome: Outcome
+    outcome: StrEnum
     number: int
     shape: str
     mood: str
@@ -46,10 +52,21 @@ class Row(NamedTuple):
     why: str
 
 
+class OrderRow(NamedTuple):
+    order: str
+    link: str
+    # As the plan has shown it.
+    status: str
+    outcome: StrEnum
+    shape: str
+    mood: str
+    why: str
+
+
 class Summary(Struct, frozen=True, kw_only=True):
     id: str
     link: str
-    verb: Verb
+    verb: Verb | bulk.Verb
     by: str
     reason: str
     begun_at: datetime
@@ -64,7 +81,11 @@ class Page(Struct, frozen=True, kw_only=True):
     summary: Summary
     # Why it stands still; empty while it does not.
     trouble: str
+    # It goes on once somebody who may says so: with orders that is done by their login.
+    waits: bool
+    # Of its letters, or of its orders.
     rows: tuple[Row, ...]
+    orders: tuple[OrderRow, ...]
     # So many more are not among them.
     left_out: int
 
@@ -76,7 +97,7 @@ def planned(id_: str, verb: Verb, letters: Sequence[Chosen], reason: str, at: da
     return Job(id=id_, verb=verb, reason=reason, begun_at=at, selector=selector, steps=steps)
 
 
-def summary(job: Job, by: Actor, *, is_open: bool, stopped_by: str = "") -> Summary:
+def summary(job: Job | OrderJob, by: Actor, *, is_open: bool, stopped_by: str = "") -> Summary:
     return Summary(
         id=job.id,
         link=path_of(job.id),
@@ -84,27 +105,49 @@ def summary(job: Job, by: Actor, *, is_open: bool, stopped_by: str = "") -> Summ
         by=by.id,
         reason=job.reason,
         begun_at=job.begun_at,
-        counts=tuple(Count(each, number, *SHAPES[each]) for each, number in tally(job).items()),
+        counts=tuple(Count(each, number, *SHAPES[each]) for each, number in _tally(job).items()),
         is_open=is_open,
         stopped_by=stopped_by,
     )
 
 
-def page(job: Job, by: Actor, *, is_open: bool, trouble: str, stopped_by: str = "") -> Page:
-    steps = sorted(job.steps, key=lambda step: step.outcome not in FIRST)
+def _tally(job: Job | OrderJob) -> Mapping[StrEnum, int]:
+    if isinstance(job, Job):
+        return dict(tally(job).items())
+    counted = Counter(step.outcome for step in job.steps)
+    return {outcome: counted[outcome] for outcome in bulk.Outcome if counted[outcome]}
+
+
+def page(
+    job: Job | OrderJob, by: Actor, *, is_open: bool, trouble: str, stopped_by: str = "", waits: bool = False
+) -> Page:
+    letters = sorted(job.steps, key=_is_later) if isinstance(job, Job) else []
+    orders = sorted(job.steps, key=_is_later) if isinstance(job, OrderJob) else []
     return Page(
         summary=summary(job, by, is_open=is_open, stopped_by=stopped_by),
         trouble=trouble,
-        rows=tuple(_row(step, job.verb) for step in steps[:SHOWN_AT_MOST]),
-        left_out=max(0, len(steps) - SHOWN_AT_MOST),
+        waits=waits,
+        rows=tuple(_row(step, job.verb) for step in letters[:SHOWN_AT_MOST]),
+        orders=tuple(map(_order_row, orders[:SHOWN_AT_MOST])),
+        left_out=max(0, len(job.steps) - SHOWN_AT_MOST),
     )
+
+
+def _is_later(step: Step | bulk.Step) -> bool:
+    return step.outcome not in FIRST
 
 
 def path_of(id_: str) -> str:
     return f"{PATH}/{quote(id_, safe='')}"
 
 
-def _row(step: Step, verb: Verb) -> Row:
+def _order_row(step: bulk.Step) -> OrderRow:
+    link = f"/orders/{quote(step.order, safe='')}"
+    shape, mood = SHAPES[step.outcome]
+    return OrderRow(step.order, link, step.status, step.outcome, shape, mood, step.why)
+
+
+def _row(step: Step, verb: Verb | bulk.Verb) -> Row:
     letter = step.letter
     before, after = {Outcome.PLANNED, Outcome.DEAD}, {Outcome.RESTORED}
     is_dead = step.outcome in (after if verb is Verb.RESTORE else before)

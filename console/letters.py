@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
+from console import words
 from console.traces import Trace, of_header
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.causes import alike, order_in
@@ -186,9 +186,7 @@ def plan(verb: Verb, wanted: Wanted, found: Sequence[DeadLetter], previews: Sequ
 
 
 def digest(letters: Iterable[DeadLetter]) -> str:
-    """Of two sets of letters the same, if they are the same."""
-    names = sorted(f"{letter.queue}/{letter.id}" for letter in letters)
-    return sha256("\n".join(names).encode()).hexdigest()
+    return words.digest(f"{letter.queue}/{letter.id}" for letter in letters)
 
 
 def link_to_plan(verb: Verb, wanted: Wanted) -> str:

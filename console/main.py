@@ -38,7 +38,7 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
             app.state.services = services
             shop = app.state.shop = Shop(settings.access, books, Cluster.here(), settings.order_service)
             store = app.state.store = books.store("console")
-            jobs = app.state.jobs = Jobs(settings.access, store, shop.forget_letters)
+            jobs = app.state.jobs = Jobs(settings.access, store, services, shop.forget_letters)
             app.state.door = Door(services, Sessions(redis), app.state.tokens, Limiter(redis, WINDOW_SECONDS))
             checks = app.state.checks = Checks(settings.access, books)
             async with in_background(jobs.work(), "jobs") as background:

@@ -31,6 +31,7 @@ from console.dependencies import (
     TheChecks,
     TheJaeger,
     TheJobs,
+    TheOrders,
     TheServices,
     TheShop,
     TheVisitor,
@@ -38,13 +39,11 @@ from console.dependencies import (
 )
 from console.jobs import page as job_page
 from console.jobs import summary
-from console.orders import Show
 from console.reading import DISCARDED_AT_MOST, ROWS, Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
 from services.inventory.bodies import MOST_AT_ONCE
-from services.order.model import Status
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, Cursor
 from services.shared.mail.writing import LANGUAGES
@@ -75,14 +74,13 @@ async def list_orders(
     request: Request,
     _: TheVisitor,
     shop: TheShop,
-    show: Show = Show.ALL,
-    status: Status | None = None,
+    wanted: TheOrders,
     cursor: Annotated[str | None, Query(max_length=LONGEST)] = None,
 ) -> Response:
-    found, failed = await tried(shop.orders(show, status, _cursor(cursor)))
+    found, failed = await tried(shop.orders(wanted, _cursor(cursor)))
     some, following = found or ((), None)
     told, blind = await tried(shop.verdicts(some))
-    page = orders.page(some, told or {}, following, show, status)
+    page = orders.page(some, told or {}, following, wanted, datetime.now(UTC))
     return answers.page(
         request,
         "orders",
@@ -90,7 +88,7 @@ async def list_orders(
         failed=failed,
         blind=blind,
         page=page,
-        commands=tuple(commands.of_orders(show, status)),
+        commands=tuple(commands.of_orders(wanted)),
     )
 
 
@@ -331,8 +329,9 @@ async def show_job(request: Request, job_id: Id, visitor: TheVisitor, jobs: TheJ
         is_open=found.open,
         trouble=found.trouble,
         stopped_by=found.stopped_by,
+        waits=jobs.waits_for_a_login(found),
     )
-    why_not = rights.why_not(visitor.user, rights.LETTERS)
+    why_not = rights.why_not(visitor.user, rights.of_job(found.job.verb))
     return answers.page(request, "job", here="Jobs", page=page, why_not=why_not)
 
 

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from console.bulk import AT_MOST
 from console.cluster import Cluster
 from console.letters import Wanted as ThoseLetters
 from console.letters import order_of
 from console.mails import Unsent
 from console.monitors import limits
 from console.orders import Show
+from console.orders import Wanted as ThoseOrders
 from console.trail import Wanted as ThoseEntries
 from saga_operator.policy.policy import LISTED_AT_MOST
 from saga_operator.resource import Monitor
@@ -31,15 +33,14 @@ from sagactl.oncall.overdue import overdue
 from sagactl.oncall.repair.looking import plans_in
 from sagactl.oncall.repair.plan import Plan
 from sagactl.oncall.status import reading as status
-from sagactl.oncall.status.standing import Status
+from sagactl.oncall.status.standing import Status as Standing
 from sagactl.oncall.stocking import Change, Restocking, StockFacts
 from sagactl.oncall.trails import Told, Wanted
 from sagactl.oncall.waits import Notes, noted
 from services.notification import queries as notifications
 from services.notification.domain import Notification
 from services.order import queries
-from services.order.model import Order
-from services.order.model import Status as State
+from services.order.model import Order, Status
 from services.shared.contract.audit import Action
 from services.shared.http.cursors import Cursor
 from services.shared.kept import Kept
@@ -96,7 +97,7 @@ class Shop:
     async def now(self) -> datetime:
         return await self._books.now()
 
-    async def status(self) -> Status:
+    async def status(self) -> Standing:
         return await self._status.get()
 
     async def case(self, order_id: str) -> Case:
@@ -119,13 +120,29 @@ class Shop:
         return {each.order: each for each in told}
 
     async def orders(
-        self, show: Show, state: State | None, after: Cursor | None
+        self, wanted: ThoseOrders, after: Cursor | None
     ) -> tuple[Sequence[Order], Cursor | None]:
-        match show:
+        """A page of them."""
+        found, following = await self._listed(wanted, ROWS, after)
+        there = [*filter(wanted.was_placed, found)]
+        # The newest are first: what is older than is wanted ends the list.
+        return there, following if len(there) == len(found) else None
+
+    async def all_orders(self, wanted: ThoseOrders) -> Sequence[Order]:
+        """All of them, perhaps one too many; none for every order there is."""
+        if wanted.is_empty:
+            return ()
+        found, _ = await self._listed(wanted, AT_MOST + 1, None)
+        return [*filter(wanted.was_placed, found)]
+
+    async def _listed(
+        self, wanted: ThoseOrders, limit: int, after: Cursor | None
+    ) -> tuple[Sequence[Order], Cursor | None]:
+        match wanted.show:
             case Show.ALL:
-                return await queries.page(self._orders, None, state, ROWS, after)
+                return await queries.page(self._orders, None, wanted.status, limit, after or wanted.start)
             case Show.ATTENTION:
-                return await queries.needing_attention(self._orders, ROWS), None
+                return await queries.needing_attention(self._orders, limit), None
 
     async def stuck(self) -> tuple[Sequence[Order], datetime]:
         """Those that are open for too long, the longest first, perhaps one too many; and when that was."""
@@ -148,7 +165,7 @@ class Shop:
         found = [
             order
             for status, age in policy.limits.items()
-            for order in await queries.stale(self._orders, State(status), now - age, LISTED_AT_MOST)
+            for order in await queries.stale(self._orders, Status(status), now - age, LISTED_AT_MOST)
         ]
         return sorted(found, key=lambda order: order.waits_since)
 
@@ -239,7 +256,7 @@ class Shop:
         """By queue, what the broker has noted of its last ten minutes."""
         return await self._notes.get()
 
-    async def _look_at_status(self) -> tuple[Status, float]:
+    async def _look_at_status(self) -> tuple[Standing, float]:
         return await status.read(self._access), STATUS_SECONDS
 
     async def _look_at_notes(self) -> tuple[Mapping[str, Notes], float]:

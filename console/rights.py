@@ -15,6 +15,7 @@ NEEDS: Final[Mapping[str, Right]] = {
     "refund": Right.REFUND_ORDERS,
     "compensate": Right.OPERATE,
 }
+# Of jobs with letters, too.
 LETTERS: Final = Right.OPERATE
 STOCK: Final = Right.RESTOCK
 MAILS: Final = Right.RESEND_MAILS
@@ -37,6 +38,11 @@ class Offer(NamedTuple):
 def why_not(person: User, right: Right) -> str:
     """Empty where they may."""
     return "" if person.may(right) else refusal(right)
+
+
+def of_job(verb: str) -> Right:
+    """Of a job, to begin it, to stop it, and to go on with it."""
+    return NEEDS.get(verb, LETTERS)
 
 
 def offers(person: User, actions: Iterable[Action]) -> Iterator[Offer]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from console import words
 from console.verdicts import Sight, sight
-from console.words import shortened
 from saga_operator.policy.policy import Outcome, StaleOrder, Sweep
 from sagactl.oncall.explain.explanation import Explanation
 from sagactl.oncall.overdue import left, sweep_of, would
@@ -77,8 +76,7 @@ def to_sweep(orders: Sequence[Order], now: datetime, at_most: int) -> Sequence[S
 
 
 def digest(orders: Sequence[StaleOrder]) -> str:
-    names = sorted(f"{each.status}/{each.order_id}" for each in orders)
-    return sha256("\n".join(names).encode()).hexdigest()
+    return words.digest(f"{each.status}/{each.order_id}" for each in orders)
 
 
 def told(sweep: Sweep) -> str:
@@ -99,7 +97,7 @@ def _row(order: Order, told: Explanation | None, now: datetime, *, is_taken: boo
         link=link,
         status=order.status,
         since=order.waits_since,
-        customer=shortened(order.email),
+        customer=words.shortened(order.email),
         sight=sight(told),
         swept=would(order, now, is_taken=is_taken),
         compensate="" if left(order, now) is None else f"{link}/compensate",

@@ -85,6 +85,6 @@ def _row(told: Told) -> Row:
 
 
 def _link(action: str, subject: str) -> str:
-    if subject and action.startswith(ABOUT_ORDERS):
-        return f"/orders/{quote(subject, safe='')}"
-    return path_of(job) if (job := subject.removeprefix(ABOUT_JOBS)) != subject else ""
+    if (job := subject.removeprefix(ABOUT_JOBS)) != subject:
+        return path_of(job)
+    return f"/orders/{quote(subject, safe='')}" if subject and action.startswith(ABOUT_ORDERS) else ""

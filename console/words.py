@@ -1,6 +1,8 @@
 """Times, amounts and ids as a page shows them. Pure."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 from sagactl.oncall.status.standing import said
@@ -42,3 +44,8 @@ def shortened(email: str) -> str:
     """Enough to know it again by: `a***@example.com`."""
     name, at, domain = email.rpartition("@")
     return f"{name[:1]}***@{domain}" if at and name else "***"
+
+
+def digest(names: Iterable[str]) -> str:
+    """Of two sets of names the same, if they are the same."""
+    return sha256("\n".join(sorted(names)).encode()).hexdigest()

@@ -8,22 +8,25 @@ document, so that nobody can write a change to what is another's by then.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, Never
+from typing import Any, Final, Generic, Never, Protocol, Self, TypeVar
 
 from msgspec import Struct, field
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
-from console import asking
+from console import asking, bulk, ordering
+from console.bulk import OrderJob
+from console.ordering import Login
+from console.services import Refused, Services
 from sagactl.access import Access
 from sagactl.faults import fault
 from sagactl.oncall.jobs.job import Change, Job
 from sagactl.oncall.jobs.working import ACTIONS, carry_out
-from services.shared.contract.audit import By
+from services.shared.contract.audit import Action, By
 from services.shared.database.store import Document, Store, from_document, to_document
 from services.shared.emails import hidden
 
@@ -32,7 +35,7 @@ KEPT: Final = timedelta(days=30)
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     COLLECTION: [IndexModel("job.begunAt", expireAfterSeconds=int(KEPT.total_seconds()))]
 }
-LETTERS_A_SECOND: Final = 20.0
+A_SECOND: Final = 20.0
 # Longer than anything takes between two changes of a job that is under way.
 HELD: Final = timedelta(minutes=2)
 FOLLOWED_SECONDS: Final = 15.0
@@ -51,7 +54,7 @@ class Kept(Struct, frozen=True, rename="camel", kw_only=True):
 
     id: str = field(name="_id")
     by: By
-    job: Job
+    job: Job | OrderJob
     # Something is to be done, or to be waited for.
     open: bool = True
     # When it is looked at next; this and the next by the database's clock.
@@ -76,15 +79,19 @@ class _StoppedError(Exception):
 class Jobs:
     """All methods raise PyMongoError where MongoDB does not answer."""
 
-    def __init__(self, access: Access, store: Store, changed: Callable[[], None]) -> None:
+    def __init__(self, access: Access, store: Store, services: Services, changed: Callable[[], None]) -> None:
         """`changed` is told whenever dead letters may be others."""
-        self._access, self._store, self._changed = access, store, changed
+        self._access, self._store, self._services, self._changed = access, store, services, changed
+        # By the job, whose token it is done with: in the memory of this replica alone.
+        self._logins: dict[str, Login] = {}
         self._kept: AsyncCollection[Document] = store.database[COLLECTION]
         self._new = asyncio.Event()
 
-    async def begin(self, job: Job, by: By) -> None:
+    async def begin(self, job: Job | OrderJob, login: Login) -> None:
         """A job that is there already, by its id, is left as it is: a form may be sent twice."""
-        kept = Kept(id=job.id, by=by, job=job, due=job.begun_at)
+        kept = Kept(id=job.id, by=login.by, job=job, due=job.begun_at)
+        if isinstance(job, OrderJob):
+            self._logins.setdefault(job.id, login)
         try:
             await self._kept.insert_one(to_document(kept))
         except DuplicateKeyError:
@@ -98,6 +105,18 @@ class Jobs:
     async def latest(self, limit: int) -> Sequence[Kept]:
         found = self._kept.find().sort("job.begunAt", DESCENDING).limit(limit)
         return [from_document(Kept, document) async for document in found]
+
+    async def go_on(self, id_: str, login: Login) -> None:
+        """With a job with orders: what is left of it is done by this login."""
+        self._logins[id_] = login
+        await self._kept.update_one({"_id": id_, "open": True}, [{"$set": {"due": "$$NOW"}}])
+        self._new.set()
+
+    def waits_for_a_login(self, kept: Kept) -> bool:
+        """Nobody is at it, and it is no job that anybody may go on with."""
+        is_held = kept.held_at is not None and datetime.now(UTC) - kept.held_at < HELD
+        is_ours = isinstance(kept.job, OrderJob) and kept.open and not kept.stopped_by
+        return is_ours and not is_held and kept.id not in self._logins
 
     async def stop(self, id_: str, by: str) -> None:
         """Of what is open nothing more is done, and nothing more is looked for. What was done stays done."""
@@ -142,31 +161,50 @@ class Jobs:
         is_due = {"$lte": ["$due", "$$NOW"]}
         is_free = {"$lte": ["$heldAt", _from_now(-HELD)]}
         document = await self._kept.find_one_and_update(
-            {"open": True, "$expr": {"$and": [is_due, is_free]}},
+            {"open": True, "$expr": {"$and": [is_due, is_free]}, **self._is_for_us()},
             {"$set": {"holder": secrets.token_hex(8)}, "$currentDate": {"heldAt": True}},
             sort=[("due", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
         return None if document is None else from_document(Kept, document)
 
-    async def _carry(self, kept: Kept) -> None:
-        record = _Held(self._kept, kept)
+    def _is_for_us(self) -> Document:
+        """With orders something is done only where somebody's login is; one that was stopped anybody ends."""
+        is_anybodys, is_stopped = {"job.kind": Job.__name__}, {"stoppedBy": {"$nin": ["", None]}}
+        return {"$or": [is_anybodys, is_stopped, {"_id": {"$in": [*self._logins]}}]}
 
+    async def _work_at(self, kept: Kept) -> None:
+        job, login = kept.job, self._logins.get(kept.id)
+        if isinstance(job, OrderJob):
+            if login is not None:
+                ask = self._asking(bulk.ACTIONS[job.verb], kept, login.by)
+                await ordering.carry_out(self._services, _Held(self._kept, kept, job), ask, login, A_SECOND)
+            return
+        await carry_out(
+            self._access,
+            _Held(self._kept, kept, job),
+            self._asking(ACTIONS[job.verb], kept, kept.by),
+            kept.by.actor,
+            rate=A_SECOND,
+            within=FOLLOWED_SECONDS,
+        )
+
+    def _asking(self, action: Action, kept: Kept, by: By) -> Callable[[str], Awaitable[None]]:
         async def ask(detail: str) -> None:
-            action = ACTIONS[kept.job.verb]
-            await asking.ask(self._store, kept.by, action, f"job {kept.id}", detail, kept.job.reason)
+            await asking.ask(self._store, by, action, f"job {kept.id}", detail, kept.job.reason)
 
+        return ask
+
+    async def _carry(self, kept: Kept) -> None:
         trouble, stopped = "", bool(kept.stopped_by)
         try:
             if not stopped:
-                await carry_out(
-                    self._access,
-                    record,
-                    ask,
-                    kept.by.actor,
-                    rate=LETTERS_A_SECOND,
-                    within=FOLLOWED_SECONDS,
-                )
+                await self._work_at(kept)
+        except Refused as error:
+            trouble = str(error)
+            if error.code in ordering.OF_THE_LOGIN:
+                self._logins.pop(kept.id, None)
+            log.warning("job %s stands still: %s", kept.id, trouble)
         except _StoppedError:
             stopped = True
         except _LostError:
@@ -180,11 +218,14 @@ class Jobs:
             log.warning("job %s stands still: %s", kept.id, trouble)
         finally:
             self._changed()
-        await self._leave(record, kept, trouble, stopped=stopped)
+        await self._leave(kept, trouble, stopped=stopped)
 
-    async def _leave(self, record: "_Held", kept: Kept, trouble: str, *, stopped: bool) -> None:
+    async def _leave(self, kept: Kept, trouble: str, *, stopped: bool) -> None:
+        now = await self.get(kept.id)
         age = datetime.now(UTC) - kept.job.begun_at
-        is_open = not (stopped or record.job.is_over) and age < FORSAKEN_AFTER
+        is_open = not (stopped or now is None or now.job.is_over) and age < FORSAKEN_AFTER
+        if not is_open:
+            self._logins.pop(kept.id, None)
         pause = max(PAUSE, min(LONGEST_PAUSE, age / 10))
         left = {
             "open": is_open,
@@ -196,14 +237,21 @@ class Jobs:
         await self._kept.update_one({"_id": kept.id, "holder": kept.holder}, [{"$set": left}])
 
 
-class _Held:
+class _Steps(Protocol):
+    def after(self, changes: Iterable[Any]) -> Self: ...
+
+
+Steps = TypeVar("Steps", bound=_Steps)
+
+
+class _Held(Generic[Steps]):
     """A job that is ours, with every change written down."""
 
-    def __init__(self, all_: AsyncCollection[Document], kept: Kept) -> None:
-        self.job = kept.job
+    def __init__(self, all_: AsyncCollection[Document], kept: Kept, job: Steps) -> None:
+        self.job = job
         self._all, self._kept = all_, kept
 
-    async def add(self, *changes: Change) -> None:
+    async def add(self, *changes: Change | bulk.Change) -> None:
         """Raises, once they are written down, _StoppedError where somebody wants no more to be done; and
         _LostError where somebody else has it by now.
         """

@@ -107,6 +107,9 @@ async def _opened(stack: Stack) -> Site:
         {
             "now": "/",
             "orders": "/orders",
+            "orders paid": "/orders?status=PAID&since=1d",
+            "refund all": "/orders/all/refund?since=1d",
+            "refund every": "/orders/all/refund",
             "stuck": "/stuck",
             "sweep": "/stuck/sweep",
             "order waiting": f"/orders/{waiting}",

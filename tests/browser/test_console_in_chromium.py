@@ -215,6 +215,28 @@ def test_letters_are_chosen_and_discarded_without_javascript_by_keyboard(
         assert page.get_by_text("odd-1").is_visible()
 
 
+def test_all_orders_that_are_alike_are_refunded_without_javascript_by_keyboard(
+    chromium: Browser, site: Site
+) -> None:
+    with signed_in(chromium, site, java_script_enabled=False) as page:
+        page.goto(f"{site.url}/orders?status=PAID")
+        page.get_by_label("placed since").fill("1d")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="Refund …").focus()
+        page.keyboard.press("Enter")
+        heading = page.get_by_role("heading", level=1).inner_text()
+        number = heading.split()[1]
+        assert int(number) > 0
+        page.get_by_label("Why, for the record").fill("they were sold twice")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{site.url}/jobs/*")
+        while not page.get_by_text(f"{number} done").first.is_visible():
+            page.reload()
+        page.go_back()
+        page.go_forward()
+        assert page.get_by_text("Job: refund orders").is_visible()
+
+
 def test_the_trace_of_an_order_is_a_link_to_jaeger(chromium: Browser, site: Site) -> None:
     with signed_in(chromium, site) as page:
         page.goto(site.url + site.pages["order paid"])

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
 import pytest_asyncio
 from msgspec import structs
 
-from console import checks, letters, stuck
+from console import bulk, checks, letters, stuck
 from console.checking import COLLECTION as CHECKS
 from console.work import COLLECTION as JOBS
 from console.work import HELD, Kept
@@ -21,6 +22,7 @@ from sagactl.oncall.discarded import COLLECTION as DISCARDED
 from sagactl.oncall.discarded import DATABASE
 from sagactl.oncall.jobs.job import Chosen, Job, Selector, Step, Verb
 from sagactl.polling import until
+from services.order.model import Status
 from services.shared.contract.audit import Action, Actor, By, Kind
 from services.shared.database.trail import COLLECTION, database_of
 from services.shared.http.app import VERSION
@@ -672,6 +674,73 @@ def job_of(verb: Verb, letter_id: str, due: datetime) -> Kept:
 async def keep(shop: Shop, kept: Kept) -> None:
     """As a console of the shop's keeps it."""
     await shop.database("console")[JOBS].insert_one(msgspec.to_builtins(kept, builtin_types=(datetime,)))
+
+
+async def all_of(shop: Shop, *order_ids: str) -> str:
+    """The filter of an address that is true of these, and of none that other tests have placed."""
+    found = shop.database("order")["orders"].find({"_id": {"$in": [*order_ids]}})
+    since = min([order["createdAt"] async for order in found])
+    return urlencode({"since": since.isoformat()})
+
+
+async def test_all_orders_that_are_alike_are_cancelled_once_by_who_may(shop: Shop, admin: Somebody) -> None:
+    lamp = await shop.product(stock=5)
+    async with shop.away("payment"):
+        first, second = [await shop.place({lamp: 1}) for _ in range(2)]
+        for order_id in (first, second):
+            await shop.settles(order_id, "CONFIRMED")
+        path = f"/orders/all/cancel?status=CONFIRMED&{await all_of(shop, first, second)}"
+        plan = await admin.get(path)
+        assert "Cancel 2 orders" in plan.text
+        assert {f"/orders/{first}", f"/orders/{second}"} <= {*plan.links}
+        form = hidden_of(plan) | {"csrf": admin.csrf, "reason": "the lamp is broken"}
+        # What the plan has shown counts, and no other choice.
+        assert "They are others by now" in (await admin.post(f"{path}&until=1d", form, 409)).text
+        assert "They are others by now" in (await admin.post("/orders/all/cancel", form, 409)).text
+        assert "A reason has 3 to 200" in (await admin.post(path, {**form, "reason": "x"}, 409)).text
+        for _ in range(2):
+            page = await admin.post(path, form)
+            assert "Job: cancel orders" in page.text
+        await is_said(admin, f"/jobs/{form['key']}", "2 done")
+    for order_id in (first, second):
+        await shop.settles(order_id, "CANCELLED")
+    wanted = {"action": Action.ORDER_CANCELLED, "subject": f"job {form['key']}", "detail": "orders: 2"}
+    assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
+    assert f"/jobs/{form['key']}" in (await admin.get("/trail?action=order.cancelled")).links
+    # Each by the person, on the order's own trail.
+    by = {"action": Action.ORDER_CANCELLED, "subject": {"$in": [first, second]}, "actor.roles": "admin"}
+    assert await shop.database(database_of("order"))[COLLECTION].count_documents(by) == 2
+
+
+async def test_a_job_with_orders_waits_for_the_login_of_somebody_who_may(shop: Shop, admin: Somebody) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    steps = (bulk.Step(order_id, Status.PAID),)
+    now = datetime.now(UTC)
+    job = bulk.OrderJob(id=new_id(), verb=bulk.Verb.REFUND, reason="because", begun_at=now, steps=steps)
+    # Of a replica that was killed, and had the login.
+    await keep(shop, Kept(id=job.id, by=By(Actor("eve", Kind.USER), "192.0.2.1"), job=job, due=now))
+    path = f"/jobs/{job.id}"
+    page = await admin.get(path)
+    assert "1 planned" in page.text
+    assert "none is at hand" in page.text
+    await admin.post(f"{path}/go-on", {})
+    await is_said(admin, path, "1 done")
+    await shop.settles(order_id, "REFUNDED")
+
+
+async def test_who_may_not_act_on_all_orders_cannot_by_a_form_of_their_own(
+    shop: Shop, somebody: Somebody
+) -> None:
+    await somebody.sign_in(await with_role(shop, "viewer"))
+    form = {"expected": "", "reason": "because", "key": str(uuid.uuid4())}
+    for verb in bulk.Verb:
+        page = await somebody.post(f"/orders/all/{verb}?status=PAID", form)
+        assert "This cannot be done: this is for the role admin" in page.text
+
+
+async def test_what_is_no_time_is_said_to_be_none(admin: Somebody) -> None:
+    assert "soon is no time" in (await admin.get("/orders?since=soon", 422)).text
 
 
 async def test_a_live_check_is_begun_and_its_findings_are_told(shop: Shop, admin: Somebody) -> None:

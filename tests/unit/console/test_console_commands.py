@@ -12,6 +12,7 @@ from console.commands import Command, page_of
 from console.letters import Wanted
 from console.mails import Show as Mails
 from console.orders import Show as Orders
+from console.orders import Wanted as ThoseOrders
 from console.rights import NEEDS
 from console.trail import Wanted as Entries
 from sagactl.oncall.jobs.job import Verb
@@ -98,9 +99,9 @@ def test_what_sagactl_chooses_by_something_else_has_no_command() -> None:
 
 def test_of_lists() -> None:
     for status in Status:
-        (found,) = read(commands.of_orders(Orders.ALL, status))
+        (found,) = read(commands.of_orders(ThoseOrders(status=status)))
         assert (found["status"], found["marked"]) == ([status], False)
-    (found,) = read(commands.of_orders(Orders.ATTENTION, None))
+    (found,) = read(commands.of_orders(ThoseOrders(Orders.ATTENTION)))
     assert found["marked"]
     states = {show: read(commands.of_mails(show))[0]["state"] for show in Mails}
     assert states == {Mails.LATEST: None, Mails.WAITING: "waiting", Mails.NEVER_SENT: "failed"}

@@ -13,9 +13,10 @@ from msgspec import structs
 from pymongo import AsyncMongoClient
 
 import console
-from console import explained, jobs, letters, orders, reading, standing, templating, trail, verdicts
+from console import bulk, explained, jobs, letters, orders, reading, standing, templating, trail, verdicts
 from console.commands import page_of
 from console.letters import Wanted
+from console.orders import Wanted as ThoseOrders
 from console.reading import Shop, tried
 from console.settings import ConsoleSettings
 from console.standing import Probed
@@ -289,7 +290,7 @@ def test_what_no_page_shows_is_a_command() -> None:
 
 def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
     order = Desk().heard("inventory", "orders").one(Order)
-    page = orders.page([order], {}, Cursor(NOW, ORDER), orders.Show.ALL, State.CONFIRMED)
+    page = orders.page([order], {}, Cursor(NOW, ORDER), ThoseOrders(status=State.CONFIRMED), NOW)
     text = rendered("orders", page=page, blind="")
     assert f"/orders/{ORDER}" in text.links
     assert page.following == f"/orders?status=CONFIRMED&cursor={Cursor(NOW, ORDER).encode()}"
@@ -299,14 +300,115 @@ def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
 
 
 def test_where_there_is_no_order_the_list_says_so() -> None:
-    page = orders.page([], {}, None, orders.Show.ATTENTION, None)
+    page = orders.page([], {}, None, ThoseOrders(orders.Show.ATTENTION), NOW)
     assert "There is no such order." in rendered("orders", page=page, blind="").text
+
+
+def test_when_orders_were_placed_goes_from_page_to_page_and_into_the_plan_for_all() -> None:
+    hour = timedelta(hours=1)
+    wanted = ThoseOrders(status=State.PAID, since=NOW - hour)
+    page = orders.page([], {}, Cursor(NOW, ORDER), wanted, NOW)
+    said = parse_qs(urlsplit(page.following).query)
+    assert (said["status"], said["since"]) == (["PAID"], [(NOW - hour).isoformat()])
+    plans = {tab.name: urlsplit(tab.link) for tab in page.acts}
+    assert plans["refund"].path == "/orders/all/refund"
+    # What comes until somebody has looked at the plan is not among them.
+    assert parse_qs(plans["refund"].query)["until"] == [NOW.isoformat()]
+    text = rendered("orders", page=page, blind="")
+    assert (NOW - hour).isoformat() in [str(each.get("value")) for each in text.all_of("input")]
+    for tab in page.tabs:
+        assert parse_qs(urlsplit(tab.link).query)["since"] == [(NOW - hour).isoformat()]
+
+
+@pytest.mark.parametrize("wanted", [ThoseOrders(), ThoseOrders(until=NOW)])
+def test_every_order_there_is_can_not_be_acted_on(wanted: ThoseOrders) -> None:
+    assert wanted.is_empty
+    assert orders.page([], {}, None, wanted, NOW).acts == ()
+    page = all_page(wanted)
+    assert "This would be every order there is" in page.text
+    assert not [each for each in page.all_of("form") if each.get("class") == "act"]
+
+
+def some_orders() -> list[Order]:
+    confirmed: Order = Desk().heard("inventory", "orders").one(Order)
+    paid: Order = Desk().paid().one(Order)
+    return [
+        *(structs.replace(confirmed, id=f"order-{number}") for number in range(3)),
+        structs.replace(paid, id="order-paid"),
+    ]
+
+
+def all_page(wanted: ThoseOrders, some: Sequence[Order] = (), **more: Any) -> Page:
+    plan = bulk.plan(more.pop("verb", bulk.Verb.CANCEL), wanted, some, NOW)
+    usual = {"plan": plan, "at_most": bulk.AT_MOST, "why_not": "", "refusal": "", "reason": "", "key": "k"}
+    return rendered("act_on_orders", **(usual | more))
+
+
+def test_a_plan_for_all_says_with_how_many_what_and_why_not_with_the_others() -> None:
+    wanted = ThoseOrders(since=NOW - timedelta(days=1))
+    page = all_page(wanted, some_orders())
+    assert "Cancel 3 orders" in page.text
+    assert "3 \N{MULTIPLICATION SIGN} CONFIRMED -> CANCELLED" in page.text
+    assert "1 \N{MULTIPLICATION SIGN} " in page.text.partition("nothing would be done")[2]
+    (form,) = [each for each in page.all_of("form") if each.get("class") == "act"]
+    assert str(form["action"]).startswith("/orders/all/cancel?since=")
+    refused = all_page(wanted, some_orders(), why_not="this is for the role admin")
+    assert "This cannot be done: this is for the role admin." in refused.text
+    assert not [each for each in refused.all_of("form") if each.get("class") == "act"]
+
+
+def test_of_more_orders_than_anybody_looks_at_there_is_no_plan() -> None:
+    (order, *_) = some_orders()
+    many = [structs.replace(order, id=f"order-{number}") for number in range(bulk.AT_MOST + 1)]
+    page = all_page(ThoseOrders(status=State.CONFIRMED), many)
+    assert "More than 500 orders are like that" in page.text
+    assert not [each for each in page.all_of("form") if each.get("class") == "act"]
+    some = all_page(ThoseOrders(status=State.CONFIRMED), many[:-1])
+    assert f"And {bulk.AT_MOST - bulk.SHOWN_AT_MOST} more." in some.text
+
+
+def test_orders_in_another_state_are_others() -> None:
+    some = some_orders()
+    moved = [structs.replace(some[0], status=State.PAID), *some[1:]]
+    assert len({bulk.digest_of(each) for each in (some, some[1:], moved)}) == 3
+    assert bulk.digest_of(some) == bulk.digest_of(some[::-1])
+
+
+def test_a_job_with_orders_has_those_that_the_table_allows_and_a_key_for_each() -> None:
+    job = bulk.job("job-1", bulk.Verb.REFUND, some_orders(), "because", NOW)
+    assert [(step.order, step.status) for step in job.steps] == [("order-paid", State.PAID)]
+    assert job.key_of("a") == job.key_of("a") != job.key_of("b")
+    done = job.after([bulk.Change(0, bulk.Outcome.REFUSED, "no")])
+    assert (done.is_over, done.steps[0].why) == (True, "no")
+    page = orders_job_page(done, is_open=False)
+    assert "Job: refund orders" in page.text
+    assert "1 refused" in page.text
+    assert "/orders/order-paid" in page.links
+
+
+def orders_job_page(job: bulk.OrderJob, **more: Any) -> Page:
+    usual: dict[str, Any] = {"is_open": True, "trouble": ""}
+    why_not = more.pop("why_not", "")
+    return rendered("job", page=jobs.page(job, Actor("eve", Kind.USER), **(usual | more)), why_not=why_not)
+
+
+def test_who_may_goes_on_with_a_job_whose_login_is_gone() -> None:
+    job = bulk.job("job-1", bulk.Verb.CANCEL, some_orders(), "because", NOW)
+
+    def goes_on(page: Page) -> bool:
+        return any(str(each.get("action")).endswith("/go-on") for each in page.all_of("form"))
+
+    assert not goes_on(orders_job_page(job))
+    assert goes_on(orders_job_page(job, waits=True))
+    refused = orders_job_page(job, waits=True, why_not="this is for the role admin")
+    assert "Go on with it: this is for the role admin." in refused.text
+    assert not goes_on(refused)
 
 
 def sight_in_the_list(marks: Marks) -> str:
     order = marks.case.order
     assert order is not None
-    page = orders.page([order], {ORDER: explain(marks)}, None, orders.Show.ALL, None)
+    page = orders.page([order], {ORDER: explain(marks)}, None, ThoseOrders(), NOW)
     text = rendered("orders", page=page, blind="").text
     return text.partition(f"{ORDER} ")[2]
 
@@ -324,7 +426,7 @@ def test_what_one_look_calls_missing_is_in_doubt_in_a_list() -> None:
 
 def test_where_nobody_could_look_a_list_says_so_and_shows_the_orders() -> None:
     order = Desk().heard("inventory", "orders").one(Order)
-    page = orders.page([order], {}, None, orders.Show.ALL, None)
+    page = orders.page([order], {}, None, ThoseOrders(), NOW)
     text = rendered("orders", page=page, blind="the broker does not answer").text
     assert "Not all could be read. the broker does not answer" in text
     assert "CONFIRMED, in progress ? unseen" in text
@@ -834,6 +936,8 @@ def evil_pages() -> Sequence[Page]:
             key="k",
         ),
         job_page(job_of(evil, EVIL), by=EVIL, trouble=EVIL, stopped_by=EVIL),
+        all_page(ThoseOrders(status=State.CONFIRMED), [order], refusal=EVIL, reason=EVIL),
+        orders_job_page(bulk.job(EVIL, bulk.Verb.CANCEL, [order], EVIL, NOW), waits=True),
         product_page(
             structs.replace(LAMP_FACTS, product=EVIL, offer=Offer(EVIL, "1.00", "EUR", deleted=True)),
             structs.replace(BROKEN, note=EVIL, by=EVIL),
@@ -846,7 +950,7 @@ def evil_pages() -> Sequence[Page]:
     ]
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(14))
 def test_what_comes_from_outside_is_text(number: int) -> None:
     page = evil_pages()[number]
     assert page.all_of("script") == []
@@ -863,7 +967,7 @@ def test_no_template_has_a_script_a_style_or_markup_that_is_believed(file: Path)
     assert not re.search(r"\|\s*safe\b|autoescape|Markup", text)
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(16))
 def test_every_field_has_a_label_and_every_id_is_there_once(number: int) -> None:
     page = [order_page(dead()), now_page(status()), *evil_pages()][number]
     ids = [str(attributes["id"]) for _, attributes in page.elements if "id" in attributes]

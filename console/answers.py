@@ -60,6 +60,10 @@ def mail(request: Request, html: str) -> Response:
     return Response(html, HTTPStatus.OK, headers, "text/html")
 
 
+def json(request: Request, content: bytes, status: HTTPStatus) -> Response:
+    return Response(content, status, headers_for(request), "application/json")
+
+
 def headers_for(request: Request) -> dict[str, str]:
     strict = browsers.STRICT if request.url.scheme == "https" else {}
     return {**browsers.HEADERS, **strict}

@@ -15,6 +15,7 @@ from console.letters import Wanted
 from console.orders import Show
 from console.orders import Wanted as ThoseOrders
 from console.reading import Shop
+from console.samples import Samples
 from console.services import Services
 from console.visitors import Door, NotOurs, NotSignedIn, Visitor
 from console.work import Jobs
@@ -133,6 +134,11 @@ def _time(text: str) -> datetime | None:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, NO_TIME.format(text)) from None
 
 
+async def _samples(request: Request) -> Samples:
+    samples: Samples = request.app.state.samples
+    return samples
+
+
 async def _jaeger(request: Request) -> str:
     jaeger: str = request.app.state.jaeger_url
     return jaeger
@@ -147,5 +153,6 @@ TheDoor = Annotated[Door, Depends(_door)]
 TheServices = Annotated[Services, Depends(_services)]
 TheWanted = Annotated[Wanted, Depends(_wanted)]
 TheOrders = Annotated[ThoseOrders, Depends(_orders)]
+TheSamples = Annotated[Samples, Depends(_samples)]
 # Where its pages are; empty where there are none.
 TheJaeger = Annotated[str, Depends(_jaeger)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from console.commands import page_of
@@ -220,6 +221,23 @@ def _of_fulfilment(shipment: Shipment) -> Iterator[Fact]:
         yield Fact("why", shipment.refusal)
     for odd in shipment.attention:
         yield Fact("attention", f"{odd.event}: {odd.reason}")
+
+
+def as_json(told: Explanation) -> bytes:
+    """As `sagactl explain -o json` prints it, but that addresses are hidden, as on the page."""
+    return msgspec.json.format(msgspec.json.encode(_without_mail(msgspec.to_builtins(told))), indent=2)
+
+
+def _without_mail(value: object) -> object:
+    match value:
+        case str():
+            return hidden(value)
+        case Mapping():
+            return {name: _without_mail(each) for name, each in value.items()}
+        case list() | tuple():
+            return [*map(_without_mail, value)]
+        case _:
+            return value
 
 
 # --- history ----------------------------------------------------------------------------------------------

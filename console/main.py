@@ -13,6 +13,7 @@ from console.api import router
 from console.checking import Checks
 from console.cluster import Cluster
 from console.reading import Shop
+from console.samples import Samples
 from console.services import Services
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
@@ -41,8 +42,10 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
             jobs = app.state.jobs = Jobs(settings.access, store, services, shop.forget_letters)
             app.state.door = Door(services, Sessions(redis), app.state.tokens, Limiter(redis, WINDOW_SECONDS))
             checks = app.state.checks = Checks(settings.access, books)
+            samples = app.state.samples = Samples(shop.status)
             async with in_background(jobs.work(), "jobs") as background:
                 background.run(checks.work(), "checks")
+                background.run(samples.take(), "samples")
                 app.state.background = background
                 yield _readiness
 

@@ -32,6 +32,7 @@ from console.dependencies import (
     TheJaeger,
     TheJobs,
     TheOrders,
+    TheSamples,
     TheServices,
     TheShop,
     TheVisitor,
@@ -39,10 +40,11 @@ from console.dependencies import (
 )
 from console.jobs import page as job_page
 from console.jobs import summary
-from console.reading import DISCARDED_AT_MOST, ROWS, Shop, tried
+from console.reading import DISCARDED_AT_MOST, ROWS, Read, Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
+from sagactl.oncall.trails import Told
 from services.inventory.bodies import MOST_AT_ONCE
 from services.shared.http.bodies import Id
 from services.shared.http.cursors import LONGEST, Cursor
@@ -63,10 +65,26 @@ SAID: Final = {
 
 
 @router.get("/")
-async def now(request: Request, _: TheVisitor, shop: TheShop, services: TheServices) -> Response:
-    found, probed = await asyncio.gather(shop.status(), services.probed())
-    page = standing.page(found, probed)
-    return answers.page(request, "now", here="Now", now=found.at, page=page, commands=commands.NOW)
+async def now(
+    request: Request, visitor: TheVisitor, shop: TheShop, services: TheServices, samples: TheSamples
+) -> Response:
+    found, probed, acts = await asyncio.gather(shop.status(), services.probed(), _last_acts(visitor, shop))
+    return answers.page(
+        request,
+        "now",
+        here="Now",
+        now=found.at,
+        page=standing.page(found, probed, samples.all),
+        trail_rows=trail.rows(acts.found or ()),
+        failed=acts.failed,
+        why_not=rights.why_not(visitor.user, rights.TRAIL),
+        commands=commands.NOW,
+    )
+
+
+async def _last_acts(visitor: Visitor, shop: Shop) -> Read[Sequence[Told]]:
+    """Nothing for who may not see the trail."""
+    return await tried(shop.last_acts()) if visitor.user.may(rights.TRAIL) else Read(())
 
 
 @router.get("/orders")
@@ -117,6 +135,17 @@ async def show_order(
         trail_rows=await _trail_of(order_id, visitor, shop),
         commands=tuple(commands.of_order(order_id)),
     )
+
+
+@router.get("/orders/{order_id}/explain.json")
+async def show_explanation(request: Request, order_id: Id, _: TheVisitor, shop: TheShop) -> Response:
+    """As `sagactl explain -o json` prints it, without addresses of customers."""
+    told, failed = await tried(shop.explained(order_id))
+    if told is None:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    nobody_knows = told.verdict is Verdict.UNKNOWN
+    status = HTTPStatus.NOT_FOUND if nobody_knows else HTTPStatus.OK
+    return answers.json(request, explained.as_json(told), status)
 
 
 async def _trail_of(order_id: str, visitor: Visitor, shop: Shop) -> Sequence[trail.Row]:

@@ -41,7 +41,7 @@ from services.notification import queries as notifications
 from services.notification.domain import Notification
 from services.order import queries
 from services.order.model import Order, Status
-from services.shared.contract.audit import Action
+from services.shared.contract.audit import TRAILS, Action
 from services.shared.http.cursors import Cursor
 from services.shared.kept import Kept
 
@@ -58,6 +58,11 @@ NOTES_SECONDS: Final = 5.0
 # A plan tells of so many what the rules would do.
 PREVIEWED_AT_MOST: Final = 50
 ENTRIES_AT_MOST: Final = 200
+# Of who acted last.
+ACTS_AT_MOST: Final = 10
+ACTS_SECONDS: Final = 5.0
+# Those on whose trail is what was done to the shop: that of auth has who signed in, which are many.
+OF_ACTS: Final = tuple(each for each in TRAILS if each != "auth")
 # Of those that were discarded; sagactl finds the others.
 DISCARDED_AT_MOST: Final = 1000
 Found = TypeVar("Found")
@@ -92,6 +97,7 @@ class Shop:
         self._letters = Kept(self._look_at_letters)
         self._notes = Kept(self._look_at_notes)
         self._status = Kept(self._look_at_status)
+        self._acts = Kept(self._look_at_acts)
         self._reader = Reader(access, letters=self._kept_letters)
 
     async def now(self) -> datetime:
@@ -241,6 +247,13 @@ class Shop:
         """The latest entries of all services."""
         query = Wanted(None, wanted.actor or None, wanted.subject or None, _action(wanted.action))
         return await trails.told(self._access.mongodb_url, query, ENTRIES_AT_MOST)
+
+    async def last_acts(self) -> Sequence[Told]:
+        """What people did last, logins left out."""
+        return await self._acts.get()
+
+    async def _look_at_acts(self) -> tuple[Sequence[Told], float]:
+        return await trails.told(self._access.mongodb_url, Wanted(), ACTS_AT_MOST, OF_ACTS), ACTS_SECONDS
 
     async def hits(self, text: str) -> Read[Sequence[Hit]]:
         """What is found where it can be looked for; and why it could not be, elsewhere."""

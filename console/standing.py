@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from console.commands import page_of
+from console.curves import Curves, Sample, curves
 from console.words import elapsed
 from sagactl.oncall.status.standing import Backlog, Part, Settling, Status, gaps
 
@@ -57,24 +58,41 @@ class Page(Struct, frozen=True, kw_only=True):
     # Within which 95 of 100 orders are settled, and of how many that is told: empty where there were none.
     settled: str | None
     settled_of: int
+    # How these numbers went.
+    curves: Curves
 
 
-def page(status: Status, probed: Mapping[str, Probed | None]) -> Page:
-    """`probed`: by its name, what each service answers, if it does."""
+def page(status: Status, probed: Mapping[str, Probed | None], samples: Sequence[Sample] = ()) -> Page:
+    """`probed`: by its name, what each service answers, if it does. `samples`: the oldest first."""
     services = tuple(_service(*each) for each in probed.items())
+    now = sample(status)
     unseen = {each.part for each in status.unseen}
-    depths = status.queues
     return Page(
         status=status,
         services=services,
         problems=(*map(problem, status.problems), *_of_services(services)),
         gaps=tuple(gaps(status.unseen)),
+        open_orders=now.open_orders,
+        marked=now.marked,
+        letters=now.letters,
+        unsent=now.unsent,
+        settled=None if Part.SETTLING in unseen else _settled(status.settling),
+        settled_of=status.settling.orders if status.settling else 0,
+        curves=curves(samples, status.at),
+    )
+
+
+def sample(status: Status) -> Sample:
+    """The numbers of the page, to be drawn later."""
+    unseen = {each.part for each in status.unseen}
+    depths = status.queues
+    return Sample(
+        at=status.at,
         open_orders=None if Part.ORDERS in unseen else _sum(status.orders),
         marked=None if Part.MARKED in unseen else status.marked,
         letters=None if depths is None else sum(each.dead for each in depths),
         unsent=None if Part.OUTBOXES in unseen else _sum(status.outboxes),
-        settled=None if Part.SETTLING in unseen else _settled(status.settling),
-        settled_of=status.settling.orders if status.settling else 0,
+        settled=status.settling.within if status.settling else None,
     )
 
 

@@ -77,10 +77,12 @@ class Told(NamedTuple):
         return said
 
 
-async def told(mongodb_url: str, wanted: Wanted | Concerning, limit: int) -> list[Told]:
-    """The latest of all trails, in the order of time. Raises PyMongoError."""
+async def told(
+    mongodb_url: str, wanted: Wanted | Concerning, limit: int, services: Collection[str] = TRAILS
+) -> list[Told]:
+    """The latest of all trails, or of those of some services, in the order of time. Raises PyMongoError."""
     async with connect(mongodb_url) as client:
-        found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in TRAILS))
+        found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in services))
     return sorted((each for some in found for each in some), key=lambda each: each.at)[-limit:]
 
 

@@ -173,6 +173,17 @@ async def test_an_order_is_found_explained_and_drawn(shop: Shop, admin: Somebody
     assert "told ORDER_PAID" in page.text
 
 
+async def test_an_order_is_explained_as_json_to_who_is_signed_in(shop: Shop, admin: Somebody) -> None:
+    order_id = await shop.place({await shop.product(stock=5): 1})
+    await shop.settles(order_id, "PAID")
+    answer = await admin.http.get(f"/orders/{order_id}/explain.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert (answer.json()["kind"], answer.json()["order"]) == ("Explanation", order_id)
+    assert f"/orders/{order_id}/explain.json" in (await admin.get(f"/orders/{order_id}")).links
+    assert (await admin.http.get(f"/orders/{new_id()}/explain.json")).status_code == 404
+
+
 async def test_an_order_that_nobody_knows_is_no_page_that_exists(admin: Somebody) -> None:
     assert "no service knows it" in (await admin.get("/orders/nobodys", 404)).text
     assert "Nobody knows" in (await admin.get("/find?q=nobodys")).text
@@ -579,6 +590,7 @@ async def test_now_tells_which_services_are_there_and_how_long_orders_take(
 ) -> None:
     order_id = await shop.place({await shop.product(stock=5): 1})
     await shop.settles(order_id, "PAID")
+    assert "What people did last" in (await admin.get("/")).text
     # Of the last minute none counts: a slow one could not be seen yet.
     then = timedelta(minutes=2)
     order = await shop.database("order")["orders"].find_one({"_id": order_id})

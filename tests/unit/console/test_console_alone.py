@@ -31,10 +31,14 @@ BEHIND_THE_DOOR: Final = (
     "/mails/any/resend",
     "/mails/example?kind=paid&language=en",
     "/orders/any",
+    "/orders/all/cancel?status=PAID",
+    "/orders/any/explain.json",
     "/orders/any/cancel",
     "/orders/any/refund",
     "/orders/any/compensate",
     "/letters",
+    "/letters/discarded",
+    "/letters/restore?queue=orders",
     "/letters/redrive?queue=orders",
     "/letters/discard?queue=orders",
     "/letter?queue=orders&id=x",
@@ -57,6 +61,9 @@ FORMS: Final = (
     "/mails/any/resend",
     "/checks",
     "/jobs/any/stop",
+    "/jobs/any/go-on",
+    "/letters/restore",
+    "/orders/all/refund",
 )
 
 

@@ -8,16 +8,30 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from msgspec import structs
 from pymongo import AsyncMongoClient
 
 import console
-from console import bulk, explained, jobs, letters, orders, reading, standing, templating, trail, verdicts
+from console import (
+    bulk,
+    curves,
+    explained,
+    jobs,
+    letters,
+    orders,
+    reading,
+    standing,
+    templating,
+    trail,
+    verdicts,
+)
 from console.commands import page_of
 from console.letters import Wanted
 from console.orders import Wanted as ThoseOrders
 from console.reading import Shop, tried
+from console.samples import Samples
 from console.settings import ConsoleSettings
 from console.standing import Probed
 from sagactl.oncall.books import Books
@@ -213,7 +227,8 @@ READY: Final = {"order": Probed(ready=True, version="1.2.3")}
 
 
 def now_page(found: Status, probed: Mapping[str, Probed | None] | None = None) -> Page:
-    return rendered("now", page=standing.page(found, READY if probed is None else probed))
+    page = standing.page(found, READY if probed is None else probed)
+    return rendered("now", page=page, trail_rows=(), why_not="")
 
 
 def test_now_says_what_is_wrong_and_where_to_look_at_it() -> None:
@@ -223,6 +238,73 @@ def test_now_says_what_is_wrong_and_where_to_look_at_it() -> None:
     assert {f"/orders/{ORDER}", "/letters?queue=orders", "/orders?show=attention"} <= set(page.links)
     # What is a page here need not be typed.
     assert "sagactl" not in page.text.replace("sagashop console", "")
+
+
+def test_now_draws_how_its_numbers_went_and_says_it_in_words() -> None:
+    seen = [4, None, 9, 2]
+    at = [NOW - timedelta(minutes=90 - 30 * number) for number in range(len(seen))]
+    samples = [curves.Sample(*each, 0, None, 0, 0.25) for each in zip(at, seen, strict=True)]
+    page = standing.page(status(), READY, samples)
+    assert page.curves.open_orders is not None
+    assert page.curves.open_orders.says == "2 to 9 in 1 h 30 min"
+    # What was not seen is a gap.
+    assert [line.count(",") for line in page.curves.open_orders.lines] == [1, 2]
+    assert page.curves.letters is None
+    text = rendered("now", page=page, trail_rows=(), why_not="")
+    labels = [each["aria-label"] for each in text.all_of("svg")]
+    assert labels == [
+        "2 to 9 in 1 h 30 min",
+        *["0 all the time in 1 h 30 min"] * 2,
+        "250 ms all the time in 1 h 30 min",
+    ]
+
+
+def test_what_is_older_than_two_hours_is_drawn_no_more_and_the_newest_is_at_the_right() -> None:
+    minutes = (180, 60, 0)
+    samples = [
+        curves.Sample(NOW - timedelta(minutes=each), 50 if each == 180 else 1, 0, 0, 0, None)
+        for each in minutes
+    ]
+    found = curves.curves(samples, NOW).open_orders
+    assert found == curves.Curve(("80.0,2.0 158.0,2.0",), "1 all the time in 1 h")
+    assert curves.curves(samples[-1:], NOW) == curves.Curves()
+
+
+def test_now_says_what_people_did_last_to_who_may_see_it() -> None:
+    rows = trail.rows([entry()])
+    page = rendered("now", page=standing.page(status(), READY), trail_rows=rows, why_not="")
+    assert "order.cancelled" in page.text
+    assert "/trail" in page.links
+    refused = rendered(
+        "now", page=standing.page(status(), READY), trail_rows=(), why_not="this is for the role admin"
+    )
+    assert "This is for the role admin." in refused.text
+
+
+async def test_samples_are_taken_again_and_again_and_the_oldest_are_forgotten() -> None:
+    asked = 0
+
+    async def look() -> Status:
+        nonlocal asked
+        asked += 1
+        return status()
+
+    found = Samples(look)
+    task = asyncio.create_task(found.take())
+    while not found.all:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert [each.at for each in found.all] == [NOW] * asked
+
+
+def test_an_explanation_as_json_is_that_of_sagactl_without_addresses() -> None:
+    told = explain(dead())
+    found = msgspec.json.decode(explained.as_json(told))
+    assert found == msgspec.json.decode(msgspec.json.encode(told, enc_hook=str))
+    found = explained.as_json(structs.replace(told, because="ann@example.com waits"))
+    assert b"ann@example.com" not in found
+    assert b"*** waits" in found
 
 
 def test_now_says_what_cannot_be_seen_and_shows_the_rest() -> None:

@@ -19,7 +19,7 @@ from console.samples import Samples
 from console.services import Services
 from console.visitors import Door, NotOurs, NotSignedIn, Visitor
 from console.work import Jobs
-from sagactl.oncall import times
+from sagactl.wording import since as moment
 from services.gateway.callers import client_address
 from services.order.model import Status
 from services.shared.database.store import Store
@@ -129,7 +129,7 @@ async def _orders(
 
 def _time(text: str) -> datetime | None:
     try:
-        return times.since(text.strip()) if text.strip() else None
+        return moment(text.strip()) if text.strip() else None
     except ValueError:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, NO_TIME.format(text)) from None
 

@@ -3,7 +3,10 @@
 import re
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
+
+from saga_operator.policy.durations import parse_duration
 
 # A body may hold them, and a screen should not show them: whoever has them may act for the customer.
 SECRET: Final = re.compile(r'("(?:paymentToken|url)"\s*:\s*)"(?:[^"\\]|\\.)*"')
@@ -33,6 +36,18 @@ def _option(option: tuple[str, str | Sequence[str] | bool | None]) -> Sequence[s
     if isinstance(value, Sequence):
         return [word for each in value for word in (said, each)]
     return (said,) if value else ()
+
+
+def since(text: str) -> datetime:
+    """`2h` is two hours ago; a date, or date and time (of UTC unless it says otherwise), is itself.
+
+    Raises ValueError.
+    """
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        given = datetime.fromisoformat(text)
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def plural(number: int, noun: str) -> str:

@@ -1,22 +1,11 @@
 """How a person says a time, or how long, on the command line."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import typer
 
 from saga_operator.policy.durations import parse_duration
-
-
-def since(text: str) -> datetime:
-    """`2h` is two hours ago; a date, or date and time (of UTC unless it says otherwise), is itself.
-
-    Raises ValueError.
-    """
-    try:
-        return datetime.now(UTC) - parse_duration(text)
-    except ValueError:
-        given = datetime.fromisoformat(text)
-        return given if given.tzinfo else given.replace(tzinfo=UTC)
+from sagactl.wording import since
 
 
 def moment(text: str | None) -> datetime | None:

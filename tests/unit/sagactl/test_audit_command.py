@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from sagactl.cli import app
 from sagactl.oncall.audit import shown
-from sagactl.oncall.times import since
 from sagactl.oncall.trails import Told, Wanted
+from sagactl.wording import since
 from services.shared.contract import audit
 from services.shared.contract.audit import Action, Actor, By, Kind
 

@@ -107,8 +107,8 @@ async def _opened(stack: Stack) -> Site:
         {
             "now": "/",
             "orders": "/orders",
-            "orders paid": "/orders?status=PAID&since=1d",
-            "refund all": "/orders/all/refund?since=1d",
+            "orders paid": "/orders?status=PAID&since=24h",
+            "refund all": "/orders/all/refund?since=24h",
             "refund every": "/orders/all/refund",
             "stuck": "/stuck",
             "sweep": "/stuck/sweep",

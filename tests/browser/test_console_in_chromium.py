@@ -220,7 +220,7 @@ def test_all_orders_that_are_alike_are_refunded_without_javascript_by_keyboard(
 ) -> None:
     with signed_in(chromium, site, java_script_enabled=False) as page:
         page.goto(f"{site.url}/orders?status=PAID")
-        page.get_by_label("placed since").fill("1d")
+        page.get_by_label("placed since").fill("24h")
         page.keyboard.press("Enter")
         page.get_by_role("link", name="Refund …").focus()
         page.keyboard.press("Enter")

@@ -700,14 +700,14 @@ async def test_all_orders_that_are_alike_are_cancelled_once_by_who_may(shop: Sho
     async with shop.away("payment"):
         first, second = [await shop.place({lamp: 1}) for _ in range(2)]
         for order_id in (first, second):
-            await shop.settles(order_id, "CONFIRMED")
+            await shop.is_at(order_id, "CONFIRMED")
         path = f"/orders/all/cancel?status=CONFIRMED&{await all_of(shop, first, second)}"
         plan = await admin.get(path)
         assert "Cancel 2 orders" in plan.text
         assert {f"/orders/{first}", f"/orders/{second}"} <= {*plan.links}
         form = hidden_of(plan) | {"csrf": admin.csrf, "reason": "the lamp is broken"}
         # What the plan has shown counts, and no other choice.
-        assert "They are others by now" in (await admin.post(f"{path}&until=1d", form, 409)).text
+        assert "They are others by now" in (await admin.post(f"{path}&until=24h", form, 409)).text
         assert "They are others by now" in (await admin.post("/orders/all/cancel", form, 409)).text
         assert "A reason has 3 to 200" in (await admin.post(path, {**form, "reason": "x"}, 409)).text
         for _ in range(2):

@@ -191,7 +191,7 @@ def test_letters_are_chosen_and_discarded_without_javascript_by_keyboard(
             page.keyboard.press("Space")
         page.get_by_role("button", name="Discard the chosen").focus()
         page.keyboard.press("Enter")
-        assert page.get_by_role("heading", level=1).inner_text() == "Discard 2 letters of orders"
+        page.get_by_role("heading", level=1, name="Discard 2 letters of orders").wait_for()
         page.get_by_label("Why, for the record").fill("they are of another system")
         page.get_by_role("button", name="Discard them").click()
         page.wait_for_url(f"{site.url}/jobs/*")
@@ -206,7 +206,7 @@ def test_letters_are_chosen_and_discarded_without_javascript_by_keyboard(
             page.keyboard.press("Space")
         page.get_by_role("button", name="Restore the chosen").focus()
         page.keyboard.press("Enter")
-        assert page.get_by_role("heading", level=1).inner_text() == "Restore 2 letters of orders"
+        page.get_by_role("heading", level=1, name="Restore 2 letters of orders").wait_for()
         page.get_by_label("Why, for the record").fill("they are ours")
         page.get_by_role("button", name="Restore them").click()
         page.wait_for_url(f"{site.url}/jobs/*")

@@ -26,11 +26,12 @@ SHAPES: Final[Mapping[StrEnum, tuple[str, str]]] = {
     Outcome.DEAD: ("✖", "bad"),
     Outcome.DISCARDED: ("✓", "good"),
     Outcome.RESTORED: ("✓", "good"),
+    Outcome.GONE: ("✖", "bad"),
     bulk.Outcome.DONE: ("✓", "good"),
     bulk.Outcome.REFUSED: ("✖", "bad"),
 }
 # What somebody may have to do something about comes first.
-FIRST: Final = (Outcome.DEAD, Outcome.PLANNED, Outcome.SENT, bulk.Outcome.REFUSED)
+FIRST: Final = (Outcome.DEAD, Outcome.GONE, Outcome.PLANNED, Outcome.SENT, bulk.Outcome.REFUSED)
 
 
 class Count(NamedTuple):

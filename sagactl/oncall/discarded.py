@@ -149,20 +149,27 @@ async def keeping(mongodb_url: str, by: Actor, reason: str) -> AsyncIterator[Kee
 
 
 async def put_back(where: Access, queue: str, messages: Iterable[str], told: Told = nobody) -> None:
-    """Makes the discarded letters of those ids dead letters of `queue` again.
+    """Makes the discarded letters of these ids dead letters of `queue` again, one by one.
 
-    One that is among them already, since a command was ended between the two, is forgotten only.
+    One that is among them already, since a command was ended between the two, is forgotten only. Of an id
+    that nobody keeps a letter of nothing is told.
     Raises AMQPError, OSError, PyMongoError.
     """
-    dead = await broker.dead_letters(where.amqp_url, [queue], broker.AT_ONCE)
-    there = {_place(queue, each.id, each.body) for each in dead}
+    # They are back in their queue before the first is put beside them: it may take long.
+    there = {_place(queue, each.id, each.body) for each in await _dead(where, queue)}
     async with opened(where.mongodb_url) as kept, broker.channel(where.amqp_url) as channel:
         exchange = await channel.get_exchange(topology.retry_exchange(broker.QUEUES[queue]), ensure=False)
         for message in messages:
-            for letter in await kept.of(queue, message):
+            letters = await kept.of(queue, message)
+            for letter in letters:
                 if letter.place not in there:
                     again = broker.anew(letter, message, letter.headers)
-                    dead_letters = topology.dead_letter_queue(queue)
-                    await exchange.publish(again, dead_letters, mandatory=True, timeout=broker.TIMEOUT)
+                    dead = topology.dead_letter_queue(queue)
+                    await exchange.publish(again, dead, mandatory=True, timeout=broker.TIMEOUT)
                 await kept.forget(letter)
-            await told(message)
+            if letters:
+                await told(message)
+
+
+async def _dead(where: Access, queue: str) -> Sequence[DeadLetter]:
+    return await broker.dead_letters(where.amqp_url, [queue], broker.AT_ONCE)

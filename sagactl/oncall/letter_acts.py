@@ -105,6 +105,7 @@ def restore(  # noqa: PLR0917 - a command's options
 ) -> None:
     """Take a discarded letter back: it is a dead letter of its queue again, to be looked at and redriven.
 
+    Many at once: `sagactl jobs start restore`.
     Exit code 0: it is a dead letter, or was one already. 1: no such discarded letter is kept. 3: it was only
     planned.
     """

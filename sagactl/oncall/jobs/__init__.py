@@ -1,1 +1,1 @@
-"""Many dead letters at once: chosen, planned, acted on one by one, and each followed to what became of it."""
+"""Many letters at once: chosen, planned, acted on one by one, and each followed to what became of it."""

@@ -17,7 +17,7 @@ from sagactl.documents import Document
 from sagactl.exits import Exit
 from sagactl.oncall import arguments, trails
 from sagactl.oncall.jobs import record
-from sagactl.oncall.jobs.job import Job, Outcome, Selector, Step, Verb, groups, tally
+from sagactl.oncall.jobs.job import BAD, Job, Outcome, Selector, Step, Verb, groups, tally
 from sagactl.oncall.jobs.record import Record
 from sagactl.oncall.jobs.working import ACTIONS, carry_on, carry_out, chosen
 from sagactl.oncall.times import duration, moment
@@ -28,12 +28,10 @@ from sagactl.wording import plural
 
 STYLES: Final = {
     **dict.fromkeys((Outcome.HANDLED, Outcome.NO_EFFECT, Outcome.DISCARDED, Outcome.RESTORED), "green"),
-    Outcome.DEAD: "bold red",
+    **dict.fromkeys(BAD, "bold red"),
 }
 POLL_SECONDS: Final = 0.2
-app = typer.Typer(
-    no_args_is_help=True, help="Dead letters in bulk: planned, recorded, followed to their end."
-)
+app = typer.Typer(no_args_is_help=True, help="Letters in bulk: planned, recorded, followed to their end.")
 
 
 class JobList(Document, frozen=True, kw_only=True):
@@ -69,7 +67,7 @@ Wait = Annotated[str, typer.Option(help="Follow what was sent no longer than thi
 @app.command()
 def start(  # noqa: PLR0913, PLR0917 - a command's options
     verb: Annotated[
-        Verb, typer.Argument(help="Give them another chance, put them away, or take back what was.")
+        Verb, typer.Argument(help="Give dead letters another chance, put them away, or take back what was.")
     ],
     stack: Stack = None,
     queue: arguments.OfQueues = None,
@@ -80,10 +78,16 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
         str | None, typer.Option("--type", help="Only of this type, such as PAYMENT_SUCCEEDED.")
     ] = None,
     about: Annotated[str | None, typer.Option(help="Only about the order, or product, with this id.")] = None,
-    text: Annotated[str | None, typer.Option(help="Only with this in their reason.")] = None,
-    since: Annotated[str | None, typer.Option(help="First failed since: 2h ago, or a date.")] = None,
-    until: Annotated[str | None, typer.Option(help="First failed before: 5m ago, or a date.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every one there is.")] = False,  # noqa: FBT002  # an option
+    text: Annotated[
+        str | None, typer.Option(help="Only with this in their reason, or in why they were discarded.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="First failed since: 2h ago, or a date. To restore: discarded since.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="First failed before: 5m ago, or a date. To restore: discarded before.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All there are.")] = False,  # noqa: FBT002  # an option
     reason: arguments.Reason = None,
     dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
@@ -93,11 +97,12 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
     folder: Folder = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Redrive, discard or restore the letters that a selector names, and follow each to its outcome.
+    """Redrive or discard dead letters that a selector names, or restore discarded ones; follow each to its
+    outcome.
 
     Such as those of an outage: jobs start redrive --queue orders --since 3h --reason "the database was away"
-    Exit code 0: all are handled, discarded or restored. 1: some were given up again. 3: some are on their way
-    yet, or it was only planned.
+    Exit code 0: all are handled, discarded or restored. 1: some were given up again, or are gone. 3: some are
+    on their way yet, or it was only planned.
     """
     where, within = access(stack), duration(wait).total_seconds()
     selector = Selector(
@@ -143,8 +148,8 @@ def resume(
 ) -> None:
     """Go on with a job that was ended before it was over, whatever ended it; follow what it has sent.
 
-    Exit code 0: all are handled, discarded or restored. 1: some were given up again. 3: some are on their way
-    yet.
+    Exit code 0: all are handled, discarded or restored. 1: some were given up again, or are gone. 3: some are
+    on their way yet.
     """
     where, within = access(stack), duration(wait).total_seconds()
     with telling(), record.resumed(folder or _state(), job) as there:
@@ -245,7 +250,7 @@ def _screen(job: Job, *, wide: bool) -> Iterator[RenderableType]:
     if job.steps:
         yield outline
     for step in job.steps:
-        if wide or step.outcome is Outcome.DEAD:
+        if wide or step.outcome in BAD:
             style = STYLES.get(step.outcome, "yellow")
             why = f": {printable(step.why)}" if step.why else ""
             letter = printable(f"{step.letter.queue} {step.letter.id}")

@@ -1,4 +1,4 @@
-"""What a job is: letters that somebody chose, what is to become of them, and what has. Pure."""
+"""What a job is: letters, dead or discarded, that somebody chose, and what becomes of them. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,17 +15,17 @@ from sagactl.exits import Exit
 class Verb(StrEnum):
     REDRIVE = "redrive"
     DISCARD = "discard"
-    # What was discarded is a dead letter again.
+    # Of those that were discarded, and are kept.
     RESTORE = "restore"
 
     @property
     def noun(self) -> str:
-        """Of what it is done with."""
+        """What it is done to."""
         return "discarded letter" if self is Verb.RESTORE else "dead letter"
 
 
 class Outcome(StrEnum):
-    # Nothing was done with it yet, as far as anybody knows.
+    # It is where it was, as far as anybody knows: a dead letter, or one that is kept.
     PLANNED = "planned"
     # It was taken from the dead letters, and is in its queue again, or in a retry queue.
     SENT = "sent"
@@ -37,16 +37,20 @@ class Outcome(StrEnum):
     DEAD = "dead again"
     # It was put away, or was no dead letter any more when its turn came.
     DISCARDED = "discarded"
-    # It is a dead letter again, or was kept no more when its turn came.
+    # It is a dead letter again, or was one already.
     RESTORED = "restored"
+    # To be restored it is kept no more, and no dead letter either: it expired, or somebody was faster.
+    GONE = "gone"
 
 
 # Something is to be done still, or to be waited for.
 OPEN: Final = frozenset({Outcome.PLANNED, Outcome.SENT})
+# It came to no good end.
+BAD: Final = frozenset({Outcome.DEAD, Outcome.GONE})
 
 
 class Chosen(Struct, frozen=True, rename="camel"):
-    """A letter, as far as it is chosen by it."""
+    """A dead letter, or one that was discarded, as far as it is chosen by it."""
 
     queue: str
     id: str
@@ -57,6 +61,9 @@ class Chosen(Struct, frozen=True, rename="camel"):
     reason: str
     # None where its headers do not tell.
     first_failed_at: datetime | None = None
+    # When it was discarded, and why; None while it is a dead letter.
+    discarded_at: datetime | None = None
+    discarded_for: str = ""
 
 
 class Selector(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
@@ -66,19 +73,21 @@ class Selector(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=
     kind: str | None = None
     type: str | None = None
     about: str | None = None
-    # Some of the reason's text.
+    # Some of the text of why it is a dead letter, or of why it was discarded.
     reason: str | None = None
+    # When it first failed; of what was discarded, when that was.
     since: datetime | None = None
     until: datetime | None = None
 
     def matches(self, letter: Chosen) -> bool:
-        at = letter.first_failed_at
+        at = letter.discarded_at or letter.first_failed_at
+        reasons = (letter.reason, letter.discarded_for)
         return (
             (not self.queues or letter.queue in self.queues)
             and self.kind in {None, letter.kind}
             and self.type in {None, letter.type}
             and self.about in {None, letter.subject}
-            and (self.reason is None or self.reason in letter.reason)
+            and (self.reason is None or any(self.reason in each for each in reasons))
             and (self.since is None or (at is not None and at >= self.since))
             and (self.until is None or (at is not None and at < self.until))
         )
@@ -119,7 +128,7 @@ class Job(Document, frozen=True, kw_only=True):
     def code(self) -> Exit:
         """How a command ends that has done what it could."""
         outcomes = {step.outcome for step in self.steps}
-        if Outcome.DEAD in outcomes:
+        if outcomes & BAD:
             return Exit.BAD
         return Exit.NOT_YET if outcomes & OPEN else Exit.FINE
 

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
+from msgspec import structs
+
 from sagactl.access import Access
-from sagactl.oncall import broker
+from sagactl.oncall import broker, discarded
 from sagactl.oncall.books import CHUNK, Books, reading
 from sagactl.oncall.broker import AT_ONCE, DeadLetter
 from sagactl.oncall.depths import depths
-from sagactl.oncall.discarded import keeping, opened, put_back
+from sagactl.oncall.discarded import Discarded, keeping, put_back
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.jobs.job import Change, Chosen, Job, Outcome, Selector, Step, Verb, followed
 from sagactl.oncall.redrive import discard, redrive
@@ -24,7 +26,7 @@ ACTIONS: Final = {
     Verb.DISCARD: Action.LETTER_DELETED,
     Verb.RESTORE: Action.LETTER_RESTORED,
 }
-# What has become of a letter once its turn was.
+# What becomes of a letter in its turn.
 DONE: Final = {
     Verb.REDRIVE: Outcome.SENT,
     Verb.DISCARD: Outcome.DISCARDED,
@@ -49,19 +51,29 @@ class Record(Protocol):
 
 
 async def chosen(where: Access, verb: Verb, selector: Selector) -> Sequence[Chosen]:
-    """Those letters that it selects: that are dead, or that were discarded. They stay where they are."""
+    """Those letters that it selects, dead or discarded; they stay where they are."""
+    queues = selector.queues or tuple(broker.QUEUES)
     if verb is Verb.RESTORE:
-        letters = await _discarded(where)
+        found = await _kept(where, queues)
     else:
-        letters = await broker.dead_letters(where.amqp_url, selector.queues or broker.QUEUES, AT_ONCE)
-    return [each for each in map(as_chosen, letters) if selector.matches(each)]
+        found = [*map(as_chosen, await broker.dead_letters(where.amqp_url, queues, AT_ONCE))]
+    return [each for each in found if selector.matches(each)]
 
 
-async def _discarded(where: Access) -> Sequence[DeadLetter]:
-    """Those of one id once: they are restored together."""
-    async with opened(where.mongodb_url) as kept:
-        found = {(each.queue, each.message): each.letter async for each in kept.all()}
+async def _kept(where: Access, queues: Sequence[str]) -> Sequence[Chosen]:
+    """The latest of each queue first. Of letters that were given one id, which are taken back together, the
+    latest.
+    """
+    async with discarded.opened(where.mongodb_url) as kept:
+        letters = [each for queue in queues for each in await kept.latest(queue, AT_ONCE)]
+    found: dict[tuple[str, str], Chosen] = {}
+    for letter in letters:
+        found.setdefault((letter.queue, letter.message), of_discarded(letter))
     return [*found.values()]
+
+
+def of_discarded(letter: Discarded) -> Chosen:
+    return structs.replace(as_chosen(letter.letter), discarded_at=letter.at, discarded_for=letter.reason)
 
 
 def as_chosen(letter: DeadLetter) -> Chosen:
@@ -138,21 +150,22 @@ async def _act(where: Access, record: Record, ask: Ask, by: Actor, rate: float, 
                     await discard(where.amqp_url, queue, numbers, keep, told)
             case Verb.RESTORE:
                 await put_back(where, queue, numbers, told)
-                continue
-        await _note_absent(where, record, queue, numbers, done)
+        await _note_absent(where, record, queue, numbers)
 
 
-async def _note_absent(
-    where: Access, record: Record, queue: str, numbers: Mapping[str, int], done: Outcome
-) -> None:
-    """What was no dead letter any more when its turn came: it was taken just before this was killed, or by
-    somebody else. One that somebody was looking at is still there, and is left for another time.
+async def _note_absent(where: Access, record: Record, queue: str, numbers: Mapping[str, int]) -> None:
+    """What was not where it had been when its turn came: it was moved just before this was killed, or by
+    somebody else. A dead letter that somebody was looking at is still there, and is left for another time.
     """
     there = {each.id for each in await broker.dead_letters(where.amqp_url, [queue], AT_ONCE)}
-    planned = record.job.of(Outcome.PLANNED)
-    gone = [number for id_, number in numbers.items() if number in planned and id_ not in there]
-    if gone:
-        await record.add(*(Change(number, done, datetime.now(UTC)) for number in gone))
+    planned, verb = record.job.of(Outcome.PLANNED), record.job.verb
+    left = {id_: number for id_, number in numbers.items() if number in planned}
+    if verb is Verb.RESTORE:
+        became = {number: DONE[verb] if id_ in there else Outcome.GONE for id_, number in left.items()}
+    else:
+        became = {number: DONE[verb] for id_, number in left.items() if id_ not in there}
+    if became:
+        await record.add(*(Change(number, outcome, datetime.now(UTC)) for number, outcome in became.items()))
 
 
 async def _follow(where: Access, record: Record, within: float, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """A dead letter that somebody discarded is kept, with who and why, and can be taken back."""
 
 import getpass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,9 @@ from sagactl.access import Access
 from sagactl.exits import Exit
 from sagactl.oncall import broker, discarded
 from sagactl.oncall.discarded import COLLECTION, DATABASE, Discarded
+from sagactl.oncall.jobs import record
+from sagactl.oncall.jobs.job import Job, Selector, Step, Verb
+from sagactl.oncall.jobs.working import chosen
 from sagactl.polling import until
 from sagactl.provision.accounts import provision_mongodb
 from sagactl.shop import Json
@@ -219,6 +222,76 @@ async def test_what_a_job_discards_is_kept_too(shop: Shop, tmp_path: Path) -> No
         await said(shop, "letters", "restore", QUEUE, id_, *AGREED)
     assert sorted(await dead(shop)) == ids
     await shop.take(DEAD, 3)
+
+
+async def test_many_are_restored_by_a_job_that_goes_on_where_it_was_killed(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what was said when they were discarded; the others stay kept."""
+    ids = sorted([await dead_letter(shop) for _ in range(4)])
+    other = await dead_letter(shop)
+    for id_ in ids:
+        await said(shop, "letters", "discard", QUEUE, id_, "--reason", "by mistake", "--yes")
+    await said(shop, "letters", "discard", QUEUE, other, *AGREED)
+    jobs = ("--jobs", str(tmp_path))
+    selected = ("jobs", "start", "restore", "--queue", QUEUE, "--text", "by mistake", *jobs)
+    agreed = ("--reason", "it was ours", "--yes")
+    nothing = await sagactl(shop, "jobs", "start", "restore", *agreed, *jobs)
+    assert (nothing.exit_code, "say which letters" in nothing.output) == (Exit.USAGE, True)
+    planned = await told(shop, *selected, "--dry-run", exits=Exit.NOT_YET)
+    assert sorted(step["letter"]["id"] for step in planned["steps"]) == ids
+    assert {step["letter"]["discardedFor"] for step in planned["steps"]} == {"by mistake"}
+    assert (await dead(shop), len(await kept(shop))) == ([], 5), "it was only planned"
+    hour = "1h ago"
+    assert (await told(shop, *selected, "--until", hour, "--dry-run"))["steps"] == []
+    since = (*selected, "--since", hour, "--dry-run")
+    assert len((await told(shop, *since, exits=Exit.NOT_YET))["steps"]) == 4
+
+    forget_one, killed_at = discarded.Kept.forget, 3
+
+    async def killed(store: discarded.Kept, letter: Discarded) -> None:
+        nonlocal killed_at
+        killed_at -= 1
+        if not killed_at:
+            raise OSError("killed between the two places")
+        await forget_one(store, letter)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(discarded.Kept, "forget", killed)
+        result = await sagactl(shop, *selected, *agreed, "--rate", "100")
+    assert result.exit_code == Exit.UNREACHED, result.output
+    (job,) = (await sagactl(shop, "jobs", "list", *jobs, *NAMES)).stdout.split()
+    so_far = [step["outcome"] for step in (await told(shop, "jobs", "show", job, *jobs))["steps"]]
+    assert sorted(so_far) == ["planned"] * 2 + ["restored"] * 2
+    assert (len(await dead(shop)), len(await kept(shop))) == (3, 3), "one is in both places"
+
+    ended = await told(shop, "jobs", "resume", job, *jobs, "--rate", "100")
+    assert {step["outcome"] for step in ended["steps"]} == {"restored"}
+    assert sorted(await dead(shop)) == ids, "each is there once"
+    assert [each["id"] for each in await kept(shop)] == [other]
+    assert ("letter.restored", "asked", "it was ours") in await entries(shop, f"job {job}")
+    await forget(shop, other)
+    await shop.take(DEAD, 4)
+
+
+async def test_of_a_letter_that_is_kept_no_more_a_job_says_so(shop: Shop, tmp_path: Path) -> None:
+    """It expired between the plan and its turn; one that somebody restored meanwhile is where it belongs."""
+    expired, faster = await dead_letter(shop), await dead_letter(shop)
+    jobs = ("--jobs", str(tmp_path))
+    for id_ in (expired, faster):
+        await said(shop, "letters", "discard", QUEUE, id_, *AGREED)
+    letters = await chosen(access(shop), Verb.RESTORE, Selector(queues=(QUEUE,)))
+    steps = tuple(map(Step, letters))
+    at = datetime.now(UTC)
+    planned = Job(id="job", verb=Verb.RESTORE, reason="why", begun_at=at, selector=Selector(), steps=steps)
+    with record.begun(tmp_path, planned):
+        await said(shop, "letters", "restore", QUEUE, faster, *AGREED)
+        await forget(shop, expired)
+    ended = await told(shop, "jobs", "resume", "job", *jobs, exits=Exit.BAD)
+    became = {step["letter"]["id"]: step["outcome"] for step in ended["steps"]}
+    assert became == {expired: "gone", faster: "restored"}
+    assert f"gone {QUEUE} {expired}" in (await sagactl(shop, "jobs", "show", "job", *jobs)).stdout
+    await shop.take(DEAD)
 
 
 async def test_the_tools_may_keep_and_forget_letters_and_not_for_how_long(shop: Shop) -> None:

@@ -72,6 +72,18 @@ def test_of_a_letter_that_does_not_tell_when_it_failed_no_time_is_said_to_be() -
     assert not Selector(until=NOON).matches(silent)
 
 
+def test_of_a_letter_that_was_discarded_it_counts_when_and_why_that_was() -> None:
+    """Its first failure may be long ago: what is undone is a mistake of today."""
+    put_away = structs.replace(
+        LETTER, discarded_at=NOON + timedelta(hours=2), discarded_for="of another system"
+    )
+    assert Selector(since=NOON + timedelta(hours=1)).matches(put_away)
+    assert not Selector(until=NOON + timedelta(hours=1)).matches(put_away)
+    assert Selector(reason="another system").matches(put_away)
+    assert Selector(reason="column").matches(put_away)
+    assert not Selector(reason="row").matches(put_away)
+
+
 def test_what_was_sent_is_followed_and_handled_goes_before_dead() -> None:
     sent = job(*(Outcome.SENT,) * 4, Outcome.PLANNED)
     dead = {("orders", "event-1"): "failed: again", ("orders", "event-2"): "failed: again"}
@@ -96,6 +108,8 @@ def test_what_was_sent_is_followed_and_handled_goes_before_dead() -> None:
         ((Outcome.HANDLED, Outcome.PLANNED), Exit.NOT_YET, False),
         ((Outcome.HANDLED, Outcome.DEAD), Exit.BAD, True),
         ((Outcome.SENT, Outcome.DEAD), Exit.BAD, False),
+        ((Outcome.RESTORED, Outcome.RESTORED), Exit.FINE, True),
+        ((Outcome.RESTORED, Outcome.GONE), Exit.BAD, True),
     ],
 )
 def test_how_a_job_ends(outcomes: tuple[Outcome, ...], code: Exit, is_over: bool) -> None:  # noqa: FBT001  # a case

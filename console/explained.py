@@ -30,6 +30,7 @@ SHAPES: Final[Mapping[HopState, str]] = {
     HopState.ON_ITS_WAY: "→",
     HopState.IN_OUTBOX: "◔",
     HopState.DEAD_LETTER: "✖",
+    HopState.DISCARDED: "⊘",
     HopState.MISSING: "‼",
     HopState.WITHOUT_EFFECT: "·",
     HopState.CANNOT_BE_TOLD: "?",

@@ -33,6 +33,8 @@ class Page(Struct, frozen=True, kw_only=True):
     mood: str
     findings: tuple[str, ...]
     steps: tuple[Do, ...]
+    # What somebody discarded, which is left alone.
+    left: tuple[str, ...]
     # What it comes to, or why nothing can be done.
     says: str
 
@@ -46,6 +48,7 @@ def page(plan: Plan) -> Page:
         mood=mood,
         findings=tuple(map(hidden, plan.findings)),
         steps=tuple(Do(step.says, _link(plan.order, step)) for step in plan.steps),
+        left=tuple(map(hidden, plan.left)),
         says=hidden(plan.says),
     )
 

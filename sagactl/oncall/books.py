@@ -13,6 +13,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from sagactl.oncall import bank
+from sagactl.oncall.discarded import Kept
 from sagactl.oncall.explain.marks import Unsent
 from sagactl.oncall.invariants import Case, Held
 from sagactl.oncall.stores import connect
@@ -64,6 +65,11 @@ class Books:
     def store(self, service: str) -> Store:
         """For the service's own queries."""
         return Store(self._client, service)
+
+    @property
+    def discarded(self) -> Kept:
+        """Dead letters that somebody put away."""
+        return Kept(self._client)
 
     async def unrest(self) -> Mapping[str, Waiting]:
         """What has not come to rest: events in outboxes, calls to the payment gateway."""

@@ -37,6 +37,7 @@ DRAWINGS: Final[Mapping[Of, Drawing]] = {
 ARROWS: Final[Mapping[HopState, str]] = {
     HopState.DONE: "->>",
     HopState.DEAD_LETTER: "-x",
+    HopState.DISCARDED: "-x",
     HopState.MISSING: "-x",
 }
 UNDER_WAY: Final = "-->>"

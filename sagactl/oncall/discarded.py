@@ -5,18 +5,20 @@ whatever ends a command between the two, it is in one of the places, or in both.
 consumers that know what they have handled.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final, TypeAlias
 
+import bson
 from aio_pika.abc import AbstractIncomingMessage
 from msgspec import Struct, field
 from pymongo import DESCENDING, AsyncMongoClient
 
 from sagactl.access import Access
-from sagactl.faults import AbsentError
+from sagactl.faults import AbsentError, WrongError
 from sagactl.oncall import broker
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.stores import connect
@@ -24,6 +26,7 @@ from sagactl.wording import command_line
 from services.shared.contract import topology
 from services.shared.contract.audit import Actor, without_mail
 from services.shared.database.store import Document, Store, from_document, to_document
+from services.shared.engine.envelope import TRACEPARENT
 
 DATABASE: Final = "sagactl"
 COLLECTION: Final = "discarded"
@@ -34,6 +37,21 @@ Told: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 async def nobody(_: str) -> None: ...
+
+
+# A document of MongoDB holds 16 MiB; some is left to the command that stores it.
+LARGEST: Final = 16 * 2**20 - 64 * 2**10
+
+
+class TooLargeError(WrongError):
+    """It cannot be kept, and so not discarded."""
+
+    def __init__(self, queue: str, message: str, size: int) -> None:
+        super().__init__(
+            f"letter {message} of {queue} has {size / 2**20:.1f} MiB, and no more than 16 can be kept: it"
+            f" is not discarded. Keep what `{command_line('letters show', queue, message)}` prints, and take it"
+            f" from {topology.dead_letter_queue(queue)} with RabbitMQ's own tools"
+        )
 
 
 class Discarded(Struct, frozen=True, rename="camel", kw_only=True):
@@ -74,6 +92,15 @@ class Discarded(Struct, frozen=True, rename="camel", kw_only=True):
         return DeadLetter.told(self.queue, self.message, self)
 
     @property
+    def who(self) -> str:
+        """With the tools' passwords the name on a person's machine, at the console an account's id."""
+        return f"{self.by.kind} {self.by.id}"
+
+    @property
+    def says(self) -> str:
+        return f"discarded by {self.who} at {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
+
+    @property
     def place(self) -> str:
         """Of what it says now: who is erased is taken out of it."""
         return _place(self.queue, self.message, self.body)
@@ -85,15 +112,18 @@ def _place(queue: str, id_: str, body: bytes) -> str:
 
 
 class Kept:
-    """All methods raise PyMongoError."""
+    """All methods raise PyMongoError where MongoDB does not answer, or refuses."""
 
     def __init__(self, client: AsyncMongoClient[Document]) -> None:
         self._all = Store(client, DATABASE).database[COLLECTION]
 
     async def put(self, letter: Discarded) -> None:
-        """Until it expires; one that is there already has been discarded anew."""
+        """Until it expires; one that is there already has been discarded anew. Raises TooLargeError."""
+        document = to_document(letter)
+        if (size := len(bson.encode(document))) > LARGEST:
+            raise TooLargeError(letter.queue, letter.message, size)
         # A wrong clock here would have it expire at once.
-        now = {"$mergeObjects": [{"$literal": to_document(letter)}, {"at": "$$NOW"}]}
+        now = {"$mergeObjects": [{"$literal": document}, {"at": "$$NOW"}]}
         await self._all.update_one({"_id": letter.id}, [{"$replaceWith": now}], upsert=True)
 
     async def latest(self, queue: str | None, limit: int) -> Sequence[Discarded]:
@@ -104,6 +134,21 @@ class Kept:
     async def of(self, queue: str, message: str) -> Sequence[Discarded]:
         """The latest first: another letter may have been given the same id."""
         found = self._all.find({"queue": queue, "message": message}).sort("at", DESCENDING)
+        return [from_document(Discarded, document) async for document in found]
+
+    async def about(self, orders: Sequence[str]) -> Sequence[Discarded]:
+        """Those that may be about one of these orders, the latest first: older publishers do not say what a
+        message is about but in its body.
+        """
+        wanted = {"correlationId": {"$in": [*orders, None, ""]}}
+        found = self._all.find(wanted).sort("at", DESCENDING)
+        return [from_document(Discarded, document) async for document in found]
+
+    async def named(self, text: str, limit: int) -> Sequence[Discarded]:
+        """Those that have it for their id, are about it, or have it in their trace; the latest first."""
+        trace = {f"headers.{TRACEPARENT}": {"$regex": re.escape(text)}}
+        wanted = {"$or": [{"message": text}, {"correlationId": text}, trace]}
+        found = self._all.find(wanted).sort("at", DESCENDING).limit(limit)
         return [from_document(Discarded, document) async for document in found]
 
     async def all(self) -> AsyncIterator[Discarded]:
@@ -139,7 +184,9 @@ async def opened(mongodb_url: str) -> AsyncIterator[Kept]:
 
 @asynccontextmanager
 async def keeping(mongodb_url: str, by: Actor, reason: str) -> AsyncIterator[Keep]:
-    """Keeps what somebody discards. What cannot be kept is not discarded: it raises PyMongoError then."""
+    """Keeps what somebody discards. What cannot be kept is not discarded: it raises PyMongoError then, or
+    TooLargeError.
+    """
     async with opened(mongodb_url) as kept:
 
         async def keep(queue: str, message: AbstractIncomingMessage) -> None:

@@ -30,7 +30,7 @@ def find(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many orders, the newest.")] = 20,
     output: Form = Output.TABLE,
 ) -> None:
-    """Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.
+    """Tell what something is, by its whole id: the orders, letters and products that it belongs to.
 
     Exit code 0: it is something. 1: nobody knows it.
     """

@@ -1,4 +1,4 @@
-"""What a text is: the orders, dead letters and products that it names, each by its whole id. Only reads.
+"""What a text is: the orders, letters and products that it names, each by its whole id. Only reads.
 
 Orders are read from the newest back, by no index of their own for this: what is looked for is mostly recent.
 """
@@ -13,6 +13,7 @@ from pymongo import DESCENDING
 from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
+from sagactl.oncall.discarded import Discarded
 from sagactl.wording import command_line
 from services.inventory.stock import Stock
 from services.order.model import Order
@@ -45,7 +46,12 @@ class Hit(Struct, frozen=True, rename="camel"):
 async def hits_of(where: Access, text: str, limit: int) -> list[Hit]:
     letters = await broker.dead_letters(where.amqp_url, broker.QUEUES, LETTERS_AT_MOST)
     async with reading(where.mongodb_url) as books:
-        return [*await in_books(books, text, limit), *of_letters(letters, text)]
+        discarded = await books.discarded.named(text, LETTERS_AT_MOST)
+        return [
+            *await in_books(books, text, limit),
+            *of_letters(letters, text),
+            *map(hit_of_discarded, discarded),
+        ]
 
 
 async def in_books(books: Books, text: str, limit: int) -> list[Hit]:
@@ -81,6 +87,11 @@ def _holds(document: Mapping[str, Any], place: str, text: str) -> bool:
         return bool(value == text)
     inner = value if isinstance(value, list) else [value]
     return any(isinstance(each, Mapping) and _holds(each, rest, text) for each in inner)
+
+
+def hit_of_discarded(letter: Discarded) -> Hit:
+    command = command_line("letters show", letter.queue, letter.message, discarded=True)
+    return Hit(f"discarded letter of {letter.queue}", letter.message, letter.says, command)
 
 
 def of_letters(letters: Iterable[broker.DeadLetter], text: str) -> Iterator[Hit]:

@@ -119,6 +119,9 @@ def restore(  # noqa: PLR0917 - a command's options
 async def _discarding(where: Access, queue: str, message: str) -> LetterAct:
     """Raises AbsentError where there is none."""
     letter = await broker.dead_letter(where.amqp_url, queue, message)
+    if (size := len(letter.body)) > discarded.LARGEST:
+        too_large = str(discarded.TooLargeError(queue, message, size))
+        return structs.replace(LetterAct.of(letter, Act.DISCARD, too_large), allowed=False)
     async with discarded.opened(where.mongodb_url) as kept:
         lasting = await kept.lasting()
     return LetterAct.of(letter, Act.DISCARD, f"out of {topology.dead_letter_queue(queue)}, {_kept(lasting)}")

@@ -46,7 +46,7 @@ class Putting(Struct, frozen=True, rename="camel", kw_only=True):
     @classmethod
     def of(cls, letter: Discarded, lasting: timedelta | None) -> "Putting":
         until = None if lasting is None else letter.at + lasting
-        return cls(at=letter.at, by=f"{letter.by.kind} {letter.by.id}", why=letter.reason, until=until)
+        return cls(at=letter.at, by=letter.who, why=letter.reason, until=until)
 
 
 class Letter(Struct, frozen=True, rename="camel"):

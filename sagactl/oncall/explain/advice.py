@@ -19,6 +19,11 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
     for hop in chain:
         if hop.state is HopState.DEAD_LETTER:
             yield _of_letter(hop)
+        elif hop.state is HopState.DISCARDED:
+            yield Advice(
+                f"{hop.type} was put away on purpose. If it should not have been, take it back.",
+                command_line("letters restore", hop.queue, hop.id),
+            )
     if any(hop.state is HopState.MISSING for hop in chain):
         yield from _of_missing(marks)
     if verdict is Verdict.WAITING:
@@ -29,7 +34,8 @@ def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Adv
             "Look at the charge in the provider's books, and mend what it objects to. What it never returns"
             " is paid by another way, and settled so: POST .../refunds/{refundRequestId}/settled-outside.",
         )
-    nothing_lost = not any(hop.state in {HopState.MISSING, HopState.DEAD_LETTER} for hop in chain)
+    lost = {HopState.MISSING, HopState.DEAD_LETTER, HopState.DISCARDED}
+    nothing_lost = not any(hop.state in lost for hop in chain)
     if verdict is Verdict.STUCK and nothing_lost and order is not None:
         yield from _of_missing(marks)
     if verdict is Verdict.CONTRADICTED:

@@ -14,7 +14,6 @@ from sagactl.oncall.explain.explanation import (
     Explanation,
     Hop,
     HopState,
-    Outcome,
     Verdict,
 )
 from sagactl.oncall.explain.hops import hops
@@ -44,11 +43,15 @@ def explain(marks: Marks) -> Explanation:
     at_rest = not any(hop.state in OPEN for hop in missed) and asked_again_at(marks) is None
     findings = tuple(_findings(marks, at_rest=at_rest))
     judged = _judge(marks, missed, findings)
+    put_away = any(hop.state is HopState.DISCARDED and not hop.changes_nothing for hop in chain)
+    because = judged.because
+    if put_away and judged.verdict is Verdict.SETTLED:
+        because = f"{because} but what somebody discarded"
     return Explanation(
         order=case.id,
         at=marks.at,
         verdict=judged.verdict,
-        because=judged.because,
+        because=because,
         books=tuple(_books(marks)),
         missing=tuple(hop.name for hop in chain if hop.state is HopState.MISSING),
         hops=chain,
@@ -61,12 +64,24 @@ def explain(marks: Marks) -> Explanation:
 
 
 def _missed(marks: Marks, chain: Sequence[Hop]) -> Sequence[Hop]:
-    """Without what is missing, and has no consequence any more: the order is at its end, its books agree."""
+    """Without what is missing, and has no consequence any more: the order is at its end, its books agree.
+
+    Then nobody misses what somebody discarded either, and never what changes nothing, or is no message of
+    ours.
+    """
+    chain = [hop for hop in chain if not _is_put_away_for_good(hop)]
     order, unfinished = marks.case.order, [hop for hop in chain if hop.state in OPEN]
-    nothing_else = all(hop.state is HopState.MISSING and hop.queue not in ALWAYS_MISSED for hop in unfinished)
+    nothing_else = all(
+        hop.state is HopState.DISCARDED or (hop.state is HopState.MISSING and hop.queue not in ALWAYS_MISSED)
+        for hop in unfinished
+    )
     if order is None or not order.settled or not nothing_else or any(marks.wrong):
         return chain
-    return [hop for hop in chain if hop.state is not HopState.MISSING]
+    return [hop for hop in chain if hop.state not in {HopState.MISSING, HopState.DISCARDED}]
+
+
+def _is_put_away_for_good(hop: Hop) -> bool:
+    return hop.state is HopState.DISCARDED and (hop.changes_nothing or hop.cause is None)
 
 
 class _Judged(NamedTuple):
@@ -119,8 +134,8 @@ def _with_nothing_open(marks: Marks, order: Order, chain: Sequence[Hop], finding
 
 def _holds_up(hop: Hop) -> bool:
     """Nothing comes of a dead letter that would have no effect."""
-    harmless = hop.redrive is not None and hop.redrive.outcome is Outcome.NOTHING
-    return hop.state is HopState.MISSING or (hop.state is HopState.DEAD_LETTER and not harmless)
+    is_letter = hop.state in {HopState.DEAD_LETTER, HopState.DISCARDED}
+    return hop.state is HopState.MISSING or (is_letter and not hop.changes_nothing)
 
 
 def _all_of(chain: Sequence[Hop]) -> str:
@@ -132,6 +147,7 @@ def _where(hop: Hop) -> str:
     said = {
         HopState.MISSING: f"was never handled by {hop.consumer}, and is nowhere",
         HopState.DEAD_LETTER: f"is a dead letter of {hop.queue}: {hop.reason}",
+        HopState.DISCARDED: f"was {hop.reason}",
         HopState.IN_OUTBOX: f"is {hop.reason}",
         HopState.ON_ITS_WAY: f"is on its way to {hop.consumer}: {hop.reason}",
         HopState.CANNOT_BE_TOLD: f"may or may not have been handled: {hop.reason}",

@@ -15,6 +15,8 @@ class HopState(StrEnum):
     # Committed by its publisher, and not confirmed by the broker.
     IN_OUTBOX = "inOutbox"
     DEAD_LETTER = "deadLetter"
+    # Somebody put it away on purpose, and it can be taken back.
+    DISCARDED = "discarded"
     # It must exist, and is nowhere.
     MISSING = "missing"
     # Whether it came or not: its consumer does nothing about it, and so leaves no mark.
@@ -26,7 +28,7 @@ class HopState(StrEnum):
 # A message that is there, and is not done.
 UNDER_WAY = frozenset({HopState.ON_ITS_WAY, HopState.IN_OUTBOX})
 # One that is still to have its effect.
-OPEN = UNDER_WAY | {HopState.DEAD_LETTER, HopState.MISSING}
+OPEN = UNDER_WAY | {HopState.DEAD_LETTER, HopState.DISCARDED, HopState.MISSING}
 
 
 class Verdict(StrEnum):
@@ -78,12 +80,17 @@ class Hop(Struct, frozen=True, rename="camel", kw_only=True):
     # When its publisher decided on it, where that is known.
     sent_at: datetime | None = None
     reason: str | None = None
-    # Of a dead letter: what redriving it would do.
+    # Of a dead letter: what redriving it would do; of one that was discarded, once it is restored.
     redrive: Preview | None = None
 
     @property
     def name(self) -> str:
         return f"{self.queue}/{self.id}"
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Of a letter: nothing would come of it."""
+        return self.redrive is not None and self.redrive.outcome is Outcome.NOTHING
 
 
 class Next(Struct, frozen=True, rename="camel"):

@@ -57,8 +57,12 @@ def links(marks: Marks) -> Iterator[Link]:
 def _queues_of(marks: Marks, sent: Sent) -> Iterable[str]:
     for queue in QUEUES[sent.event.type]:
         # Whether some are told is a setting: where it is not known, a mark says that they were.
-        seen = marks.handled(queue, sent.id) or marks.letter(queue, sent.id) is not None
-        if seen or marks.hears(queue, sent.event.type, sent.at):
+        letter = marks.letter(queue, sent.id) or marks.put_away(queue, sent.id)
+        if (
+            letter is not None
+            or marks.handled(queue, sent.id)
+            or marks.hears(queue, sent.event.type, sent.at)
+        ):
             yield queue
 
 
@@ -120,6 +124,8 @@ def _place(
         return HopState.DEAD_LETTER, letter.reason
     if (unsent := marks.in_outbox(id_)) is not None:
         return HopState.IN_OUTBOX, _in_outbox(unsent)
+    if (discarded := marks.put_away(queue, id_)) is not None:
+        return HopState.DISCARDED, discarded.reason
     return _unmarked(marks, queue, id_, event)
 
 
@@ -158,7 +164,7 @@ def _at(marks: Marks, queue: str, id_: str) -> datetime | None:
 
 
 def _redrive(marks: Marks, queue: str, id_: str) -> Preview | None:
-    letter = marks.letter(queue, id_)
+    letter = marks.letter(queue, id_) or marks.put_away(queue, id_)
     return preview.of_letter(marks, letter) if letter is not None else None
 
 
@@ -182,19 +188,22 @@ def _from_outside(marks: Marks, known: Collection[str]) -> Iterator[Hop]:
 
 
 def _strangers(marks: Marks, known: Collection[str], publishers: Mapping[str, str]) -> Iterator[Hop]:
-    """Dead letters and events in outboxes that are about the order, and that its history does not explain.
+    """Letters, dead or discarded, and events in outboxes that are about the order, and that its history does
+    not explain.
 
     `publishers`, by the id, of what it does explain, on other queues.
     """
-    for letter in marks.letters:
-        if cause(letter.queue, letter.id) not in known:
+    letters = {cause(each.queue, each.id): (HopState.DISCARDED, each) for each in reversed(marks.discarded)}
+    letters |= {cause(each.queue, each.id): (HopState.DEAD_LETTER, each) for each in marks.letters}
+    for name, (state, letter) in letters.items():
+        if name not in known:
             yield Hop(
                 id=letter.id,
                 type=letter.type,
                 publisher=publishers.get(letter.id) or UNREAD.get(letter.type, "unknown"),
                 queue=letter.queue,
                 consumer=CONSUMER[letter.queue],
-                state=HopState.DEAD_LETTER,
+                state=state,
                 reason=letter.reason,
                 redrive=preview.of_letter(marks, letter) if CONSUMER[letter.queue] in READ else None,
             )

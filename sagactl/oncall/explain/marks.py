@@ -36,12 +36,12 @@ STALE_AFTER: Final = timedelta(minutes=5)
 
 
 class Letter(NamedTuple):
-    """A dead letter that is about the order."""
+    """A dead letter that is about the order, or one that was discarded."""
 
     queue: str
     id: str
     type: str
-    # Such as `failed: no such column`.
+    # Such as `failed: no such column`; or who discarded it, when and why.
     reason: str
     body: bytes
 
@@ -63,6 +63,8 @@ class Marks(Struct, frozen=True, kw_only=True):
     stock: Mapping[str, Stock] = {}
     unsent: tuple[Unsent, ...] = ()
     letters: tuple[Letter, ...] = ()
+    # Those that somebody discarded, and that are kept; the latest first.
+    discarded: tuple[Letter, ...] = ()
     # Queue -> messages in it, of whatever order, those with a consumer included; of retry queues and dead
     # letters, too.
     waiting: Mapping[str, int] = {}
@@ -132,11 +134,17 @@ class Marks(Struct, frozen=True, kw_only=True):
     def is_anywhere(self, queue: str, id_: str) -> bool:
         """Whether the message exists, by any mark but the queues', which do not tell who is in them."""
         return (
-            self.handled(queue, id_) or self.letter(queue, id_) is not None or self.in_outbox(id_) is not None
+            self.handled(queue, id_)
+            or self.letter(queue, id_) is not None
+            or self.put_away(queue, id_) is not None
+            or self.in_outbox(id_) is not None
         )
 
     def letter(self, queue: str, id_: str) -> Letter | None:
         return next((each for each in self.letters if (each.queue, each.id) == (queue, id_)), None)
+
+    def put_away(self, queue: str, id_: str) -> Letter | None:
+        return next((each for each in self.discarded if (each.queue, each.id) == (queue, id_)), None)
 
     def in_outbox(self, id_: str) -> Unsent | None:
         return next((each for each in self.unsent if each.id == id_), None)

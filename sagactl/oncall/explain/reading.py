@@ -15,6 +15,7 @@ from sagactl.oncall.books import Books, reading
 from sagactl.oncall.causes import order_in
 from sagactl.oncall.depths import bound
 from sagactl.oncall.depths import depths as deep
+from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, Preview
@@ -99,6 +100,8 @@ class Reader:
         where = self.access
         unsent = await books.unsent([case.id for case in cases])
         depths = await deep(where.management_url, where.amqp_url)
+        # Before the dead letters: what is restored between the two is found twice, and not nowhere.
+        discarded = await books.discarded.about([case.id for case in cases])
         letters = await self.letters(where.amqp_url)
         keys = await bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
         since = await ships_since(books, where)
@@ -111,6 +114,7 @@ class Reader:
                 stock={id_: stock[id_] for id_ in products_of(case) if id_ in stock},
                 unsent=tuple(unsent[case.id]),
                 letters=tuple(_letter(each) for each in letters if _is_about(each, case.id)),
+                discarded=tuple(_put_away(each) for each in discarded if _is_about(each.letter, case.id)),
                 waiting={name: depth.number for name, depth in depths.items()},
                 letters_read=Counter(each.queue for each in letters),
                 auto_compensation=AUTO_COMPENSATION.type in keys,
@@ -131,6 +135,10 @@ def products_of(case: Case) -> list[str]:
 def _is_about(letter: broker.DeadLetter, order_id: str) -> bool:
     """Older publishers do not say what a message is about but in its body."""
     return letter.subject == order_id or f'"{order_id}"'.encode() in letter.body
+
+
+def _put_away(letter: Discarded) -> Letter:
+    return _letter(letter.letter)._replace(reason=letter.says)
 
 
 def _letter(letter: broker.DeadLetter) -> Letter:

@@ -14,10 +14,13 @@ WORDS: Final = {
     HopState.ON_ITS_WAY: "on its way",
     HopState.IN_OUTBOX: "in outbox",
     HopState.DEAD_LETTER: "DEAD",
+    HopState.DISCARDED: "DISCARDED",
     HopState.MISSING: "MISSING",
     HopState.WITHOUT_EFFECT: "no effect",
     HopState.CANNOT_BE_TOLD: "unknown",
 }
+# What a letter is to be before its dry run holds.
+REDRIVEN: Final = {HopState.DEAD_LETTER: "redriven", HopState.DISCARDED: "restored and redriven"}
 STYLES: Final = {
     Verdict.SETTLED: "green",
     Verdict.MOVING: "green",
@@ -62,9 +65,9 @@ def _hop(hop: Hop) -> Iterator[str]:
         yield f"{'':<13}{hop.name}"
     if hop.reason and hop.state in OPEN | {HopState.CANNOT_BE_TOLD, HopState.DONE}:
         yield from _indented(hop.reason)
-    if hop.redrive is not None and hop.state is HopState.DEAD_LETTER:
+    if hop.redrive is not None and hop.state in REDRIVEN:
         emits = f", emits {', '.join(hop.redrive.emits)}" if hop.redrive.emits else ""
-        yield from _indented(f"redriven: {hop.redrive.says}{emits}")
+        yield from _indented(f"{REDRIVEN[hop.state]}: {hop.redrive.says}{emits}")
 
 
 def _ahead(told: Explanation) -> Iterator[str]:

@@ -82,10 +82,10 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
         str | None, typer.Option(help="Only with this in their reason, or in why they were discarded.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="First failed since: 2h ago, or a date. To restore: discarded since.")
+        str | None, typer.Option(help="First failed since: 2h, or a date. To restore: discarded since.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="First failed before: 5m ago, or a date. To restore: discarded before.")
+        str | None, typer.Option(help="First failed before: 5m, or a date. To restore: discarded before.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="All there are.")] = False,  # noqa: FBT002  # an option
     reason: arguments.Reason = None,

@@ -145,5 +145,7 @@ def _lines(found: Plan) -> Iterator[str]:
         yield f"wrong     {what}"
     for step in found.steps:
         yield f"do        {step.says}"
+    for what in found.left:
+        yield f"left      {what}"
     if found.ends is not Ends.SOUND:
         yield f"{'leads to' if found.steps else 'but':<10}{found.says}"

@@ -69,5 +69,7 @@ class Plan(Struct, frozen=True, rename="camel", kw_only=True):
     # What is wrong of it now.
     findings: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    # What somebody discarded is left alone, though something would come of it; and how it is taken back.
+    left: tuple[str, ...] = ()
     # What it comes to, by a rehearsal with the services' own rules; or why nothing can be done.
     says: str

@@ -5,6 +5,8 @@ from datetime import timedelta
 from itertools import combinations
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from sagactl.oncall import invariants
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import UNDER_WAY, Explanation, Hop, HopState, Verdict
@@ -14,6 +16,7 @@ from sagactl.oncall.invariants import Case, Held
 from sagactl.oncall.live.judging import STILL, Terms, is_still
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan, Redrive, SendAgain, Step
 from sagactl.oncall.repair.rehearsal import Delivery, FailsError, Rehearsal
+from sagactl.wording import command_line
 from services.order.domain import COMPENSABLE
 from services.shared.contract import wire
 from services.shared.contract.events import Event, OrderConfirmed
@@ -34,6 +37,11 @@ def plan(marks: Marks, held: Held, still: timedelta = STILL) -> Plan:
     has touched less than `still` ago is left alone: the broker's counts are older, and a charge takes long.
     """
     told = explain(marks)
+    found = _plan(marks, told, held, still)
+    return structs.replace(found, left=tuple(_left(told)))
+
+
+def _plan(marks: Marks, told: Explanation, held: Held, still: timedelta) -> Plan:
     case = marks.case
     wrong = tuple(dict.fromkeys(f"{each.invariant.label}: {each.what}" for each in _wrong(marks)))
     asked_again = asked_again_at(marks) is not None and told.verdict is Verdict.WAITING
@@ -97,6 +105,7 @@ def _as_after(marks: Marks, after: Case) -> Marks:
         case=after,
         at=marks.at,
         stock=marks.stock,
+        discarded=marks.discarded,
         auto_compensation=marks.auto_compensation,
         ships_since=marks.ships_since,
         stale_after=marks.stale_after,
@@ -107,7 +116,10 @@ def _as_after(marks: Marks, after: Case) -> Marks:
 
 
 def _wanted(marks: Marks, told: Explanation) -> Iterator[Wanted]:
-    """Only what the tables allow: messages that must exist, under their ids, and the sweep's command."""
+    """Only what the tables allow: messages that must exist, under their ids, and the sweep's command.
+
+    Not what somebody discarded: whether that was right is for people to say.
+    """
     events = {link.name: link.sent.event for link in links(marks)}
     for hop in told.hops:
         if hop.state is HopState.DEAD_LETTER:
@@ -151,6 +163,13 @@ def _leads_to(before: Case, after: Case) -> str:
         if was == now
         else f"{was} -> {now}, and all books agree"
     )
+
+
+def _left(told: Explanation) -> Iterator[str]:
+    for hop in told.hops:
+        if hop.state is HopState.DISCARDED and not hop.changes_nothing:
+            restored = command_line("letters restore", hop.queue, hop.id)
+            yield f"{hop.type} {hop.name} was {hop.reason}; {restored} takes it back"
 
 
 def _advice(told: Explanation, wrong: Sequence[str]) -> str:

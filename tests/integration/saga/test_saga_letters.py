@@ -158,6 +158,19 @@ async def test_what_cannot_be_kept_is_not_discarded(shop: Shop, monkeypatch: pyt
     await shop.dead_letter(QUEUE, "tok_secret")
 
 
+async def test_a_letter_that_no_document_holds_is_not_discarded_and_it_is_said_what_to_do(
+    shop: Shop, tmp_path: Path
+) -> None:
+    id_ = await dead_letter(shop, b"tok_secret" + bytes(17 * 2**20))
+    refused = await told(shop, "letters", "discard", QUEUE, id_, *AGREED, exits=Exit.BAD)
+    assert (refused["allowed"], "has 17.0 MiB" in refused["says"]) == (False, True)
+    job = ("jobs", "start", "discard", "--queue", QUEUE, "--jobs", str(tmp_path), *AGREED)
+    result = await sagactl(shop, *job)
+    assert (result.exit_code, f"letter {id_} of {QUEUE} has 17.0 MiB" in result.output) == (Exit.BAD, True)
+    assert (await dead(shop), await kept(shop)) == ([id_], [])
+    await shop.dead_letter(QUEUE, "tok_secret")
+
+
 async def test_a_letter_that_is_discarded_again_while_it_is_restored_stays_kept(shop: Shop) -> None:
     """Whoever restores has looked before: what they forget is what they looked at."""
     id_ = await dead_letter(shop)
@@ -204,6 +217,17 @@ async def test_a_letter_that_is_restored_and_redriven_has_its_effect(shop: Shop)
         )
     id_ = str(charge.message_id)
     await said(shop, "letters", "discard", "STOCK_RESERVED", id_, *AGREED)
+    why = f"discarded by sagactl {getpass.getuser()} at "
+    hits = (await told(shop, "find", id_))["items"]
+    (hit,) = (each for each in hits if each["what"] == "discarded letter of STOCK_RESERVED")
+    assert (hit["id"], hit["why"].startswith(why)) == (id_, True)
+    explained = await told(shop, "explain", order_id, exits=Exit.BAD)
+    assert explained["because"].startswith(f"ORDER_CONFIRMED was {why}")
+    (hop,) = (hop for hop in explained["hops"] if hop["state"] == "discarded")
+    assert (hop["queue"], hop["id"]) == ("STOCK_RESERVED", id_)
+    planned = await said(shop, "repair", order_id, "--still", "0", exits=Exit.NOT_YET)
+    assert "letters restore STOCK_RESERVED" in planned
+    assert ("compensate" in planned, "send again" in planned) == (True, False)
     await said(shop, "letters", "restore", "STOCK_RESERVED", id_, *AGREED)
     await said(shop, "letters", "redrive", "STOCK_RESERVED", "--id", id_)
     await shop.settles(order_id, "PAID")
@@ -242,7 +266,7 @@ async def test_many_are_restored_by_a_job_that_goes_on_where_it_was_killed(
     assert sorted(step["letter"]["id"] for step in planned["steps"]) == ids
     assert {step["letter"]["discardedFor"] for step in planned["steps"]} == {"by mistake"}
     assert (await dead(shop), len(await kept(shop))) == ([], 5), "it was only planned"
-    hour = "1h ago"
+    hour = "1h"
     assert (await told(shop, *selected, "--until", hour, "--dry-run"))["steps"] == []
     since = (*selected, "--since", hour, "--dry-run")
     assert len((await told(shop, *since, exits=Exit.NOT_YET))["steps"]) == 4

@@ -42,6 +42,8 @@ class Loss(StrEnum):
 
     DROPPED = "dropped"
     DEAD_LETTERED = "dead-lettered"
+    # It was given up, and somebody put it away.
+    DISCARDED = "discarded"
     # The broker takes it from nobody.
     LEFT_IN_THE_OUTBOX = "left in the outbox"
     NOTHING = "nothing"
@@ -58,6 +60,8 @@ class Losing:
     chosen: Callable[[str, str, str], bool]
     # Order -> the hops that were lost, `queue/id`.
     lost: dict[str, set[str]] = field(default_factory=dict)
+    # Those that were discarded, with their queue.
+    discarded: list[tuple[Queue, Stored]] = field(default_factory=list)
     # Messages between an exchange and a queue, by queue.
     under_way: Counter[str] = field(default_factory=Counter)
 
@@ -80,6 +84,8 @@ def losing(shop: Shop, loss: Losing) -> None:
         if loss.loss is not Loss.LEFT_IN_THE_OUTBOX and loss.loses(queue.name, message):
             if loss.loss is Loss.DEAD_LETTERED:
                 route(broker.queues[queue.name + DEAD], _with_reason(message))
+            if loss.loss is Loss.DISCARDED:
+                loss.discarded.append((queue, _with_reason(message)))
             return
         before = broker.under_way
         route(queue, message)
@@ -123,6 +129,9 @@ class Snapshot:
         self._letters = defaultdict[str, list[Letter]](list)
         for queue, letter in shop.broker.dead_letters():
             self._letters[str(letter.properties.correlation_id)].append(_letter(queue, letter))
+        self._discarded = defaultdict[str, list[Letter]](list)
+        for queue, letter in loss.discarded:
+            self._discarded[str(letter.properties.correlation_id)].append(_letter(queue, letter))
         self._unsent = defaultdict[str, list[Unsent]](list)
         for service, database in shop.judge.databases.items():
             for row in database.all(OUTBOX):
@@ -150,6 +159,7 @@ class Snapshot:
             stock=self._stock,
             unsent=tuple(self._unsent[order_id]),
             letters=tuple(self._letters[order_id]),
+            discarded=tuple(self._discarded[order_id]),
             waiting=self._waiting,
             letters_read={queue: self._waiting.get(queue + DEAD, 0) for queue in CONSUMER},
             auto_compensation=self._shop.judge._auto,  # noqa: SLF001  # as it was set

@@ -96,6 +96,72 @@ def test_a_dead_letter_is_told_with_its_reason_and_what_redriving_would_do() -> 
     assert told.deadline.at == NOW + timedelta(minutes=5)
 
 
+DISCARDED = "discarded by sagactl ann at 2026-01-01 12:00:00 UTC: of another system"
+
+
+def put_away(desk: Desk, queue: str) -> Letter:
+    return desk.letter(queue)._replace(reason=DISCARDED)
+
+
+def test_a_message_that_was_discarded_is_told_as_such_and_how_it_is_taken_back() -> None:
+    """Not as missing: nobody lost it. Until it is restored, or the order compensated, nothing goes on."""
+    desk = Desk().heard("inventory", "orders")
+    letter = put_away(desk, "STOCK_RESERVED")
+    told = explain(desk.marks(discarded=(letter,), waiting={"STOCK_RESERVED": 3}))
+    assert (told.verdict, told.missing) == (Verdict.STUCK, ())
+    assert told.because == f"ORDER_CONFIRMED was {DISCARDED}"
+    (hop,) = (hop for hop in told.hops if hop.state is HopState.DISCARDED)
+    assert (hop.id, hop.reason) == (letter.id, DISCARDED)
+    restore = f"sagactl letters restore STOCK_RESERVED {letter.id}"
+    assert restore in [each.command for each in told.advice]
+    screen = "\n".join(lines(told))
+    assert "DISCARDED  ORDER_CONFIRMED" in screen
+    assert "restored and redriven: would ask the payment gateway" in screen
+    assert "repair" not in " ".join(filter(None, (each.command for each in told.advice)))
+
+
+def test_what_was_restored_is_a_dead_letter_whoever_discarded_it_before() -> None:
+    desk = Desk().heard("inventory", "orders")
+    both = {"letters": (desk.letter("STOCK_RESERVED"),), "discarded": (put_away(desk, "STOCK_RESERVED"),)}
+    assert states(explain(desk.marks(**both)))["ORDER_CONFIRMED on STOCK_RESERVED"] is HopState.DEAD_LETTER
+
+
+def test_nobody_misses_what_was_discarded_where_the_books_agree_without_it() -> None:
+    """It is named all the same."""
+    desk = Desk().heard("inventory", "orders")
+    letter = put_away(desk, "STOCK_RESERVED")
+    desk.command(CancelOrder(order_id=ORDER, customer_id=None))
+    desk.heard("payment-events", "inventory", "orders", "notifications")
+    told = explain(desk.marks(discarded=(letter,)))
+    assert (told.verdict, told.advice, told.next) == (Verdict.SETTLED, (), ())
+    assert told.because == "the order is CANCELLED, and no message is missed but what somebody discarded"
+    assert states(told)["ORDER_CONFIRMED on STOCK_RESERVED"] is HopState.DISCARDED
+
+
+@pytest.mark.parametrize("queue", ["inventory-events", "notifications"])
+def test_what_was_discarded_and_shows_in_the_books_is_missed(queue: str) -> None:
+    desk = Desk().heard("inventory", "orders", "STOCK_RESERVED", "order-events")
+    desk.heard(*{"inventory-events", "notifications"} - {queue})
+    told = explain(desk.marks(discarded=(put_away(desk, queue),)))
+    assert (told.verdict, told.because) == (Verdict.STUCK, f"ORDER_PAID was {DISCARDED}")
+
+
+def test_what_others_sent_and_somebody_discarded_holds_up_nothing() -> None:
+    """It says that it is about the order; nothing follows from it."""
+    desk = Desk()
+    theirs = put_away(desk, "inventory")._replace(id="theirs", queue="orders", body=b"nonsense")
+    told = explain(desk.marks(discarded=(theirs,), waiting={"inventory": 1}))
+    assert told.verdict is Verdict.MOVING
+    assert told.hops[-1].state is HopState.DISCARDED
+    assert [each.command for each in told.advice if each.command and "letters" in each.command] == []
+
+
+def test_a_copy_that_was_discarded_of_what_was_handled_is_no_trouble() -> None:
+    desk = Desk().paid()
+    told = explain(desk.marks(discarded=(put_away(desk, "order-events"),)))
+    assert (told.verdict, told.because) == (Verdict.SETTLED, "the order is PAID, and no message is missed")
+
+
 def test_a_dead_letter_that_was_handled_all_the_same_is_no_trouble() -> None:
     desk = Desk().paid()
     told = explain(desk.marks(letters=(desk.letter("order-events"),)))

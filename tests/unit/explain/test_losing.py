@@ -40,6 +40,7 @@ ORDERS: Final = max(60, 3 * len(ROUTES) + 1)
 IN_THE_END: Final = {
     Loss.DROPPED: {HopState.MISSING, HopState.WITHOUT_EFFECT},
     Loss.DEAD_LETTERED: {HopState.DEAD_LETTER},
+    Loss.DISCARDED: {HopState.DISCARDED},
     Loss.LEFT_IN_THE_OUTBOX: {HopState.IN_OUTBOX},
 }
 ARRIVED: Final = {HopState.DONE, HopState.WITHOUT_EFFECT}
@@ -131,16 +132,20 @@ def is_command(line: str) -> bool:
 
 def verdict_of(shop: Shop, told: Explanation) -> Verdict:
     """By what was lost: where the order has ended, what is missing matters only if it shows in its books, or
-    if it was for the customer, or said that there are goods to be sent, or none any more.
+    if it was for the customer, or said that there are goods to be sent, or none any more. What was discarded
+    matters only if it shows.
     """
     marks = Snapshot(shop, Losing(NOTHING, one_for_each_order)).marks(told.order)
     case = marks.case
     assert case.order is not None
     queues = {name.partition("/")[0] for name in told.missing}
     shows = any(marks.wrong) or not queues.isdisjoint(ALWAYS_MISSED)
-    if (told.missing and (shows or not case.order.settled)) or any(
-        hop.redrive is not None and hop.redrive.outcome is not Outcome.NOTHING for hop in told.hops
-    ):
+    letters = [hop for hop in told.hops if hop.redrive and hop.redrive.outcome is not Outcome.NOTHING]
+    dead = any(hop.state is HopState.DEAD_LETTER for hop in letters)
+    discarded = any(hop.state is HopState.DISCARDED for hop in letters)
+    if dead or (told.missing and (shows or not case.order.settled)):
+        return Verdict.STUCK
+    if discarded and (any(marks.wrong) or not case.order.settled):
         return Verdict.STUCK
     return Verdict.WAITING if any(hop.state in UNDER_WAY for hop in told.hops) else Verdict.SETTLED
 

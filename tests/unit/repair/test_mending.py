@@ -55,6 +55,36 @@ async def carry_out(shop: Shop, found: Plan, attempt: int) -> None:
                 await shop._ask(command, f"repair-{attempt}-{found.order}")  # noqa: SLF001  # see above
 
 
+def test_what_was_discarded_is_never_sent_again_by_a_plan() -> None:
+    """Books that do not agree without it are left to people, by name, unless a command mends them."""
+    losing = Losing(Loss.DISCARDED, one_for_each_order)
+    made: list[Plan] = []
+
+    async def mend(shop: Shop, loss: Losing) -> None:
+        made.extend(plans(shop, loss))
+        for each in made:
+            await carry_out(shop, each, 0)
+
+    def look(shop: Shop, explained: Mapping[str, Explanation], *, at_the_end: bool) -> None:
+        if not at_the_end or not made:
+            return
+        assert not [told for told in explained.values() if told.missing]
+        again = {each.order: each.ends for each in plans(shop, losing)}
+        for each in made:
+            expected = Ends.SOUND if each.ends is Ends.MENDED else each.ends
+            assert again[each.order] is expected, each
+
+    run("discarded", ORDERS, losing, look, meanwhile=False, mended=mend)
+    assert {type(step) for each in made for step in each.steps} <= {Compensate}
+    by_hand = [each for each in made if each.ends is Ends.BY_HAND]
+    assert by_hand
+    for each in by_hand:
+        assert "see sagactl letters restore" in each.says
+        assert each.left
+        assert all("was discarded" not in name or "letters restore" in name for name in each.left)
+    assert {each.ends for each in made} == {Ends.SOUND, Ends.MENDED, Ends.BY_HAND}
+
+
 LOSSES: Final = (Loss.DROPPED, Loss.DEAD_LETTERED)
 
 

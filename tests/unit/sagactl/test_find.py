@@ -1,9 +1,13 @@
 """`sagactl find`: why something was found."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from sagactl.oncall.broker import DeadLetter
-from sagactl.oncall.finding import hit_of, of_letters
+from sagactl.oncall.discarded import Discarded
+from sagactl.oncall.finding import hit_of, hit_of_discarded, of_letters
+from services.shared.contract.audit import Actor, Kind
 
 ORDER = {
     "_id": "order-1",
@@ -44,3 +48,23 @@ def test_a_dead_letter_is_found_by_its_id_its_order_and_its_trace() -> None:
         (hit,) = of_letters([letter], text)
         assert hit.command == "sagactl letters show orders m-1"
     assert list(of_letters([letter], "order-2")) == []
+
+
+def test_a_discarded_letter_is_found_with_who_when_and_why() -> None:
+    letter = Discarded(
+        id="place",
+        queue="orders",
+        message="m-1",
+        type="T",
+        correlation_id="order-1",
+        timestamp=None,
+        headers={},
+        body=b"",
+        by=Actor("ann", Kind.TOOL),
+        reason="by mistake",
+        at=datetime(2026, 11, 27, 12, tzinfo=UTC),
+    )
+    hit = hit_of_discarded(letter)
+    assert (hit.what, hit.id) == ("discarded letter of orders", "m-1")
+    assert hit.why == "discarded by sagactl ann at 2026-11-27 12:00:00 UTC: by mistake"
+    assert hit.command == "sagactl letters show orders m-1 --discarded"

@@ -49,8 +49,8 @@ class TooLargeError(WrongError):
     def __init__(self, queue: str, message: str, size: int) -> None:
         super().__init__(
             f"letter {message} of {queue} has {size / 2**20:.1f} MiB, and no more than 16 can be kept: it"
-            f" is not discarded. Keep what `{command_line('letters show', queue, message)}` prints, and take it"
-            f" from {topology.dead_letter_queue(queue)} with RabbitMQ's own tools"
+            f" is not discarded. Keep what `{command_line('letters show', queue, message)}` prints, and take"
+            f" it from {topology.dead_letter_queue(queue)} with RabbitMQ's own tools"
         )
 
 

@@ -122,8 +122,11 @@ def test_a_message_that_was_discarded_is_told_as_such_and_how_it_is_taken_back()
 
 def test_what_was_restored_is_a_dead_letter_whoever_discarded_it_before() -> None:
     desk = Desk().heard("inventory", "orders")
-    both = {"letters": (desk.letter("STOCK_RESERVED"),), "discarded": (put_away(desk, "STOCK_RESERVED"),)}
-    assert states(explain(desk.marks(**both)))["ORDER_CONFIRMED on STOCK_RESERVED"] is HopState.DEAD_LETTER
+    dead, kept = desk.letter("STOCK_RESERVED"), put_away(desk, "STOCK_RESERVED")
+    assert (
+        states(explain(desk.marks(letters=(dead,), discarded=(kept,))))["ORDER_CONFIRMED on STOCK_RESERVED"]
+        is HopState.DEAD_LETTER
+    )
 
 
 def test_nobody_misses_what_was_discarded_where_the_books_agree_without_it() -> None:

@@ -59,7 +59,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "find": Place(
         "sagactl.oncall.find",
         "find",
-        "Tell what something is, by its whole id: the orders, dead letters and products that it belongs to.",
+        "Tell what something is, by its whole id: the orders, letters and products that it belongs to.",
         LOOK,
     ),
     "orders": Place(
@@ -103,7 +103,7 @@ COMMANDS: Final[Mapping[str, Place]] = {
     "jobs": Place(
         "sagactl.oncall.jobs.command",
         "app",
-        "Dead letters in bulk: planned, recorded, followed to their end.",
+        "Letters in bulk: planned, recorded, followed to their end.",
         ACT,
     ),
     "stuck": Place(

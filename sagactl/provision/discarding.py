@@ -29,5 +29,6 @@ async def provision(client: AsyncMongoClient[dict[str, Any]], days: int) -> None
     await retain(database[COLLECTION], days)
     await database[COLLECTION].create_index([("queue", 1), ("message", 1)])
     await database[COLLECTION].create_index([("queue", 1), ("at", DESCENDING)])
+    await database[COLLECTION].create_index([("correlationId", 1), ("at", DESCENDING)])
     resource = {"db": DATABASE, "collection": COLLECTION}
     await set_role(database, ROLE, [{"resource": resource, "actions": list(ACTIONS)}])

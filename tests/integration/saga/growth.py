@@ -118,12 +118,14 @@ async def _rest(outbox: AsyncCollection[Json], ids: Iterable[ObjectId]) -> None:
 
 
 @asynccontextmanager
-async def profiled(shop: Shop, by: str = APP_NAME) -> AsyncIterator[list[Json]]:
+async def profiled(
+    shop: Shop, by: str = APP_NAME, names: Iterable[str] = SERVICES
+) -> AsyncIterator[list[Json]]:
     """Afterwards the list holds every operation of the services meanwhile, as their databases saw it; or of
-    another client.
+    another client, or in other databases.
     """
     operations: list[Json] = []
-    databases = [shop.database(service) for service in SERVICES]
+    databases = [shop.database(name) for name in names]
     try:
         for database in databases:
             # The one that comes by itself forgets all but the latest.

@@ -21,6 +21,7 @@ from sagactl.provision.accounts import provision_mongodb
 from sagactl.shop import Json
 from services.shared.contract.audit import Actor, Kind
 from tests.integration.saga.commands import sagactl, said, told
+from tests.integration.saga.growth import profiled
 from tests.integration.saga.house import PATIENCE
 from tests.integration.saga.shop import Shop, new_id
 
@@ -336,6 +337,21 @@ async def test_the_tools_may_keep_and_forget_letters_and_not_for_how_long(shop: 
     async with AsyncMongoClient[Json](shop.stack.mongodb.url_of("order", order)) as client:
         with pytest.raises(OperationFailure, match="not authorized"):
             await client[DATABASE][COLLECTION].find_one({})
+
+
+async def test_they_are_looked_for_by_indexes(shop: Shop) -> None:
+    """Every explanation asks for those of its order, and after an outage thousands may be kept."""
+    async with (
+        profiled(shop, "sagactl", [DATABASE]) as operations,
+        discarded.opened(access(shop).mongodb_url) as letters,
+    ):
+        await letters.about([new_id(), new_id()])
+        await letters.of(QUEUE, new_id())
+        await letters.latest(QUEUE, 10)
+        await letters.latest(None, 10)
+    plans = [each["planSummary"] for each in operations if "planSummary" in each]
+    assert len(plans) == 4
+    assert not [plan for plan in plans if "COLLSCAN" in plan], plans
 
 
 async def test_for_how_long_they_are_kept_can_be_changed(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """The live check: one walk through everything, and then a second and a third look at what seems wrong."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -73,10 +74,15 @@ async def check_live(
     async with reading(access.mongodb_url) as books:
         walked = await _begun(books, access, live)
         await walk(books, books.gateway, walked, lambda so_far: _keep(so_far, live.note, progress))
+        # Both may watch the queues for a while: the same one.
+        of_orders, of_products = await asyncio.gather(
+            _orders(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
+            _products(books, access, sorted(walked.products), live.watch),
+        )
         found = [
-            *await _orders(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
+            *of_orders,
             *await _transactions(books, walked),
-            *await _products(books, access, sorted(walked.products), live.watch),
+            *of_products,
             *await _accepted(books, expected.accepted),
         ]
         lost = await rows_of_nobody(books)

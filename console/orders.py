@@ -55,10 +55,12 @@ class Wanted(NamedTuple):
         )
         return ", ".join(filter(None, parts))
 
-    def was_placed(self, order: Order) -> bool:
-        """Then, when it was to be."""
-        return (self.since is None or order.created_at >= self.since) and (
-            self.until is None or order.created_at < self.until
+    def fits(self, order: Order) -> bool:
+        """Whether it is one of them, where it is marked if it is to be."""
+        return (
+            self.status in {None, order.status}
+            and (self.since is None or order.created_at >= self.since)
+            and (self.until is None or order.created_at < self.until)
         )
 
     def link_to(self, path: str, cursor: Cursor | None = None) -> str:

@@ -130,7 +130,7 @@ class Shop:
     ) -> tuple[Sequence[Order], Cursor | None]:
         """A page of them."""
         found, following = await self._listed(wanted, ROWS, after)
-        there = [*filter(wanted.was_placed, found)]
+        there = [*filter(wanted.fits, found)]
         # The newest are first: what is older than is wanted ends the list.
         return there, following if len(there) == len(found) else None
 
@@ -139,7 +139,9 @@ class Shop:
         if wanted.is_empty:
             return ()
         found, _ = await self._listed(wanted, AT_MOST + 1, None)
-        return [*filter(wanted.was_placed, found)]
+        if wanted.show is Show.ATTENTION and len(found) > AT_MOST:
+            return found  # beyond them there may be others that fit
+        return [*filter(wanted.fits, found)]
 
     async def _listed(
         self, wanted: ThoseOrders, limit: int, after: Cursor | None

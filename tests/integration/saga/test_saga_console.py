@@ -724,6 +724,22 @@ async def test_all_orders_that_are_alike_are_cancelled_once_by_who_may(shop: Sho
     assert await shop.database(database_of("order"))[COLLECTION].count_documents(by) == 2
 
 
+async def test_of_marked_orders_only_those_in_the_state_are_acted_on(shop: Shop, admin: Somebody) -> None:
+    orders = shop.database("order")["orders"]
+    async with shop.away("payment"):
+        order_id = await shop.place({await shop.product(stock=5): 1})
+        await shop.is_at(order_id, "CONFIRMED")
+        mark = {"at": datetime.now(UTC), "event": "X", "eventId": new_id(), "reason": "odd"}
+        await orders.update_one({"_id": order_id}, {"$set": {"attention": [mark]}})
+        try:
+            path = f"/orders/all/cancel?show=attention&{await all_of(shop, order_id)}"
+            assert "Cancel 1 order" in (await admin.get(f"{path}&status=CONFIRMED")).text
+            assert "Cancel 0 orders" in (await admin.get(f"{path}&status=PAID")).text
+        finally:
+            await orders.update_one({"_id": order_id}, {"$set": {"attention": []}})
+    await shop.settles(order_id, "PAID")
+
+
 async def test_a_job_with_orders_waits_for_the_login_of_somebody_who_may(shop: Shop, admin: Somebody) -> None:
     order_id = await shop.place({await shop.product(stock=5): 1})
     await shop.settles(order_id, "PAID")

@@ -36,7 +36,7 @@ from console.visitors import Visitor
 from console.work import Jobs
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.explain.explanation import Explanation
-from sagactl.oncall.jobs.job import Chosen, Verb
+from sagactl.oncall.jobs.job import Chosen, Job, Verb
 from sagactl.oncall.jobs.working import as_chosen
 from sagactl.wording import plural
 from services.inventory.bodies import MOST_AT_ONCE
@@ -74,22 +74,32 @@ async def act_on_letters(  # noqa: PLR0917  # FastAPI passes them by name
     shop: TheShop,
     jobs: TheJobs,
 ) -> Response:
-    """Begins a job, which is one however often its form is sent; and leads to its page."""
+    """Begins a job with them, and leads to its page."""
 
-    async def begin(signed: Signed) -> str:
-        page = path_of(signed.key)
-        if (await tried(jobs.get(signed.key))).found:
-            return page
+    async def make(signed: Signed) -> Job:
         found = await answered(_to_be_acted_on(shop, verb, wanted))
         check_same(letters.digest(found) if found else "", form)
         at = await answered(shop.now())
-        job = planned(signed.key, verb, [*map(_without_mail, found)], signed.reason, at)
-        await answered(jobs.begin(job, _login(visitor)))
-        await tried(jobs.over(job.id, WAITED_FOR_SECONDS))
-        return page
+        return planned(signed.key, verb, [*map(_without_mail, found)], signed.reason, at)
 
     plan = partial(_letters_planned, request, verb, wanted, visitor, shop)
-    return await carry_out(Act(rights.LETTERS, plan, begin), form, visitor)
+    return await carry_out(Act(rights.LETTERS, plan, partial(_begun, jobs, visitor, make)), form, visitor)
+
+
+async def _begun(
+    jobs: Jobs,
+    visitor: Visitor,
+    make: Callable[[Signed], Awaitable[Job | bulk.OrderJob]],
+    signed: Signed,
+) -> str:
+    """Begins a job, which is one however often its form is sent; and leads to its page."""
+    page = path_of(signed.key)
+    if (await tried(jobs.get(signed.key))).found:
+        return page
+    job = await make(signed)
+    await answered(jobs.begin(job, _login(visitor)))
+    await tried(jobs.over(job.id, WAITED_FOR_SECONDS))
+    return page
 
 
 def _without_mail(letter: DeadLetter) -> Chosen:
@@ -377,21 +387,15 @@ async def act_on_orders(  # noqa: PLR0917  # FastAPI passes them by name
     shop: TheShop,
     jobs: TheJobs,
 ) -> Response:
-    """Begins a job, which is one however often its form is sent; and leads to its page."""
+    """Begins a job with them, and leads to its page."""
 
-    async def begin(signed: Signed) -> str:
-        page = path_of(signed.key)
-        if (await tried(jobs.get(signed.key))).found:
-            return page
+    async def make(signed: Signed) -> bulk.OrderJob:
         found = await answered(shop.all_orders(wanted))
         check_same(bulk.digest_of(found) if found and len(found) <= bulk.AT_MOST else "", form)
-        job = bulk.job(signed.key, verb, found, signed.reason, await answered(shop.now()))
-        await answered(jobs.begin(job, _login(visitor)))
-        await tried(jobs.over(job.id, WAITED_FOR_SECONDS))
-        return page
+        return bulk.job(signed.key, verb, found, signed.reason, await answered(shop.now()))
 
     plan = partial(_orders_planned, request, verb, wanted, visitor, shop)
-    return await carry_out(Act(rights.NEEDS[verb], plan, begin), form, visitor)
+    return await carry_out(Act(rights.NEEDS[verb], plan, partial(_begun, jobs, visitor, make)), form, visitor)
 
 
 async def _orders_planned(

@@ -314,17 +314,16 @@ async def read(
     minutes is not to be for nothing because somebody closed connections. What changes anything is not to be
     asked so. Raises AMQPError or OSError where there is no connection, or none that lasts.
     """
-    for left in reversed(range(tries)):
-        connection = await aio_pika.connect(amqp_url, timeout=TIMEOUT)
-        async with connection:
-            try:
-                return await ask(await connection.channel())
-            except aio_pika.exceptions.AMQPChannelError:  # the broker refuses it
+    connection = await aio_pika.connect(amqp_url, timeout=TIMEOUT)
+    async with connection:
+        try:
+            return await ask(await connection.channel())
+        except aio_pika.exceptions.AMQPChannelError:  # the broker refuses it
+            raise
+        except LOST:
+            if tries == 1:
                 raise
-            except LOST:
-                if not left:
-                    raise
-    raise AssertionError("unreachable")
+    return await read(amqp_url, ask, tries - 1)
 
 
 async def dead_letters(amqp_url: str, queues: Iterable[str], limit: int) -> list[DeadLetter]:

@@ -74,7 +74,7 @@ async def check_live(
     async with reading(access.mongodb_url) as books:
         walked = await _begun(books, access, live)
         await walk(books, books.gateway, walked, lambda so_far: _keep(so_far, live.note, progress))
-        # Both may watch the queues for a while: the same one.
+        # Both may watch queues for a while: the same one.
         of_orders, of_products = await asyncio.gather(
             _orders(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
             _products(books, access, sorted(walked.products), live.watch),
@@ -222,7 +222,7 @@ async def _products(books: Books, access: Access, suspects: Sequence[str], watch
         return found
     # Before: what is sent meanwhile may come to the queue once it was seen empty.
     unsent = await books.unsent(suspects)
-    comes = INVENTORY_EVENTS not in await seen_empty(access, watch)
+    comes = INVENTORY_EVENTS not in await seen_empty(access, watch, {INVENTORY_EVENTS})
     again = {finding.subject for finding in await look.products(books, suspects) if finding.waiting}
     return [
         finding._replace(waiting=False)

@@ -183,7 +183,7 @@ async def planted(shop: Shop, faults: Sequence[Fault]) -> AsyncIterator[None]:
 
 
 # So that orders go on: what waits for a service is not cleared up by watching longer.
-HASTY: Final = LIVE._replace(watch=Watching(seconds=10, apart_seconds=QUIET_SECONDS))
+HASTY: Final = LIVE._replace(watch=Watching(seconds=15, apart_seconds=QUIET_SECONDS))
 
 
 async def nothing_is_named_without(
@@ -244,9 +244,9 @@ async def test_what_is_sent_while_the_queues_are_watched_is_not_lost(
     event = OutboxEvent(f"{order}.paid", OrderPaid.type, order, "{}", None)
     row = Row(ObjectId(), (event,), at, at + timedelta(minutes=30)).to_document()
 
-    async def sent_then_watched(access: Access, watch: Watching) -> Collection[str]:
+    async def sent_then_watched(access: Access, watch: Watching, queues: Collection[str]) -> Collection[str]:
         await outbox.delete_one({"_id": row["_id"]})
-        return await seen_empty(access, watch)
+        return await seen_empty(access, watch, queues)
 
     async with without_its_end(shop, order, product):
         if is_sent_meanwhile:

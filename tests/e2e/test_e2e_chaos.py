@@ -1,7 +1,10 @@
-"""Anything may be killed while customers are buying: the books balance afterwards."""
+"""Anything may be killed, or stand still, while customers are buying: the books balance afterwards."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from operator import not_
 
 import pytest
 
@@ -17,6 +20,14 @@ PRIMARY = """
 import os, pathlib, pymongo
 url = pathlib.Path(os.environ["SECRETS_DIR"], "MONGODB_URL").read_text()
 print(pymongo.MongoClient(url).admin.command("hello")["primary"].partition(".")[0])
+"""
+# To be run beside the service: the first process of a container cannot be stopped from inside.
+FREEZE = """
+import os, pathlib, signal, sys
+for place in pathlib.Path("/proc").glob("[0-9]*"):
+    if sys.argv[1].encode() in (place / "cmdline").read_bytes().split(b"\\0")[1:3]:
+        os.kill(int(place.name), signal.SIGSTOP)
+        print(place.name)
 """
 
 
@@ -70,3 +81,62 @@ async def test_orders_survive_the_death_of(
     server: str, kill: Kill, release: Release, customer: Client, admin: Client, report: list[str]
 ) -> None:
     await kill_under_load({server: kill}, release, customer, admin, report)
+
+
+@asynccontextmanager
+async def two_of(release: Release, service: str) -> AsyncIterator[None]:
+    """Two replicas, one process of each of which another of its pod can stop."""
+    deployment = f"deployment/{release.name}-{service}"
+
+    async def become(replicas: int, shared: str) -> None:
+        pod = f'{{"spec": {{"shareProcessNamespace": {shared}}}}}'
+        patch = f'{{"spec": {{"replicas": {replicas}, "template": {pod}}}}}'
+        await release.kubectl("patch", deployment, "--type=merge", f"--patch={patch}")
+        await release.ready(deployment)
+
+    await become(2, "true")
+    try:
+        yield
+    finally:
+        await become(1, "null")
+
+
+async def is_ready(release: Release, pod: str) -> bool:
+    conditions = (await release.get("pod", pod))["status"]["conditions"]
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["order", "inventory"])
+async def test_a_replica_that_stands_still_is_passed_by_and_replaced(
+    service: str, release: Release, customer: Client, admin: Client, report: list[str]
+) -> None:
+    initial = {await admin.add_product(STOCK): STOCK for _ in range(3)}
+    async with two_of(release, service), Load(customer, [*initial]) as load:
+
+        async def bought() -> int:
+            return len(load.orders)
+
+        async def more(within: float, what: str) -> None:
+            before = len(load.orders)
+            await until(bought, lambda count: count > before + SOME, within=within, what=what)
+
+        await more(60, "the first orders")
+        [pod, _] = await release.pods(service)
+        program = f"services.{service}.main"
+        stopped = await release.kubectl("exec", pod, "--", "python", "-c", FREEZE, program)
+        assert stopped.split(), f"{program} was not found in {pod}"
+        began = time.monotonic()
+        await until(lambda: is_ready(release, pod), not_, within=60, what=f"{pod} is known to stand still")
+        passed_by = time.monotonic() - began
+        await more(60, f"orders beside {pod}")
+        await until(lambda: is_ready(release, pod), within=240, what=f"{pod} is started again")
+        replaced = time.monotonic() - began
+        await more(60, f"orders after {pod} was started again")
+    assert load.failures == []
+    counted = await books.balance(admin, load.orders, initial)
+    report.append(
+        f"          {pod} stood still: passed by after {passed_by:.0f} s, new after {replaced:.0f} s"
+    )
+    report.append(f"          {len(load.orders)} orders, {json.dumps(counted)}")
+    await books.check(release, load.orders)

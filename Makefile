@@ -30,7 +30,7 @@ kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>
 
 ##@ Change it, test it, measure it
-.PHONY: lint chart-lint advisories sbom release format docs test test-long coverage modes clients clients-test unit fuzz simulate torture-payments bench bench-peers capacity bench-webhooks bench-viewers judge live-check soak chaos survive chart-test e2e
+.PHONY: lint chart-lint advisories sbom release format docs test test-long coverage modes clients clients-test unit fuzz simulate torture-payments bench bench-peers capacity bench-webhooks bench-viewers judge marketplace live-check soak chaos survive chart-test e2e
 
 lint: setup chart-lint ; @dev/lint.sh ## ruff, mypy --strict, import-linter, shellcheck, hadolint, actionlint, zizmor, chart-lint
 chart-lint: setup ; @$(PYTHON_OF) -m dev.chart_lint ## checkov over the rendered charts (downloads it, once)
@@ -55,6 +55,7 @@ capacity: setup ; @$(PYTHON_OF) -m bench.capacity $(or $(RATE),1000) $(CAPACITY)
 bench-webhooks: setup ; @LOG_LEVEL=warning .venv/bin/pytest -q -s --show-capture=no tests/integration/bench_webhooks.py ## what a dead endpoint costs another, and webhooks where there is none (minutes); TURNS=30
 bench-viewers: setup ; @$(PYTHON_OF) -m bench.viewers $(VIEWERS) ## what fifty people cost who look at the console all the time (four minutes); VIEWERS="--every 2 --rate 0"
 judge: setup ; @$(PYTHON_OF) -m bench.judge $(JUDGE) ## others' consistency test: 100 pieces, 1,000 orders at once (minutes); JUDGE=--kill kills services meanwhile
+marketplace: setup ; @$(PYTHON_OF) -m bench.marketplace $(MARKETPLACE) ## the criteria of the Online Marketplace benchmark, counted in a shop at work (two minutes); MARKETPLACE=--kill kills services meanwhile
 live-check: setup ; @MINUTES=$(or $(MINUTES),10) LOG_LEVEL=warning .venv/bin/pytest -q -s --show-capture=no -k all_that_is_planted tests/integration/saga/test_saga_live_check.py ## whether the live check names what is planted, and nothing else, at 40 orders/s while processes are killed; MINUTES=10
 soak: setup ; @$(PYTHON_OF) -m bench --memory 100000 $(SOAK) ## whether memory, descriptors and collections stay flat over 100,000 orders (12 minutes); SOAK="--rate 100"
 # Of `make up`, SEED says whether the shop is filled: this one's is no business of the shop's.

@@ -1,0 +1,1 @@
+"""The criteria of the Online Marketplace benchmark, on our API: `make marketplace`."""

@@ -467,8 +467,8 @@ async def _planned(
     refusal: Refusal = NOTHING_YET,
 ) -> Response:
     _known(action)
-    told, failed = await tried(shop.explained(order_id))
-    case = (await tried(shop.case(order_id))).found
+    seen, failed = await tried(shop.explained(order_id))
+    told, case = seen or (None, (await tried(shop.case(order_id))).found)
     return plan_page(
         request,
         "act",

@@ -94,9 +94,11 @@ def forget(request: Request, answer: Response) -> None:
 
 
 def _path(request: Request) -> str:
-    """Of this page, to be shown again."""
+    """Of this page, to be shown again; after a form, of the page that it is on."""
+    if request.method != "GET":
+        return browsers.page_of_form(request.headers)
     query = f"?{request.url.query}" if request.url.query else ""
-    return browsers.local_path(f"{quote(request.url.path)}{query}" if request.method == "GET" else "/")
+    return browsers.local_path(f"{quote(request.url.path)}{query}")
 
 
 def sentence(text: str) -> str:

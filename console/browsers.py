@@ -4,7 +4,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 # No script at all, whoever wrote it; a page whose forms act with a person's token is worth attacking.
 _LOADED: Final = "default-src 'none'; style-src 'self'; img-src 'self'"
@@ -40,7 +40,15 @@ def is_from_us(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+    return origin is not None and _parts(origin).netloc == headers.get("host")
+
+
+def _parts(url: str) -> SplitResult:
+    """Of none for what is no URL."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
@@ -64,6 +72,14 @@ def form_of(body: bytes) -> dict[str, str]:
     if len(form) < len(fields):
         raise NoForm("a field is there twice")
     return form
+
+
+def page_of_form(headers: Mapping[str, str]) -> str:
+    """The path of the page of ours whose form was sent, as far as its browser tells; else the first page."""
+    page = _parts(headers.get("referer", ""))
+    if page.netloc != headers.get("host"):
+        return "/"
+    return local_path(page._replace(scheme="", netloc="", fragment="").geturl())
 
 
 def local_path(text: str) -> str:

@@ -114,12 +114,10 @@ async def list_orders(
 async def show_order(
     request: Request, order_id: Id, visitor: TheVisitor, shop: TheShop, jaeger: TheJaeger, done: str = ""
 ) -> Response:
-    case, failed = await tried(shop.case(order_id))
-    if case is None:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
-    told, failed = await tried(shop.explained(order_id))
-    if told is not None:  # which has looked once more
-        case = (await tried(shop.case(order_id))).found or case
+    (seen, failed), trail_rows = await asyncio.gather(
+        tried(shop.explained(order_id)), _trail_of(order_id, visitor, shop)
+    )
+    told, case = seen or (None, await _there(shop.case(order_id)))
     page = explained.page(told, case, visitor.user, jaeger)
     nobody_knows = told is not None and told.verdict is Verdict.UNKNOWN
     return answers.page(
@@ -132,7 +130,7 @@ async def show_order(
         page=page,
         failed=failed,
         said=SAID.get(done, ""),
-        trail_rows=await _trail_of(order_id, visitor, shop),
+        trail_rows=trail_rows,
         commands=tuple(commands.of_order(order_id)),
     )
 
@@ -140,9 +138,7 @@ async def show_order(
 @router.get("/orders/{order_id}/explain.json")
 async def show_explanation(request: Request, order_id: Id, _: TheVisitor, shop: TheShop) -> Response:
     """As `sagactl explain -o json` prints it, without addresses of customers."""
-    told, failed = await tried(shop.explained(order_id))
-    if told is None:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
+    told, _ = await _there(shop.explained(order_id))
     nobody_knows = told.verdict is Verdict.UNKNOWN
     status = HTTPStatus.NOT_FOUND if nobody_knows else HTTPStatus.OK
     return answers.json(request, explained.as_json(told), status)
@@ -245,10 +241,9 @@ async def show_mending(request: Request, order_id: Id, _: TheVisitor, shop: TheS
 
 @router.get("/stuck")
 async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done: str = "") -> Response:
-    found, failed = await tried(shop.stuck())
+    (found, failed), (watched, unwatched) = await asyncio.gather(tried(shop.stuck()), tried(shop.monitors()))
     orders_, at = found or ((), None)
     told, blind = await tried(shop.verdicts(orders_[:ROWS]))
-    watched, unwatched = await tried(shop.monitors())
     return answers.page(
         request,
         "stuck",
@@ -267,16 +262,16 @@ async def show_stuck(request: Request, visitor: TheVisitor, shop: TheShop, done:
 
 @router.get("/queues")
 async def show_queues(request: Request, _: TheVisitor, shop: TheShop) -> Response:
-    found = await shop.status()
-    letters_ = (await tried(shop.letters())).found or ()
-    notes, failed = await tried(shop.notes()) if found.queues else ({}, "")
+    found, letters_, (notes, failed) = await asyncio.gather(
+        shop.status(), tried(shop.letters()), tried(shop.notes())
+    )
     return answers.page(
         request,
         "queues",
         here="Queues",
         now=found.at,
-        failed=failed,
-        page=queues.page(found, letters_, notes or {}),
+        failed=failed if found.queues else "",
+        page=queues.page(found, letters_.found or (), notes or {}),
         commands=commands.QUEUES,
     )
 

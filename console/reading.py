@@ -18,12 +18,12 @@ from saga_operator.policy.policy import LISTED_AT_MOST
 from saga_operator.resource import Monitor
 from sagactl.access import Access
 from sagactl.faults import AbsentError, UnavailableError, fault
-from sagactl.oncall import discarded, finding, stocking, trails
+from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES, DeadLetter
 from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain.explanation import Explanation, Preview
-from sagactl.oncall.explain.reading import Reader, every_letter
+from sagactl.oncall.explain.reading import Reader, Seen, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.jobs.job import Verb
@@ -110,8 +110,8 @@ class Shop:
         (case,) = await self._books.these([order_id])
         return case
 
-    async def explained(self, order_id: str) -> Explanation:
-        return await self._reader.explained(order_id)
+    async def explained(self, order_id: str) -> Seen:
+        return await self._reader.explained(self._books, order_id)
 
     async def verdicts(self, orders: Sequence[Order]) -> Mapping[str, Explanation]:
         """By the order's id, what one look says of it: it may be in doubt, unlike what `explained` says.
@@ -202,8 +202,8 @@ class Shop:
         """Those of the queue, or of all if that is empty, the latest first; and for how long each is kept:
         None where nobody told the database.
         """
-        async with discarded.opened(self._access.mongodb_url) as kept:
-            return await kept.latest(queue or None, DISCARDED_AT_MOST), await kept.lasting()
+        kept = self._books.discarded
+        return await kept.latest(queue or None, DISCARDED_AT_MOST), await kept.lasting()
 
     async def chosen(self, verb: Verb, wanted: ThoseLetters) -> Sequence[DeadLetter]:
         """Of those that are dead; or, to be restored, of those that were discarded."""
@@ -248,19 +248,20 @@ class Shop:
     async def trail(self, wanted: ThoseEntries) -> Sequence[Told]:
         """The latest entries of all services."""
         query = Wanted(None, wanted.actor or None, wanted.subject or None, _action(wanted.action))
-        return await trails.told(self._access.mongodb_url, query, ENTRIES_AT_MOST)
+        return await trails.told(self._books, query, ENTRIES_AT_MOST)
 
     async def last_acts(self) -> Sequence[Told]:
         """What people did last, logins left out."""
         return await self._acts.get()
 
     async def _look_at_acts(self) -> tuple[Sequence[Told], float]:
-        return await trails.told(self._access.mongodb_url, Wanted(), ACTS_AT_MOST, OF_ACTS), ACTS_SECONDS
+        return await trails.told(self._books, Wanted(), ACTS_AT_MOST, OF_ACTS), ACTS_SECONDS
 
     async def hits(self, text: str) -> Read[Sequence[Hit]]:
         """What is found where it can be looked for; and why it could not be, elsewhere."""
-        books = await tried(finding.in_books(self._books, text, HITS_AT_MOST))
-        letters = await tried(self.letters())
+        books, letters = await asyncio.gather(
+            tried(finding.in_books(self._books, text, HITS_AT_MOST)), tried(self.letters())
+        )
         hits = [*(books.found or ()), *finding.of_letters(letters.found or (), text)]
         return Read(hits, books.failed or letters.failed)
 
@@ -272,7 +273,7 @@ class Shop:
         return await self._notes.get()
 
     async def _look_at_status(self) -> tuple[Standing, float]:
-        return await status.read(self._access), STATUS_SECONDS
+        return await status.read(self._books, self._access), STATUS_SECONDS
 
     async def _look_at_notes(self) -> tuple[Mapping[str, Notes], float]:
         found = await noted(self._access.management_url, self._access.amqp_url, QUEUES)

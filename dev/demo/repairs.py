@@ -43,7 +43,7 @@ async def lost_message(scene: Scene) -> None:
         await scene.stack.start("payment")
 
     async def explained() -> Explanation:
-        return await Reader(access, again_seconds=QUIET_SECONDS).explained(order_id)
+        return await Reader(access, again_seconds=QUIET_SECONDS).told(order_id)
 
     with stage.working(f"sagactl explain {order_id}"):
         told = await until(

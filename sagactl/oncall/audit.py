@@ -8,6 +8,8 @@ import typer
 
 from sagactl.documents import Document
 from sagactl.oncall import trails
+from sagactl.oncall.books import Books
+from sagactl.oncall.stores import connect
 from sagactl.oncall.times import moment
 from sagactl.oncall.trails import Told, Wanted
 from sagactl.output import Column, Form, Output, Shown, show, table
@@ -30,8 +32,13 @@ def audit(  # noqa: PLR0917 - a command's options
 ) -> None:
     """Show the audit trails of all services, in the order of time."""
     wanted = Wanted(moment(since), actor, subject, action)
-    told = run(trails.told(access(stack).mongodb_url, wanted, limit))
+    told = run(_told(access(stack).mongodb_url, wanted, limit))
     show(shown(told), output)
+
+
+async def _told(mongodb_url: str, wanted: Wanted, limit: int) -> list[Told]:
+    async with connect(mongodb_url) as client:
+        return await trails.told(Books(client), wanted, limit)
 
 
 class EntryList(Document, frozen=True, kw_only=True):

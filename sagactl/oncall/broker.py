@@ -246,9 +246,12 @@ async def ready_in(amqp_url: str, names: Sequence[str]) -> Mapping[str, Ready]:
     return {name: Ready(each.message_count or 0, each.consumer_count or 0) for name, each in told}
 
 
-async def listed(management_url: str, vhost: str) -> Sequence[Mapping[str, Any]]:
-    """Every queue of the vhost, as the management API knows it."""
-    return await asked(management_url, f"queues/{quote(vhost, safe='')}", f"vhost {vhost}")
+async def listed(management_url: str, vhost: str, *columns: str) -> Sequence[Mapping[str, Any]]:
+    """Every queue of the vhost, as the management API knows it; or of each some columns, in less than half
+    the time.
+    """
+    query = f"?columns={','.join(columns)}" if columns else ""
+    return await asked(management_url, f"queues/{quote(vhost, safe='')}{query}", f"vhost {vhost}")
 
 
 async def asked(management_url: str, path: str, what: str) -> Sequence[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.causes import order_in
+from sagactl.oncall.depths import bound
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
 from sagactl.oncall.report import Report
@@ -61,7 +62,8 @@ async def check(
     """
     expected = expected or Expected()
     async with reading(access.mongodb_url) as books:
-        since = await ships_since(books, access)
+        keys = await bound(access.management_url, access.amqp_url)
+        since = await ships_since(books, keys)
         shop = Shop(books, access.management_url, access.amqp_url, since)
         before = await rest(shop, wait_seconds, quiet_seconds, progress)
         looked = await examine(shop)

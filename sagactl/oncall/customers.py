@@ -18,7 +18,7 @@ from sagactl.faults import AbsentError
 from sagactl.oncall import erasure, trails
 from sagactl.oncall.accounts import PATH, account_of
 from sagactl.oncall.administrator import ask
-from sagactl.oncall.books import reading
+from sagactl.oncall.books import Books, reading
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.order import to_json
@@ -173,8 +173,8 @@ async def _collect(where: Access, account: Json) -> tuple[Json, list[str]]:
     orders = [case.id for case in cases]
     names = Names(account["email"], orders)
     letters = await erasure.letters_about(where.amqp_url, names)
-    entries = await trails.told(where.mongodb_url, Concerning(user_id, orders), ENTRIES_AT_MOST)
     async with connect(where.mongodb_url) as client:
+        entries = await trails.told(Books(client), Concerning(user_id, orders), ENTRIES_AT_MOST)
         keys = await erasure.keys_of(client, user_id)
         discarded = await erasure.discarded_about(client, names)
     document = {

@@ -36,7 +36,7 @@ async def depths(management_url: str, amqp_url: str) -> Mapping[str, Depth]:
 
     Raises BrokerError where the management API or the broker does not answer.
     """
-    listed = await broker.listed(management_url, broker.vhost_of(amqp_url))
+    listed = await broker.listed(management_url, broker.vhost_of(amqp_url), "name", "messages")
     ours = [queue for queue in listed if queue["name"] in OURS]
     return depths_of(ours, await broker.ready_in(amqp_url, sorted(queue["name"] for queue in ours)))
 
@@ -47,9 +47,15 @@ def depths_of(listed: Iterable[Mapping[str, Any]], ready: Mapping[str, Ready]) -
     return {queue["name"]: Depth(*each, queue.get("messages")) for queue, each in told}
 
 
-async def bound(management_url: str, amqp_url: str, queue: str) -> frozenset[str]:
-    """The routing keys by which the queue is bound. Raises BrokerError where the API does not answer."""
-    vhost = quote(broker.vhost_of(amqp_url), safe="")
-    path = f"queues/{vhost}/{quote(queue, safe='')}/bindings"
-    bindings = await broker.asked(management_url, path, f"queue {queue}")
-    return frozenset(str(binding["routing_key"]) for binding in bindings)
+async def bound(management_url: str, amqp_url: str) -> Mapping[str, frozenset[str]]:
+    """The routing keys by which each queue that is there is bound, by its name.
+
+    Raises BrokerError where the management API does not answer.
+    """
+    vhost = broker.vhost_of(amqp_url)
+    bindings = await broker.asked(management_url, f"bindings/{quote(vhost, safe='')}", f"vhost {vhost}")
+    keys: dict[str, set[str]] = {}
+    for binding in bindings:
+        if binding["destination_type"] == "queue":
+            keys.setdefault(binding["destination"], set()).add(str(binding["routing_key"]))
+    return {queue: frozenset(some) for queue, some in keys.items()}

@@ -63,7 +63,7 @@ def diagram(
         typer.echo(DRAWINGS[of].draw())
         return
     with aside.status("looking") as status:
-        told = run(Reader(access(stack)).explained(order, progress=status.update))
+        told = run(Reader(access(stack)).told(order, progress=status.update))
     if not told.hops:
         absent(f"there is no message of an order {order}: see sagactl find {order}")
     for line in drawn(told):

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from pymongo import DESCENDING, AsyncMongoClient
+from pymongo import DESCENDING
 
+from sagactl.oncall.books import Books
 from sagactl.oncall.stores import connect
 from services.shared.contract import audit
 from services.shared.contract.audit import TRAILS, Action, Actor, By, Kind, Outcome
@@ -78,18 +79,15 @@ class Told(NamedTuple):
 
 
 async def told(
-    mongodb_url: str, wanted: Wanted | Concerning, limit: int, services: Collection[str] = TRAILS
+    books: Books, wanted: Wanted | Concerning, limit: int, services: Collection[str] = TRAILS
 ) -> list[Told]:
     """The latest of all trails, or of those of some services, in the order of time. Raises PyMongoError."""
-    async with connect(mongodb_url) as client:
-        found = await asyncio.gather(*(_of(client, service, wanted, limit) for service in services))
+    found = await asyncio.gather(*(_of(books, service, wanted, limit) for service in services))
     return sorted((each for some in found for each in some), key=lambda each: each.at)[-limit:]
 
 
-async def _of(
-    client: AsyncMongoClient[Document], service: str, wanted: Wanted | Concerning, limit: int
-) -> list[Told]:
-    entries = client[database_of(service)][COLLECTION].find(wanted.query())
+async def _of(books: Books, service: str, wanted: Wanted | Concerning, limit: int) -> list[Told]:
+    entries = books.of(database_of(service))[COLLECTION].find(wanted.query())
     return [Told(service, each) async for each in entries.sort("at", DESCENDING).limit(limit)]
 
 

@@ -145,6 +145,12 @@ def _time_to_end(document: Document) -> timedelta | None:
     return None if at is None else at - document["createdAt"]
 
 
+async def count_placed(store: Store, since: datetime, until: datetime) -> int:
+    """How many orders were placed in this time, which ends before `until`. It reads as many keys."""
+    query = {"status": {"$in": list(Status)}, "createdAt": {"$gte": since, "$lt": until}}
+    return await store.collection(Order).count_documents(query)
+
+
 async def count_attention(store: Store) -> int:
     """By the index of those alone: unasked, the planner would read every order there is."""
     return await store.collection(Order).count_documents(NEEDS_ATTENTION, hint=ATTENTION)

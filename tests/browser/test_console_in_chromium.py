@@ -177,42 +177,36 @@ def test_it_works_without_javascript_from_the_login_to_a_cancelled_order(
         assert page.get_by_role("button", name="Sign in").is_visible()
 
 
-def test_letters_are_chosen_and_discarded_without_javascript_by_keyboard(
+def test_letters_are_chosen_and_discarded_and_restored_without_javascript_by_keyboard(
     chromium: Browser, site: Site
 ) -> None:
     with signed_in(chromium, site, java_script_enabled=False) as page:
         page.goto(f"{site.url}/letters")
-        # Nothing chosen is not everything.
-        page.get_by_role("button", name="Discard the chosen").click()
-        assert page.get_by_text("No letter was chosen").is_visible()
-        page.go_back()
-        for id_ in ("odd-1", "odd-2"):
-            page.get_by_role("checkbox", name=f"Choose {id_}").focus()
-            page.keyboard.press("Space")
-        page.get_by_role("button", name="Discard the chosen").focus()
-        page.keyboard.press("Enter")
-        page.get_by_role("heading", level=1, name="Discard 2 letters of orders").wait_for()
-        page.get_by_label("Why, for the record").fill("they are of another system")
-        page.get_by_role("button", name="Discard them").click()
-        page.wait_for_url(f"{site.url}/jobs/*")
-        assert page.get_by_text("2 discarded").first.is_visible()
-        page.goto(f"{site.url}/letters")
+        choose_and_move(page, site, "Discard", "discarded")
         assert page.get_by_text("odd-3").is_visible()
         assert not page.get_by_text("odd-1").is_visible()
-        # Taken back the same way.
         page.get_by_role("link", name="Those that were discarded").click()
-        for id_ in ("odd-1", "odd-2"):
-            page.get_by_role("checkbox", name=f"Choose {id_}").focus()
-            page.keyboard.press("Space")
-        page.get_by_role("button", name="Restore the chosen").focus()
-        page.keyboard.press("Enter")
-        page.get_by_role("heading", level=1, name="Restore 2 letters of orders").wait_for()
-        page.get_by_label("Why, for the record").fill("they are ours")
-        page.get_by_role("button", name="Restore them").click()
-        page.wait_for_url(f"{site.url}/jobs/*")
-        assert page.get_by_text("2 restored").first.is_visible()
-        page.goto(f"{site.url}/letters")
+        choose_and_move(page, site, "Restore", "restored")
         assert page.get_by_text("odd-1").is_visible()
+
+
+def choose_and_move(page: Page, site: Site, verb: str, done: str) -> None:
+    """From the list of letters that is open to that of the dead ones."""
+    # Nothing chosen is not everything.
+    page.get_by_role("button", name=f"{verb} the chosen").click()
+    assert page.get_by_text("No letter was chosen").is_visible()
+    page.go_back()
+    for id_ in ("odd-1", "odd-2"):
+        page.get_by_role("checkbox", name=f"Choose {id_}").focus()
+        page.keyboard.press("Space")
+    page.get_by_role("button", name=f"{verb} the chosen").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name=f"{verb} 2 letters of orders").wait_for()
+    page.get_by_label("Why, for the record").fill("they are of another system")
+    page.get_by_role("button", name=f"{verb} them").click()
+    page.wait_for_url(f"{site.url}/jobs/*")
+    assert page.get_by_text(f"2 {done}").first.is_visible()
+    page.goto(f"{site.url}/letters")
 
 
 def test_all_orders_that_are_alike_are_refunded_without_javascript_by_keyboard(

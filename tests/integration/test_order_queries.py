@@ -69,6 +69,8 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
     assert [order.id for order in waited_longest][-1] == "WAITING-0"
     assert {order.id for order in await queries.needing_attention(store, 100)} == {"PAID-17", "PAID-18"}
     assert await queries.count_attention(store) == 2
+    since = eg.CREATED_AT + timedelta(seconds=100)
+    assert await queries.count_placed(store, since, since + timedelta(seconds=7)) == 7
     assert {status: await queries.count(store, status) for status in OPEN} == {
         Status.PENDING: 5,
         Status.CONFIRMED: 8,
@@ -81,7 +83,7 @@ async def test_no_query_reads_all_orders(store: Store) -> None:
     newer = await queries.newer(store, {"PAID-7": -1, "PAID-8": 0, "CONFIRMED-1": 0})
     assert list(newer) == ["PAID-7"]
     plans = await asked(store)
-    assert len(plans) == 22
+    assert len(plans) == 23
     for plan in plans:
         assert "COLLSCAN" not in plan["planSummary"], plan["command"]
         assert plan["docsExamined"] <= 10, plan["command"]

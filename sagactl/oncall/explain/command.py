@@ -40,7 +40,7 @@ def explain(
     """
     reader = Reader(access(stack), duration(stale_after))
     with aside.status("looking") as status:
-        told = run(reader.explained(order_id, progress=status.update))
+        told = run(reader.told(order_id, progress=status.update))
     show(Shown(told, lambda _: screen(told), [told.order]), output)
     raise typer.Exit(EXIT_CODES[told.verdict])
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
@@ -13,13 +14,13 @@ from sagactl.access import Access
 from sagactl.oncall import broker
 from sagactl.oncall.books import Books, reading
 from sagactl.oncall.causes import order_in
-from sagactl.oncall.depths import bound
+from sagactl.oncall.depths import Depth, bound
 from sagactl.oncall.depths import depths as deep
 from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain import preview
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.explain.explanation import Explanation, Preview
-from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks
+from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks, Unsent
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.shipping import ships_since
 from services.shared.contract.events import AUTO_COMPENSATION, INVENTORY_EVENTS
@@ -29,6 +30,22 @@ LOOKS: Final = 3
 LETTERS_AT_MOST: Final = 10_000
 # What is missing is so for longer than the broker's statistics are old: five seconds where nobody set it.
 LOOKS_AGAIN_SECONDS: Final = 6.0
+
+
+class _OnTheWay(NamedTuple):
+    """Where messages are, from the outboxes to the dead letters."""
+
+    unsent: Mapping[str, Sequence[Unsent]]
+    depths: Mapping[str, Depth]
+    discarded: Sequence[Discarded]
+    letters: Sequence[broker.DeadLetter]
+
+
+class Seen(NamedTuple):
+    """What there is to say of an order, and the books that it is said of."""
+
+    told: Explanation
+    case: Case
 
 
 async def every_letter(amqp_url: str) -> Sequence[broker.DeadLetter]:
@@ -43,28 +60,34 @@ class Reader:
     # Two who look at dead letters at once take them from each other: readers of one process share a look.
     letters: Callable[[str], Awaitable[Sequence[broker.DeadLetter]]] = every_letter
 
-    async def explained(self, order_id: str, progress: Callable[[str], None] = lambda _: None) -> Explanation:
+    async def told(self, order_id: str, progress: Callable[[str], None] = lambda _: None) -> Explanation:
+        """As `explained` tells it, by books that are opened for it."""
+        async with reading(self.access.mongodb_url) as books:
+            return (await self.explained(books, order_id, progress)).told
+
+    async def explained(
+        self, books: Books, order_id: str, progress: Callable[[str], None] = lambda _: None
+    ) -> Seen:
         """What there is to say of the order. A message is called missing once it was so at two looks.
 
         Raises PyMongoError, AMQPError, OSError or BrokerError where a server does not answer.
         """
-        async with reading(self.access.mongodb_url) as books:
-            told = explain(await self._read(books, order_id))
-            while told.missing:
-                progress("a message is missing: looking again")
-                await asyncio.sleep(self.again_seconds)
-                again = explain(await self._read(books, order_id))
-                if set(again.missing) <= set(told.missing):
-                    return again
-                told = again
-        return told
+        seen = await self._read(books, order_id)
+        while seen.told.missing:
+            progress("a message is missing: looking again")
+            await asyncio.sleep(self.again_seconds)
+            again = await self._read(books, order_id)
+            if set(again.told.missing) <= set(seen.told.missing):
+                return again
+            seen = again
+        return seen
 
-    async def _read(self, books: Books, order_id: str) -> Marks:
+    async def _read(self, books: Books, order_id: str) -> Seen:
         for _ in range(LOOKS):
             (marks,) = await self.look(books, [order_id])
             if not marks.moving:
                 break
-        return marks
+        return Seen(explain(marks), marks.case)
 
     async def look(self, books: Books, ids: Sequence[str]) -> Sequence[Marks]:
         """One look at some orders, in the order of `ids`. Documents before and after everything else: what
@@ -97,16 +120,12 @@ class Reader:
         ]
 
     async def _around(self, books: Books, cases: Sequence[Case]) -> Sequence[Marks]:
-        where = self.access
-        unsent = await books.unsent([case.id for case in cases])
-        depths = await deep(where.management_url, where.amqp_url)
-        # Before the dead letters: what is restored between the two is found twice, and not nowhere.
-        discarded = await books.discarded.about([case.id for case in cases])
-        letters = await self.letters(where.amqp_url)
-        keys = await bound(where.management_url, where.amqp_url, INVENTORY_EVENTS)
-        since = await ships_since(books, where)
-        at = await books.now()
-        stock = await books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)}))
+        (unsent, depths, discarded, letters), (keys, since), at, stock = await asyncio.gather(
+            self._on_the_way(books, [case.id for case in cases]),
+            self._by_settings(books),
+            books.now(),
+            books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)})),
+        )
         return [
             Marks(
                 case=case,
@@ -117,13 +136,29 @@ class Reader:
                 discarded=tuple(_put_away(each) for each in discarded if _is_about(each.letter, case.id)),
                 waiting={name: depth.number for name, depth in depths.items()},
                 letters_read=Counter(each.queue for each in letters),
-                auto_compensation=AUTO_COMPENSATION.type in keys,
+                auto_compensation=AUTO_COMPENSATION.type in keys.get(INVENTORY_EVENTS, ()),
                 ships_since=since,
                 stale_after=self.stale_after,
-                is_local=where.is_local,
+                is_local=self.access.is_local,
             )
             for case in cases
         ]
+
+    async def _on_the_way(self, books: Books, ids: Sequence[str]) -> _OnTheWay:
+        """Each after the other, in the direction in which messages go: one that moves meanwhile is found
+        where it was, or where it came to, and is not nowhere.
+        """
+        unsent = await books.unsent(ids)
+        depths = await deep(self.access.management_url, self.access.amqp_url)
+        # Before the dead letters: what is restored between the two is found twice.
+        discarded = await books.discarded.about(ids)
+        letters = await self.letters(self.access.amqp_url)
+        return _OnTheWay(unsent, depths, discarded, letters)
+
+    async def _by_settings(self, books: Books) -> tuple[Mapping[str, AbstractSet[str]], datetime | None]:
+        """Which messages come to which queue; and since when fulfilment hears of orders."""
+        keys = await bound(self.access.management_url, self.access.amqp_url)
+        return keys, await ships_since(books, keys)
 
 
 def products_of(case: Case) -> list[str]:

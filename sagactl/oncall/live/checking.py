@@ -24,6 +24,7 @@ from sagactl.oncall.check import (
     reported,
     rows_of_nobody,
 )
+from sagactl.oncall.depths import bound
 from sagactl.oncall.invariants import Finding, Invariant, check_case
 from sagactl.oncall.live.judging import (
     OVERDUE,
@@ -146,7 +147,8 @@ async def check_these(
 
 
 async def _terms(books: Books, access: Access, live: Live) -> Terms:
-    return Terms.at(await books.now(), live.still, live.overdue, await ships_since(books, access))
+    since = await ships_since(books, await bound(access.management_url, access.amqp_url))
+    return Terms.at(await books.now(), live.still, live.overdue, since)
 
 
 async def _begun(books: Books, access: Access, live: Live) -> Walk:

@@ -12,8 +12,19 @@ from rich.text import Text
 
 from sagactl.access import Access
 from sagactl.faults import OF_SERVERS
+from sagactl.oncall.books import reading
 from sagactl.oncall.status.reading import read
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Settling, Status, gaps, said, waited
+from sagactl.oncall.status.standing import (
+    PROMISED,
+    Backlog,
+    Depth,
+    Part,
+    Settling,
+    Status,
+    gaps,
+    said,
+    waited,
+)
 from sagactl.output import Form, Output, Shown, show
 from sagactl.screen import printable
 from sagactl.terminal import Stack, access, aside, console, run
@@ -37,25 +48,33 @@ def status(
     where = access(stack)
     if watch:
         run(_again_and_again(where, output))
-    found = run(read(where))
+    found = run(_once(where))
     _show(found, output)
     if found.unseen:
         aside.print(OF_SERVERS, highlight=False, soft_wrap=True)
     raise typer.Exit(found.code)
 
 
+async def _once(where: Access) -> Status:
+    async with reading(where.mongodb_url) as books:
+        return await read(books, where)
+
+
 async def _again_and_again(where: Access, output: Output) -> NoReturn:
     """On one screen, which is drawn anew, if there is one; else one after the other."""
     drawn = console.is_terminal and output in {Output.TABLE, Output.WIDE}
     with Live(console=console, auto_refresh=False) as live:
-        while True:
-            found = await read(where)
-            if drawn:
-                parts = (Text.from_markup(each) if isinstance(each, str) else each for each in screen(found))
-                live.update(Group(Text(f"{found.at:%H:%M:%S}"), *parts), refresh=True)
-            else:
-                _show(found, output)
-            await asyncio.sleep(EVERY_SECONDS)
+        async with reading(where.mongodb_url) as books:
+            while True:
+                found = await read(books, where)
+                if drawn:
+                    parts = (
+                        Text.from_markup(each) if isinstance(each, str) else each for each in screen(found)
+                    )
+                    live.update(Group(Text(f"{found.at:%H:%M:%S}"), *parts), refresh=True)
+                else:
+                    _show(found, output)
+                await asyncio.sleep(EVERY_SECONDS)
 
 
 def _show(found: Status, output: Output) -> None:
@@ -75,13 +94,16 @@ def screen(found: Status) -> Iterator[RenderableType]:
         yield _queues(found.queues)
     for part, backlogs in ((Part.ORDERS, found.orders), (Part.OUTBOXES, found.outboxes)):
         yield f"{part:<14}{printable(_listed(found, part, backlogs))}"
+    if found.placed is not None:
+        yield f"{'placed':<14}{found.placed:.1f} orders a second"
     if found.settling is not None:
         yield f"{'settled':<14}{_settled(found.settling)}"
 
 
 def _settled(settling: Settling) -> str:
     within = "not yet" if settling.within is None else f"within {settling.within:g} s"
-    return f"95 of 100 {within}, of the latest {plural(settling.orders, 'order')}"
+    late = f"{settling.late} later than {PROMISED.total_seconds():g} s"
+    return f"95 of 100 {within}, {late}, of the latest {plural(settling.orders, 'order')}"
 
 
 def _listed(found: Status, part: Part, backlogs: Sequence[Backlog]) -> str:

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from sagactl.access import Access
 from sagactl.faults import fault
-from sagactl.oncall.books import Books, reading
+from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.depths import depths as asked
 from sagactl.oncall.status.standing import (
@@ -42,37 +42,35 @@ WITHIN_SECONDS: Final = 30.0
 SETTLED_SINCE: Final = timedelta(hours=1)
 SETTLED_UNTIL: Final = timedelta(minutes=1)
 SETTLED_LOOKED_AT: Final = 200
+# How many orders come is told by those of this time.
+PLACED_SINCE: Final = timedelta(seconds=30)
 Found = TypeVar("Found")
 
 
-async def read(where: Access) -> Status:
+async def read(books: Books, where: Access) -> Status:
     """What there is to be seen; nothing is raised where a server does not answer."""
-    async with reading(where.mongodb_url) as books:
-        # First, as of several questions that a database refuses at once its client tells only one why.
-        now = asyncio.ensure_future(books.now())
+    # First, as of several questions that a database refuses at once its client tells only one why.
+    now = asyncio.ensure_future(books.now())
 
-        async def stored(
-            part: Part, service: str | None, look: Callable[[], Awaitable[Found]]
-        ) -> Found | Unseen:
-            async def looked() -> Found:
-                await asyncio.shield(now)
-                return await look()
+    async def stored(part: Part, service: str | None, look: Callable[[], Awaitable[Found]]) -> Found | Unseen:
+        async def looked() -> Found:
+            await asyncio.shield(now)
+            return await look()
 
-            return await _seen(part, service, looked())
+        return await _seen(part, service, looked())
 
-        at, queues, orders, marked, (refused, taken), outboxes = await asyncio.gather(
-            _at(now),
-            _seen(Part.QUEUES, None, queues_of(where)),
-            stored(Part.ORDERS, None, lambda: _open_orders(books)),
-            stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
-            asyncio.gather(
-                stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
-                stored(Part.SETTLING, None, lambda: _settling(books)),
-            ),
-            asyncio.gather(
-                *(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)
-            ),
-        )
+    at, queues, orders, marked, (refused, taken, placed), outboxes = await asyncio.gather(
+        _at(now),
+        _seen(Part.QUEUES, None, queues_of(where)),
+        stored(Part.ORDERS, None, lambda: _open_orders(books)),
+        stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
+        asyncio.gather(
+            stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
+            stored(Part.SETTLING, None, lambda: _settling(books)),
+            stored(Part.PLACED, None, lambda: _placed(books)),
+        ),
+        asyncio.gather(*(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)),
+    )
     found = Status(
         at=at,
         queues=None if isinstance(queues, Unseen) else queues,
@@ -80,9 +78,12 @@ async def read(where: Access) -> Status:
         marked=0 if isinstance(marked, Unseen) else marked,
         refused=0 if isinstance(refused, Unseen) else refused,
         settling=None if isinstance(taken, Unseen) else taken,
+        placed=None if isinstance(placed, Unseen) else placed,
         outboxes=tuple(each for each in outboxes if isinstance(each, Backlog)),
         unseen=tuple(
-            each for each in (queues, orders, marked, refused, taken, *outboxes) if isinstance(each, Unseen)
+            each
+            for each in (queues, orders, marked, refused, taken, placed, *outboxes)
+            if isinstance(each, Unseen)
         ),
     )
     return structs.replace(found, problems=tuple(problems(found)))
@@ -130,6 +131,13 @@ async def _settling(books: Books) -> Settling | None:
     now = await books.now()
     since, until = now - SETTLED_SINCE, now - SETTLED_UNTIL
     return settling(await queries.times_to_end(books.store("order"), since, until, SETTLED_LOOKED_AT))
+
+
+async def _placed(books: Books) -> float:
+    """Orders a second."""
+    now = await books.now()
+    number = await queries.count_placed(books.store("order"), now - PLACED_SINCE, now)
+    return round(number / PLACED_SINCE.total_seconds(), 3)
 
 
 async def _outbox(books: Books, service: str) -> Backlog | None:

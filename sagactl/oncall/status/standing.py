@@ -22,6 +22,8 @@ QUEUE_AT_MOST: Final = 1000
 
 # Of orders, those that are quick enough for what is told of how long they take.
 SETTLED_SHARE: Final = 0.95
+# Of the rules about late orders, too (charts/sagashop/rules/slo.yaml).
+PROMISED: Final = timedelta(seconds=10)
 
 
 class Depth(Struct, frozen=True, rename="camel", kw_only=True):
@@ -59,6 +61,8 @@ class Settling(Struct, frozen=True, rename="camel"):
     orders: int
     # Seconds within which 95 of 100 of them were; None where fewer have come to their end by now.
     within: float | None
+    # How many were not within what is promised, or are not by now.
+    late: int
 
 
 class Part(StrEnum):
@@ -69,6 +73,7 @@ class Part(StrEnum):
     ORDERS = "open orders"
     MARKED = "marked orders"
     REFUSED = "refused refunds"
+    PLACED = "how many orders come"
     SETTLING = "how long orders take"
 
 
@@ -101,6 +106,8 @@ class Status(Document, frozen=True, kw_only=True):
     refused: int = 0
     # None where there were no orders, or while it is unseen.
     settling: Settling | None = None
+    # Orders that were placed, a second, in the last half minute; None while it is unseen.
+    placed: float | None = None
     # What is wrong, as far as anybody can see.
     problems: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
@@ -174,9 +181,13 @@ def settling(times: Sequence[timedelta | None]) -> Settling | None:
     """`times`: how long each order took, None for one that is not at its end."""
     if not times:
         return None
-    ended = sorted(each.total_seconds() for each in times if each is not None)
+    ended = sorted(each for each in times if each is not None)
     rank = ceil(SETTLED_SHARE * len(times))
-    return Settling(len(times), round(ended[rank - 1], 3) if rank <= len(ended) else None)
+    return Settling(
+        orders=len(times),
+        within=round(ended[rank - 1].total_seconds(), 3) if rank <= len(ended) else None,
+        late=len(times) - sum(each <= PROMISED for each in ended),
+    )
 
 
 def waited(depth: Depth) -> str:

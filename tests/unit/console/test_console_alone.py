@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -153,6 +154,27 @@ async def test_a_form_of_another_site_is_never_taken(
     if answer.status_code == HTTPStatus.SEE_OTHER:  # nobody is signed in, whose form it could be
         assert answer.headers["location"].startswith("/login")
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("page", "led_to"),
+    [
+        (
+            "http://console.example/letters/redrive?queue=orders&id=a%2Fb",
+            "/letters/redrive?queue=orders&id=a%2Fb",
+        ),
+        ("http://evil.example/letters", "/"),
+        ("http://console.example//evil.example/x", "/"),
+        ("http://[console.example", "/"),
+        ("", "/"),
+    ],
+)
+async def test_a_form_of_somebody_whose_login_has_ended_leads_back_to_its_page(
+    browser: httpx.AsyncClient, page: str, led_to: str
+) -> None:
+    answer = await browser.post("/letters/redrive", data={"reason": "x"}, headers={**OURS, "referer": page})
+    assert answer.status_code == HTTPStatus.SEE_OTHER
+    assert answer.headers["location"] == f"/login?{urlencode({'next': led_to})}"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_what_a_page_of_ours_sends_is_taken(headers: dict[str, str]) -> None:
         {"origin": "http://evil.example", "host": HERE},
         {"origin": "http://console.example", "host": HERE},
         {"origin": "", "host": HERE},
+        {"origin": "http://[", "host": HERE},
         {"origin": "http://evil.example"},
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -243,7 +244,10 @@ def test_now_says_what_is_wrong_and_where_to_look_at_it() -> None:
 def test_now_draws_how_its_numbers_went_and_says_it_in_words() -> None:
     seen = [4, None, 9, 2]
     at = [NOW - timedelta(minutes=90 - 30 * number) for number in range(len(seen))]
-    samples = [curves.Sample(*each, 0, None, 0, 0.25) for each in zip(at, seen, strict=True)]
+    samples = [
+        curves.Sample(when, 2.0, open_, open_, 0, None, 0, 0.25, 0.015)
+        for when, open_ in zip(at, seen, strict=True)
+    ]
     page = standing.page(status(), READY, samples)
     assert page.curves.open_orders is not None
     assert page.curves.open_orders.says == "2 to 9 in 1 h 30 min"
@@ -253,16 +257,58 @@ def test_now_draws_how_its_numbers_went_and_says_it_in_words() -> None:
     text = rendered("now", page=page, trail_rows=(), why_not="")
     labels = [each["aria-label"] for each in text.all_of("svg")]
     assert labels == [
+        "2.0 all the time in 1 h 30 min",
+        "250 ms all the time in 1 h 30 min",
+        "1.5 % all the time in 1 h 30 min",
         "2 to 9 in 1 h 30 min",
         *["0 all the time in 1 h 30 min"] * 2,
-        "250 ms all the time in 1 h 30 min",
     ]
+
+
+def test_what_was_placed_and_is_not_under_way_any_more_has_come_to_its_end() -> None:
+    """Twice as many come in the third half minute as go, and then none."""
+    numbers = [(2.0, 10), (2.0, 10), (4.0, 70), (0.0, 10), (None, 10), (1.0, 100)]
+    samples = [
+        curves.Sample(NOW + timedelta(seconds=30 * at), placed, under_way, 0, 0, 0, 0, None, None)
+        for at, (placed, under_way) in enumerate(numbers)
+    ]
+    assert [curves.ended(*each) for each in pairwise(samples)] == [2.0, 2.0, 2.0, None, 0.0]
+    assert curves.ended(samples[0], samples[0]) is None
+    drawn = curves.curves(samples, samples[-1].at).ended
+    assert drawn is not None
+    assert drawn.says == "0.0 to 2.0 in 2 min"
+    assert len(drawn.lines) == 2
+
+
+def test_now_says_how_many_orders_come_and_go_a_second_and_which_share_is_late() -> None:
+    waiting = Backlog("CONFIRMED", 8, NOW - timedelta(seconds=2), ORDER)
+    going_back = Backlog("REFUNDING", 99, NOW - timedelta(seconds=2), ORDER)
+    found = structs.replace(
+        status(orders=(waiting, going_back)), placed=12.34, settling=Settling(200, 0.2, late=3)
+    )
+    assert "orders settled a second not known yet" in now_page(found).text
+    sooner = standing.sample(structs.replace(found, at=NOW - timedelta(seconds=40), orders=()))
+    later = standing.sample(structs.replace(found, at=NOW - timedelta(seconds=10), orders=()))
+    page = standing.page(found, READY, [sooner, later])
+    text = rendered("now", page=page, trail_rows=(), why_not="").text
+    assert "orders placed a second 12.3 " in text
+    # Eight more are under way than 40 s ago. Those whose money goes back have been at their end.
+    assert "orders settled a second 12.1 " in text
+    assert "orders not settled within 10 s 1.5 % of the latest 200, a minute old" in text
+
+
+def test_how_many_orders_come_and_go_may_be_unseen() -> None:
+    away = (Unseen(Part.PLACED, None, "MongoDB does not answer", 4),)
+    text = now_page(structs.replace(status(), placed=None, unseen=away)).text
+    assert "orders placed a second ? unseen orders settled a second ? unseen" in text
 
 
 def test_what_is_older_than_two_hours_is_drawn_no_more_and_the_newest_is_at_the_right() -> None:
     minutes = (180, 60, 0)
     samples = [
-        curves.Sample(NOW - timedelta(minutes=each), 50 if each == 180 else 1, 0, 0, 0, None)
+        curves.Sample(
+            NOW - timedelta(minutes=each), None, None, 50 if each == 180 else 1, None, 0, 0, None, None
+        )
         for each in minutes
     ]
     found = curves.curves(samples, NOW).open_orders
@@ -348,8 +394,8 @@ def test_a_service_that_does_without_something_is_ready_and_says_what() -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (Settling(200, 0.214), "settled within 214 ms of the latest 200"),
-        (Settling(7, None), "settled within not yet of the latest 7"),
+        (Settling(200, 0.214, 0), "settled within 214 ms of the latest 200"),
+        (Settling(7, None, 7), "settled within not yet of the latest 7"),
         (None, "settled within no orders"),
     ],
 )
@@ -359,7 +405,8 @@ def test_now_says_how_long_orders_take(found: Settling | None, words: str) -> No
 
 def test_how_long_orders_take_may_be_unseen() -> None:
     away = (Unseen(Part.SETTLING, None, "MongoDB does not answer", 4),)
-    assert "settled within ? unseen" in now_page(structs.replace(status(), unseen=away)).text
+    text = now_page(structs.replace(status(), unseen=away)).text
+    assert "settled within ? unseen orders not settled within 10 s ? unseen" in text
 
 
 def test_what_no_page_shows_is_a_command() -> None:

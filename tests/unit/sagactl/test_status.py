@@ -131,11 +131,12 @@ def test_what_is_wrong_is_certain_whatever_else_cannot_be_seen() -> None:
 def test_how_long_orders_take_is_told_by_those_that_are_not_at_their_end_too() -> None:
     quick = [timedelta(milliseconds=each) for each in range(1, 20)]
     assert settling([]) is None
-    assert settling(quick[:1]) == Settling(1, 0.001)
-    assert settling([*quick, timedelta(seconds=9)]) == Settling(20, 0.019)
-    assert settling([None, *quick]) == Settling(20, 0.019)
+    assert settling(quick[:1]) == Settling(1, 0.001, late=0)
+    assert settling([*quick, timedelta(seconds=9)]) == Settling(20, 0.019, late=0)
+    assert settling([timedelta(seconds=11), *quick]) == Settling(20, 0.019, late=1)
+    assert settling([None, *quick]) == Settling(20, 0.019, late=1)
     # One of twenty may take long; two of them are more than five of a hundred.
-    assert settling([None, None, *quick]) == Settling(21, None)
+    assert settling([None, None, *quick]) == Settling(21, None, late=2)
 
 
 def test_the_screen_says_how_long_orders_take() -> None:
@@ -145,8 +146,11 @@ def test_the_screen_says_how_long_orders_take() -> None:
             console.print(each)
         return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]  # it is a StringIO
 
-    assert "settled       95 of 100 within 0.214 s, of the latest 200 orders" in told(Settling(200, 0.214))
-    assert "settled       95 of 100 not yet, of the latest 1 order" in told(Settling(1, None))
+    some = told(Settling(200, 0.214, late=3))
+    assert "settled       95 of 100 within 0.214 s, 3 later than 10 s, of the latest 200 orders" in some
+    assert "settled       95 of 100 not yet, 1 later than 10 s, of the latest 1 order" in told(
+        Settling(1, None, late=1)
+    )
     assert "settled" not in told(None)
 
 

@@ -104,6 +104,7 @@ def plan_page(
         HTTPStatus.CONFLICT if refusal.says else HTTPStatus.OK,
         now=now,
         refusal=answers.sentence(refusal.says) if refusal.says else failed,
+        failed=failed,
         reason=refusal.reason,
         key=str(uuid.uuid4()),
         **more,

@@ -28,7 +28,7 @@ from console.dependencies import (
 from console.jobs import path_of, planned
 from console.ordering import Login
 from console.orders import Wanted as ThoseOrders
-from console.reading import ROWS, Shop, tried
+from console.reading import REST_SECONDS, ROWS, Shop, tried
 from console.rights import Offer
 from console.services import Command, Refused, Services, command, resending, restocking
 from console.sweeping import sweep
@@ -468,7 +468,7 @@ async def _planned(
 ) -> Response:
     _known(action)
     seen, failed = await tried(shop.explained(order_id))
-    told, case = seen or (None, (await tried(shop.case(order_id))).found)
+    told, case = seen or (None, (await tried(shop.case(order_id), REST_SECONDS)).found)
     return plan_page(
         request,
         "act",

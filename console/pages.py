@@ -40,7 +40,7 @@ from console.dependencies import (
 )
 from console.jobs import page as job_page
 from console.jobs import summary
-from console.reading import DISCARDED_AT_MOST, ROWS, Read, Shop, tried
+from console.reading import DISCARDED_AT_MOST, READ_SECONDS, REST_SECONDS, ROWS, Read, Shop, tried
 from console.visitors import Visitor
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.explain.explanation import Verdict
@@ -117,7 +117,7 @@ async def show_order(
     (seen, failed), trail_rows = await asyncio.gather(
         tried(shop.explained(order_id)), _trail_of(order_id, visitor, shop)
     )
-    told, case = seen or (None, await _there(shop.case(order_id)))
+    told, case = seen or (None, await _there(shop.case(order_id), REST_SECONDS))
     page = explained.page(told, case, visitor.user, jaeger)
     nobody_knows = told is not None and told.verdict is Verdict.UNKNOWN
     return answers.page(
@@ -138,7 +138,7 @@ async def show_order(
 @router.get("/orders/{order_id}/explain.json")
 async def show_explanation(request: Request, order_id: Id, _: TheVisitor, shop: TheShop) -> Response:
     """As `sagactl explain -o json` prints it, without addresses of customers."""
-    told, _ = await _there(shop.explained(order_id))
+    told = (await _there(shop.explained(order_id))).told
     nobody_knows = told.verdict is Verdict.UNKNOWN
     status = HTTPStatus.NOT_FOUND if nobody_knows else HTTPStatus.OK
     return answers.json(request, explained.as_json(told), status)
@@ -403,9 +403,9 @@ def _cursor(text: str | None) -> Cursor | None:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "This page of the list is none.") from None
 
 
-async def _there(work: Awaitable[Found | None]) -> Found:
+async def _there(work: Awaitable[Found | None], within: float = READ_SECONDS) -> Found:
     """What a page is about. Raises HTTPException where there is none, or nobody can tell."""
-    found, failed = await tried(work)
+    found, failed = await tried(work, within)
     if failed:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, failed)
     if found is None:

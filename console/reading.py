@@ -50,9 +50,18 @@ HITS_AT_MOST: Final = 20
 # To look at a dead letter counts as one of its deliveries, of which it has a million: not for every viewer.
 LETTERS_SECONDS: Final = 3.0
 SIGHT_SECONDS: Final = 5.0
+# A page waits for what it shows; to call a message missing takes two looks, six seconds apart.
+READ_SECONDS: Final = 15.0
+LATE: Final = "in {:g} seconds no answer came"
+# What is looked for in all orders there are takes its time.
+FIND_SECONDS: Final = 70.0
+# Beside what has failed.
+REST_SECONDS: Final = 5.0
 NO_SIGHT: Final = f"in {SIGHT_SECONDS:g} seconds nobody could tell where the messages of these orders are"
 # However many look.
 STATUS_SECONDS: Final = 2.0
+# So long each part of it is waited for.
+STATUS_WITHIN_SECONDS: Final = 8.0
 # The broker notes how much is in a queue as often.
 NOTES_SECONDS: Final = 5.0
 # A plan tells of so many what the rules would do.
@@ -75,15 +84,18 @@ class Read(NamedTuple, Generic[Found]):
     failed: str = ""
 
 
-async def tried(work: Awaitable[Found]) -> Read[Found]:
-    """A server that does not answer is a sentence on the page, where the rest of it may still be of use."""
+async def tried(work: Awaitable[Found], within: float = READ_SECONDS) -> Read[Found]:
+    """A server that does not answer `within` so many seconds is a sentence on the page, where the rest of it
+    may still be of use.
+    """
     try:
-        return Read(await work)
+        async with asyncio.timeout(within) as limit:
+            return Read(await work)
     except Exception as error:
         known = fault(error)
         if known is None:
             raise
-        return Read(None, known.says)
+        return Read(None, LATE.format(within) if limit.expired() else known.says)
 
 
 class Shop:
@@ -260,7 +272,7 @@ class Shop:
     async def hits(self, text: str) -> Read[Sequence[Hit]]:
         """What is found where it can be looked for; and why it could not be, elsewhere."""
         books, letters = await asyncio.gather(
-            tried(finding.in_books(self._books, text, HITS_AT_MOST)), tried(self.letters())
+            tried(finding.in_books(self._books, text, HITS_AT_MOST), FIND_SECONDS), tried(self.letters())
         )
         hits = [*(books.found or ()), *finding.of_letters(letters.found or (), text)]
         return Read(hits, books.failed or letters.failed)
@@ -273,7 +285,7 @@ class Shop:
         return await self._notes.get()
 
     async def _look_at_status(self) -> tuple[Standing, float]:
-        return await status.read(self._books, self._access), STATUS_SECONDS
+        return await status.read(self._books, self._access, STATUS_WITHIN_SECONDS), STATUS_SECONDS
 
     async def _look_at_notes(self) -> tuple[Mapping[str, Notes], float]:
         found = await noted(self._access.management_url, self._access.amqp_url, QUEUES)

@@ -39,15 +39,22 @@ def _option(option: tuple[str, str | Sequence[str] | bool | None]) -> Sequence[s
 
 
 def since(text: str) -> datetime:
-    """`2h` is two hours ago; a date, or date and time (of UTC unless it says otherwise), is itself.
+    """`2h` is two hours ago; a date, or date and time (of UTC unless it says otherwise), is itself: of UTC.
 
-    Raises ValueError.
+    Raises ValueError, also for a time before the first year or after the last.
     """
+    try:
+        return _moment(text)
+    except OverflowError as error:
+        raise ValueError(f"{text}: there is no such year") from error
+
+
+def _moment(text: str) -> datetime:
     try:
         return datetime.now(UTC) - parse_duration(text)
     except ValueError:
         given = datetime.fromisoformat(text)
-        return given if given.tzinfo else given.replace(tzinfo=UTC)
+        return given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def plural(number: int, noun: str) -> str:

@@ -1,11 +1,15 @@
 """How a person says a time, or how long, on the command line."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 import typer
 
 from saga_operator.policy.durations import parse_duration
 from sagactl.wording import since
+
+# A time so far from now is still one.
+LONGEST: Final = timedelta(days=365_000)
 
 
 def moment(text: str | None) -> datetime | None:
@@ -21,6 +25,11 @@ def moment(text: str | None) -> datetime | None:
 def duration(text: str) -> timedelta:
     """An option's. Raises BadParameter for what is none."""
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except ValueError:
         raise typer.BadParameter(f"{text}: give a duration such as 90s, 5m or 1h30m") from None
+    if found > LONGEST:
+        raise typer.BadParameter(
+            f"{text}: give a duration such as 90s, 5m or 1h30m, of less than a thousand years"
+        )
+    return found

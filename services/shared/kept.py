@@ -9,20 +9,40 @@ Answer = TypeVar("Answer")
 
 
 class Kept(Generic[Answer]):
-    """`make` says what the answer is, and for how many seconds it holds. All who ask wait for one."""
+    """`make` says what the answer is, and for how many seconds it holds. It is made once at a time; all who
+    ask meanwhile wait for that one, and are told if it fails.
+    """
 
     def __init__(self, make: Callable[[], Awaitable[tuple[Answer, float]]]) -> None:
         self._make = make
         self._answer: tuple[Answer, float] | None = None
-        self._making = asyncio.Lock()
+        self._making: asyncio.Task[Answer] | None = None
+        self._one = asyncio.Lock()
 
     async def get(self) -> Answer:
-        async with self._making:
-            if self._answer is None or time.monotonic() >= self._answer[1]:
-                answer, seconds = await self._make()
-                self._answer = answer, time.monotonic() + seconds
+        """Who waits no longer leaves the others waiting."""
+        if self._answer is not None and time.monotonic() < self._answer[1]:
             return self._answer[0]
+        if self._making is None:
+            self._making = asyncio.create_task(self._made())
+        return await asyncio.shield(self._making)
+
+    async def _made(self) -> Answer:
+        try:
+            async with self._one:
+                answer, seconds = await self._make()
+            if self._is_wanted:
+                self._answer = answer, time.monotonic() + seconds
+            return answer
+        finally:
+            if self._is_wanted:
+                self._making = None
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Nobody has forgotten it while it was made."""
+        return self._making is asyncio.current_task()
 
     def forget(self) -> None:
         """Whoever asks next has it made anew."""
-        self._answer = None
+        self._answer = self._making = None

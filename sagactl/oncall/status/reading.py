@@ -47,8 +47,8 @@ PLACED_SINCE: Final = timedelta(seconds=30)
 Found = TypeVar("Found")
 
 
-async def read(books: Books, where: Access) -> Status:
-    """What there is to be seen; nothing is raised where a server does not answer."""
+async def read(books: Books, where: Access, within: float = WITHIN_SECONDS) -> Status:
+    """What there is to be seen `within` so many seconds; nothing is raised where a server does not answer."""
     # First, as of several questions that a database refuses at once its client tells only one why.
     now = asyncio.ensure_future(books.now())
 
@@ -57,11 +57,11 @@ async def read(books: Books, where: Access) -> Status:
             await asyncio.shield(now)
             return await look()
 
-        return await _seen(part, service, looked())
+        return await _seen(part, service, looked(), within)
 
     at, queues, orders, marked, (refused, taken, placed), outboxes = await asyncio.gather(
-        _at(now),
-        _seen(Part.QUEUES, None, queues_of(where)),
+        _at(now, within),
+        _seen(Part.QUEUES, None, queues_of(where), within),
         stored(Part.ORDERS, None, lambda: _open_orders(books)),
         stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
         asyncio.gather(
@@ -97,22 +97,24 @@ async def queues_of(where: Access) -> tuple[Depth, ...]:
     return tuple(depths({name: (each.known, each.consumers) for name, each in found.items()}, oldest))
 
 
-async def _seen(part: Part, service: str | None, looking: Awaitable[Found]) -> Found | Unseen:
+async def _seen(part: Part, service: str | None, looking: Awaitable[Found], within: float) -> Found | Unseen:
     try:
-        async with asyncio.timeout(WITHIN_SECONDS):
+        async with asyncio.timeout(within) as limit:
             return await looking
     except Exception as error:
         known = fault(error)
         if known is None:
             raise
-        return Unseen(part, service, known.says, known.code)
+        why = f"in {within:g} seconds no answer came" if limit.expired() else known.says
+        return Unseen(part, service, why, known.code)
 
 
-async def _at(now: Awaitable[datetime]) -> datetime:
+async def _at(now: Awaitable[datetime], within: float) -> datetime:
     """By the database's clock, as what is read; by ours where nothing is read."""
     try:
-        return await now
-    except PyMongoError:
+        async with asyncio.timeout(within):
+            return await asyncio.shield(now)
+    except (PyMongoError, TimeoutError):
         return datetime.now(UTC)
 
 

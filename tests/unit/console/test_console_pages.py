@@ -561,6 +561,38 @@ def test_where_nobody_could_look_a_list_says_so_and_shows_the_orders() -> None:
     assert "CONFIRMED, in progress ? unseen" in text
 
 
+async def test_a_page_does_not_wait_for_ever_for_a_server_that_is_frozen() -> None:
+    assert await tried(asyncio.sleep(60), 0.01) == (None, "in 0.01 seconds no answer came")
+
+
+@pytest.mark.parametrize("name", ["act", "sweep", "act_on_orders", "act_on_letters", "found"])
+def test_what_could_not_be_read_is_not_said_to_be_nothing(name: str) -> None:
+    plans = {
+        "act_on_orders": bulk.plan(bulk.Verb.CANCEL, ThoseOrders(status=State.PAID), (), NOW),
+        "act_on_letters": letters.plan(Verb.REDRIVE, Wanted(queue="orders"), (), ()),
+    }
+    more: dict[str, Any] = {
+        "plan": plans.get(name),
+        "offer": None,
+        "action": "cancel",
+        "id": ORDER,
+        "state": "",
+        "key": "",
+    }
+    more |= {
+        "why_not": "",
+        "reason": "",
+        "refusal": "MongoDB does not answer",
+        "at_most": 500,
+        "hits": (),
+        "q": "x",
+    }
+    text = rendered(name, failed="MongoDB does not answer", **more).text
+    assert "MongoDB does not answer" in text
+    for said in ("does not know", "no order now", "no such", "Nobody", " 0 "):
+        assert said not in text
+
+
 async def test_a_list_does_not_wait_for_a_broker_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     async def look(*_: object) -> None:
         await asyncio.sleep(60)

@@ -1,8 +1,9 @@
 """`sagactl audit`: what is asked for, and how entries are shown."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -28,6 +29,23 @@ def test_a_duration_is_so_long_ago() -> None:
 @pytest.mark.parametrize("text", ["2026-11-26T12:00", "2026-11-26T12:00Z", "2026-11-26T13:00+01:00"])
 def test_a_time_is_itself_and_of_utc_unless_it_says_otherwise(text: str) -> None:
     assert since(text) == NOON
+
+
+BEYOND: Final = ("999999999h", "0001-01-01T00:00+05:00", "9999-12-31T23:59-05:00")
+
+
+@pytest.mark.parametrize("text", BEYOND)
+def test_a_time_that_no_year_has_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        since(text)
+    result = CliRunner().invoke(app, ["audit", "--since", text], env={"COLUMNS": "250"})
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+
+
+def test_a_duration_that_no_time_is_so_long_is_none() -> None:
+    result = CliRunner().invoke(app, ["explain", "x", "--stale-after", BEYOND[0]], env={"COLUMNS": "250"})
+    assert result.exit_code == 2
+    assert "give a duration such as 90s" in result.output
 
 
 def test_what_is_neither_is_told_with_what_is_allowed() -> None:

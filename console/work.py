@@ -252,15 +252,15 @@ class _Held(Generic[Steps]):
         self._all, self._kept = all_, kept
 
     async def add(self, *changes: Change | bulk.Change) -> None:
-        """Raises, once they are written down, _StoppedError where somebody wants no more to be done; and
-        _LostError where somebody else has it by now.
+        """The job does not stand still then. Raises, once they are written down, _StoppedError where somebody
+        wants no more to be done; and _LostError where somebody else has it by now.
         """
         steps = {
             f"job.steps.{change.step}.{name}": value
             for change in changes
             for name, value in (("outcome", str(change.outcome)), ("why", hidden(change.why)))
         }
-        written = {"$set": steps, "$currentDate": {"heldAt": True}}
+        written = {"$set": {**steps, "trouble": ""}, "$currentDate": {"heldAt": True}}
         ours = {"_id": self._kept.id, "holder": self._kept.holder}
         found = await self._all.find_one_and_update(ours, written, {"stoppedBy": 1})
         if found is None:

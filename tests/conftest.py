@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import uvloop
 from hypothesis import settings
 
 from dev.stack import Stack
+from tests.authority import Authority
 from tests.integration.room import all_cleared
 from tests.modes import Recorder
 
@@ -50,6 +52,21 @@ def nobody_is_logged_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """Whoever runs the tests may be, at a shop of theirs: `sagactl login`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Authority.made_in(tmp_path_factory.mktemp("authority")).file
+
+
+@pytest.fixture(scope="module")
+def few_to_believe(one_authority: Path) -> Iterator[None]:
+    """The machine's authorities are more than a hundred, and each client and process reads them anew. For
+    tests that fetch nothing from the world: elsewhere a tool that is missing is fetched.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(one_authority))
         yield
 
 

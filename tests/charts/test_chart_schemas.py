@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from tests.charts.rendering import CASES, CHARTS, NAMES, render
 CRD = yaml.safe_load((CHARTS / "saga-operator/files/sagamonitors.yaml").read_text())
 SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 OTHERS = {"Certificate", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
+VERSIONS = ("1.30", kubernetes_validate.latest_version())
 every_case = pytest.mark.parametrize(("chart", "values"), CASES, ids=NAMES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _definitions_read_once() -> Iterator[None]:
+    """A version has more than a megabyte of them, and kubernetes-validate reads them anew for each object."""
+    utils = kubernetes_validate.utils
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(utils, "schema_contents", functools.cache(utils.schema_contents))
+        yield
 
 
 def with_defaults(schema: dict[str, Any], value: Any) -> Any:
@@ -85,7 +96,7 @@ def test_every_object_is_valid_for_the_newest_and_the_oldest_kubernetes(
 ) -> None:
     for found in render(chart, values):
         if found["kind"] not in OTHERS:
-            for version in ("1.30", kubernetes_validate.latest_version()):
+            for version in VERSIONS:
                 validate(json.dumps(found), version)
 
 

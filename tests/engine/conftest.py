@@ -12,6 +12,11 @@ from tests.engine.commands import nothing_left
 from tests.engine.lab import REPLICAS, Lab, make_lab
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _few_to_believe(few_to_believe: None) -> None:
+    """In each client and process here."""
+
+
 @pytest.fixture(autouse=True, scope="package")
 def _what_lasts() -> Iterator[None]:
     """Modules are not looked through after each test for what it left."""

@@ -1,9 +1,8 @@
 """Room on real servers for each test."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -15,7 +14,6 @@ from pymongo.errors import AutoReconnect
 
 from dev.stack import Stack
 from services.auth import guesses, keys, passwords
-from tests.authority import Authority
 from tests.integration.authenticator import stop_the_clock_of_codes
 from tests.integration.issuer import Issuer, issuing
 from tests.integration.ready_keys import ReadyKeys
@@ -24,17 +22,9 @@ from tests.integration.room import Room, make_room
 QUICK: Final = PasswordHash((Argon2Hasher(memory_cost=64, time_cost=1, parallelism=1),))
 
 
-@pytest.fixture(scope="session")
-def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Authority.made_in(tmp_path_factory.mktemp("authority")).file
-
-
 @pytest.fixture(autouse=True, scope="module")
-def _few_to_believe(one_authority: Path) -> Iterator[None]:
-    """The machine's authorities are more than a hundred, and each client and process reads them anew."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("SSL_CERT_FILE", str(one_authority))
-        yield
+def _few_to_believe(few_to_believe: None) -> None:
+    """In each client and process here."""
 
 
 @pytest.fixture(autouse=True)

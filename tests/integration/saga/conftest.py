@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.integration.saga.traces import receiving
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, one_authority: Path) -> Iterator[House]:
     crashes = Crashes(tmp_path_factory.mktemp("crashes"))
     with receiving() as traces:
         stack = Stack(
@@ -29,6 +30,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "RATE_LIMIT_ENABLED": "false",
                 "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "300",
+                "SSL_CERT_FILE": str(one_authority),
                 **crashes.environment,
             },
             # Auth sends its letters; what is said of orders is recorded, as the tests look at it.

@@ -15,7 +15,14 @@ from services.shared.engine.confirms import Outcome, Sent
 from services.shared.engine.leases import CLAIM, Due, Leases, lease_of_writer
 from services.shared.engine.outbox import MEMORY_EVENTS, Outbox
 from services.shared.engine.rows import OutboxEvent, Row
-from services.shared.engine.sweep import ABANDONED, AWAKE_SECONDS, BEHIND_SECONDS, SWEEP_SECONDS, Sweep
+from services.shared.engine.sweep import (
+    ABANDONED,
+    AWAKE_SECONDS,
+    BEHIND_SECONDS,
+    CLAIM_AT_ONCE,
+    SWEEP_SECONDS,
+    Sweep,
+)
 
 pytestmark = pytest.mark.looptime
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -173,7 +180,7 @@ async def test_claimed_rows_that_have_no_room_in_memory_are_left_to_others_at_on
     async with running() as replica:
         replica.link.deaf = True
         of_a_row = MEMORY_EVENTS // 50
-        for row in range(1000):
+        for row in range(CLAIM_AT_ONCE + 1):
             replica.find(*(f"{row}/{event}" for event in range(of_a_row)))
         await asyncio.sleep(SWEEP_SECONDS)
         now = LoopClock().now()

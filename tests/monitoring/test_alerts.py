@@ -126,8 +126,17 @@ CASES: Final = [
         *(10, 25, 35),
         near={
             f'sagashop_orders_oldest_seconds{{{ORDER},status="CONFIRMED"}}': "600x60",
+            # The operator's turn comes after 15 minutes.
+            f'sagashop_orders_oldest_seconds{{{ORDER},status="PENDING"}}': "1200x60",
             f'sagashop_orders_oldest_seconds{{{ORDER},status="REFUNDING"}}': "5000x60",
         },
+    ),
+    Case(
+        "SagashopOrdersStuck",
+        {"status": "PENDING"},
+        {f'sagashop_orders_oldest_seconds{{{ORDER},status="PENDING"}}': "5x10 1140+60x20 0x20"},
+        *(10, 25, 35),
+        near={f'sagashop_orders_oldest_seconds{{{ORDER},status="PENDING"}}': "1200x60"},
     ),
     Case(
         "SagashopOrdersContradict",

@@ -1,4 +1,4 @@
-"""The alert drill: three faults in a shop under orders, each with its alert, its page, and its end.
+"""The alert drill: faults in a shop under orders, each with its alert, its page, and its end.
 
 A real Prometheus and Alertmanager watch the shop by the chart's rules and `docs/alertmanager.yaml`, in which
 minutes are seconds. For each fault the alert has to arrive where it should, the commands on its runbook have
@@ -9,20 +9,22 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, NamedTuple
 
+import typer
 from rich.console import Console
 
 from dev import runbooks
+from dev.alert_drill.faults import Words
+from dev.alert_drill.keyboard import Keyboard, NoClusterError, sizes_of_logs
 from dev.alert_drill.scenes import SCENES, Scene
+from dev.alert_drill.shop import Shop, opened_shop
 from dev.alert_drill.watchers import FIRING, RESOLVED, Pager, watching
 from dev.interrupts import run as run_to_the_end
 from dev.prometheus import NotThereError
-from dev.services import REPOSITORY
-from dev.survive.site import PRODUCTS, Site, opened
 from sagactl.polling import NotInTimeError
 from sagactl.screen import printable
 
@@ -30,12 +32,14 @@ DIRECTORY: Final = Path(os.environ.get("STACK_DIR", ".run")) / "alert-drill"
 ORDERS_PER_SECOND: Final = 10.0
 # What is missing has to have been there: Prometheus scrapes all of it several times.
 WARM_UP_SECONDS: Final = 10.0
-# No alert of these waits longer than 5 min, here 5 s; what it looks back on is at most 15 min.
-ARRIVES_WITHIN: Final = 60.0
-RESOLVES_WITHIN: Final = 90.0
+# What followed from the fault before.
+QUIET_WITHIN: Final = 180.0
+# Of whoever logs in, and of the administrator, while what followed from a fault is worked off.
+PATIENCE_SECONDS: Final = 60.0
 SHOWN_LINES: Final = 6
-# 0: nothing is wrong; 1: something is.
-ANSWERS: Final = (0, 1)
+# Of sagactl: nothing is wrong; something is; something moves, or is to be done; a server that was asked is
+# down. Of RabbitMQ: there is an alarm.
+ANSWERS: Final = (0, 1, 3, 4, 69)
 console: Final = Console(width=None if sys.stdout.isatty() else 140)
 
 
@@ -43,89 +47,128 @@ class DrillError(Exception):
     """Something did not go as its page says."""
 
 
-async def drill() -> int:
-    """All scenes in one shop; returns the exit code."""
+async def drill(scenes: Sequence[Scene]) -> int:
+    """All of them in one shop; returns the exit code."""
     began = time.monotonic()
     say = partial(console.print, highlight=False, soft_wrap=True, style="dim")
+    failures: list[str] = []
+    marked: list[str] = []
     try:
         async with (
-            opened(
-                DIRECTORY, {}, products=PRODUCTS, rate=ORDERS_PER_SECOND, seed="drill", short=True, say=say
-            ) as site,
-            watching(site.stack, DIRECTORY / "watchers") as pager,
+            opened_shop(DIRECTORY, ORDERS_PER_SECOND, say) as shop,
+            watching(shop.site.stack, DIRECTORY / "watchers", ages=True) as pager,
         ):
-            async with site.traffic.flowing(ORDERS_PER_SECOND):
+            async with shop.site.traffic.flowing(ORDERS_PER_SECOND):
                 await asyncio.sleep(WARM_UP_SECONDS)
-                for scene in SCENES:
-                    await _play(scene, site, pager)
-            await _typed(
-                ["sagactl", "check"], "", answers=(0,)
-            )  # what every page ends with; it waits for rest
-            await _typed(["sagactl", "status"], "", answers=(0,))
+                for scene in scenes:
+                    ended = await _play(scene, shop, pager)
+                    failures += ended.failures
+                    marked += [ended.words["ORDER"]] if scene.marks else []
+            keyboard = Keyboard(shop, {}, {})
+            known = "".join(f" --expect {order}" for order in marked)
+            # What every page ends with. The first waits for rest, the second still tells of marked orders.
+            await _typed(keyboard, f"sagactl check{known}", "", answers=(0,))
+            await _typed(keyboard, "sagactl status", "", answers=(0, 1) if marked else (0,))
     except (DrillError, NotInTimeError, NotThereError) as error:
-        console.print(f"[red]{printable(str(error))}[/]\n[dim]logs: {DIRECTORY}[/]", highlight=False)
+        failures.append(str(error))
+    for failure in failures:
+        console.print(f"[red]{printable(failure)}[/]", highlight=False)
+    if failures:
+        console.print(f"[dim]logs: {DIRECTORY}[/]")
         return 1
-    count, seconds = len(SCENES), time.monotonic() - began
+    count, seconds = len(scenes), time.monotonic() - began
     console.print(
         f"[green]{count} faults, {count} alerts, all resolved[/] ({seconds:.0f} s)", highlight=False
     )
     return 0
 
 
-async def _play(scene: Scene, site: Site, pager: Pager) -> None:
-    """Raises DrillError and NotInTimeError."""
+class _Ended(NamedTuple):
+    # What the page's words in capitals were.
+    words: Words
+    failures: list[str]
+
+
+async def _play(scene: Scene, shop: Shop, pager: Pager) -> _Ended:
+    """To its end, also where not all of it goes as the page says. Raises NotInTimeError."""
+    failures: list[str] = []
     console.print(f"[bold]{scene.alert}[/]: {scene.says}", highlight=False)
-    earlier, began = len(pager.rung), time.monotonic()
-    await scene.hurt(site)
-    receiver = await pager.is_told(scene.alert, FIRING, within=ARRIVES_WITHIN)
-    _say(f"arrived at {receiver}", began)
-    if receiver != scene.calls:
-        raise DrillError(f"{scene.alert} went to {receiver}, not to {scene.calls}")
-    for command, word in _commands(scene):
-        await _typed(command, word)
-    began = time.monotonic()
-    if scene.mend is not None:
-        await scene.mend(site)
-    await pager.is_told(scene.alert, RESOLVED, within=RESOLVES_WITHIN)
-    _say("resolved", began)
-    if beside := scene.silent.intersection(pager.rung[earlier:]):
-        raise DrillError(f"told beside {scene.alert}, from which it follows: {', '.join(sorted(beside))}")
+    await pager.is_silent([scene.alert], within=QUIET_WITHIN)
+    await shop.site.log_in(PATIENCE_SECONDS)
+    earlier, began, sizes = len(pager.rung), time.monotonic(), sizes_of_logs(shop)
+    async with scene.during(shop) as words:
+        try:
+            receiver = await pager.is_told(scene.alert, FIRING, within=scene.arrives_within)
+        except NotInTimeError as late:
+            failures.append(str(late))
+            return _Ended(words, failures)
+        _say(f"arrived at {receiver}", began)
+        if receiver != scene.calls:
+            failures.append(f"{scene.alert} went to {receiver}, not to {scene.calls}")
+        keyboard = Keyboard(shop, words, sizes)
+        for command, word in _commands(scene):
+            try:
+                await _typed(keyboard, command, words.get(word, word))
+            except (DrillError, NoClusterError) as error:
+                failures.append(str(error))
+                console.print(f"  [red]{printable(str(error))}[/]", highlight=False, soft_wrap=True)
+        if beside := scene.silent.intersection(pager.rung[earlier:]):
+            failures.append(f"told beside {scene.alert}, from which it follows: {', '.join(sorted(beside))}")
+        began = time.monotonic()
+    try:
+        await pager.is_told(scene.alert, RESOLVED, within=scene.resolves_within)
+    except NotInTimeError as late:
+        failures.append(str(late))
+    else:
+        _say("resolved", began)
+    return _Ended(words, failures)
 
 
 def _say(what: str, since: float) -> None:
     console.print(f"  {what} after {time.monotonic() - since:.0f} s", highlight=False)
 
 
-def _commands(scene: Scene) -> Iterator[tuple[list[str], str]]:
+def _commands(scene: Scene) -> Iterator[tuple[str, str]]:
     """Of its page, in the page's order. Raises DrillError where the page has one no longer."""
     wanted = dict(scene.typed)
-    for command in runbooks.commands(runbooks.page_of(scene.alert)):
-        begins = next((each for each in wanted if " ".join(command).startswith(each)), None)
+    for line in runbooks.lines(runbooks.page_of(scene.alert)):
+        begins = next((each for each in wanted if line.startswith(each)), None)
         if begins is not None:
-            yield [scene.words.get(word, word) for word in command], wanted.pop(begins)
+            yield line, wanted.pop(begins)
     if wanted:
         raise DrillError(f"the page of {scene.alert} does not say: {', '.join(wanted)}")
 
 
-async def _typed(command: list[str], word: str, answers: tuple[int, ...] = ANSWERS) -> None:
-    """Runs it in the drill's shop. Raises DrillError where it fails, or does not say the word."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *command),
-        cwd=REPOSITORY,
-        env={**os.environ, "STACK_DIR": str(DIRECTORY.absolute()), "COLUMNS": "160"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said = (await process.communicate())[0].decode(errors="replace")
-    console.print(f"  $ {' '.join(command)}", markup=False, highlight=False)
-    if process.returncode not in answers or word not in said:
-        raise DrillError(f"`{' '.join(command)}` ended with {process.returncode}, `{word}` expected: {said}")
-    for line in said.strip().splitlines()[:SHOWN_LINES]:
+async def _typed(keyboard: Keyboard, command: str, word: str, answers: tuple[int, ...] = ANSWERS) -> None:
+    """Raises DrillError where it fails, or does not say the word."""
+    said = await keyboard.type(command)
+    console.print(f"  $ {command}", markup=False, highlight=False)
+    if said.code not in answers or word not in said.text:
+        raise DrillError(f"`{command}` ended with {said.code}, `{word}` expected: {said.text}")
+    for line in said.text.strip().splitlines()[:SHOWN_LINES]:
         console.print(
             f"    {printable(line)}", style="dim", highlight=False, no_wrap=True, overflow="ellipsis"
         )
 
 
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="ALERTS", help="By name; the usual ones unless given.")
+    ] = None,
+    *,
+    all_: Annotated[bool, typer.Option("--all", help="Each that there is a fault for.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Only show what there is.")] = False,
+) -> None:
+    """Break a shop under orders, and do what the runbooks say."""
+    if list_:
+        for scene in SCENES.values():
+            console.print(f"{scene.alert:<33}{scene.says}", highlight=False, soft_wrap=True)
+        return
+    usual = [each.alert for each in SCENES.values() if all_ or each.is_usual]
+    if unknown := [name for name in names or () if name not in SCENES]:
+        raise typer.BadParameter(f"no fault for: {', '.join(unknown)}; --list shows what there is")
+    raise typer.Exit(run_to_the_end(drill([SCENES[name] for name in names or usual])))
+
+
 if __name__ == "__main__":
-    raise SystemExit(run_to_the_end(drill()))
+    typer.run(main)

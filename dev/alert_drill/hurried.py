@@ -1,6 +1,7 @@
 """Rules and routes in a hurry: minutes become seconds, so that a drill takes minutes instead of hours.
 
-Ranges, `for` and waits shrink alike; thresholds, labels and words stay as they are shipped.
+Ranges, `for` and waits shrink alike, and where it is asked for the ages that something may have; other
+thresholds, labels and words stay as they are shipped.
 """
 
 import re
@@ -12,12 +13,19 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # A range in an expression, and what a rule waits.
 _RANGE: Final = re.compile(r"\[(\d+)([smhd])\]")
 _WAIT: Final = re.compile(r"^(\s*(?:for|keep_firing_for|interval): )(\d+)([smhd])$", re.MULTILINE)
+# A gauge of an age, and how many seconds it may be: `max by (namespace) (..._oldest_seconds) > 6 * 3600`.
+_AGE: Final = re.compile(r"(_seconds(?:\{[^}]*\})?\)+ > )(?:(\d+) \* )?(\d+)\b")
 
 
-def hurried(rules: str) -> str:
+def hurried(rules: str, *, ages: bool = False) -> str:
     """A rule file. Raises ValueError where a duration is not to be shortened to whole seconds."""
     ranges = _RANGE.sub(lambda found: f"[{_shorter(found[1], found[2])}]", rules)
-    return _WAIT.sub(lambda found: f"{found[1]}{_shorter(found[2], found[3])}", ranges)
+    waits = _WAIT.sub(lambda found: f"{found[1]}{_shorter(found[2], found[3])}", ranges)
+    return _AGE.sub(_younger, waits) if ages else waits
+
+
+def _younger(found: re.Match[str]) -> str:
+    return found[1] + _shorter(str(int(found[2] or 1) * int(found[3])), "s").removesuffix("s")
 
 
 def _shorter(number: str, unit: str) -> str:

@@ -1,14 +1,14 @@
 """What breaks in a drill, which alert tells of it, and what its page has somebody type."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-import aio_pika
+from dev.alert_drill import faults
+from dev.alert_drill.faults import During
+from dev.faults import Proxy
 
-from dev.survive.site import Site
-
-LETTER: Final = "nobody-can-read-this"
-QUEUE: Final = "orders"
+PAGES: Final = "pages"
+TICKETS: Final = "tickets"
 
 
 class Scene(NamedTuple):
@@ -16,72 +16,246 @@ class Scene(NamedTuple):
     says: str
     # Alertmanager's receiver.
     calls: str
-    hurt: Callable[[Site], Awaitable[None]]
-    # What a person does who found the cause; None where the page's own commands do it.
-    mend: Callable[[Site], Awaitable[None]] | None
+    during: During
     # Of the page's commands those that one types for this fault, by how they begin, and a word of the answer.
     typed: Mapping[str, str]
-    # What the page calls by these words in capitals.
-    words: Mapping[str, str] = {}
-    # Alerts that follow from this one: nobody is called for them.
+    # Alerts that follow from this one: nobody is called for them while it lasts.
     silent: frozenset[str] = frozenset()
+    # Whether a drill without names plays it.
+    is_usual: bool = False
+    # Whether the order that it is about stays marked.
+    marks: bool = False
+    # Seconds.
+    arrives_within: float = 60
+    resolves_within: float = 90
 
 
-async def _unreadable(site: Site) -> None:
-    async with await aio_pika.connect(site.stack.rabbitmq.url) as connection:
-        channel = await connection.channel()
-        message = aio_pika.Message(b"{", message_id=LETTER, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-        await channel.default_exchange.publish(message, QUEUE, timeout=10)
-
-
-async def _payment_ends(site: Site) -> None:
-    for name in site.replicas("payment"):
-        await site.stack.kill(name)
-
-
-async def _payment_starts(site: Site) -> None:
-    for name in site.replicas("payment"):
-        await site.stack.start(name)
-
-
-async def _broker_stops(site: Site) -> None:
-    await site.stack.stop("rabbitmq")
-
-
-async def _broker_starts(site: Site) -> None:
-    await site.stack.start("rabbitmq")
-
-
-SCENES: Final = (
-    Scene(
-        "SagashopDeadLetters",
-        "a message that nobody can read is put into a queue",
-        "tickets",
-        _unreadable,
-        None,
-        {
-            "sagactl letters list": LETTER,
-            "sagactl letters show": "invalid",
-            "sagactl letters discard": "discarded",
-        },
-        {"EVENT": LETTER},
-    ),
-    Scene(
-        "SagashopServiceMissing",
-        "every replica of payment ends",
-        "pages",
-        _payment_ends,
-        _payment_starts,
-        {"sagactl status": "payment"},
-        silent=frozenset({"SagashopQueueWithoutConsumer", "SagashopOrdersStuck"}),
-    ),
-    Scene(
-        "SagashopBrokerDisconnected",
-        "RabbitMQ is stopped",
-        "pages",
-        _broker_stops,
-        _broker_starts,
-        {},
-        silent=frozenset({"SagashopOutboxNotDraining", "SagashopEventsLate"}),
-    ),
-)
+SCENES: Final = {
+    scene.alert: scene
+    for scene in (
+        Scene(
+            "SagashopDeadLetters",
+            "a message that nobody can read is put into a queue",
+            TICKETS,
+            faults.unreadable,
+            {
+                "sagactl letters list": faults.LETTER,
+                "sagactl letters show": "invalid",
+                "sagactl letters discard": "discarded",
+            },
+            is_usual=True,
+        ),
+        Scene(
+            "SagashopServiceMissing",
+            "every replica of payment ends",
+            PAGES,
+            faults.gone("payment"),
+            {"sagactl status": "payment"},
+            silent=frozenset({"SagashopQueueWithoutConsumer", "SagashopOrdersStuck"}),
+            is_usual=True,
+        ),
+        Scene(
+            "SagashopBrokerDisconnected",
+            "RabbitMQ ends",
+            PAGES,
+            faults.gone("rabbitmq"),
+            {
+                "sagactl status": "outbox",
+                "kubectl -n shop logs deploy/shop-order": "the broker is unavailable",
+            },
+            silent=frozenset({"SagashopOutboxNotDraining", "SagashopEventsLate"}),
+            is_usual=True,
+        ),
+        Scene(
+            "SagashopBrokerAlarm",
+            "RabbitMQ has no memory left",
+            PAGES,
+            faults.as_in_chaos("memory-alarm"),
+            {
+                "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmq-diagnostics -q check": "Memory alarm",
+                "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmq-diagnostics memory_breakdown": "binary",
+                "sagactl status": "outbox",
+            },
+            silent=frozenset({"SagashopOutboxNotDraining", "SagashopEventsLate"}),
+        ),
+        Scene(
+            "SagashopPublishRefused",
+            "inventory's bindings are deleted while it does not run",
+            PAGES,
+            faults.unbound,
+            {
+                "sagactl status": "nobody consumes inventory",
+                "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmqctl -q list_bindings": "order-events",
+                "kubectl -n shop logs deploy/shop-order": "stays in the outbox",
+                "kubectl -n shop rollout restart": "",
+            },
+        ),
+        Scene(
+            "SagashopOutboxNotDraining",
+            "inventory's bindings are deleted while it does not run",
+            PAGES,
+            faults.unbound,
+            {
+                "sagactl status": "outbox",
+                "sagactl outbox list": "",
+                "kubectl -n shop logs deploy/shop-order": "stays in the outbox",
+                "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmq-diagnostics": "",
+            },
+        ),
+        Scene(
+            "SagashopRedisAway",
+            "Redis ends",
+            TICKETS,
+            faults.gone("redis"),
+            {
+                "kubectl -n shop logs deploy/shop-gateway": "Redis is unavailable",
+                "kubectl -n shop rollout restart": "",
+            },
+        ),
+        Scene(
+            "SagashopTransactionsFail",
+            "MongoDB stands still",
+            PAGES,
+            faults.as_in_chaos("database-frozen"),
+            {"kubectl -n shop logs deploy/shop-order": "database"},
+            silent=frozenset({"SagashopQueueWithoutConsumer"}),
+        ),
+        Scene(
+            "SagashopGatewayErrorsFast",
+            "every replica of product ends",
+            PAGES,
+            faults.gone("product"),
+            {"kubectl -n shop logs -l": "prices are unavailable", "kubectl -n shop rollout restart": ""},
+        ),
+        Scene(
+            "SagashopOrderingSlow",
+            "product stands still for most of the time",
+            TICKETS,
+            faults.stutters("product"),
+            {"sagactl status": ""},
+        ),
+        Scene(
+            "SagashopOrdersStuck",
+            "a message is taken out of the queue of payment",
+            PAGES,
+            faults.lost,
+            {
+                "sagactl status": "CONFIRMED",
+                "sagactl explain": "STOCK_RESERVED",
+                "sagactl repair ORDER --apply": "",
+                "sagactl stuck sweep --dry-run": "",
+            },
+        ),
+        Scene(
+            "SagashopOrdersContradict",
+            "somebody publishes that a paid order was paid with a cent",
+            TICKETS,
+            faults.contradicted,
+            {
+                "sagactl orders list --marked": "ORDER",
+                "kubectl -n shop logs deploy/shop-order": "captured a second time",
+                "sagactl orders show": "ORDER",
+                "sagactl find": "Nobody knows it",
+            },
+            marks=True,
+        ),
+        Scene(
+            "SagashopOrdersLateFast",
+            "the payment gateway hangs",
+            PAGES,
+            faults.on_the_way_to_payment(Proxy.silence),
+            {"sagactl status": "STOCK_RESERVED", "kubectl -n shop logs deploy/shop-payment": "deferred"},
+        ),
+        Scene(
+            "SagashopPaymentGatewayAway",
+            "the payment gateway hangs",
+            PAGES,
+            faults.on_the_way_to_payment(Proxy.silence),
+            {"kubectl -n shop logs deploy/shop-payment": "deferred", "sagactl status": "STOCK_RESERVED"},
+        ),
+        Scene(
+            "SagashopPaymentGatewayFails",
+            "the payment gateway answers one of eight calls with 503",
+            PAGES,
+            faults.gateway_fails,
+            {"kubectl -n shop logs deploy/shop-payment": "down", "sagactl status": "STOCK_RESERVED"},
+        ),
+        Scene(
+            "SagashopPaymentGatewaySlow",
+            "the payment gateway takes 6 s for a charge",
+            TICKETS,
+            faults.on_the_way_to_payment(faults.slow),
+            {"sagactl status": "CONFIRMED"},
+        ),
+        Scene(
+            "SagashopConsumerRetries",
+            "nobody listens at the payment gateway",
+            TICKETS,
+            faults.on_the_way_to_payment(faults.cut_off),
+            {
+                "sagactl status": "STOCK_RESERVED",
+                "kubectl -n shop logs deploy/shop-payment": "deferred",
+                "sagactl letters list": "",
+            },
+        ),
+        Scene(
+            "SagashopRefundsOverdue",
+            "a refund is asked for, and nobody listens at the payment gateway",
+            PAGES,
+            faults.refund_waits,
+            {
+                "sagactl payments list": "ORDER",
+                "sagactl payments show": "ORDER",
+                "sagactl explain": "ORDER",
+                "kubectl -n shop logs deploy/shop-payment": "refund",
+            },
+            arrives_within=120,
+        ),
+        Scene(
+            "SagashopRefundRefused",
+            "a refund is asked for, and the bank says no",
+            TICKETS,
+            faults.refund_refused,
+            {
+                "sagactl payments list": "ORDER",
+                "sagactl payments show": "ORDER",
+                "sagactl explain": "ORDER",
+                "curl": "ORDER",
+            },
+        ),
+        Scene(
+            "SagashopMailsNotSent",
+            "the mail server ends",
+            PAGES,
+            faults.mail_server_away,
+            {
+                "kubectl -n shop logs deploy/shop-auth": "waits",
+                "kubectl -n shop logs deploy/shop-notification": "deferred",
+            },
+            arrives_within=120,
+        ),
+        Scene(
+            "SagashopWebhooksNotSent",
+            "the replica of notification stands still that tells endpoints",
+            PAGES,
+            faults.teller_hangs,
+            {
+                "kubectl -n shop logs deploy/shop-notification": "",
+                "kubectl -n shop rollout restart": "",
+            },
+        ),
+        Scene(
+            "SagashopWebhookEndpointDisabled",
+            "an endpoint answers 410",
+            TICKETS,
+            faults.endpoint_gone,
+            {
+                "curl -s $SHOP/api/webhooks -H": "410 Gone",
+                "kubectl -n shop logs deploy/shop-notification": "to endpoint",
+                "curl -s -X POST $SHOP/api/webhooks/$ENDPOINT/test": "204",
+                "curl -s -X POST $SHOP/api/webhooks/$ENDPOINT/enable": "ENABLED",
+                "curl -s $SHOP/api/webhooks/$ENDPOINT/replay": "replayId",
+            },
+        ),
+    )
+}

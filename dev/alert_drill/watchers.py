@@ -34,7 +34,9 @@ class Pager:
     """Receives what Alertmanager sends, as a pager or a mailbox would."""
 
     def __init__(self) -> None:
-        self._states: dict[str, tuple[str, str]] = {}
+        # Of each alert its states, by their labels' fingerprint, and who was told last.
+        self._states: dict[str, dict[str, str]] = {}
+        self._receivers: dict[str, str] = {}
         self.rung: list[str] = []
 
     async def receive(self, request: web.Request) -> web.Response:
@@ -42,7 +44,8 @@ class Pager:
         receiver = request.match_info["receiver"]
         for alert in (await request.json())["alerts"]:
             name = alert["labels"]["alertname"]
-            self._states[name] = (alert["status"], receiver)
+            self._states.setdefault(name, {})[alert["fingerprint"]] = alert["status"]
+            self._receivers[name] = receiver
             if alert["status"] == FIRING:
                 self.rung.append(name)
         return web.Response()
@@ -50,24 +53,29 @@ class Pager:
     async def is_told(self, alert: str, state: str, *, within: float) -> str:
         """By whom (the receiver's name). Raises NotInTimeError after `within` seconds."""
 
-        async def now() -> tuple[str, str]:
-            return self._states.get(alert, ("not told", ""))
+        async def now() -> str:
+            return self._state(alert)
 
-        found = await until(now, lambda seen: seen[0] == state, within=within, what=f"{alert} is {state}")
-        return found[1]
+        await until(now, lambda seen: seen == state, within=within, what=f"{alert} is {state}")
+        return self._receivers[alert]
 
     async def is_silent(self, alerts: Collection[str], *, within: float) -> None:
         """Raises NotInTimeError when one of them is still firing after `within` seconds."""
 
         async def firing() -> list[str]:
-            return [each for each in alerts if self._states.get(each, ("",))[0] == FIRING]
+            return [each for each in alerts if self._state(each) == FIRING]
 
         await until(firing, lambda seen: not seen, within=within, what="alerts are resolved")
 
+    def _state(self, alert: str) -> str:
+        """It fires as long as it does so for any service, queue ..."""
+        states = self._states.get(alert, {}).values()
+        return FIRING if FIRING in states else RESOLVED if states else "not told"
+
 
 @asynccontextmanager
-async def watching(stack: Stack, directory: Path) -> AsyncIterator[Pager]:
-    """Until the end of the block both watch the stack, by the chart's rules in a hurry.
+async def watching(stack: Stack, directory: Path, *, ages: bool = False) -> AsyncIterator[Pager]:
+    """Until the end of the block both watch the stack, by the chart's rules in a hurry, and `ages` with them.
 
     Raises NotThereError where the programs are not to be had.
     """
@@ -78,7 +86,7 @@ async def watching(stack: Stack, directory: Path) -> AsyncIterator[Pager]:
         )
         async with _answering(pager, calls):
             try:
-                programs = _programs(stack, directory, calls, prometheus, alertmanager)
+                programs = _programs(stack, directory, calls, prometheus, alertmanager, ages=ages)
                 ports.release()
                 for each in programs:
                     processes.start(each)
@@ -103,10 +111,15 @@ async def _answering(pager: Pager, address: str) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def _programs(stack: Stack, given: Path, calls: str, prometheus: str, alertmanager: str) -> Sequence[Program]:
+def _programs(
+    stack: Stack, given: Path, calls: str, prometheus: str, alertmanager: str, *, ages: bool
+) -> Sequence[Program]:
     directory = given.absolute()  # they run there
     directory.mkdir(parents=True, exist_ok=True)
-    rules = [_written(directory / file.name, hurried(file.read_text())) for file in scraping.rule_files()]
+    rules = [
+        _written(directory / file.name, hurried(file.read_text(), ages=ages))
+        for file in scraping.rule_files()
+    ]
     routes = told_to(f"http://{calls}", yaml.safe_load(ALERTMANAGER.read_text()))
     scraped: Mapping[str, Any] = {
         **scraping.configuration(stack),

@@ -22,9 +22,10 @@ ACTION_FAILS: Final = "pm_card_authenticationRequiredFails"
 # Decided on in a while, as a bank debit is.
 PROCESSING: Final = "pm_bank_debit"
 PROCESSING_FAILS: Final = "pm_bank_debit_fails"
-# Its refunds are decided on in a while; or fail the first time.
+# Its refunds are decided on in a while; or fail the first time; or each time.
 REFUND_PENDING: Final = "pm_card_pendingRefund"
 REFUND_FAILS: Final = "pm_card_refundFail"
+REFUND_NEVER: Final = "pm_card_refundNever"
 FAILS: Final = frozenset({ACTION_FAILS, PROCESSING_FAILS})
 CANCELLABLE: Final = frozenset(
     {"requires_payment_method", "requires_confirmation", "requires_action", "requires_capture"}
@@ -238,7 +239,8 @@ class StripeLedger:
             raise Refusal(HTTPStatus.BAD_REQUEST, "invalid_request_error", message, param="amount")
         method = intent["payment_method"]
         failed = any(each["status"] == "failed" for each in others)
-        status = "failed" if method == REFUND_FAILS and not failed else "succeeded"
+        fails = method == REFUND_NEVER or (method == REFUND_FAILS and not failed)
+        status = "failed" if fails else "succeeded"
         refund: Json = {
             "id": f"re_{len(self.refunds):08}",
             "object": "refund",

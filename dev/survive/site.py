@@ -71,9 +71,13 @@ class Site:
     # What the scenario itself saw go wrong.
     remarks: list[Failure] = field(default_factory=list)
 
-    async def log_in(self) -> None:
-        """Everybody anew: before the tokens of `opened` end, a quarter of an hour later."""
-        visitor = Client(self.session, self.stack.gateway)
+    async def log_in(self, patience: float = 0) -> None:
+        """Everybody anew: before the tokens of `opened` end, a quarter of an hour later.
+
+        `patience`: the seconds for which a shop may be too busy for that, and from then on for what the
+        administrator asks.
+        """
+        visitor = Client(self.session, self.stack.gateway, patience=patience)
         self.admin = await visitor.log_in(self.stack.admin["email"], self.stack.admin["password"])
         self.traffic.tokens = await _of_new_customers(visitor)
 
@@ -205,14 +209,19 @@ async def opened(  # a site has parts
     seed: str,
     short: bool,
     say: Callable[[str], None],
+    price: str = "0.01",
+    mailbox: bool = False,
 ) -> AsyncIterator[Site]:
-    """The site, ready for its first order. What an earlier run left in `directory` is removed before."""
+    """The site, ready for its first order. What an earlier run left in `directory` is removed before.
+
+    `price`: of each product, in dollars.
+    """
     await Stack(directory).down()  # a run that was killed left it running
     shutil.rmtree(directory)
     crashes = Crashes(directory / "crashes")
     crashes.directory.mkdir(parents=True)
     async with AsyncExitStack() as closing:
-        stack = Stack(directory, settings={**SETTINGS, **crashes.environment, **settings})
+        stack = Stack(directory, settings={**SETTINGS, **crashes.environment, **settings}, mailbox=mailbox)
         await closing.enter_async_context(stack)
         session = await closing.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -222,7 +231,7 @@ async def opened(  # a site has parts
         visitor = Client(session, stack.gateway)
         admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
         goods = await asyncio.gather(
-            *(admin.add_product(PLENTY, "0.01", "USD", f"Product {number}") for number in range(products))
+            *(admin.add_product(PLENTY, price, "USD", f"Product {number}") for number in range(products))
         )
         tokens = await _of_new_customers(visitor)
         chance = random.Random(seed)  # noqa: S311  # repeatable, not secret

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from dev.runbooks import RUNBOOKS, commands
+from dev.alert_drill.scenes import SCENES, Scene
+from dev.runbooks import RUNBOOKS, commands, lines
 from dev.services import REPOSITORY
 from tests.charts.rendering import UMBRELLA, render
 from tests.command_lines import understood
@@ -89,6 +90,27 @@ def test_the_index_names_all_pages_by_their_urgency() -> None:
     assert sorted((name, severity) for name, _, severity in listed) == sorted(
         (name, rule["labels"]["severity"]) for name, rule in ALERTS.items()
     )
+
+
+def test_the_index_says_of_each_page_when_it_was_tried_or_why_it_was_not() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\(.+\| (.+) \|$", (RUNBOOKS / "README.md").read_text(), re.MULTILINE)
+    assert len(rows) == len(PAGES)
+    for name, said in rows:
+        tried = re.search(r"^## Tried\n\n(\d{4}-\d\d-\d\d), ", PAGES[name], re.MULTILINE)
+        assert (said == tried[1]) if tried else said.startswith("no: "), name
+
+
+def test_what_is_tried_is_what_the_drill_tries() -> None:
+    assert {name for name, page in PAGES.items() if "\n## Tried\n" in page} == set(SCENES)
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_what_the_drill_types_is_on_the_page_and_goes_to_whom_the_alert_does(scene: Scene) -> None:
+    assert scene.calls == f"{ALERTS[scene.alert]['labels']['severity']}s"
+    assert scene.silent <= set(ALERTS)
+    typed = [*lines(PAGES[scene.alert])]
+    for begins in scene.typed:
+        assert any(line.startswith(begins) for line in typed), begins
 
 
 def test_every_command_of_the_first_page_is_one() -> None:

@@ -19,6 +19,15 @@ def test_ranges_and_waits_shrink_and_words_stay() -> None:
     assert hurried("expr: a[6h]\n    keep_firing_for: 1d\n") == "expr: a[360s]\n    keep_firing_for: 1440s\n"
 
 
+def test_ages_shrink_where_that_is_asked_for_and_no_other_threshold() -> None:
+    ages = 'max by (a) (x_oldest_seconds{s=~"A|B"}) > 600\nmax(y_failing_seconds) > 6 * 3600\n'
+    others = "rate(a_seconds_count[5m]) > 600\nhistogram_quantile(0.9, rate(a_seconds_bucket[5m])) > 60\n"
+    assert hurried(ages) == ages
+    assert hurried(ages + others, ages=True) == (
+        ages.replace("6 * 3600", "360").replace("600", "10") + others.replace("5m", "5s")
+    )
+
+
 @pytest.mark.parametrize("text", ["expr: a[30s]", "for: 0m", "for: 90s"])
 def test_what_would_be_no_whole_second_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no whole number of seconds"):

@@ -1,0 +1,239 @@
+"""What is done to the drill's shop: each fault begins, says what a page's words in capitals are, and ends.
+
+What ends it is what a person does who found the cause; where the page's own commands do it, nothing is left.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+import aio_pika
+
+from dev.alert_drill.shop import PAYMENT_GATEWAY, Shop
+from dev.chaos.faults import FAULTS
+from dev.faults import Proxy
+from dev.stripe_double.ledger import REFUND_NEVER, VISA
+from dev.stripe_double.server import Mishap
+from sagactl.polling import until
+from sagactl.shop import Client, Json
+from services.shared.contract.events import STOCK_RESERVED
+
+# As a page calls it: as it is called in the drill.
+Words = Mapping[str, str]
+During = Callable[[Shop], AbstractAsyncContextManager[Words]]
+# A service, and its queue.
+INVENTORY: Final = "inventory"
+LETTER: Final = "nobody-can-read-this"
+# Each of Stripe's two calls for a charge is answered so much later.
+SLOW_SECONDS: Final = 3.2
+# More than a drill asks for.
+MANY: Final = 10_000
+STILL_SECONDS: Final = 1.6
+BETWEEN_SECONDS: Final = 0.4
+WITHIN: Final = 60.0
+
+
+def as_in_chaos(name: str) -> During:
+    @asynccontextmanager
+    async def during(shop: Shop) -> AsyncIterator[Words]:
+        async with FAULTS[name].during(shop.site):
+            yield {}
+
+    return during
+
+
+# --- messages ---------------------------------------------------------------------------------------------
+
+
+async def _publish(shop: Shop, queue: str, body: bytes, id_: str) -> None:
+    message = aio_pika.Message(body, message_id=id_, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+    async with await aio_pika.connect(shop.site.stack.rabbitmq.url) as connection:
+        channel = await connection.channel()
+        await channel.default_exchange.publish(message, queue, timeout=10)
+
+
+@asynccontextmanager
+async def unreadable(shop: Shop) -> AsyncIterator[Words]:
+    await _publish(shop, "orders", b"{", LETTER)
+    yield {"EVENT": LETTER}
+
+
+@asynccontextmanager
+async def contradicted(shop: Shop) -> AsyncIterator[Words]:
+    """Somebody who may publish says that an order which is paid was paid once more, with a cent."""
+    order = await _paid(shop, VISA)
+    said = {"orderId": order["orderId"], "transactionId": "txn_lie", "currency": "USD", "amount": "0.01"}
+    body = json.dumps({"type": "PAYMENT_SUCCEEDED", "data": said}).encode()
+    event = uuid.uuid4().hex
+    await _publish(shop, "order-events", body, event)
+    yield {"ORDER": order["orderId"], "EVENT": event}
+
+
+@asynccontextmanager
+async def lost(shop: Shop) -> AsyncIterator[Words]:
+    """Somebody takes one message, that an order's stock is reserved, out of the queue of payment."""
+    stack, names = shop.site.stack, shop.site.replicas("payment")
+    for name in names:
+        await stack.kill(name)
+    async with await aio_pika.connect(stack.rabbitmq.url) as connection:
+        queue = await (await connection.channel()).get_queue(STOCK_RESERVED)
+        taken = await until(lambda: queue.get(fail=False), within=WITHIN, what="a message to be lost")
+        assert taken is not None  # noqa: S101  # `until` waits for one
+        await taken.ack()
+    for name in names:
+        await stack.start(name)
+    yield {"ORDER": str(json.loads(taken.body)["data"]["orderId"])}
+
+
+@asynccontextmanager
+async def unbound(shop: Shop) -> AsyncIterator[Words]:
+    """Somebody deletes the bindings of a queue while its service does not run."""
+    site = shop.site
+    for name in site.replicas(INVENTORY):
+        await site.stack.kill(name)
+    for binding in await site.management("GET", f"queues/%2F/{INVENTORY}/bindings"):
+        if exchange := binding["source"]:
+            way = f"bindings/%2F/e/{exchange}/q/{INVENTORY}/{binding['properties_key']}"
+            await site.management("DELETE", way)
+    yield {}
+    for name in site.replicas(INVENTORY):
+        if name not in site.stack.processes:
+            await site.stack.start(name)
+
+
+# --- processes --------------------------------------------------------------------------------------------
+
+
+def gone(name: str) -> During:
+    """All replicas of a service are killed, or a server is; they are started unless a command has."""
+
+    @asynccontextmanager
+    async def during(shop: Shop) -> AsyncIterator[Words]:
+        stack = shop.site.stack
+        names = shop.site.replicas(name) or [name]
+        for each in names:
+            await stack.kill(each)
+        yield {}
+        for each in names:
+            if each not in stack.processes:
+                await stack.start(each)
+
+    return during
+
+
+def stutters(name: str) -> During:
+    """A process stands still for most of the time."""
+
+    @asynccontextmanager
+    async def during(shop: Shop) -> AsyncIterator[Words]:
+        stack, over = shop.site.stack, asyncio.Event()
+
+        async def again_and_again() -> None:
+            while not over.is_set():
+                stack.pause(name)
+                await asyncio.sleep(STILL_SECONDS)
+                stack.resume(name)
+                await asyncio.sleep(BETWEEN_SECONDS)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(again_and_again())
+            yield {}
+            over.set()
+
+    return during
+
+
+@asynccontextmanager
+async def teller_hangs(shop: Shop) -> AsyncIterator[Words]:
+    """Of notification's replicas the one stands still that makes deliveries of what happens."""
+    first, *others = shop.site.replicas("notification")
+    await _endpoint(shop, "ok")
+    for each in others:
+        await shop.site.stack.restart(each)  # what it held the first one has taken over meanwhile
+    shop.site.stack.pause(first)
+    yield {}
+
+
+# --- the payment gateway ----------------------------------------------------------------------------------
+
+
+def on_the_way_to_payment(hurt: Callable[[Proxy], None]) -> During:
+    @asynccontextmanager
+    async def during(shop: Shop) -> AsyncIterator[Words]:
+        proxy = shop.site.proxies[PAYMENT_GATEWAY]
+        hurt(proxy)
+        yield {}
+        proxy.heal()
+
+    return during
+
+
+def cut_off(proxy: Proxy) -> None:
+    proxy.refuse()
+    proxy.cut()
+
+
+def slow(proxy: Proxy) -> None:
+    proxy.delay(SLOW_SECONDS, "down")
+
+
+@asynccontextmanager
+async def gateway_fails(shop: Shop) -> AsyncIterator[Words]:
+    """One of eight requests is answered 503, and so a quarter of the charges; more would open the breaker."""
+    shop.stripe.mishaps.extend([Mishap.DOWN, *(7 * [Mishap.NOTHING])] * MANY)
+    yield {}
+    shop.stripe.mishaps.clear()
+
+
+@asynccontextmanager
+async def refund_waits(shop: Shop) -> AsyncIterator[Words]:
+    order = await _paid(shop, VISA)
+    cut_off(shop.site.proxies[PAYMENT_GATEWAY])
+    await shop.site.admin.refund(order["orderId"], "it came broken")
+    yield {"ORDER": order["orderId"]}
+    shop.site.proxies[PAYMENT_GATEWAY].heal()
+
+
+@asynccontextmanager
+async def refund_refused(shop: Shop) -> AsyncIterator[Words]:
+    order = await _paid(shop, REFUND_NEVER)
+    id_ = order["orderId"]
+    await shop.site.admin.refund(id_, "it came broken")
+    refused = await shop.site.admin.becomes(
+        id_, lambda seen: seen["refunds"][0]["state"] == "REFUSED", WITHIN, "refused its refund"
+    )
+    yield {"ORDER": id_, "REFUND": refused["refunds"][0]["refundRequestId"]}
+
+
+async def _paid(shop: Shop, card: str) -> Json:
+    """An order of somebody new."""
+    customer = await Client(shop.site.session, shop.site.stack.gateway, patience=WITHIN).register("Grace")
+    order = await customer.place({shop.site.products[0]: 1}, card)
+    return await shop.site.admin.at(order["orderId"], "PAID", WITHIN)
+
+
+# --- mails and webhooks -----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def mail_server_away(shop: Shop) -> AsyncIterator[Words]:
+    """Somebody registers meanwhile, to whom a letter is written."""
+    await shop.site.stack.kill("mailbox")
+    await Client(shop.site.session, shop.site.stack.gateway, patience=WITHIN).register("Grace")
+    yield {}
+    await shop.site.stack.start("mailbox")
+
+
+@asynccontextmanager
+async def endpoint_gone(shop: Shop) -> AsyncIterator[Words]:
+    """It says once that it is gone for good, and is mended then."""
+    yield {"ENDPOINT": await _endpoint(shop, "gone")}
+
+
+async def _endpoint(shop: Shop, answer: str) -> str:
+    """The id of a new one, which is told of all orders from now on."""
+    made = await shop.site.admin.call("POST", "/api/webhooks", {"url": f"{shop.receiver}/{answer}"})
+    return str(made["endpointId"])

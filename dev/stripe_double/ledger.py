@@ -118,11 +118,11 @@ class StripeLedger:
             case ["payment_intents", "search"]:
                 return self._search(query["query"])
             case ["payment_intents"]:
-                return _page(list(self.intents.values()), query)
+                return _page(path, list(self.intents.values()), query)
             case ["payment_intents", id_]:
                 return self._intent(id_)
             case ["refunds"]:
-                return _page(list(self.refunds.values()), query)
+                return _page(path, list(self.refunds.values()), query)
             case ["refunds", id_]:
                 return _found(self.refunds, id_)
             case _:
@@ -317,8 +317,8 @@ def _unexpected(intent: Json) -> Refusal:
     )
 
 
-def _page(newest_last: list[Json], query: Mapping[str, str]) -> Json:
-    """The newest first, as Stripe lists them."""
+def _page(path: str, newest_last: list[Json], query: Mapping[str, str]) -> Json:
+    """The newest first, as Stripe lists them; there are more at the same path."""
     since, of = int(query.get("created[gte]", 0)), query.get("payment_intent")
     before = int(query["created[lt]"]) if "created[lt]" in query else math.inf
     matching = [
@@ -330,4 +330,4 @@ def _page(newest_last: list[Json], query: Mapping[str, str]) -> Json:
     start = ids.index(query["starting_after"]) + 1 if query.get("starting_after") in ids else 0
     limit = int(query.get("limit", 10))
     page = matching[start : start + limit]
-    return {"object": "list", "url": "/v1/list", "data": page, "has_more": len(matching) > start + limit}
+    return {"object": "list", "url": path, "data": page, "has_more": len(matching) > start + limit}

@@ -267,7 +267,7 @@ class StripeGateway:
         done: list[Transaction] = []
         for listing, told in ((self._intents.list_async, _charged), (self._refunds.list_async, _refunded)):
             pages: Any = await _heard(listing(params))
-            async for made in pages.auto_paging_iter():
+            async for made in _each(pages):
                 if _said(made, "key"):
                     done.append(told(made))
                 if len(done) > MOST_AT_ONCE and end - begin > 1:
@@ -280,7 +280,7 @@ class StripeGateway:
         """
         query: Any = {"query": f"metadata['order_id']:'{order_id}'", "limit": 100}
         found = await _heard(self._intents.search_async(query))
-        intents = {intent.id: intent async for intent in found.auto_paging_iter()}
+        intents = {intent.id: intent async for intent in _each(found)}
         if reference and (named := await self._named(reference)) is not None:
             intents[reference] = named
         done = [_charged(intent) for intent in intents.values()]
@@ -299,7 +299,7 @@ class StripeGateway:
 
     async def _refunds_of(self, reference: str) -> AsyncIterator[stripe.Refund]:
         refunds = await _heard(self._refunds.list_async({"payment_intent": reference, "limit": 100}))
-        async for refund in refunds.auto_paging_iter():
+        async for refund in _each(refunds):
             yield refund
 
     async def hear(self, headers: Mapping[str, str], body: bytes) -> Heard | None:
@@ -332,6 +332,13 @@ def _payment_method(token: str) -> dict[str, object]:
 
 class _NoIntent(Exception):  # a state of affairs
     """Stripe takes no such charge: it is too small, or in no currency of theirs. Nor will it later."""
+
+
+async def _each(pages: Any) -> AsyncIterator[Any]:  # noqa: ANN401  # of a list or a search, whatever it has
+    """Of all pages, each asked for when it is come to. Raises GatewayRefused and GatewayUnavailable."""
+    rest = pages.auto_paging_iter()
+    while (made := await _heard(anext(rest, None))) is not None:
+        yield made
 
 
 async def _heard(call: Awaitable[Result]) -> Result:

@@ -340,6 +340,19 @@ async def test_what_was_done_in_years_is_told_in_its_order_and_not_read_to_the_e
     assert len({each.id for each in told}) == len(seconds) + 1
 
 
+async def test_what_is_more_than_a_page_is_read_to_its_end_or_the_gateway_is_away(
+    gateway: StripeGateway, double: StripeDouble
+) -> None:
+    start = datetime.now(UTC) - timedelta(seconds=1)
+    for number in range(101):
+        form = f"amount=999&currency=eur&metadata[key]=key-{number}&metadata[order_id]=o{number}"
+        double.ledger.post("/v1/payment_intents", form, f"key-{number}")
+    assert len([each async for each in gateway.transactions(start)]) == 101
+    double.mishaps = [Mishap.NOTHING, Mishap.DOWN]  # the second page does not come
+    with pytest.raises(GatewayUnavailable):
+        await anext(gateway.transactions(start))
+
+
 async def test_what_was_done_for_one_order_is_found_by_its_name_and_without(
     gateway: StripeGateway, double: StripeDouble
 ) -> None:

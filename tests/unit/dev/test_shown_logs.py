@@ -80,7 +80,7 @@ def test_ctrl_c_is_how_they_end_and_no_error_of_makes(tmp_path: Path) -> None:
     write(tmp_path / "logs", "order", at(1, "PENDING"))
     followed = subprocess.Popen(
         # Whoever runs in the background of a shell is deaf to Ctrl-C, and so is whom it starts.
-        ["/usr/bin/env", "--default-signal=INT", "make", "logs"],
+        ["/usr/bin/env", "--default-signal=INT", "make", "--no-print-directory", "logs"],
         cwd=ROOT,
         env=os.environ | {"STACK_DIR": str(tmp_path)},
         stdout=subprocess.PIPE,

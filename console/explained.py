@@ -1,6 +1,6 @@
 """One order as its page shows it: the verdict, the drawing, the four books side by side. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -15,8 +15,10 @@ from console.rights import Offer, offers
 from console.traces import Trace, of_order
 from console.verdicts import MOODS
 from console.words import amount, elapsed, shortened
-from sagactl.oncall.explain.explanation import OPEN, Explanation, Hop, HopState
+from sagactl.oncall.explain.explanation import OPEN, Action, Explanation, Hop, HopState
+from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.explain.screen import WORDS
+from sagactl.oncall.explain.table import actions
 from sagactl.oncall.invariants import Case
 from services.fulfilment.shipment import Shipment
 from services.notification.domain import NotificationState
@@ -103,8 +105,10 @@ class Page(Struct, frozen=True, kw_only=True):
     traces: tuple[Trace, ...]
 
 
-def page(told: Explanation | None, case: Case, person: User, jaeger: str = "") -> Page:
-    """`jaeger`: where its pages are, if there are some."""
+def page(
+    told: Explanation | None, case: Case, person: User, jaeger: str = "", now: datetime | None = None
+) -> Page:
+    """`jaeger`: where its pages are, if there are some. `now`: of what nothing is told."""
     order = case.order
     return Page(
         told=told,
@@ -119,9 +123,14 @@ def page(told: Explanation | None, case: Case, person: User, jaeger: str = "") -
         drawing=draw(told, commands(case)) if told and told.hops else None,
         books=tuple(_books(case)),
         timeline=tuple(_timeline(order)) if order else (),
-        offers=tuple(offers(person, told.actions)) if told else (),
+        offers=tuple(offers(person, told.actions if told else allowed(case, now))),
         traces=of_order(order, jaeger) if order else (),
     )
+
+
+def allowed(case: Case, now: datetime | None) -> Sequence[Action]:
+    """What may be done by the table, which asks nothing but the books: wherever the order's messages are."""
+    return tuple(actions(Marks(case=case, at=now))) if now else ()
 
 
 def _advice(says: str, command: str) -> Advice:

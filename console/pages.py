@@ -118,7 +118,7 @@ async def show_order(
         tried(shop.explained(order_id)), _trail_of(order_id, visitor, shop)
     )
     told, case = seen or (None, await _there(shop.case(order_id), REST_SECONDS))
-    page = explained.page(told, case, visitor.user, jaeger)
+    page = explained.page(told, case, visitor.user, jaeger, datetime.now(UTC))
     nobody_knows = told is not None and told.verdict is Verdict.UNKNOWN
     return answers.page(
         request,
@@ -192,12 +192,13 @@ async def show_letter(
     id_: Annotated[str, Query(alias="id")],
 ) -> Response:
     found, failed = await tried(shop.letter(queue, id_))
+    status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK
     if found is None and not failed:
+        status = HTTPStatus.NOT_FOUND
         failed = f"There is no dead letter {id_} in {queue} any more."
     preview = (await tried(shop.preview(found))).found if found else None
     page = letters.one(found, preview, jaeger) if found else None
     why_not = rights.why_not(visitor.user, rights.LETTERS)
-    status = HTTPStatus.OK if found else HTTPStatus.NOT_FOUND
     return answers.page(
         request,
         "letter",

@@ -8,12 +8,20 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 
 from console.browsers import HEADERS
 from console.main import make_app
+from console.sessions import Session
 from console.settings import ConsoleSettings
+from console.visitors import Visitor
+from sagactl.oncall.broker import BrokerError
+from sagactl.oncall.invariants import Case
+from sagactl.oncall.trails import Told
+from services.shared.http.rights import Role
 from tests.ports import free_port
-from tests.unit.console.pages import Page
+from tests.unit.console.pages import Page, somebody
+from tests.unit.explain.desk import ORDER, Desk
 
 OURS: Final = {"sec-fetch-site": "same-origin"}
 FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
@@ -69,7 +77,7 @@ FORMS: Final = (
 
 
 @pytest_asyncio.fixture
-async def browser() -> AsyncIterator[httpx.AsyncClient]:
+async def app() -> AsyncIterator[FastAPI]:
     nobody = f"127.0.0.1:{free_port()}"
     settings = ConsoleSettings(
         mongodb_url=f"mongodb://{nobody}",
@@ -87,11 +95,14 @@ async def browser() -> AsyncIterator[httpx.AsyncClient]:
         insecure_cookie=True,
     )
     app = make_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest_asyncio.fixture
+async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://console.example") as client,
-    ):
+    async with httpx.AsyncClient(transport=transport, base_url="http://console.example") as client:
         yield client
 
 
@@ -122,6 +133,54 @@ async def test_by_a_link_of_another_site_there_is_a_page_that_goes_on(
     answer = await browser.get(path, headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == HTTPStatus.OK
     assert path in read(answer).links
+
+
+class NoBroker:
+    """A shop of which nobody can tell where messages are. Its order waits for payment."""
+
+    async def case(self, _: str) -> Case:
+        return Desk().heard("inventory", "orders").marks().case
+
+    async def letter(self, *_: str) -> None:
+        raise BrokerError("the broker does not answer")
+
+    explained = letter
+
+    async def trail(self, *_: object) -> list[Told]:
+        return []
+
+
+class OpenDoor:
+    async def known(self, id_: str, address: str) -> Visitor:
+        return Visitor(id_, Session("token", 0, "", "csrf", 0), somebody(Role.ADMIN), address)
+
+
+@pytest.fixture
+def without_broker(app: FastAPI, browser: httpx.AsyncClient) -> httpx.AsyncClient:
+    """By somebody who is signed in."""
+    app.state.door, app.state.shop = OpenDoor(), NoBroker()
+    browser.cookies.set("console", "an id")
+    return browser
+
+
+async def test_what_may_be_done_to_an_order_is_told_without_the_broker(
+    without_broker: httpx.AsyncClient,
+) -> None:
+    page = read(await without_broker.get(f"/orders/{ORDER}"))
+    assert "the broker does not answer" in page.text
+    assert f"/orders/{ORDER}/cancel" in page.links
+    page = read(await without_broker.get(f"/orders/{ORDER}/cancel"))
+    assert "This would be done: CONFIRMED -> CANCELLED" in page.text
+    page = read(await without_broker.get(f"/orders/{ORDER}/refund"))
+    assert "This cannot be done: the order is" in page.text
+
+
+async def test_a_letter_that_nobody_can_look_for_is_not_said_to_be_none(
+    without_broker: httpx.AsyncClient,
+) -> None:
+    answer = await without_broker.get("/letter?queue=orders&id=x")
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "the broker does not answer" in read(answer).text
 
 
 async def test_without_redis_nobody_is_let_in_and_nobody_is_told_to_sign_in_again(

@@ -36,6 +36,8 @@ WARM_UP_SECONDS: Final = 10.0
 QUIET_WITHIN: Final = 180.0
 # Of whoever logs in, and of the administrator, while what followed from a fault is worked off.
 PATIENCE_SECONDS: Final = 60.0
+# What a payment gateway that was away is asked for again, at the latest a minute after the last time.
+REST_WITHIN: Final = 180.0
 SHOWN_LINES: Final = 6
 # Of sagactl: nothing is wrong; something is; something moves, or is to be done; a server that was asked is
 # down. Of RabbitMQ: there is an alarm.
@@ -67,7 +69,7 @@ async def drill(scenes: Sequence[Scene]) -> int:
             keyboard = Keyboard(shop, {}, {})
             known = "".join(f" --expect {order}" for order in marked)
             # What every page ends with. The first waits for rest, the second still tells of marked orders.
-            await _typed(keyboard, f"sagactl check{known}", "", answers=(0,))
+            await _typed(keyboard, f"sagactl check --wait {REST_WITHIN:g}{known}", "", answers=(0,))
             await _typed(keyboard, "sagactl status", "", answers=(0, 1) if marked else (0,))
     except (DrillError, NotInTimeError, NotThereError) as error:
         failures.append(str(error))

@@ -135,6 +135,14 @@ SCENES: Final = {
             {"sagactl status": ""},
         ),
         Scene(
+            "SagashopOrdersShed",
+            "MongoDB stands still for most of the time",
+            PAGES,
+            faults.stutters("mongodb"),
+            {"sagactl status": "orders", "kubectl -n shop logs deploy/shop-order": "were refused"},
+            arrives_within=90,
+        ),
+        Scene(
             "SagashopOrdersStuck",
             "a message is taken out of the queue of payment",
             PAGES,

@@ -21,6 +21,7 @@ from sagactl.access import Access
 from sagactl.faults import UnavailableError
 from sagactl.oncall.books import CHUNK, Books, reading
 from sagactl.oncall.check import QUIET_SECONDS, Expected
+from sagactl.oncall.explain.reading import every_letter
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.live import looking
 from sagactl.oncall.live.checking import LONG_AGO, Live, check_live
@@ -37,6 +38,7 @@ from sagactl.shop import Json
 from services.shared.contract.events import OrderPaid
 from services.shared.engine.rows import OutboxEvent, Row
 from tests.integration.saga import sending
+from tests.integration.saga.commands import said
 from tests.integration.saga.growth import MANY, grown, profiled, used, wasteful
 from tests.integration.saga.house import House
 from tests.integration.saga.sending import Sending
@@ -180,6 +182,15 @@ async def planted(shop: Shop, faults: Sequence[Fault]) -> AsyncIterator[None]:
         for documents, before, more in there:
             await documents.replace_one({"_id": before["_id"]}, before, upsert=True)
             await documents.delete_one({"_id": more})
+        await redriven(shop, {fault.order for fault in faults})
+
+
+async def redriven(shop: Shop, orders: Collection[str]) -> None:
+    """What a publisher that died sends again is rejected while its order is gone."""
+    amqp_url = Access.of_stack(shop.stack.directory).amqp_url
+    for letter in await persistently(lambda: every_letter(amqp_url)):
+        if letter.subject in orders:
+            await said(shop, "letters", "redrive", letter.queue, "--id", letter.id)
 
 
 # So that orders go on: what waits for a service is not cleared up by watching longer.

@@ -26,13 +26,12 @@ from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.table import Table
 
+from bench import money
 from bench.running import run as run_to_the_end
 from bench.shop import clear
 from dev.stack import Stack
 from sagactl.oncall.report_on_screen import check_stack
 from sagactl.shop import Client
-from services.payment.gateway import Kind, Status
-from services.payment.ledger import COLLECTION as LEDGER
 
 PIECES: Final = 100
 CUSTOMERS: Final = 1000
@@ -159,12 +158,11 @@ async def _end_of(buyer: Client, order_id: str) -> str:
 
 async def _money(stack: Stack, whose: Mapping[str, str]) -> Mapping[str, int]:
     """By the payment gateway's own ledger."""
-    paid: Counter[str] = Counter()
+    of_customers: Counter[str] = Counter()
     async with AsyncMongoClient[dict[str, Any]](stack.mongodb.url) as mongo:
-        async for entry in mongo["payment"][LEDGER].find({"status": {"$ne": Status.DECLINED}}):
-            sign = -1 if entry["kind"] == Kind.REFUND else 1
-            paid[whose.get(entry["orderId"], "nobody")] += sign * entry["amount"]
-    return paid
+        for order_id, amount in (await money.paid(mongo)).items():
+            of_customers[whose.get(order_id, "nobody")] += amount
+    return of_customers
 
 
 def _table(judgement: Judgement) -> Table:

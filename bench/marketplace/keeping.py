@@ -1,28 +1,31 @@
 """What the shop keeps once all is at rest, from the databases of its services."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from pymongo import AsyncMongoClient
 
+from bench import money
 from bench.marketplace.criteria import Ended, Line, Shelf, Step
 from services.fulfilment.shipment import GONE, Shipment
 from services.inventory.reservation import LineState, Reservation
 from services.inventory.stock import Stock
 from services.notification.domain import Notification
 from services.order.model import Order
-from services.payment.gateway import Kind, Status
-from services.payment.ledger import COLLECTION as LEDGER
 from services.product.domain import Product
 from services.shared.database.store import from_document
 
 Mongo: TypeAlias = AsyncMongoClient[dict[str, Any]]
-OF: Final = "orderId"
 
 
 async def orders(mongo: Mongo) -> Mapping[str, Ended]:
-    paid, sold, sent, told = await _paid(mongo), await _sold(mongo), await _sent(mongo), await _told(mongo)
+    paid, sold, sent, told = (
+        await money.paid(mongo),
+        await _sold(mongo),
+        await _sent(mongo),
+        await _told(mongo),
+    )
     found: dict[str, Ended] = {}
     async for document in mongo["order"][Order.collection].find():
         order = from_document(Order, document)
@@ -55,14 +58,6 @@ async def offered(mongo: Mongo) -> frozenset[str]:
     return frozenset([document["_id"] async for document in products.find({"deleted": False})])
 
 
-async def _paid(mongo: Mongo) -> Counter[str]:
-    """By the payment gateway's own ledger."""
-    paid: Counter[str] = Counter()
-    async for entry in mongo["payment"][LEDGER].find({"status": {"$ne": Status.DECLINED}}):
-        paid[entry[OF]] += -entry["amount"] if entry["kind"] == Kind.REFUND else entry["amount"]
-    return paid
-
-
 async def _sold(mongo: Mongo) -> Mapping[str, Mapping[str, int]]:
     found: dict[str, Mapping[str, int]] = {}
     async for document in mongo["inventory"][Reservation.collection].find():
@@ -85,5 +80,5 @@ async def _sent(mongo: Mongo) -> Mapping[str, Mapping[str, int]]:
 async def _told(mongo: Mongo) -> Mapping[str, Sequence[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     async for document in mongo["notification"][Notification.collection].find().sort("at"):
-        found[document[OF]].append(document["kind"])
+        found[document["orderId"]].append(document["kind"])
     return found

@@ -17,7 +17,7 @@ from console.trail import Wanted as ThoseEntries
 from saga_operator.policy.policy import LISTED_AT_MOST
 from saga_operator.resource import Monitor
 from sagactl.access import Access
-from sagactl.faults import AbsentError, UnavailableError, fault
+from sagactl.faults import AbsentError, Fault, UnavailableError, answered
 from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES, DeadLetter
@@ -52,7 +52,6 @@ LETTERS_SECONDS: Final = 3.0
 SIGHT_SECONDS: Final = 5.0
 # A page waits for what it shows; to call a message missing takes two looks, six seconds apart.
 READ_SECONDS: Final = 15.0
-LATE: Final = "in {:g} seconds no answer came"
 # What is looked for in all orders there are takes its time.
 FIND_SECONDS: Final = 70.0
 # Beside what has failed.
@@ -88,14 +87,8 @@ async def tried(work: Awaitable[Found], within: float = READ_SECONDS) -> Read[Fo
     """A server that does not answer `within` so many seconds is a sentence on the page, where the rest of it
     may still be of use.
     """
-    try:
-        async with asyncio.timeout(within) as limit:
-            return Read(await work)
-    except Exception as error:
-        known = fault(error)
-        if known is None:
-            raise
-        return Read(None, LATE.format(within) if limit.expired() else known.says)
+    found = await answered(work, within)
+    return Read(None, found.says) if isinstance(found, Fault) else Read(found)
 
 
 class Shop:

@@ -1,8 +1,10 @@
 """What went wrong, as a person is told it, and the exit code that it comes to. Nobody else decides that."""
 
+import asyncio
 import re
+from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
@@ -18,6 +20,7 @@ from sagactl.kept_login import NotKeptError
 from sagactl.shop import NOT_NOW, REFUSALS, ShopError
 from services.payment.gateway import GatewayRefused, GatewayUnavailable
 
+Found = TypeVar("Found")
 # Of MongoDB's: Unauthorized, AuthenticationFailed.
 NOT_ALLOWED: Final = frozenset({13, 18})
 OF_SERVERS: Final = f"Is it up, and are {', '.join(URLS)} right? A local stack: make up"
@@ -71,6 +74,18 @@ def fault(error: Exception) -> Fault | None:
         case UnavailableError():
             return Fault(_reached(error), str(error), OF_SERVERS)
     return _of_server(error)
+
+
+async def answered(work: Awaitable[Found], within: float) -> Found | Fault:
+    """What it comes to `within` so many seconds, or why not. Raises what is nobody's fault but ours."""
+    try:
+        async with asyncio.timeout(within) as limit:
+            return await work
+    except Exception as error:
+        known = fault(error)
+        if known is None:
+            raise
+        return known._replace(says=f"in {within:g} seconds no answer came") if limit.expired() else known
 
 
 def _of_server(error: Exception) -> Fault | None:

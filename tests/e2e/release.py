@@ -160,6 +160,15 @@ class Release:
     async def ready(self, workload: str) -> None:
         await self.kubectl("rollout", "status", workload, "--timeout=240s")
 
+    async def is_ready(self, pod: str) -> bool:
+        """Whether it is there, and traffic goes to it."""
+        try:
+            found = await self.get("pod", pod)
+        except CommandError:
+            return False
+        conditions = found["status"].get("conditions", ())
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
     async def all_ready(self) -> None:
         """Wait until every workload of the release is as it should be."""
         found = await self.get("deployments,statefulsets")

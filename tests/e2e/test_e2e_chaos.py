@@ -101,11 +101,6 @@ async def two_of(release: Release, service: str) -> AsyncIterator[None]:
         await become(1, "null")
 
 
-async def is_ready(release: Release, pod: str) -> bool:
-    conditions = (await release.get("pod", pod))["status"]["conditions"]
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("service", ["order", "inventory"])
 async def test_a_replica_that_stands_still_is_passed_by_and_replaced(
@@ -127,10 +122,10 @@ async def test_a_replica_that_stands_still_is_passed_by_and_replaced(
         stopped = await release.kubectl("exec", pod, "--", "python", "-c", FREEZE, program)
         assert stopped.split(), f"{program} was not found in {pod}"
         began = time.monotonic()
-        await until(lambda: is_ready(release, pod), not_, within=60, what=f"{pod} is known to stand still")
+        await until(lambda: release.is_ready(pod), not_, within=60, what=f"{pod} is known to stand still")
         passed_by = time.monotonic() - began
         await more(60, f"orders beside {pod}")
-        await until(lambda: is_ready(release, pod), within=240, what=f"{pod} is started again")
+        await until(lambda: release.is_ready(pod), within=240, what=f"{pod} is started again")
         replaced = time.monotonic() - began
         await more(60, f"orders after {pod} was started again")
     assert load.failures == []

@@ -82,15 +82,6 @@ async def members(mall: Release, node: int) -> dict[str, int]:
     return {queue["name"]: len(queue["members"]) for queue in json.loads(found)}
 
 
-async def is_ready(mall: Release, pod: str) -> bool:
-    try:
-        found = await mall.get("pod", pod)
-    except CommandError:
-        return False
-    conditions = found["status"].get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-
-
 async def test_a_node_of_the_broker_dies(mall: Release, door: Client, report: list[str]) -> None:
     async def harm() -> None:
         await mall.kill(f"{mall.name}-{LOST}")
@@ -108,7 +99,7 @@ async def test_a_node_of_the_broker_that_lost_its_volume_joins_before_it_serves(
 
     async def harm() -> None:
         await lose_volume(mall, pod)
-        await until(lambda: is_ready(mall, pod), within=300, what=f"{pod} to be ready", every=0.2)
+        await until(lambda: mall.is_ready(pod), within=300, what=f"{pod} to be ready", every=0.2)
         # A cluster of its own would have no queue.
         assert (await members(mall, 0)).keys() == everything.keys()
 
@@ -165,11 +156,11 @@ async def test_a_node_that_founded_a_cluster_of_its_own_gives_it_up_and_joins(
         async with asking_once(mall):
             await lose_volume(mall, pod)
             await until(lambda: founded_alone(mall, pod), within=300, what="a cluster of its own", every=2)
-        assert not await is_ready(mall, pod), "it serves nobody"
+        assert not await mall.is_ready(pod), "it serves nobody"
         begin = time.monotonic()
         await mall.kubectl("scale", broker, f"--replicas={NODES}")
         for other in (pod, *others):
-            await until(lambda: is_ready(mall, other), within=600, what=f"{other} to be ready", every=1)  # noqa: B023 - used at once
+            await until(lambda: mall.is_ready(other), within=600, what=f"{other} to be ready", every=1)  # noqa: B023 - used at once
         seconds.append(time.monotonic() - begin)
         assert (await members(mall, 0)).keys() == everything.keys()
 
@@ -199,6 +190,6 @@ async def test_a_member_of_the_database_loses_its_volume(
 
     async def harm() -> None:
         await lose_volume(mall, pod)
-        await until(lambda: is_ready(mall, pod), within=300, what=f"{pod} to be ready", every=1)
+        await until(lambda: mall.is_ready(pod), within=300, what=f"{pod} to be ready", every=1)
 
     await under_load(mall, door, report, "the volume of a MongoDB member lost", harm)

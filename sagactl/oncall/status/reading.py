@@ -14,7 +14,7 @@ from pymongo import ASCENDING
 from pymongo.errors import PyMongoError
 
 from sagactl.access import Access
-from sagactl.faults import fault
+from sagactl.faults import Fault, answered
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES
 from sagactl.oncall.depths import depths as asked
@@ -62,12 +62,12 @@ async def read(books: Books, where: Access, within: float = WITHIN_SECONDS) -> S
     at, queues, orders, marked, (refused, taken, placed), outboxes = await asyncio.gather(
         _at(now, within),
         _seen(Part.QUEUES, None, queues_of(where), within),
-        stored(Part.ORDERS, None, lambda: _open_orders(books)),
+        stored(Part.ORDERS, None, lambda: _open_orders(books, now.result())),
         stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
         asyncio.gather(
             stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
-            stored(Part.SETTLING, None, lambda: _settling(books)),
-            stored(Part.PLACED, None, lambda: _placed(books)),
+            stored(Part.SETTLING, None, lambda: _settling(books, now.result())),
+            stored(Part.PLACED, None, lambda: _placed(books, now.result())),
         ),
         asyncio.gather(*(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)),
     )
@@ -98,15 +98,8 @@ async def queues_of(where: Access) -> tuple[Depth, ...]:
 
 
 async def _seen(part: Part, service: str | None, looking: Awaitable[Found], within: float) -> Found | Unseen:
-    try:
-        async with asyncio.timeout(within) as limit:
-            return await looking
-    except Exception as error:
-        known = fault(error)
-        if known is None:
-            raise
-        why = f"in {within:g} seconds no answer came" if limit.expired() else known.says
-        return Unseen(part, service, why, known.code)
+    found = await answered(looking, within)
+    return Unseen(part, service, found.says, found.code) if isinstance(found, Fault) else found
 
 
 async def _at(now: Awaitable[datetime], within: float) -> datetime:
@@ -118,8 +111,8 @@ async def _at(now: Awaitable[datetime], within: float) -> datetime:
         return datetime.now(UTC)
 
 
-async def _open_orders(books: Books) -> tuple[Backlog, ...]:
-    store, now = books.store("order"), await books.now()
+async def _open_orders(books: Books, now: datetime) -> tuple[Backlog, ...]:
+    store = books.store("order")
     found: list[Backlog] = []
     for status in OPEN:
         if (longest := await queries.longest(store, status)) is not None:
@@ -129,15 +122,13 @@ async def _open_orders(books: Books) -> tuple[Backlog, ...]:
     return tuple(found)
 
 
-async def _settling(books: Books) -> Settling | None:
-    now = await books.now()
+async def _settling(books: Books, now: datetime) -> Settling | None:
     since, until = now - SETTLED_SINCE, now - SETTLED_UNTIL
     return settling(await queries.times_to_end(books.store("order"), since, until, SETTLED_LOOKED_AT))
 
 
-async def _placed(books: Books) -> float:
+async def _placed(books: Books, now: datetime) -> float:
     """Orders a second."""
-    now = await books.now()
     number = await queries.count_placed(books.store("order"), now - PLACED_SINCE, now)
     return round(number / PLACED_SINCE.total_seconds(), 3)
 

@@ -36,6 +36,7 @@ def there() -> set[str]:
 
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
     assert set(PAGES) == set(ALERTS)
+    assert f"{len(ALERTS)} alerts, each with" in (REPOSITORY / "README.md").read_text()
 
 
 @every_page

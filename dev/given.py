@@ -55,7 +55,7 @@ def _wrong(environment: Mapping[str, str]) -> Iterator[str]:
     if environment.get("PORTS", "random") != "random":
         yield "PORTS: give random, or leave it out"
     yield from _wrong_identity(*map(environment.get, (*IDENTITY, "SSL_CERT_FILE")))
-    for name in map(replicas_of, KNOWN):
+    for name in map(replicas_of, (*KNOWN, "mongodb")):
         if name in environment and not _is_count(environment[name]):
             yield f"{name}: give a whole number of 1 or more"
     for name in map(variable, DEFAULTS):

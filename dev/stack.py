@@ -26,7 +26,7 @@ from dev.processes import Processes, Program
 from dev.provisioning import provisions
 from dev.readiness import READY_WITHIN_SECONDS, until_ok
 from dev.servers import Given
-from dev.services import KNOWN, NAMES, REPOSITORY
+from dev.services import KNOWN, NAMES, REPOSITORY, unnumbered
 
 PROBE_SECONDS = 0.1
 SERVERS = ("mongodb", "epmd", "rabbitmq", "redis")
@@ -122,11 +122,11 @@ class Stack(Plan):
         missing = [program for program in self._programs.values() if program.name not in self.processes]
         self._check_ports(missing)
         self._keep_layout()
-        servers = [program for program in missing if program.name in SERVERS]
+        servers = [program for program in missing if unnumbered(program.name) in SERVERS]
         needed = provisions(self.mongodb, self.rabbitmq, self.credentials, self._wanted)
         if not all(each.is_made for each in needed):
             await self._start(servers)
-            await self._all_ready(name for name in self._programs if name in SERVERS)
+            await self._all_ready(name for name in self._programs if unnumbered(name) in SERVERS)
             await asyncio.gather(*(each.ensure() for each in needed))
         self._spawn(program for program in missing if program.name not in self.processes)
         await self._all_ready(self._programs)
@@ -146,7 +146,9 @@ class Stack(Plan):
         """Stop the services before their servers; the data stays. Returns what was stopped."""
         running = [*self.processes]
         await self.processes.stop([SUPERVISOR])
-        await self.processes.stop([name for name in self.processes if name not in OUTLIVE_SERVICES])
+        await self.processes.stop(
+            [name for name in self.processes if name.partition("-")[0] not in OUTLIVE_SERVICES]
+        )
         # A broker that is still starting would replace an epmd that it misses, and leave that behind.
         await self.processes.stop([name for name in self.processes if name != "epmd"])
         await self.processes.stop()
@@ -284,7 +286,7 @@ class Stack(Plan):
             "jaeger": self.jaeger,
             "mailbox": self.mailbox,
         }
-        server = servers.get(name)
+        server = servers.get(name)  # the first member of a set: it is ready when all of them are
         if server and not isinstance(server, Given):
             await server.ready()
         for replica in self.replicas:

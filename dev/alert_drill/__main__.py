@@ -23,8 +23,8 @@ from dev.alert_drill.keyboard import Keyboard, NoClusterError, sizes_of_logs
 from dev.alert_drill.scenes import SCENES, Scene
 from dev.alert_drill.shop import Shop, opened_shop
 from dev.alert_drill.watchers import FIRING, RESOLVED, Pager, watching
+from dev.debian import NotThereError
 from dev.interrupts import run as run_to_the_end
-from dev.prometheus import NotThereError
 from sagactl.polling import NotInTimeError
 from sagactl.screen import printable
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from dev.faults import Proxy
 from dev.stripe_double import server as stripe_double
 from dev.stripe_double.server import LOOPBACK, StripeDouble
+from dev.survive.attempts import PLAYED
 from dev.survive.site import COUNTED, PRODUCTS, Site, opened
 
 PAYMENT_GATEWAY: Final = "payment-gateway"
@@ -61,7 +62,7 @@ async def opened_shop(directory: Path, rate: float, say: Callable[[str], None]) 
                 seed="drill",
                 short=True,
                 say=say,
-                price=PRICE,
+                till=PLAYED._replace(price=PRICE),
                 mailbox=True,
             )
         )

@@ -19,8 +19,8 @@ from rich.console import Console
 from dev.chaos.faults import FAULTS
 from dev.chaos.plan import SHORTEST_SECONDS, Round, rounds
 from dev.chaos.running import Ended, opened_shop
+from dev.debian import NotThereError
 from dev.interrupts import run as run_to_the_end
-from dev.prometheus import NotThereError
 from dev.survive import report
 from dev.survive.attempts import Outcome
 from sagactl.screen import printable

@@ -1,9 +1,10 @@
 """What is done to a shop at work: each fault begins, lasts, and ends; what ends it leaves all as it was."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
+from itertools import cycle
 from typing import Final, NamedTuple
 
 import redis.asyncio
@@ -11,7 +12,8 @@ from pymongo.errors import AutoReconnect
 
 from dev.faults import Proxy, crashes
 from dev.faults.crashes import CrashPoint
-from dev.services import Replica
+from dev.services import Replica, unnumbered
+from dev.stripe_double.way import PAYMENT_GATEWAY
 from dev.survive.scenarios.broker import DISK_ALARM, MEMORY_ALARM
 from dev.survive.scenarios.database import ASIDE_SECONDS, STEP_DOWN
 from dev.survive.scenarios.others import REDIS_DELAY_SECONDS
@@ -20,7 +22,11 @@ from services.shared.contract.events import CORE
 
 CLOSED_EVERY_SECONDS: Final = 2.0
 BROKER_DELAY_SECONDS: Final = 0.3
+GATEWAY_DELAY_SECONDS: Final = 3.0
 TRICKLE_BYTES_PER_SECOND: Final = 20_000.0
+# Tokens are good for half a minute where clocks differ.
+CLOCK_STEP_SECONDS: Final = 25.0
+STEPS_EVERY_SECONDS: Final = 4.0
 # What a supervisor does at once, with the time that a machine takes for it.
 RESTARTS_AFTER_SECONDS: Final = 1.0
 During = Callable[[Site], AbstractAsyncContextManager[None]]
@@ -39,22 +45,41 @@ class Fault(NamedTuple):
 # --- any server -------------------------------------------------------------------------------------------
 
 
-def _killed(server: str) -> During:
+# Which processes it is done to.
+Which = Callable[[Site], Awaitable[Sequence[str]]]
+
+
+def _all_of(server: str) -> Which:
+    async def which(site: Site) -> Sequence[str]:
+        return [name for name in site.stack.programs if unnumbered(name) == server]
+
+    return which
+
+
+async def _primary(site: Site) -> Sequence[str]:
+    return [await site.primary()]
+
+
+def _killed(which: Which) -> During:
     @asynccontextmanager
     async def during(site: Site) -> AsyncIterator[None]:
-        await site.stack.kill(server)
+        names = await which(site)
+        await site.stack.processes.kill(names)
         yield
-        await site.stack.start(server)
+        await asyncio.gather(*map(site.stack.start, names))
 
     return during
 
 
-def _frozen(server: str) -> During:
+def _frozen(which: Which) -> During:
     @asynccontextmanager
     async def during(site: Site) -> AsyncIterator[None]:
-        site.stack.pause(server)
+        names = await which(site)
+        for name in names:
+            site.stack.pause(name)
         yield
-        site.stack.resume(server)
+        for name in names:
+            site.stack.resume(name)
 
     return during
 
@@ -67,6 +92,11 @@ def _on_the_way(proxy: str, hurt: Callable[[Proxy], None]) -> During:
         site.proxies[proxy].heal()
 
     return during
+
+
+def _away(proxy: Proxy) -> None:
+    proxy.refuse()
+    proxy.cut()
 
 
 # --- one server alone -------------------------------------------------------------------------------------
@@ -158,6 +188,21 @@ async def _service_gone(site: Site) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _clock_steps(site: Site) -> AsyncIterator[None]:
+    service = site.chance.choice(CORE)
+    site.say(f"it is {service}")
+
+    async def again_and_again() -> None:
+        for seconds in cycle((CLOCK_STEP_SECONDS, -CLOCK_STEP_SECONDS)):
+            site.clocks.step(service, seconds)
+            await asyncio.sleep(STEPS_EVERY_SECONDS)
+
+    async with _meanwhile(again_and_again):
+        yield
+    site.clocks.step(service, 0)
+
+
+@asynccontextmanager
 async def _dies_where_it_hurts(site: Site) -> AsyncIterator[None]:
     """A process of any service dies at any point of a batch, again and again."""
 
@@ -205,9 +250,13 @@ FAULTS: Final = {
     fault.name: fault
     for fault in (
         Fault(
-            "broker-killed", "RabbitMQ is killed", "broker", _killed("rabbitmq"), "SagashopBrokerDisconnected"
+            "broker-killed",
+            "RabbitMQ is killed",
+            "broker",
+            _killed(_all_of("rabbitmq")),
+            "SagashopBrokerDisconnected",
         ),
-        Fault("broker-frozen", "RabbitMQ stands still", "broker", _frozen("rabbitmq")),
+        Fault("broker-frozen", "RabbitMQ stands still", "broker", _frozen(_all_of("rabbitmq"))),
         Fault(
             "broker-cut-off",
             "no service hears of RabbitMQ, and none is told",
@@ -237,10 +286,12 @@ FAULTS: Final = {
         Fault(
             "disk-alarm", "RabbitMQ has no disk left", "broker", _alarm(*DISK_ALARM), "SagashopBrokerAlarm"
         ),
-        Fault("database-killed", "MongoDB is killed", "database", _killed("mongodb")),
-        Fault("database-frozen", "MongoDB stands still", "database", _frozen("mongodb")),
+        Fault("database-killed", "all of MongoDB is killed", "database", _killed(_all_of("mongodb"))),
+        Fault("database-frozen", "all of MongoDB stands still", "database", _frozen(_all_of("mongodb"))),
+        Fault("primary-killed", "MongoDB's primary is killed", "database", _killed(_primary)),
+        Fault("primary-frozen", "MongoDB's primary stands still", "database", _frozen(_primary)),
         Fault("primary-steps-down", "MongoDB's primary steps down every 6 s", "database", _steps_down),
-        Fault("redis-killed", "Redis is killed", "redis", _killed("redis")),
+        Fault("redis-killed", "Redis is killed", "redis", _killed(_all_of("redis"))),
         Fault(
             "redis-slow",
             "Redis answers 2 s later",
@@ -248,6 +299,26 @@ FAULTS: Final = {
             _on_the_way("redis", partial(Proxy.delay, seconds=REDIS_DELAY_SECONDS, direction="down")),
         ),
         Fault("redis-emptied", "Redis forgets all", "redis", _redis_emptied),
+        Fault(
+            "payment-gateway-away",
+            "the payment gateway refuses connections",
+            "payment gateway",
+            _on_the_way(PAYMENT_GATEWAY, _away),
+        ),
+        Fault(
+            "payment-gateway-slow",
+            "the payment gateway answers 3 s later",
+            "payment gateway",
+            _on_the_way(
+                PAYMENT_GATEWAY, partial(Proxy.delay, seconds=GATEWAY_DELAY_SECONDS, direction="down")
+            ),
+        ),
+        Fault(
+            "payment-gateway-unheard",
+            "the payment gateway charges, and no answer of it arrives",
+            "payment gateway",
+            _on_the_way(PAYMENT_GATEWAY, partial(Proxy.silence, direction="down")),
+        ),
         Fault("replicas-killed", "one replica after the other is killed", "services", _replicas_killed),
         Fault("replica-frozen", "one replica stands still", "services", _replica_frozen),
         Fault(
@@ -256,6 +327,12 @@ FAULTS: Final = {
             "services",
             _service_gone,
             "SagashopServiceMissing",
+        ),
+        Fault(
+            "clock-steps",
+            "the clock of a service goes 25 s ahead, then 50 s back, every 4 s",
+            "services",
+            _clock_steps,
         ),
         Fault(
             "crash-points", "processes die where it hurts most, every 2 s", "services", _dies_where_it_hurts

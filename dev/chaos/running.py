@@ -1,8 +1,9 @@
 """A shop under orders, hurt round after round, and judged after each from outside."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,16 +11,24 @@ from typing import Any, Final, NamedTuple
 from dev.alert_drill.watchers import Pager, watching
 from dev.chaos.faults import FAULTS
 from dev.chaos.plan import Round
-from dev.survive.attempts import Outcome
+from dev.stripe_double import way as stripe_way
+from dev.stripe_double.ledger import DECLINED, VISA
+from dev.survive.attempts import Outcome, Till
 from dev.survive.looking import look
 from dev.survive.running import AFTERWARDS_SECONDS, WARM_UP_SECONDS
 from dev.survive.site import COUNTED, PRODUCTS, Site, opened
 from dev.survive.verdict import Failure, judge
 from dev.survive.watching import watched
 from sagactl.polling import NotInTimeError
+from services.shared.contract.events import CORE
 
 ORDERS_PER_SECOND: Final = 20.0
-SETTINGS: Final = COUNTED | {f"REPLICAS_{service}": "2" for service in ("ORDER", "INVENTORY", "PAYMENT")}
+SETTINGS: Final = {
+    **COUNTED,
+    **{f"REPLICAS_{service}": "2" for service in ("ORDER", "INVENTORY", "PAYMENT")},
+    # Where one of them is hurt, the others elect another primary.
+    "REPLICAS_MONGODB": "3",
+}
 # An alert of the round before has to end first.
 QUIET_WITHIN_SECONDS: Final = 60.0
 
@@ -98,16 +107,35 @@ def _not_told(plan: Round, alerts: tuple[str, ...]) -> list[Failure]:
 
 @asynccontextmanager
 async def opened_shop(directory: Path, seed: int, say: Callable[[str], None]) -> AsyncIterator[Shop]:
-    """Raises NotThereError without Prometheus' programs, and what the stack raises."""
-    async with opened(
-        directory,
-        SETTINGS,
-        products=PRODUCTS,
-        rate=ORDERS_PER_SECOND,
-        seed=f"chaos {seed}",
-        short=False,
-        say=say,
-    ) as site:
+    """Raises NotThereError without Prometheus' programs or libfaketime, and what the stack raises."""
+    async with AsyncExitStack() as closing:
+        way = await closing.enter_async_context(stripe_way.opened())
+        # The checks of this process read the provider's books as those of production do: told by settings.
+        closing.enter_context(_settings(way.books))
+        site = await closing.enter_async_context(
+            opened(
+                directory,
+                {**SETTINGS, **way.settings},
+                products=PRODUCTS,
+                rate=ORDERS_PER_SECOND,
+                seed=f"chaos {seed}",
+                short=False,
+                say=say,
+                till=Till(VISA, DECLINED, stripe_way.PRICE),
+                stepping=CORE,
+            )
+        )
+        site.proxies[stripe_way.PAYMENT_GATEWAY] = way.proxy
         await site.all_by_proxy("rabbitmq", "redis")
-        async with watching(site.stack, directory / "watchers") as pager:
-            yield Shop(site, pager)
+        yield Shop(site, await closing.enter_async_context(watching(site.stack, directory / "watchers")))
+
+
+@contextmanager
+def _settings(settings: Mapping[str, str]) -> Iterator[None]:
+    former = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(former)

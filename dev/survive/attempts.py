@@ -17,6 +17,18 @@ DECLINED_EACH: Final = 10
 ATTEMPTS_AT_MOST: Final = BASE * BASE
 
 
+class Till(NamedTuple):
+    """What customers pay with, in the words of the payment gateway, and for each product (dollars)."""
+
+    good: str
+    declined: str
+    price: str
+
+
+# Of the built-in gateway.
+PLAYED: Final = Till("tok_success", "tok_declined", "0.01")
+
+
 class Outcome(StrEnum):
     """What the customer knows of an attempt."""
 
@@ -41,14 +53,14 @@ class Attempt(NamedTuple):
     order_id: str = ""
 
 
-def body_of(number: int, products: Sequence[str]) -> dict[str, Any]:
+def body_of(number: int, products: Sequence[str], till: Till = PLAYED) -> dict[str, Any]:
     """The order of attempt `number`: two products of the list, neighbouring attempts take other ones."""
     first = number % (len(products) // 2) * 2
     declined = number % DECLINED_EACH == DECLINED_EACH - 1
     return {
         "ids": list(products[first : first + 2]),
         "quantities": [number % BASE + 1, number // BASE + 1],
-        "paymentToken": "tok_declined" if declined else "tok_success",
+        "paymentToken": till.declined if declined else till.good,
     }
 
 

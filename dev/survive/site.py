@@ -15,10 +15,12 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from dev.faults import Proxy
+from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes
 from dev.servers import Given
 from dev.services import Replica
 from dev.stack import Stack
+from dev.survive.attempts import PLAYED, Till
 from dev.survive.traffic import Traffic
 from dev.survive.verdict import Failure
 from sagactl import polling
@@ -64,6 +66,7 @@ class Site:
     short: bool
     say: Callable[[str], None]
     crashes: Crashes
+    clocks: Clocks
     closing: AsyncExitStack
     proxies: dict[str, Proxy] = field(default_factory=dict)
     # Dead letters about nothing of ours are expected then.
@@ -147,6 +150,13 @@ class Site:
 
         await asyncio.gather(*map(led_there, self.stack.replicas))
 
+    async def primary(self) -> str:
+        """The name of the process that is the database's primary. Raises CommandFailedError."""
+        if isinstance(self.stack.mongodb, Given):
+            raise CommandFailedError("the primary is known of a database of the stack's own")
+        address = (await self.database("admin").command("hello"))["primary"]
+        return next(name for name, host in self.stack.mongodb.members.items() if host == address)
+
     # --- the broker, as its operators use it --------------------------------------------------------------
 
     async def management(self, method: str, path: str) -> Any:  # noqa: ANN401  # JSON
@@ -209,19 +219,28 @@ async def opened(  # a site has parts
     seed: str,
     short: bool,
     say: Callable[[str], None],
-    price: str = "0.01",
+    till: Till = PLAYED,
+    stepping: Sequence[str] = (),
     mailbox: bool = False,
 ) -> AsyncIterator[Site]:
     """The site, ready for its first order. What an earlier run left in `directory` is removed before.
 
-    `price`: of each product, in dollars.
+    `till`: how customers pay; `stepping`: services whose clocks can step, by `clocks`. Raises NotThereError
+    where none can.
     """
     await Stack(directory).down()  # a run that was killed left it running
     shutil.rmtree(directory)
     crashes = Crashes(directory / "crashes")
     crashes.directory.mkdir(parents=True)
+    clocks = Clocks(directory / "clocks")
+    clocks.directory.mkdir()
     async with AsyncExitStack() as closing:
-        stack = Stack(directory, settings={**SETTINGS, **crashes.environment, **settings}, mailbox=mailbox)
+        stack = Stack(
+            directory,
+            settings={**SETTINGS, **crashes.environment, **settings},
+            environments={service: clocks.environment(service) for service in stepping},
+            mailbox=mailbox,
+        )
         await closing.enter_async_context(stack)
         session = await closing.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -231,9 +250,11 @@ async def opened(  # a site has parts
         visitor = Client(session, stack.gateway)
         admin = await visitor.log_in(stack.admin["email"], stack.admin["password"])
         goods = await asyncio.gather(
-            *(admin.add_product(PLENTY, price, "USD", f"Product {number}") for number in range(products))
+            *(admin.add_product(PLENTY, till.price, "USD", f"Product {number}") for number in range(products))
         )
         tokens = await _of_new_customers(visitor)
         chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
-        traffic = Traffic(session, [stack.gateway], tokens, goods, chance)
-        yield Site(stack, session, mongodb, traffic, admin, goods, chance, rate, short, say, crashes, closing)
+        traffic = Traffic(session, [stack.gateway], tokens, goods, chance, till)
+        yield Site(
+            stack, session, mongodb, traffic, admin, goods, chance, rate, short, say, crashes, clocks, closing
+        )

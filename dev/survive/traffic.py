@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from dev.survive.attempts import Attempt, Outcome, body_of, outcome_of
+from dev.survive.attempts import PLAYED, Attempt, Outcome, Till, body_of, outcome_of
 from services.shared.waiting import happens
 
 # Longer than the gateway waits for a service (15 s), so that it is the shop that gives up first.
@@ -31,12 +31,13 @@ class Traffic:
         tokens: Sequence[str],
         products: Sequence[str],
         chance: random.Random,
+        till: Till = PLAYED,
     ) -> None:
         self.doors = doors
         # Of the customers. One is good for a quarter of an hour.
         self.tokens = tokens
         self.attempts: list[Attempt] = []
-        self._session, self._products, self._chance = session, products, chance
+        self._session, self._products, self._chance, self._till = session, products, chance, till
         self._numbers: Iterator[int] = count()
         self._closed = asyncio.Event()
 
@@ -95,7 +96,7 @@ class Traffic:
 
     async def _post(self, door: str, number: int, customer: int) -> tuple[Outcome, str, str, float]:
         headers = {"Authorization": f"Bearer {self.tokens[customer % len(self.tokens)]}"}
-        body = body_of(number, self._products)
+        body = body_of(number, self._products, self._till)
         timeout = aiohttp.ClientTimeout(PATIENCE_SECONDS)
         try:
             async with self._session.post(

@@ -33,7 +33,7 @@ WITHIN = 60.0
 @pytest.fixture
 def database(tmp_path: Path) -> MongoDB:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return MongoDB(tmp_path / "mongodb", free.getsockname()[1], password="pw", key="k" * 64)
+        return MongoDB(tmp_path / "mongodb", [free.getsockname()[1]], password="pw", key="k" * 64)
 
 
 @pytest.fixture

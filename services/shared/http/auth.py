@@ -22,7 +22,8 @@ from services.shared.http.rights import Right, known_roles, rights_of
 ALGORITHMS: Final = ["RS256"]
 # RFC 9068: what the same keys sign for another purpose is no access token.
 ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105  # the name of a kind
-LEEWAY_SECONDS: Final = 5
+# How far the clocks of two machines may be apart: as long as `auth` keeps a key published for.
+LEEWAY_SECONDS: Final = 30
 # Until the keys have been had, a failure holds for so long: each question may take its whole time-out.
 RETRY_SECONDS: Final = 1.0
 # An unknown key id makes us ask for the keys again, but not more often than this.

@@ -16,6 +16,7 @@ from dev.chaos.faults import FAULTS
 from dev.chaos.plan import Round
 from dev.chaos.running import Shop
 from dev.faults import crashes
+from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes, CrashPoint
 from dev.services import Replica
 from dev.survive import looking, site, watching
@@ -106,6 +107,7 @@ def shop(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Site:
         "short": True,
         "say": print,
         "crashes": Crashes(directory),
+        "clocks": Clocks(directory),
     }
     return Site(**parts)
 

@@ -18,6 +18,7 @@ from dev.stack import Stack
         ("PORTS", "3003", "give random, or leave it out"),
         ("REPLICAS_ORDER", "many", "give a whole number of 1 or more"),
         ("REPLICAS_ORDER", "0", "give a whole number of 1 or more"),
+        ("REPLICAS_MONGODB", "0", "give a whole number of 1 or more"),
         ("PORT_GATEWAY", "http", "give a whole number from 1 to 65535"),
         ("PORT_GATEWAY", "70000", "give a whole number from 1 to 65535"),
     ],

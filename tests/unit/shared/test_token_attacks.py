@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -32,6 +33,15 @@ def verifier() -> Tokens:
 async def test_a_good_token_is_good_so_that_the_others_are_refused_for_what_is_wrong_with_them() -> None:
     assert (await verifier().user(f"Bearer {FORGER.good}")).id == "ada"
     assert (await verifier().user(f"bearer {FORGER.signed(aud=['another', 'sagashop'])}")).id == "ada"
+
+
+@pytest.mark.parametrize("seconds", [-25, 25])
+async def test_a_token_is_good_where_a_clock_is_off_by_less_than_half_a_minute(seconds: int) -> None:
+    """Who has just logged in is not turned away by a service whose machine is late, nor by one that is early."""
+    now = int(time.time()) + seconds
+    issued_by_a_clock_ahead, ended_by_a_clock_behind = {"iat": now, "nbf": now}, {"exp": now}
+    claims = issued_by_a_clock_ahead if seconds > 0 else ended_by_a_clock_behind
+    assert (await verifier().user(f"Bearer {FORGER.signed(**claims)}")).id == "ada"
 
 
 @pytest.mark.parametrize("name", ATTACKS)

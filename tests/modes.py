@@ -90,7 +90,7 @@ MODES: Final[Mapping[int, Mode]] = {
         "services are killed, and the database's primary steps down, under load",
         "no accepted order is lost",
         ("database-steps-down",),
-        ("primary-steps-down", "replicas-killed"),
+        ("primary-steps-down", "primary-killed", "primary-frozen", "replicas-killed"),
     ),
     17: Mode(
         "Redis is emptied, stopped, slow, or comes back with an old state",
@@ -101,11 +101,12 @@ MODES: Final[Mapping[int, Mode]] = {
     18: Mode(
         "SIGKILL after the gateway captured, before that was written down; the order is cancelled meanwhile",
         "captured once, refunded once",
-        chaos=("crash-points",),
+        chaos=("crash-points", "payment-gateway-unheard"),
     ),
     19: Mode(
         "the payment gateway is down",
         "no charge is lost, doubled or a dead letter; orders time out and stay right",
+        chaos=("payment-gateway-away", "payment-gateway-slow", "payment-gateway-unheard"),
     ),
     20: Mode(
         "messages per product and per order are mixed for one order", "every line is held once or refused"

@@ -6,7 +6,7 @@ import pytest
 
 from dev.credentials import Credentials
 from dev.plan import DirectoryError
-from dev.servers import Redis
+from dev.servers import MongoDB, Redis
 from dev.stack import Stack
 
 
@@ -21,3 +21,13 @@ def test_the_directory_in_redis_conf_is_quoted(tmp_path: Path) -> None:
 async def test_a_directory_that_rabbitmq_cannot_live_in_is_refused_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(DirectoryError, match="without quotation marks"):
         await Stack(tmp_path / name, services=()).up()
+
+
+def test_a_set_of_three_has_three_programs_with_data_of_their_own_and_is_reached_by_all_of_them(
+    tmp_path: Path,
+) -> None:
+    database = MongoDB(tmp_path, [4001, 4002, 4003], password="pw", key="key")
+    assert [program.name for program in database.programs()] == ["mongodb", "mongodb-2", "mongodb-3"]
+    assert {folder.name for folder in tmp_path.iterdir() if folder.is_dir()} == {"data", "data-2", "data-3"}
+    assert database.url == "mongodb://root:pw@127.0.0.1:4001,127.0.0.1:4002,127.0.0.1:4003/?replicaSet=rs0"
+    assert database.members["mongodb-2"] == "127.0.0.1:4002"

@@ -68,7 +68,7 @@ async def beside(command: Sequence[str | Path]) -> AsyncIterator[None]:
 
 async def is_member(database: MongoDB) -> bool:
     """What the readiness probe says."""
-    env = {"PORT": str(database.port), "PATH": os.environ["PATH"]}
+    env = {"PORT": str(database.ports[0]), "PATH": os.environ["PATH"]}
     quiet = asyncio.subprocess.DEVNULL
     probe = await asyncio.create_subprocess_exec("bash", MEMBER, env=env, stderr=quiet)
     return await probe.wait() == 0
@@ -96,7 +96,7 @@ async def test_a_database_that_comes_back_empty_is_a_replica_set_with_its_users_
     processes.start(program)
     assert not await is_member(database)
     admin = ("--admin", given / "admin/MONGODB_URL", "--key", given / "admin/keyfile")
-    looking = ("--hosts", f"127.0.0.1:{database.port}", "--every", "1", "--mark", mark)
+    looking = ("--hosts", f"127.0.0.1:{database.ports[0]}", "--every", "1", "--mark", mark)
     async with beside(["sagactl.provision", "mongodb", "--users", given / "users", *admin, *looking]):
         await until(partial(is_whole, mark), within=WITHIN, what="everything to be made")
         assert await is_member(database)

@@ -16,14 +16,18 @@ from console import browsers
 from console.templating import render
 from console.visitors import NotOurs, NotSignedIn, Visitor
 from services.shared import telemetry
+from services.shared.contract.codes import Code
 from services.shared.http.answers import CAUSE
 from services.shared.http.auth import KeysUnavailable, Unauthenticated
+from services.shared.http.methods import allowed
+from services.shared.http.problems import Problem
 
 OURS: Final = (
     "This was sent by no page of your session: nothing was done. Open the page again, and try once more:"
     " perhaps you have signed in anew since."
 )
 AWAY: Final = "Whether you are signed in cannot be told at the moment: {} does not answer. Nothing was done."
+NO_PAGE: Final = "There is no such page."
 FAULT: Final = "This is our fault, and logged. What was asked for may have been done: look before you repeat."
 
 
@@ -147,9 +151,26 @@ async def _away(request: Request, cause: Exception) -> Response:
 
 async def _http(request: Request, cause: Exception) -> Response:
     assert isinstance(cause, HTTPException)  # noqa: S101  # it is registered for no other
-    status = HTTPStatus(cause.status_code)
-    detail = "There is no such page." if status is HTTPStatus.NOT_FOUND else str(cause.detail)
-    return error(request, status, status.phrase.capitalize(), detail)
+    status, detail, headers = HTTPStatus(cause.status_code), str(cause.detail), dict(cause.headers or {})
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            detail = NO_PAGE
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = f"There is no such page to {request.method}."
+            headers["Allow"] = ", ".join(allowed(request))
+    answer = error(request, status, status.phrase.capitalize(), detail)
+    answer.headers.update(headers)
+    return answer
+
+
+def refused(scope: Scope, cause: Problem) -> Response:
+    """Of what no route has seen: too large, no form, or a path that means two things, which no page has."""
+    status, detail = HTTPStatus(cause.status_code), sentence(cause.detail)
+    if cause.code in {Code.MALFORMED_PATH, Code.INVALID}:
+        status, detail = HTTPStatus.NOT_FOUND, NO_PAGE
+    answer = error(Request(scope), status, status.phrase.capitalize(), detail)
+    answer.headers.update(cause.headers or {})
+    return answer
 
 
 async def _invalid(request: Request, _: Exception) -> Response:

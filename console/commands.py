@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
+from console.checks import PATH as CHECKS_PAGE
 from console.letters import Wanted as Letters
 from console.mails import STATES
 from console.mails import Show as Mails
+from console.orders import PATH as ORDERS
 from console.orders import Show
 from console.orders import Wanted as Orders
 from console.trail import Wanted as Entries
@@ -16,6 +18,13 @@ from sagactl.wording import command_line
 
 # An empty reason is none: sagactl does nothing before it is filled in.
 FILL_IN: Final = "the same, with your reason between the quotes"
+
+
+# Of commands that are about nothing in particular.
+PAGES: Final = {
+    "sagactl orders list --marked": Orders(Show.ATTENTION).link_to(ORDERS),
+    "sagactl check --live": CHECKS_PAGE,
+}
 
 
 class Command(NamedTuple):
@@ -33,8 +42,6 @@ def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
             return f"/orders/{quote(order, safe='')}"
         case ["sagactl", "repair", order]:
             return f"/orders/{quote(order, safe='')}/repair"
-        case ["sagactl", "orders", "list", "--marked"]:
-            return "/orders?show=attention"
         case ["sagactl", "letters", "list", "--queue", queue]:
             return _with("/letters", queue=queue)
         case ["sagactl", "letters", "list", "--discarded", "--queue", queue]:
@@ -47,7 +54,7 @@ def page_of(command: str) -> str:  # noqa: PLR0911  # a case each
             return _with(f"/letters/{verb}", queue=queue, id=id_)
         case ["sagactl", "stock", "show", product]:
             return f"/products/{quote(product, safe='')}"
-    return ""
+    return PAGES.get(command, "")
 
 
 def _with(path: str, **query: str) -> str:

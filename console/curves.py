@@ -25,6 +25,8 @@ class Sample(NamedTuple):
     at: datetime
     # Orders a second.
     placed: float | None
+    # New orders that were refused, a second.
+    shed: float | None
     # Orders that have not come to their first end.
     under_way: int | None
     open_orders: int | None
@@ -48,6 +50,7 @@ class Curves(NamedTuple):
     """None of what was seen less than twice."""
 
     placed: Curve | None = None
+    shed: Curve | None = None
     ended: Curve | None = None
     settled: Curve | None = None
     late: Curve | None = None
@@ -66,6 +69,7 @@ def curves(samples: Sequence[Sample], now: datetime) -> Curves:
 
     return Curves(
         placed=_curve(seen("placed"), now, a_second),
+        shed=_curve(seen("shed"), now, a_second),
         ended=_curve([(later.at, ended(sooner, later)) for sooner, later in pairwise(there)], now, a_second),
         settled=_curve(seen("settled"), now, lambda value: elapsed(timedelta(seconds=value))),
         late=_curve(seen("late"), now, share),

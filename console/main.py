@@ -50,7 +50,13 @@ def make_app(settings: ConsoleSettings) -> FastAPI:
                 yield _readiness
 
     app = create_app(
-        settings, router, life, own_openapi=False, before_routes=[Middleware(answers.Pages)], takes=FORM
+        settings,
+        router,
+        life,
+        own_openapi=False,
+        before_routes=[Middleware(answers.Pages)],
+        takes=FORM,
+        refusing=answers.refused,
     )
     app.state.insecure_cookie = settings.insecure_cookie
     app.state.jaeger_url = settings.jaeger_url

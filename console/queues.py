@@ -1,20 +1,25 @@
 """Queues and outboxes, as their page shows them: how much waits where, and since when. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from console.rates import Rates, rates
 from sagactl.oncall.broker import DeadLetter
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, gaps, waited
+from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unbound, gaps, of_node, waited
 from sagactl.oncall.waits import Notes
+from services.shared.contract.events import EXCHANGE
+
+SHOWN: Final = frozenset({Part.QUEUES, Part.BINDINGS, Part.NODES, Part.OUTBOXES})
 
 
 class Row(NamedTuple):
     depth: Depth
+    # To what it is not bound, or a queue of its retries or dead letters: events, or the exchange of retries.
+    not_bound: tuple[str, ...]
     # For how long at least its oldest message waits; empty where none does that the broker would notice.
     waits: str
     # The page of its dead letters; empty where it has none.
@@ -31,19 +36,30 @@ class Page(Struct, frozen=True, kw_only=True):
     outboxes: tuple[Backlog, ...] | None
     # What could not be seen, a sentence for each reason.
     gaps: tuple[str, ...]
+    # What is wrong of the broker, a sentence each.
+    troubles: tuple[str, ...]
 
 
 def page(status: Status, letters: Iterable[DeadLetter], notes: Mapping[str, Notes]) -> Page:
     """`notes`: by queue, what the broker has noted of the last ten minutes."""
-    unseen = [each for each in status.unseen if each.part in {Part.QUEUES, Part.OUTBOXES}]
+    unseen = [each for each in status.unseen if each.part in SHOWN]
     no_outbox = any(each.part is Part.OUTBOXES for each in unseen)
     since = _oldest(letters)
-    rows = None if status.queues is None else tuple(_row(each, since, notes) for each in status.queues)
+    not_bound, depths = _not_bound(status.unbound), status.queues
     return Page(
-        queues=rows,
+        queues=depths and tuple(_row(each, not_bound, since, notes) for each in depths),
         outboxes=None if no_outbox and not status.outboxes else status.outboxes,
         gaps=tuple(gaps(unseen)),
+        troubles=tuple(sentence for node in status.nodes for sentence in of_node(node)),
     )
+
+
+def _not_bound(unbound: Iterable[Unbound]) -> dict[str, list[str]]:
+    """By the queue whose row it is."""
+    found: dict[str, list[str]] = {}
+    for each in unbound:
+        found.setdefault(each.of, []).extend(each.keys if each.exchange == EXCHANGE else [each.exchange])
+    return found
 
 
 def _oldest(letters: Iterable[DeadLetter]) -> dict[str, datetime]:
@@ -55,8 +71,14 @@ def _oldest(letters: Iterable[DeadLetter]) -> dict[str, datetime]:
     return {queue: min(some) for queue, some in times.items()}
 
 
-def _row(depth: Depth, since: Mapping[str, datetime], notes: Mapping[str, Notes]) -> Row:
+def _row(
+    depth: Depth,
+    not_bound: Mapping[str, Sequence[str]],
+    since: Mapping[str, datetime],
+    notes: Mapping[str, Notes],
+) -> Row:
     link = f"/letters?{urlencode({'queue': depth.queue})}" if depth.dead else ""
     noted = notes.get(depth.queue)
     fast = None if noted is None else rates(noted)
-    return Row(depth, waited(depth), link, since.get(depth.queue), fast)
+    missing = tuple(dict.fromkeys(not_bound.get(depth.queue, ())))
+    return Row(depth, missing, waited(depth), link, since.get(depth.queue), fast)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from console.commands import page_of
 from console.curves import Curves, Sample, a_second, curves, ended, share
 from console.words import elapsed
-from sagactl.oncall.status.standing import PROMISED, Backlog, Part, Settling, Status, gaps, said
+from sagactl.oncall.status.standing import LATELY, PROMISED, Backlog, Part, Settling, Status, gaps, said
 from services.order.model import Status as State
 
 SEE: Final = " See sagactl "
@@ -57,6 +57,8 @@ class Page(Struct, frozen=True, kw_only=True):
     gaps: tuple[str, ...]
     # Orders a second; None while they are unseen, and so with the others.
     placed: str | None
+    # New orders that were refused a second.
+    shed: str | None
     # Those that came to their first end; empty where nobody has looked for long enough to tell.
     ended: str | None
     open_orders: int | None
@@ -84,6 +86,7 @@ def page(status: Status, probed: Mapping[str, Probed | None], samples: Sequence[
         problems=(*map(problem, status.problems), *_of_services(services)),
         gaps=tuple(gaps(status.unseen)),
         placed=None if now.placed is None else a_second(now.placed),
+        shed=None if now.shed is None else a_second(now.shed),
         ended=_ended(samples, now),
         open_orders=now.open_orders,
         marked=now.marked,
@@ -105,6 +108,7 @@ def sample(status: Status) -> Sample:
     return Sample(
         at=status.at,
         placed=status.placed,
+        shed=None if status.shed is None else status.shed / LATELY.total_seconds(),
         under_way=None if Part.ORDERS in unseen else _sum(under_way),
         open_orders=None if Part.ORDERS in unseen else _sum(status.orders),
         marked=None if Part.MARKED in unseen else status.marked,

@@ -15,8 +15,8 @@ from dev.stack import Stack
 RULES: Final = REPOSITORY / "charts" / "sagashop" / "rules"
 NAMESPACE: Final = "shop"
 EVERY: Final = "15s"
-# Queue by queue: what the broker's /metrics sums up.
-DETAILED: Final = {"family": ["queue_coarse_metrics", "queue_consumer_count"]}
+# By queue and by exchange: what the broker's /metrics sums up, or leaves out.
+DETAILED: Final = {"family": ["queue_coarse_metrics", "queue_consumer_count", "exchange_bindings"]}
 
 
 def rule_files() -> Sequence[Path]:

@@ -1,5 +1,6 @@
 """How MongoDB, RabbitMQ and Redis start here: own data and ports, loopback only, passwords on."""
 
+import asyncio
 import hashlib
 import os
 import ssl
@@ -27,9 +28,14 @@ from services.shared.tls import Identity
 
 # Debian's /usr/sbin/rabbitmq-server changes to its own user and directories; this is what it wraps.
 RABBITMQ_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+RABBITMQCTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 Admin: TypeAlias = AsyncDatabase[dict[str, Any]]
 # Of the replica set.
 SET = "rs0"
+
+
+class CommandFailedError(RuntimeError):
+    """A tool of the broker's could not do what it was asked."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,21 @@ class RabbitMQ:
 
     async def ready(self) -> None:
         await until_ok(f"{self.management_url}/api/health/checks/port-listener/{self.port}")
+
+    async def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl` says. Raises CommandFailedError."""
+        process = await asyncio.create_subprocess_exec(
+            RABBITMQCTL,
+            *arguments,
+            env=self.programs()[-1].environment,
+            cwd=self.directory,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await process.communicate())[0].decode(errors="replace")
+        if process.returncode:
+            raise CommandFailedError(f"rabbitmqctl {' '.join(arguments)}: {output}")
+        return output
 
     def _environment(self) -> Mapping[str, str]:
         return {

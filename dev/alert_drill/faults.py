@@ -20,6 +20,8 @@ from dev.stripe_double.server import Mishap
 from sagactl.polling import until
 from sagactl.shop import Client, Json
 from services.shared.contract.events import STOCK_RESERVED
+from services.shared.contract.topology import Binding, dead_letter_queue, retry_exchange
+from services.shared.waiting import happens
 
 # As a page calls it: as it is called in the drill.
 Words = Mapping[str, str]
@@ -27,6 +29,7 @@ During = Callable[[Shop], AbstractAsyncContextManager[Words]]
 # A service, and its queue.
 INVENTORY: Final = "inventory"
 LETTER: Final = "nobody-can-read-this"
+DEAD: Final = dead_letter_queue("orders")
 # Each of Stripe's two calls for a charge is answered so much later.
 SLOW_SECONDS: Final = 3.2
 # More than a drill asks for.
@@ -102,6 +105,26 @@ async def unbound(shop: Shop) -> AsyncIterator[Words]:
     for name in site.replicas(INVENTORY):
         if name not in site.stack.processes:
             await site.stack.start(name)
+
+
+@asynccontextmanager
+async def binding_gone(shop: Shop) -> AsyncIterator[Words]:
+    """Somebody deletes a binding, and again whenever its service has made it anew: one that nothing is lost
+    without, which is that of dead letters.
+    """
+    gone, over = Binding(retry_exchange("order"), DEAD, DEAD), asyncio.Event()
+    way = f"bindings/%2F/e/{gone.exchange}/q/{gone.queue}"
+
+    async def again_and_again() -> None:
+        while not over.is_set():
+            for each in await shop.site.management("GET", way):
+                await shop.site.management("DELETE", f"{way}/{each['properties_key']}")
+            await happens(over, BETWEEN_SECONDS)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(again_and_again())
+        yield {}
+        over.set()
 
 
 # --- processes --------------------------------------------------------------------------------------------

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from dev.alert_drill.shop import Shop
-from dev.servers import RabbitMQ
+from dev.servers import RABBITMQCTL, RabbitMQ
 from dev.services import REPOSITORY
-from dev.survive.site import RABBITMQCTL
 
 _LOGS: Final = re.compile(
     r"kubectl -n shop logs (?:(?:deploy|statefulset)/shop-([\w-]+)|-l app.kubernetes.io/part-of=sagashop)"

@@ -74,7 +74,7 @@ SCENES: Final = {
             {
                 "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmq-diagnostics -q check": "Memory alarm",
                 "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmq-diagnostics memory_breakdown": "binary",
-                "sagactl status": "outbox",
+                "sagactl status": "is short of memory",
             },
             silent=frozenset({"SagashopOutboxNotDraining", "SagashopEventsLate"}),
         ),
@@ -100,6 +100,17 @@ SCENES: Final = {
                 "sagactl outbox list": "",
                 "kubectl -n shop logs deploy/shop-order": "stays in the outbox",
                 "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmq-diagnostics": "",
+            },
+        ),
+        Scene(
+            "SagashopBindingMissing",
+            "a binding is deleted, and again whenever it is made anew",
+            PAGES,
+            faults.binding_gone,
+            {
+                "sagactl status": "orders.dlq is not bound to order.retry",
+                "kubectl -n shop exec shop-rabbitmq-0 -- rabbitmqctl -q list_bindings": "saga.events",
+                "sagactl check --live": "",
             },
         ),
         Scene(

@@ -17,7 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from dev.faults import Proxy
 from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes
-from dev.servers import Given
+from dev.servers import CommandFailedError, Given
 from dev.services import Replica
 from dev.stack import Stack
 from dev.survive.attempts import PLAYED, Till
@@ -26,7 +26,6 @@ from dev.survive.verdict import Failure
 from sagactl import polling
 from sagactl.shop import Client
 
-RABBITMQCTL: Final = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 CUSTOMERS: Final = 4
 PRODUCTS: Final = 8
 PLENTY: Final = 100_000_000
@@ -43,10 +42,6 @@ COUNTED: Final = {
 }
 # By which a service is told where a server is.
 VARIABLES: Final = {"rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
-
-
-class CommandFailedError(RuntimeError):
-    """A tool of the broker's could not do what it was asked."""
 
 
 @dataclass
@@ -184,18 +179,7 @@ class Site:
         """Raises CommandFailedError."""
         if isinstance(self.stack.rabbitmq, Given):
             raise CommandFailedError("rabbitmqctl is for a broker of the stack's own")
-        broker = self.stack.rabbitmq.programs()[-1]
-        process = await asyncio.create_subprocess_exec(
-            RABBITMQCTL,
-            *arguments,
-            env=dict(broker.environment),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output = (await process.communicate())[0].decode(errors="replace")
-        if process.returncode:
-            raise CommandFailedError(f"rabbitmqctl {' '.join(arguments)}: {output}")
-        return output
+        return await self.stack.rabbitmq.control(*arguments)
 
 
 def _at(port: int, url: str) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from sagactl.oncall import broker
 from sagactl.oncall.broker import Ready
 from services.shared.contract import topology
+from services.shared.contract.topology import Binding
 
 OURS: Final = frozenset(name for queue in broker.QUEUES for name in topology.all_queues(queue))
 
@@ -47,15 +48,19 @@ def depths_of(listed: Iterable[Mapping[str, Any]], ready: Mapping[str, Ready]) -
     return {queue["name"]: Depth(*each, queue.get("messages")) for queue, each in told}
 
 
+async def bindings(management_url: str, amqp_url: str) -> frozenset[Binding]:
+    """Of all queues. Raises BrokerError where the management API does not answer."""
+    vhost = broker.vhost_of(amqp_url)
+    there = await broker.asked(management_url, f"bindings/{quote(vhost, safe='')}", f"vhost {vhost}")
+    return frozenset(topology.bindings_told(there))
+
+
 async def bound(management_url: str, amqp_url: str) -> Mapping[str, frozenset[str]]:
     """The routing keys by which each queue that is there is bound, by its name.
 
     Raises BrokerError where the management API does not answer.
     """
-    vhost = broker.vhost_of(amqp_url)
-    bindings = await broker.asked(management_url, f"bindings/{quote(vhost, safe='')}", f"vhost {vhost}")
     keys: dict[str, set[str]] = {}
-    for binding in bindings:
-        if binding["destination_type"] == "queue":
-            keys.setdefault(binding["destination"], set()).add(str(binding["routing_key"]))
+    for binding in await bindings(management_url, amqp_url):
+        keys.setdefault(binding.queue, set()).add(binding.key)
     return {queue: frozenset(some) for queue, some in keys.items()}

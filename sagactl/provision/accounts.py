@@ -26,7 +26,7 @@ from sagactl.provision.broker_rights import (
 )
 from sagactl.provision.keeping import Upkeep
 from sagactl.provision.management import administering, login_of
-from sagactl.provision.queues import declare_all, queues
+from sagactl.provision.queues import bindings, declare_all, queues
 from sagactl.terminal import run
 from services.shared.contract.events import ENGINES, OPTIONAL
 from services.shared.urls import with_password
@@ -61,11 +61,21 @@ async def provision_rabbitmq(
             await broker.put(f"topic-permissions/{broker.room}/{user}", topic_permissions(user))
 
 
-async def has_all_of_rabbitmq(management_url: str, users: Iterable[str], vhost: str = "/") -> bool:
-    """Whether these users and all queues are there: a broker that came back empty has neither."""
+async def lacking_in_rabbitmq(
+    management_url: str, users: Iterable[str], vhost: str = "/", absent: Collection[str] = ()
+) -> Sequence[str]:
+    """What is not there of these users, all queues and their bindings: of all in a broker that came back
+    empty; of a binding that somebody deleted, and to whose queue nothing comes.
+    """
     async with administering(management_url, vhost) as broker:
-        wanted = {queue.name for queue in queues()}
-        return wanted <= await broker.names("queues") and set(users) <= await broker.users()
+        no_queues = {queue.name for queue in queues()} - await broker.names("queues")
+        unbound = {*bindings(absent)} - await broker.bindings()
+        no_users = set(users) - await broker.users()
+    return [
+        *(f"the queue {name}" for name in sorted(no_queues)),
+        *(f"the binding of {each.queue} to {each.exchange} by {each.key}" for each in sorted(unbound)),
+        *(f"the user {name}" for name in sorted(no_users)),
+    ]
 
 
 async def provision_mongodb(
@@ -103,11 +113,12 @@ def _own(user: str) -> dict[str, str]:
     return {"role": "readWrite", "db": user}
 
 
-async def has_all_of_mongodb(url: str, users: Iterable[str]) -> bool:
-    """Whether these users are there: a database that came back empty has not even its root."""
+async def lacking_in_mongodb(url: str, users: Iterable[str]) -> Sequence[str]:
+    """Which of these users are not there: a database that came back empty has not even its root."""
     async with AsyncMongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5_000) as client:
         found = await client.admin.command("usersInfo")
-        return set(users) <= {user["user"] for user in found["users"]}
+        missing = set(users) - {user["user"] for user in found["users"]}
+        return [f"the user {name}" for name in sorted(missing)]
 
 
 async def set_user(
@@ -185,12 +196,13 @@ def rabbitmq(
         return management_url.replace("://", f"://{login}@", 1)
 
     names = wanted(users, BROKER_USERS)
+    absent = OPTIONAL.difference(names)
 
     async def make() -> None:
         passwords = read_passwords(users, "AMQP_URL", names)
-        await provision_rabbitmq(url(), passwords, vhost, nodes, OPTIONAL.difference(names))
+        await provision_rabbitmq(url(), passwords, vhost, nodes, absent)
 
-    upkeep = Upkeep(make, lambda: has_all_of_rabbitmq(url(), names, vhost))
+    upkeep = Upkeep(make, lambda: lacking_in_rabbitmq(url(), names, vhost, absent))
     _run(upkeep, [admin, *(users / user for user in names)], patience, every, mark)
     typer.echo(f"RabbitMQ queues are there, and its users as they should be: {', '.join(names)}")
 
@@ -230,7 +242,7 @@ def mongodb(
         passwords = read_passwords(users, "MONGODB_URL", names)
         await provision_mongodb(url(), passwords, retention, discarded)
 
-    upkeep = Upkeep(make, lambda: has_all_of_mongodb(url(), names))
+    upkeep = Upkeep(make, lambda: lacking_in_mongodb(url(), names))
     _run(upkeep, [admin.parent, *(users / user for user in names)], patience, every, mark)
     typer.echo(f"MongoDB users are as they should be: {', '.join(names)}")
 

@@ -5,7 +5,7 @@ undone. A password in a Secret may change, too.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -30,8 +30,8 @@ class Upkeep:
 
     # Idempotent.
     make: Callable[[], Awaitable[None]]
-    # Whether all of it is there; cheap enough to be asked every few seconds.
-    is_whole: Callable[[], Awaitable[bool]]
+    # What of it is not there, in words; cheap enough to be asked every few seconds.
+    lacking: Callable[[], Awaitable[Sequence[str]]]
 
 
 async def make(upkeep: Upkeep, patience: float) -> None:
@@ -59,9 +59,9 @@ async def keep(upkeep: Upkeep, folders: Iterable[Path], every: float, mark: Path
         given = await asyncio.to_thread(_fingerprints, kept)
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                if given != made or not await _is_whole(upkeep):
+                if given != made or await _is_lacking(upkeep):
                     _say(mark, "")
-                    made = ""  # half a round is none: what `is_whole` asks for may be there, and more missing
+                    made = ""  # half a round is none: what `lacking` asks for may be there, and more missing
                     await upkeep.make()
                     made = given
                     typer.echo("the server has been given what it lacked")
@@ -75,13 +75,15 @@ async def keep(upkeep: Upkeep, folders: Iterable[Path], every: float, mark: Path
             await asyncio.sleep(every)
 
 
-async def _is_whole(upkeep: Upkeep) -> bool:
+async def _is_lacking(upkeep: Upkeep) -> bool:
     """An empty server refuses its administrator, or has no primary to be asked."""
     try:
-        return await upkeep.is_whole()
+        lacking = ", ".join(await upkeep.lacking())
     except PASSING as error:
-        typer.echo(f"not whole: {error}", err=True)
-        return False
+        lacking = str(error) or type(error).__name__
+    if lacking:
+        typer.echo(f"not whole: {lacking}", err=True)
+    return bool(lacking)
 
 
 def _say(mark: Path, what: str) -> None:

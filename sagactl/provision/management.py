@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 import aiohttp
 from yarl import URL
 
+from services.shared.contract.topology import Binding, bindings_told
+
 ADMINISTRATOR = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -39,6 +41,13 @@ class Management:
         async with self._session.get(self._at(f"{kind}/{self.room}?columns=name")) as answer:
             answer.raise_for_status()
             return frozenset(each["name"] for each in await answer.json())
+
+    async def bindings(self) -> frozenset[Binding]:
+        """Of all queues in the virtual host."""
+        columns = "source,destination,destination_type,routing_key"
+        async with self._session.get(self._at(f"bindings/{self.room}?columns={columns}")) as answer:
+            answer.raise_for_status()
+            return frozenset(bindings_told(await answer.json()))
 
     async def users(self) -> frozenset[str]:
         async with self._session.get(self._at("users?columns=name")) as answer:

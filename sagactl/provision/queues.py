@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from sagactl.provision.management import Management
 from services.shared.contract import topology
 from services.shared.contract.events import CONSUMES, EXCHANGE, WHERE_IT_RUNS
+from services.shared.contract.topology import Binding
 
 # Requests at the same time.
 AT_ONCE: Final = 8
@@ -21,12 +22,6 @@ class Queue(NamedTuple):
     service: str
     name: str
     arguments: Mapping[str, str | int]
-
-
-class Binding(NamedTuple):
-    exchange: str
-    queue: str
-    key: str
 
 
 def queues() -> Iterator[Queue]:
@@ -41,7 +36,7 @@ def bindings(absent: Collection[str] = ()) -> Iterator[Binding]:
     `absent`, to which nobody sends.
     """
     left_out = {*unwanted(absent)}
-    yield from (each for each in _bindings() if each not in left_out)
+    yield from (each for each in topology.bindings() if each not in left_out)
 
 
 def unwanted(absent: Collection[str]) -> Iterator[Binding]:
@@ -49,15 +44,6 @@ def unwanted(absent: Collection[str]) -> Iterator[Binding]:
     for service in absent:
         for queue in CONSUMES[service]:
             yield from (Binding(EXCHANGE, queue, event.type) for event in WHERE_IT_RUNS.get(queue, ()))
-
-
-def _bindings() -> Iterator[Binding]:
-    for queue in queues():
-        yield Binding(topology.retry_exchange(queue.service), queue.name, queue.name)
-    for service in CONSUMES:
-        for name, events in topology.subscriptions(service, auto_compensation=False).items():
-            for event in events:
-                yield Binding(EXCHANGE, name, event.type)
 
 
 class TooFewNodesError(ConnectionError):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -13,6 +14,7 @@ from services.order.metrics import count_orders, observe
 from services.order.operators import TokenReviewer
 from services.order.pressure import Pressure
 from services.order.settings import OrderSettings
+from services.order.shedding import tell
 from services.order.watching import Watching
 from services.shared.contract.decisions import Decision, Message
 from services.shared.database.counting import counting
@@ -33,6 +35,7 @@ def make_app(settings: OrderSettings) -> FastAPI:
     engine = engine_life(
         lambda: Engine(settings, domain(settings.terms), indexes=queries.INDEXES, observe=observed),
         counting(count_orders),
+        partial(tell, pressure),
     )
 
     @asynccontextmanager

@@ -7,12 +7,10 @@ Most of the waiting is done here, before an order is committed: what is under wa
 once, and how long one more would wait is foretold; the answers to reservations tell it when it is too late.
 """
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import inf
 from typing import Final
 
 from prometheus_client import Counter
@@ -31,11 +29,8 @@ BOUND_SECONDS: Final = 1.5
 # What is looked at: the answers of the last second, if there are enough to judge by.
 WINDOW_SECONDS: Final = 1.0
 ENOUGH: Final = 5
-# How often the log tells how many were refused.
-TOLD_SECONDS: Final = 5.0
 TOO_MANY: Final = "more orders are under way than can be served: try again in a moment"
 ANSWERS: Final = frozenset({StockReserved.type, StockUnavailable.type})
-log = logging.getLogger(__name__)
 SHED: Final = Counter("sagashop_orders_shed_total", "Orders refused because too many were under way")
 
 
@@ -52,8 +47,8 @@ class Pressure:
         self._quickest: deque[tuple[float, float]] = deque()
         # Orders that are not committed yet, the first that came first: when they came.
         self._line: dict[object, float] = {}
-        # Refused since that was last told, and when it was.
-        self._refused, self._told = 0, -inf
+        # New orders, since this process began.
+        self.refused = 0
         # When orders left the line.
         self._served: deque[float] = deque()
 
@@ -117,11 +112,7 @@ class Pressure:
         if not self.is_too_high:
             return False
         SHED.inc()
-        self._refused += 1
-        # A line for each would cost more than the refusal.
-        if self._now() - self._told > TOLD_SECONDS:
-            log.warning("%d new orders were refused: %s", self._refused, TOO_MANY)
-            self._refused, self._told = 0, self._now()
+        self.refused += 1
         return True
 
     def _forget(self) -> None:

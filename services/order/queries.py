@@ -11,6 +11,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from services.order.model import ENDS, OPEN, Order, Status
 from services.shared.contract.decisions import RIGHT_AWAY
 from services.shared.database import idempotency
+from services.shared.database.new_id import new_id
 from services.shared.database.store import Document, Store, from_document
 from services.shared.http.cursors import Cursor
 
@@ -19,6 +20,9 @@ ATTENTION: Final = "attention"
 # Of those that are over there are ever more, and nobody waits for them.
 IS_OPEN: Final = {"status": {"$in": list(OPEN)}}
 NEWEST_FIRST: Final = (("createdAt", DESCENDING), ("_id", DESCENDING))
+# How many new orders were refused, each replica's own, every few seconds in which any were.
+SHED: Final = "shed"
+SHED_KEPT: Final = timedelta(days=1)
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Order.collection: (
         IndexModel(
@@ -29,6 +33,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
         IndexModel([("status", ASCENDING), *NEWEST_FIRST]),
         IndexModel([("updatedAt", DESCENDING)], name=ATTENTION, partialFilterExpression=NEEDS_ATTENTION),
     ),
+    SHED: (IndexModel("at", expireAfterSeconds=int(SHED_KEPT.total_seconds())),),
     **idempotency.INDEXES,
 }
 
@@ -149,6 +154,17 @@ async def count_placed(store: Store, since: datetime, until: datetime) -> int:
     """How many orders were placed in this time, which ends before `until`. It reads as many keys."""
     query = {"status": {"$in": list(Status)}, "createdAt": {"$gte": since, "$lt": until}}
     return await store.collection(Order).count_documents(query)
+
+
+async def note_shed(store: Store, number: int, at: datetime) -> None:
+    """That so many new orders were refused until then."""
+    await store.database[SHED].insert_one({"_id": new_id(), "at": at, "number": number})
+
+
+async def count_shed(store: Store, since: datetime) -> int:
+    """How many new orders were refused since, as far as that is noted."""
+    rows = store.database[SHED].find({"at": {"$gte": since}}, {"number": 1})
+    return sum([row["number"] async for row in rows])
 
 
 async def count_attention(store: Store) -> int:

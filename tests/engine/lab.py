@@ -34,7 +34,6 @@ from tests.engine.toy import EFFECTS_QUEUE, QUEUE, SERVICE, Add, make_engine
 from tests.integration.room import Room, make_room
 
 REPOSITORY = Path(__file__).parents[2]
-RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 READY_WITHIN = 60.0
 # A lease of the outbox, and a little, on a machine that does much else; sooner than what helps when nothing
 # else does, such as declaring the queues again.
@@ -261,14 +260,7 @@ class Lab:
     async def rabbitmqctl(self, *arguments: str) -> None:
         broker = self.servers.rabbitmq
         assert isinstance(broker, RabbitMQ)
-        _, program = broker.programs()
-        process = await asyncio.create_subprocess_exec(
-            *(RABBITMQCTL, "--quiet", *arguments),
-            env=program.environment,
-            cwd=program.directory,
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        assert await process.wait() == 0
+        await broker.control("--quiet", *arguments)
 
 
 async def _stop(engine: Engine) -> None:

@@ -20,10 +20,12 @@ from dev.servers import MongoDB
 from dev.stack import Stack
 from sagactl.polling import until
 from sagactl.provision import keeping
-from sagactl.provision.accounts import DATABASE_USERS, has_all_of_rabbitmq, provision_rabbitmq
+from sagactl.provision.accounts import DATABASE_USERS, lacking_in_rabbitmq, provision_rabbitmq
 from sagactl.provision.broker_rights import BROKER_USERS
 from sagactl.provision.keeping import Upkeep
-from services.shared.contract.events import ORDERS
+from sagactl.provision.management import administering
+from services.shared.contract.events import EXCHANGE, NOTIFICATIONS, ORDERS, OrderPaid
+from services.shared.contract.topology import Binding
 from tests.integration.room import Room
 
 MEMBER = ROOT / "charts/mongodb/files/member.sh"
@@ -117,11 +119,14 @@ async def test_a_database_that_comes_back_empty_is_a_replica_set_with_its_users_
         await until(partial(lets_in, database, "order", "another"), within=WITHIN, what="the new password")
 
 
-async def test_a_queue_that_is_gone_is_made_again(servers: Stack, room: Room, tmp_path: Path) -> None:
+async def test_a_queue_or_a_binding_that_is_gone_is_made_again(
+    servers: Stack, room: Room, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of an event that several consume nobody else notices that it does not come to one of them."""
     url, passwords = servers.rabbitmq.management_url, servers.credentials.of(BROKER_USERS)
     upkeep = Upkeep(
         partial(provision_rabbitmq, url, passwords, room.name),
-        partial(has_all_of_rabbitmq, url, BROKER_USERS, room.name),
+        partial(lacking_in_rabbitmq, url, BROKER_USERS, room.name),
     )
     mark = tmp_path / "mark"
     keeper = asyncio.create_task(keeping.keep(upkeep, [], 0.2, mark))
@@ -130,6 +135,14 @@ async def test_a_queue_that_is_gone_is_made_again(servers: Stack, room: Room, tm
         async with room.broker() as channel:
             await channel.queue_delete(ORDERS)
         await until(partial(has_queue, room, ORDERS), within=WITHIN, what="the queue to be there again")
+        paid = Binding(EXCHANGE, NOTIFICATIONS, OrderPaid.type)
+        async with administering(url, room.name) as broker:
+            way = f"bindings/{broker.room}/e/{paid.exchange}/q/{paid.queue}/{paid.key}"
+            await broker.delete(way)
+            await until(broker.bindings, lambda found: paid in found, within=WITHIN, what="the binding")
+        assert (
+            "not whole: the binding of notifications to saga.events by ORDER_PAID" in capfd.readouterr().err
+        )
     finally:
         keeper.cancel()
         with suppress(asyncio.CancelledError):

@@ -31,6 +31,7 @@ LAST: Final = "sagamonitor_last_successful_sweep_timestamp_seconds"
 INFO: Final = "sagamonitor_info"
 ORDERS: Final = f'{ORDER},queue="orders"'
 UNSENT: Final = f'sagashop_publish_failures_total{{{ORDER},type="ORDER_PAID"'
+BINDINGS: Final = f'rabbitmq_cluster_exchange_bindings{{{SHOP},vhost="/",type="topic"'
 AVAILABLE, CAPACITY = "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"
 CAPTURE: Final = f'{SHOP},call="capture",result="answered"'
 DATA: Final = f'{SHOP},persistentvolumeclaim="data-shop-mongodb-0"'
@@ -213,6 +214,25 @@ CASES: Final = [
         },
         *(10, 17, 22),
         near={f'rabbitmq_detailed_queue_consumers{{{SHOP},vhost="/",queue="fulfilment"}}': "1x30"},
+    ),
+    Case(
+        "SagashopBindingMissing",
+        {"exchange": "saga.events"},
+        {f'{BINDINGS},exchange="saga.events"}}': "20x10 19x100 20x30"},
+        *(10, 90, 135),
+        near={
+            # There are more: another service, an upgrade. And those of others.
+            f'{BINDINGS},exchange="saga.events"}}': "0x5 20x60 25x100",
+            f'{BINDINGS},exchange="amq.topic"}}': "9x20 8x100",
+        },
+    ),
+    Case(
+        # It was seen once, and made anew.
+        "SagashopBindingMissing",
+        {"exchange": "payment.retry"},
+        {f'{BINDINGS},exchange="payment.retry"}}': "10x10 9 10x100"},
+        *(10, 20, 30),
+        near={f'{BINDINGS},exchange="payment.retry"}}': "10x10 _x5 10x100"},
     ),
     Case(
         "SagashopEventsLate",

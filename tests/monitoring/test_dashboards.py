@@ -28,6 +28,7 @@ OTHERS: Final[Mapping[str, set[str]]] = {
     "rabbitmq_detailed_queue_messages_ready": {"queue", "vhost"},
     "rabbitmq_detailed_queue_messages_unacked": {"queue", "vhost"},
     "rabbitmq_detailed_queue_consumers": {"queue", "vhost"},
+    "rabbitmq_cluster_exchange_bindings": {"exchange", "vhost", "type"},
     "rabbitmq_process_resident_memory_bytes": set(),
     "rabbitmq_resident_memory_limit_bytes": set(),
     "rabbitmq_disk_space_available_bytes": set(),

@@ -15,12 +15,16 @@ from pymongo.errors import PyMongoError
 
 from sagactl.access import Access
 from sagactl.faults import Fault, answered
+from sagactl.oncall import broker
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES
+from sagactl.oncall.depths import bindings
 from sagactl.oncall.depths import depths as asked
 from sagactl.oncall.status.standing import (
+    LATELY,
     Backlog,
     Depth,
+    Node,
     Part,
     Settling,
     Status,
@@ -28,6 +32,7 @@ from sagactl.oncall.status.standing import (
     depths,
     problems,
     settling,
+    unbound,
 )
 from sagactl.oncall.waits import waits
 from services.order import queries
@@ -42,9 +47,11 @@ WITHIN_SECONDS: Final = 30.0
 SETTLED_SINCE: Final = timedelta(hours=1)
 SETTLED_UNTIL: Final = timedelta(minutes=1)
 SETTLED_LOOKED_AT: Final = 200
-# How many orders come is told by those of this time.
-PLACED_SINCE: Final = timedelta(seconds=30)
+# What a node of the broker says it is short of, and that it says so; then nobody may publish.
+ALARMS: Final = {"mem_alarm": "memory", "disk_free_alarm": "disk"}
+NODE: Final = ("name", "running", *ALARMS)
 Found = TypeVar("Found")
+Other = TypeVar("Other")
 
 
 async def read(books: Books, where: Access, within: float = WITHIN_SECONDS) -> Status:
@@ -59,30 +66,40 @@ async def read(books: Books, where: Access, within: float = WITHIN_SECONDS) -> S
 
         return await _seen(part, service, looked(), within)
 
-    at, queues, orders, marked, (refused, taken, placed), outboxes = await asyncio.gather(
+    at, of_broker, orders, marked, of_orders, outboxes = await asyncio.gather(
         _at(now, within),
-        _seen(Part.QUEUES, None, queues_of(where), within),
+        asyncio.gather(
+            _seen(Part.QUEUES, None, queues_of(where), within),
+            _seen(Part.BINDINGS, None, bindings(where.management_url, where.amqp_url), within),
+            _seen(Part.NODES, None, nodes_of(where), within),
+        ),
         stored(Part.ORDERS, None, lambda: _open_orders(books, now.result())),
         stored(Part.MARKED, None, lambda: queries.count_attention(books.store("order"))),
         asyncio.gather(
             stored(Part.REFUSED, None, lambda: count_refused(books.store("payment"))),
             stored(Part.SETTLING, None, lambda: _settling(books, now.result())),
             stored(Part.PLACED, None, lambda: _placed(books, now.result())),
+            stored(Part.SHED, None, lambda: queries.count_shed(books.store("order"), now.result() - LATELY)),
         ),
         asyncio.gather(*(stored(Part.OUTBOXES, each, partial(_outbox, books, each)) for each in PUBLISHES)),
     )
+    queues, bound, nodes = of_broker
+    refused, taken, placed, shed = of_orders
     found = Status(
         at=at,
-        queues=None if isinstance(queues, Unseen) else queues,
-        orders=() if isinstance(orders, Unseen) else orders,
-        marked=0 if isinstance(marked, Unseen) else marked,
-        refused=0 if isinstance(refused, Unseen) else refused,
-        settling=None if isinstance(taken, Unseen) else taken,
-        placed=None if isinstance(placed, Unseen) else placed,
+        queues=_or(queues, None),
+        unbound=() if isinstance(bound, Unseen) else tuple(unbound(_or(queues, ()), bound)),
+        nodes=_or(nodes, ()),
+        orders=_or(orders, ()),
+        marked=_or(marked, 0),
+        refused=_or(refused, 0),
+        settling=_or(taken, None),
+        placed=_or(placed, None),
+        shed=_or(shed, None),
         outboxes=tuple(each for each in outboxes if isinstance(each, Backlog)),
         unseen=tuple(
             each
-            for each in (queues, orders, marked, refused, taken, placed, *outboxes)
+            for each in (queues, bound, nodes, orders, marked, refused, taken, placed, shed, *outboxes)
             if isinstance(each, Unseen)
         ),
     )
@@ -95,6 +112,19 @@ async def queues_of(where: Access) -> tuple[Depth, ...]:
     filled = [queue for queue in QUEUES if queue in found and found[queue].known]
     oldest = await waits(where.management_url, where.amqp_url, filled)
     return tuple(depths({name: (each.known, each.consumers) for name, each in found.items()}, oldest))
+
+
+async def nodes_of(where: Access) -> tuple[Node, ...]:
+    """Of the broker. Raises BrokerError where its management API does not answer."""
+    told = await broker.asked(where.management_url, f"nodes?columns={','.join(NODE)}", "list of nodes")
+    return tuple(
+        Node(each["name"], each["running"], tuple(of for alarm, of in ALARMS.items() if each.get(alarm)))
+        for each in told
+    )
+
+
+def _or(found: Found | Unseen, else_: Other) -> Found | Other:
+    return else_ if isinstance(found, Unseen) else found
 
 
 async def _seen(part: Part, service: str | None, looking: Awaitable[Found], within: float) -> Found | Unseen:
@@ -129,8 +159,8 @@ async def _settling(books: Books, now: datetime) -> Settling | None:
 
 async def _placed(books: Books, now: datetime) -> float:
     """Orders a second."""
-    number = await queries.count_placed(books.store("order"), now - PLACED_SINCE, now)
-    return round(number / PLACED_SINCE.total_seconds(), 3)
+    number = await queries.count_placed(books.store("order"), now - LATELY, now)
+    return round(number / LATELY.total_seconds(), 3)
 
 
 async def _outbox(books: Books, service: str) -> Backlog | None:

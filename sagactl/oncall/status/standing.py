@@ -1,6 +1,6 @@
 """How the shop stands, and what of that is wrong. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from sagactl.documents import Document
 from sagactl.exits import Exit
-from services.shared.contract.events import CONSUMES, OPTIONAL
-from services.shared.contract.topology import all_queues
+from sagactl.wording import plural
+from services.shared.contract.events import CONSUMES, EXCHANGE, OPTIONAL, WHERE_IT_RUNS
+from services.shared.contract.topology import Binding, all_queues, bindings
 
 # While everything runs, an event leaves its outbox within milliseconds, and its row within two seconds.
 OUTBOX_WAITS_AT_MOST: Final = timedelta(seconds=30)
@@ -20,6 +21,8 @@ OPEN_AT_MOST: Final = timedelta(minutes=5)
 # More messages than that wait in a queue only where its consumer cannot keep up.
 QUEUE_AT_MOST: Final = 1000
 
+# Of how many orders come, and are refused, those of so long tell.
+LATELY: Final = timedelta(seconds=30)
 # Of orders, those that are quick enough for what is told of how long they take.
 SETTLED_SHARE: Final = 0.95
 # Of the rules about late orders, too (charts/sagashop/rules/slo.yaml).
@@ -41,6 +44,29 @@ class Depth(Struct, frozen=True, rename="camel", kw_only=True):
     waits: float = 0
     # Whether the broker has it.
     exists: bool = True
+
+
+class Unbound(Struct, frozen=True, rename="camel"):
+    """A queue that events do not come to, though they should."""
+
+    queue: str
+    # Whose it is: itself, or the one whose dead letters or retries are in it.
+    of: str
+    service: str
+    exchange: str
+    # By which it is not bound to it: events' types, or its own name.
+    keys: tuple[str, ...]
+    # Those of them that are lost to it, as other queues take them; without any the publisher keeps an event.
+    lost: tuple[str, ...]
+
+
+class Node(Struct, frozen=True, rename="camel"):
+    """One of the broker's."""
+
+    name: str
+    runs: bool
+    # Of which it has too little: memory, disk. Then no node takes messages.
+    short_of: tuple[str, ...] = ()
 
 
 class Backlog(Struct, frozen=True, rename="camel"):
@@ -69,11 +95,14 @@ class Part(StrEnum):
     """What is asked for by itself: it is told though the others do not answer."""
 
     QUEUES = "queues"
+    BINDINGS = "bindings"
+    NODES = "nodes of the broker"
     OUTBOXES = "outboxes"
     ORDERS = "open orders"
     MARKED = "marked orders"
     REFUSED = "refused refunds"
     PLACED = "how many orders come"
+    SHED = "how many new orders are refused"
     SETTLING = "how long orders take"
 
 
@@ -96,6 +125,9 @@ class Status(Document, frozen=True, kw_only=True):
     at: datetime
     # None while they are unseen.
     queues: tuple[Depth, ...] | None
+    # Queues that lack a binding.
+    unbound: tuple[Unbound, ...] = ()
+    nodes: tuple[Node, ...] = ()
     # Events that the broker has not confirmed, by service.
     outboxes: tuple[Backlog, ...] = ()
     # Orders to which something is still to come, by state.
@@ -108,6 +140,8 @@ class Status(Document, frozen=True, kw_only=True):
     settling: Settling | None = None
     # Orders that were placed, a second, in the last half minute; None while it is unseen.
     placed: float | None = None
+    # New orders that were refused in the last half minute; None while it is unseen.
+    shed: int | None = None
     # What is wrong, as far as anybody can see.
     problems: tuple[str, ...] = ()
     unseen: tuple[Unseen, ...] = ()
@@ -143,10 +177,31 @@ def depths(found: Mapping[str, tuple[int, int]], waits: Mapping[str, float] | No
             )
 
 
+def unbound(depths: Iterable[Depth], found: Collection[Binding]) -> Iterator[Unbound]:
+    """What the queues lack that are there. What comes to one of an optional service only where that runs is
+    missed only where somebody consumes it.
+    """
+    taken = {each.key for each in found if each.exchange == EXCHANGE}
+    for depth in depths:
+        names = set(all_queues(depth.queue)) if depth.exists else set()
+        left_out = {event.type for event in WHERE_IT_RUNS.get(depth.queue, ())} if not depth.consumers else ()
+        missing: dict[tuple[str, str], list[str]] = {}
+        for each in bindings():
+            if each.queue in names and each not in found and each.key not in left_out:
+                missing.setdefault((each.queue, each.exchange), []).append(each.key)
+        for (queue, exchange), keys in missing.items():
+            lost = tuple(key for key in keys if exchange == EXCHANGE and key in taken)
+            yield Unbound(queue, depth.queue, depth.service, exchange, tuple(keys), lost)
+
+
 def problems(status: Status) -> Iterator[str]:
     """A sentence each, with what to type next."""
+    for node in status.nodes:
+        yield from of_node(node)
     for each in status.queues or ():
         yield from _of_queue(each)
+    for queue in status.unbound:
+        yield from _of_bindings(queue)
     for outbox in status.outboxes:
         age = status.at - outbox.since
         if age > OUTBOX_WAITS_AT_MOST:
@@ -154,6 +209,15 @@ def problems(status: Status) -> Iterator[str]:
                 f"{outbox.of} does not get its events out: {outbox.number} in its outbox, the oldest for "
                 f"{said(age)}. Is the broker up, and does it reach it?"
             )
+    yield from _of_orders(status)
+
+
+def _of_orders(status: Status) -> Iterator[str]:
+    if status.shed:
+        yield (
+            f"{plural(status.shed, 'new order')} refused in the last {said(LATELY)}: more come than can be "
+            "served, or a server is slow"
+        )
     for orders in status.orders:
         age = status.at - orders.since
         if age > OPEN_AT_MOST:
@@ -162,6 +226,34 @@ def problems(status: Status) -> Iterator[str]:
         yield f"orders that contradict what happened: {status.marked}. See sagactl orders list --marked"
     if status.refused:
         yield f"orders whose refund the payment gateway refuses: {status.refused}. See sagactl payments list"
+
+
+def of_node(node: Node) -> Iterator[str]:
+    if not node.runs:
+        yield f"node {node.name} of RabbitMQ does not run"
+    if node.short_of:
+        yield (
+            f"RabbitMQ takes no messages, as {node.name} is short of {' and '.join(node.short_of)}: orders "
+            "are taken, and none goes on"
+        )
+
+
+def _of_bindings(unbound: Unbound) -> Iterator[str]:
+    """Each service binds its queues again every half minute."""
+    queue, service = unbound.queue, unbound.service
+    if unbound.exchange != EXCHANGE:
+        yield f"{queue} is not bound to {unbound.exchange}, through which {service} retries: is {service} up?"
+        return
+    if unbound.lost:
+        yield (
+            f"{queue} is not bound to {', '.join(unbound.lost)}: what of that is published now is lost to "
+            f"{service}, until it has bound its queue again. Is it up? See sagactl check --live"
+        )
+    if waiting := [key for key in unbound.keys if key not in unbound.lost]:
+        yield (
+            f"{queue} is not bound to {', '.join(waiting)}: that waits in outboxes until {service} has bound "
+            "its queue again. Is it up?"
+        )
 
 
 def _of_queue(depth: Depth) -> Iterator[str]:

@@ -5,11 +5,13 @@ short ones wait behind the long ones), and `Q.dlq`. A service's own direct excha
 name, so that retries need no permission on the default exchange, through which one reaches every queue.
 """
 
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from services.shared.contract.events import (
     AUTO_COMPENSATION,
     CONSUMES,
+    EXCHANGE,
     INVENTORY_EVENTS,
     Event,
 )
@@ -46,6 +48,32 @@ def subscriptions(service: str, *, auto_compensation: bool) -> dict[str, tuple[t
         queue: tuple(event for event in events if auto_compensation or not _optional(queue, event))
         for queue, events in CONSUMES[service].items()
     }
+
+
+class Binding(NamedTuple):
+    """What is published to the exchange with this key comes to the queue."""
+
+    exchange: str
+    queue: str
+    key: str
+
+
+def bindings_told(told: Iterable[Mapping[str, str]]) -> Iterator[Binding]:
+    """Those of queues, as RabbitMQ's management API tells them."""
+    for each in told:
+        if each["destination_type"] == "queue":
+            yield Binding(each["source"], each["destination"], each["routing_key"])
+
+
+def bindings() -> Iterator[Binding]:
+    """Those of all services, but for the one that a setting decides."""
+    for service, owned in CONSUMES.items():
+        for queue in owned:
+            for name in all_queues(queue):
+                yield Binding(retry_exchange(service), name, name)
+        for queue, events in subscriptions(service, auto_compensation=False).items():
+            for event in events:
+                yield Binding(EXCHANGE, queue, event.type)
 
 
 def _optional(queue: str, event: type[Event]) -> bool:

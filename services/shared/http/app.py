@@ -19,7 +19,7 @@ from services.shared.http.bodies import examples_of_models
 from services.shared.http.described import DEFAULT, NAME, PROBLEM
 from services.shared.http.methods import HeadAsGet
 from services.shared.http.preconditions import JSON
-from services.shared.http.requests import RequestScope
+from services.shared.http.requests import Refusing, RequestScope, in_a_document
 from services.shared.new_secrets import Renewal
 from services.shared.settings import Settings
 
@@ -37,13 +37,14 @@ def create_app(
     unavailable: Iterable[type[Exception]] = (),
     before_routes: Iterable[Middleware] = (),
     takes: bytes = JSON,
+    refusing: Refusing = in_a_document,
 ) -> FastAPI:
     """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it.
 
     `also`: more routers. Inside of `router`, FastAPI would work out each of their routes twice.
     `unavailable`: exceptions that mean that something the service needs does not answer.
     `before_routes`: what sees requests as they came, after they were checked.
-    `takes`: as what bodies come.
+    `takes`: as what bodies come. `refusing`: how it is said what of a request is wrong that no route sees.
     """
     renewal = Renewal.of_process(settings)
 
@@ -76,7 +77,7 @@ def create_app(
     )
     # Set when the process is asked to end: streams stop then, instead of being waited for.
     app.state.stopping = asyncio.Event()
-    app.user_middleware = [Middleware(RequestScope, takes), *before_routes, Middleware(HeadAsGet)]
+    app.user_middleware = [Middleware(RequestScope, takes, refusing), *before_routes, Middleware(HeadAsGet)]
     problems.install(app, unavailable)
     app.include_router(probes.router)
     if settings.metrics_port is None:

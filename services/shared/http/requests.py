@@ -2,13 +2,13 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeAlias
 
 from opentelemetry.trace import Span, SpanKind
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.shared import telemetry
@@ -32,11 +32,21 @@ _series = cache(telemetry.HTTP_DURATION.labels)
 _SLASH_AT_END: Final = re.compile(rb"((?:/[A-Za-z0-9._~%-]+)+)/")
 
 
+# What is answered to a request that no route has seen.
+Refusing: TypeAlias = Callable[[Scope, Problem], Response]
+
+
+def in_a_document(_: Scope, refused: Problem) -> Response:
+    return refused.response()
+
+
 class RequestScope:
     """ASGI middleware. One for all of it: each layer more costs every request."""
 
-    def __init__(self, app: ASGIApp, takes: bytes = preconditions.JSON) -> None:
-        self._app, self._takes = app, takes
+    def __init__(
+        self, app: ASGIApp, takes: bytes = preconditions.JSON, refusing: Refusing = in_a_document
+    ) -> None:
+        self._app, self._takes, self._refusing = app, takes, refusing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +93,7 @@ class RequestScope:
             said, limit = b"content-length" in headers, preconditions.limit_of(scope["raw_path"])
             await self._app(scope, receive if said else _counting(receive, limit), send)
         except Problem as error:  # from here; or from a body that is read outside of routes
-            await error.response()(scope, receive, send)
+            await self._refusing(scope, error)(scope, receive, send)
 
 
 async def _our_fault(answer: Answer, scope: Scope, receive: Receive) -> None:

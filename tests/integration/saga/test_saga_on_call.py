@@ -9,8 +9,13 @@ from asyncio.subprocess import PIPE
 from datetime import UTC, datetime
 from typing import Final
 
+from dev.servers import RabbitMQ
+from dev.survive.scenarios.broker import MEMORY_ALARM
+from sagactl.oncall.status.standing import LATELY
 from sagactl.polling import until
 from sagactl.shop import Json
+from services.order import queries
+from services.shared.database.store import Store
 from tests.forms import document
 from tests.integration.saga.commands import sagactl, told, where
 from tests.integration.saga.house import PATIENCE
@@ -40,12 +45,13 @@ async def test_without_a_broker_the_rest_is_told_and_after_it_no_dead_letter_tha
     await shop.stack.kill("rabbitmq")
     order_id = await shop.place({lamp: 1})
     found = await status(shop)
-    assert (found["queues"], {each["part"] for each in found["unseen"]}) == (None, {"queues"})
+    of_broker = {"queues", "bindings", "nodes of the broker"}
+    assert (found["queues"], {each["part"] for each in found["unseen"]}) == (None, of_broker)
     assert "does not answer" in found["unseen"][0]["why"]
     assert {each["of"]: each["oldest"] for each in found["orders"]} == {"PENDING": order_id}
     assert "order" in {each["of"] for each in found["outboxes"]}
     screen = (await sagactl(shop, "status")).stdout
-    assert "queues cannot be seen: " in screen
+    assert "queues, bindings, nodes of the broker cannot be seen: " in screen
     assert "open orders   PENDING 1 " in screen
     waiting = await told(shop, "outbox", "list", "--service", "order")
     assert ("INVENTORY_RESERVE_REQUEST", order_id) in {
@@ -63,6 +69,61 @@ async def test_without_a_broker_the_rest_is_told_and_after_it_no_dead_letter_tha
 
     await until(is_well, within=PATIENCE, what="consumers of all queues", every=0)
     await shop.settles(order_id, "PAID")
+
+
+async def test_a_broker_that_takes_no_messages_is_told_at_once_and_no_more_once_it_does(shop: Shop) -> None:
+    """Nothing waits yet that would tell of it."""
+    broker = shop.stack.rabbitmq
+    assert isinstance(broker, RabbitMQ)
+    raised, lifted = MEMORY_ALARM
+
+    async def short() -> list[str]:
+        found = await status(shop)
+        assert any("takes no messages" in each for each in found["problems"]) == any(
+            each["shortOf"] for each in found["nodes"]
+        )
+        return [of for each in found["nodes"] for of in each["shortOf"]]
+
+    await broker.control(*raised)
+    try:
+        await until(short, ["memory"].__eq__, within=PATIENCE, what="what the broker is short of")
+    finally:
+        await broker.control(*lifted)
+    await until(short, [].__eq__, within=PATIENCE, what="a broker that takes messages")
+
+
+async def test_a_queue_that_an_event_does_not_come_to_any_more_is_told(shop: Shop) -> None:
+    """Another queue takes the event, so that its publisher hears of nothing."""
+    way = "bindings/%2F/e/saga.events/q/notifications/ORDER_PAID"
+
+    async def unbound() -> list[Json]:
+        found = await status(shop)
+        told = [each for each in found["problems"] if "notifications is not bound to ORDER_PAID" in each]
+        assert len(told) == len(found["unbound"])
+        return list(found["unbound"])
+
+    async def without() -> list[Json]:
+        await shop.management("DELETE", way)
+        return await unbound()
+
+    # Its service may be about to make it anew.
+    (found,) = await until(without, within=PATIENCE, what="the binding to be missed")
+    assert (found["queue"], found["keys"], found["lost"]) == ("notifications", ["ORDER_PAID"], ["ORDER_PAID"])
+    await shop.lose_broker()
+    await until(unbound, lambda found: not found, within=PATIENCE, what="the binding to be made anew")
+
+
+async def test_new_orders_that_are_refused_are_told_for_half_a_minute(shop: Shop) -> None:
+    """Each replica writes down how many it refused."""
+    orders = Store(shop.mongodb, "order")
+    now = datetime.now(UTC)
+    before = await queries.count_shed(orders, now - LATELY)
+    await queries.note_shed(orders, 40, now)
+    await queries.note_shed(orders, 7, now - 2 * LATELY)
+    found = await status(shop)
+    assert found["shed"] == before + 40
+    assert any(f"{before + 40} new orders refused in the last 30 s" in each for each in found["problems"])
+    await shop.database("order")[queries.SHED].delete_many({})
 
 
 async def test_queues_are_listed_with_their_consumers(shop: Shop) -> None:

@@ -253,6 +253,12 @@ async def test_the_login_leads_to_no_other_site(browser: httpx.AsyncClient, next
         ("DELETE", "/login", HTTPStatus.METHOD_NOT_ALLOWED),
         ("GET", "/logout", HTTPStatus.METHOD_NOT_ALLOWED),
         ("GET", "/theme", HTTPStatus.METHOD_NOT_ALLOWED),
+        ("POST", "/static/console.css", HTTPStatus.METHOD_NOT_ALLOWED),
+        ("GET", "/static/nothing.css", HTTPStatus.NOT_FOUND),
+        *(
+            ("GET", path, HTTPStatus.NOT_FOUND)
+            for path in ("/orders/a%2Fb", "/orders%2Fa", "/orders/a/b%2Fc")
+        ),
     ],
 )
 async def test_what_is_not_there_is_a_page_as_well(
@@ -261,11 +267,19 @@ async def test_what_is_not_there_is_a_page_as_well(
     answer = await browser.request(method, path)
     assert answer.status_code == status
     assert "Go to Now" in read(answer).text
+    assert ("allow" in answer.headers) is (status is HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 async def test_what_is_no_form_is_refused_before_anybody_looks(browser: httpx.AsyncClient) -> None:
     answer = await browser.post("/login", json=LOGIN, headers=OURS)
     assert answer.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    assert "Send a form, with Content-Type" in read(answer).text
+    answer = await browser.post("/login", content=b"email=" + 70_000 * b"x", headers={**OURS, **FORM})
+    assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert "A body may have" in read(answer).text
+    answer = await browser.get("/login", headers=[("accept", "a"), ("host", "a"), ("host", "b")])
+    assert answer.status_code == HTTPStatus.BAD_REQUEST
+    assert "Send the header host once." in read(answer).text
     answer = await browser.post("/login", content=b"email=%ff&email=x", headers={**OURS, **FORM})
     assert answer.status_code == HTTPStatus.FORBIDDEN
 

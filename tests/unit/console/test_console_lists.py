@@ -15,12 +15,13 @@ from sagactl.oncall import sweep
 from sagactl.oncall.explain.explaining import explain
 from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Status, Unseen
+from sagactl.oncall.status.standing import Backlog, Depth, Node, Part, Status, Unbound, Unseen
 from sagactl.oncall.waits import Notes, Sample
 from services.notification.domain import Notification, NotificationState, Resend, check_resendable
 from services.order.model import Order
 from services.order.model import Status as State
 from services.shared.contract.decisions import Refused
+from services.shared.contract.events import EXCHANGE
 from services.shared.mail.writing import LANGUAGES
 from tests.unit.console.pages import NOW, Page, rendered
 from tests.unit.console.test_console_pages import EVIL, letter
@@ -43,6 +44,17 @@ def depth(**more: Any) -> Depth:
         "dead": 2,
     }
     return Depth(**(usual | more))
+
+
+def test_a_queue_that_is_not_bound_and_a_broker_that_takes_nothing_are_told_where_queues_are() -> None:
+    lacks = (
+        Unbound("orders", "orders", "order", EXCHANGE, ("INVENTORY_RESERVED",), ()),
+        Unbound("orders.dlq", "orders", "order", "order.retry", ("orders.dlq",), ()),
+    )
+    short = Node("rabbit@one", runs=True, short_of=("disk",))
+    page = queues_page(Status(at=NOW, queues=(depth(),), unbound=lacks, nodes=(short,)))
+    assert "orders ‼ not bound to INVENTORY_RESERVED ‼ not bound to order.retry order" in page.text
+    assert "RabbitMQ takes no messages, as rabbit@one is short of disk" in page.text
 
 
 def queues_page(found: Status, notes: Mapping[str, Notes] = NOTHING) -> Page:

@@ -47,7 +47,17 @@ from sagactl.oncall.jobs.job import Change as Became
 from sagactl.oncall.jobs.job import Job, Verb
 from sagactl.oncall.jobs.job import Outcome as Ended
 from sagactl.oncall.jobs.working import as_chosen
-from sagactl.oncall.status.standing import Backlog, Depth, Part, Settling, Status, Unseen, problems
+from sagactl.oncall.status.standing import (
+    Backlog,
+    Depth,
+    Part,
+    Settling,
+    Status,
+    Unseen,
+    depths,
+    problems,
+    unbound,
+)
 from sagactl.oncall.stocking import Buyer, Change, Counters, Offer, Restocking, StockFacts, planned
 from sagactl.oncall.trails import Told
 from services.inventory.bodies import MOST_AT_ONCE
@@ -56,6 +66,8 @@ from services.inventory.stock import HOLD, Stock
 from services.order.model import Order
 from services.order.model import Status as State
 from services.shared.contract.audit import Actor, Kind
+from services.shared.contract.events import EXCHANGE
+from services.shared.contract.topology import Binding, bindings
 from services.shared.http.cursors import Cursor
 from services.shared.http.rights import Role
 from tests.unit.console.pages import NOW, Page, rendered, somebody
@@ -104,6 +116,7 @@ def test_what_to_do_leads_to_the_page_where_it_is_done() -> None:
         ("sagactl explain a/b", "/orders/a%2Fb"),
         ("sagactl orders show a", "/orders/a"),
         ("sagactl orders list --marked", "/orders?show=attention"),
+        ("sagactl check --live", "/checks"),
         ("sagactl letters list --queue orders", "/letters?queue=orders"),
         ("sagactl letters show orders a&b", "/letter?queue=orders&id=a%26b"),
         ("sagactl letters redrive orders --id a", "/letters/redrive?queue=orders&id=a"),
@@ -245,7 +258,7 @@ def test_now_draws_how_its_numbers_went_and_says_it_in_words() -> None:
     seen = [4, None, 9, 2]
     at = [NOW - timedelta(minutes=90 - 30 * number) for number in range(len(seen))]
     samples = [
-        curves.Sample(when, 2.0, open_, open_, 0, None, 0, 0.25, 0.015)
+        curves.Sample(when, 2.0, None, open_, open_, 0, None, 0, 0.25, 0.015)
         for when, open_ in zip(at, seen, strict=True)
     ]
     page = standing.page(status(), READY, samples)
@@ -269,7 +282,7 @@ def test_what_was_placed_and_is_not_under_way_any_more_has_come_to_its_end() -> 
     """Twice as many come in the third half minute as go, and then none."""
     numbers = [(2.0, 10), (2.0, 10), (4.0, 70), (0.0, 10), (None, 10), (1.0, 100)]
     samples = [
-        curves.Sample(NOW + timedelta(seconds=30 * at), placed, under_way, 0, 0, 0, 0, None, None)
+        curves.Sample(NOW + timedelta(seconds=30 * at), placed, 0, under_way, 0, 0, 0, 0, None, None)
         for at, (placed, under_way) in enumerate(numbers)
     ]
     assert [curves.ended(*each) for each in pairwise(samples)] == [2.0, 2.0, 2.0, None, 0.0]
@@ -298,16 +311,38 @@ def test_now_says_how_many_orders_come_and_go_a_second_and_which_share_is_late()
 
 
 def test_how_many_orders_come_and_go_may_be_unseen() -> None:
-    away = (Unseen(Part.PLACED, None, "MongoDB does not answer", 4),)
+    away = tuple(Unseen(part, None, "MongoDB does not answer", 4) for part in (Part.PLACED, Part.SHED))
     text = now_page(structs.replace(status(), placed=None, unseen=away)).text
-    assert "orders placed a second ? unseen orders settled a second ? unseen" in text
+    assert (
+        "orders placed a second ? unseen new orders refused a second ? unseen orders settled a second ?"
+        in text
+    )
+
+
+def test_now_says_that_new_orders_are_refused_and_draws_how_many_were() -> None:
+    found = status(shed=45)
+    page = now_page(found)
+    assert "45 new orders refused in the last 30 s: more come than can be served" in page.text
+    assert "new orders refused a second 1.5" in page.text
+    before = standing.sample(structs.replace(found, at=NOW - timedelta(minutes=1), shed=0))
+    drawn = standing.page(found, READY, [before, standing.sample(found)]).curves.shed
+    assert drawn is not None
+    assert drawn.says == "0.0 to 1.5 in 1 min"
+
+
+def test_what_somebody_is_not_told_any_more_leads_to_the_check_that_finds_what_was_lost() -> None:
+    there = set(bindings()) - {Binding(EXCHANGE, "notifications", "ORDER_PAID")}
+    (lacks,) = unbound(depths({"notifications": (0, 2)}), there)
+    page = now_page(status(unbound=(lacks,)))
+    assert "notifications is not bound to ORDER_PAID" in page.text
+    assert "/checks" in page.links
 
 
 def test_what_is_older_than_two_hours_is_drawn_no_more_and_the_newest_is_at_the_right() -> None:
     minutes = (180, 60, 0)
     samples = [
         curves.Sample(
-            NOW - timedelta(minutes=each), None, None, 50 if each == 180 else 1, None, 0, 0, None, None
+            NOW - timedelta(minutes=each), None, None, None, 50 if each == 180 else 1, None, 0, 0, None, None
         )
         for each in minutes
     ]

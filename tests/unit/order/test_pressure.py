@@ -1,13 +1,17 @@
 """New orders are refused while those under way wait too long, and for no other reason."""
 
+import asyncio
 import json
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pymongo.errors import ServerSelectionTimeoutError
 
+from services.order import queries
 from services.order.entrance import Entrance
 from services.order.model import HistoryEntry, Status
 from services.order.pressure import (
@@ -15,12 +19,13 @@ from services.order.pressure import (
     ENOUGH,
     LINE_BOUND_SECONDS,
     SHORT_SECONDS,
-    TOLD_SECONDS,
     WINDOW_SECONDS,
     Pressure,
 )
+from services.order.shedding import TOLD_SECONDS, tell
 from services.shared.contract.decisions import Unavailable
 from services.shared.contract.events import PaymentSucceeded, StockReserved
+from services.shared.engine.life import Engine
 from services.shared.http.protocol import Asked
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -162,16 +167,42 @@ def test_only_new_orders_are_refused_at_the_entrance(asked: Asked, status: int |
         assert json.loads(body)["code"] == "overloaded"
 
 
-def test_the_log_tells_now_and_then_how_many_were_refused(caplog: pytest.LogCaptureFixture) -> None:
+class Noted:
+    """An engine whose database takes a note, or is away."""
+
+    def __init__(self, *, is_away: bool = False) -> None:
+        self.clock, self.store, self.is_away = self, self, is_away
+        self.notes: list[tuple[int, datetime]] = []
+
+    def now(self) -> datetime:
+        return AT
+
+    async def note(self, _: object, number: int, at: datetime) -> None:
+        if self.is_away:
+            raise ServerSelectionTimeoutError("no primary")
+        self.notes.append((number, at))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("engine", [Noted(), Noted(is_away=True)], ids=["noted", "away"])
+async def test_log_and_database_tell_every_few_seconds_how_many_were_refused(
+    engine: Noted, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = Answers()
-    for _ in range(2):
-        answers.come(*[SLOW] * ENOUGH)
-        for _ in range(100):
-            assert answers.pressure.refuses()
-        answers.now += TOLD_SECONDS + 0.1
+    monkeypatch.setattr(queries, "note_shed", engine.note)
     answers.come(*[SLOW] * ENOUGH)
-    assert answers.pressure.refuses()
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["1", "100", "100"]
+    telling = asyncio.create_task(tell(answers.pressure, cast("Engine", engine)))
+    for number in (100, 0, 1):
+        for _ in range(number):
+            assert answers.pressure.refuses()
+        await asyncio.sleep(TOLD_SECONDS + 0.1)
+    telling.cancel()
+    await asyncio.wait({telling})
+    assert telling.cancelled()
+    told = [record.getMessage() for record in caplog.records]
+    assert [each.split()[0] for each in told if "were refused" in each] == ["100", "1"]
+    assert sum("not noted" in each for each in told) == (2 if engine.is_away else 0)
+    assert engine.notes == ([] if engine.is_away else [(100, AT), (1, AT)])
 
 
 def test_an_order_passes_the_entrance_while_there_is_no_pressure() -> None:

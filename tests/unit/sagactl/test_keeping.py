@@ -9,7 +9,7 @@ from sagactl.provision.keeping import Upkeep, keep
 
 async def test_half_a_round_is_none(tmp_path: Path) -> None:
     """The round after the server came back empty breaks off: what is looked for is there, more is missing."""
-    whole = iter([False, True, True, True])
+    missing = iter([["the queue orders"], [], [], []])
     rounds: list[str] = []
 
     async def make() -> None:
@@ -17,10 +17,10 @@ async def test_half_a_round_is_none(tmp_path: Path) -> None:
         if rounds[-1] == "broken off":
             raise ConnectionError("the server went away")
 
-    async def is_whole() -> bool:
-        return next(whole)
+    async def lacking() -> list[str]:
+        return next(missing)
 
-    keeping = asyncio.create_task(keep(Upkeep(make, is_whole), [tmp_path], 0.01, tmp_path / "mark"))
+    keeping = asyncio.create_task(keep(Upkeep(make, lacking), [tmp_path], 0.01, tmp_path / "mark"))
     with suppress(TimeoutError):
         async with asyncio.timeout(10):
             while len(rounds) < 3 and not keeping.done():

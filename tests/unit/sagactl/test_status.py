@@ -1,5 +1,6 @@
 """What `sagactl status` calls wrong, what it does not, and what it cannot see."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
@@ -15,6 +16,7 @@ from sagactl.oncall.depths import Depth, depths_of
 from sagactl.oncall.status.command import screen
 from sagactl.oncall.status.standing import (
     Backlog,
+    Node,
     Part,
     Settling,
     Status,
@@ -24,8 +26,10 @@ from sagactl.oncall.status.standing import (
     problems,
     said,
     settling,
+    unbound,
 )
-from services.shared.contract.events import CONSUMES, PUBLISHES
+from services.shared.contract.events import CONSUMES, EXCHANGE, PUBLISHES
+from services.shared.contract.topology import Binding, bindings
 from tests.forms import document
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -76,6 +80,72 @@ def test_a_message_that_waits_though_its_consumer_is_there() -> None:
     assert list(problems(Status(at=NOON, queues=tuple(depths(WELL, {"orders": 400.0}))))) == [
         "a message waits in orders for at least 6 min 40 s: order does not handle it"
     ]
+
+
+SHORT = Node("rabbit@one", runs=True, short_of=("memory", "disk"))
+
+
+def test_a_broker_that_takes_no_messages_is_told_before_anything_waits() -> None:
+    short, stopped = wrong(
+        WELL, nodes=(SHORT, Node("rabbit@two", runs=False), Node("rabbit@three", runs=True))
+    )
+    assert short == (
+        "RabbitMQ takes no messages, as rabbit@one is short of memory and disk: orders are taken, and none "
+        "goes on"
+    )
+    assert stopped == "node rabbit@two of RabbitMQ does not run"
+
+
+def test_new_orders_that_are_refused_are_wrong_though_all_that_were_taken_are_quick() -> None:
+    assert wrong(WELL, shed=0) == wrong(WELL, shed=None) == []
+    told = "refused in the last 30 s: more come than can be served, or a server is slow"
+    assert wrong(WELL, shed=1) == [f"1 new order {told}"]
+    assert wrong(WELL, shed=412) == [f"412 new orders {told}"]
+
+
+def without(*gone: Binding, found: Mapping[str, tuple[int, int]] = WELL) -> list[str]:
+    """What is wrong of a shop whose broker lacks these bindings."""
+    there = frozenset(bindings()) - set(gone)
+    missing = unbound(depths(found), there)
+    return list(problems(Status(at=NOON, queues=(), unbound=tuple(missing))))
+
+
+def test_a_queue_that_an_event_does_not_come_to_any_more_is_wrong() -> None:
+    """Others take it, so that the broker returns it to nobody."""
+    assert without() == []
+    gone = [Binding(EXCHANGE, "notifications", type_) for type_ in ("ORDER_PAID", "ORDER_CANCELLED")]
+    (told,) = without(*gone)
+    assert told == (
+        "notifications is not bound to ORDER_PAID, ORDER_CANCELLED: what of that is published now is lost to "
+        "notification, until it has bound its queue again. Is it up? See sagactl check --live"
+    )
+
+
+def test_an_event_that_no_queue_takes_waits_in_its_outbox() -> None:
+    (told,) = without(Binding(EXCHANGE, "inventory", "INVENTORY_RESERVE_REQUEST"))
+    assert told == (
+        "inventory is not bound to INVENTORY_RESERVE_REQUEST: that waits in outboxes until inventory has "
+        "bound its queue again. Is it up?"
+    )
+
+
+def test_a_queue_through_which_nothing_is_tried_again_is_wrong() -> None:
+    assert without(Binding("payment.retry", "payment-events.dlq", "payment-events.dlq")) == [
+        "payment-events.dlq is not bound to payment.retry, through which payment retries: is payment up?"
+    ]
+
+
+def test_what_does_not_come_to_a_service_that_the_shop_does_without_is_not_missed() -> None:
+    gone = [Binding(EXCHANGE, "fulfilment", type_) for type_ in ("ORDER_PAID", "ORDER_REFUNDED")]
+    assert without(*gone, found=WELL | {"fulfilment": (0, 0)}) == []
+    assert without(*gone, found=WELL | {"fulfilment": (2, 0)}) == []
+    (told,) = without(*gone, found=WELL | {"fulfilment": (0, 1)})
+    assert told.startswith("fulfilment is not bound to ORDER_PAID, ORDER_REFUNDED: what of that")
+
+
+def test_of_a_queue_that_is_not_there_it_is_not_said_that_it_is_not_bound() -> None:
+    there = {name: each for name, each in WELL.items() if name != "notifications"}
+    assert without(Binding(EXCHANGE, "notifications", "ORDER_PAID"), found=there) == []
 
 
 def test_an_outbox_that_does_not_drain_and_an_order_that_is_open_for_too_long() -> None:

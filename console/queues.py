@@ -18,7 +18,7 @@ SHOWN: Final = frozenset({Part.QUEUES, Part.BINDINGS, Part.NODES, Part.OUTBOXES}
 
 class Row(NamedTuple):
     depth: Depth
-    # To what it is not bound, or a queue of its retries or dead letters: events, or the exchange of retries.
+    # To what it is not bound, or one of its retry queues or dead letters, in words.
     not_bound: tuple[str, ...]
     # For how long at least its oldest message waits; empty where none does that the broker would notice.
     waits: str
@@ -58,7 +58,10 @@ def _not_bound(unbound: Iterable[Unbound]) -> dict[str, list[str]]:
     """By the queue whose row it is."""
     found: dict[str, list[str]] = {}
     for each in unbound:
-        found.setdefault(each.of, []).extend(each.keys if each.exchange == EXCHANGE else [each.exchange])
+        said = [f"not bound to {key}" for key in each.keys]
+        if each.exchange != EXCHANGE:
+            said = [f"{each.queue} not bound to {each.exchange}"]
+        found.setdefault(each.of, []).extend(said)
     return found
 
 
@@ -80,5 +83,6 @@ def _row(
     link = f"/letters?{urlencode({'queue': depth.queue})}" if depth.dead else ""
     noted = notes.get(depth.queue)
     fast = None if noted is None else rates(noted)
-    missing = tuple(dict.fromkeys(not_bound.get(depth.queue, ())))
-    return Row(depth, missing, waited(depth), link, since.get(depth.queue), fast)
+    return Row(
+        depth, tuple(not_bound.get(depth.queue, ())), waited(depth), link, since.get(depth.queue), fast
+    )

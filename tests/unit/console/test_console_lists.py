@@ -53,7 +53,7 @@ def test_a_queue_that_is_not_bound_and_a_broker_that_takes_nothing_are_told_wher
     )
     short = Node("rabbit@one", runs=True, short_of=("disk",))
     page = queues_page(Status(at=NOW, queues=(depth(),), unbound=lacks, nodes=(short,)))
-    assert "orders ‼ not bound to INVENTORY_RESERVED ‼ not bound to order.retry order" in page.text
+    assert "orders ‼ not bound to INVENTORY_RESERVED ‼ orders.dlq not bound to order.retry" in page.text
     assert "RabbitMQ takes no messages, as rabbit@one is short of disk" in page.text
 
 

@@ -45,9 +45,10 @@ def page(status: Status, letters: Iterable[DeadLetter], notes: Mapping[str, Note
     unseen = [each for each in status.unseen if each.part in SHOWN]
     no_outbox = any(each.part is Part.OUTBOXES for each in unseen)
     since = _oldest(letters)
-    not_bound, depths = _not_bound(status.unbound), status.queues
+    not_bound = _not_bound(status.unbound)
+    rows = tuple(_row(each, not_bound, since, notes) for each in status.queues or ())
     return Page(
-        queues=depths and tuple(_row(each, not_bound, since, notes) for each in depths),
+        queues=None if status.queues is None else rows,
         outboxes=None if no_outbox and not status.outboxes else status.outboxes,
         gaps=tuple(gaps(unseen)),
         troubles=tuple(sentence for node in status.nodes for sentence in of_node(node)),

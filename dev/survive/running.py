@@ -12,11 +12,12 @@ import aiohttp
 from pymongo.errors import PyMongoError
 
 from dev.processes import ProcessEndedError
+from dev.servers import CommandFailedError
 from dev.stack import NotReadyError
 from dev.survive.looking import look
 from dev.survive.report import Result
 from dev.survive.scenario import Scenario
-from dev.survive.site import CommandFailedError, Site, opened
+from dev.survive.site import Site, opened
 from dev.survive.verdict import Failure, Verdict, judge
 from dev.survive.watching import watched
 from sagactl.shop import ShopError

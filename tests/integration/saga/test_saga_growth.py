@@ -40,6 +40,8 @@ UNUSED: Final = {
         Index(service, "idempotency", "{ at: 1 }")
         for service in ("order", "product", "inventory", "notification", "fulfilment")
     ),
+    # By `sagactl status`, too.
+    Index("order", "shed", "{ at: 1 }"),
     # This shop does without.
     Index("fulfilment", "outbox", "{ due: 1 }"),
     Index("notification", "webhookDeliveries", "{ expiresAt: 1 }"),

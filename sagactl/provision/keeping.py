@@ -18,6 +18,8 @@ from pymongo.errors import PyMongoError
 from services.shared.secret_files import fingerprint
 
 RETRY_SECONDS: Final = 2.0
+# Of what is missing; of a server that came back empty that is all.
+NAMED: Final = 5
 # A round that takes longer hangs.
 ROUND_SECONDS: Final = 300.0
 # Of servers that are not there yet, or not any more, or do not know their administrator yet.
@@ -78,7 +80,9 @@ async def keep(upkeep: Upkeep, folders: Iterable[Path], every: float, mark: Path
 async def _is_lacking(upkeep: Upkeep) -> bool:
     """An empty server refuses its administrator, or has no primary to be asked."""
     try:
-        lacking = ", ".join(await upkeep.lacking())
+        missing = await upkeep.lacking()
+        more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
+        lacking = ", ".join([*missing[:NAMED], *more])
     except PASSING as error:
         lacking = str(error) or type(error).__name__
     if lacking:

@@ -135,6 +135,7 @@ async def test_a_queue_or_a_binding_that_is_gone_is_made_again(
         async with room.broker() as channel:
             await channel.queue_delete(ORDERS)
         await until(partial(has_queue, room, ORDERS), within=WITHIN, what="the queue to be there again")
+        await until(partial(is_whole, mark), within=WITHIN, what="its bindings")
         paid = Binding(EXCHANGE, NOTIFICATIONS, OrderPaid.type)
         async with administering(url, room.name) as broker:
             way = f"bindings/{broker.room}/e/{paid.exchange}/q/{paid.queue}/{paid.key}"

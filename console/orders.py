@@ -11,7 +11,7 @@ from msgspec import Struct
 from console.rights import NEEDS
 from console.verdicts import Sight, sight
 from console.words import amount, exactly, shortened
-from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.explain.explanation import Glance
 from services.order.model import Order, Status
 from services.shared.http.cursors import Cursor
 
@@ -108,7 +108,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 def page(
     orders: Iterable[Order],
-    told: Mapping[str, Explanation],
+    told: Mapping[str, Glance],
     following: Cursor | None,
     wanted: Wanted,
     now: datetime,
@@ -137,7 +137,7 @@ def _acts(wanted: Wanted, now: datetime) -> Iterable[Tab]:
         yield Tab(action, those.link_to(f"{PATH}/all/{action}"), is_here=False)
 
 
-def _row(order: Order, told: Explanation | None) -> Row:
+def _row(order: Order, told: Glance | None) -> Row:
     return Row(
         id=order.id,
         link=f"{PATH}/{order.id}",

@@ -22,7 +22,7 @@ from sagactl.oncall import finding, stocking, trails
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import QUEUES, DeadLetter
 from sagactl.oncall.discarded import Discarded
-from sagactl.oncall.explain.explanation import Explanation, Preview
+from sagactl.oncall.explain.explanation import Glance, Preview
 from sagactl.oncall.explain.reading import Reader, Seen, every_letter
 from sagactl.oncall.finding import Hit
 from sagactl.oncall.invariants import Case
@@ -118,7 +118,7 @@ class Shop:
     async def explained(self, order_id: str) -> Seen:
         return await self._reader.explained(self._books, order_id)
 
-    async def verdicts(self, orders: Sequence[Order]) -> Mapping[str, Explanation]:
+    async def verdicts(self, orders: Sequence[Order]) -> Mapping[str, Glance]:
         """By the order's id, what one look says of it: it may be in doubt, unlike what `explained` says.
 
         A list does not wait for it as long as for a page that is about nothing else.

@@ -10,7 +10,7 @@ from msgspec import Struct
 from console import words
 from console.verdicts import Sight, sight
 from saga_operator.policy.policy import Outcome, StaleOrder, Sweep
-from sagactl.oncall.explain.explanation import Explanation
+from sagactl.oncall.explain.explanation import Glance
 from sagactl.oncall.overdue import left, sweep_of, would
 from services.order.model import Order
 
@@ -49,7 +49,7 @@ class Swept(Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def page(orders: Sequence[Order], told: Mapping[str, Explanation], now: datetime, at_most: int) -> Page:
+def page(orders: Sequence[Order], told: Mapping[str, Glance], now: datetime, at_most: int) -> Page:
     """`orders`: that are open for too long, the longest first, perhaps one too many. `told`: by the order,
     what there is to say of it; of none where nobody could look.
     """
@@ -90,7 +90,7 @@ def told(sweep: Sweep) -> str:
     return f"{done} swept, {len(failed)} not{rest}: {'; '.join(whys)}"
 
 
-def _row(order: Order, told: Explanation | None, now: datetime, *, is_taken: bool) -> Row:
+def _row(order: Order, told: Glance | None, now: datetime, *, is_taken: bool) -> Row:
     link = f"/orders/{quote(order.id, safe='')}"
     return Row(
         id=order.id,

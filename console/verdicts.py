@@ -7,7 +7,7 @@ looks again, six seconds later: a list says that it may be stuck, and leads ther
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from sagactl.oncall.explain.explanation import Explanation, Verdict
+from sagactl.oncall.explain.explanation import Glance, Verdict
 from services.shared.emails import hidden
 
 MOODS: Final[Mapping[Verdict, str]] = {
@@ -37,7 +37,7 @@ class Sight(NamedTuple):
     because: str
 
 
-def sight(told: Explanation | None) -> Sight | None:
+def sight(told: Glance | None) -> Sight | None:
     """None where nobody could look."""
     if told is None:
         return None

@@ -12,6 +12,7 @@ from sagactl.oncall.explain.explanation import (
     Book,
     Deadline,
     Explanation,
+    Glance,
     Hop,
     HopState,
     Verdict,
@@ -38,29 +39,48 @@ OPEN_AT_THE_GATEWAY: Final = {
 
 
 def explain(marks: Marks) -> Explanation:
-    case, chain = marks.case, hops(marks)
+    found = _judged(marks)
+    order, verdict, because, missing = found.glance
+    return Explanation(
+        order=order,
+        at=marks.at,
+        verdict=verdict,
+        because=because,
+        books=tuple(_books(marks)),
+        missing=missing,
+        hops=found.chain,
+        next=tuple(what_comes(marks, found.missed)),
+        deadline=_deadline(marks),
+        actions=tuple(actions(marks)),
+        advice=tuple(advice.advice(marks, verdict, found.missed)),
+        findings=found.findings,
+    )
+
+
+def glance(marks: Marks) -> Glance:
+    """Without what comes next and what may be done, which takes as long as all of this."""
+    return _judged(marks).glance
+
+
+class _Found(NamedTuple):
+    glance: Glance
+    chain: tuple[Hop, ...]
+    # Of the chain, what is not put up with.
+    missed: Sequence[Hop]
+    findings: tuple[str, ...]
+
+
+def _judged(marks: Marks) -> _Found:
+    chain = hops(marks)
     missed = _missed(marks, chain)
     at_rest = not any(hop.state in OPEN for hop in missed) and asked_again_at(marks) is None
     findings = tuple(_findings(marks, at_rest=at_rest))
-    judged = _judge(marks, missed, findings)
+    verdict, because = _judge(marks, missed, findings)
     put_away = any(hop.state is HopState.DISCARDED and not hop.changes_nothing for hop in chain)
-    because = judged.because
-    if put_away and judged.verdict is Verdict.SETTLED:
+    if put_away and verdict is Verdict.SETTLED:
         because = f"{because} but what somebody discarded"
-    return Explanation(
-        order=case.id,
-        at=marks.at,
-        verdict=judged.verdict,
-        because=because,
-        books=tuple(_books(marks)),
-        missing=tuple(hop.name for hop in chain if hop.state is HopState.MISSING),
-        hops=chain,
-        next=tuple(what_comes(marks, missed)),
-        deadline=_deadline(marks),
-        actions=tuple(actions(marks)),
-        advice=tuple(advice.advice(marks, judged.verdict, missed)),
-        findings=findings,
-    )
+    missing = tuple(hop.name for hop in chain if hop.state is HopState.MISSING)
+    return _Found(Glance(marks.case.id, verdict, because, missing), chain, missed, findings)
 
 
 def _missed(marks: Marks, chain: Sequence[Hop]) -> Sequence[Hop]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -131,6 +132,15 @@ class Book(Struct, frozen=True, rename="camel"):
     service: str
     state: str
     notes: tuple[str, ...] = ()
+
+
+class Glance(NamedTuple):
+    """What a list says of an order, in the words of its Explanation."""
+
+    order: str
+    verdict: Verdict
+    because: str
+    missing: tuple[str, ...]
 
 
 class Explanation(Document, frozen=True, kw_only=True):

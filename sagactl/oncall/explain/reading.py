@@ -18,8 +18,8 @@ from sagactl.oncall.depths import Depth, bound
 from sagactl.oncall.depths import depths as deep
 from sagactl.oncall.discarded import Discarded
 from sagactl.oncall.explain import preview
-from sagactl.oncall.explain.explaining import explain
-from sagactl.oncall.explain.explanation import Explanation, Preview
+from sagactl.oncall.explain.explaining import explain, glance
+from sagactl.oncall.explain.explanation import Explanation, Glance, Preview
 from sagactl.oncall.explain.marks import STALE_AFTER, Letter, Marks, Unsent
 from sagactl.oncall.invariants import Case
 from sagactl.oncall.shipping import ships_since
@@ -102,11 +102,11 @@ class Reader:
             for each, was, now in zip(marks, before, after, strict=True)
         ]
 
-    async def at_first_sight(self, books: Books, ids: Sequence[str]) -> Sequence[Explanation]:
+    async def at_first_sight(self, books: Books, ids: Sequence[str]) -> Sequence[Glance]:
         """What one look says of each order, in the order of `ids`. A message that it calls missing may have
         been on its way: only `explained` looks twice. Raises as that does.
         """
-        return [explain(marks) for marks in await self.look(books, ids)] if ids else []
+        return [glance(marks) for marks in await self.look(books, ids)] if ids else []
 
     async def previews(self, books: Books, letters: Sequence[broker.DeadLetter]) -> Sequence[Preview]:
         """What redriving each would do; all of them are about orders."""

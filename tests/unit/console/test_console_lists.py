@@ -12,7 +12,7 @@ from console import mails, queues, stuck
 from console.cluster import NO_CLUSTER
 from console.rates import Point, rates
 from sagactl.oncall import sweep
-from sagactl.oncall.explain.explaining import explain
+from sagactl.oncall.explain.explaining import explain, glance
 from sagactl.oncall.overdue import POLICY
 from sagactl.oncall.sample_mails import EXAMPLES
 from sagactl.oncall.status.standing import Backlog, Depth, Node, Part, Status, Unbound, Unseen
@@ -190,7 +190,7 @@ def test_of_each_stuck_order_it_is_told_what_a_sweep_would_do_with_it() -> None:
 def test_of_each_stuck_order_it_is_told_why_it_waits() -> None:
     marks = Desk().heard("inventory").marks(after=timedelta(minutes=20))
     assert marks.case.order is not None
-    page = stuck.page([marks.case.order], {ORDER: explain(marks)}, NOW + timedelta(hours=1), AT_MOST)
+    page = stuck.page([marks.case.order], {ORDER: glance(marks)}, NOW + timedelta(hours=1), AT_MOST)
     more = {"blind": "", "why_not": "", "said": "", "monitors": None, "unwatched": NO_CLUSTER}
     text = rendered("stuck", page=page, **more).text
     assert "‼ perhaps stuck INVENTORY_RESERVED was never handled by order, and is nowhere" in text
@@ -358,3 +358,11 @@ def test_without_a_kind_the_first_is_shown() -> None:
     found = mails.preview("", LANGUAGES[0])
     assert found is not None
     assert found.kind == next(iter(EXAMPLES))
+
+
+def test_a_list_says_of_an_order_what_its_page_does() -> None:
+    desks = (Desk().paid(), Desk().refunded(), Desk().heard("inventory"), Desk().heard("inventory", "orders"))
+    for desk in desks:
+        marks = desk.marks(after=timedelta(minutes=4))
+        told = explain(marks)
+        assert glance(marks) == (told.order, told.verdict, told.because, told.missing)

@@ -38,7 +38,7 @@ from console.standing import Probed
 from sagactl.oncall.books import Books
 from sagactl.oncall.broker import DeadLetter
 from sagactl.oncall.discarded import Discarded
-from sagactl.oncall.explain.explaining import explain
+from sagactl.oncall.explain.explaining import explain, glance
 from sagactl.oncall.explain.explanation import HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.marks import Marks
 from sagactl.oncall.explain.reading import Reader
@@ -572,7 +572,7 @@ def test_who_may_goes_on_with_a_job_whose_login_is_gone() -> None:
 def sight_in_the_list(marks: Marks) -> str:
     order = marks.case.order
     assert order is not None
-    page = orders.page([order], {ORDER: explain(marks)}, None, ThoseOrders(), NOW)
+    page = orders.page([order], {ORDER: glance(marks)}, None, ThoseOrders(), NOW)
     text = rendered("orders", page=page, blind="").text
     return text.partition(f"{ORDER} ")[2]
 

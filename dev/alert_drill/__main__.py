@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from dev import runbooks
+from dev.alert_drill.cluster import KubectlError
 from dev.alert_drill.faults import Words
 from dev.alert_drill.keyboard import Keyboard, NoClusterError, sizes_of_logs
 from dev.alert_drill.scenes import SCENES, Scene
@@ -40,8 +41,8 @@ PATIENCE_SECONDS: Final = 60.0
 REST_WITHIN: Final = 180.0
 SHOWN_LINES: Final = 6
 # Of sagactl: nothing is wrong; something is; something moves, or is to be done; a server that was asked is
-# down. Of RabbitMQ: there is an alarm.
-ANSWERS: Final = (0, 1, 3, 4, 69)
+# down; it was told to end. Of RabbitMQ: there is an alarm.
+ANSWERS: Final = (0, 1, 3, 4, 69, 130)
 console: Final = Console(width=None if sys.stdout.isatty() else 140)
 
 
@@ -57,8 +58,15 @@ async def drill(scenes: Sequence[Scene]) -> int:
     marked: list[str] = []
     try:
         async with (
-            opened_shop(DIRECTORY, ORDERS_PER_SECOND, say) as shop,
-            watching(shop.site.stack, DIRECTORY / "watchers", ages=True) as pager,
+            opened_shop(
+                DIRECTORY, ORDERS_PER_SECOND, say, with_operator=any(each.by_operator for each in scenes)
+            ) as shop,
+            watching(
+                shop.site.stack,
+                DIRECTORY / "watchers",
+                ages=True,
+                more=[shop.cluster.scraped] if shop.cluster else [],
+            ) as pager,
         ):
             async with shop.site.traffic.flowing(ORDERS_PER_SECOND):
                 await asyncio.sleep(WARM_UP_SECONDS)
@@ -71,7 +79,7 @@ async def drill(scenes: Sequence[Scene]) -> int:
             # What every page ends with. The first waits for rest, the second still tells of marked orders.
             await _typed(keyboard, f"sagactl check --wait {REST_WITHIN:g}{known}", "", answers=(0,))
             await _typed(keyboard, "sagactl status", "", answers=(0, 1) if marked else (0,))
-    except (DrillError, NotInTimeError, NotThereError) as error:
+    except (DrillError, KubectlError, NotInTimeError, NotThereError) as error:
         failures.append(str(error))
     for failure in failures:
         console.print(f"[red]{printable(failure)}[/]", highlight=False)

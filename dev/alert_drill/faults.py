@@ -5,14 +5,18 @@ What ends it is what a person does who found the cause; where the page's own com
 
 import asyncio
 import json
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import aio_pika
 
-from dev.alert_drill.shop import PAYMENT_GATEWAY, Shop
+from dev.alert_drill.cluster import OPERATOR, ORDER, SUBJECT, Cluster
+from dev.alert_drill.keyboard import environment_of
+from dev.alert_drill.shop import PAYMENT_GATEWAY, PRICE, Shop
 from dev.chaos.faults import FAULTS
 from dev.faults import Proxy
 from dev.stripe_double.ledger import REFUND_NEVER, VISA
@@ -21,6 +25,7 @@ from sagactl.polling import until
 from sagactl.shop import Client, Json
 from services.shared.contract.events import STOCK_RESERVED
 from services.shared.contract.topology import Binding, dead_letter_queue, retry_exchange
+from services.shared.settings import EngineSettings
 from services.shared.waiting import happens
 
 # As a page calls it: as it is called in the drill.
@@ -37,6 +42,14 @@ MANY: Final = 10_000
 STILL_SECONDS: Final = 1.6
 BETWEEN_SECONDS: Final = 0.4
 WITHIN: Final = 60.0
+# On the way to and from the broker.
+FAR_AWAY_SECONDS: Final = 0.3
+# The operator tries again ever more slowly, after two minutes at the latest.
+OPERATOR_WITHIN: Final = 180.0
+# Between two checks of the books.
+CHECKED_EVERY_SECONDS: Final = 5.0
+# The shortest that a SagaMonitor may be told.
+SOON: Final = "30s"
 
 
 def as_in_chaos(name: str) -> During:
@@ -170,6 +183,24 @@ def stutters(name: str) -> During:
 
 
 @asynccontextmanager
+async def payment_is_slow(shop: Shop) -> AsyncIterator[Words]:
+    """It is far away from RabbitMQ, and takes one message at a time: fewer than there are orders."""
+    site = shop.site
+    way = await site.proxied("rabbitmq", site.amqp_url("payment"))
+    site.proxies["rabbitmq"].delay(FAR_AWAY_SECONDS)
+    usual = EngineSettings.model_fields["commit_max_batch"].default
+    await _restarted(shop, "payment", {"AMQP_URL": way, "COMMIT_MAX_BATCH": "1"})
+    yield {}
+    await _restarted(shop, "payment", {"AMQP_URL": site.amqp_url("payment"), "COMMIT_MAX_BATCH": str(usual)})
+
+
+async def _restarted(shop: Shop, service: str, settings: Mapping[str, str]) -> None:
+    """All replicas, which keep to the settings from then on."""
+    for name in shop.site.replicas(service):
+        await shop.site.stack.restart(name, settings)
+
+
+@asynccontextmanager
 async def teller_hangs(shop: Shop) -> AsyncIterator[Words]:
     """Of notification's replicas the one stands still that makes deliveries of what happens."""
     first, *others = shop.site.replicas("notification")
@@ -231,10 +262,10 @@ async def refund_refused(shop: Shop) -> AsyncIterator[Words]:
     yield {"ORDER": id_, "REFUND": refused["refunds"][0]["refundRequestId"]}
 
 
-async def _paid(shop: Shop, card: str) -> Json:
-    """An order of somebody new."""
+async def _paid(shop: Shop, card: str, product: str = "") -> Json:
+    """An order of somebody new; of any product, unless one is named."""
     customer = await Client(shop.site.session, shop.site.stack.gateway, patience=WITHIN).register("Grace")
-    order = await customer.place({shop.site.products[0]: 1}, card)
+    order = await customer.place({product or shop.site.products[0]: 1}, card)
     return await shop.site.admin.at(order["orderId"], "PAID", WITHIN)
 
 
@@ -256,7 +287,118 @@ async def endpoint_gone(shop: Shop) -> AsyncIterator[Words]:
     yield {"ENDPOINT": await _endpoint(shop, "gone")}
 
 
+@asynccontextmanager
+async def endpoint_fails(shop: Shop) -> AsyncIterator[Words]:
+    """It answers 503 to all; whoever owns it names another URL then."""
+    endpoint = await _endpoint(shop, "fails")
+    yield {"ENDPOINT": endpoint}
+    await shop.site.admin.call("PATCH", f"/api/webhooks/{endpoint}", {"url": f"{shop.receiver}/ok"})
+
+
 async def _endpoint(shop: Shop, answer: str) -> str:
     """The id of a new one, which is told of all orders from now on."""
     made = await shop.site.admin.call("POST", "/api/webhooks", {"url": f"{shop.receiver}/{answer}"})
     return str(made["endpointId"])
+
+
+# --- the operator -----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def operator_gone(shop: Shop) -> AsyncIterator[Words]:
+    await shop.site.stack.kill(OPERATOR)
+    yield {}
+    if OPERATOR not in shop.site.stack.processes:
+        await _cluster(shop).start_operator()
+
+
+@asynccontextmanager
+async def operator_misled(shop: Shop) -> AsyncIterator[Words]:
+    """Somebody has the SagaMonitor ask a Service that there is not."""
+    await _cluster(shop).change({"orderService": {"serviceRef": {"name": "shop-orders"}}})
+    yield {}
+    await _cluster(shop).change({"orderService": {"serviceRef": {"name": ORDER}}})
+
+
+@asynccontextmanager
+async def operator_refused(shop: Shop) -> AsyncIterator[Words]:
+    """Order is told to believe no operator, and an order gets stuck. Once it is mended, it is compensated."""
+    async with lost(shop) as words:
+        await _restarted(shop, "order", {"OPERATOR_SUBJECTS": ""})
+        async with _soon_stale(shop):  # not before: it would be compensated
+            yield words
+            await _restarted(shop, "order", {"OPERATOR_SUBJECTS": SUBJECT})
+            await _cluster(shop).ask_for_a_sweep()
+            await shop.site.admin.at(words["ORDER"], "CANCELLED", OPERATOR_WITHIN)
+
+
+@asynccontextmanager
+async def orders_get_stuck(shop: Shop) -> AsyncIterator[Words]:
+    """One after the other: nobody takes their payments."""
+    async with _soon_stale(shop), gone("payment")(shop) as words:
+        yield words
+
+
+@asynccontextmanager
+async def books_disagree(shop: Shop) -> AsyncIterator[Words]:
+    """Of an order that is paid inventory is put back, as by a restore, and a check of the clock finds it."""
+    product = await shop.site.admin.add_product(1, PRICE, "USD", "Kept apart")
+    order = await _paid(shop, VISA, product)
+    inventory = shop.site.database(INVENTORY)
+    is_sold = {"_id": order["orderId"], "lines.0.state": "SOLD"}
+    await until(
+        lambda: inventory["reservations"].find_one(is_sold), within=WITHIN, what="goods that are sold"
+    )
+    before = {"$set": {"lines.0.state": "HELD"}, "$pop": {"seen": 1}}
+    await inventory["reservations"].update_one(is_sold, before)
+    await inventory["stock"].update_one({"_id": product}, {"$inc": {"reserved": 1, "sold": -1}})
+    async with _checked_by_the_clock(shop):
+        yield {"ORDER": order["orderId"]}
+
+
+def _cluster(shop: Shop) -> Cluster:
+    assert shop.cluster is not None  # noqa: S101  # whoever hurts the operator says that a drill needs it
+    return shop.cluster
+
+
+@asynccontextmanager
+async def _soon_stale(shop: Shop) -> AsyncIterator[None]:
+    """The operator compensates what has stood still for half a minute."""
+    before = (await _cluster(shop).monitor())["spec"]["staleAfter"]
+    await _cluster(shop).change({"staleAfter": SOON})
+    yield
+    await _cluster(shop).change({"staleAfter": before})
+
+
+@asynccontextmanager
+async def _checked_by_the_clock(shop: Shop) -> AsyncIterator[None]:
+    """Again and again, and once more at the end."""
+    over = asyncio.Event()
+
+    async def again_and_again() -> None:
+        while not over.is_set():
+            await _check(shop)
+            await happens(over, CHECKED_EVERY_SECONDS)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(again_and_again())
+        yield
+        over.set()
+    await _check(shop)
+
+
+async def _check(shop: Shop) -> None:
+    """As the chart's CronJob does."""
+    with tempfile.TemporaryDirectory() as directory:
+        words = Path(directory) / "termination-log"
+        process = await asyncio.create_subprocess_exec(
+            *("sagactl", "check", "--live", "--last-words", words),
+            env=environment_of(shop),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await process.communicate())[0].decode(errors="replace")
+        assert process.returncode is not None  # noqa: S101  # it has ended
+        # Without last words a node takes the end of the log.
+        await _cluster(shop).has_checked(process.returncode, words.read_text() if words.exists() else said)

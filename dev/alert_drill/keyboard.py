@@ -1,17 +1,19 @@
-"""A page's commands as a person types them, in a shop without a cluster.
+"""A page's commands as a person types them, in a shop whose services run in no pods.
 
-What `kubectl` would do there is done to the same log, server or service; the rest of the line, such as what a
-log is searched for, is typed as it is written.
+What `kubectl` would do to a pod is done to the same log, server or service; the rest of the line, such as
+what a log is searched for, is typed as it is written. What is about SagaMonitors is, too, where the operator
+is: a real API server answers.
 """
 
 import asyncio
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from dev.alert_drill.cluster import OPERATOR
 from dev.alert_drill.shop import Shop
 from dev.servers import RABBITMQCTL, RabbitMQ
 from dev.services import REPOSITORY
@@ -22,6 +24,11 @@ _LOGS: Final = re.compile(
 )
 _EXEC: Final = re.compile(r"kubectl -n shop exec shop-rabbitmq-0 -- ")
 _RESTART: Final = re.compile(r"kubectl -n shop rollout restart((?: deploy/shop-[\w-]+)+)")
+# What a real API server answers.
+_MONITORS: Final = re.compile(r"kubectl -n shop (?:describe|get|patch) sagamonitors?\b")
+# Goes on until somebody has seen enough, and types Ctrl-C.
+_ENDLESS: Final = re.compile(r"sagactl .+ --every \d+s")
+UNTIL_CTRL_C_SECONDS: Final = 15.0
 # In a page's text a word, in its scripts a variable.
 _WORD: Final = re.compile(r"\$?\b([A-Z]{2,})\b")
 
@@ -40,16 +47,9 @@ class Keyboard:
     """For one fault: logs are shown from when this was made."""
 
     def __init__(self, shop: Shop, words: Mapping[str, str], sizes: Mapping[Path, int]) -> None:
-        self._site, self._sizes = shop.site, sizes
-        directory = shop.site.stack.directory
+        self._site, self._cluster, self._sizes = shop.site, shop.cluster, sizes
         self._words = {"SHOP": shop.site.stack.gateway, "TOKEN": shop.site.admin.token, **words}
-        self._environment = {
-            **os.environ,
-            **shop.books,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "STACK_DIR": str(directory),
-            "COLUMNS": "160",
-        }
+        self._environment = environment_of(shop)
 
     async def type(self, line: str) -> Said:
         """Raises NoClusterError."""
@@ -59,9 +59,10 @@ class Keyboard:
         if _EXEC.match(line):
             environment = self._at_the_broker()
         ours = _EXEC.sub("", _LOGS.sub(self._log, line))
-        if "kubectl" in ours:
+        if "kubectl" in (_MONITORS.sub("", ours) if self._cluster else ours):
             raise NoClusterError(line)
         process = await asyncio.create_subprocess_exec(
+            *(_ended_by_ctrl_c() if _ENDLESS.search(line) else ()),
             *("bash", "-c", _WORD.sub(lambda word: self._words.get(word[1], word[0]), ours)),
             cwd=REPOSITORY,
             env=environment,
@@ -90,12 +91,35 @@ class Keyboard:
 
     async def _restart(self, services: list[str]) -> Said:
         for service in services:
+            if service == OPERATOR and self._cluster is not None:
+                await self._cluster.restart_operator()
+                continue
             for name in self._site.replicas(service) or [service]:
                 await self._site.stack.restart(name)
         return Said(0, "restarted")
 
 
+def _ended_by_ctrl_c() -> Sequence[str]:
+    """Before a command. Whoever was started in the background has been told to ignore it."""
+    return (
+        *("env", "--default-signal=INT"),
+        *("timeout", "--preserve-status", "--signal=INT", str(UNTIL_CTRL_C_SECONDS)),
+    )
+
+
+def environment_of(shop: Shop) -> dict[str, str]:
+    """Of whoever sits there: `sagactl`, and where there is a cluster `kubectl`, know which shop it is."""
+    given = {**os.environ, **(shop.cluster.environment if shop.cluster else {})}
+    return {
+        **given,
+        **shop.books,
+        "PATH": f"{Path(sys.executable).parent}:{given['PATH']}",
+        "STACK_DIR": str(shop.site.stack.directory),
+        "COLUMNS": "160",
+    }
+
+
 def sizes_of_logs(shop: Shop) -> Mapping[Path, int]:
     """How long each log of the shop is by now (bytes)."""
-    logs = map(shop.site.stack.processes.log, shop.site.stack.programs)
+    logs = map(shop.site.stack.processes.log, {*shop.site.stack.programs, OPERATOR})
     return {log: log.stat().st_size for log in logs if log.exists()}

@@ -9,6 +9,7 @@ from dev.faults import Proxy
 
 PAGES: Final = "pages"
 TICKETS: Final = "tickets"
+SUSPEND: Final = """kubectl -n shop patch sagamonitor shop --type=merge -p '{"spec": {"suspend":"""
 
 
 class Scene(NamedTuple):
@@ -25,6 +26,8 @@ class Scene(NamedTuple):
     is_usual: bool = False
     # Whether the order that it is about stays marked.
     marks: bool = False
+    # Whether it takes the operator, and so an API server.
+    by_operator: bool = False
     # Seconds.
     arrives_within: float = 60
     resolves_within: float = 90
@@ -275,6 +278,114 @@ SCENES: Final = {
                 "curl -s -X POST $SHOP/api/webhooks/$ENDPOINT/enable": "ENABLED",
                 "curl -s $SHOP/api/webhooks/$ENDPOINT/replay": "replayId",
             },
+        ),
+        Scene(
+            "SagashopQueueWithoutConsumer",
+            "every replica of payment has been away for so long that nobody remembers it",
+            PAGES,
+            faults.gone("payment"),
+            {
+                "sagactl status": "nobody consumes STOCK_RESERVED",
+                "kubectl -n shop logs deploy/shop-payment": "",
+                "kubectl -n shop rollout restart": "",
+            },
+            # That a service is missing is remembered for six hours.
+            arrives_within=480,
+        ),
+        Scene(
+            "SagashopEventsLate",
+            "payment is far away from RabbitMQ, and takes one message at a time",
+            PAGES,
+            faults.payment_is_slow,
+            {"sagactl status": "STOCK_RESERVED", "kubectl -n shop logs deploy/shop-payment": ""},
+            # Half a minute is half a minute.
+            arrives_within=180,
+        ),
+        Scene(
+            "SagashopWebhookEndpointFails",
+            "an endpoint answers 503 for six hours",
+            TICKETS,
+            faults.endpoint_fails,
+            {
+                "curl -s $SHOP/api/webhooks -H": "ENDPOINT",
+                "curl -s -X POST $SHOP/api/webhooks/$ENDPOINT/test": "503",
+                "kubectl -n shop logs deploy/shop-notification": "to endpoint",
+            },
+            arrives_within=480,
+        ),
+        Scene(
+            "SagashopMonitorSilent",
+            "the operator is killed",
+            PAGES,
+            faults.operator_gone,
+            {
+                "kubectl -n shop logs deploy/shop-saga-operator": "",
+                "kubectl -n shop get sagamonitors": "shop",
+                "kubectl -n shop rollout restart deploy/shop-saga-operator": "",
+                "sagactl stuck sweep --every": "",
+            },
+            by_operator=True,
+        ),
+        Scene(
+            "SagashopMonitorNotReady",
+            "the SagaMonitor names a Service that there is not",
+            TICKETS,
+            faults.operator_misled,
+            {
+                "kubectl -n shop describe sagamonitors": "ServiceNotFound",
+                "kubectl -n shop logs deploy/shop-saga-operator": "ServiceNotFound",
+                "sagactl stuck sweep": "",
+                "kubectl -n shop get sagamonitors": "ServiceNotFound",
+            },
+            by_operator=True,
+        ),
+        Scene(
+            "SagashopMonitorDegraded",
+            "order believes the operator no more, and an order is stuck",
+            PAGES,
+            faults.operator_refused,
+            {
+                "kubectl -n shop get sagamonitors": "Forbidden",
+                "kubectl -n shop describe sagamonitors": "SweepsFailing",
+                "sagactl explain": "STOCK_RESERVED",
+                "sagactl stuck sweep --dry-run": "",
+                "sagactl stuck sweep --max": "",
+            },
+            by_operator=True,
+            arrives_within=120,
+            resolves_within=180,
+        ),
+        Scene(
+            "SagashopCompensationStorm",
+            "every replica of payment ends, and the operator compensates one order after the other",
+            PAGES,
+            faults.orders_get_stuck,
+            {
+                "sagactl status": "STOCK_RESERVED",
+                "kubectl -n shop describe sagamonitors": "Accepted",
+                f"{SUSPEND} true": "patched",
+                f"{SUSPEND} false": "patched",
+            },
+            by_operator=True,
+            arrives_within=120,
+        ),
+        Scene(
+            "SagashopBooksDisagree",
+            "inventory is put back to before an order was paid, and the check of the clock finds it",
+            TICKETS,
+            faults.books_disagree,
+            {
+                "kubectl -n shop describe sagamonitors": "Broken",
+                "sagactl check --live": "ORDER",
+                "sagactl explain": "ORDER",
+                "sagactl orders show": "ORDER",
+                "sagactl repair --apply": "ORDER",
+                "sagactl repair": "ORDER",
+                "kubectl -n shop get sagamonitors": "shop",
+            },
+            by_operator=True,
+            arrives_within=180,
+            resolves_within=120,
         ),
     )
 }

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import trustme
 from aiohttp import web
 
+from dev.alert_drill.cluster import Cluster, operated
 from dev.faults import Proxy
 from dev.stripe_double import server as stripe_double
 from dev.stripe_double.server import LOOPBACK, StripeDouble
@@ -21,7 +22,7 @@ STRIPE: Final = {"PAYMENT_GATEWAY": "stripe", "STRIPE_API_KEY": "sk_test_of_the_
 # What Stripe takes at least.
 PRICE: Final = "0.50"
 # What an endpoint answers, by its path: all but the last one once, the last one from then on.
-ANSWERS: Final = {"ok": (204,), "gone": (410, 204)}
+ANSWERS: Final = {"ok": (204,), "gone": (410, 204), "fails": (503,)}
 
 
 class Shop(NamedTuple):
@@ -33,11 +34,15 @@ class Shop(NamedTuple):
     receiver: str
     # By which `sagactl` finds the payment gateway: the provider's books can be read though the way is hurt.
     books: Mapping[str, str]
+    # The operator's, in a drill that has it.
+    cluster: Cluster | None = None
 
 
 @asynccontextmanager
-async def opened_shop(directory: Path, rate: float, say: Callable[[str], None]) -> AsyncIterator[Shop]:
-    """Raises what the stack raises."""
+async def opened_shop(
+    directory: Path, rate: float, say: Callable[[str], None], *, with_operator: bool
+) -> AsyncIterator[Shop]:
+    """Raises what the stack raises, and what the operator's cluster does."""
     async with AsyncExitStack() as closing:
         stripe = await closing.enter_async_context(stripe_double.running())
         proxy = await closing.enter_async_context(Proxy(LOOPBACK, int(stripe.url.rpartition(":")[2])))
@@ -67,7 +72,12 @@ async def opened_shop(directory: Path, rate: float, say: Callable[[str], None]) 
             )
         )
         site.proxies[PAYMENT_GATEWAY] = proxy
-        yield Shop(site, stripe, receiver, {**STRIPE, "STRIPE_API_URL": stripe.url})
+        cluster = (
+            await closing.enter_async_context(operated(site.stack, directory / "cluster"))
+            if with_operator
+            else None
+        )
+        yield Shop(site, stripe, receiver, {**STRIPE, "STRIPE_API_URL": stripe.url}, cluster)
 
 
 @asynccontextmanager

@@ -74,8 +74,12 @@ class Pager:
 
 
 @asynccontextmanager
-async def watching(stack: Stack, directory: Path, *, ages: bool = False) -> AsyncIterator[Pager]:
+async def watching(
+    stack: Stack, directory: Path, *, ages: bool = False, more: Sequence[Mapping[str, Any]] = ()
+) -> AsyncIterator[Pager]:
     """Until the end of the block both watch the stack, by the chart's rules in a hurry, and `ages` with them.
+
+    `more`: Prometheus' jobs beside those of the stack.
 
     Raises NotThereError where the programs are not to be had.
     """
@@ -86,7 +90,9 @@ async def watching(stack: Stack, directory: Path, *, ages: bool = False) -> Asyn
         )
         async with _answering(pager, calls):
             try:
-                programs = _programs(stack, directory, calls, prometheus, alertmanager, ages=ages)
+                scraped = scraping.configuration(stack)
+                scraped["scrape_configs"] += more
+                programs = _programs(scraped, directory, calls, prometheus, alertmanager, ages=ages)
                 ports.release()
                 for each in programs:
                     processes.start(each)
@@ -112,7 +118,7 @@ async def _answering(pager: Pager, address: str) -> AsyncIterator[None]:
 
 
 def _programs(
-    stack: Stack, given: Path, calls: str, prometheus: str, alertmanager: str, *, ages: bool
+    jobs: Mapping[str, Any], given: Path, calls: str, prometheus: str, alertmanager: str, *, ages: bool
 ) -> Sequence[Program]:
     directory = given.absolute()  # they run there
     directory.mkdir(parents=True, exist_ok=True)
@@ -122,7 +128,7 @@ def _programs(
     ]
     routes = told_to(f"http://{calls}", yaml.safe_load(ALERTMANAGER.read_text()))
     scraped: Mapping[str, Any] = {
-        **scraping.configuration(stack),
+        **jobs,
         "global": {"scrape_interval": EVERY, "evaluation_interval": EVERY},
         "rule_files": [str(file) for file in rules],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},

@@ -101,8 +101,9 @@ def test_the_index_says_of_each_page_when_it_was_tried_or_why_it_was_not() -> No
         assert (said == tried[1]) if tried else said.startswith("no: "), name
 
 
-def test_what_is_tried_is_what_the_drill_tries() -> None:
-    assert {name for name, page in PAGES.items() if "\n## Tried\n" in page} == set(SCENES)
+def test_what_was_tried_the_drill_tries_again() -> None:
+    """A fault may be there whose page has not been walked to its end: the index says so."""
+    assert {name for name, page in PAGES.items() if "\n## Tried\n" in page} <= set(SCENES)
 
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from iso4217 import Currency
 
 from services.shared.contract import money
 
@@ -94,3 +95,18 @@ def test_the_largest_amount_is_the_last_one_accepted() -> None:
     assert money.to_minor(Decimal(money.LARGEST), "JPY") == money.LARGEST
     with pytest.raises(ValueError, match="out of range"):
         money.to_minor(Decimal(money.LARGEST + 1), "JPY")
+
+
+def test_every_currency_of_iso_4217_is_read_by_its_decimals() -> None:
+    listed = {each.code: each.exponent for each in Currency if each.exponent is not None}
+    assert listed.items() <= money.EXPONENTS.items(), "ours grows with theirs, and changes none"
+
+
+@pytest.mark.parametrize("code", ["HRK", "BGN"])
+def test_an_amount_of_a_currency_that_is_no_more_is_read_forever(code: str) -> None:
+    assert money.to_decimal(500, code) == Decimal("5.00")
+    assert money.to_minor(Decimal("5.00"), code) == 500
+
+
+def test_no_currency_is_ever_taken_off_the_list() -> None:
+    assert len(money.EXPONENTS) >= 167

@@ -30,6 +30,7 @@ from services.auth.domain import Family, Use, User
 from services.auth.guessing import WrongGuess, guess
 from services.auth.letters import Kind
 from services.auth.record import actor
+from services.shared import emails
 from services.shared.contract.audit import Action, Outcome
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Refused
@@ -60,7 +61,8 @@ async def register(
     """Open an account. Then log in with it."""
     user = User(
         id=str(uuid.uuid4()),
-        email=body.email,
+        email=emails.normalize(body.email),
+        address=body.email,
         name=body.name,
         password_hash=await desk.passwords.hash(body.password.get_secret_value()),
         created_at=desk.clock.now(),
@@ -222,13 +224,13 @@ async def _guesser(desk: Desk, body: Credentials, user: User | None) -> str:
     if family is not None and user is not None and domain.is_known(family, secret, user):
         return f"client:{family_id}"
     # Whether there is such an account or not, so that a delay does not tell.
-    return f"account:{domain.digest(body.email)}"
+    return f"account:{domain.digest(emails.normalize(body.email))}"
 
 
 def _account(user: User) -> Account:
     return Account(
         user_id=user.id,
-        email=user.email,
+        email=user.mailbox,
         name=user.name,
         roles=list(user.roles),
         verified=user.verified,

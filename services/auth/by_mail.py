@@ -18,6 +18,7 @@ from services.auth.domain import User, digest
 from services.auth.guesses import LETTERS
 from services.auth.letters import Kind, Letter
 from services.auth.record import actor
+from services.shared import emails
 from services.shared.contract.audit import Action
 from services.shared.contract.codes import Code
 from services.shared.http.dependencies import LANGUAGE, Language
@@ -99,7 +100,7 @@ async def owe(desk: Desk, kind: Kind, user: User | None, locale: str | None) -> 
 
 async def _asked(desk: Desk, kind: Kind, email: str, locale: str | None) -> Response:
     now = desk.clock.now()
-    left = await desk.accounts.count_guess(f"{kind}:{digest(email)}", now, LETTERS)
+    left = await desk.accounts.count_guess(f"{kind}:{digest(emails.normalize(email))}", now, LETTERS)
     if left:
         seconds = math.ceil(left.total_seconds())
         raise Problem(

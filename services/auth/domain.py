@@ -38,7 +38,10 @@ class Totp(Struct, frozen=True, rename="camel", kw_only=True):
 class User(Aggregate, frozen=True, rename="camel", kw_only=True):
     collection: ClassVar[str] = "users"
 
+    # The spelling by which it is found and compared (`emails.normalize`).
     email: str
+    # As its owner typed it. Older accounts do not have it.
+    address: str = ""
     name: str
     password_hash: str
     roles: tuple[str, ...] = ()
@@ -51,6 +54,11 @@ class User(Aggregate, frozen=True, rename="camel", kw_only=True):
     totp: Totp | None = None
     # Its owner has shown to read what is sent to the address.
     verified: bool = False
+
+    @property
+    def mailbox(self) -> str:
+        """What is written to, and shown."""
+        return self.address or self.email
 
     @property
     def has_totp(self) -> bool:
@@ -98,7 +106,7 @@ def claims(
         "jti": token_id,
         "aud": audience,
         "sub": user.id,
-        "email": user.email,
+        "email": user.mailbox,
         "roles": roles,
         "epoch": user.epoch,
         "iat": issued,

@@ -104,7 +104,7 @@ class Posting:
         """Raises Deferred."""
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
-                return await self._post.send(user.email, lambda to: self._composed(letter, to))
+                return await self._post.send(user.mailbox, lambda to: self._composed(letter, to))
         except TimeoutError as error:
             raise Deferred("no connection was free") from error
 

@@ -14,9 +14,10 @@ from services.auth.domain import Family, Use, User, digest
 from services.auth.guesses import Allowance, Guesses
 from services.auth.letters import Letter, State
 from services.auth.rotation import SigningKey
+from services.shared import emails
 from services.shared.contract.codes import Code
 from services.shared.contract.decisions import Aggregate, Refused
-from services.shared.database.store import Store, from_document, to_document
+from services.shared.database.store import Store, from_document, readable, to_document
 from services.shared.http.rights import ROLES
 
 BY_EMAIL: Final = "email_1"
@@ -75,7 +76,8 @@ class Accounts:
         return await self._store.get(User, id_)
 
     async def user_of(self, email: str) -> User | None:
-        document = await self._store.collection(User).find_one({"email": email})
+        """However the address is spelled."""
+        document = await self._store.collection(User).find_one({"email": emails.normalize(email)})
         return None if document is None else from_document(User, document)
 
     async def are_indexed(self) -> bool:
@@ -96,8 +98,7 @@ class Accounts:
     async def staff(self) -> list[User]:
         """All accounts with a role, by address: the shop's own people, of whom there are few."""
         found = self._store.collection(User).find({"roles": {"$in": [str(role) for role in ROLES]}})
-        staff = [from_document(User, document) async for document in found]
-        return sorted(staff, key=lambda user: user.email)
+        return sorted(readable(User, await found.to_list()), key=lambda user: user.email)
 
     async def change(self, user_id: str, rule: Callable[[User], User]) -> Change | None:
         """Apply a rule to an account, whatever other replicas do. Return None where there is none."""
@@ -114,7 +115,8 @@ class Accounts:
         after = newest[:-1] + chr(ord(newest[-1]) + 1)
         others = [{"totp.secret": {"$lt": newest}}, {"totp.secret": {"$gte": after}}]
         async for document in self._store.collection(User).find({"$or": others}):
-            yield from_document(User, document)
+            for user in readable(User, [document]):
+                yield user
 
     async def kept_of(self, user: User) -> Kept:
         """Without an index: once in an account's life, when its owner leaves or asks for it."""
@@ -179,7 +181,7 @@ class Accounts:
             sort=[("due", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
-        return None if document is None else from_document(Letter, document)
+        return next(iter(readable(Letter, [] if document is None else [document])), None)
 
     async def waiting_letters(self) -> Waiting:
         """What the mail server has not taken on yet. Reads all of it: little, while that is there."""

@@ -61,7 +61,7 @@ async def enrol_totp(
         raise Refused(CHANGED)
     response.headers.update(NO_STORE)
     return TotpSecret(
-        otpauth_uri=totp.uri(secret, user.email, desk.settings.jwt_issuer), recovery_codes=codes
+        otpauth_uri=totp.uri(secret, user.mailbox, desk.settings.jwt_issuer), recovery_codes=codes
     )
 
 

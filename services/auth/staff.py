@@ -93,7 +93,7 @@ def _detail(body: AccountChange) -> str:
 def state(user: User) -> AccountState:
     return AccountState(
         user_id=user.id,
-        email=user.email,
+        email=user.mailbox,
         name=user.name,
         roles=list(user.roles),
         verified=user.verified,

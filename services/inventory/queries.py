@@ -9,7 +9,7 @@ from services.inventory.moves import StockMove
 from services.inventory.reservation import Reservation
 from services.inventory.stock import Stock
 from services.shared.database import idempotency
-from services.shared.database.store import Document, Store, from_document
+from services.shared.database.store import Document, Store, from_document, readable
 
 NEWEST_FIRST: Final = (("productId", ASCENDING), ("revision", DESCENDING))
 
@@ -17,10 +17,8 @@ NEWEST_FIRST: Final = (("productId", ASCENDING), ("revision", DESCENDING))
 async def several(store: Store, ids: Sequence[str]) -> list[Stock]:
     """Those of the products that inventory has heard of, in the order of `ids`."""
     query = {"_id": {"$in": list(ids)}, "created": True}
-    found = {
-        document["_id"]: from_document(Stock, document)
-        async for document in store.collection(Stock).find(query)
-    }
+    documents = await store.collection(Stock).find(query).to_list()
+    found = {stock.id: stock for stock in readable(Stock, documents)}
     return [found[id_] for id_ in ids if id_ in found]
 
 

@@ -13,7 +13,7 @@ from services.notification.deliveries import KEPT_FOR, Delivery, DeliveryState, 
 from services.notification.domain import Notification, NotificationState
 from services.notification.endpoints import Endpoint, EndpointState, Replay
 from services.shared.database import idempotency
-from services.shared.database.store import Document, Store, from_document, to_document
+from services.shared.database.store import Document, Store, from_document, readable, to_document
 from services.shared.engine.faults import DUPLICATE_KEY
 from services.shared.engine.holding import HOLDS
 from services.shared.http.cursors import Cursor
@@ -73,7 +73,7 @@ async def latest(
     """The newest first, of one state, or of all."""
     query: Document = {} if state is None else {"state": state.value}
     found = store.collection(Notification).find(query).sort("at", DESCENDING).limit(limit)
-    return [from_document(Notification, document) for document in await found.to_list()]
+    return readable(Notification, await found.to_list())
 
 
 async def count_waiting(store: Store) -> int:
@@ -96,7 +96,7 @@ async def to_be_resent(store: Store, now: datetime, limit: int) -> list[Notifica
 
 async def _sent_again(store: Store, query: Document, limit: int = 0) -> list[Notification]:
     found = store.collection(Notification).find(query).sort("resend.due", ASCENDING).limit(limit)
-    return [from_document(Notification, document) for document in await found.to_list()]
+    return readable(Notification, await found.to_list())
 
 
 async def oldest_untold(store: Store) -> datetime | None:
@@ -113,7 +113,7 @@ async def _oldest(store: Store, query: Document) -> datetime | None:
 async def untold(store: Store, limit: int) -> list[Notification]:
     """Those of which no deliveries were made yet, the oldest first."""
     found = store.collection(Notification).find(UNTOLD).sort("at", ASCENDING).limit(limit)
-    return [from_document(Notification, document) for document in await found.to_list()]
+    return readable(Notification, await found.to_list())
 
 
 async def tell(store: Store, ids: Sequence[str]) -> None:
@@ -148,7 +148,9 @@ async def happened(
 
 
 async def endpoints(store: Store) -> list[Endpoint]:
-    """All that are not deleted, those first that were made first."""
+    """All that are not deleted, those first that were made first. Raises ValidationError (msgspec): without
+    one of them, what it is to be told of would count as told.
+    """
     found = store.collection(Endpoint).find({"state": {"$in": THERE}}).sort("createdAt", ASCENDING)
     return [from_document(Endpoint, document) for document in await found.to_list()]
 

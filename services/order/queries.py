@@ -12,7 +12,7 @@ from services.order.model import ENDS, OPEN, Order, Status
 from services.shared.contract.decisions import RIGHT_AWAY
 from services.shared.database import idempotency
 from services.shared.database.new_id import new_id
-from services.shared.database.store import Document, Store, from_document
+from services.shared.database.store import Document, Store, from_document, readable
 from services.shared.http.cursors import Cursor
 
 NEEDS_ATTENTION: Final = {"attention.0": {"$exists": True}}
@@ -83,9 +83,9 @@ async def page(
         query["$or"] = [{"createdAt": {"$lt": after.at}}, {"_id": {"$lt": after.id}}]
     found = store.collection(Order).find(query).sort(NEWEST_FIRST).limit(limit + 1)
     documents = await found.to_list()
-    orders = [from_document(Order, document) for document in documents[:limit]]
-    last = orders[-1] if len(documents) > limit else None
-    return orders, None if last is None else Cursor(last.created_at, last.id)
+    last = documents[limit - 1] if len(documents) > limit else None
+    orders = readable(Order, documents[:limit])
+    return orders, None if last is None else Cursor(last["createdAt"], last["_id"])
 
 
 async def stale(store: Store, status: Status, before: datetime, limit: int) -> list[Order]:
@@ -95,7 +95,7 @@ async def stale(store: Store, status: Status, before: datetime, limit: int) -> l
     found: list[Order] = []
     for query, since in _waiting(status, before):
         documents = store.collection(Order).find(query).sort(since, ASCENDING).limit(limit)
-        found += [from_document(Order, document) async for document in documents]
+        found += readable(Order, await documents.to_list())
     return sorted(found, key=lambda order: order.waits_since)[:limit]
 
 
@@ -110,7 +110,7 @@ def _waiting(status: Status, before: datetime | None = None) -> tuple[tuple[dict
 
 async def needing_attention(store: Store, limit: int) -> list[Order]:
     found = store.collection(Order).find(NEEDS_ATTENTION).sort("updatedAt", DESCENDING).limit(limit)
-    return [from_document(Order, document) async for document in found]
+    return readable(Order, await found.to_list())
 
 
 async def count(store: Store, status: Status) -> int:

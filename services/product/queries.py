@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from services.product.domain import Product
 from services.shared.database import idempotency
-from services.shared.database.store import Store, from_document
+from services.shared.database.store import Store, readable
 from services.shared.http.cursors import Cursor
 
 FRESH_SECONDS: Final = 10
@@ -52,9 +52,9 @@ class Catalogue:
             query["createdAt"] = {"$gte": after.at}
             query["$or"] = [{"createdAt": {"$gt": after.at}}, {"_id": {"$gt": after.id}}]
         found = await self._products.find(query).sort(ORDER).limit(limit + 1).to_list()
-        products = [from_document(Product, document) for document in found[:limit]]
-        last = products[-1] if len(found) > limit else None
-        return Page(products, None if last is None else Cursor(last.created_at, last.id))
+        last = found[limit - 1] if len(found) > limit else None
+        products = readable(Product, found[:limit])
+        return Page(products, None if last is None else Cursor(last["createdAt"], last["_id"]))
 
     async def several(self, ids: Iterable[str]) -> list[Product]:
         """Return those of `ids` that exist and are not deleted, in that order."""
@@ -63,10 +63,8 @@ class Catalogue:
         missing = [id_ for id_ in wanted if id_ not in found]
         if missing:
             query = {"_id": {"$in": missing}, "deleted": False}
-            stored = {
-                document["_id"]: from_document(Product, document)
-                async for document in self._products.find(query)
-            }
+            documents = await self._products.find(query).to_list()
+            stored = {product.id: product for product in readable(Product, documents)}
             await self._remember(stored.values())
             found |= stored
         return [found[id_] for id_ in wanted if id_ in found]

@@ -1,4 +1,8 @@
-"""E-mail addresses: what is one, and when two are the same."""
+"""E-mail addresses: what is one, and when two are the same.
+
+Two are compared by one spelling, which is nobody's address: `gross@` is another mailbox than `groß@`. What is
+written to is what was typed.
+"""
 
 import re
 import unicodedata
@@ -30,13 +34,16 @@ def is_nobodys(address: str) -> bool:
 
 
 def normalize(text: str) -> str:
-    """One spelling for one mailbox, whether it is an address or not."""
+    """The spelling that addresses are compared by, whether it is an address or not. Never written to."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
 def parse(text: str) -> str:
-    """The normalized address. Raise ValueError when it is none."""
-    email = normalize(text) if len(text) <= LONGEST_TYPED else ""
-    if len(email) > LONGEST or not _ADDRESS.fullmatch(email):
+    """The address as it was typed, without blanks around it. Raise ValueError when it is none.
+
+    Wide and other compatibility forms of letters, which keyboards make, are the letters.
+    """
+    typed = unicodedata.normalize("NFKC", text).strip() if len(text) <= LONGEST_TYPED else ""
+    if len(typed) > LONGEST or not _ADDRESS.fullmatch(typed):
         raise ValueError("this is not an e-mail address")
-    return email
+    return typed

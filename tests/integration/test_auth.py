@@ -105,6 +105,18 @@ async def test_an_address_has_one_account_however_it_is_spelled(client: httpx.As
     await session(client, LOGIN | {"email": "Ada@x.example"})
 
 
+async def test_an_address_is_shown_and_told_to_services_as_it_was_typed(client: httpx.AsyncClient) -> None:
+    typed = "M.Gro\xdf@stra\xdfe.example"
+    made = await client.post("/auth/register", json=ADA | {"email": typed})
+    assert made.json()["email"] == typed
+    other = await client.post("/auth/register", json=ADA | {"email": typed.casefold()})
+    assert other.status_code == 409, "one account for all spellings"
+    token = (await session(client, LOGIN | {"email": typed.lower()}))["accessToken"]
+    assert (await me(client, token)).json()["email"] == typed
+    keys = (await client.get("/.well-known/jwks.json")).json()
+    assert jwt.decode(token, KeySet.import_key_set(keys), ["RS256"]).claims["email"] == typed
+
+
 async def test_of_many_who_register_an_address_at_once_one_gets_it(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(client.post("/auth/register", json=ADA) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [201] + 7 * [409]

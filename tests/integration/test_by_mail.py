@@ -137,6 +137,17 @@ async def test_an_address_is_verified_by_the_letter_of_the_registration(
     assert await is_verified(client) is False, "another's is not"
 
 
+async def test_letters_go_to_the_address_that_was_typed_and_to_no_other_that_is_compared_alike(
+    client: httpx.AsyncClient, post: Letters
+) -> None:
+    await register(client, {"email": "Bob@Stra\xdfe.example", "password": BOB["password"]})
+    mailbox = "Bob@xn--strae-oqa.example"
+    assert await post.next(Kind.VERIFY, mailbox)
+    assert (await client.post("/auth/reset", json={"email": "bob@strasse.example"})).status_code == 202
+    assert await post.next(Kind.RESET, mailbox)
+    assert set(post.server.named) == {ADA["email"], mailbox}
+
+
 async def test_another_letter_verifies_it_too(client: httpx.AsyncClient, post: Letters) -> None:
     tokens = [await post.token(Kind.VERIFY)]
     for _ in range(2):
@@ -331,6 +342,21 @@ async def test_without_a_mail_server_letters_wait_until_there_is_one_or_they_exp
     async with running(make_app(settings_for(room, post.server))):
         await rows.become("SENT")
     assert len(post.server.to(ADA["email"])) == 2
+
+
+async def test_a_letter_or_an_account_of_a_later_release_keeps_nobody_from_theirs(
+    room: Room, rows: Rows, post: Letters
+) -> None:
+    await owed_before_mail_was_sent(room)
+    first, _ = await rows.all()
+    database = room.database("auth")
+    await database["letters"].update_one({"_id": first["_id"]}, {"$set": {"kind": "of a later release"}})
+    odd = {"_id": "odd", "email": "boss@x.example", "roles": ["admin"], "totp": {"secret": "0:sealed"}}
+    await database["users"].insert_one(odd)
+    async with running(make_app(settings_for(room, post.server))) as client:
+        assert await post.next(Kind.RESET)
+        await rows.become("WAITING", "SENT")
+        assert (await log_in(client)).status_code == 200
 
 
 async def test_several_replicas_send_each_letter_once(room: Room, rows: Rows, post: Letters) -> None:

@@ -57,6 +57,21 @@ async def asked(store: Store) -> list[dict[str, Any]]:
     )
 
 
+async def test_an_order_of_a_later_release_keeps_no_other_from_being_found(store: Store) -> None:
+    """As one has it that an operator, or this release after a rollback, finds among those that wait."""
+    later = {"lines": "as a later release has them"}
+    orders = store.collection(Order)
+    for id_ in ("CONFIRMED-0", "PAID-17", "PAID-299"):
+        await orders.update_one({"_id": id_}, {"$set": later})
+    assert len(await queries.stale(store, Status.CONFIRMED, eg.AT, 100)) == 4
+    assert [order.id for order in await queries.needing_attention(store, 100)] == ["PAID-18"]
+    first, cursor = await queries.page(store, None, Status.PAID, 1, None)
+    assert (first, cursor) == ([], cursor)
+    assert cursor is not None
+    second, _ = await queries.page(store, None, Status.PAID, 1, cursor)
+    assert [order.id for order in second] == ["PAID-298"]
+
+
 async def test_no_query_reads_all_orders(store: Store) -> None:
     assert await queries.of(store, "PAID-7", None) is not None
     assert await queries.of(store, "PAID-7", "customer-7") is not None

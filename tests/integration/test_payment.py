@@ -115,7 +115,7 @@ async def test_refunds_under_way_are_counted_without_reading_the_payments_that_a
     assert await queries.count_refunds(store) == 3
     assert await queries.oldest_refund(store) == payment(100, PaymentState.REFUNDING).intended_at
     assert await queries.count_refused(store) == 1
-    assert [each.id for each in await due(store, ASKING, datetime.now(UTC))] == ["order_101"]
+    assert [each["_id"] for each in await due(store, ASKING, datetime.now(UTC))] == ["order_101"]
     assert await due(store, ASKING, open_[0].created_at - timedelta(seconds=1)) == []
     await store.database.command("profile", 0)
     asked = {"ns": f"{store.database.name}.payments", "planSummary": {"$exists": True}}
@@ -264,6 +264,21 @@ async def test_a_payment_that_is_decided_on_later_is_told_and_looked_up(
     assert (await wires.hear("PAYMENT_SUCCEEDED"))["transactionId"] == pending["transactionId"]
     await becomes(room, "CAPTURED")
     assert await ask_at(room) is None
+
+
+async def test_payments_of_a_later_release_keep_no_other_from_being_looked_up(
+    wires: Wires, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than are looked at together, and in front of it."""
+    later = [{"_id": f"later-{number}", "state": "OF_A_LATER_RELEASE", "version": 1} for number in range(60)]
+    await database(room)["payments"].insert_many(each | {"askAt": LONG_AGO} for each in later)
+    monkeypatch.setattr(steps, "FIRST_PAUSE", timedelta(milliseconds=100))
+    monkeypatch.setattr(mock, "LATER", dict.fromkeys(mock.LATER, timedelta(seconds=1)))
+    await wires.send(structs.replace(CONFIRMED, payment_token="tok_pending"))
+    await wires.hear("PAYMENT_SUCCEEDED")
+    await becomes(room, "CAPTURED")
+    left = database(room)["payments"].find({"state": "OF_A_LATER_RELEASE"}, {"askAt": 0})
+    assert await left.sort("_id").to_list() == sorted(later, key=lambda each: str(each["_id"]))
 
 
 async def test_a_webhook_has_it_looked_up_at_once_and_is_believed_of_nothing(

@@ -254,6 +254,18 @@ async def test_several_products_come_in_the_order_asked_for(client: httpx.AsyncC
     assert answer["nextCursor"] is None
 
 
+async def test_a_product_of_a_later_release_keeps_no_other_from_being_found(
+    client: httpx.AsyncClient, room: Room
+) -> None:
+    """Prices are asked for by many orders at once: one such product must not refuse all of them."""
+    odd, lamp = await created(client), await created(client)
+    await room.database("product")["products"].update_one({"_id": odd}, {"$set": {"price": "by weight"}})
+    for query in (f"ids={odd},{lamp}", "limit=2"):
+        found = (await client.get(f"/api/products?{query}")).json()
+        assert [each["productId"] for each in found["items"]] == [lamp]
+    assert (await client.get(f"/api/products/{odd}")).status_code == 404
+
+
 async def test_an_idempotency_key_makes_one_product(client: httpx.AsyncClient, room: Room) -> None:
     headers = {"Idempotency-Key": "once"}
     answers = await asyncio.gather(

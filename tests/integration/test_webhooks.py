@@ -182,6 +182,25 @@ async def test_one_that_is_gone_is_told_nothing_more_until_it_is_enabled_and_mis
     assert told.index(("o1", ALL[0])) < told.index(("o1", ALL[1]))
 
 
+async def test_what_a_later_release_wrote_is_waited_for_and_nothing_is_lost(shop: Shop) -> None:
+    endpoint = await shop.endpoint("/ok")
+    database = shop.room.database("notification")
+    odd = {"_id": "odd", "untold": True, "at": datetime(2026, 1, 1, tzinfo=UTC), "kind": 7}
+    await database[Notification.collection].insert_one(odd)
+    await shop.paid("o1")
+    await shop.are(endpoint, "DELIVERED", 1)
+    # Of an endpoint it is not known what it is to be told of: nobody is, until that is.
+    state = (await database[Endpoint.collection].find_one({}, {"state": 1})) or {}
+    later = {"_id": "later", "state": state["state"], "createdAt": datetime.now(UTC)}
+    await database[Endpoint.collection].insert_one(later)
+    await shop.paid("o2")
+    await shop.heard_of("o2")
+    await asyncio.sleep(0.5)
+    assert len(await shop.deliveries(endpoint)) == 1
+    await database[Endpoint.collection].delete_one({"_id": "later"})
+    await shop.are(endpoint, "DELIVERED", 2)
+
+
 async def test_what_waits_for_one_that_is_deleted_is_dropped(shop: Shop) -> None:
     shop.receiver.does = 500
     endpoint = await shop.endpoint("/switch")

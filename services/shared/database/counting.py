@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
 from prometheus_client import Gauge
 from pymongo.errors import PyMongoError
 
@@ -32,13 +33,15 @@ def age(since: datetime | None, now: datetime) -> float:
 
 
 def counting(count: Callable[[Counted], Awaitable[None]]) -> Callable[[Counted], Coroutine[Any, Any, None]]:
-    """Work for the background: `count`, again and again. Without the database gauges stay as they are."""
+    """Work for the background: `count`, again and again. Without the database, or where a document cannot be
+    read, gauges stay as they are.
+    """
 
     async def run(counted: Counted) -> None:
         while True:
             try:
                 await count(counted)
-            except PyMongoError as error:
+            except (PyMongoError, msgspec.ValidationError) as error:
                 log.warning("gauges are not set: %s", error)
             await asyncio.sleep(COUNT_EVERY_SECONDS)
 

@@ -1,5 +1,7 @@
 """Aggregates as MongoDB documents: loading by id, writing what changed, making collections and indexes."""
 
+import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +34,12 @@ UNAVAILABLE: Final = (ConnectionFailure,)
 # What the server calls it when it does not know a user (as one that came back empty knows none), was given
 # another password, or does not grant what was asked for.
 REFUSALS: Final = ("AuthenticationFailed", "Unauthorized", "UserNotFound")
+# How often the log tells of the same document that it cannot be read.
+TOLD_EVERY_SECONDS: Final = 60.0
+_REMEMBERED: Final = 1000
+# What was told, and when (monotonic seconds).
+_told: Final[dict[tuple[str, str], float]] = {}
+log = logging.getLogger(__name__)
 
 
 def connect(url: str) -> AsyncMongoClient[Document]:
@@ -58,6 +66,29 @@ def trouble(error: PyMongoError) -> str:
 
 def from_document(kind: type[AnyStruct], document: Mapping[str, Any]) -> AnyStruct:
     return msgspec.convert(document, kind)
+
+
+def readable(kind: type[AnyStruct], documents: Iterable[Mapping[str, Any]]) -> list[AnyStruct]:
+    """Those that can be read. The others are told, and left out: one that a newer release wrote during an
+    upgrade, or that somebody changed by hand, must not keep the rest from being looked at.
+    """
+    found: list[AnyStruct] = []
+    for document in documents:
+        try:
+            found.append(from_document(kind, document))
+        except msgspec.ValidationError as error:
+            _tell(kind.__name__, str(document.get("_id")), error)
+    return found
+
+
+def _tell(kind: str, id_: str, error: msgspec.ValidationError) -> None:
+    now = time.monotonic()
+    if now - _told.get((kind, id_), float("-inf")) < TOLD_EVERY_SECONDS:
+        return
+    if len(_told) >= _REMEMBERED:
+        _told.clear()
+    _told[kind, id_] = now
+    log.error("%s %s cannot be read, and is left out: %s", kind, id_, error)
 
 
 def to_document(struct: msgspec.Struct) -> Document:

@@ -6,17 +6,17 @@ and asks; where they die meanwhile, the time comes again, and the same is asked 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import structs
-from pymongo import ASCENDING, IndexModel, ReplaceOne
+from pymongo import ASCENDING, IndexModel, ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
 from services.shared.contract.decisions import RIGHT_AWAY, Aggregate, Decision, Deferred, Message
 from services.shared.database.clock import Clock
-from services.shared.database.store import Store, from_document, to_document
+from services.shared.database.store import Document, Store, readable, to_document
 
 LOOK_SECONDS: Final = 2.0
 MORE_SECONDS: Final = 0.1
@@ -25,6 +25,8 @@ AT_ONCE: Final = 50
 INDEX: Final = IndexModel([("askAt", ASCENDING)], partialFilterExpression={"askAt": {"$gte": RIGHT_AWAY}})
 # Longer than the slowest call takes, and the decision on its answer.
 LEASE: Final = timedelta(minutes=2)
+# Until what this release cannot read is looked at again; a replica of the one that wrote it may be quicker.
+UNREAD: Final = timedelta(seconds=20)
 log = logging.getLogger(__name__)
 
 
@@ -48,12 +50,11 @@ class Asking(NamedTuple):
     queue: str
 
 
-async def due(store: Store, asking: Asking, at: datetime) -> list[Aggregate]:
+async def due(store: Store, asking: Asking, at: datetime) -> list[Document]:
     """Those whose time has come at `at`, the longest ago first."""
     query: Mapping[str, Any] = {"askAt": {"$gte": RIGHT_AWAY, "$lte": at}}
     found = store.collection(asking.kind).find(query)
-    documents = await found.sort("askAt", ASCENDING).limit(AT_ONCE).to_list()
-    return [from_document(asking.kind, document) for document in documents]
+    return await found.sort("askAt", ASCENDING).limit(AT_ONCE).to_list()
 
 
 class Clockwork:
@@ -82,7 +83,9 @@ class Clockwork:
         """How many were due."""
         now = self._clock.now()
         collection = self._store.collection(self._asking.kind)
-        found = await due(self._store, self._asking, now)
+        documents = await due(self._store, self._asking, now)
+        found = readable(self._asking.kind, documents)
+        await self._put_off(documents, {each.id for each in found}, now)
         for before in found:
             after, asks = self._asking.leased(before, now, now + LEASE)
             after = structs.replace(after, version=before.version + 1)
@@ -92,7 +95,17 @@ class Clockwork:
                 for ask in asks:
                     message = Message(id=ask.id, source=self._asking.source, body=ask, at=now)
                     self._submit(message).add_done_callback(_told)
-        return len(found)
+        return len(documents)
+
+    async def _put_off(self, documents: Sequence[Document], read: Collection[str], now: datetime) -> None:
+        """What this release cannot read: it would be in front of the others, however many they are."""
+        later = {"$set": {"askAt": now + UNREAD}}
+        unread = [each for each in documents if each["_id"] not in read]
+        if unread:
+            guards = ({"_id": each["_id"], "askAt": each["askAt"]} for each in unread)
+            await self._store.collection(self._asking.kind).bulk_write(
+                [UpdateOne(guard, later) for guard in guards]
+            )
 
 
 def _told(future: asyncio.Future[Decision]) -> None:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final, TypeAlias
 
+import msgspec
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
@@ -89,6 +90,9 @@ class Holds:
                     await look()
                 except (PyMongoError, Unavailable) as error:
                     log.warning("%s wait for the database: %s", what, error)
+                except msgspec.ValidationError as error:
+                    # Of a newer release, whose replicas take over what is held here once that is not renewed.
+                    log.error("%s wait for a document that can be read: %s", what, error)  # noqa: TRY400  # no bug
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             await end()

@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import Any, Final, NamedTuple
 
 import css_inline
+import idna
 from babel import Locale, UnknownLocaleError
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -121,8 +122,7 @@ def plain(text: str) -> str:
 def mailbox_of(recipient: str) -> Address:
     """Raises ValueError where that is no address."""
     try:
-        emails.parse(recipient)
-        user, _, domain = recipient.strip().rpartition("@")
+        user, _, domain = emails.parse(recipient).rpartition("@")
         return _by_dns(Address("", user, domain))
     except ValueError as error:
         raise ValueError("this is no e-mail address") from error
@@ -163,8 +163,13 @@ def _translations(package: str, language: str) -> NullTranslations:
 
 
 def _by_dns(address: Address) -> Address:
-    """Its domain as DNS knows it. Raises ValueError."""
-    domain = address.domain.encode("idna").decode("ascii")
+    """Its domain as DNS knows it. Raises ValueError.
+
+    By IDNA 2008: Python's own codec is that of 2003, to which straße.example is strasse.example, somebody
+    else's.
+    """
+    domain = address.domain
+    domain = domain.encode("idna").decode() if domain.isascii() else idna.encode(domain, uts46=True).decode()
     return Address(plain(address.display_name), address.username, domain)
 
 

@@ -14,9 +14,9 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRETS_KEY", KEY)
 
 
-def test_the_administrators_address_is_normalized() -> None:
-    settings = AuthSettings(admin_email="Boss@X.example", admin_password=SecretStr("long enough"))
-    assert settings.admin_email == "boss@x.example"
+def test_the_administrators_address_is_kept_as_it_was_typed() -> None:
+    settings = AuthSettings(admin_email=" Boss@X.example", admin_password=SecretStr("long enough"))
+    assert settings.admin_email == "Boss@X.example"
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,8 @@ def test_its_headers_are_those_of_a_program_that_writes_to_one_reader() -> None:
 
 def test_a_domain_beyond_ascii_is_written_as_dns_knows_it() -> None:
     assert mailbox_of("ada@bücher.example").addr_spec == "ada@xn--bcher-kva.example"
+    # Of two domains one: strasse.example is somebody else's.
+    assert mailbox_of("m.groß@Straße.example").addr_spec == "m.groß@xn--strae-oqa.example"
 
 
 def test_a_name_beyond_ascii_stays_as_it_is_for_servers_that_take_it() -> None:

@@ -25,6 +25,7 @@ ORDER = {
     [
         ("order-1", "the order itself"),
         ("ann@example.com", "its customer's e-mail address"),
+        ("Ann@Example.com", "its customer's e-mail address"),
         ("ann", "its customer"),
         ("second", "a message that it handled"),
         ("ab" * 16, "a trace of it"),

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,3 +34,24 @@ def test_the_longest_lines_are_searched_in_no_time() -> None:
         begun = time.thread_time()
         emails.hidden(text)
         assert time.thread_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("m.gro\xdf@stra\xdfe.example", "m.gro\xdf@stra\xdfe.example"),
+        (" Ada.Lovelace@Shop.example\n", "Ada.Lovelace@Shop.example"),
+        ("\uff41da\uff20shop.example", "ada@shop.example"),
+    ],
+)
+def test_an_address_is_kept_as_it_was_typed(typed: str, kept: str) -> None:
+    assert emails.parse(typed) == kept
+
+
+@given(typed=st.emails())
+def test_what_was_typed_is_compared_by_the_same_spelling_as_what_is_kept(typed: str) -> None:
+    try:
+        kept = emails.parse(typed)
+    except ValueError:
+        return
+    assert emails.normalize(kept) == emails.normalize(typed)

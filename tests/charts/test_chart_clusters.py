@@ -335,3 +335,14 @@ def test_the_api_server_may_be_on_another_port() -> None:
     for name in ("shop-order", "shop-saga-operator"):
         ports = [rule["ports"] for rule in named(objects, "NetworkPolicy", name)["spec"]["egress"]]
         assert [{"port": 443, "protocol": "TCP"}, {"port": 16443, "protocol": "TCP"}] in ports
+
+
+def test_the_api_server_alone_may_be_reached_at_its_ports() -> None:
+    addresses = "global.networkPolicy.apiServerCidrs={10.96.0.1/32,192.0.2.7/32}"
+    wanted = {
+        "to": [{"ipBlock": {"cidr": "10.96.0.1/32"}}, {"ipBlock": {"cidr": "192.0.2.7/32"}}],
+        "ports": [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}],
+    }
+    objects = render(UMBRELLA, None, addresses)
+    for name in ("shop-order", "shop-saga-operator"):
+        assert wanted in named(objects, "NetworkPolicy", name)["spec"]["egress"]

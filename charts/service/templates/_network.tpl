@@ -19,7 +19,12 @@
 
 {{/* The API server: it has no pod to select and differs in address from cluster to cluster. */}}
 {{- define "sagashop.egress.api" -}}
-- ports:
+{{- $cidrs := dig "networkPolicy" "apiServerCidrs" list (.Values.global | default dict) -}}
+- {{ with $cidrs }}to:
+    {{- range . }}
+    - ipBlock: {cidr: {{ . }}}
+    {{- end }}
+  {{ end }}ports:
     {{- range dig "networkPolicy" "apiServerPorts" (list 443 6443) (.Values.global | default dict) }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}

@@ -23,7 +23,7 @@ def test_it_prints_one_secret_for_the_namespace_that_was_named() -> None:
     found = printed("--name", "mine", "--namespace", "market", "--admin-email", "Boss@shop.example")
     assert (found["apiVersion"], found["kind"]) == ("v1", "Secret")
     assert found["metadata"] == {"name": "mine", "namespace": "market"}
-    assert found["stringData"]["ADMIN_EMAIL"] == "boss@shop.example"
+    assert found["stringData"]["ADMIN_EMAIL"] == "Boss@shop.example"
     assert printed()["metadata"] == {"name": "shop-passwords"}
 
 

@@ -16,11 +16,12 @@ import aio_pika
 
 from dev.alert_drill.cluster import OPERATOR, ORDER, SUBJECT, Cluster
 from dev.alert_drill.keyboard import environment_of
-from dev.alert_drill.shop import PAYMENT_GATEWAY, PRICE, Shop
+from dev.alert_drill.shop import Shop
 from dev.chaos.faults import FAULTS
 from dev.faults import Proxy
 from dev.stripe_double.ledger import REFUND_NEVER, VISA
 from dev.stripe_double.server import Mishap
+from dev.stripe_double.way import PAYMENT_GATEWAY, PRICE
 from sagactl.polling import until
 from sagactl.shop import Client, Json
 from services.shared.contract.events import STOCK_RESERVED

@@ -11,16 +11,11 @@ import trustme
 from aiohttp import web
 
 from dev.alert_drill.cluster import Cluster, operated
-from dev.faults import Proxy
-from dev.stripe_double import server as stripe_double
+from dev.stripe_double import way as stripe_way
 from dev.stripe_double.server import LOOPBACK, StripeDouble
 from dev.survive.attempts import PLAYED
 from dev.survive.site import COUNTED, PRODUCTS, Site, opened
 
-PAYMENT_GATEWAY: Final = "payment-gateway"
-STRIPE: Final = {"PAYMENT_GATEWAY": "stripe", "STRIPE_API_KEY": "sk_test_of_the_double"}
-# What Stripe takes at least.
-PRICE: Final = "0.50"
 # What an endpoint answers, by its path: all but the last one once, the last one from then on.
 ANSWERS: Final = {"ok": (204,), "gone": (410, 204), "fails": (503,)}
 
@@ -44,16 +39,13 @@ async def opened_shop(
 ) -> AsyncIterator[Shop]:
     """Raises what the stack raises, and what the operator's cluster does."""
     async with AsyncExitStack() as closing:
-        stripe = await closing.enter_async_context(stripe_double.running())
-        proxy = await closing.enter_async_context(Proxy(LOOPBACK, int(stripe.url.rpartition(":")[2])))
+        way = await closing.enter_async_context(stripe_way.opened())
         authority = trustme.CA()
         receiver = await closing.enter_async_context(_receiving(authority))
         believed = closing.enter_context(authority.cert_pem.tempfile())
         settings = {
             **COUNTED,
-            **STRIPE,
-            "STRIPE_API_URL": f"http://{LOOPBACK}:{proxy.port}",
-            "STRIPE_RETURN_URL": "https://shop.example/paid",
+            **way.settings,
             "WEBHOOK_CA_FILE": believed,
             # One that tells, and one that takes over.
             "REPLICAS_NOTIFICATION": "2",
@@ -67,17 +59,17 @@ async def opened_shop(
                 seed="drill",
                 short=True,
                 say=say,
-                till=PLAYED._replace(price=PRICE),
+                till=PLAYED._replace(price=stripe_way.PRICE),
                 mailbox=True,
             )
         )
-        site.proxies[PAYMENT_GATEWAY] = proxy
+        site.proxies[stripe_way.PAYMENT_GATEWAY] = way.proxy
         cluster = (
             await closing.enter_async_context(operated(site.stack, directory / "cluster"))
             if with_operator
             else None
         )
-        yield Shop(site, stripe, receiver, {**STRIPE, "STRIPE_API_URL": stripe.url}, cluster)
+        yield Shop(site, way.stripe, receiver, way.books, cluster)
 
 
 @asynccontextmanager

@@ -114,3 +114,11 @@ def test_in_whatever_order_they_are_done_each_is_acknowledged_once(order: list[i
             assert covered <= done
             outstanding -= covered
     assert not outstanding
+
+
+def test_of_a_small_window_what_is_done_behind_an_open_one_does_not_wait_for_it() -> None:
+    window = AckWindow(prefetch=2)
+    window.delivered(1)
+    window.delivered(2)
+    window.settle(2)
+    assert window.take() == [Ack(2, multiple=False)]

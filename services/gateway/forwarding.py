@@ -33,6 +33,7 @@ _OURS: Final = frozenset(
         b"x-real-ip",
         b"x-request-id",
         b"traceparent",
+        b"tracestate",
     }
 )
 _NOT_ON: Final = _HOP_BY_HOP | _OURS

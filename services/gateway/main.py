@@ -67,7 +67,14 @@ def make_app(settings: GatewaySettings) -> FastAPI:
                     await gate.limiter.close()
 
     # Forwarded requests are traced and measured like any other, and never reach the router.
-    app = create_app(settings, router, life, own_openapi=False, before_routes=[Middleware(Proxy)])
+    app = create_app(
+        settings,
+        router,
+        life,
+        own_openapi=False,
+        before_routes=[Middleware(Proxy)],
+        begins_traces=not settings.trusted_traces,
+    )
     app.mount(pages.SWAGGER, StaticFiles(packages=[("fastapi_offline", "static")]))
     app.mount(pages.STATIC, StaticFiles(packages=[("services.gateway", "statics")]))
     if settings.cors_origins:

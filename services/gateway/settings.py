@@ -40,6 +40,9 @@ class GatewaySettings(Settings):
     rate_limit_address_guesses: Requests = 120
     # Addresses or networks, separated by commas, whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[Networks, NoDecode] = ()
+    # Callers' traces are gone on with: behind a proxy that makes them, or takes away what strangers send.
+    # Else each request begins one, and who calls can neither have it recorded nor keep it from that.
+    trusted_traces: bool = False
     # Whose web pages may use the API: origins (`https://shop.example`), separated by commas, or `*` for all.
     cors_origins: Annotated[
         tuple[Origin, ...],

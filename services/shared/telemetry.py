@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, TraceFlags
 from prometheus_client import Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -100,9 +100,11 @@ def render(context: SpanContext) -> str:
 
 
 def start_span(
-    name: str, parent: str | None, kind: SpanKind, attributes: Mapping[str, str]
+    name: str, parent: str | None, kind: SpanKind, attributes: Mapping[str, str], *, link: str | None = None
 ) -> tuple[Span, str | None]:
     """A span under `parent`, with the traceparent of what happens inside it.
+
+    `link`: another trace that it has to do with, as a traceparent.
 
     An unsampled parent is passed on as it is: at 5 % sampling most messages cost no span at all. A parent
     that is no trace context, as any client may send us, is not passed on.
@@ -111,7 +113,9 @@ def start_span(
     if context is not None and not context.trace_flags.sampled:
         return _NOT_RECORDING, parent
     above = trace.set_span_in_context(trace.NonRecordingSpan(context)) if context else None
-    span = _tracer.start_span(name, context=above, kind=kind, attributes=dict(attributes))
+    linked = parse(link)
+    links = [Link(linked)] if linked else None
+    span = _tracer.start_span(name, context=above, kind=kind, attributes=dict(attributes), links=links)
     own = span.get_span_context()
     return span, render(own) if own.is_valid else (parent if context else None)
 
@@ -167,7 +171,7 @@ def current_traceparent() -> str | None:
 
 def onward() -> dict[str, str]:
     """The headers by which another service knows that it is asked for the same request."""
-    headers = {"traceparent": _current.get(), "x-request-id": _request.get()}
+    headers = {"traceparent": _current.get(), "tracestate": _state.get(), "x-request-id": _request.get()}
     return {name: value for name, value in headers.items() if value}
 
 

@@ -89,7 +89,6 @@ async def test_a_request_arrives_as_it_was_sent(
     sent = issuer.headers("ada") | {
         "Idempotency-Key": "k1",
         "X-Request-ID": "r-1",
-        "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
     }
     await client.post("/api/orders?a=1&b=%20x", json={"ids": ["p1"]}, headers=sent)
     (asked,) = echo.asked
@@ -98,8 +97,25 @@ async def test_a_request_arrives_as_it_was_sent(
     assert asked.headers["idempotency-key"] == "k1"
     assert asked.headers["x-request-id"] == "r-1"
     assert asked.headers["content-type"] == "application/json"
-    assert asked.headers["traceparent"].split("-")[1] == TRACE
     assert asked.headers["x-forwarded-for"] == "127.0.0.1"
+
+
+async def test_a_caller_steers_no_trace_unless_a_proxy_of_ours_makes_them(
+    room: Room, issuer: Issuer, echo: Echo
+) -> None:
+    """Neither which one it is, nor what vendors say of it, nor hence whether it is recorded."""
+    said = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "tracestate": "vendor=opaque"}
+    sent = issuer.headers("ada") | {"X-Request-ID": "r-1"} | said
+
+    async def handed_on(*, trusted: bool) -> tuple[str, str]:
+        async with gateway(room, issuer, echo, trusted_traces=trusted) as client:
+            await client.post("/api/orders", json={}, headers=sent)
+        headers = echo.asked[-1].headers
+        return headers["traceparent"].split("-")[1], headers["tracestate"]
+
+    trace, state = await handed_on(trusted=False)
+    assert (trace != TRACE, state) == (True, "sagashop=r-1")
+    assert await handed_on(trusted=True) == (TRACE, "sagashop=r-1,vendor=opaque")
 
 
 async def test_an_answer_comes_back_as_it_was_given(client: httpx.AsyncClient, issuer: Issuer) -> None:

@@ -38,6 +38,7 @@ def create_app(
     before_routes: Iterable[Middleware] = (),
     takes: bytes = JSON,
     refusing: Refusing = in_a_document,
+    begins_traces: bool = False,
 ) -> FastAPI:
     """An app with `router`. `life` starts what the service needs, leaves it in `app.state`, and ends it.
 
@@ -45,6 +46,7 @@ def create_app(
     `unavailable`: exceptions that mean that something the service needs does not answer.
     `before_routes`: what sees requests as they came, after they were checked.
     `takes`: as what bodies come. `refusing`: how it is said what of a request is wrong that no route sees.
+    `begins_traces`: callers' traces are not gone on with, only linked.
     """
     renewal = Renewal.of_process(settings)
 
@@ -77,7 +79,8 @@ def create_app(
     )
     # Set when the process is asked to end: streams stop then, instead of being waited for.
     app.state.stopping = asyncio.Event()
-    app.user_middleware = [Middleware(RequestScope, takes, refusing), *before_routes, Middleware(HeadAsGet)]
+    around = Middleware(RequestScope, takes, refusing, begins_traces=begins_traces)
+    app.user_middleware = [around, *before_routes, Middleware(HeadAsGet)]
     problems.install(app, unavailable)
     app.include_router(probes.router)
     if settings.metrics_port is None:

@@ -44,9 +44,15 @@ class RequestScope:
     """ASGI middleware. One for all of it: each layer more costs every request."""
 
     def __init__(
-        self, app: ASGIApp, takes: bytes = preconditions.JSON, refusing: Refusing = in_a_document
+        self,
+        app: ASGIApp,
+        takes: bytes = preconditions.JSON,
+        refusing: Refusing = in_a_document,
+        *,
+        begins_traces: bool = False,
     ) -> None:
         self._app, self._takes, self._refusing = app, takes, refusing
+        self._begins_traces = begins_traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,11 +63,14 @@ class RequestScope:
         started = time.perf_counter()
         own_id = request_id(headers)
         answer = Answer(send, own_id, is_personal=b"authorization" in headers)
-        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        said = headers.get(b"traceparent", b"").decode("latin-1") or None
+        parent, link = (None, said) if self._begins_traces else (said, None)
         span, traceparent = (
             (None, None)
             if path in PROBES
-            else telemetry.start_span(f"{scope['method']}", parent, SpanKind.SERVER, {"url.path": path})
+            else telemetry.start_span(
+                f"{scope['method']}", parent, SpanKind.SERVER, {"url.path": path}, link=link
+            )
         )
         state = headers.get(b"tracestate", b"").decode("latin-1") or None
         with telemetry.within(traceparent, state if parent else None, own_id):

@@ -74,7 +74,8 @@ async def trace_of(shop: Shop, order_id: str) -> str:
     return str(trace_id)
 
 
-async def test_a_clients_own_trace_goes_on_through_the_whole_order(shop: Shop) -> None:
+async def test_the_trace_of_a_proxy_of_ours_goes_on_through_the_whole_order(shop: Shop) -> None:
+    """As the gateway hands it on where its TRUSTED_TRACES says so: this one asks the order service itself."""
     lamp = await shop.product()
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = await shop.headers("alice") | {
@@ -83,7 +84,8 @@ async def test_a_clients_own_trace_goes_on_through_the_whole_order(shop: Shop) -
     }
     wanted = {"ids": [lamp], "quantities": [1], "paymentToken": "tok_success"}
     async with shop.listening() as heard:
-        answer = await shop.http.post("/api/orders", json=wanted, headers=headers)
+        order = shop.stack.services["order"]
+        answer = await shop.http.post(f"{order}/api/orders", json=wanted, headers=headers)
         order_id = answer.json()["orderId"]
         await shop.settles(order_id, "PAID")
         await all_heard(heard, order_id, HAPPY)

@@ -95,10 +95,10 @@ async def provision_mongodb(
         await erasing.provision(client)
         await discarding.provision(client, discarded_days)
         for user, password in passwords.items():
-            await set_user(client.admin, user, password, [*_roles(user), *trails.rights(user)])
+            await set_user(client.admin, user, password, [*roles(user), *trails.rights(user)])
 
 
-def _roles(user: str) -> list[dict[str, str]]:
+def roles(user: str) -> list[dict[str, str]]:
     """Of a service, all rights on its own database; of the tools, to read what the checker compares.
 
     The console has a database, too: what people began there.

@@ -171,7 +171,10 @@ def current_traceparent() -> str | None:
 
 def onward() -> dict[str, str]:
     """The headers by which another service knows that it is asked for the same request."""
-    headers = {"traceparent": _current.get(), "tracestate": _state.get(), "x-request-id": _request.get()}
+    traceparent = _current.get()
+    # W3C: a state of no trace says nothing.
+    state = _state.get() if traceparent else None
+    headers = {"traceparent": traceparent, "tracestate": state, "x-request-id": _request.get()}
     return {name: value for name, value in headers.items() if value}
 
 

@@ -45,7 +45,7 @@ def order(status: Status, lamp: LineState, desk: LineState, **changes: Any) -> O
             email="ann@example.com",
             status=status,
             state_since=CREATED_AT,
-            lines=(Line("lamp", 2, 10000, lamp), Line("desk", 1, 25000, desk)),
+            lines=(Line("lamp", 2, 10000, lamp, name="A lamp"), Line("desk", 1, 25000, desk, name="A desk")),
             currency="USD",
             total=TOTAL,
             fulfilment="all",

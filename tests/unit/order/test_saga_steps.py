@@ -119,7 +119,7 @@ def test_partial_fulfilment_sells_only_what_is_there() -> None:
         sequence=len(order.history),
         total_price=Decimal("200.00"),
         currency="USD",
-        products=(events.SoldLine("lamp", 2, price=Decimal("100.00")),),
+        products=(events.SoldLine("lamp", 2, "A lamp", price=Decimal("100.00")),),
         email="ann@example.com",
     )
 

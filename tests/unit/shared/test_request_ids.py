@@ -51,3 +51,13 @@ def test_within_a_request_all_that_is_asked_of_others_carries_its_id() -> None:
         assert telemetry.onward() == {"x-request-id": "r-1"}
         assert telemetry.current_tracestate() == "sagashop=r-1"
     assert telemetry.onward() == {}
+
+
+def test_within_a_trace_what_vendors_say_of_it_goes_along() -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with telemetry.within(traceparent, "vendor=opaque", "r-1"):
+        assert telemetry.onward() == {
+            "traceparent": traceparent,
+            "tracestate": "sagashop=r-1,vendor=opaque",
+            "x-request-id": "r-1",
+        }

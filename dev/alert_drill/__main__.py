@@ -39,6 +39,9 @@ QUIET_WITHIN: Final = 180.0
 PATIENCE_SECONDS: Final = 60.0
 # What a payment gateway that was away is asked for again, at the latest a minute after the last time.
 REST_WITHIN: Final = 180.0
+# Status tells of the last half minute.
+TOLD_WITHIN_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 5.0
 SHOWN_LINES: Final = 6
 # Of sagactl: nothing is wrong; something is; something moves, or is to be done; a server that was asked is
 # down; it was told to end. Of RabbitMQ: there is an alarm.
@@ -78,7 +81,7 @@ async def drill(scenes: Sequence[Scene]) -> int:
             known = "".join(f" --expect {order}" for order in marked)
             # What every page ends with. The first waits for rest, the second still tells of marked orders.
             await _typed(keyboard, f"sagactl check --wait {REST_WITHIN:g}{known}", "", answers=(0,))
-            await _typed(keyboard, "sagactl status", "", answers=(0, 1) if marked else (0,))
+            await _typed_until(keyboard, "sagactl status", answers=(0, 1) if marked else (0,))
     except (DrillError, KubectlError, NotInTimeError, NotThereError) as error:
         failures.append(str(error))
     for failure in failures:
@@ -147,6 +150,20 @@ def _commands(scene: Scene) -> Iterator[tuple[str, str]]:
             yield line, wanted.pop(begins)
     if wanted:
         raise DrillError(f"the page of {scene.alert} does not say: {', '.join(wanted)}")
+
+
+async def _typed_until(keyboard: Keyboard, command: str, answers: tuple[int, ...]) -> None:
+    """Again and again, for what has just been mended is told of for a while. Raises DrillError."""
+    deadline = time.monotonic() + TOLD_WITHIN_SECONDS
+    while True:
+        try:
+            await _typed(keyboard, command, "", answers)
+        except DrillError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _typed(keyboard: Keyboard, command: str, word: str, answers: tuple[int, ...] = ANSWERS) -> None:

@@ -139,7 +139,7 @@ async def test_a_stream_took_until_it_began_however_long_it_lasts() -> None:
     labels = {"method": "GET", "route": "/a-stream", "status": "200"}
     took = REGISTRY.get_sample_value("sagashop_http_request_duration_seconds_sum", labels)
     assert took is not None
-    assert took <= all_of_it - 0.2
+    assert took < all_of_it / 2  # all but the beginning was the stream
 
 
 async def test_a_method_of_the_callers_choice_makes_no_series_of_its_own() -> None:

@@ -102,27 +102,34 @@ class MongoDB:
                     partial(_is_up, member.admin), within=READY_WITHIN_SECONDS, what="mongod to answer"
                 )
         async with replica_set.as_member(self.key, self._hosts[:1], tls=by_tls) as first:
-            await self._correct_addresses(first.admin)
-        await replica_set.initiate(SET, self._hosts, self.key, tls=by_tls)
+            known = await self._known_members(first.admin)
+        if not known:
+            await replica_set.initiate(SET, self._hosts, self.key, tls=by_tls)
         async with replica_set.as_member(self.key, self._hosts, SET, tls=by_tls) as client:
+            # Where all of them start, they elect one first, which takes them ten seconds and more.
             await until(partial(_is_up, client.admin), within=READY_WITHIN_SECONDS, what="a primary")
             if not (await client.admin.command("usersInfo", "root"))["users"]:
                 await set_user(client.admin, "root", self.password, [{"role": "root", "db": "admin"}])
+        if 0 < known < len(self._hosts):
+            await replica_set.initiate(SET, self._hosts, self.key, tls=by_tls)
 
-    async def _correct_addresses(self, admin: Admin) -> None:
-        """A set remembers where its members were: this start may have taken other ports, or has fewer."""
+    async def _known_members(self, admin: Admin) -> int:
+        """How many members the set has, 0 where there is none yet.
+
+        It remembers where they were: where this start took other ports, or has fewer, it is told.
+        """
         try:
             config = (await admin.command("replSetGetConfig"))["config"]
         except OperationFailure as error:
             if error.code != replica_set.NOT_YET_INITIALIZED:
                 raise
-            return
-        members = [
-            {**member, "host": host} for member, host in zip(config["members"], self._hosts, strict=False)
-        ]
+            return 0
+        hosts = zip(config["members"], self._hosts, strict=False)
+        members = [{**member, "host": host} for member, host in hosts]
         if members != config["members"]:
             changed = {**config, "members": members, "version": config["version"] + 1}
             await admin.command("replSetReconfig", changed, force=True)
+        return len(members)
 
     @property
     def _hosts(self) -> Sequence[str]:

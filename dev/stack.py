@@ -147,7 +147,7 @@ class Stack(Plan):
         running = [*self.processes]
         await self.processes.stop([SUPERVISOR])
         await self.processes.stop(
-            [name for name in self.processes if name.partition("-")[0] not in OUTLIVE_SERVICES]
+            [name for name in self.processes if unnumbered(name) not in OUTLIVE_SERVICES]
         )
         # A broker that is still starting would replace an epmd that it misses, and leave that behind.
         await self.processes.stop([name for name in self.processes if name != "epmd"])

@@ -7,8 +7,9 @@ import asyncio
 import json
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -126,18 +127,30 @@ async def binding_gone(shop: Shop) -> AsyncIterator[Words]:
     """Somebody deletes a binding, and again whenever its service has made it anew: one that nothing is lost
     without, which is that of dead letters.
     """
-    gone, over = Binding(retry_exchange("order"), DEAD, DEAD), asyncio.Event()
+    gone = Binding(retry_exchange("order"), DEAD, DEAD)
     way = f"bindings/%2F/e/{gone.exchange}/q/{gone.queue}"
 
-    async def again_and_again() -> None:
+    async def delete() -> None:
+        for each in await shop.site.management("GET", way):
+            await shop.site.management("DELETE", f"{way}/{each['properties_key']}")
+
+    async with _again_and_again(delete, BETWEEN_SECONDS):
+        yield {}
+
+
+@asynccontextmanager
+async def _again_and_again(work: Callable[[], Awaitable[None]], pause: float) -> AsyncIterator[None]:
+    """With so many seconds in between; what is begun at the end of the block is brought to its own."""
+    over = asyncio.Event()
+
+    async def repeated() -> None:
         while not over.is_set():
-            for each in await shop.site.management("GET", way):
-                await shop.site.management("DELETE", f"{way}/{each['properties_key']}")
-            await happens(over, BETWEEN_SECONDS)
+            await work()
+            await happens(over, pause)
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(again_and_again())
-        yield {}
+        group.create_task(repeated())
+        yield
         over.set()
 
 
@@ -166,19 +179,15 @@ def stutters(name: str) -> During:
 
     @asynccontextmanager
     async def during(shop: Shop) -> AsyncIterator[Words]:
-        stack, over = shop.site.stack, asyncio.Event()
+        stack = shop.site.stack
 
-        async def again_and_again() -> None:
-            while not over.is_set():
-                stack.pause(name)
-                await asyncio.sleep(STILL_SECONDS)
-                stack.resume(name)
-                await asyncio.sleep(BETWEEN_SECONDS)
+        async def stand_still() -> None:
+            stack.pause(name)
+            await asyncio.sleep(STILL_SECONDS)
+            stack.resume(name)
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(again_and_again())
+        async with _again_and_again(stand_still, BETWEEN_SECONDS):
             yield {}
-            over.set()
 
     return during
 
@@ -374,17 +383,8 @@ async def _soon_stale(shop: Shop) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _checked_by_the_clock(shop: Shop) -> AsyncIterator[None]:
     """Again and again, and once more at the end."""
-    over = asyncio.Event()
-
-    async def again_and_again() -> None:
-        while not over.is_set():
-            await _check(shop)
-            await happens(over, CHECKED_EVERY_SECONDS)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(again_and_again())
+    async with _again_and_again(partial(_check, shop), CHECKED_EVERY_SECONDS):
         yield
-        over.set()
     await _check(shop)
 
 

@@ -5,6 +5,7 @@ administrator, or by NTP on a machine that had slept.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,8 +39,10 @@ class Clocks(NamedTuple):
         scratch.replace(self.directory / service)
 
 
+@cache
 def _library() -> Path:
-    for root in (Path("/"), unpacked("faketime", [PACKAGE])):
-        if found := next(root.glob(LIBRARY), None):
-            return found
-    raise NotThereError(f"{PACKAGE} has no {LIBRARY}")
+    """The machine's, else Debian's."""
+    found = next(Path("/").glob(LIBRARY), None) or next(unpacked("faketime", [PACKAGE]).glob(LIBRARY), None)
+    if found is None:
+        raise NotThereError(f"{PACKAGE} has no {LIBRARY}")
+    return found

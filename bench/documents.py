@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from bench import capacity
+from dev import markdown
+from dev.markdown import between
 
 Run: TypeAlias = Mapping[str, Any]
 
@@ -50,24 +52,10 @@ def documents(run: Run) -> Mapping[Path, Callable[[str], str]]:
     }
 
 
-def between(text: str, name: str, lines: Sequence[str]) -> str:
-    """The text with these lines between two marks. Raises ValueError where it does not have them."""
-    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
-    head, begun, rest = text.partition(begin)
-    _, ended, tail = rest.partition(end)
-    if not begun or not ended:
-        raise ValueError(f"{begin.strip()} and {end} are wanted, each on a line of its own")
-    return "".join([head, begin, *(f"{line}\n" for line in lines), end, tail])
-
-
 def table(run: Run, phases: Mapping[str, str], columns: Sequence[str]) -> list[str]:
     """In Markdown."""
     rows = [[said, *(_cell(run[phase], column) for column in columns)] for phase, said in phases.items()]
-    return [_row(["", *columns]), _row(["---"] * (1 + len(columns))), *map(_row, rows)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+    return markdown.table(["", *columns], *rows)
 
 
 def _cell(phase: Run, column: str) -> str:

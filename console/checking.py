@@ -21,6 +21,7 @@ from sagactl.oncall.books import Books
 from sagactl.oncall.live.checking import Live, check_live
 from sagactl.oncall.report import Report
 from services.shared.database.store import Document, from_document, to_document
+from services.shared.waiting import end
 
 COLLECTION: Final = "checks"
 BEAT_SECONDS: Final = 10.0
@@ -106,9 +107,7 @@ class Checks:
         try:
             yield
         finally:
-            beating.cancel()
-            # Not by awaiting it: who is told to end just then would take that for its own end.
-            await asyncio.wait({beating})
+            await end([beating])
             if not beating.cancelled():
                 beating.result()
 

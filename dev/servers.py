@@ -38,6 +38,12 @@ class CommandFailedError(RuntimeError):
     """A tool of the broker's could not do what it was asked."""
 
 
+def data_folder(program: str) -> str:
+    """Where MongoDB, each member of its set, or RabbitMQ keeps its data in its directory."""
+    _, dash, number = program.partition("-")
+    return f"data{dash}{number}"
+
+
 @dataclass(frozen=True)
 class MongoDB:
     """A replica set of as many members as there are ports: transactions need a set, be it of one."""
@@ -62,12 +68,17 @@ class MongoDB:
         """The programs, each with its host and port; the second member is called mongodb-2."""
         return {name_of("mongodb", number): host for number, host in enumerate(self._hosts, 1)}
 
+    def url_of_member(self, program: str) -> str:
+        """Of that one alone, whatever it is in its set, as the administrator."""
+        by_tls = "&tls=true" if self.identity else ""
+        return f"mongodb://root:{self.password}@{self.members[program]}/?directConnection=true{by_tls}"
+
     def programs(self) -> Sequence[Program]:
         names = zip(self.members, self.ports, strict=True)
-        return [self._program(name, name.replace("mongodb", "data"), port) for name, port in names]
+        return [self._program(name, port) for name, port in names]
 
-    def _program(self, name: str, folder: str, port: int) -> Program:
-        data = self.directory / folder
+    def _program(self, name: str, port: int) -> Program:
+        data = self.directory / data_folder(name)
         data.mkdir(parents=True, exist_ok=True)
         key_file = write_private(self.directory / "key", self.key)
         command = [
@@ -205,7 +216,7 @@ class RabbitMQ:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": "sagashop@localhost",
             "RABBITMQ_DIST_PORT": str(self.distribution_port),
-            "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / data_folder("rabbitmq")),
             "RABBITMQ_LOG_BASE": str(self.directory / "log"),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",

@@ -63,7 +63,7 @@ MODES: Final[Mapping[int, Mode]] = {
         "the database is away with messages waiting",
         "no message uses up its attempts; then all are worked off",
         ("database-frozen", "database-kill"),
-        ("database-killed", "database-frozen"),
+        ("database-killed", "database-frozen", "database-cut-off", "database-disk-full"),
     ),
     11: Mode(
         "bad JSON, a bad schema, a document that cannot be read, an event ahead of its cause",
@@ -84,19 +84,28 @@ MODES: Final[Mapping[int, Mode]] = {
         "a binding is deleted, the broker is killed, connections are closed, in mid-publish",
         "rows stay, consumers are back, nothing is lost",
         ("connections", "broker-kill"),
-        ("connections-closed", "broker-killed", "broker-cut-off"),
+        ("connections-closed", "broker-killed", "broker-cut-off", "broker-disk-full"),
     ),
     16: Mode(
         "services are killed, and the database's primary steps down, under load",
         "no accepted order is lost",
         ("database-steps-down",),
-        ("primary-steps-down", "primary-killed", "primary-frozen", "replicas-killed"),
+        (
+            *(
+                "primary-steps-down",
+                "primary-killed",
+                "primary-frozen",
+                "primary-cut-off",
+                "primary-disk-full",
+            ),
+            *("database-unheard", "replicas-killed"),
+        ),
     ),
     17: Mode(
         "Redis is emptied, stopped, slow, or comes back with an old state",
         "only slower; limits are counted in memory meanwhile",
         ("redis-slow",),
-        ("redis-emptied", "redis-killed", "redis-slow"),
+        ("redis-emptied", "redis-killed", "redis-slow", "redis-cut-off"),
     ),
     18: Mode(
         "SIGKILL after the gateway captured, before that was written down; the order is cancelled meanwhile",

@@ -20,6 +20,7 @@ from dev.chaos.faults import FAULTS
 from dev.chaos.plan import SHORTEST_SECONDS, Round, rounds
 from dev.chaos.running import Ended, opened_shop
 from dev.debian import NotThereError
+from dev.faults.disks import CannotMountError, with_own_mounts
 from dev.interrupts import run as run_to_the_end
 from dev.survive import report
 from dev.survive.attempts import Outcome
@@ -37,6 +38,7 @@ async def play(seed: int, chosen: Mapping[int, Round], again: str, file: Path | 
     """Returns the exit code. `chosen`: by their numbers; `again`: the command that tells the same story."""
     done: list[Ended] = []
     try:
+        with_own_mounts("dev.chaos")
         async with opened_shop(DIRECTORY, seed, _say) as shop:
             for number, plan in chosen.items():
                 _print(f"[bold]{number}/{max(chosen)} {plan.name}[/], {plan.seconds:g} s: {_says(plan)}")
@@ -44,7 +46,9 @@ async def play(seed: int, chosen: Mapping[int, Round], again: str, file: Path | 
                 _tell(done[-1])
                 if file is not None:  # round by round: a run may be ended
                     _write(file, seed, done)
-    except NotThereError as error:
+                if done[-1].broke_off:
+                    break
+    except (CannotMountError, NotThereError) as error:
         _print(f"[red]{printable(str(error))}[/]")
         return 2
     failed = [each for each in done if each.failures]

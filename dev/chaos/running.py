@@ -15,8 +15,8 @@ from dev.stripe_double import way as stripe_way
 from dev.stripe_double.ledger import DECLINED, VISA
 from dev.survive.attempts import Outcome, Till
 from dev.survive.looking import look
-from dev.survive.running import AFTERWARDS_SECONDS, WARM_UP_SECONDS
-from dev.survive.site import COUNTED, PRODUCTS, Site, opened
+from dev.survive.running import AFTERWARDS_SECONDS, BROKEN, WARM_UP_SECONDS
+from dev.survive.site import COUNTED, PRODUCTS, Fragile, Site, opened
 from dev.survive.verdict import Failure, judge
 from dev.survive.watching import watched
 from sagactl.polling import NotInTimeError
@@ -29,6 +29,16 @@ SETTINGS: Final = {
     # Where one of them is hurt, the others elect another primary.
     "REPLICAS_MONGODB": "3",
 }
+MIB: Final = 2**20
+FRAGILE: Final = Fragile(
+    clocks=CORE,
+    disks={
+        # Far more than a run writes.
+        **dict.fromkeys(("mongodb", "mongodb-2", "mongodb-3"), 16 * 1024 * MIB),
+        # The more room there is, the less often it looks how much.
+        "rabbitmq": 512 * MIB,
+    },
+)
 # An alert of the round before has to end first.
 QUIET_WITHIN_SECONDS: Final = 60.0
 
@@ -46,6 +56,8 @@ class Ended(NamedTuple):
     # Who was called meanwhile.
     alerts: tuple[str, ...]
     failures: tuple[Failure, ...]
+    # Nothing can be said of the shop any more, and the story ends here.
+    broke_off: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -67,8 +79,16 @@ class Shop(NamedTuple):
     pager: Pager
 
     async def endure(self, number: int, plan: Round) -> Ended:
-        """One round to its end. The next may begin when it returns."""
-        site, began_at = self.site, datetime.now(UTC)
+        """One round to its end. The next may begin when it returns, unless it broke off."""
+        began_at = datetime.now(UTC)
+        try:
+            return await self._endure(number, plan, began_at)
+        except* BROKEN as errors:
+            failures = tuple(Failure(f"broke off: {type(e).__name__}: {e}") for e in _leaves(errors))
+        return Ended(number, plan, began_at, {}, None, (), failures, broke_off=True)
+
+    async def _endure(self, number: int, plan: Round, began_at: datetime) -> Ended:
+        site = self.site
         await site.log_in()
         attempts, rung = len(site.traffic.attempts), len(self.pager.rung)
         async with watched(site), site.traffic.flowing(site.rate):
@@ -99,6 +119,14 @@ class Shop(NamedTuple):
         return []
 
 
+def _leaves(errors: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for each in errors.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
 def _not_told(plan: Round, alerts: tuple[str, ...]) -> list[Failure]:
     """Of a fault that is alone: whoever has to be called was."""
     expected = {FAULTS[name].alert for name in plan.faults} if len(plan.faults) == 1 else set()
@@ -122,11 +150,11 @@ async def opened_shop(directory: Path, seed: int, say: Callable[[str], None]) ->
                 short=False,
                 say=say,
                 till=Till(VISA, DECLINED, stripe_way.PRICE),
-                stepping=CORE,
+                fragile=FRAGILE,
             )
         )
         site.proxies[stripe_way.PAYMENT_GATEWAY] = way.proxy
-        await site.all_by_proxy("rabbitmq", "redis")
+        await site.all_by_proxy("mongodb", "rabbitmq", "redis")
         yield Shop(site, await closing.enter_async_context(watching(site.stack, directory / "watchers")))
 
 

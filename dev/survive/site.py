@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
-from dev.faults import Proxy
+from dev.faults import Proxy, detours
 from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes
+from dev.faults.disks import Disks
 from dev.servers import CommandFailedError, Given
 from dev.services import Replica
 from dev.stack import Stack
@@ -44,6 +46,18 @@ COUNTED: Final = {
 VARIABLES: Final = {"rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 
 
+class Fragile(NamedTuple):
+    """What can be hurt beside processes and the ways between them."""
+
+    # Of these services: they can step.
+    clocks: Sequence[str] = ()
+    # Of these members of the database, or of the broker, with so many bytes: they can get full.
+    disks: Mapping[str, int] = MappingProxyType({})
+
+
+STURDY: Final = Fragile()
+
+
 @dataclass
 class Site:
     """What a scenario works with."""
@@ -62,6 +76,8 @@ class Site:
     say: Callable[[str], None]
     crashes: Crashes
     clocks: Clocks
+    disks: Disks
+    fragile: Fragile
     closing: AsyncExitStack
     proxies: dict[str, Proxy] = field(default_factory=dict)
     # Dead letters about nothing of ours are expected then.
@@ -126,24 +142,32 @@ class Site:
         return _at(proxy.port, url)
 
     async def all_by_proxy(self, *servers: str) -> None:
-        """Every service reaches `rabbitmq` or `redis`, or both, by the proxy of that name."""
+        """Every service reaches `mongodb`, `rabbitmq` or `redis` by proxies, called as the programs are."""
         urls = {"rabbitmq": self.stack.rabbitmq, "redis": self.stack.redis}
-        for name in servers:
+        by_url = [name for name in servers if name in urls]
+        for name in by_url:
             await self.proxied(name, urls[name].url)
+        detours = await self._detours() if "mongodb" in servers else {}
 
         async def led_there(replica: Replica) -> None:
             password = self.stack.credentials.users.get(replica.service, "")
-            await self.stack.restart(
-                replica.name,
-                {
-                    VARIABLES[name]: _at(
-                        self.proxies[name].port, urls[name].url_of(replica.service, password)
-                    )
-                    for name in servers
-                },
-            )
+            led = {
+                VARIABLES[name]: _at(self.proxies[name].port, urls[name].url_of(replica.service, password))
+                for name in by_url
+            }
+            await self.stack.restart(replica.name, {**led, **detours})
 
         await asyncio.gather(*map(led_there, self.stack.replicas))
+
+    async def _detours(self) -> Mapping[str, str]:
+        """What a service is told of the proxies before the members of the database's set."""
+        if isinstance(self.stack.mongodb, Given):
+            raise CommandFailedError("proxies stand before a database of the stack's own")
+        led: dict[int, int] = {}
+        for name, host in self.stack.mongodb.members.items():
+            await self.proxied(name, f"mongodb://{host}")
+            led[int(host.rpartition(":")[2])] = self.proxies[name].port
+        return detours.environment(led)
 
     async def primary(self) -> str:
         """The name of the process that is the database's primary. Raises CommandFailedError."""
@@ -204,13 +228,12 @@ async def opened(  # a site has parts
     short: bool,
     say: Callable[[str], None],
     till: Till = PLAYED,
-    stepping: Sequence[str] = (),
+    fragile: Fragile = STURDY,
     mailbox: bool = False,
 ) -> AsyncIterator[Site]:
     """The site, ready for its first order. What an earlier run left in `directory` is removed before.
 
-    `till`: how customers pay; `stepping`: services whose clocks can step, by `clocks`. Raises NotThereError
-    where none can.
+    `till`: how customers pay. Raises NotThereError where no clock can step.
     """
     await Stack(directory).down()  # a run that was killed left it running
     shutil.rmtree(directory)
@@ -218,11 +241,14 @@ async def opened(  # a site has parts
     crashes.directory.mkdir(parents=True)
     clocks = Clocks(directory / "clocks")
     clocks.directory.mkdir()
+    disks = Disks(directory)
+    for program, size in fragile.disks.items():
+        disks.mount(program, size)
     async with AsyncExitStack() as closing:
         stack = Stack(
             directory,
             settings={**SETTINGS, **crashes.environment, **settings},
-            environments={service: clocks.environment(service) for service in stepping},
+            environments={service: clocks.environment(service) for service in fragile.clocks},
             mailbox=mailbox,
         )
         await closing.enter_async_context(stack)
@@ -240,5 +266,19 @@ async def opened(  # a site has parts
         chance = random.Random(seed)  # noqa: S311  # repeatable, not secret
         traffic = Traffic(session, [stack.gateway], tokens, goods, chance, till)
         yield Site(
-            stack, session, mongodb, traffic, admin, goods, chance, rate, short, say, crashes, clocks, closing
+            stack,
+            session,
+            mongodb,
+            traffic,
+            admin,
+            goods,
+            chance,
+            rate,
+            short,
+            say,
+            crashes,
+            clocks,
+            disks,
+            fragile,
+            closing,
         )

@@ -14,6 +14,7 @@ from sagactl.access import Access
 from sagactl.faults import UnavailableError
 from sagactl.oncall.live.checking import check_live
 from services.payment.gateway import GatewayUnavailable
+from services.shared.waiting import end
 
 # Its reading costs the shop something, on two cores.
 PAUSE_SECONDS: Final = 5.0
@@ -28,8 +29,7 @@ async def watched(site: Site) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        watching.cancel()
-        await asyncio.wait({watching})
+        await end([watching])
     if not watching.cancelled():
         watching.result()
 

@@ -37,6 +37,7 @@ from services.shared.database.new_id import new_id
 from services.shared.engine.holding import LOOK_SECONDS, Holds
 from services.shared.engine.life import Engine
 from services.shared.sealing import CannotBeOpened, Seals
+from services.shared.waiting import end
 
 # Notifications that deliveries are made of at once.
 PAGE: Final = 500
@@ -202,8 +203,7 @@ class _Post:
             _, late = await asyncio.wait(calls, timeout=DRAIN_SECONDS)
             for task in late:
                 task.cancel()
-        running = [each for each in (self._sending, self._replaying, *calls) if each is not None]
-        await asyncio.gather(*running, return_exceptions=True)
+        await end([each for each in (self._sending, self._replaying, *calls) if each is not None])
 
     async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
         """What ends in an error is begun again, and not at once."""

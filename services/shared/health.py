@@ -10,10 +10,10 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-# Longer than a part takes to end in good order.
-AGAIN_SECONDS: Final = 3.0
+from services.shared.waiting import end
+
 log = logging.getLogger(__name__)
 
 
@@ -49,17 +49,9 @@ class Background:
         self._tasks.append(task)
 
     async def stop(self) -> None:
-        """Cancels all parts, and again those that have not ended after a while.
-
-        Client libraries may swallow a cancellation, as `asyncio.wait_for` of Python 3.11 does when what it
-        waits for is done in the same moment.
-        """
+        """Cancels all parts, and waits for their end."""
         self._stopping = True
-        running = {task for task in self._tasks if not task.done()}
-        while running:
-            for task in running:
-                task.cancel()
-            _, running = await asyncio.wait(running, timeout=AGAIN_SECONDS)
+        await end(self._tasks)
 
     def _on_done(self, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or task.exception() is not None:

@@ -1,14 +1,18 @@
-"""Loaded by Python before a service where `Crashes.environment` says so: lets it die at armed points."""
+"""Loaded by Python before a service where `Crashes.environment` says so.
+
+Lets it die at armed points, and leads it to the database by detours where it was told of any.
+"""
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
+from socket import socket
 from typing import Any, Final
 
-from dev.faults import crashes
+from dev.faults import crashes, detours
 from dev.faults.crashes import Crashes, CrashPoint
 
 ARMED: Final = Crashes(Path(os.environ[crashes.DIRECTORY]))
@@ -67,6 +71,21 @@ def _wrap_gateway() -> None:
     _wrap(MockGateway, "capture", after=CrashPoint.AFTER_CAPTURE)
 
 
+def _lead_by(ways: Mapping[int, int]) -> None:
+    from pymongo import pool_shared  # noqa: PLC0415  # see above
+
+    # Not public: the driver has nothing that is, and through which all its connections go.
+    original = pool_shared._async_create_connection  # noqa: SLF001
+
+    async def wrapped(address: tuple[str, int | None], options: Any) -> socket:  # noqa: ANN401  # the driver's own
+        host, port = address
+        return await original((host, ways.get(port or 0, port)), options)
+
+    pool_shared._async_create_connection = wrapped  # noqa: SLF001
+
+
+if ways := detours.told(os.environ):
+    _lead_by(ways)
 if SERVICE not in WITHOUT_ENGINE:
     _wrap_engine()
 if SERVICE == "payment":

@@ -20,6 +20,7 @@ from sagactl.oncall.redrive import discard, redrive
 from services.shared.contract import topology, wire
 from services.shared.contract.audit import Action, Actor
 from services.shared.contract.identity import digest
+from services.shared.waiting import end
 
 ACTIONS: Final = {
     Verb.REDRIVE: Action.LETTERS_REDRIVEN,
@@ -116,8 +117,7 @@ async def carry_on(work: Coroutine[Any, Any, None], is_to_stop: Callable[[], boo
     task = asyncio.create_task(work)
     while not task.done():
         if is_to_stop():
-            task.cancel()
-            await asyncio.wait({task})
+            await end([task])
             if not task.cancelled():
                 task.result()
             return False

@@ -3,28 +3,31 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
-from dev.chaos import faults, running
+from dev.chaos import running, services
 from dev.chaos.faults import FAULTS
 from dev.chaos.plan import Round
 from dev.chaos.running import Shop
 from dev.faults import crashes
 from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes, CrashPoint
+from dev.faults.disks import Disks
 from dev.services import Replica
 from dev.survive import looking, site, watching
 from dev.survive.attempts import Outcome
-from dev.survive.site import Site
+from dev.survive.site import STURDY, Site
 from dev.survive.verdict import Evidence
 from sagactl.access import Access
 from sagactl.polling import NotInTimeError
+from services.shared import waiting
 from services.shared.contract.events import CORE
 from tests.unit.dev.test_survive_verdict import WELL
 
@@ -92,7 +95,7 @@ def stack(tmp_path: Path) -> Stack:
 
 @pytest.fixture
 def shop(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(faults, "RESTARTS_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(services, "RESTARTS_AFTER_SECONDS", 0.05)
     monkeypatch.setattr(crashes, "LAST_SECONDS", 0.05)
     monkeypatch.setattr(site, "POLL_SECONDS", 0.01)
     directory = stack.directory / "crashes"
@@ -108,6 +111,8 @@ def shop(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Site:
         "say": print,
         "crashes": Crashes(directory),
         "clocks": Clocks(directory),
+        "disks": Disks(directory),
+        "fragile": STURDY,
     }
     return Site(**parts)
 
@@ -197,6 +202,23 @@ async def test_whoever_is_still_called_when_a_round_is_over_is_its_failure_and_n
     assert [each.what for each in ended.failures] == ["{''} after 60 s"]
 
 
+async def test_a_round_that_breaks_off_is_told_with_what_broke_it(
+    shop: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def log_in() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(break_off())
+
+    async def break_off() -> None:
+        raise ServerSelectionTimeoutError("no primary")
+
+    monkeypatch.setattr(shop, "log_in", log_in)
+    pager: Any = SimpleNamespace(rung=[])
+    ended = await Shop(shop, pager).endure(1, Round(("replicas-killed",), 0.01))
+    said = ["broke off: ServerSelectionTimeoutError: no primary"]
+    assert ([each.what.partition(", Timeout")[0] for each in ended.failures], ended.broke_off) == (said, True)
+
+
 # --- the live check looks on ------------------------------------------------------------------------------
 
 
@@ -229,6 +251,24 @@ async def test_who_is_interrupted_while_the_watching_ends_is_interrupted(
     task.cancel()
     await asyncio.wait({task})
     assert task.cancelled()
+
+
+@pytest.mark.usefixtures("access")
+async def test_the_watching_ends_although_a_client_library_swallows_its_cancellation(
+    shop: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = asyncio.Event()
+
+    async def check(*_: object) -> None:
+        looks.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise TimeoutError
+
+    monkeypatch.setattr(waiting, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "check_live", check)
+    async with asyncio.timeout(2), watching.watched(shop):
+        await looks.wait()
 
 
 @pytest.mark.usefixtures("access")

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from services.shared import health
+from services.shared import waiting
 from services.shared.health import Background
 
 
@@ -83,7 +83,7 @@ async def test_stopping_is_no_failure(terminations: list[int]) -> None:
 async def test_a_part_that_swallows_a_cancellation_is_stopped_all_the_same(
     terminations: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "AGAIN_SECONDS", 0.01)
 
     async def deaf_once() -> None:
         with suppress(asyncio.CancelledError):

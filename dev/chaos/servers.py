@@ -1,0 +1,188 @@
+"""What is done to servers, and on the ways to them: what ends it leaves all as it was."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final
+
+import redis.asyncio
+from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect
+
+from dev.chaos.meanwhile import During, meanwhile
+from dev.faults import Proxy
+from dev.servers import CommandFailedError, Given
+from dev.services import unnumbered
+from dev.survive.scenarios.database import ASIDE_SECONDS, STEP_DOWN
+from dev.survive.site import Site
+
+CLOSED_EVERY_SECONDS: Final = 2.0
+CHECKPOINT_EVERY_SECONDS: Final = 1.0
+CHECKPOINT_MS: Final = 5000
+# Which of the programs, or of the proxies that are called as they are.
+Which = Callable[[Site], Awaitable[Sequence[str]]]
+
+
+def all_of(server: str) -> Which:
+    async def which(site: Site) -> Sequence[str]:
+        return [name for name in site.stack.programs if unnumbered(name) == server]
+
+    return which
+
+
+def proxy(name: str) -> Which:
+    """Before what is no program of the stack."""
+
+    async def which(_: Site) -> Sequence[str]:
+        return [name]
+
+    return which
+
+
+async def primary(site: Site) -> Sequence[str]:
+    return [await site.primary()]
+
+
+# --- a server itself --------------------------------------------------------------------------------------
+
+
+def killed(which: Which) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        names = await which(site)
+        await site.stack.processes.kill(names)
+        yield
+        await asyncio.gather(*map(site.stack.start, names))
+
+    return during
+
+
+def frozen(which: Which) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        names = await which(site)
+        for name in names:
+            site.stack.pause(name)
+        yield
+        for name in names:
+            site.stack.resume(name)
+
+    return during
+
+
+def disk_full(which: Which, leaving: int = 0) -> During:
+    """`leaving`: bytes. Whoever ends for it is started again once there is room, as by a supervisor."""
+
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        names = await which(site)
+        for name in names:
+            site.disks.fill(name, leaving)
+        async with meanwhile(partial(_write_checkpoints, site, names)):
+            yield
+        for name in names:
+            site.disks.resize(name, site.fragile.disks[name])
+        ended = [name for name in names if name not in site.stack.processes]
+        site.say(f"ended by it: {', '.join(ended) or 'nobody'}")
+        await asyncio.gather(*map(site.stack.start, ended))
+
+    return during
+
+
+async def _write_checkpoints(site: Site, names: Sequence[str]) -> None:
+    """By each of them that is a member of the database, again and again.
+
+    Its journal has some room in files that are there: without a checkpoint, of which it makes one a minute,
+    it would not find out.
+    """
+    if isinstance(site.stack.mongodb, Given):
+        raise CommandFailedError("the members are known of a database of the stack's own")
+    urls = [site.stack.mongodb.url_of_member(name) for name in names if name in site.stack.mongodb.members]
+    while True:
+        await asyncio.gather(*map(_write_checkpoint, urls))
+        await asyncio.sleep(CHECKPOINT_EVERY_SECONDS)
+
+
+async def _write_checkpoint(url: str) -> None:
+    async with AsyncMongoClient[dict[str, Any]](url, timeoutMS=CHECKPOINT_MS) as member:
+        with suppress(AutoReconnect):  # it ends of it
+            await member.admin.command("fsync")
+
+
+def alarm(begin: Sequence[str], end: Sequence[str]) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        await site.rabbitmqctl(*begin)
+        yield
+        await site.rabbitmqctl(*end)
+
+    return during
+
+
+@asynccontextmanager
+async def connections_closed(site: Site) -> AsyncIterator[None]:
+    async def again_and_again() -> None:
+        while True:
+            await site.close_connections()
+            await asyncio.sleep(CLOSED_EVERY_SECONDS)
+
+    async with meanwhile(again_and_again):
+        yield
+
+
+@asynccontextmanager
+async def steps_down(site: Site) -> AsyncIterator[None]:
+    async def again_and_again() -> None:
+        while True:
+            with suppress(AutoReconnect):  # it may close the connection before it answers
+                await site.database("admin").command(STEP_DOWN)
+            await asyncio.sleep(2 * ASIDE_SECONDS)
+
+    async with meanwhile(again_and_again):
+        yield
+
+
+@asynccontextmanager
+async def redis_emptied(site: Site) -> AsyncIterator[None]:
+    async with redis.asyncio.from_url(site.stack.redis.url) as client:
+        await client.flushall()
+    yield
+
+
+# --- on the way to it -------------------------------------------------------------------------------------
+
+
+def on_the_way(which: Which, hurt: Callable[[Proxy], None]) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        ways = [site.proxies[name] for name in await which(site)]
+        for way in ways:
+            hurt(way)
+        yield
+        for way in ways:
+            way.heal()
+
+    return during
+
+
+def reset_again_and_again(which: Which) -> During:
+    @asynccontextmanager
+    async def during(site: Site) -> AsyncIterator[None]:
+        ways = [site.proxies[name] for name in await which(site)]
+
+        async def again_and_again() -> None:
+            while True:
+                for way in ways:
+                    way.cut()
+                await asyncio.sleep(CLOSED_EVERY_SECONDS)
+
+        async with meanwhile(again_and_again):
+            yield
+
+    return during
+
+
+def away(way: Proxy) -> None:
+    way.refuse()
+    way.cut()

@@ -24,7 +24,7 @@ cluster-build: ; @dev/cluster/packages.sh && dev/cluster/build.sh ## build the l
 cluster-up: ; @dev/cluster/up.sh ## start a real single-node Kubernetes on this machine, as root (docs/local-cluster.md)
 cluster-down: ; @dev/cluster/down.sh ## stop it
 cluster-check: ; @cd dev/cluster && export CGO_ENABLED=0 GOFLAGS=-trimpath && test -z "$$(gofmt -l .)" && go vet ./policies && go test ./policies ## check and test the cluster's own Go code
-images: ; @PUSH="$(PUSH)" k8s/images.sh ## build all images, print size and start time, load them into the cluster; PUSH=<registry>/<team> pushes them instead, for amd64 and arm64
+images: ; @PUSH="$(PUSH)" COMMIT="$(COMMIT)" k8s/images.sh ## build all images, print size and start time, load them into the cluster; PUSH=<registry>/<team> pushes them instead, for amd64 and arm64; COMMIT=<commit>: of another version
 pin: ; @k8s/pin.sh ## have the Dockerfile name its base image by the digest that its registry gives today
 kind-up: ; @k8s/kind_up.sh ## the same on kind, where kind and an image registry are at hand
 package: setup ; @$(PYTHON_OF) -m dev.package --registry "$(REGISTRY)" --home "$(HOME_URL)" --url "$(URL)" --push "$(PUSH)" ## write the charts as single files, with an index, to .run/charts; REGISTRY=<of our images> PUSH=oci://<registry>

@@ -1,9 +1,9 @@
 """Writes each chart's values.schema.json, and the table of values in its README, from its values.yaml.
 
 values.yaml is the one source: `# --` says what a value means, its default says its type, and `# @schema`
-says what a default cannot (a minimum, an enumeration; `{"$crd": FILE}` the spec that a definition beside it
-allows, but for what it requires). Values in braces are one value, open to other keys;
-those in block style are closed: a misspelt name is refused.
+says what a default cannot (a minimum, an enumeration; `{"$like": NAME}` one of SHAPES; `{"$crd": FILE}` the
+spec that a definition beside it allows, but for what it requires). Values in braces are one value, open to
+other keys; those in block style are closed: a misspelt name is refused.
 
     python charts/document.py            writes
     python charts/document.py --check    exits 1 where something would change
@@ -31,6 +31,22 @@ TYPES: dict[type, str] = {
     list: "array",
     dict: "object",
 }
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_IPV4 = r"[0-9]{1,3}(\.[0-9]{1,3}){3}/([12]?[0-9]|3[0-2])"
+_IPV6 = "[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/([1-9]?[0-9]|1[01][0-9]|12[0-8])"
+# What a text has to look like, by the name that a hint gives it. Where the default is empty, it may be.
+SHAPES = {
+    "address": r"[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]",
+    "addresses": r"[^/@\s]+",
+    "cidr": f"{_IPV4}|{_IPV6}",
+    "duration": r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+",
+    "hostname": rf"(\*\.)?{_LABEL}(\.{_LABEL})*",
+    "quantity": r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?",
+    "registry": r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*",
+    "schedule": r"@[a-z]+|\S+( +\S+){4}",
+    "tag": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
+    "url": r"https?://\S+",
+}
 # What an API server does with a schema beside checking.
 _OF_THE_SERVER = {"default", "required"}
 
@@ -53,17 +69,30 @@ class Value:
                 yield from child.leaves()
 
     def schema(self) -> dict[str, Any]:
+        hint = _shaped(self.hint, optional=self.default == "")
         if self.children is None:
             described = {"description": self.meaning} if self.meaning else {}
-            if "$crd" in self.hint:
-                return {**self.hint["$crd"], **described}
-            kind = {} if "type" in self.hint or self.default is None else {"type": TYPES[type(self.default)]}
-            return {**described, **kind, **self.hint}
+            if "$crd" in hint:
+                return {**hint["$crd"], **described}
+            kind = {} if "type" in hint or self.default is None else {"type": TYPES[type(self.default)]}
+            return {**described, **kind, **hint}
         # What holds for names that are not listed holds for those that are.
-        of_all = self.hint.get("additionalProperties")
+        of_all = hint.get("additionalProperties")
         shared = of_all if isinstance(of_all, dict) else {}
         properties = {child.path[-1]: {**child.schema(), **shared} for child in self.children}
-        return {"type": "object", "additionalProperties": False, "properties": properties, **self.hint}
+        return {"type": "object", "additionalProperties": False, "properties": properties, **hint}
+
+
+def _shaped(hint: Any, *, optional: bool) -> Any:  # noqa: ANN401 - any JSON
+    """Put patterns where a hint names what a text has to look like."""
+    match hint:
+        case {"$like": name, **more}:
+            return {**_shaped(more, optional=optional), "pattern": f"^({SHAPES[name]}){'?' * optional}$"}
+        case dict():
+            return {key: _shaped(value, optional=optional) for key, value in hint.items()}
+        case list():
+            return [_shaped(value, optional=optional) for value in hint]
+    return hint
 
 
 def read(file: Path) -> Value:

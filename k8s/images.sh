@@ -5,6 +5,7 @@
 # (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
 # PUSH=registry.example/team builds them for amd64 and arm64 instead (PLATFORMS says otherwise), and pushes them to that registry, each
 # with an SBOM and its provenance, by buildx with docker-bake.hcl. Digests are then in .run/images.json.
+# COMMIT=<commit> builds that version of the code, whatever is in the tree, and tags it with its short name instead of the version.
 # Runs on what Linux and macOS have: bash 3.2, no GNU date.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -13,17 +14,27 @@ cd "$root"
 
 version=$(awk -F'"' '/^version = / {print $2; exit}' pyproject.toml)
 revision=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+if [ -n "${COMMIT:-}" ]; then
+  revision=$(git rev-parse --short "$COMMIT^{commit}")
+  version=$revision
+  tree=$(mktemp -d)
+  trap 'rm -rf "$tree"' EXIT
+  git archive "$revision" | tar -x -C "$tree"
+  cd "$tree"
+fi
 services=("$@")
 if [ $# = 0 ]; then
   for main in services/*/main.py; do services+=("$(basename "$(dirname "$main")")"); done
-  services+=(operator sagactl console)
+  services+=(operator sagactl)
+  if [ -d console ]; then services+=(console); fi
 fi
 network=()
 
 if [ -n "${PUSH:-}" ]; then
-  mkdir -p .run
-  REGISTRY=${PUSH%/} VERSION=$version REVISION=$revision exec docker buildx bake --file docker-bake.hcl --push \
-    --metadata-file .run/images.json "$@"
+  mkdir -p "$root/.run"
+  REGISTRY=${PUSH%/} VERSION=$version REVISION=$revision docker buildx bake --file docker-bake.hcl --push \
+    --metadata-file "$root/.run/images.json" "$@"
+  exit
 fi
 
 # A docker that is there already is used, wherever it is; on a machine without one the local cluster's builds, which has no
@@ -31,8 +42,8 @@ fi
 if command docker version >/dev/null 2>&1; then
   docker() { DOCKER_BUILDKIT=1 command docker "$@"; }
 else
-  . dev/cluster/environment.sh
-  dev/cluster/docker.sh start
+  . "$root/dev/cluster/environment.sh"
+  "$root/dev/cluster/docker.sh" start
   export DOCKER_HOST=unix://$docker_socket
   network=(--network host)
   # That one makes its own base image, which no registry knows a digest of.
@@ -78,7 +89,7 @@ for service in "${services[@]}"; do
 done
 
 if [ -S "${CONTAINERD_SOCKET:-/run/sagashop/containerd.sock}" ]; then
-  DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}')} dev/cluster/load.sh "${images[@]}"
+  DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}')} "$root/dev/cluster/load.sh" "${images[@]}"
 elif command -v kind >/dev/null && kind get clusters 2>/dev/null | grep -qx sagashop; then
   kind load docker-image --name sagashop "${images[@]}"
 fi

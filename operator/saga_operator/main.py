@@ -166,5 +166,7 @@ def main() -> None:
         log_format=kopf.LogFormat.JSON,
     )
     if settings.log_level != "debug":
-        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it tells of every event
+        # They tell of every event, of every probe and of what is answered to it: some 25 lines a minute.
+        for chatty in ("kopf.objects", "kopf.activities", "aiohttp.access"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     asyncio.run(run(settings))

@@ -1,5 +1,6 @@
 """What charts render to, as a whole, and what they refuse."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from tests.charts.rendering import (
     ALONE,
     CASES,
     CHARTS,
+    LOAD,
     NAMES,
     NAMESPACE,
     SERVICES,
     UMBRELLA,
+    containers,
     named,
     notes,
     of_kind,
@@ -265,6 +268,33 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
             "customers come to this shop from outside",
         ),
         (["load.enabled=true", "load.rate=0"], "load.rate: .*must be greater than 0|exclusiveMinimum"),
+        (
+            ["faults.enabled=true", *STRIPE],
+            "faults.enabled: .* this shop takes money .payment.env.PAYMENT_GATEWAY is `stripe`",
+        ),
+        (
+            [
+                *("load.enabled=true", "faults.enabled=true", "faults.charts={jaeger}"),
+                *("jaeger.enabled=false", "global.tracing.enabled=false"),
+            ],
+            "faults.charts: this release has no pods of jaeger",
+        ),
+        (
+            ["order.autoscaling.enabled=true", "order.autoscaling.minReplicas=7"],
+            r"order: autoscaling.minReplicas \(7\) is more than autoscaling.maxReplicas \(6\)",
+        ),
+        (
+            ["order.drain.preStopSeconds=45"],
+            r"order: drain.preStopSeconds \(45\) is all of drain.terminationGracePeriodSeconds \(45\)",
+        ),
+        (
+            ["monitoring.rules.enabled=true", "monitoring.rules.disabled={SagashopRedisGone}"],
+            "monitoring.rules: there is no alert SagashopRedisGone: docs/runbooks has a page of each",
+        ),
+        (
+            ["monitoring.rules.enabled=true", "monitoring.rules.severities.SagashopRedisGone=page"],
+            "monitoring.rules: there is no alert SagashopRedisGone",
+        ),
     ],
     ids=[
         *("traces", "cache", "database", "broker", "ingress", "proxies", "proxies of a route"),
@@ -276,6 +306,12 @@ def test_the_shop_is_reached_over_tls_where_a_certificate_is_given() -> None:
             "unseen faults",
             "faults for customers",
             "no load",
+            "faults that cost money",
+            "faults of nobody",
+            "fewest above most",
+            "no time to finish",
+            "an alert that is not there",
+            "a severity of none",
         ),
     ],
 )
@@ -284,9 +320,24 @@ def test_values_that_cannot_work_are_refused_with_advice(settings: list[str], co
         render(UMBRELLA, None, *settings)
 
 
-def test_faults_are_refused_in_production() -> None:
+@pytest.mark.parametrize("more", [(), (*PLAYED, "load.enabled=true")], ids=["as it is", "on trial"])
+def test_faults_are_refused_in_production(more: tuple[str, ...]) -> None:
     with pytest.raises(RenderingError, match="customers come to this shop from outside"):
-        render(UMBRELLA, PRODUCTION, *PLAYED, "load.enabled=true", "faults.enabled=true")
+        render(UMBRELLA, PRODUCTION, *more, "faults.enabled=true")
+
+
+def test_nobody_waits_for_pods_to_kill_that_a_release_does_not_have() -> None:
+    def hurt(*settings: str) -> list[str]:
+        [container] = containers(
+            named(render(UMBRELLA, LOAD, *settings), "Deployment", "shop-faults")["spec"]["template"]
+        )
+        command: list[str] = container["command"]
+        return [chart for flag, chart in pairwise(command) if flag == "--chart"]
+
+    everybody = hurt()
+    assert {"redis", "saga-operator", *SERVICES} - {"fulfilment"} == {*everybody}
+    without = hurt("saga-operator.enabled=false", "notification.replicaCount=0")
+    assert without == [chart for chart in everybody if chart not in {"saga-operator", "notification"}]
 
 
 def test_the_notes_say_what_to_do_next() -> None:

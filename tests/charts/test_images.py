@@ -15,6 +15,7 @@ from dev.supply_chain import IMAGES
 DOCKER = """#!/bin/sh
 echo "${{DOCKER_HOST:-the context's}} BuildKit=${{DOCKER_BUILDKIT:-}} $*" >>{log}
 echo "${{REGISTRY:-}} ${{VERSION:-}}" >>{log}.bake
+[ "$1" != build ] || ls >>{log}.built
 case "$1" in
 version) exit {works} ;;
 image) echo 123000000 ;;
@@ -38,7 +39,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def images(
-    tmp_path: Path, log: Path, *services: str, works: bool = True, push: str = ""
+    tmp_path: Path, log: Path, *services: str, works: bool = True, push: str = "", commit: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     """Run it with stubs for docker and kind, first on the path."""
     programs = tmp_path / "programs"
@@ -58,6 +59,7 @@ def images(
             "PATH": f"{programs}:{os.environ['PATH']}",
             "CONTAINERD_SOCKET": "/nowhere",
             "PUSH": push,
+            "COMMIT": commit,
             "BASH_ENV": str(tmp_path / "old.sh"),
         },
         capture_output=True,
@@ -88,6 +90,24 @@ def test_a_docker_that_is_there_builds_wherever_it_is_and_kind_gets_the_images(
     ]
 
 
+def git(*command: str) -> list[str]:
+    done = subprocess.run(["git", "-C", ROOT, *command], capture_output=True, text=True, check=True)  # noqa: S603, S607 - our own repository
+    return done.stdout.split()
+
+
+def test_another_version_is_built_of_its_own_code_and_has_its_commits_name(tmp_path: Path, log: Path) -> None:
+    """As `sagactl replay` of the next version is, before that is rolled out."""
+    [commit, *_] = git("rev-list", "--max-parents=0", "HEAD")
+    done = images(tmp_path, log, "order", commit=commit)
+    assert done.returncode == 0, done.stderr
+    [build] = [line for line in log.read_text().splitlines() if " build " in line]
+    [tag] = re.findall(r"--tag sagashop/order:(\w+) ", build)
+    assert commit.startswith(tag)
+    assert f"VERSION={tag}" in build
+    there = {name for name in git("ls-tree", "--name-only", commit) if not name.startswith(".")}
+    assert {*log.with_name("log.built").read_text().split()} == there
+
+
 def test_help_needs_no_docker(tmp_path: Path, log: Path) -> None:
     done = images(tmp_path, log, "--help", works=False)
     assert done.returncode == 0
@@ -99,7 +119,8 @@ def test_images_are_pushed_with_buildx_to_the_registry_that_was_named(tmp_path: 
     done = images(tmp_path, log, "order", push="registry.example/team/")
     assert done.returncode == 0, done.stderr
     [call] = log.read_text().splitlines()
-    options = "buildx bake --file docker-bake.hcl --push --metadata-file .run/images.json order"
+    digests = ROOT / ".run/images.json"
+    options = f"buildx bake --file docker-bake.hcl --push --metadata-file {digests} order"
     assert call.endswith(options)
     assert log.with_name("log.bake").read_text().split() == ["registry.example/team", current()]
 

@@ -6,6 +6,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO
 
 from tests.operator.kube import NAMESPACE, Kube, until
 from tests.ports import free_port
@@ -26,7 +29,7 @@ class Process:
 
 
 @asynccontextmanager
-async def operator() -> AsyncIterator[Process]:
+async def operator(log: IO[bytes] | int = asyncio.subprocess.DEVNULL) -> AsyncIterator[Process]:
     metrics, liveness = free_port(), free_port()
     settings = {
         "PYTHONPATH": "operator",
@@ -36,7 +39,7 @@ async def operator() -> AsyncIterator[Process]:
         "LIVENESS_PORT": str(liveness),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "saga_operator", env=os.environ | settings, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "saga_operator", env=os.environ | settings, stderr=log
     )
     try:
         yield Process(process, metrics, liveness)
@@ -58,6 +61,19 @@ async def test_a_process_sweeps_and_serves_its_probe_and_its_metrics(kube: Kube)
                 await metrics.text()
             )
         assert await process.end(signal.SIGTERM) == 0
+
+
+async def test_its_log_does_not_grow_while_all_is_well(kube: Kube, tmp_path: Path) -> None:
+    """A kubelet looks every few seconds, for months."""
+    kube.monitor()
+    with (tmp_path / "log").open("wb") as log:
+        async with operator(log) as process:
+            await until(lambda: kube.status, "a status")
+            told = (tmp_path / "log").read_text()
+            for _ in range(3):
+                async with kube.session.get(process.liveness_url) as health:
+                    assert health.status == HTTPStatus.OK
+            assert (tmp_path / "log").read_text() == told
 
 
 async def test_an_operator_told_to_end_in_mid_sweep_finishes_the_order_in_hand_and_tells(kube: Kube) -> None:

@@ -3,6 +3,7 @@
 {{- $name := include "sagashop.fullname" . -}}
 {{- $autoscaled := include "service.autoscaled" . | not | not -}}
 {{- $replicas := $autoscaled | ternary .Values.autoscaling.minReplicas .Values.replicaCount | int -}}
+{{- include "service.possible" . -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:
@@ -96,6 +97,20 @@ spec:
 {{- end }}
 {{- include "sagashop.monitor" (list . "PodMonitor" "server" "metrics") }}
 {{- include "sagashop.certificateRequest" (list .) }}
+{{- end -}}
+
+{{- /* What the API server would refuse when half of the release is there. */}}
+{{- define "service.possible" -}}
+{{- with .Values.autoscaling -}}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
+{{- fail (printf "%s: autoscaling.minReplicas (%d) is more than autoscaling.maxReplicas (%d)" $.Chart.Name (int .minReplicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.drain -}}
+{{- if ge (int .preStopSeconds) (int .terminationGracePeriodSeconds) -}}
+{{- fail (printf "%s: drain.preStopSeconds (%d) is all of drain.terminationGracePeriodSeconds (%d): nothing is left to finish in what was begun" $.Chart.Name (int .preStopSeconds) (int .terminationGracePeriodSeconds)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "service.networkPolicy" -}}

@@ -1,8 +1,11 @@
 """What of the database's documents can be read."""
 
 import logging
+from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
+from pymongo.errors import ServerSelectionTimeoutError
 
 from services.shared.database import store
 from tests.engine.toy import Toy
@@ -21,3 +24,21 @@ def test_what_cannot_be_read_is_left_out_and_told_once_a_minute(
         monkeypatch.setattr(store, "TOLD_EVERY_SECONDS", 0.0)
         store.readable(Toy, [odd])
     assert len(caplog.records) == 2
+
+
+async def test_what_is_logged_of_a_database_that_is_away_is_a_line() -> None:
+    """The driver tells with every error what it knows of every server, each time anew."""
+    hosts = ",".join(f"127.0.0.1:{port}" for port in (1, 2, 3))
+    client: AsyncMongoClient[Any] = AsyncMongoClient(
+        f"mongodb://{hosts}/?replicaSet=rs0", serverSelectionTimeoutMS=50, connectTimeoutMS=5000
+    )
+    async with client:
+        with pytest.raises(ServerSelectionTimeoutError) as failed:
+            await client.admin.command("ping")
+    assert "Topology" in str(failed.value)
+    assert "configured timeouts" in str(failed.value)
+    said = store.in_short(failed.value)
+    assert "Topology" not in said
+    assert "configured timeouts" not in said
+    assert "127.0.0.1:2: [Errno 111] Connect call failed" in said
+    assert len(said) < 250

@@ -41,6 +41,7 @@ SHAPES = {
     "cidr": f"{_IPV4}|{_IPV6}",
     "duration": r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+",
     "hostname": rf"(\*\.)?{_LABEL}(\.{_LABEL})*",
+    "label of ours": r"(app\.kubernetes\.io|helm\.sh|sagashop\.io)/.*",
     "quantity": r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?",
     "registry": r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*",
     "schedule": r"@[a-z]+|\S+( +\S+){4}",

@@ -90,6 +90,8 @@ CASES: list[tuple[str, str, list[object], list[object]]] = [
     ("rabbitmq", "external.managementUrl", ["", "https://broker.example:15671"], ["broker.example:15671"]),
     ("redis", "resources.limits", [{"memory": "192Mi"}], [{"memory": "192mb"}]),
     ("jaeger", "image.tag", ["2.13.0"], [2.13]),
+    ("order", "podLabels", [{"team": "x"}], [{"app.kubernetes.io/name": "x"}, {"team": 1}]),
+    ("mongodb", "podLabels", [{"team": "x"}], [{"sagashop.io/release": "x"}]),
     ("saga-operator", "resources.limits", [{"cpu": "1"}], [{"cpu": "one"}]),
     (
         "sagashop",

@@ -39,3 +39,9 @@ async def check(release: Release, accepted: Iterable[str] = ()) -> str:
     """Run the checker inside of the cluster; it exits 1, and so this raises, where an invariant is broken."""
     command = ("python", "-m", "sagactl", "check", "--wait", "120", "--accepted", "/dev/stdin")
     return await release.tool(*command, stdin="\n".join(accepted))
+
+
+async def check_live(release: Release, accepted: Iterable[str]) -> str:
+    """Run the checker while the shop is used, as `helm test` does; raise as `check`."""
+    command = ("sagactl", "check", "--live", "--since", "15m", "--overdue", "3m", "--accepted", "/dev/stdin")
+    return await release.tool(*command, stdin="\n".join(accepted))

@@ -111,9 +111,12 @@ class Release:
         """Tell the cluster what there is to be, and wait for nothing."""
         await self._helm("upgrade", wait=False)
 
-    async def roll_back(self) -> None:
-        """To the revision before, and wait for nothing."""
-        await run("helm", "rollback", self.name, "--namespace", self.namespace)
+    async def roll_back(self, *, wait: bool = True) -> float:
+        """To the revision before."""
+        begin = time.monotonic()
+        until_ready = ("--wait", "--timeout", "10m") if wait else ()
+        await run("helm", "rollback", self.name, "--namespace", self.namespace, *until_ready)
+        return time.monotonic() - begin
 
     async def test(self) -> str:
         return await run(

@@ -1,10 +1,11 @@
-"""An upgrade under load: nobody notices, and what was generated stays."""
+"""An upgrade under load, and back down: nobody notices, and what was generated stays."""
 
 import asyncio
 import json
 import shutil
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,30 @@ async def secrets(release: Release) -> dict[str, Any]:
     return {one["metadata"]["name"]: one["data"] for one in found["items"]}
 
 
-async def test_every_service_is_rolled_under_load_and_no_request_fails(
+async def every_pod(release: Release) -> dict[str, set[str]]:
+    return {service: {*await release.pods(service)} for service in SERVICES}
+
+
+async def test_every_service_is_rolled_under_load_and_back_down_and_no_request_fails(
     release: Release, customer: Client, admin: Client, report: list[str]
 ) -> None:
     initial = {await admin.add_product(STOCK): STOCK for _ in range(3)}
     kept = await secrets(release)
-    pods = {service: await release.pods(service) for service in SERVICES}
+    pods = [await every_pod(release)]
     async with Load(customer, [*initial]) as load:
         await asyncio.sleep(2)
-        seconds = await release.upgrade(*(f"{service}.podAnnotations.rolled=yes" for service in SERVICES))
-        await asyncio.sleep(2)
-    for service in SERVICES:
-        assert not {*pods[service]} & {*await release.pods(service)}, service
+        up = await release.upgrade(*(f"{service}.podAnnotations.rolled=yes" for service in SERVICES))
+        pods.append(await every_pod(release))
+        await books.check_live(release, load.orders)
+        down = await release.roll_back()
+        pods.append(await every_pod(release))
+        await books.check_live(release, load.orders)
+    for before, after in pairwise(pods):
+        assert [service for service in SERVICES if before[service] & after[service]] == []
     assert load.failures == []
     counted: Counter[str] = await books.balance(admin, load.orders, initial)
-    said = f"{len(load.orders)} orders, {json.dumps(counted)}"
-    report.append(f"          helm upgrade --wait {seconds:.0f} s under load: {said}")
+    took = f"helm upgrade --wait {up:.0f} s, helm rollback --wait {down:.0f} s"
+    report.append(f"          {took} under load: {len(load.orders)} orders, {json.dumps(counted)}")
     assert await secrets(release) == kept
     await books.check(release, load.orders)
 

@@ -25,8 +25,6 @@ BEFORE = os.environ.get("BEFORE", "8869113")
 STOCK = 50_000
 # Seconds for which both versions have traffic.
 MIXED = 30
-# What `helm test` asks of a shop that is used.
-LIVE = ("sagactl", "check", "--live", "--since", "15m", "--overdue", "3m", "--accepted", "/dev/stdin")
 
 
 def out_of_git(*command: str) -> bytes:
@@ -123,7 +121,7 @@ async def test_up_and_back_down_under_load_with_both_versions_side_by_side(
 
         async def sound(load: Load, when: str) -> None:
             await asyncio.sleep(MIXED)
-            await older.tool(*LIVE, stdin="\n".join(load.orders))
+            await books.check_live(older, load.orders)
             seen = {image.rpartition(":")[2] for each in (await images(older)).values() for image in each}
             report.append(
                 f"          {when}: {len(load.orders)} orders, images {sorted(seen)}, the live check is sound"
@@ -139,7 +137,9 @@ async def test_up_and_back_down_under_load_with_both_versions_side_by_side(
             await roll(older, newer.begin_upgrade, lambda: sound(load, "both, on the way up"))
             await sound(load, "up")
             assert all(old[service] != image for service, image in (await images(older)).items())
-            await roll(older, older.roll_back, lambda: sound(load, "both, on the way down"))
+            await roll(
+                older, lambda: older.roll_back(wait=False), lambda: sound(load, "both, on the way down")
+            )
             await sound(load, "down")
             assert await images(older) == old
         assert load.failures == []

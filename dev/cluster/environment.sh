@@ -57,7 +57,14 @@ start() {
   local name=$1
   shift
   alive "$run/pids/$name" && return
-  setsid "$@" >"$run/logs/$name.log" 2>&1 </dev/null &
+  # What goes on does not keep open what its caller has open, such as the lock of `flock FILE make cluster-up`.
+  (
+    for open in /proc/self/fd/*; do
+      open=${open##*/}
+      [ "$open" -le 2 ] || eval "exec $open>&-"
+    done
+    exec setsid "$@"
+  ) >"$run/logs/$name.log" 2>&1 </dev/null &
   echo $! >"$run/pids/$name"
 }
 

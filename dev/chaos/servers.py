@@ -82,7 +82,7 @@ def disk_full(which: Which, leaving: int = 0) -> During:
         async with meanwhile(partial(_write_checkpoints, site, names)):
             yield
         for name in names:
-            site.disks.resize(name, site.fragile.disks[name])
+            site.disks.free(name)
         ended = [name for name in names if name not in site.stack.processes]
         site.say(f"ended by it: {', '.join(ended) or 'nobody'}")
         await asyncio.gather(*map(site.stack.start, ended))

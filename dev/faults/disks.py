@@ -7,6 +7,7 @@ nobody else sees, and which is gone with all that is mounted there when the last
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,27 +45,34 @@ def with_own_mounts(module: str) -> None:
 
 
 class Disks(NamedTuple):
-    """Of servers of the stack in the directory, by their programs' names."""
+    """Of servers of the stack in the directory."""
 
     directory: Path
+    # In bytes, by the names of their programs.
+    sizes: Mapping[str, int]
 
-    def mount(self, program: str, size: int) -> None:
-        """An empty one of so many bytes, before the server starts. What is not written takes no memory."""
-        self._path(program).mkdir(parents=True, exist_ok=True)
-        _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(self._path(program)))
+    def mount(self) -> None:
+        """Empty ones, before the servers start. What is not written takes no memory."""
+        for program, size in self.sizes.items():
+            path = self._path(program)
+            path.mkdir(parents=True, exist_ok=True)
+            _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(path))
 
     def fill(self, program: str, leaving: int = 0) -> None:
         """So many bytes more fit in from now on."""
         for attempt in range(ATTEMPTS):
             try:
-                self.resize(program, self._used(program) + leaving)
+                self._resize(program, self._used(program) + leaving)
             except subprocess.CalledProcessError:
                 if attempt == ATTEMPTS - 1:
                     raise
             else:
                 return
 
-    def resize(self, program: str, size: int) -> None:
+    def free(self, program: str) -> None:
+        self._resize(program, self.sizes[program])
+
+    def _resize(self, program: str, size: int) -> None:
         _run("mount", "-o", f"remount,size={size}", str(self._path(program)))
 
     def _used(self, program: str) -> int:

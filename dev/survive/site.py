@@ -77,7 +77,6 @@ class Site:
     crashes: Crashes
     clocks: Clocks
     disks: Disks
-    fragile: Fragile
     closing: AsyncExitStack
     proxies: dict[str, Proxy] = field(default_factory=dict)
     # Dead letters about nothing of ours are expected then.
@@ -241,9 +240,8 @@ async def opened(  # a site has parts
     crashes.directory.mkdir(parents=True)
     clocks = Clocks(directory / "clocks")
     clocks.directory.mkdir()
-    disks = Disks(directory)
-    for program, size in fragile.disks.items():
-        disks.mount(program, size)
+    disks = Disks(directory, fragile.disks)
+    disks.mount()
     async with AsyncExitStack() as closing:
         stack = Stack(
             directory,
@@ -279,6 +277,5 @@ async def opened(  # a site has parts
             crashes,
             clocks,
             disks,
-            fragile,
             closing,
         )

@@ -23,7 +23,7 @@ from dev.faults.disks import Disks
 from dev.services import Replica
 from dev.survive import looking, site, watching
 from dev.survive.attempts import Outcome
-from dev.survive.site import STURDY, Site
+from dev.survive.site import Site
 from dev.survive.verdict import Evidence
 from sagactl.access import Access
 from sagactl.polling import NotInTimeError
@@ -111,8 +111,7 @@ def shop(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Site:
         "say": print,
         "crashes": Crashes(directory),
         "clocks": Clocks(directory),
-        "disks": Disks(directory),
-        "fragile": STURDY,
+        "disks": Disks(directory, {}),
     }
     return Site(**parts)
 

@@ -16,8 +16,8 @@ import errno, sys
 from pathlib import Path
 from dev.faults.disks import Disks, with_own_mounts
 with_own_mounts("writes")
-disks = Disks(Path(sys.argv[1]))
-disks.mount("mongodb-2", 2**20)
+disks = Disks(Path(sys.argv[1]), {"mongodb-2": 2**20})
+disks.mount()
 file = Path(sys.argv[1]) / "mongodb" / "data-2" / "file"
 file.write_bytes(bytes(100_000))
 disks.fill("mongodb-2")
@@ -25,7 +25,7 @@ try:
     file.with_name("another").write_bytes(bytes(100_000))
 except OSError as error:
     print(errno.errorcode[error.errno])
-disks.resize("mongodb-2", 2**20)
+disks.free("mongodb-2")
 print(file.with_name("another").write_bytes(bytes(100_000)))
 """
 

@@ -75,8 +75,8 @@ ENTRIES: Final = (
     Entry(CONTRACT, r"^_PARTS: (?:.*\n)*?(?=\})", _after('    "<< name >>": << name >>.PART,\n')),
     # On one machine, and in the simulation.
     Entry("dev/ports.py", r'^    "gateway": \d+,\n', _before('    "<< name >>": << port >>,\n')),
-    _imported(REPLICA, "from services.<< name >>.domain import DOMAIN as << upper >>"),
-    Entry(REPLICA, r'^        "product": PRODUCTS,\n', _after('        "<< name >>": << upper >>,\n')),
+    _imported(REPLICA, "from services.<< name >>.domain import DOMAIN as << upper >>_DOMAIN"),
+    Entry(REPLICA, r'^        "product": PRODUCTS,\n', _after('        "<< name >>": << upper >>_DOMAIN,\n')),
     _imported(SHOP, _SETTINGS),
     Entry(SHOP, r"^SETTINGS: Final = \([\w\s,]+?(?=,?\s*\)$)", _after(", << title >>Settings")),
     Entry(

@@ -1,5 +1,6 @@
 """What a new service is called, in all the forms that its name takes."""
 
+import builtins
 import re
 import tomllib
 from dataclasses import dataclass
@@ -8,12 +9,17 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from dev.ports import DEFAULTS, SERVICES
 from services.shared.contract.events import CONSUMES, PUBLISHES
 
+VALUES: Final = "charts/sagashop/values.yaml"
+USERS: Final = "charts/redis/users.acl"
 # A folder, a class, a chart, a database, a user and a queue are called by it.
 FORM: Final = re.compile(r"[a-z]{3,20}")
 OURS: Final = frozenset({"operator", "sagactl", "service", "services", "shared", "template"})
+MONGODBS_OWN: Final = frozenset({"admin", "config", "local"})
 
 
 class NotANameError(ValueError):
@@ -77,5 +83,16 @@ def _taken(name: str, root: Path) -> str | None:
         "a queue": name in queues,
         "the event of that name": f"{name.upper()}_RECORDED" in types,
         "a group of dependencies in pyproject.toml": name in groups,
+        "a value of charts/sagashop": name in yaml.safe_load((root / VALUES).read_text()),
+        "a database of MongoDB's own": name in MONGODBS_OWN,
+        "a user of Redis": name in _users(root),
+        "Python": hasattr(builtins, name),
+        "a folder of tests": (root / "tests/unit" / name).exists(),
     }
     return next((holder for holder, holds in holders.items() if holds), None)
+
+
+def _users(root: Path) -> set[str]:
+    """Of Redis, which has one by itself."""
+    lines = (root / USERS).read_text().splitlines()
+    return {"default", *(line.split()[0] for line in lines if not line.startswith("#"))}

@@ -1,9 +1,11 @@
 """What is to be written for a new service: all of it is known before anything is."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dev.scaffold.naming import Name
+from dev.scaffold.naming import Name, NotANameError
 
 TEMPLATE: Final = Path(__file__).parent / "template"
 SUFFIX: Final = ".j2"
@@ -92,7 +94,9 @@ def text_of(template: str, name: Name) -> str:
 
 
 def plan(root: Path, name: Name, entries: Iterable[Entry], links: Mapping[str, str]) -> Plan:
-    """Raises NoPlaceError; FileExistsError where something new is there already."""
+    """Raises NoPlaceError; FileExistsError where something new is there already; and NotANameError where a
+    module would mean two things by one word.
+    """
     new = dict(_files(name))
     linked = {text_of(path, name): text_of(target, name) for path, target in links.items()}
     if there := [path for path in (*new, *linked) if os.path.lexists(root / path)]:
@@ -101,7 +105,29 @@ def plan(root: Path, name: Name, entries: Iterable[Entry], links: Mapping[str, s
     for entry in entries:
         before = changed.get(entry.file) or (root / entry.file).read_text()
         changed[entry.file] = entry.written(before, name)
+    for path, text in {**new, **changed}.items():
+        if path.endswith(".py"):
+            before = (root / path).read_text() if path in changed else ""
+            for word in _bound(text) - _bound(before):
+                if _bound(text)[word] > 1:
+                    raise NotANameError(
+                        f"{name.name} is no name for a service: {path} has another {word}: give another name"
+                    )
     return Plan(new, changed, linked)
+
+
+def _bound(module: str) -> Counter[str]:
+    """What a module means by which words, and how often it says so."""
+    bound = Counter[str]()
+    for statement in ast.parse(module).body:
+        match statement:
+            case ast.Import(names) | ast.ImportFrom(names=names):
+                bound.update(alias.asname or alias.name for alias in names)
+            case ast.ClassDef(name) | ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
+                bound[name] += 1
+            case ast.AnnAssign(target=ast.Name(name)) | ast.Assign(targets=[ast.Name(name)]):
+                bound[name] += 1
+    return bound
 
 
 def _files(name: Name) -> Iterator[tuple[str, str]]:

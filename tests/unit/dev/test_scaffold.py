@@ -36,11 +36,34 @@ def test_a_name_is_one_word_of_small_letters(text: str) -> None:
         ("sagactl", "a part of the stack"),
         ("orders", "a queue"),
         ("lint", "a group of dependencies in pyproject.toml"),
+        ("monitoring", "a value of charts/sagashop"),
+        ("local", "a database of MongoDB's own"),
+        ("default", "a user of Redis"),
+        ("range", "Python"),
+        ("bench", "a folder of tests"),
     ],
 )
 def test_a_name_that_somebody_has_is_refused_with_who_has_it(text: str, holder: str) -> None:
     with pytest.raises(NotANameError, match=f"{text} is taken, by {holder}: give another name"):
         named(text, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("ledger", r"tests/unit/shared/test_decoders\.py has another LedgerEntry"),
+        ("engine", r"services/engine/settings\.py has another EngineSettings"),
+        ("part", r"services/shared/contract/events/part\.py has another PART"),
+    ],
+)
+def test_a_name_of_which_a_module_would_mean_two_things_is_refused(text: str, known: str) -> None:
+    with pytest.raises(NotANameError, match=f"{text} is no name for a service: {known}"):
+        plan(ROOT, named(text, ROOT), ENTRIES, LINKS)
+
+
+def test_a_word_that_others_use_for_something_else_is_a_name_all_the_same() -> None:
+    """The simulation has SHIPPING of fulfilment, and NOTIFICATIONS."""
+    assert plan(ROOT, named("shipping", ROOT), ENTRIES, LINKS).new
 
 
 def test_a_new_service_has_the_next_port_that_is_nobodys_and_the_shops_version() -> None:

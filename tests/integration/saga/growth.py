@@ -16,7 +16,7 @@ from services.shared.database.store import APP_NAME
 from services.shared.engine.leases import OUTBOX
 from tests.integration.saga.shop import Shop
 from tests.unit.indexes import Index
-from tests.unit.shards import command_of
+from tests.unit.shards import asked_of_all, asked_of_all_shards, command_of, is_in_a_transaction
 
 MANY: Final = 3000
 # Of ten orders one is of the customer whose order was copied, of 27 one is cancelled, of 270 one is both.
@@ -161,6 +161,16 @@ def wasteful(operations: Iterable[Json]) -> list[str]:
             text = f"{operation['ns']} {operation['op']} {operation.get('planSummary')} {asked(operation)}"
             found[text] = max(found[text], examined)
     return [f"examined {examined}: {text}" for text, examined in found.items()]
+
+
+def shard_keys_missing(operations: Iterable[Json]) -> list[str]:
+    """What asks all shards: in a transaction, or by an index of which docs/capacity.md does not say so."""
+    named = set(asked_of_all())
+    return [
+        f"{operation['ns']} {operation.get('planSummary')} {asked(operation)}"
+        for operation in asked_of_all_shards(operations)
+        if is_in_a_transaction(operation) or not used([operation]) <= named
+    ]
 
 
 def used(operations: Iterable[Json]) -> set[Index]:

@@ -8,6 +8,7 @@ from sagactl.oncall.invariants import Invariant
 from sagactl.oncall.repair.applying import Mender, carry_out
 from sagactl.oncall.repair.plan import Ends, SendAgain
 from services.shared.contract.identity import HTTP, cause, event_id
+from tests.integration.saga.growth import profiled, shard_keys_missing, wasteful
 from tests.integration.saga.sending import BREAKS, Sending
 from tests.integration.saga.test_saga_checker import report_on
 from tests.integration.saga.test_saga_explain import explained, states
@@ -33,6 +34,22 @@ async def test_goods_are_sent_and_arrive_and_the_customer_is_told_of_both(sendin
     await sending.is_told(order_id, "ORDER_DELIVERED")
     assert await sending.told(order_id) == ["ORDER_PAID", "ORDER_SHIPPED", "ORDER_DELIVERED"]
     assert (await sending.shop.events_of(order_id))[-1] == "SHIPMENT_REQUEST"
+
+
+async def test_no_operation_about_shipments_reads_more_than_it_needs_or_asks_all_shards(
+    sending: Sending,
+) -> None:
+    """As `test_saga_growth.py` shows it of the services that every shop has."""
+    async with profiled(sending.shop, names=["fulfilment"]) as operations:
+        order_id = await sending.paid()
+        assert (await sending.says(order_id, "ship")).status_code == 202
+        await sending.becomes(order_id, "SHIPPED")
+        assert (await sending.says(order_id, "deliver")).status_code == 202
+        await sending.is_told(order_id, "ORDER_DELIVERED")
+        await sending.has_published()
+    assert {"fulfilment.shipments", "fulfilment.outbox"} <= {each["ns"] for each in operations}
+    assert not wasteful(operations)
+    assert not shard_keys_missing(operations)
 
 
 async def test_what_is_asked_back_before_is_not_sent(sending: Sending) -> None:

@@ -16,15 +16,14 @@ from tests.integration.room import PATIENCE
 from tests.integration.saga.customers import PASSWORD
 from tests.integration.saga.growth import (
     GROWS,
-    asked,
     grown,
     profiled,
+    shard_keys_missing,
     used,
     wasteful,
 )
 from tests.integration.saga.shop import Shop
 from tests.unit.indexes import Index, declared
-from tests.unit.shards import asked_of_all, asked_of_all_shards, is_in_a_transaction
 
 WHO: Final = "growth"
 # The page after these begins so far from the list's start that reading up to it shows.
@@ -76,10 +75,8 @@ async def test_no_operation_reads_more_than_it_needs_however_much_was_sold(shop:
     assert touched >= {f"{service}.{name}" for service, name in GROWS}
     assert touched >= {f"{service}.{OUTBOX}" for service in CORE}
     assert declared() - used(operations) == UNUSED
-    of_all = asked_of_all_shards(operations)
-    assert used(of_all) <= set(asked_of_all())
-    in_doubt = [f"{each['ns']} {asked(each)}" for each in of_all if is_in_a_transaction(each)]
-    assert not in_doubt, "\n".join(in_doubt)
+    unsharded = shard_keys_missing(operations)
+    assert not unsharded, "\n".join(unsharded)
 
 
 async def everyday(shop: Shop) -> str:

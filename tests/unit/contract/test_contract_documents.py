@@ -19,6 +19,7 @@ from dev.contract.contract import contract
 from services.shared.contract import money, wire
 from services.shared.contract.events import CONSUMES, PUBLISHES, Event
 from tests.unit.shared.test_wire import INVALID, PUBLISHED, QUEUES_OF
+from tests.unit.vocabulary import strange
 
 # The official schema as it is published: schemas/3.0.0.json of the npm package @asyncapi/specs 6.11.1,
 # Apache-2.0, packed.
@@ -80,6 +81,7 @@ def test_the_document_says_who_publishes_what_and_who_consumes_it(described: Map
 def test_a_schema_is_one_and_says_what_the_event_is(event: type[Event]) -> None:
     schema = CONTRACT.schemas[event.type]
     Draft202012Validator.check_schema(schema)
+    assert not [*strange(schema)]
     assert schema["description"].endswith(".")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import typer
-from jsonschema import ValidationError
+from jsonschema import Draft202012Validator, ValidationError
 from rich.console import Console
 from typer.core import TyperGroup
 from typer.testing import CliRunner
@@ -23,6 +23,7 @@ from sagactl.oncall.trails import Told
 from sagactl.output import Column, Output, Shown, show, table
 from tests.forms import SCHEMAS, document
 from tests.unit.sagactl.test_exit_codes import TREE
+from tests.unit.vocabulary import strange
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LETTERS = tuple(
@@ -144,6 +145,13 @@ def test_schemas_are_committed_as_they_are() -> None:
     """`make docs` writes them."""
     committed = {file.name: json.loads(file.read_text()) for file in SCHEMAS.glob("*.json")}
     assert committed == json.loads(msgspec.json.encode(schemas()))
+
+
+@pytest.mark.parametrize("name", schemas())
+def test_a_schema_says_nothing_that_a_strict_validator_does_not_know(name: str) -> None:
+    schema = json.loads(msgspec.json.encode(schemas()[name]))
+    Draft202012Validator.check_schema(schema)
+    assert not [*strange(schema)]
 
 
 def test_the_page_names_every_schema_and_the_word_of_before_still_means_json() -> None:

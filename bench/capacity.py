@@ -320,13 +320,16 @@ def _number(each: float) -> str:
 
 
 def sentences(found: Plan, model: Model) -> Sequence[str]:
-    beyond = [f"{part.name} ({part.pieces} wanted)" for part in found.beyond]
-    lines = [
+    return [
         f"services hold {found.mib / 1024:.1f} GiB",
         f"one product sells at most {_number(model.hot_product)} times a second, whatever else there is",
+        _verdict(found),
     ]
-    more = f"this release runs with one of: {', '.join(beyond)}" if beyond else "this release has all of it"
-    return [*lines, more]
+
+
+def _verdict(found: Plan) -> str:
+    beyond = [f"{part.name} ({part.pieces} wanted)" for part in found.beyond]
+    return f"this release runs with one of: {', '.join(beyond)}" if beyond else "this release has all of it"
 
 
 def tables(run: Mapping[str, Any]) -> list[str]:
@@ -343,6 +346,9 @@ def tables(run: Mapping[str, Any]) -> list[str]:
     cores = " | ".join(f"{found.cores:,.0f}" for found in plans)
     memory = " | ".join(f"{found.mib / 1024:,.1f}" for found in plans)
     rows += [f"| cores busy, all | {cores} | |", f"| memory of services, GiB | {memory} | |", ""]
+    rows += [f"- {found.rate:,.0f} orders/s: {_verdict(found)}." for found in plans]
+    hottest = _number(model.hot_product)
+    rows += [f"- One product sells at most {hottest} times a second, whatever else there is.", ""]
     rows += ["| phase | measured, CPU ms per order | predicted | |", "|---|---|---|---|"]
     rows += [
         f"| {each.phase} | {each.measured:.2f} | {each.predicted:.2f} | {each.error:+.0%} |"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -44,7 +45,9 @@ def documents(run: Run) -> Mapping[Path, Callable[[str], str]]:
     """What each becomes of the text that it has."""
     docs = capacity.MEASURED.parents[1] / "docs"
     return {
-        docs.parent / "README.md": lambda text: between(text, "measured", table(run, README, SHORT)),
+        docs.parent / "README.md": lambda text: between(
+            text, "measured", [*table(run, README, SHORT), "", where(run)]
+        ),
         docs / "performance.md": lambda text: between(
             text, "measured", [*table(run, PERFORMANCE, WHOLE), "", *sentences(run)]
         ),
@@ -68,12 +71,20 @@ def _cell(phase: Run, column: str) -> str:
     return f"{times['p50']:.0f} / {times['p99']:.0f}"
 
 
+def where(run: Run) -> str:
+    """On what machine it was, and when."""
+    machine, at = run["machine"], date.fromisoformat(run["at"])
+    return (
+        f"On {machine['cores']} cores ({machine['cpu']}), {machine['memoryGiB']:.0f} GiB,"
+        f" Python {machine['python']}, {at:%-d %B %Y}."
+    )
+
+
 def sentences(run: Run) -> list[str]:
     """What of the run no column says."""
-    machine, overload, outage = run["machine"], run["overload"], run["brokerOutage"]
-    cores, memory = machine["cores"], machine["memoryGiB"]
+    overload, outage = run["overload"], run["brokerOutage"]
     return [
-        f"On {cores} cores ({machine['cpu']}), {memory:.0f} GiB, Python {machine['python']}.",
+        where(run),
         f"Overload: {overload['ofPeak']:.0%} of the peak, {overload['goodput']:.0%} of it per core that the",
         f"load generator left. RabbitMQ was away for {outage['outageSeconds']} s: {outage['openAtReturn']:,}",
         f"orders were open when it was back, {outage['recoveredSeconds']:.1f} s later none of them.",

@@ -4,6 +4,7 @@ import os
 import platform
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple, Self, TypeAlias
@@ -238,6 +239,7 @@ def machine() -> dict[str, Any]:
 def document(outcomes: Mapping[str, Outcome], idle: Idle) -> dict[str, Any]:
     """The figures, by the key of each phase."""
     return {
+        "at": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         **{key: outcome.to_json() for key, outcome in outcomes.items()},
         "idle": idle.to_json(),

@@ -111,7 +111,7 @@ def plan(root: Path, name: Name, entries: Iterable[Entry], links: Mapping[str, s
             for word in _bound(text) - _bound(before):
                 if _bound(text)[word] > 1:
                     raise NotANameError(
-                        f"{name.name} is no name for a service: {path} has another {word}: give another name"
+                        f"{name.name} is no name for a service: {path} has a {word} already: give another name"
                     )
     return Plan(new, changed, linked)
 

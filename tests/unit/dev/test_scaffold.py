@@ -51,9 +51,9 @@ def test_a_name_that_somebody_has_is_refused_with_who_has_it(text: str, holder: 
 @pytest.mark.parametrize(
     ("text", "known"),
     [
-        ("ledger", r"tests/unit/shared/test_decoders\.py has another LedgerEntry"),
-        ("engine", r"services/engine/settings\.py has another EngineSettings"),
-        ("part", r"services/shared/contract/events/part\.py has another PART"),
+        ("ledger", r"tests/unit/shared/test_decoders\.py has a LedgerEntry already"),
+        ("engine", r"services/engine/settings\.py has a EngineSettings already"),
+        ("part", r"services/shared/contract/events/part\.py has a PART already"),
     ],
 )
 def test_a_name_of_which_a_module_would_mean_two_things_is_refused(text: str, known: str) -> None:

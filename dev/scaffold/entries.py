@@ -133,7 +133,7 @@ ENTRIES: Final = (
     ),
     Entry(
         "charts/sagashop/ci/external-values.yaml",
-        _MAP % r"product",
+        r"^    existingSecrets: \{(.*\bproduct: .*)\}$",
         _among("<< name >>: cache-<< name >>", ", "),
     ),
     Entry("charts/auth/values.yaml", r"^calledBy: \[[a-z, ]+(?=\]$)", _after(", << name >>")),

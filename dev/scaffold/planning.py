@@ -110,9 +110,8 @@ def plan(root: Path, name: Name, entries: Iterable[Entry], links: Mapping[str, s
             before = (root / path).read_text() if path in changed else ""
             for word in _bound(text) - _bound(before):
                 if _bound(text)[word] > 1:
-                    raise NotANameError(
-                        f"{name.name} is no name for a service: {path} has a {word} already: give another name"
-                    )
+                    why = f"{path} has a {word} already: give another name"
+                    raise NotANameError(f"{name.name} is no name for a service: {why}")
     return Plan(new, changed, linked)
 
 

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from dev.helm import ROOT
 from dev.ports import DEFAULTS, SERVICES
 from dev.scaffold.entries import ENTRIES, LINKS
-from dev.scaffold.naming import Name, NotANameError, named
+from dev.scaffold.naming import FORM, Name, NotANameError, named
 from dev.scaffold.planning import Entry, NoPlaceError, Plan, plan
 from tests.unit.dev import own_step
 from tests.unit.dev.stages import groups
@@ -82,16 +83,36 @@ def test_every_place_where_services_are_listed_is_found_and_nothing_is_left_to_f
         assert "newcomer" in path or "newcomer" in text.lower(), path
 
 
-def test_a_second_newcomer_finds_its_place_in_each_list_too() -> None:
-    other = Name("another", 4000, "0.1.0")
+@pytest.mark.parametrize("names", list(permutations(["another", "newcomer", "zebra"])), ids="-".join)
+def test_further_newcomers_find_their_places_in_each_list_too(names: tuple[str, ...]) -> None:
+    """Before all others in the order of names, among them, and after."""
     texts = {entry.file: (ROOT / entry.file).read_text() for entry in ENTRIES}
-    for name in (NAME, other):
+    for number, name in enumerate(names):
         for entry in ENTRIES:
-            texts[entry.file] = entry.written(texts[entry.file], name)
+            texts[entry.file] = entry.written(texts[entry.file], Name(name, 3999 + number, "0.1.0"))
     artifacts = yaml.safe_load(texts["skaffold.yaml"])["build"]["artifacts"]
-    assert [each["image"] for each in artifacts[-2:]] == ["sagashop/newcomer", "sagashop/another"]
+    assert [each["image"] for each in artifacts[-3:]] == [f"sagashop/{name}" for name in names]
     assert f"/build/artifacts/{len(artifacts) - 1}/sync" in texts["skaffold.yaml"]
-    assert '|newcomer|another"}' in texts["charts/sagashop/rules/messaging.yaml"]
+    assert f'|{"|".join(names)}"}}' in texts["charts/sagashop/rules/messaging.yaml"]
+
+
+def test_the_longest_name_makes_no_line_too_long(tmp_path: Path) -> None:
+    longest = Name("recommendationengine", 3999, "0.1.0")
+    assert FORM.fullmatch(longest.name)
+    assert not FORM.fullmatch(f"{longest.name}s")
+    planned = plan(ROOT, longest, ENTRIES, LINKS)
+    planned.carry_out(tmp_path)
+    new = [tmp_path / path for path in planned.new if path.endswith(".py")]
+    ruff = [
+        Path(sys.executable).with_name("ruff"),
+        "check",
+        "--config",
+        ROOT / "pyproject.toml",
+        "--select",
+        "E501",
+    ]
+    done = subprocess.run([*ruff, *new], capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_image_keeps_the_packages_that_it_has() -> None:

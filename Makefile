@@ -63,10 +63,11 @@ chaos: setup ; @env -u SEED $(PYTHON_OF) -m dev.chaos --seed $(or $(SEED),1) $(C
 survive: setup ; @$(PYTHON_OF) -m dev.survive $(SURVIVE) ## hurt a whole shop in every way we know, and see it recover; SURVIVE="--short broker-kill"
 chart-test: setup ; @.venv/bin/pytest -q tests/charts tests/monitoring ## render and validate every chart, try every alert
 e2e: setup ; @.venv/bin/pytest -q tests/e2e ## on the cluster of KUBECONFIG (make cluster-up images first)
-.PHONY: service service-test browse e2e-long drill alert-drill
+.PHONY: service service-test browse e2e-long drill alert-drill versions
 service: setup ; @$(PYTHON_OF) -m dev.scaffold "$(NAME)" && make --no-print-directory docs ## write a new service, with its chart and tests, and enter it everywhere; NAME=loyalty (docs/your-own-step.md)
 service-test: setup ; @.venv/bin/pytest -q tests/scaffold $(SCAFFOLD) ## whether what `make service` writes is as green as all the rest (minutes); SCAFFOLD="-k 'not every and not all'" is short
 browse: setup ; @.venv/bin/pytest -q tests/browser ## the console in Chromium: accessible, by keyboard, without JavaScript; pictures of all pages in .run/console
 alert-drill: setup ; @$(PYTHON_OF) -m dev.alert_drill $(DRILL) ## break a shop under orders: each alert arrives, its runbook helps, it resolves (minutes); DRILL=--list, DRILL=--all, DRILL="SagashopRedisAway SagashopDeadLetters"
+versions: setup ; @$(PYTHON_OF) -m dev.versions "$(BEFORE)" $(VERSIONS) ## roll a shop of an older version up to this one and back down, under orders (two minutes); BEFORE=v0.1.0, or a commit
 e2e-long: setup ; @.venv/bin/pytest -q tests/e2e -m long ## there, too, what is slow and rare: nodes and volumes lost, a shop on trial, TLS
 drill: setup ; @.venv/bin/pytest -q tests/e2e -m drill ## there, too: copy the databases under load, restore them elsewhere, print RPO and RTO

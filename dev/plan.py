@@ -47,6 +47,7 @@ class Plan:
         jaeger: Path | None,
         *,
         with_mailbox: bool,
+        tree: Path,
     ) -> None:
         self.directory = directory.resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,7 @@ class Plan:
         self._wanted = services
         self._environments = {service: dict(more) for service, more in environments.items()}
         self._jaeger = jaeger
+        self._tree = tree
         # Who brings a mail server needs none of ours.
         needed = bool(WRITERS & set(services)) and not settings.get("SMTP_URL")
         self._with_mailbox = with_mailbox and needed
@@ -167,7 +169,7 @@ class Plan:
         servers = (self.mongodb, self.rabbitmq, self.redis, *beside)
         programs = [
             *(program for server in servers for program in server.programs()),
-            *(replica.program(self._environment(replica)) for replica in self.replicas),
+            *(replica.program(self._environment(replica), self._tree) for replica in self.replicas),
         ]
         self._programs = {program.name: program for program in programs}
 

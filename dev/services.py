@@ -55,7 +55,8 @@ class Replica:
     def url(self) -> str:
         return f"{'https' if self.by_tls else 'http'}://127.0.0.1:{self.port}"
 
-    def program(self, environment: Mapping[str, str]) -> Program:
+    def program(self, environment: Mapping[str, str], tree: Path = REPOSITORY) -> Program:
+        """`tree`: the directory whose code it runs."""
         command = [sys.executable, "-m", f"{package_of(self.service)}.main"]
         own = {
             "HOST": environment.get("STACK_HOST", "127.0.0.1"),
@@ -63,7 +64,7 @@ class Replica:
             "MONGODB_DATABASE": self.service,
             "LOG_FORMAT": "json",  # `make logs` shows it in columns
         }
-        return Program(self.name, command, {**environment, **own}, REPOSITORY)
+        return Program(self.name, command, {**environment, **own}, tree)
 
 
 def addresses(replicas: Sequence[Replica]) -> Mapping[str, str]:

@@ -43,7 +43,7 @@ class Stack(Plan):
 
     `settings` are what a user would set in the environment of `make up`, `environments` what single
     services get beside that. With `services=()` there are only the servers; with `mailbox` mail is sent, and
-    ends there.
+    ends there. `tree` is the directory whose code the services run.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Stack(Plan):
         random_ports: bool = True,
         jaeger: Path | None = None,
         mailbox: bool = False,
+        tree: Path = REPOSITORY,
     ) -> None:
         super().__init__(
             directory,
@@ -64,6 +65,7 @@ class Stack(Plan):
             environments or {},
             jaeger,
             with_mailbox=mailbox,
+            tree=tree,
         )
         self.processes = Processes(self.directory)
         self._random_ports = random_ports
@@ -183,6 +185,10 @@ class Stack(Plan):
         program = self._programs[name]
         changed = replace(program, environment={**program.environment, **(settings or {})})
         await self._start([changed])
+
+    def move(self, name: str, tree: Path) -> None:
+        """From its next start on, a service runs the code of that directory."""
+        self._programs[name] = replace(self._programs[name], directory=tree)
 
     def spawn(self, name: str) -> None:
         """Start it, and do not wait until it is ready."""

@@ -14,7 +14,7 @@ from dev.alert_drill.cluster import Cluster, operated
 from dev.stripe_double import way as stripe_way
 from dev.stripe_double.server import LOOPBACK, StripeDouble
 from dev.survive.attempts import PLAYED
-from dev.survive.site import COUNTED, PRODUCTS, Site, opened
+from dev.survive.site import COUNTED, PRODUCTS, Equipment, Site, opened
 
 # What an endpoint answers, by its path: all but the last one once, the last one from then on.
 ANSWERS: Final = {"ok": (204,), "gone": (410, 204), "fails": (503,)}
@@ -60,7 +60,7 @@ async def opened_shop(
                 short=True,
                 say=say,
                 till=PLAYED._replace(price=stripe_way.PRICE),
-                mailbox=True,
+                equipment=Equipment(mailbox=True),
             )
         )
         site.proxies[stripe_way.PAYMENT_GATEWAY] = way.proxy

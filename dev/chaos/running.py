@@ -16,7 +16,7 @@ from dev.stripe_double.ledger import DECLINED, VISA
 from dev.survive.attempts import Outcome, Till
 from dev.survive.looking import look
 from dev.survive.running import AFTERWARDS_SECONDS, BROKEN, WARM_UP_SECONDS
-from dev.survive.site import COUNTED, PRODUCTS, Fragile, Site, opened
+from dev.survive.site import COUNTED, PRODUCTS, Equipment, Site, opened
 from dev.survive.verdict import Failure, judge
 from dev.survive.watching import watched
 from sagactl.polling import NotInTimeError
@@ -30,7 +30,7 @@ SETTINGS: Final = {
     "REPLICAS_MONGODB": "3",
 }
 MIB: Final = 2**20
-FRAGILE: Final = Fragile(
+EQUIPMENT: Final = Equipment(
     clocks=CORE,
     disks={
         # Far more than a run writes.
@@ -150,7 +150,7 @@ async def opened_shop(directory: Path, seed: int, say: Callable[[str], None]) ->
                 short=False,
                 say=say,
                 till=Till(VISA, DECLINED, stripe_way.PRICE),
-                fragile=FRAGILE,
+                equipment=EQUIPMENT,
             )
         )
         site.proxies[stripe_way.PAYMENT_GATEWAY] = way.proxy

@@ -20,7 +20,7 @@ from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes
 from dev.faults.disks import Disks
 from dev.servers import CommandFailedError, Given
-from dev.services import Replica
+from dev.services import REPOSITORY, Replica
 from dev.stack import Stack
 from dev.survive.attempts import PLAYED, Till
 from dev.survive.traffic import Traffic
@@ -46,16 +46,20 @@ COUNTED: Final = {
 VARIABLES: Final = {"rabbitmq": "AMQP_URL", "redis": "REDIS_URL"}
 
 
-class Fragile(NamedTuple):
-    """What can be hurt beside processes and the ways between them."""
+class Equipment(NamedTuple):
+    """What a site has that others have not."""
 
-    # Of these services: they can step.
+    # Services whose clocks can step, by `clocks`.
     clocks: Sequence[str] = ()
-    # Of these members of the database, or of the broker, with so many bytes: they can get full.
+    # Members of the database, or the broker, whose disks can get full, by `disks`: with so many bytes.
     disks: Mapping[str, int] = MappingProxyType({})
+    # Mail is sent, and ends there.
+    mailbox: bool = False
+    # The directory whose code the services run.
+    tree: Path = REPOSITORY
 
 
-STURDY: Final = Fragile()
+USUAL: Final = Equipment()
 
 
 @dataclass
@@ -227,8 +231,7 @@ async def opened(  # a site has parts
     short: bool,
     say: Callable[[str], None],
     till: Till = PLAYED,
-    fragile: Fragile = STURDY,
-    mailbox: bool = False,
+    equipment: Equipment = USUAL,
 ) -> AsyncIterator[Site]:
     """The site, ready for its first order. What an earlier run left in `directory` is removed before.
 
@@ -240,14 +243,15 @@ async def opened(  # a site has parts
     crashes.directory.mkdir(parents=True)
     clocks = Clocks(directory / "clocks")
     clocks.directory.mkdir()
-    disks = Disks(directory, fragile.disks)
+    disks = Disks(directory, equipment.disks)
     disks.mount()
     async with AsyncExitStack() as closing:
         stack = Stack(
             directory,
             settings={**SETTINGS, **crashes.environment, **settings},
-            environments={service: clocks.environment(service) for service in fragile.clocks},
-            mailbox=mailbox,
+            environments={service: clocks.environment(service) for service in equipment.clocks},
+            mailbox=equipment.mailbox,
+            tree=equipment.tree,
         )
         await closing.enter_async_context(stack)
         session = await closing.enter_async_context(

@@ -63,6 +63,8 @@ class Replica:
             "PORT": str(self.port),
             "MONGODB_DATABASE": self.service,
             "LOG_FORMAT": "json",  # `make logs` shows it in columns
+            # The directory that it starts in is looked at too late: after what Python loads before it.
+            "PYTHONPATH": ":".join([str(tree), *filter(None, [environment.get("PYTHONPATH")])]),
         }
         return Program(self.name, command, {**environment, **own}, tree)
 

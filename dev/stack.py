@@ -187,8 +187,9 @@ class Stack(Plan):
         await self._start([changed])
 
     def move(self, name: str, tree: Path) -> None:
-        """From its next start on, a service runs the code of that directory."""
-        self._programs[name] = replace(self._programs[name], directory=tree)
+        """From its next start on, a replica runs the code of that directory."""
+        (replica,) = (each for each in self.replicas if each.name == name)
+        self._programs[name] = replica.program(self._environment(replica), tree)
 
     def spawn(self, name: str) -> None:
         """Start it, and do not wait until it is ready."""

@@ -1,5 +1,6 @@
 """Which code runs while a shop is rolled to another version and back."""
 
+import os
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from dev.faults.crashes import Crashes
 from dev.services import REPOSITORY, Replica
 from dev.versions.__main__ import app
 from dev.versions.rolling import STAGES, tree_of
@@ -26,6 +28,21 @@ def test_each_replica_goes_up_and_back_down_and_never_both_at_once() -> None:
     assert second == [BEFORE, BEFORE, REPOSITORY, REPOSITORY, BEFORE]
     for before, after in pairwise(zip(first, second, strict=True)):
         assert sum(one != other for one, other in zip(before, after, strict=True)) == 1
+
+
+def test_a_replica_runs_the_code_of_its_directory_although_crash_points_are_loaded_before(
+    tmp_path: Path,
+) -> None:
+    order = tmp_path / "services" / "order"
+    order.mkdir(parents=True)
+    for package in (order, order.parent):
+        (package / "__init__.py").touch()
+    (order / "main.py").write_text("print('older')")
+    program = Replica("order", 1, 1).program({**os.environ, **Crashes(tmp_path).environment}, tmp_path)
+    ran = subprocess.run(  # noqa: S603  # our own words
+        program.command, env=program.environment, cwd=program.directory, check=True, capture_output=True
+    )
+    assert ran.stdout == b"older\n"
 
 
 @pytest.fixture

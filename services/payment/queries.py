@@ -7,15 +7,21 @@ from typing import Final, cast
 from pymongo import ASCENDING, IndexModel
 
 from services.payment import ledger
-from services.payment.payment import Payment, PaymentState, RefundState
+from services.payment.payment import UNDECIDED, Payment, PaymentState, RefundState
 from services.shared.database.store import Store
 from services.shared.engine import asking
 
-# Few payments are ever in it: a charge that goes well costs nothing there.
 BEING_REFUNDED: Final = {"state": PaymentState.REFUNDING.value}
+# Few payments are ever in it: those that are over, of which there are ever more, have left it.
+IN_FLIGHT: Final = {"state": {"$in": [state.value for state in (*UNDECIDED, PaymentState.REFUNDING)]}}
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     Payment.collection: (
-        IndexModel([("state", ASCENDING), ("intendedAt", ASCENDING)], partialFilterExpression=BEING_REFUNDED),
+        IndexModel(
+            [("state", ASCENDING), ("intendedAt", ASCENDING)],
+            # Not that of its keys, which an older one has that holds refunds alone.
+            name="inFlight",
+            partialFilterExpression=IN_FLIGHT,
+        ),
         asking.INDEX,
     ),
     ledger.COLLECTION: (IndexModel("orderId"), IndexModel("at")),

@@ -19,6 +19,7 @@ from sagactl.exits import Exit
 from sagactl.kept_login import NotKeptError
 from sagactl.shop import NOT_NOW, REFUSALS, ShopError
 from services.payment.gateway import GatewayRefused, GatewayUnavailable
+from services.shared.database.store import UnreadableError
 
 Found = TypeVar("Found")
 # Of MongoDB's: Unauthorized, AuthenticationFailed.
@@ -27,6 +28,11 @@ OF_SERVERS: Final = f"Is it up, and are {', '.join(URLS)} right? A local stack: 
 OF_THE_GATEWAY: Final = (
     f"Is the shop up, and are {', '.join(GATEWAY_LOGIN)} right, or the login (sagactl whoami)?"
     " ADMIN_CODE is a code of the second factor."
+)
+
+OF_DOCUMENTS: Final = (
+    "A newer release wrote it, or somebody changed it by hand. Is this sagactl (sagactl --version) that of"
+    " the services? sagactl check --live looks at everything else, and names all that it cannot read."
 )
 
 # What MongoDB's client has to say of its topology fills a screen; the words before it name the server.
@@ -98,8 +104,10 @@ def _of_server(error: Exception) -> Fault | None:
             what = "the payment gateway does not answer"
         case GatewayRefused():
             return Fault(Exit.BAD, f"the payment gateway refuses: {error}")
+        case UnreadableError():
+            return Fault(Exit.UNREACHED, str(error), OF_DOCUMENTS)
         case msgspec.ValidationError():
-            what = "a document is not as this release writes it"
+            return Fault(Exit.UNREACHED, f"what was read is not as this release writes it: {error}")
         case OSError(filename=str() as file, strerror=why):
             return Fault(Exit.USAGE, f"{file}: {why}")
         case OSError():  # also what did not come in time

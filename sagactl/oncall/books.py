@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from itertools import groupby
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
-import msgspec
 from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
@@ -28,19 +27,36 @@ from services.payment.gateway import Gateway
 from services.payment.ledger import COLLECTION as LEDGER
 from services.payment.ledger import Ledger, LedgerEntry
 from services.payment.mock import MockGateway
-from services.payment.payment import UNDECIDED, Payment, PaymentState
+from services.payment.payment import Payment
+from services.payment.queries import IN_FLIGHT
 from services.product.domain import Product
 from services.shared.contract.decisions import Aggregate
 from services.shared.contract.events import PUBLISHES
-from services.shared.database.store import Document, Store, from_document
+from services.shared.database.store import (
+    AnyStruct,
+    Document,
+    Store,
+    Unreadable,
+    UnreadableError,
+    from_document,
+)
 from services.shared.engine.leases import OUTBOX
 
 CHUNK: Final = 500
-IN_FLIGHT: Final = (*UNDECIDED, PaymentState.REFUNDING)
 # The ids of this many that wait are remembered, to see later whether they are the same.
 MARKED_AT_MOST: Final = 1000
 
 Kind = TypeVar("Kind", bound=Aggregate)
+# By the order or product that each is about.
+AllUnreadable: TypeAlias = dict[str, list[Unreadable]]
+
+
+class Offer(NamedTuple):
+    """A product of the catalogue."""
+
+    id: str
+    deleted: bool
+    created_at: datetime | None
 
 
 @asynccontextmanager
@@ -77,8 +93,7 @@ class Books:
         places: list[tuple[str, str, str, Document]] = [
             (f"outbox of {service}", service, OUTBOX, {}) for service in PUBLISHES
         ]
-        in_flight = {"state": {"$in": IN_FLIGHT}}
-        places.append(("payments in flight", "payment", Payment.collection, in_flight))
+        places.append(("payments in flight", "payment", Payment.collection, IN_FLIGHT))
         found = {
             name: await self._waiting(self.of(service)[collection], query)
             for name, service, collection, query in places
@@ -98,9 +113,11 @@ class Books:
         oldest = collection.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(MARKED_AT_MOST)
         return Waiting(count, frozenset([str(document["_id"]) async for document in oldest]))
 
-    async def stock(self) -> AsyncIterator[Stock]:
+    async def stock(self, unreadable: AllUnreadable) -> AsyncIterator[Stock]:
+        """All of it; to `unreadable` goes what this release cannot read."""
         async for document in self.of("inventory")[Stock.collection].find():
-            yield from_document(Stock, document)
+            for stock in _readable(Stock, [document], "_id", unreadable):
+                yield stock
 
     async def catalogue(self, among: Sequence[str] | None = None) -> list[str]:
         """The products that are for sale, all or those `among` some."""
@@ -113,15 +130,21 @@ class Books:
         found = self.of("inventory")[Stock.collection].find({"_id": {"$gt": last}}, {"_id": 1})
         return [document["_id"] async for document in found.sort("_id", ASCENDING).limit(limit)]
 
-    async def products_after(self, last: str, limit: int) -> list[Product]:
+    async def products_after(self, last: str, limit: int) -> list[Offer]:
         """The next products of the catalogue, in the order of ids."""
-        found = self.of("product")[Product.collection].find({"_id": {"$gt": last}})
+        fields = {"deleted": 1, "createdAt": 1}
+        found = self.of("product")[Product.collection].find({"_id": {"$gt": last}}, fields)
         return [
-            from_document(Product, document) async for document in found.sort("_id", ASCENDING).limit(limit)
+            Offer(document["_id"], document.get("deleted", False), document.get("createdAt"))
+            async for document in found.sort("_id", ASCENDING).limit(limit)
         ]
 
-    async def stock_and_reservations(self, ids: Sequence[str]) -> tuple[Sequence[Stock], Held]:
+    async def stock_and_reservations(
+        self, ids: Sequence[str], unreadable: AllUnreadable | None = None
+    ) -> tuple[Sequence[Stock], Held]:
         """The stock of these products and what reservations say of it, both at the same instant.
+
+        To `unreadable` goes the stock that this release cannot read. Raises UnreadableError without one.
 
         Inventory changes the two in one transaction: at one instant they agree, whatever moves. The database
         adds up what the reservations say: of a product that sells there are as many as it was sold.
@@ -144,7 +167,7 @@ class Books:
         ]
         async with self._client.start_session(snapshot=True) as session:
             found = inventory[Stock.collection].find({"_id": these}, session=session)
-            stock = [from_document(Stock, document) async for document in found]
+            stock = _readable(Stock, await found.to_list(), "_id", unreadable)
             async for sum_ in await inventory[Reservation.collection].aggregate(kept, session=session):
                 counter = held.held if sum_["_id"]["state"] == LineState.HELD else held.sold
                 counter[sum_["_id"]["product"]] = sum_["pieces"]
@@ -182,7 +205,14 @@ class Books:
         return [document[field] async for document in found.sort(field, ASCENDING).limit(CHUNK)]
 
     async def these(self, ids: Sequence[str]) -> list[Case]:
-        """The orders of these ids, whatever any service knows of each."""
+        """The orders of these ids, whatever any service knows of each. Raises UnreadableError."""
+        cases = await self.cases_of(ids)
+        for document in (each for case in cases for each in case.unreadable):
+            raise UnreadableError(document)
+        return cases
+
+    async def cases_of(self, ids: Sequence[str]) -> list[Case]:
+        """As `these`; what this release cannot read of an order is named in its case."""
         return [
             case
             for start in range(0, len(ids), CHUNK)
@@ -194,23 +224,33 @@ class Books:
         answer = await self._client.admin.command("hello", codec_options=self._client.codec_options)
         return cast("datetime", answer["localTime"])
 
-    async def stock_of(self, ids: Sequence[str]) -> Mapping[str, Stock]:
-        """Of these products, as far as inventory knows them."""
-        return await self._by_id("inventory", Stock, ids)
+    async def stock_of(
+        self, ids: Sequence[str], unreadable: AllUnreadable | None = None
+    ) -> Mapping[str, Stock]:
+        """Of these products, as far as inventory knows them. `unreadable`: see `stock_and_reservations`."""
+        return await self._by_id("inventory", Stock, ids, unreadable)
+
+    async def stocked(self, ids: Sequence[str]) -> set[str]:
+        """Those of these products that inventory has a row of."""
+        found = self.of("inventory")[Stock.collection].find({"_id": {"$in": list(ids)}}, {"_id": 1})
+        return {document["_id"] async for document in found}
 
     async def ships_since(self) -> datetime | None:
         """When fulfilment first heard that an order was paid, by the oldest one that it knows; ids of orders
         begin with the time.
         """
         paid: Document = {"products.0": {"$exists": True}}
-        found = await self.of("fulfilment")[Shipment.collection].find_one(paid, sort=[("_id", ASCENDING)])
-        return None if found is None else from_document(Shipment, found).created_at
+        shipments = self.of("fulfilment")[Shipment.collection]
+        found = await shipments.find_one(paid, {"createdAt": 1}, sort=[("_id", ASCENDING)])
+        return None if found is None else cast("datetime", found["createdAt"])
 
-    async def payments_of(self, order_ids: Sequence[str]) -> Mapping[str, Payment]:
+    async def payments_of(
+        self, order_ids: Sequence[str], unreadable: AllUnreadable | None = None
+    ) -> Mapping[str, Payment]:
         """Of these orders, as far as the payment service knows them. Raises NoAccessError where Stripe took
-        the money, and we were told of no Stripe.
+        the money, and we were told of no Stripe. `unreadable`: see `stock_and_reservations`.
         """
-        payments = await self._by_id("payment", Payment, order_ids)
+        payments = await self._by_id("payment", Payment, order_ids, unreadable)
         if self._gateway is None:
             bank.check_played(payments.values())
         return payments
@@ -242,11 +282,12 @@ class Books:
     async def _chunk(self, ids: Sequence[str], listed: bank.Listed | None = None) -> list[Case]:
         # First the order: what it says has happened is found in the others, which are read later. A question
         # that the database refuses is asked alone, too: of several at once its client tells only one why.
-        orders = await self._by_id("order", Order, ids)
+        unreadable: AllUnreadable = {}
+        orders = await self._by_id("order", Order, ids, unreadable)
         (payments, ledger), reservations, shipments, told = await asyncio.gather(
-            self._money(ids, listed),
-            self._by_id("inventory", Reservation, ids),
-            self._by_id("fulfilment", Shipment, ids),
+            self._money(ids, listed, unreadable),
+            self._by_id("inventory", Reservation, ids, unreadable),
+            self._by_id("fulfilment", Shipment, ids, unreadable),
             self._by_order("notification", Notification.collection, ids),
         )
         return [
@@ -256,21 +297,25 @@ class Books:
                 reservations.get(id_),
                 payments.get(id_),
                 ledger.get(id_, ()),
-                [from_document(Notification, document) for document in told.get(id_, ())],
+                _readable(Notification, told.get(id_, ()), "orderId", unreadable),
                 shipments.get(id_),
+                # Last: those of the notifications are among them.
+                tuple(sorted(unreadable.get(id_, ()))),
             )
             for id_ in ids
         ]
 
     async def _money(
-        self, ids: Sequence[str], listed: bank.Listed | None
+        self, ids: Sequence[str], listed: bank.Listed | None, unreadable: AllUnreadable
     ) -> tuple[Mapping[str, Payment], Mapping[str, Sequence[LedgerEntry]]]:
         """Payments, and then what the gateway did: that is no less than they say."""
-        payments = await self.payments_of(ids)
-        return payments, {id_: listed.of(id_) for id_ in ids} if listed else await self._done(ids, payments)
+        payments = await self.payments_of(ids, unreadable)
+        if listed:
+            return payments, {id_: listed.of(id_) for id_ in ids}
+        return payments, await self._done(ids, payments, unreadable)
 
     async def _done(
-        self, ids: Sequence[str], payments: Mapping[str, Payment]
+        self, ids: Sequence[str], payments: Mapping[str, Payment], unreadable: AllUnreadable
     ) -> Mapping[str, Sequence[LedgerEntry]]:
         """By the payment gateway, for these orders."""
         if self._gateway is not None:
@@ -278,13 +323,14 @@ class Books:
             return await bank.asked(self._gateway, known)
         found = await self._by_order("payment", LEDGER, ids)
         return {
-            id_: [msgspec.convert(document, LedgerEntry) for document in documents]
-            for id_, documents in found.items()
+            id_: _readable(LedgerEntry, documents, "orderId", unreadable) for id_, documents in found.items()
         }
 
-    async def _by_id(self, service: str, kind: type[Kind], ids: Sequence[str]) -> dict[str, Kind]:
-        found = self.of(service)[kind.collection].find({"_id": {"$in": list(ids)}})
-        return {document["_id"]: from_document(kind, document) async for document in found}
+    async def _by_id(
+        self, service: str, kind: type[Kind], ids: Sequence[str], unreadable: AllUnreadable | None = None
+    ) -> dict[str, Kind]:
+        found = await self.of(service)[kind.collection].find({"_id": {"$in": list(ids)}}).to_list()
+        return {each.id: each for each in _readable(kind, found, "_id", unreadable)}
 
     async def _by_order(
         self, service: str, collection: str, ids: Sequence[str]
@@ -295,3 +341,21 @@ class Books:
         return {
             order_id: list(group) for order_id, group in groupby(documents, lambda each: str(each["orderId"]))
         }
+
+
+def _readable(
+    kind: type[AnyStruct], documents: Sequence[Document], subject: str, unreadable: AllUnreadable | None
+) -> list[AnyStruct]:
+    """Those that can be read. The others go to `unreadable`, by the field `subject`.
+
+    Raises UnreadableError where that is None.
+    """
+    found: list[AnyStruct] = []
+    for document in documents:
+        try:
+            found.append(from_document(kind, document))
+        except UnreadableError as error:
+            if unreadable is None:
+                raise
+            unreadable.setdefault(str(document[subject]), []).append(error.document)
+    return found

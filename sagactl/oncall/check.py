@@ -13,7 +13,8 @@ from sagactl.oncall.causes import order_in
 from sagactl.oncall.depths import bound
 from sagactl.oncall.invariants import Finding, Invariant
 from sagactl.oncall.look import STILL_SECONDS, Shop, examine, look_again, rest
-from sagactl.oncall.report import Report
+from sagactl.oncall.notes import notes
+from sagactl.oncall.report import Note, Report
 from sagactl.oncall.shipping import ships_since
 from sagactl.wording import plural
 from services.shared.contract.events import PUBLISHES
@@ -69,6 +70,7 @@ async def check(
         looked = await examine(shop)
         settled = await look_again(shop, looked, before, still_seconds, progress)
         lost = await rows_of_nobody(books)
+        beside = await notes(books)
     dead = await letters(access)
     findings = [*_unseen(settled.queues), *settled.findings, *looked.contradictions]
     findings += map(never_made, sorted(set(expected.accepted) - looked.orders))
@@ -86,7 +88,7 @@ async def check(
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{counts[Invariant.REMEMBERED]} orders, reservations and payments",
     }
-    return reported(counted, findings, expected, len(looked.orders))
+    return reported(counted, findings, expected, len(looked.orders), beside)
 
 
 def counted_goods(reservations: int, shipments: int) -> str:
@@ -116,7 +118,11 @@ def never_made(order_id: str) -> Finding:
 
 
 def reported(
-    counted: Mapping[Invariant, str], findings: Sequence[Finding], expected: Expected, orders: int
+    counted: Mapping[Invariant, str],
+    findings: Sequence[Finding],
+    expected: Expected,
+    orders: int,
+    beside: Sequence[Note],
 ) -> Report:
     """What was known beforehand is told apart. `orders`: how many were looked at."""
     known = {(each.subject, each.invariant) for each in expected.known}
@@ -125,6 +131,7 @@ def reported(
         [each for each in findings if (each.subject, each.invariant) not in known],
         [each for each in findings if (each.subject, each.invariant) in known],
         orders,
+        beside,
     )
 
 

@@ -22,6 +22,7 @@ from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
 from services.payment.payment import ENDS, PAID, UNDECIDED, Payment, PaymentState
 from services.payment.payment import RefundState as PaidBack
+from services.shared.database.store import Unreadable
 
 
 class Invariant(StrEnum):
@@ -50,7 +51,7 @@ TITLES: Final = {
     Invariant.STOCK_OWNED: "what is reserved, sold or sent is some order's",
     Invariant.MONEY_AGREES: "our payments are the gateway's, and no money is kept for nothing",
     Invariant.SAGA_ENDED: "every order exists, is settled, and got there by the table",
-    Invariant.EXPLAINED: "every dead letter and every contradiction is an expected one",
+    Invariant.EXPLAINED: "every dead letter, contradiction and unreadable document is an expected one",
     Invariant.REMEMBERED: "no message has had its effect twice, and no outbox row is nobody's",
 }
 NOT_KEPT: Final = frozenset({Status.CANCELLED, Status.REFUNDED})
@@ -78,6 +79,13 @@ class Case(NamedTuple):
     notifications: Sequence[Notification]
     # In a shop with a fulfilment service.
     shipment: Shipment | None = None
+    # What of it is there, and not among the above.
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the order service has it, readable or not."""
+        return self.order is not None or any(each.collection == Order.collection for each in self.unreadable)
 
 
 class Held(NamedTuple):
@@ -90,8 +98,13 @@ class Held(NamedTuple):
 def check_case(case: Case, ships_since: datetime | None = None) -> Iterator[Finding]:
     """STOCK_OWNED, MONEY_AGREES, SAGA_ENDED and REMEMBERED of one order, and refunds that are refused.
 
+    Of one that cannot be read whole only that is said: what is missing may be what the others go by.
+
     `ships_since`: since when fulfilment hears of orders; None where it does not, or has heard of none.
     """
+    if case.unreadable:
+        yield from cannot_be_read(case.id, case.unreadable)
+        return
     yield from _memory(case)
     yield from _reservation(case)
     yield from _shipped(case)
@@ -101,6 +114,13 @@ def check_case(case: Case, ships_since: datetime | None = None) -> Iterator[Find
     yield from _money(case)
     yield from _saga(case)
     yield from _refused(case)
+
+
+def cannot_be_read(subject: str, documents: Iterable[Unreadable]) -> Iterator[Finding]:
+    """EXPLAINED: nobody can say whether it agrees with the other books."""
+    for document in documents:
+        what = f"{document}; a newer release wrote it, or somebody changed it by hand"
+        yield Finding(Invariant.EXPLAINED, subject, what)
 
 
 def check_stock(stock: Stock, held: Held) -> Iterator[Finding]:

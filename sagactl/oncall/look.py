@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
 from sagactl.oncall import broker, invariants
-from sagactl.oncall.books import Books
+from sagactl.oncall.books import AllUnreadable, Books
 from sagactl.oncall.invariants import Case, Finding, Held, Invariant
 from sagactl.oncall.unrest import Unrest, standing
 
@@ -78,14 +78,16 @@ async def examine(shop: Shop) -> Looked:
         counts[Invariant.MONEY_AGREES] += case.payment is not None
         homes = (case.order, case.reservation, case.payment)
         counts[Invariant.REMEMBERED] += sum(home is not None for home in homes)
-        if case.order is not None:
+        if case.is_ordered:
             seen.add(case.id)
     stocked: set[str] = set()
     suspects: set[str] = set()
-    async for stock in books.stock():
+    unreadable: AllUnreadable = {}
+    async for stock in books.stock(unreadable):
         stocked.add(stock.id)
         suspects.update(finding.subject for finding in invariants.check_stock(stock, held))
         counts[Invariant.STOCK_CONSERVED] += 1
+    suspects |= unreadable.keys()
     suspects |= (held.held + held.sold).keys() - stocked
     suspects |= set(await books.catalogue()) - stocked
     return Looked(counts, seen, contradictions, cases, sorted(suspects), shipments)
@@ -135,7 +137,7 @@ async def look_again(
     suspects = Suspects(looked.cases, shop.wrong)
     while True:
         queues, after = await shop.unrest()
-        unchanged = suspects.note(await shop.books.these(suspects.ids))
+        unchanged = suspects.note(await shop.books.cases_of(suspects.ids))
         if unchanged and not before and not after:
             wrong = suspects.still(0)
             break
@@ -159,9 +161,11 @@ async def products(books: Books, suspects: Sequence[str]) -> list[Finding]:
     """What is wrong of these products, all of it at one instant."""
     if not suspects:
         return []
-    stock, held = await books.stock_and_reservations(suspects)
+    unreadable: AllUnreadable = {}
+    stock, held = await books.stock_and_reservations(suspects, unreadable)
     findings = [finding for each in stock for finding in invariants.check_stock(each, held)]
-    stocked = {each.id for each in stock}
+    findings += [each for known in unreadable.items() for each in invariants.cannot_be_read(*known)]
+    stocked = {*unreadable, *(each.id for each in stock)}
     findings += invariants.unstocked(await books.catalogue(suspects), stocked)
     for counter in held:
         for product_id in stocked:

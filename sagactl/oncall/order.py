@@ -61,8 +61,12 @@ async def _read(mongodb_url: str, order_id: str) -> Case:
 
 
 def to_json(case: Case) -> dict[str, Any]:
-    """All of it but with what one may act for the customer: their token, and where they are to agree."""
+    """All of it but with what one may act for the customer: their token, and where they are to agree.
+
+    Of a case that can be read whole.
+    """
     found: dict[str, Any] = msgspec.to_builtins(case._asdict())
+    del found["unreadable"]
     if found["order"]:
         found["order"].pop("paymentToken", None)
         found["order"].pop("pendingPayment", None)

@@ -32,7 +32,7 @@ from services.payment.gateway import (
 from services.payment.payment import IS_BACK, PAID, UNDECIDED, Payment, PaymentRefund, PaymentState
 from services.payment.queries import BEING_REFUNDED
 from services.shared.contract import money
-from services.shared.database.store import from_document
+from services.shared.database.store import readable
 
 NOTHING: Final = "it knows of nothing"
 app = typer.Typer(no_args_is_help=True, help="Payments: refunds under way, and what the gateway did.")
@@ -111,7 +111,7 @@ def show_(order_id: arguments.Order, stack: Stack = None, output: Form = Output.
 async def _list(mongodb_url: str, limit: int) -> RefundList:
     async with reading(mongodb_url) as books:
         found = books.of("payment")[Payment.collection].find(BEING_REFUNDED).sort("intendedAt", ASCENDING)
-        payments = [from_document(Payment, each) async for each in found.limit(limit)]
+        payments = readable(Payment, await found.limit(limit).to_list())
         return RefundList(at=await books.now(), items=tuple(under_way(payments)))
 
 

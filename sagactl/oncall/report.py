@@ -18,6 +18,14 @@ class Verdict(StrEnum):
     BROKEN = "broken"
 
 
+class Note(Struct, frozen=True, rename="camel"):
+    """What is no fault of the books, and somebody may have something to do about."""
+
+    # The id of a webhook endpoint, or of a mail.
+    subject: str
+    what: str
+
+
 class Report(NamedTuple):
     # Of those that were asked for.
     counted: Mapping[Invariant, str]
@@ -26,6 +34,10 @@ class Report(NamedTuple):
     known: Sequence[Finding]
     # How many orders were looked at.
     orders: int = 0
+    # What is no fault of the books.
+    notes: Sequence[Note] = ()
+    # Orders that seem wrong, and for which a message may be on its way: in a shop at work nobody can tell.
+    in_doubt: Sequence[str] = ()
 
     @property
     def sound(self) -> bool:
@@ -47,6 +59,9 @@ class Report(NamedTuple):
             [each for each in self.findings if each.invariant in invariants],
             [each for each in self.known if each.invariant in invariants],
             self.orders,
+            # Like what is listed of orders: with what is to be explained.
+            self.notes if Invariant.EXPLAINED in invariants else (),
+            self.in_doubt,
         )
 
     @property
@@ -65,6 +80,8 @@ class Report(NamedTuple):
             counted={invariant.name: text for invariant, text in self.counted.items()},
             findings=tuple(map(Found.of, self.findings)),
             known=tuple(map(Found.of, self.known)),
+            notes=tuple(self.notes),
+            in_doubt=tuple(self.in_doubt),
         )
 
 
@@ -94,6 +111,11 @@ class CheckReport(Document, frozen=True, kw_only=True):
     findings: tuple[Found, ...]
     # Those that were expected.
     known: tuple[Found, ...]
+    # What is no fault of the books: webhook endpoints that are disabled, mails that wait.
+    notes: tuple[Note, ...] = ()
+    # Orders that seem wrong, and for which a message may be in a queue that was never seen empty, or that
+    # moved while they were looked at.
+    in_doubt: tuple[str, ...] = ()
 
 
 def verdict(findings: Collection[Finding]) -> Verdict:

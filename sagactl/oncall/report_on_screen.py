@@ -12,6 +12,7 @@ from sagactl.oncall.check import Expected, check
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
 from sagactl.oncall.report import SENTENCES, Report, Verdict, verdict
 from sagactl.screen import printable
+from sagactl.wording import plural
 
 NAMED_AT_MOST: Final = 20
 COLOURS: Final = {Verdict.HOLDS: "green", Verdict.WAITING: "yellow", Verdict.BROKEN: "bold red"}
@@ -37,7 +38,22 @@ def screen(report: Report) -> Iterator[RenderableType]:
         yield from _named(invariant, report.of(invariant))
     for finding in report.known:
         yield f"[dim]expected: {printable(f'{finding.subject}: {finding.what}')}[/]"
+    if report.in_doubt:
+        yield printable(in_doubt(report.in_doubt))
+    for note in report.notes[:NAMED_AT_MOST]:
+        yield f"[cyan]note[/] {printable(f'{note.subject}: {note.what}')}"
+    if len(report.notes) > NAMED_AT_MOST:
+        yield f"[cyan]note[/] and {len(report.notes) - NAMED_AT_MOST} more"
     yield f"[{COLOURS[report.verdict]}]{SENTENCES[report.verdict]}[/]"
+
+
+def in_doubt(orders: Sequence[str]) -> str:
+    some = ", ".join(orders[:NAMED_AT_MOST])
+    more = len(orders) - NAMED_AT_MOST
+    return (
+        f"in doubt: {plural(len(orders), 'order')} ({some}{f' and {more} more' if more > 0 else ''}): what"
+        " each waits for may be in a queue that was never empty. Look again, or ask sagactl explain."
+    )
 
 
 def _cell(findings: Sequence[Finding]) -> str:

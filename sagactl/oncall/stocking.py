@@ -20,7 +20,7 @@ from services.order.model import OPEN, Order, Status
 from services.product.domain import Product
 from services.shared.contract.decisions import AtHand, Message, Ref, Refused
 from services.shared.contract.identity import HTTP
-from services.shared.database.store import from_document
+from services.shared.database.store import readable
 
 # Of open orders.
 NAMED_AT_MOST: Final = 20
@@ -166,8 +166,7 @@ async def _buyers(books: Books, product: str) -> AsyncIterator[Buyer]:
     """Those that have some of it and are open: the others are not looked at, however many bought it."""
     query = {"status": {"$in": list(OPEN)}, "lines.productId": product}
     found = books.of("order")[Order.collection].find(query).sort("stateSince", ASCENDING)
-    async for document in found.limit(NAMED_AT_MOST):
-        order = from_document(Order, document)
+    for order in readable(Order, await found.limit(NAMED_AT_MOST).to_list()):
         quantity = sum(line.quantity for line in order.lines if line.product_id == product)
         yield Buyer(order.id, order.status, quantity, order.state_since)
 

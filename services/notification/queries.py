@@ -99,6 +99,20 @@ async def _sent_again(store: Store, query: Document, limit: int = 0) -> list[Not
     return readable(Notification, await found.to_list())
 
 
+async def waiting_longest(store: Store, before: datetime | None, limit: int) -> list[Notification]:
+    """Those whose mail the mail server has not taken on yet, the longest first: all, or those that waited
+    `before`.
+    """
+    since: Document = {} if before is None else {"at": {"$lt": before}}
+    found = store.collection(Notification).find({**BEING_SENT, **since}).sort("at", ASCENDING).limit(limit)
+    again = [
+        each
+        for each in await _sent_again(store, SENT_AGAIN, limit)
+        if before is None or (each.resend and each.resend.asked_at < before)
+    ]
+    return [*again, *readable(Notification, await found.to_list())][:limit]
+
+
 async def oldest_untold(store: Store) -> datetime | None:
     """Since when the oldest waits to be made deliveries of; None where none does."""
     return await _oldest(store, UNTOLD)
@@ -153,6 +167,13 @@ async def endpoints(store: Store) -> list[Endpoint]:
     """
     found = store.collection(Endpoint).find({"state": {"$in": THERE}}).sort("createdAt", ASCENDING)
     return [from_document(Endpoint, document) for document in await found.to_list()]
+
+
+async def disabled(store: Store) -> list[Endpoint]:
+    """Those that nothing is sent to, those first that were made first."""
+    query = {"state": EndpointState.DISABLED.value}
+    found = store.collection(Endpoint).find(query).sort("createdAt", ASCENDING)
+    return readable(Endpoint, await found.to_list())
 
 
 async def endpoint(store: Store, id_: str) -> Endpoint | None:

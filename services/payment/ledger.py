@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import msgspec
 from msgspec import Struct, field, structs
@@ -30,6 +30,7 @@ from services.payment.gateway import (
 )
 from services.shared.coalesce import Coalescer
 from services.shared.contract.events import NextAction
+from services.shared.database.store import readable
 
 COLLECTION: Final = "gateway_ledger"
 DUPLICATE_KEY: Final = 11000
@@ -44,6 +45,8 @@ class LedgerEntry(Struct, frozen=True, rename="camel", kw_only=True, omit_defaul
     A `Transaction` is what any gateway tells of that; this is what the mock keeps of it: with what it was
     told to play, and with the names of its documents.
     """
+
+    collection: ClassVar[str] = COLLECTION
 
     id: str = field(name="_id")
     order_id: str
@@ -222,7 +225,8 @@ class Ledger:
         """The oldest first."""
         try:
             async for document in self._collection.find({"at": {"$gte": at}}).sort("at", ASCENDING):
-                yield msgspec.convert(document, LedgerEntry)
+                for entry in readable(LedgerEntry, [document]):
+                    yield entry
         except PyMongoError as error:
             raise GatewayUnavailable(str(error)) from error
 

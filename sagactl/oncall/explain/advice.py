@@ -16,6 +16,11 @@ WORTH_REDRIVING: Final = frozenset({Outcome.APPLIES, Outcome.ASKS_THE_GATEWAY, O
 
 def advice(marks: Marks, verdict: Verdict, chain: Sequence[Hop]) -> Iterator[Advice]:
     order = marks.case.order
+    if marks.case.unreadable:
+        yield Advice(
+            "A newer release wrote it, or somebody changed it by hand: use the sagactl of the services'"
+            " release, and else compare the document with one that can be read."
+        )
     for hop in chain:
         if hop.state is HopState.DEAD_LETTER:
             yield _of_letter(hop)

@@ -49,9 +49,9 @@ def explain(marks: Marks) -> Explanation:
         books=tuple(_books(marks)),
         missing=missing,
         hops=found.chain,
-        next=tuple(what_comes(marks, found.missed)),
+        next=() if marks.case.unreadable else tuple(what_comes(marks, found.missed)),
         deadline=_deadline(marks),
-        actions=tuple(actions(marks)),
+        actions=() if marks.case.unreadable else tuple(actions(marks)),
         advice=tuple(advice.advice(marks, verdict, found.missed)),
         findings=found.findings,
     )
@@ -71,6 +71,8 @@ class _Found(NamedTuple):
 
 
 def _judged(marks: Marks) -> _Found:
+    if marks.case.unreadable:
+        return _untold(marks)
     chain = hops(marks)
     missed = _missed(marks, chain)
     at_rest = not any(hop.state in OPEN for hop in missed) and asked_again_at(marks) is None
@@ -81,6 +83,14 @@ def _judged(marks: Marks) -> _Found:
         because = f"{because} but what somebody discarded"
     missing = tuple(hop.name for hop in chain if hop.state is HopState.MISSING)
     return _Found(Glance(marks.case.id, verdict, because, missing), chain, missed, findings)
+
+
+def _untold(marks: Marks) -> _Found:
+    """What its messages did is not told without the document that they did it to."""
+    case = marks.case
+    because = "; ".join(map(str, case.unreadable))
+    findings = tuple(_findings(marks, at_rest=True))
+    return _Found(Glance(case.id, Verdict.UNKNOWN, because, ()), (), (), findings)
 
 
 def _missed(marks: Marks, chain: Sequence[Hop]) -> Sequence[Hop]:

@@ -36,6 +36,8 @@ HANDLED: Final = Preview(Outcome.NOTHING, "it was handled already: nothing would
 
 def of_letter(marks: Marks, letter: Letter) -> Preview:
     """What redriving it would do."""
+    if marks.case.unreadable:
+        return Preview(Outcome.FAILS, str(marks.case.unreadable[0]))
     if marks.handled(letter.queue, letter.id):
         return HANDLED
     try:

@@ -94,9 +94,9 @@ class Reader:
         they say is where messages come from, and where they end. If they are the same, a message in between
         was where it was looked for, or further.
         """
-        before = await books.these(ids)
+        before = await books.cases_of(ids)
         marks = await self._around(books, before)
-        after = await books.these(ids)
+        after = await books.cases_of(ids)
         return [
             structs.replace(each, case=now, moving=now != was)
             for each, was, now in zip(marks, before, after, strict=True)
@@ -124,7 +124,8 @@ class Reader:
             self._on_the_way(books, [case.id for case in cases]),
             self._by_settings(books),
             books.now(),
-            books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)})),
+            # What of it cannot be read is not gone by: the check names it.
+            books.stock_of(sorted({id_ for case in cases for id_ in products_of(case)}), {}),
         )
         return [
             Marks(

@@ -205,8 +205,8 @@ async def _handled(books: Books, steps: Sequence[Step]) -> Collection[tuple[str,
     subjects = sorted({step.letter.subject for step in steps if step.letter.subject})
     for start in range(0, len(subjects), CHUNK):
         some = subjects[start : start + CHUNK]
-        marks = {case.id: Marks(case=case, at=at) for case in await books.these(some)}
-        stock = await books.stock_of(some)
+        marks = {case.id: Marks(case=case, at=at) for case in await books.cases_of(some)}
+        stock = await books.stock_of(some, {})
         for letter in (step.letter for step in steps):
             of_order, of_product = marks.get(letter.subject), stock.get(letter.subject)
             by_product = of_product is not None and digest(letter.queue, letter.id) in of_product.seen

@@ -12,7 +12,7 @@ import msgspec
 from sagactl.access import Access
 from sagactl.faults import AbsentError
 from sagactl.oncall import look
-from sagactl.oncall.books import Books, reading
+from sagactl.oncall.books import AllUnreadable, Books, reading
 from sagactl.oncall.check import (
     Expected,
     Known,
@@ -37,6 +37,7 @@ from sagactl.oncall.live.judging import (
 )
 from sagactl.oncall.live.looking import WATCH, Watch, look_again, seen_empty
 from sagactl.oncall.live.walking import Walk, walk
+from sagactl.oncall.notes import notes, notes_of
 from sagactl.oncall.report import Report
 from sagactl.oncall.shipping import ships_since
 from sagactl.wording import plural
@@ -77,24 +78,25 @@ async def check_live(
         await walk(books, books.gateway, walked, lambda so_far: _keep(so_far, live.note, progress))
         # Both may watch queues for a while: the same one.
         of_orders, of_products = await asyncio.gather(
-            _orders(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
+            judged(books, access, walked.terms, sorted(walked.suspects), live.watch, progress),
             _products(books, access, sorted(walked.products), live.watch),
         )
         found = [
-            *of_orders,
+            *of_orders.certain,
             *await _transactions(books, walked),
             *of_products,
             *await _accepted(books, expected.accepted),
         ]
         lost = await rows_of_nobody(books)
+        beside = await notes(books, walked.cut)
     dead = await letters(access)
     found += [*dead, *lost]
     if live.note is not None:
         live.note.unlink(missing_ok=True)
     orders = walked.counts.get(Invariant.SAGA_ENDED, 0)
-    return reported(
-        _counted(walked, len(dead), expected.accepted), list(dict.fromkeys(found)), expected, orders
-    )
+    counted = _counted(walked, len(dead), expected.accepted)
+    report = reported(counted, list(dict.fromkeys(found)), expected, orders, beside)
+    return report._replace(in_doubt=of_orders.in_doubt)
 
 
 async def check_these(
@@ -113,18 +115,18 @@ async def check_these(
     live = live or Live()
     async with reading(access.mongodb_url) as books:
         terms = await _terms(books, access, live)
-        cases = await books.these(ids)
-        absent = [case.id for case in cases if touched_at(case) is None]
+        cases = await books.cases_of(ids)
+        absent = [case.id for case in cases if touched_at(case) is None and not case.unreadable]
         if absent:
             raise AbsentError(f"no service knows an order {', '.join(absent)}")
-        certain = await _orders(books, access, terms, ids, live.watch, progress)
-        cases = await books.these(ids)
+        certain = (await judged(books, access, terms, ids, live.watch, progress)).certain
+        cases = await books.cases_of(ids)
     said = {(each.subject, each.invariant) for each in certain}
     open_ = [
         each._replace(waiting=True)
         for case in cases
         for each in check_case(case, terms.ships_since)
-        if (each.subject, each.invariant) not in said
+        if not case.unreadable and (each.subject, each.invariant) not in said
     ]
     dead = await letters_about(access, ids)
     homes = [(case.order, case.reservation, case.payment) for case in cases]
@@ -134,13 +136,13 @@ async def check_these(
             sum(case.shipment is not None for case in cases),
         ),
         Invariant.MONEY_AGREES: plural(sum(case.payment is not None for case in cases), "payment"),
-        Invariant.SAGA_ENDED: plural(sum(case.order is not None for case in cases), "order"),
+        Invariant.SAGA_ENDED: plural(sum(case.is_ordered for case in cases), "order"),
         Invariant.EXPLAINED: plural(len(dead), "dead letter"),
         Invariant.REMEMBERED: f"{sum(home is not None for some in homes for home in some)} orders, "
         "reservations and payments",
     }
     found = list(dict.fromkeys([*certain, *open_, *dead]))
-    return reported(counted, found, Expected(known=known), len(cases))
+    return reported(counted, found, Expected(known=known), len(cases), list(notes_of(cases)))
 
 
 # --- the walk ---------------------------------------------------------------------------------------------
@@ -189,29 +191,40 @@ def _counted(walked: Walk, dead: int, accepted: Collection[str]) -> Mapping[Inva
 # --- orders, looked at again ------------------------------------------------------------------------------
 
 
-async def _orders(
+class Judged(NamedTuple):
+    certain: Sequence[Finding]
+    # Orders that seem wrong as before, of which that cannot be said.
+    in_doubt: Sequence[str]
+
+
+async def judged(
     books: Books,
     access: Access,
     terms: Terms,
     suspects: Sequence[str],
     watch: Watch,
     progress: Callable[[Mapping[str, int]], None],
-) -> list[Finding]:
+) -> Judged:
     """What is wrong of those that seemed so, seem so still, and have not changed meanwhile."""
-    before = [case for case in await books.these(suspects) if is_suspect(case, terms)]
+    before = [case for case in await books.cases_of(suspects) if is_suspect(case, terms)]
     progress({"orders that are looked at again": len(before)})
     marks = await look_again(books, access, before, watch)
-    return [finding for each in marks for finding in judge(each, terms)]
+    found = {each.case.id: list(judge(each, terms)) for each in marks}
+    certain = [finding for findings in found.values() for finding in findings]
+    doubted = [each for each in marks if not found[each.case.id] and is_suspect(each.case, terms)]
+    return Judged(certain, [each.case.id for each in doubted])
 
 
 # --- everything else --------------------------------------------------------------------------------------
 
 
 async def _transactions(books: Books, walked: Walk) -> list[Finding]:
-    payments = await books.payments_of(sorted({each.order_id for each in walked.unmatched}))
+    unreadable: AllUnreadable = {}
+    payments = await books.payments_of(sorted({each.order_id for each in walked.unmatched}), unreadable)
     return [
         finding
         for each in walked.unmatched
+        if each.order_id not in unreadable
         for finding in check_transaction(each, payments.get(each.order_id))
         if not finding.waiting or each.at < walked.due
     ]
@@ -234,4 +247,4 @@ async def _products(books: Books, access: Access, suspects: Sequence[str], watch
 
 
 async def _accepted(books: Books, ids: Collection[str]) -> list[Finding]:
-    return [never_made(case.id) for case in await books.these(sorted(ids)) if case.order is None]
+    return [never_made(case.id) for case in await books.cases_of(sorted(ids)) if not case.is_ordered]

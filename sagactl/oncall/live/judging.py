@@ -88,7 +88,7 @@ def judge(marks: Marks, terms: Terms) -> Iterator[Finding]:
         return
     wrong = list(marks.wrong)
     yield from (finding for finding in wrong if not finding.waiting)
-    if not _is_due(case, terms):
+    if case.unreadable or not _is_due(case, terms):
         return
     told = explain(marks)
     asking = case.payment is not None and case.payment.state in ASKING

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from sagactl.oncall.books import Books
+from sagactl.oncall.books import AllUnreadable, Books
 from sagactl.oncall.invariants import Case, Invariant, check_stock
 from sagactl.oncall.live.judging import Terms, check_transaction, is_suspect
 from services.payment.gateway import Gateway, Transaction
@@ -72,7 +72,7 @@ async def _orders(books: Books, so_far: Walk) -> AsyncIterator[None]:
             if is_suspect(case, so_far.terms):
                 so_far.suspects.add(case.id)
         kept = {id_ for case in page for id_ in _kept(case)}
-        stocked |= (await books.stock_of(sorted(kept - stocked))).keys()
+        stocked |= await books.stocked(sorted(kept - stocked))
         so_far.products |= kept - stocked
         so_far.orders_after = page[-1].id
         yield
@@ -80,7 +80,7 @@ async def _orders(books: Books, so_far: Walk) -> AsyncIterator[None]:
 
 def _count(so_far: Walk, case: Case) -> None:
     homes = (case.order, case.reservation, case.payment)
-    so_far.count(Invariant.SAGA_ENDED, case.order is not None)
+    so_far.count(Invariant.SAGA_ENDED, case.is_ordered)
     so_far.count(Invariant.STOCK_OWNED, case.reservation is not None)
     so_far.count(Invariant.REMEMBERED, sum(home is not None for home in homes))
     so_far.shipments += case.shipment is not None
@@ -95,8 +95,9 @@ def _kept(case: Case) -> list[str]:
 
 async def _stock(books: Books, so_far: Walk) -> AsyncIterator[None]:
     while ids := await books.stocked_after(so_far.stock_after, PRODUCTS_AT_ONCE):
-        stock, held = await books.stock_and_reservations(ids)
-        so_far.products |= {each.id for each in stock if any(check_stock(each, held))}
+        unreadable: AllUnreadable = {}
+        stock, held = await books.stock_and_reservations(ids, unreadable)
+        so_far.products |= {each.id for each in stock if any(check_stock(each, held))} | unreadable.keys()
         so_far.count(Invariant.STOCK_CONSERVED, len(ids))
         so_far.stock_after = ids[-1]
         yield
@@ -104,8 +105,12 @@ async def _stock(books: Books, so_far: Walk) -> AsyncIterator[None]:
 
 async def _catalogue(books: Books, so_far: Walk) -> AsyncIterator[None]:
     while page := await books.products_after(so_far.catalogue_after, PRODUCTS_AT_ONCE):
-        offered = {each.id for each in page if not each.deleted and each.created_at < so_far.cut}
-        so_far.products |= offered - (await books.stock_of(sorted(offered))).keys()
+        offered = {
+            each.id
+            for each in page
+            if not each.deleted and (each.created_at is None or each.created_at < so_far.cut)
+        }
+        so_far.products |= offered - await books.stocked(sorted(offered))
         so_far.catalogue_after = page[-1].id
         yield
 
@@ -124,9 +129,14 @@ async def _transactions(books: Books, gateway: Gateway, so_far: Walk) -> AsyncIt
 async def _hold(books: Books, page: Sequence[Transaction], so_far: Walk) -> None:
     """Against our payments."""
     settled = [each for each in page if each.at < so_far.cut]
-    payments = await books.payments_of(sorted({each.order_id for each in settled}))
+    unreadable: AllUnreadable = {}
+    payments = await books.payments_of(sorted({each.order_id for each in settled}), unreadable)
+    # Also of an order that was placed before what is walked through.
+    so_far.suspects |= unreadable.keys()
     so_far.unmatched += [
-        each for each in settled if any(check_transaction(each, payments.get(each.order_id)))
+        each
+        for each in settled
+        if each.order_id not in unreadable and any(check_transaction(each, payments.get(each.order_id)))
     ]
     so_far.count(Invariant.MONEY_AGREES, len(settled))
     so_far.transactions_since = page[-1].at if page else so_far.transactions_since

@@ -39,11 +39,16 @@ class Mender(NamedTuple):
 
 
 async def found_wrong(access: Access) -> tuple[Sequence[str], Sequence[str]]:
-    """By a live check: the ids of orders, and in words what is wrong of anything else."""
+    """By a live check: the ids of orders, and in words what is wrong of anything else.
+
+    Those in doubt are among them: where queues are always busy, one look sees what another does not, and what
+    is made of them says so.
+    """
     report = await check_live(access)
-    subjects = sorted({each.subject for each in report.findings})
+    subjects = sorted({*report.in_doubt, *(each.subject for each in report.findings)})
     async with reading(access.mongodb_url) as books:
-        orders = {case.id for case in await books.these(subjects) if touched_at(case) is not None}
+        cases = await books.cases_of(subjects)
+        orders = {case.id for case in cases if case.unreadable or touched_at(case) is not None}
     others = [f"{each.subject}: {each.what}" for each in report.findings if each.subject not in orders]
     return sorted(orders), others
 

@@ -10,7 +10,7 @@ from sagactl.access import Access, NoAccessError, OrderAccess
 from sagactl.documents import Document
 from sagactl.exits import Exit
 from sagactl.oncall import completion
-from sagactl.oncall.live.judging import STILL
+from sagactl.oncall.live.judging import OVERDUE, STILL
 from sagactl.oncall.repair.applying import Mender, carry_out, found_wrong, mended
 from sagactl.oncall.repair.looking import plans
 from sagactl.oncall.repair.plan import Compensate, Ends, Plan
@@ -26,6 +26,11 @@ WORDS: Final = {
     Ends.MENDED: "can be mended",
     Ends.BY_HAND: "by hand",
 }
+
+LOOKED_AT: Final = (
+    f"no order is wrong that nobody has touched for {STILL.total_seconds():g} s, but open ones of the last"
+    f" {OVERDUE.total_seconds() / 60:g} minutes, which may end well. sagactl repair ORDER looks at any."
+)
 
 
 class Repair(Document, frozen=True, kw_only=True):
@@ -137,7 +142,7 @@ def _screen(found: Sequence[Plan], others: Sequence[str]) -> Iterator[str]:
     for other in others:
         yield f"[bold red]by hand[/]   {printable(other)}"
     if not found and not others:
-        yield "[green]Nothing is to be done.[/]"
+        yield f"[green]Nothing is to be done[/]: {LOOKED_AT}"
 
 
 def _lines(found: Plan) -> Iterator[str]:

@@ -28,7 +28,7 @@ async def plans(
 async def plans_in(
     books: Books, access: Access, ids: Sequence[str], still: timedelta, watch: Watch
 ) -> list[Plan]:
-    marks = await look_again(books, access, await books.these(ids), watch)
+    marks = await look_again(books, access, await books.cases_of(ids), watch)
     products = sorted({id_ for each in marks for id_ in products_of(each.case)})
     stock, held = await books.stock_and_reservations(products)
     of_one_instant = {each.id: each for each in stock}

@@ -44,6 +44,9 @@ def plan(marks: Marks, held: Held, still: timedelta = STILL) -> Plan:
 def _plan(marks: Marks, told: Explanation, held: Held, still: timedelta) -> Plan:
     case = marks.case
     wrong = tuple(dict.fromkeys(f"{each.invariant.label}: {each.what}" for each in _wrong(marks)))
+    if case.unreadable:
+        says = "what cannot be read is not rehearsed: see docs/check.md"
+        return Plan(order=case.id, ends=Ends.BY_HAND, findings=wrong, says=says)
     asked_again = asked_again_at(marks) is not None and told.verdict is Verdict.WAITING
     if marks.moving or asked_again or any(hop.state in UNDER_WAY for hop in told.hops):
         return Plan(order=case.id, ends=Ends.MOVING, findings=wrong, says=told.because)

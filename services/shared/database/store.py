@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from bson.codec_options import CodecOptions
@@ -73,8 +73,32 @@ def in_short(error: Exception) -> str:
     return _AT_LENGTH.sub("", str(error))
 
 
+class Unreadable(NamedTuple):
+    """A document that this release cannot read: a newer one wrote it, or somebody changed it by hand."""
+
+    collection: str
+    id: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.collection}/{self.id} is not as this release writes it: {self.why}"
+
+
+class UnreadableError(msgspec.ValidationError):
+    """There is such a document, and what was asked for cannot be told without it."""
+
+    def __init__(self, document: Unreadable) -> None:
+        super().__init__(str(document))
+        self.document = document
+
+
 def from_document(kind: type[AnyStruct], document: Mapping[str, Any]) -> AnyStruct:
-    return msgspec.convert(document, kind)
+    """Raises UnreadableError."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        collection = getattr(kind, "collection", kind.__name__)
+        raise UnreadableError(Unreadable(collection, str(document.get("_id")), str(error))) from error
 
 
 def readable(kind: type[AnyStruct], documents: Iterable[Mapping[str, Any]]) -> list[AnyStruct]:
@@ -85,19 +109,19 @@ def readable(kind: type[AnyStruct], documents: Iterable[Mapping[str, Any]]) -> l
     for document in documents:
         try:
             found.append(from_document(kind, document))
-        except msgspec.ValidationError as error:
-            _tell(kind.__name__, str(document.get("_id")), error)
+        except UnreadableError as error:
+            _tell(error.document)
     return found
 
 
-def _tell(kind: str, id_: str, error: msgspec.ValidationError) -> None:
-    now = time.monotonic()
-    if now - _told.get((kind, id_), float("-inf")) < TOLD_EVERY_SECONDS:
+def _tell(document: Unreadable) -> None:
+    now, place = time.monotonic(), (document.collection, document.id)
+    if now - _told.get(place, float("-inf")) < TOLD_EVERY_SECONDS:
         return
     if len(_told) >= _REMEMBERED:
         _told.clear()
-    _told[kind, id_] = now
-    log.error("%s %s cannot be read, and is left out: %s", kind, id_, error)
+    _told[place] = now
+    log.error("left out: %s", document)
 
 
 def to_document(struct: msgspec.Struct) -> Document:

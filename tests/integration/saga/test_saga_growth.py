@@ -6,6 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from sagactl.access import Access
+from sagactl.exits import Exit
+from sagactl.oncall.books import reading
+from sagactl.oncall.notes import notes
 from sagactl.polling import until
 from sagactl.shop import Client, Json
 from services.order.model import Status
@@ -13,6 +17,7 @@ from services.shared.contract.events import CORE
 from services.shared.database.counting import COUNT_EVERY_SECONDS
 from services.shared.engine.leases import OUTBOX
 from tests.integration.room import PATIENCE
+from tests.integration.saga.commands import sagactl
 from tests.integration.saga.customers import PASSWORD
 from tests.integration.saga.growth import (
     GROWS,
@@ -77,6 +82,52 @@ async def test_no_operation_reads_more_than_it_needs_however_much_was_sold(shop:
     assert declared() - used(operations) == UNUSED
     unsharded = shard_keys_missing(operations)
     assert not unsharded, "\n".join(unsharded)
+
+
+# What reads by its purpose all that there is: `find` and `replay` are not among them.
+OF_SAGACTL: Final = (
+    ("status",),
+    ("orders", "list"),
+    ("orders", "list", "--open"),
+    ("orders", "show", "ORDER"),
+    ("payments", "list"),
+    ("payments", "show", "ORDER"),
+    ("stock", "show", "PRODUCT"),
+    ("stock", "history", "PRODUCT"),
+    ("outbox", "list"),
+    ("mails", "list"),
+    ("mails", "list", "--state", "waiting"),
+    ("mails", "list", "--state", "failed"),
+    ("stuck", "list"),
+    ("explain", "ORDER"),
+)
+
+
+async def test_no_operation_of_sagactl_reads_more_than_it_needs_either(shop: Shop) -> None:
+    """But for outboxes, which are read to their end: they are short, unless there is an outage to look at."""
+    sold = await everyday(shop)
+    await accounts(shop)
+    order = await shop.database("order")["orders"].find_one({"_id": sold})
+    assert order is not None
+    names = {"ORDER": sold, "PRODUCT": order["lines"][0]["productId"]}
+    async with (
+        grown(shop, sold),
+        reading(Access.of_stack(shop.stack.directory).mongodb_url) as books,
+        profiled(shop, "sagactl") as operations,
+    ):
+        # Again and again, while a check waits for the shop to come to rest.
+        await books.unrest()
+        await books.rows_of_nobody()
+        await notes(books)
+        for command in OF_SAGACTL:
+            result = await sagactl(shop, *(names.get(each, each) for each in command))
+            assert result.exit_code in {Exit.FINE, Exit.NOT_YET}, (command, result.output)
+    found = wasteful(each for each in operations if not each["ns"].endswith(f".{OUTBOX}"))
+    assert not found, "\n".join(found)
+    assert {
+        Index("payment", "payments", "{ state: 1, intendedAt: 1 }"),
+        Index("order", "orders", "{ status: 1, reservedUntil: 1, stateSince: 1 }"),
+    } <= used(operations)
 
 
 async def everyday(shop: Shop) -> str:

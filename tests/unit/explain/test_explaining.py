@@ -1,5 +1,6 @@
 """What an explanation says of one order, at the turns of its life."""
 
+from collections import Counter
 from datetime import timedelta
 
 import msgspec
@@ -7,12 +8,15 @@ import pytest
 from msgspec import structs
 
 from sagactl.oncall.explain.explaining import explain
-from sagactl.oncall.explain.explanation import Book, Explanation, HopState, Outcome, Verdict
+from sagactl.oncall.explain.explanation import Book, Explanation, HopState, Outcome, Preview, Verdict
 from sagactl.oncall.explain.hops import UNREAD
 from sagactl.oncall.explain.marks import CONSUMER, Letter, Marks, Unsent
+from sagactl.oncall.explain.preview import of_letter
 from sagactl.oncall.explain.screen import WIDTH, lines
 from sagactl.oncall.explain.table import EMITS
-from sagactl.oncall.invariants import Case
+from sagactl.oncall.invariants import Case, Held
+from sagactl.oncall.repair.plan import Ends
+from sagactl.oncall.repair.planning import plan
 from services.fulfilment.shipment import Said, Shipment
 from services.inventory.reservation import Reservation
 from services.notification.domain import Notification, NotificationState
@@ -23,6 +27,7 @@ from services.order.saga import SAGA
 from services.payment.payment import Payment, PaymentState
 from services.shared.contract.identity import REMEMBERED
 from services.shared.contract.table import Step
+from services.shared.database.store import Unreadable
 from tests.forms import document
 from tests.unit.explain.desk import NOW, ORDER, Desk
 
@@ -564,6 +569,36 @@ def test_every_word_of_the_table_publishes_what_is_said_of_it() -> None:
     order = desk.one(Order)
     for emit, kind in EMITS.items():
         assert type(emit(order, trigger)) is kind
+
+
+def test_of_an_order_that_cannot_be_read_whole_nothing_is_made_up() -> None:
+    """Its charge is in the books, unreadable: it is not to be asked for again."""
+    marks = heard_but_unreadable()
+    told = explain(marks)
+    assert (told.verdict, told.hops, told.missing, told.next, told.actions) == (
+        Verdict.UNKNOWN,
+        (),
+        (),
+        (),
+        (),
+    )
+    assert told.because == f"payments/{ORDER} is not as this release writes it: Invalid enum value"
+    assert [book.service for book in told.books] == ["order", "inventory", "gateway"]
+    assert "sagactl of the services' release" in told.advice[0].says
+    letter = Letter("STOCK_RESERVED", "event-1", "ORDER_CONFIRMED", "failed", b"{}")
+    assert of_letter(marks, letter) == Preview(Outcome.FAILS, told.because)
+    found = plan(marks, Held(Counter(), Counter()))
+    assert (found.ends, found.steps) == (Ends.BY_HAND, ())
+    assert ORDER in found.findings[0]
+
+
+def heard_but_unreadable() -> Marks:
+    desk = Desk()
+    for queue in ("inventory", "orders", "STOCK_RESERVED"):
+        desk.hear(queue)
+    marks = desk.marks(after=LONG)
+    odd = Unreadable(Payment.collection, ORDER, "Invalid enum value")
+    return structs.replace(marks, case=marks.case._replace(payment=None, unreadable=(odd,)))
 
 
 def test_its_json_is_as_the_schema_says() -> None:

@@ -32,8 +32,10 @@ from sagactl.provision.accounts import DATABASE_USERS
 from sagactl.provision.broker_rights import BROKER_USERS
 from sagactl.shop import ShopError
 from services.payment.gateway import GatewayRefused, GatewayUnavailable
+from services.shared.database.store import Unreadable, UnreadableError
 from tests.forms import document
 
+ODD: Final = Unreadable("payments", "order-1", "Invalid enum value 'SOON'")
 NOBODY: Final = "127.0.0.1:9"
 # What a shell started in the background has been told to ignore it, and so have we, perhaps.
 HEEDING: Final = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -263,6 +265,7 @@ def caused(error: Exception, by: Exception) -> Exception:
         (ShopError(429, "not so often"), Exit.UNREACHED),
         (TimeoutError(), Exit.UNREACHED),
         (msgspec.ValidationError("a document of another release"), Exit.UNREACHED),
+        (UnreadableError(ODD), Exit.UNREACHED),
         (OperationFailure("Authentication failed", 18), Exit.NOT_ALLOWED),
         (OperationFailure("not authorized on order", 13), Exit.NOT_ALLOWED),
         (OperationFailure("no such index", 27), Exit.UNREACHED),
@@ -278,6 +281,14 @@ def test_what_goes_wrong_comes_to_one_code(error: Exception, code: Exit) -> None
     assert found is not None
     assert found.code is code
     assert found.says
+
+
+def test_a_document_that_cannot_be_read_is_named_with_what_to_do() -> None:
+    found = fault(UnreadableError(ODD))
+    assert found is not None
+    assert found.says == "payments/order-1 is not as this release writes it: Invalid enum value 'SOON'"
+    assert "newer release" in found.hint
+    assert "URL" not in found.hint
 
 
 def test_a_fault_of_our_own_keeps_its_traceback() -> None:

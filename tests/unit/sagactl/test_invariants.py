@@ -22,6 +22,7 @@ from services.payment.gateway import Status as GatewayStatus
 from services.payment.ledger import LedgerEntry
 from services.payment.payment import Payment, PaymentRefund, PaymentState, RefundState
 from services.shared.contract.table import Contradiction
+from services.shared.database.store import Unreadable
 from tests.unit.order import examples
 from tests.unit.order.examples import AT, CREATED_AT, ORDER_ID, TOTAL
 
@@ -587,3 +588,20 @@ def test_an_invariant_is_named_by_its_name_or_its_number() -> None:
     assert Invariant.named("MONEY_AGREES") is Invariant.named("I3") is Invariant.MONEY_AGREES
     with pytest.raises(ValueError, match="I9"):
         Invariant.named("I9")
+
+
+@pytest.mark.parametrize(
+    ("case", "collection"),
+    [
+        (PAID._replace(order=None), "orders"),
+        (PAID._replace(reservation=None), "reservations"),
+        (PAID._replace(payment=None), "payments"),
+    ],
+)
+def test_of_what_cannot_be_read_whole_only_that_is_said(case: Case, collection: str) -> None:
+    """Nothing of it is missing: what is there may say what the others go by."""
+    case = case._replace(unreadable=(Unreadable(collection, ORDER_ID, "Invalid enum value 'SOON'"),))
+    (found,) = invariants.check_case(case, CREATED_AT)
+    assert (found.invariant, found.subject, found.waiting) == (Invariant.EXPLAINED, ORDER_ID, False)
+    assert f"{collection}/{ORDER_ID} is not as this release writes it: Invalid enum" in found.what
+    assert case.is_ordered

@@ -12,7 +12,7 @@ from sagactl.cli import app
 from sagactl.exits import Exit
 from sagactl.oncall.checks import leave
 from sagactl.oncall.invariants import TITLES, Finding, Invariant
-from sagactl.oncall.report import Report, Verdict
+from sagactl.oncall.report import Note, Report, Verdict
 from sagactl.oncall.report_on_screen import NAMED_AT_MOST, show
 from sagactl.wording import plural
 
@@ -57,6 +57,19 @@ def test_no_more_findings_are_named_than_a_screen_takes() -> None:
     text = printed(of(*[BROKEN] * (NAMED_AT_MOST + 5)))
     assert text.count("order-2") == NAMED_AT_MOST
     assert "and 5 more" in text
+
+
+def test_what_is_no_fault_of_the_books_is_told_and_breaks_nothing() -> None:
+    notes = [Note("mail-1", "waits [/]\x1b[2J")] * (NAMED_AT_MOST + 3)
+    report = of()._replace(notes=notes)
+    assert (report.verdict, report.sound) == (Verdict.HOLDS, True)
+    assert report.document.notes == tuple(notes)
+    text = printed(report)
+    assert text.count("note mail-1: waits [/]") == NAMED_AT_MOST
+    assert "note and 3 more" in text
+    assert "\x1b" not in text
+    assert report.only({Invariant.EXPLAINED}).notes
+    assert not report.only({Invariant.MONEY_AGREES}).notes
 
 
 def test_one_of_a_thing_has_no_s() -> None:

@@ -8,7 +8,14 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import ServerSelectionTimeoutError
 
 from services.shared.database import store
+from services.shared.database.store import UnreadableError
 from tests.engine.toy import Toy
+
+
+def test_who_cannot_go_without_it_is_told_which_document_it_is_and_why() -> None:
+    with pytest.raises(UnreadableError, match=r"^toys/odd is not .*: Expected `int`, got `str`") as it:
+        store.from_document(Toy, {"_id": "odd", "version": "two"})
+    assert it.value.document[:2] == ("toys", "odd")
 
 
 def test_what_cannot_be_read_is_left_out_and_told_once_a_minute(
@@ -18,8 +25,8 @@ def test_what_cannot_be_read_is_left_out_and_told_once_a_minute(
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             assert [toy.id for toy in store.readable(Toy, [odd, good])] == ["good"]
-        assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-            "Toy odd cannot be read, and is left out"
+        assert [record.getMessage().rpartition(":")[0] for record in caplog.records] == [
+            "left out: toys/odd is not as this release writes it"
         ]
         monkeypatch.setattr(store, "TOLD_EVERY_SECONDS", 0.0)
         store.readable(Toy, [odd])

@@ -8,7 +8,7 @@ from typing import Final
 
 from dev.chaos.meanwhile import meanwhile
 from dev.faults import crashes
-from dev.faults.crashes import CrashPoint
+from dev.faults.crashes import OF_PAYMENT, CrashPoint
 from dev.services import Replica
 from dev.survive.site import Site
 from services.shared.contract.events import CORE
@@ -85,7 +85,7 @@ async def dies_where_it_hurts(site: Site) -> AsyncIterator[None]:
     async def again_and_again() -> None:
         while True:
             point = site.chance.choice(list(CrashPoint))
-            service = "payment" if point is CrashPoint.AFTER_CAPTURE else site.chance.choice(CORE)
+            service = "payment" if point in OF_PAYMENT else site.chance.choice(CORE)
             site.crashes.arm(service, point)
             await asyncio.sleep(DIES_EVERY_SECONDS)
             _start_all(site)

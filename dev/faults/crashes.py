@@ -32,7 +32,15 @@ class CrashPoint(StrEnum):
     BEFORE_PUBLISHING = "before publishing"
     BEFORE_DELETE = "between publish and delete"
     BEFORE_ACK = "before the acknowledgement"
+    # Of what another replica had left.
+    AFTER_CLAIM = "between claim and publishing"
+    AFTER_COPY = "between the copy for another try and the acknowledgement"
+    BEFORE_CAPTURE = "after the intent was stored, before the gateway is asked"
     AFTER_CAPTURE = "after the gateway captured"
+
+
+# All others are any service's that handles messages.
+OF_PAYMENT: Final = frozenset({CrashPoint.BEFORE_CAPTURE, CrashPoint.AFTER_CAPTURE})
 
 
 class Crashes(NamedTuple):

@@ -132,6 +132,22 @@ async def test_where_a_replica_is_killed_another_goes_on(servers: Stack) -> None
     )
 
 
+async def test_what_was_copied_for_another_try_and_not_acknowledged_counts_once(servers: Stack) -> None:
+    async with make_lab(servers) as lab:
+        await lab.declare()
+        toys = lab.room.database(SERVICE)["toys"]
+        await toys.insert_one({"_id": "broken", "version": 1, "count": "many"})
+        await lab.send(QUEUE, [reserve("broken")])
+        await lab.dies_at(CrashPoint.AFTER_COPY)
+        await toys.delete_one({"_id": "broken"})
+        async with lab.replica():
+            await until("it is counted", lab.toys, {"broken": 1}, SOON)
+            nothing = {"ready": 0, "retry": 0, "dead": 0}
+            await until("neither it nor its copy waits", partial(lab.waiting, QUEUE), nothing, SOON)
+            await until("all is acknowledged", lab.unacknowledged, 0, TOLD_WITHIN)
+            assert await lab.toys() == {"broken": 1}
+
+
 async def test_a_document_that_cannot_be_read_fails_its_own_messages_alone(lab: Lab) -> None:
     neighbours = named("neighbour", 40)
     await lab.declare()

@@ -60,15 +60,19 @@ def _wrap_engine() -> None:
         after=CrashPoint.AFTER_COMMIT,
     )
     _wrap(Publishing, "send", before=CrashPoint.BEFORE_PUBLISHING)
+    _wrap(Publishing, "copy", after=CrashPoint.AFTER_COPY)
     _wrap(Leases, "delete", before=CrashPoint.BEFORE_DELETE)
+    _wrap(Leases, "claim", after=CrashPoint.AFTER_CLAIM)
     # Deliveries write nothing else to the broker.
     _wrap(deliveries, "write", before=CrashPoint.BEFORE_ACK)
 
 
 def _wrap_gateway() -> None:
     from services.payment.mock import MockGateway  # noqa: PLC0415  # see above
+    from services.payment.stripe_gateway import StripeGateway  # noqa: PLC0415
 
-    _wrap(MockGateway, "capture", after=CrashPoint.AFTER_CAPTURE)
+    for gateway in (MockGateway, StripeGateway):
+        _wrap(gateway, "capture", before=CrashPoint.BEFORE_CAPTURE, after=CrashPoint.AFTER_CAPTURE)
 
 
 def _lead_by(ways: Mapping[int, int]) -> None:

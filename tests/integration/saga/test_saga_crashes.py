@@ -114,6 +114,17 @@ async def test_what_a_dead_replica_did_not_publish_another_publishes_within_seco
     assert {name: len(each) for name, each in published(heard, order_id).items()} == dict.fromkeys(HAPPY, 1)
 
 
+async def test_a_charge_that_was_written_down_and_not_asked_for_is_made_once(shop: Shop) -> None:
+    lamp = await shop.product(stock=5)
+    shop.will_die("payment", CrashPoint.BEFORE_CAPTURE)
+    order_id = await shop.place({lamp: 2})
+    died = await shop.death_of("payment")
+    assert await shop.ledger(order_id) == {}
+    await shop.stack.start(died)
+    await shop.settles(order_id, "PAID")
+    assert await shop.ledger(order_id) == {"captured": 1}
+
+
 @pytest.mark.mode(18)
 async def test_a_capture_that_was_not_recorded_is_found_again_and_refunded_once_if_the_order_is_cancelled(
     shop: Shop,

@@ -1,7 +1,7 @@
 """What is done again and again while a fault lasts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from dev.survive.site import Site
@@ -12,9 +12,15 @@ During = Callable[[Site], AbstractAsyncContextManager[None]]
 
 
 @asynccontextmanager
-async def meanwhile(work: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
-    """What the work raises ends the block."""
+async def again_and_again(work: Callable[[], Awaitable[object]], pause: float = 0) -> AsyncIterator[None]:
+    """With so many seconds in between; what it raises ends the block. The end of the block cuts it short."""
+
+    async def repeated() -> None:
+        while True:
+            await work()
+            await asyncio.sleep(pause)
+
     async with asyncio.TaskGroup() as group:
-        working = group.create_task(work())
+        working = group.create_task(repeated())
         yield
         await end([working])

@@ -17,7 +17,7 @@ from dev.survive.attempts import Outcome, Till
 from dev.survive.looking import look
 from dev.survive.running import AFTERWARDS_SECONDS, BROKEN, WARM_UP_SECONDS
 from dev.survive.site import COUNTED, PRODUCTS, Equipment, Site, opened
-from dev.survive.verdict import Failure, judge
+from dev.survive.verdict import Failure, broke_off, judge
 from dev.survive.watching import watched
 from sagactl.polling import NotInTimeError
 from services.shared.contract.events import CORE
@@ -84,7 +84,7 @@ class Shop(NamedTuple):
         try:
             return await self._endure(number, plan, began_at)
         except* BROKEN as errors:
-            failures = tuple(Failure(f"broke off: {type(e).__name__}: {e}") for e in _leaves(errors))
+            failures = tuple(map(broke_off, _leaves(errors)))
         return Ended(number, plan, began_at, {}, None, (), failures, broke_off=True)
 
     async def _endure(self, number: int, plan: Round, began_at: datetime) -> Ended:

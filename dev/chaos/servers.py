@@ -10,9 +10,8 @@ import redis.asyncio
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 
-from dev.chaos.meanwhile import During, meanwhile
+from dev.chaos.meanwhile import During, again_and_again
 from dev.faults import Proxy
-from dev.servers import CommandFailedError, Given
 from dev.services import unnumbered
 from dev.survive.scenarios.database import ASIDE_SECONDS, STEP_DOWN
 from dev.survive.site import Site
@@ -79,7 +78,8 @@ def disk_full(which: Which, leaving: int = 0) -> During:
         names = await which(site)
         for name in names:
             site.disks.fill(name, leaving)
-        async with meanwhile(partial(_write_checkpoints, site, names)):
+        written = partial(_write_checkpoints, site, names)
+        async with again_and_again(written, CHECKPOINT_EVERY_SECONDS):
             yield
         for name in names:
             site.disks.free(name)
@@ -91,17 +91,14 @@ def disk_full(which: Which, leaving: int = 0) -> During:
 
 
 async def _write_checkpoints(site: Site, names: Sequence[str]) -> None:
-    """By each of them that is a member of the database, again and again.
+    """By each of them that is a member of the database.
 
     Its journal has some room in files that are there: without a checkpoint, of which it makes one a minute,
     it would not find out.
     """
-    if isinstance(site.stack.mongodb, Given):
-        raise CommandFailedError("the members are known of a database of the stack's own")
-    urls = [site.stack.mongodb.url_of_member(name) for name in names if name in site.stack.mongodb.members]
-    while True:
-        await asyncio.gather(*map(_write_checkpoint, urls))
-        await asyncio.sleep(CHECKPOINT_EVERY_SECONDS)
+    database = site.own_database
+    urls = [database.url_of_member(name) for name in names if name in database.members]
+    await asyncio.gather(*map(_write_checkpoint, urls))
 
 
 async def _write_checkpoint(url: str) -> None:
@@ -122,24 +119,17 @@ def alarm(begin: Sequence[str], end: Sequence[str]) -> During:
 
 @asynccontextmanager
 async def connections_closed(site: Site) -> AsyncIterator[None]:
-    async def again_and_again() -> None:
-        while True:
-            await site.close_connections()
-            await asyncio.sleep(CLOSED_EVERY_SECONDS)
-
-    async with meanwhile(again_and_again):
+    async with again_and_again(site.close_connections, CLOSED_EVERY_SECONDS):
         yield
 
 
 @asynccontextmanager
 async def steps_down(site: Site) -> AsyncIterator[None]:
-    async def again_and_again() -> None:
-        while True:
-            with suppress(AutoReconnect):  # it may close the connection before it answers
-                await site.database("admin").command(STEP_DOWN)
-            await asyncio.sleep(2 * ASIDE_SECONDS)
+    async def step_down() -> None:
+        with suppress(AutoReconnect):  # it may close the connection before it answers
+            await site.database("admin").command(STEP_DOWN)
 
-    async with meanwhile(again_and_again):
+    async with again_and_again(step_down, 2 * ASIDE_SECONDS):
         yield
 
 
@@ -171,13 +161,11 @@ def reset_again_and_again(which: Which) -> During:
     async def during(site: Site) -> AsyncIterator[None]:
         ways = [site.proxies[name] for name in await which(site)]
 
-        async def again_and_again() -> None:
-            while True:
-                for way in ways:
-                    way.cut()
-                await asyncio.sleep(CLOSED_EVERY_SECONDS)
+        async def reset() -> None:
+            for way in ways:
+                way.cut()
 
-        async with meanwhile(again_and_again):
+        async with again_and_again(reset, CLOSED_EVERY_SECONDS):
             yield
 
     return during

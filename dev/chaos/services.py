@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Final
 
-from dev.chaos.meanwhile import meanwhile
+from dev.chaos.meanwhile import again_and_again
 from dev.faults import crashes
 from dev.faults.crashes import OF_PAYMENT, CrashPoint
 from dev.services import Replica
@@ -33,14 +33,13 @@ def _any_replica(site: Site) -> Replica:
 async def replicas_killed(site: Site) -> AsyncIterator[None]:
     """Again and again another one; each is started again, as by a supervisor."""
 
-    async def again_and_again() -> None:
-        while True:
-            name = _any_replica(site).name
-            await site.stack.kill(name)
-            await asyncio.sleep(RESTARTS_AFTER_SECONDS)
-            site.stack.spawn(name)
+    async def kill_one() -> None:
+        name = _any_replica(site).name
+        await site.stack.kill(name)
+        await asyncio.sleep(RESTARTS_AFTER_SECONDS)
+        site.stack.spawn(name)
 
-    async with meanwhile(again_and_again):
+    async with again_and_again(kill_one):
         yield
     _start_all(site)
 
@@ -68,12 +67,12 @@ async def clock_steps(site: Site) -> AsyncIterator[None]:
     service = site.chance.choice(CORE)
     site.say(f"it is {service}")
 
-    async def again_and_again() -> None:
-        for seconds in cycle((CLOCK_STEP_SECONDS, -CLOCK_STEP_SECONDS)):
-            site.clocks.step(service, seconds)
-            await asyncio.sleep(STEPS_EVERY_SECONDS)
+    steps = cycle((CLOCK_STEP_SECONDS, -CLOCK_STEP_SECONDS))
 
-    async with meanwhile(again_and_again):
+    async def step() -> None:
+        site.clocks.step(service, next(steps))
+
+    async with again_and_again(step, STEPS_EVERY_SECONDS):
         yield
     site.clocks.step(service, 0)
 
@@ -82,15 +81,14 @@ async def clock_steps(site: Site) -> AsyncIterator[None]:
 async def dies_where_it_hurts(site: Site) -> AsyncIterator[None]:
     """A process of any service dies at any point of a batch, again and again."""
 
-    async def again_and_again() -> None:
-        while True:
-            point = site.chance.choice(list(CrashPoint))
-            service = "payment" if point in OF_PAYMENT else site.chance.choice(CORE)
-            site.crashes.arm(service, point)
-            await asyncio.sleep(DIES_EVERY_SECONDS)
-            _start_all(site)
+    async def let_one_die() -> None:
+        point = site.chance.choice(list(CrashPoint))
+        service = "payment" if point in OF_PAYMENT else site.chance.choice(CORE)
+        site.crashes.arm(service, point)
+        await asyncio.sleep(DIES_EVERY_SECONDS)
+        _start_all(site)
 
-    async with meanwhile(again_and_again):
+    async with again_and_again(let_one_die):
         yield
     site.crashes.disarm()
     await asyncio.sleep(crashes.LAST_SECONDS + RESTARTS_AFTER_SECONDS)  # who was to die is dead by then

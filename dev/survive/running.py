@@ -18,7 +18,7 @@ from dev.survive.looking import look
 from dev.survive.report import Result
 from dev.survive.scenario import Scenario
 from dev.survive.site import Site, opened
-from dev.survive.verdict import Failure, Verdict, judge
+from dev.survive.verdict import Verdict, broke_off, judge
 from dev.survive.watching import watched
 from sagactl.shop import ShopError
 
@@ -56,7 +56,7 @@ async def run(
             await scenario.prepare(site)
             verdict = await _play(scenario, site)
     except BROKEN as error:
-        verdict = Verdict([Failure(f"broke off: {type(error).__name__}: {error}")], {}, None)
+        verdict = Verdict([broke_off(error)], {}, None)
     for server in ("mongodb", "rabbitmq", "redis") if not verdict.failures else ():
         shutil.rmtree(directory / server, ignore_errors=True)
     return Result(scenario.name, verdict, time.monotonic() - began)

@@ -19,7 +19,7 @@ from dev.faults import Proxy, detours
 from dev.faults.clocks import Clocks
 from dev.faults.crashes import Crashes
 from dev.faults.disks import Disks
-from dev.servers import CommandFailedError, Given
+from dev.servers import CommandFailedError, Given, MongoDB
 from dev.services import REPOSITORY, Replica
 from dev.stack import Stack
 from dev.survive.attempts import PLAYED, Till
@@ -150,7 +150,7 @@ class Site:
         by_url = [name for name in servers if name in urls]
         for name in by_url:
             await self.proxied(name, urls[name].url)
-        detours = await self._detours() if "mongodb" in servers else {}
+        around = await self._detours() if "mongodb" in servers else {}
 
         async def led_there(replica: Replica) -> None:
             password = self.stack.credentials.users.get(replica.service, "")
@@ -158,26 +158,30 @@ class Site:
                 VARIABLES[name]: _at(self.proxies[name].port, urls[name].url_of(replica.service, password))
                 for name in by_url
             }
-            await self.stack.restart(replica.name, {**led, **detours})
+            await self.stack.restart(replica.name, {**led, **around})
 
         await asyncio.gather(*map(led_there, self.stack.replicas))
 
     async def _detours(self) -> Mapping[str, str]:
         """What a service is told of the proxies before the members of the database's set."""
-        if isinstance(self.stack.mongodb, Given):
-            raise CommandFailedError("proxies stand before a database of the stack's own")
         led: dict[int, int] = {}
-        for name, host in self.stack.mongodb.members.items():
+        for name, host in self.own_database.members.items():
             await self.proxied(name, f"mongodb://{host}")
             led[int(host.rpartition(":")[2])] = self.proxies[name].port
         return detours.environment(led)
 
     async def primary(self) -> str:
         """The name of the process that is the database's primary. Raises CommandFailedError."""
-        if isinstance(self.stack.mongodb, Given):
-            raise CommandFailedError("the primary is known of a database of the stack's own")
+        members = self.own_database.members
         address = (await self.database("admin").command("hello"))["primary"]
-        return next(name for name, host in self.stack.mongodb.members.items() if host == address)
+        return next(name for name, host in members.items() if host == address)
+
+    @property
+    def own_database(self) -> MongoDB:
+        """The stack's own, whose members are known. Raises CommandFailedError where the user brought one."""
+        if isinstance(self.stack.mongodb, Given):
+            raise CommandFailedError("the members are known of a database of the stack's own")
+        return self.stack.mongodb
 
     # --- the broker, as its operators use it --------------------------------------------------------------
 

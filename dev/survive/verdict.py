@@ -34,6 +34,11 @@ class Failure(NamedTuple):
         return {"what": self.what, "ids": list(self.ids)}
 
 
+def broke_off(error: Exception) -> Failure:
+    """There is no more to be seen than that."""
+    return Failure(f"broke off: {type(error).__name__}: {error}")
+
+
 class Evidence(NamedTuple):
     attempts: Sequence[Attempt]
     orders: Sequence[Seen]

@@ -17,7 +17,7 @@ from dev.interrupts import run as run_to_the_end
 from dev.survive import report
 from dev.survive.report import Result
 from dev.survive.running import BROKEN
-from dev.survive.verdict import Failure, Verdict
+from dev.survive.verdict import Verdict, broke_off
 from dev.versions.rolling import play
 from dev.versions.tree import NoSuchVersionError, unpacked
 from sagactl.screen import printable
@@ -32,7 +32,7 @@ async def judged(before: Path, seconds: float, seed: int, file: Path | None) -> 
     try:
         verdict = await play(before, DIRECTORY / "shop", seconds=seconds, seed=seed, say=_say)
     except BROKEN as error:
-        verdict = Verdict([Failure(f"broke off: {type(error).__name__}: {error}")], {}, None)
+        verdict = Verdict([broke_off(error)], {}, None)
     result = Result(f"{before.name} and back", verdict, time.monotonic() - began)
     report.show_failures(console, result)
     report.show(console, [result])

@@ -15,7 +15,7 @@ import aiohttp
 import typer
 from pymongo.errors import PyMongoError
 
-from services.shared.database.store import in_short
+from services.shared.brevity import in_short
 from services.shared.secret_files import fingerprint
 
 RETRY_SECONDS: Final = 2.0
@@ -45,7 +45,7 @@ async def make(upkeep: Upkeep, patience: float) -> None:
                 return await upkeep.make()
             except PASSING as error:
                 _raise_what_stays(error)
-                typer.echo(f"not yet: {in_short(error)}", err=True)
+                typer.echo(f"not yet: {in_short(str(error))}", err=True)
             await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -71,7 +71,7 @@ async def keep(upkeep: Upkeep, folders: Iterable[Path], every: float, mark: Path
         except PASSING as error:
             _raise_what_stays(error)
             _say(mark, "")
-            typer.echo(f"not yet: {in_short(error)}", err=True)
+            typer.echo(f"not yet: {in_short(str(error))}", err=True)
             await asyncio.sleep(min(every, RETRY_SECONDS))
         else:
             _say(mark, "whole")

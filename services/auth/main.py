@@ -17,7 +17,7 @@ from services.auth.posting import Posting
 from services.auth.queries import INDEXES, Accounts, SigningKeys
 from services.auth.settings import AuthSettings
 from services.shared.database.clock import Clock
-from services.shared.database.store import UNAVAILABLE, Store, connect, in_short, trouble
+from services.shared.database.store import UNAVAILABLE, Store, connect, trouble
 from services.shared.health import Readiness, in_background
 from services.shared.http.app import ReadinessCheck, create_app
 from services.shared.http.auth import Tokens
@@ -108,7 +108,7 @@ async def _keep_prepared(desk: Desk, store: Store, begun: asyncio.Event) -> None
                 await _prepare(desk, store)
                 begun.set()
         except PyMongoError as error:
-            log.warning("waiting: %s: %s", trouble(error), in_short(error))
+            log.warning("waiting: %s: %s", trouble(error), error)
         await asyncio.sleep(LOOK_SECONDS if begun.is_set() else RETRY_SECONDS)
 
 

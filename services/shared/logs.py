@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from services.shared import console, emails, telemetry
+from services.shared.brevity import in_short
 
 Format = Literal["auto", "console", "json"]
 # What every record has; whatever else is on one was said by who logs.
@@ -80,7 +81,7 @@ class Structured(logging.Formatter):
     def _said(self, record: logging.LogRecord) -> Sequence[Mapping[str, Any]]:
         if isinstance(record.msg, Lines):
             return record.msg.lines
-        fields: dict[str, Any] = {"message": record.getMessage()}
+        fields: dict[str, Any] = {"message": in_short(record.getMessage())}
         if trace_id := telemetry.trace_id(telemetry.current_traceparent()):
             fields["trace_id"] = trace_id
         if request_id := telemetry.current_request_id():

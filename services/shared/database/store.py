@@ -1,7 +1,6 @@
 """Aggregates as MongoDB documents: loading by id, writing what changed, making collections and indexes."""
 
 import logging
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,9 +34,6 @@ UNAVAILABLE: Final = (ConnectionFailure,)
 # What the server calls it when it does not know a user (as one that came back empty knows none), was given
 # another password, or does not grant what was asked for.
 REFUSALS: Final = ("AuthenticationFailed", "Unauthorized", "UserNotFound")
-_AT_LENGTH: Final = re.compile(
-    r" \(configured timeouts: [^)]*\)|, Timeout: [0-9.]+s, Topology Description: .*", re.DOTALL
-)
 # How often the log tells of the same document that it cannot be read.
 TOLD_EVERY_SECONDS: Final = 60.0
 _REMEMBERED: Final = 1000
@@ -66,11 +62,6 @@ def trouble(error: PyMongoError) -> str:
         if refusal in str(error):
             return f"the database refuses this service: {refusal}"
     return f"the database is unavailable: {type(error).__name__}"
-
-
-def in_short(error: Exception) -> str:
-    """What the driver says, without timeouts and all that it knows of each server: 2,000 letters."""
-    return _AT_LENGTH.sub("", str(error))
 
 
 class Unreadable(NamedTuple):

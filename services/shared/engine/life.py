@@ -16,7 +16,7 @@ from services.shared.contract.audit import By
 from services.shared.contract.decisions import Decision, Domain, Message, Unavailable
 from services.shared.contract.events import CONSUMES
 from services.shared.database.clock import Clock
-from services.shared.database.store import Store, in_short, trouble
+from services.shared.database.store import Store, trouble
 from services.shared.engine import edition, metrics
 from services.shared.engine.asking import Asking, Clockwork
 from services.shared.engine.availability import Availability
@@ -215,7 +215,7 @@ class Engine:
                 await self._prepare()
                 break
             except PyMongoError as error:
-                log.warning("waiting: %s: %s", trouble(error), in_short(error))
+                log.warning("waiting: %s: %s", trouble(error), error)
                 await asyncio.sleep(RETRY_SECONDS)
         self._begun = True
         run = self.background.run

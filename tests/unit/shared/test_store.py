@@ -1,5 +1,6 @@
 """What of the database's documents can be read."""
 
+import json
 import logging
 from typing import Any
 
@@ -9,6 +10,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 
 from services.shared.database import store
 from services.shared.database.store import UnreadableError
+from services.shared.logs import Structured
 from tests.engine.toy import Toy
 
 
@@ -44,7 +46,9 @@ async def test_what_is_logged_of_a_database_that_is_away_is_a_line() -> None:
             await client.admin.command("ping")
     assert "Topology" in str(failed.value)
     assert "configured timeouts" in str(failed.value)
-    said = store.in_short(failed.value)
+    line = logging.makeLogRecord({"msg": "the outbox is not swept: %s", "args": (failed.value,)})
+    said: str = json.loads(Structured("order").format(line))["message"]
+    assert said.startswith("the outbox is not swept: ")
     assert "Topology" not in said
     assert "configured timeouts" not in said
     assert "127.0.0.1:2: [Errno 111] Connect call failed" in said

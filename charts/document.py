@@ -5,11 +5,14 @@ says what a default cannot (a minimum, an enumeration; `{"$like": NAME}` one of 
 spec that a definition beside it allows, but for what it requires). Values in braces are one value, open to
 other keys; those in block style are closed: a misspelt name is refused.
 
-    python charts/document.py            writes
-    python charts/document.py --check    exits 1 where something would change
+Which variables a service's `env` may set its settings.py says.
+
+    python -m charts.document            writes
+    python -m charts.document --check    exits 1 where something would change
 """
 # ruff: noqa: INP001 - a script beside what it documents
 
+import importlib
 import json
 import re
 import sys
@@ -19,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from services.shared.settings import Settings
 
 CHARTS = Path(__file__).parent
 LIBRARY = CHARTS / "service"
@@ -48,6 +53,8 @@ SHAPES = {
     "tag": "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
     "url": r"https?://\S+",
 }
+# OpenTelemetry's library reads its variables itself.
+OF_TRACING = "^OTEL_[A-Z_]+$"
 # What an API server does with a schema beside checking.
 _OF_THE_SERVER = {"default", "required"}
 
@@ -179,10 +186,36 @@ def is_service(chart: Path) -> bool:
     return "import-values" in (chart / "Chart.yaml").read_text()
 
 
+def variables(service: str) -> list[str]:
+    """Name what a service reads of its environment, by its settings.py."""
+    package = service if (CHARTS.parent / service).is_dir() else f"services.{service}"
+    module = importlib.import_module(f"{package}.settings")
+    [settings] = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Settings) and vars(each).get("service") == service
+    ]
+    return sorted(map(str.upper, settings.model_fields))
+
+
+def _named(env: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Close a service's environment: a name that is misspelt it would never miss."""
+    value = env["additionalProperties"]
+    properties = {**dict.fromkeys(names, value), **env.get("properties", {})}
+    return {
+        **env,
+        "properties": properties,
+        "patternProperties": {OF_TRACING: value},
+        "additionalProperties": False,
+    }
+
+
 def schema(chart: Path) -> dict[str, Any]:
     values = read(chart / "values.yaml")
     full = merge(shared_values(), values) if is_service(chart) else values
     body = full.schema()
+    if is_service(chart):
+        body["properties"]["env"] = _named(body["properties"]["env"], variables(chart.name))
     for dependency in yaml.safe_load((chart / "Chart.yaml").read_text()).get("dependencies", ()):
         if (part := body["properties"].get(dependency["name"])) is not None:
             part["additionalProperties"] = True  # its own schema says what is allowed

@@ -290,7 +290,9 @@ class Redis:
         passwords = {**self.users, "admin": self.password}
         lines = (
             *("bind 127.0.0.1", *self._listener(), f"dir {_quoted(self.directory)}"),
-            *("save 60 1", "loglevel warning", "user default reset"),
+            # As in the chart: what is in it saves work and can be lost.
+            *('save ""', "appendonly no", "maxmemory 128mb", "maxmemory-policy allkeys-lru"),
+            *("loglevel warning", "user default reset"),
             *(
                 f"user {user} on #{_hash(passwords[user])} {rights}"
                 for user, rights in redis_rights().items()

@@ -1,7 +1,6 @@
 """What went wrong, as a person is told it, and the exit code that it comes to. Nobody else decides that."""
 
 import asyncio
-import re
 from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Final, NamedTuple, TypeVar
@@ -19,6 +18,7 @@ from sagactl.exits import Exit
 from sagactl.kept_login import NotKeptError
 from sagactl.shop import NOT_NOW, REFUSALS, ShopError
 from services.payment.gateway import GatewayRefused, GatewayUnavailable
+from services.shared.brevity import in_short
 from services.shared.database.store import UnreadableError
 
 Found = TypeVar("Found")
@@ -34,9 +34,6 @@ OF_DOCUMENTS: Final = (
     "A newer release wrote it, or somebody changed it by hand. Is this sagactl (sagactl --version) that of"
     " the services? sagactl check --live looks at everything else, and names all that it cannot read."
 )
-
-# What MongoDB's client has to say of its topology fills a screen; the words before it name the server.
-TOPOLOGY: Final = re.compile(r" \(configured timeouts|, Timeout: ")
 
 
 class UnavailableError(RuntimeError):
@@ -156,4 +153,4 @@ def _is_refusal(error: BaseException | None) -> bool:
 def _said(what: str, error: Exception) -> str:
     if isinstance(error, UnavailableError):
         return str(error)
-    return f"{what}: {TOPOLOGY.split(str(error))[0] or type(error).__name__}"
+    return f"{what}: {in_short(str(error)) or type(error).__name__}"

@@ -16,7 +16,7 @@ everything = pytest.mark.parametrize("chart", [*ALONE, UMBRELLA], ids=lambda cha
 
 def test_schemas_and_readmes_are_what_values_say() -> None:
     outdated = [str(file) for file, _ in document.outdated()]
-    assert outdated == [], "run: python charts/document.py"
+    assert outdated == [], "run: python -m charts.document"
 
 
 @everything

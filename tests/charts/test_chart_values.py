@@ -45,6 +45,14 @@ CASES: list[tuple[str, str, list[object], list[object]]] = [
         [{"failureThreshold": 600}],
         [{"failureTreshold": 600}, {"periodSeconds": "1s"}, {"periodSeconds": 0}],
     ),
+    (
+        "order",
+        "env",
+        [{"REFUND_WINDOW_SECONDS": 60}, {"OTEL_BSP_SCHEDULE_DELAY": "1000"}],
+        [{"REFUND_WINDOW_SECOND": 60}, {"refund_window_seconds": 60}, {"RATE_LIMIT_REQUESTS": 1}],
+    ),
+    ("product", "env", [{"LOG_FORMAT": "json"}], [{"LOGFORMAT": "json"}]),
+    ("console", "env", [{"INSECURE_COOKIE": "true"}], [{"INSECURE_COOKIES": "true"}]),
     ("gateway", "probes.liveness", [{"timeoutSeconds": 9}], [{"initialDelaySeconds": 5}]),
     (
         "gateway",

@@ -1,10 +1,12 @@
 """What is written into the servers' configuration, wherever the stack's directory is."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from dev.credentials import Credentials
+from dev.helm import ROOT
 from dev.plan import DirectoryError
 from dev.servers import MongoDB, Redis
 from dev.stack import Stack
@@ -15,6 +17,17 @@ def test_the_directory_in_redis_conf_is_quoted(tmp_path: Path) -> None:
     Redis(directory, 6379, "pw", Credentials().users).programs()
     lines = (directory / "redis.conf").read_text().splitlines()
     assert f'dir "{tmp_path}/my \\"own\\" #1 \\\\ runs"' in lines
+
+
+def test_redis_keeps_on_disk_and_in_memory_what_the_chart_lets_it(tmp_path: Path) -> None:
+    Redis(tmp_path, 6379, "pw", Credentials().users).programs()
+    lines = (tmp_path / "redis.conf").read_text().splitlines()
+    chart = ROOT / "charts/redis"
+    [memory] = re.findall(r"^maxMemory: (\S+)$", (chart / "values.yaml").read_text(), re.MULTILINE)
+    template = (chart / "templates/redis.yaml").read_text().replace("{{ .Values.maxMemory }}", memory)
+    for setting in ("save", "appendonly", "maxmemory", "maxmemory-policy"):
+        [value] = re.findall(rf"--{setting} ([^\s{{]+)", template)
+        assert f"{setting} {value}" in lines
 
 
 @pytest.mark.parametrize("name", ["it's mine", 'my "own"'])

@@ -103,7 +103,7 @@ def table(title: str, entrants: Mapping[str, Sequence[Turn]]) -> Table:
         "of sagashop's",
         "POST ms p50/p99",
         "saga ms p50/p99",
-        "CPU ms an order",
+        "CPU ms per order",
         "of sagashop's",
     )
     for heading in headings:

@@ -189,12 +189,12 @@ def document(of: Mapping[str, list[int]], came: Mapping[str, Shown], when: str) 
 HEAD: Final = """\
 # Failure modes
 
-What may happen to a shop whose parts talk by messages, and what must hold after it. Each is shown by tests: on real servers, or,
-where every order of events is to be tried, on the rules themselves. Many are done to a whole shop under load, too, by
-[`make survive` and `make chaos`](survive.md).
+This page lists what may go wrong in a shop whose services communicate by messages, and what must hold afterwards. Tests show each failure mode: on real
+servers, or on the rules alone if every sequence of events is to be tried. [`make survive` and `make chaos`](survive.md) also inject many of them into a whole
+shop under load.
 
 ```console
-$ make modes        # runs the tests that are named here, and writes this page
+$ make modes        # runs the tests that are listed here, and writes this page
 ```
 
 """  # noqa: E501  # as documents are

@@ -69,5 +69,5 @@ service-test: setup ; @.venv/bin/pytest -q tests/scaffold $(SCAFFOLD) ## whether
 browse: setup ; @.venv/bin/pytest -q tests/browser ## the console in Chromium: accessible, by keyboard, without JavaScript; pictures of all pages in .run/console
 alert-drill: setup ; @$(PYTHON_OF) -m dev.alert_drill $(DRILL) ## break a shop under orders: each alert arrives, its runbook helps, it resolves (minutes); DRILL=--list, DRILL=--all, DRILL="SagashopRedisAway SagashopDeadLetters"
 versions: setup ; @$(PYTHON_OF) -m dev.versions "$(BEFORE)" $(VERSIONS) ## roll a shop of an older version up to this one and back down, under orders (two minutes); BEFORE=v0.1.0, or a commit
-e2e-long: setup ; @.venv/bin/pytest -q tests/e2e -m long ## there, too, what is slow and rare: nodes and volumes lost, a shop on trial, TLS
+e2e-long: setup ; @.venv/bin/pytest -q tests/e2e -m long ## there, too, what is slow and rare: nodes and volumes lost, a shop on trial, TLS, an older version (BEFORE=v0.1.0) beside this one
 drill: setup ; @.venv/bin/pytest -q tests/e2e -m drill ## there, too: copy the databases under load, restore them elsewhere, print RPO and RTO

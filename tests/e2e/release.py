@@ -107,10 +107,14 @@ class Release:
     async def upgrade(self, *settings: str) -> float:
         return await self._helm("upgrade", *(f"--set={setting}" for setting in settings))
 
-    async def roll_back(self) -> float:
-        """To the revision before; return the seconds until all is ready."""
+    async def begin_upgrade(self) -> None:
+        """Tell the cluster what there is to be, and wait for nothing."""
+        await self._helm("upgrade", wait=False)
+
+    async def roll_back(self, *, wait: bool = True) -> float:
+        """To the revision before."""
         begin = time.monotonic()
-        until_ready = ("--wait", "--timeout", "10m")
+        until_ready = ("--wait", "--timeout", "10m") if wait else ()
         await run("helm", "rollback", self.name, "--namespace", self.namespace, *until_ready)
         return time.monotonic() - begin
 
@@ -124,7 +128,7 @@ class Release:
         await run("helm", "uninstall", self.name, "--namespace", self.namespace, "--wait", "--timeout", "5m")
         return time.monotonic() - begin
 
-    async def _helm(self, verb: str, *options: str) -> float:
+    async def _helm(self, verb: str, *options: str, wait: bool = True) -> float:
         begin = time.monotonic()
         files = [f"--values={file}" for file in self.values]
         namespace = ("--namespace", self.namespace)
@@ -135,9 +139,7 @@ class Release:
             self.chart or packaged(),
             *namespace,
             *files,
-            "--wait",
-            "--timeout",
-            "10m",
+            *(("--wait", "--timeout", "10m") if wait else ()),
             *options,
         )
         return time.monotonic() - begin

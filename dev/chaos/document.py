@@ -16,7 +16,7 @@ from dev.services import REPOSITORY
 Json: TypeAlias = Mapping[str, Any]
 DOCUMENT: Final = REPOSITORY / "docs" / "survive.md"
 KEPT: Final = REPOSITORY / "docs" / "chaos"
-FAULT_HEAD: Final = ("fault", "what happens", "rings", "alone", "with another", "recovered after, at most")
+FAULT_HEAD: Final = ("fault", "what happens", "alert", "alone", "with another", "recovered after, at most")
 SEED_HEAD: Final = ("seed", "rounds", "when", "accepted", "503", "survived", "recovered after, at most")
 
 
@@ -41,8 +41,8 @@ def _of_fault(name: str, rounds: Sequence[Json]) -> tuple[str, ...]:
     fault = FAULTS[name]
     alone = [each for each in rounds if each["faults"] == [name]]
     paired = [each for each in rounds if name in each["faults"] and len(each["faults"]) > 1]
-    rings = f"`{fault.alert}`" if fault.alert else ""
-    return (f"`{name}`", fault.says, rings, _survived(alone), _survived(paired), _slowest(alone))
+    alert = f"`{fault.alert}`" if fault.alert else ""
+    return (f"`{name}`", fault.says, alert, _survived(alone), _survived(paired), _slowest(alone))
 
 
 def _of_run(run: Json) -> tuple[str, ...]:

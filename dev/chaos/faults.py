@@ -42,55 +42,73 @@ OF_BROKER: Final = (
     Fault(
         "broker-killed", "RabbitMQ is killed", "broker", servers.killed(BROKER), "SagashopBrokerDisconnected"
     ),
-    Fault("broker-frozen", "RabbitMQ stands still", "broker", servers.frozen(BROKER)),
+    Fault("broker-frozen", "RabbitMQ is frozen (SIGSTOP)", "broker", servers.frozen(BROKER)),
     Fault(
         "broker-cut-off",
-        "no service hears of RabbitMQ, and none is told",
+        "the network silently drops everything to and from RabbitMQ",
         "broker",
         on_the_way(BROKER, Proxy.silence),
     ),
     Fault(
         "broker-far-away",
-        "RabbitMQ answers 0.6 s later",
+        "RabbitMQ answers 0.6 s late",
         "broker",
         on_the_way(BROKER, partial(Proxy.delay, seconds=BROKER_DELAY_SECONDS)),
     ),
-    Fault("broker-trickles", "20 kB/s pass to and from RabbitMQ", "broker", on_the_way(BROKER, _trickles)),
-    Fault("connections-closed", "RabbitMQ drops everybody every 2 s", "broker", servers.connections_closed),
+    Fault(
+        "broker-trickles",
+        "the network carries only 20 kB/s to and from RabbitMQ",
+        "broker",
+        on_the_way(BROKER, _trickles),
+    ),
+    Fault(
+        "connections-closed",
+        "RabbitMQ closes all connections every 2 s",
+        "broker",
+        servers.connections_closed,
+    ),
     Fault("memory-alarm", "RabbitMQ has no memory left", "broker", servers.alarm(*MEMORY_ALARM), ALARM),
     Fault("disk-alarm", "RabbitMQ has too little disk left", "broker", servers.alarm(*DISK_ALARM), ALARM),
     Fault(
         "broker-disk-full",
-        "RabbitMQ's disk is full, but for 30 MB",
+        "RabbitMQ's disk is full except for 30 MB",
         "broker",
         servers.disk_full(BROKER, leaving=BROKER_LEFT_BYTES),
         ALARM,
     ),
 )
 OF_DATABASE: Final = (
-    Fault("database-killed", "all of MongoDB is killed", "database", servers.killed(DATABASE)),
-    Fault("database-frozen", "all of MongoDB stands still", "database", servers.frozen(DATABASE)),
-    Fault("database-disk-full", "all disks of MongoDB are full", "database", servers.disk_full(DATABASE)),
+    Fault("database-killed", "all members of MongoDB are killed", "database", servers.killed(DATABASE)),
+    Fault("database-frozen", "all members of MongoDB are frozen", "database", servers.frozen(DATABASE)),
+    Fault(
+        "database-disk-full",
+        "the disks of all MongoDB members are full",
+        "database",
+        servers.disk_full(DATABASE),
+    ),
     Fault(
         "database-cut-off",
-        "no service hears of MongoDB, and none is told",
+        "the network silently drops everything to and from MongoDB",
         "database",
         on_the_way(DATABASE, Proxy.silence),
     ),
     Fault(
         "database-unheard",
-        "MongoDB does as it is told, and no answer of it arrives",
+        "MongoDB carries out commands, but its answers are lost",
         "database",
         on_the_way(DATABASE, _unheard),
     ),
     Fault(
         "database-far-away",
-        "MongoDB answers 0.2 s later",
+        "MongoDB answers 0.2 s late",
         "database",
         on_the_way(DATABASE, partial(Proxy.delay, seconds=DATABASE_DELAY_SECONDS)),
     ),
     Fault(
-        "database-trickles", "20 kB/s pass to and from MongoDB", "database", on_the_way(DATABASE, _trickles)
+        "database-trickles",
+        "the network carries only 20 kB/s to and from MongoDB",
+        "database",
+        on_the_way(DATABASE, _trickles),
     ),
     Fault(
         "database-resets",
@@ -99,11 +117,11 @@ OF_DATABASE: Final = (
         servers.reset_again_and_again(DATABASE),
     ),
     Fault("primary-killed", "MongoDB's primary is killed", "database", servers.killed(primary)),
-    Fault("primary-frozen", "MongoDB's primary stands still", "database", servers.frozen(primary)),
+    Fault("primary-frozen", "MongoDB's primary is frozen", "database", servers.frozen(primary)),
     Fault("primary-steps-down", "MongoDB's primary steps down every 6 s", "database", servers.steps_down),
     Fault(
         "primary-cut-off",
-        "no service hears of MongoDB's primary, the other members do",
+        "the services cannot reach MongoDB's primary, but its other members can",
         "database",
         on_the_way(primary, Proxy.silence),
     ),
@@ -113,16 +131,16 @@ OF_DATABASE: Final = (
 )
 OF_REDIS: Final = (
     Fault("redis-killed", "Redis is killed", "redis", servers.killed(REDIS)),
-    Fault("redis-emptied", "Redis forgets all", "redis", servers.redis_emptied),
+    Fault("redis-emptied", "Redis loses all its data", "redis", servers.redis_emptied),
     Fault(
         "redis-cut-off",
-        "no service hears of Redis, and none is told",
+        "the network silently drops everything to and from Redis",
         "redis",
         on_the_way(REDIS, Proxy.silence),
     ),
     Fault(
         "redis-slow",
-        "Redis answers 2 s later",
+        "Redis answers 2 s late",
         "redis",
         on_the_way(REDIS, partial(Proxy.delay, seconds=REDIS_DELAY_SECONDS, direction="down")),
     ),
@@ -136,23 +154,23 @@ OF_PAYMENT_GATEWAY: Final = (
     ),
     Fault(
         "payment-gateway-slow",
-        "the payment gateway answers 3 s later",
+        "the payment gateway answers 3 s late",
         "payment gateway",
         on_the_way(GATEWAY, partial(Proxy.delay, seconds=GATEWAY_DELAY_SECONDS, direction="down")),
     ),
     Fault(
         "payment-gateway-unheard",
-        "the payment gateway charges, and no answer of it arrives",
+        "the payment gateway charges, but its answers are lost",
         "payment gateway",
         on_the_way(GATEWAY, _unheard),
     ),
 )
 OF_SERVICES: Final = (
-    Fault("replicas-killed", "one replica after the other is killed", "services", services.replicas_killed),
-    Fault("replica-frozen", "one replica stands still", "services", services.replica_frozen),
+    Fault("replicas-killed", "one replica after another is killed", "services", services.replicas_killed),
+    Fault("replica-frozen", "one replica is frozen", "services", services.replica_frozen),
     Fault(
         "service-gone",
-        "one service is gone, all of it",
+        "all replicas of one service are stopped",
         "services",
         services.service_gone,
         "SagashopServiceMissing",
@@ -165,7 +183,7 @@ OF_SERVICES: Final = (
     ),
     Fault(
         "crash-points",
-        "processes die where it hurts most, every 2 s",
+        "every 2 s a process dies at a critical point, such as between write and commit",
         "services",
         services.dies_where_it_hurts,
     ),

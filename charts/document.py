@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from dev.services import package_of
 from services.shared.settings import Settings
 
 CHARTS = Path(__file__).parent
@@ -188,8 +189,7 @@ def is_service(chart: Path) -> bool:
 
 def variables(service: str) -> list[str]:
     """Name what a service reads of its environment, by its settings.py."""
-    package = service if (CHARTS.parent / service).is_dir() else f"services.{service}"
-    module = importlib.import_module(f"{package}.settings")
+    module = importlib.import_module(f"{package_of(service)}.settings")
     [settings] = [
         each
         for each in vars(module).values()

@@ -17,19 +17,22 @@ class NoSuchVersionError(Exception):
     """The clone does not have it."""
 
 
-def unpacked(commit: str, folder: Path, repository: Path = REPOSITORY) -> Path:
-    """A directory with that commit's services, below the folder. Raises NoSuchVersionError."""
+def unpacked(commit: str, folder: Path, repository: Path = REPOSITORY, *, part: str = CODE) -> Path:
+    """A directory with that part of that commit, below the folder, called by the commit's short name.
+
+    Raises NoSuchVersionError.
+    """
     try:
         name = (
             _git(repository, "rev-parse", "--short", "--verify", "--end-of-options", f"{commit}^{{commit}}")
             .decode()
             .strip()
         )
-        archive = _git(repository, "archive", name, CODE)
+        archive = _git(repository, "archive", name, part)
     except (OSError, subprocess.CalledProcessError) as error:
         said = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
         raise NoSuchVersionError(
-            f"{commit} is no commit of this clone that has {CODE}/ ({said}): git fetch --unshallow --tags"
+            f"{commit} is no commit of this clone that has {part}/ ({said}): git fetch --unshallow --tags"
         ) from error
     tree = folder / name
     shutil.rmtree(tree, ignore_errors=True)

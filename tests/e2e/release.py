@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,12 @@ async def run_between(source: Path | None, target: Path, *command: str | Path) -
         raise CommandError(f"{' '.join(map(str, command))}: {complained.decode()[-4000:]}")
 
 
+def has_traffic(pod: Mapping[str, Any]) -> bool:
+    """Whether it is ready."""
+    conditions = pod["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
 @dataclass(frozen=True)
 class Release:
     name: str
@@ -112,7 +118,7 @@ class Release:
         await self._helm("upgrade", wait=False)
 
     async def roll_back(self, *, wait: bool = True) -> float:
-        """To the revision before."""
+        """To the revision before; return the seconds it took."""
         begin = time.monotonic()
         until_ready = ("--wait", "--timeout", "10m") if wait else ()
         await run("helm", "rollback", self.name, "--namespace", self.namespace, *until_ready)
@@ -175,8 +181,7 @@ class Release:
             found = await self.get("pod", pod)
         except CommandError:
             return False
-        conditions = found["status"].get("conditions", ())
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        return has_traffic(found)
 
     async def all_ready(self) -> None:
         """Wait until every workload of the release is as it should be."""

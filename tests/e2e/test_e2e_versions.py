@@ -1,11 +1,9 @@
 """From an older version up to this one and back down, `make e2e-long`: side by side, while customers buy."""
 
 import asyncio
-import io
 import json
 import os
 import subprocess
-import tarfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
@@ -13,11 +11,13 @@ import pytest
 import yaml
 
 from dev.helm import ROOT
+from dev.versions.tree import unpacked
 from sagactl.polling import until
 from tests.e2e import books
 from tests.e2e.conftest import HERE, administrator, at_the_door_of, installed
 from tests.e2e.load import Load
-from tests.e2e.release import SERVICES, Release
+from tests.e2e.release import SERVICES, Release, has_traffic
+from tests.replay_pod import made
 
 pytestmark = pytest.mark.long
 # A commit, or a tag: the last one before orders knew of shipments.
@@ -29,22 +29,16 @@ MIXED = 30
 HELD = 590
 
 
-def out_of_git(*command: str) -> bytes:
-    return subprocess.run(["git", "-C", ROOT, *command], check=True, capture_output=True).stdout  # noqa: S603, S607 - our own repository
-
-
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory, report: list[str]) -> Iterator[Release]:
     """That version, with its own chart and images, which are built."""
-    tag = out_of_git("rev-parse", "--short", BEFORE).decode().strip()
+    tree = unpacked(BEFORE, tmp_path_factory.mktemp("before"), part="charts")
     subprocess.run([ROOT / "k8s/images.sh"], env={**os.environ, "COMMIT": BEFORE}, check=True)  # noqa: S603 - our own script
-    folder = tmp_path_factory.mktemp("before")
-    with tarfile.open(fileobj=io.BytesIO(out_of_git("archive", BEFORE, "charts"))) as charts:
-        charts.extractall(folder, filter="data")
-    tagged = folder / "tag.yaml"
-    tagged.write_text(yaml.safe_dump({"global": {"image": {"tag": tag}}}))
+    tagged = tree / "tag.yaml"
+    # As that script tags them.
+    tagged.write_text(yaml.safe_dump({"global": {"image": {"tag": tree.name}}}))
     values = (HERE / "values.yaml", HERE / "versions.yaml", tagged)
-    with installed(Release("both", "both-e2e", values, folder / "charts/sagashop"), report) as release:
+    with installed(Release("both", "both-e2e", values, tree / "charts/sagashop"), report) as release:
         yield release
 
 
@@ -53,11 +47,7 @@ async def images(release: Release) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {service: set() for service in SERVICES}
     for pod in (await release.get("pods", "--selector=app.kubernetes.io/component=server"))["items"]:
         service = pod["metadata"]["labels"]["app.kubernetes.io/name"]
-        ready = any(
-            each["type"] == "Ready" and each["status"] == "True"
-            for each in pod["status"].get("conditions", ())
-        )
-        if service in found and ready and "deletionTimestamp" not in pod["metadata"]:
+        if service in found and has_traffic(pod) and "deletionTimestamp" not in pod["metadata"]:
             found[service].add(pod["spec"]["containers"][0]["image"])
     return found
 
@@ -92,18 +82,7 @@ async def wait_before_the_next(release: Release, seconds: int) -> None:
 
 async def replayed(newer: Release, image: str) -> str:
     """What the next version's table makes of all histories, as docs/operations.md asks it."""
-    toolbox = (await newer.get("deployment", f"{newer.name}-sagactl"))["spec"]["template"]
-    [container] = toolbox["spec"].pop("containers")
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "replay", "labels": toolbox["metadata"]["labels"]},
-        "spec": toolbox["spec"]
-        | {
-            "restartPolicy": "Never",
-            "containers": [container | {"image": image, "command": ["sagactl", "replay"]}],
-        },
-    }
+    pod = made(await newer.get("deployment", f"{newer.name}-sagactl"), image)
     await newer.kubectl("create", "--filename", "-", stdin=json.dumps(pod))
     ended = "jsonpath={.status.containerStatuses[0].state.terminated}"
     await newer.kubectl("wait", "pod/replay", f"--for={ended}", "--timeout=120s")

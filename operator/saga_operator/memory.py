@@ -40,6 +40,7 @@ class StatusBook:
 
     _last: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _unsaved: set[str] = field(default_factory=set)
+    _failing: set[str] = field(default_factory=set)
 
     def latest(self, uid: str, shown: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return ours where the watch lags behind, else what it shows: another operator may have swept."""
@@ -58,12 +59,23 @@ class StatusBook:
         """How many statuses could not be written yet."""
         return len(self._unsaved)
 
-    def saved(self, uid: str) -> None:
+    def failed(self, uid: str) -> bool:
+        """Return whether it is the first failure since the last success: an outage is reported once."""
+        first = uid not in self._failing
+        self._failing.add(uid)
+        return first
+
+    def saved(self, uid: str) -> bool:
+        """Return whether it had failed before."""
+        had_failed = uid in self._failing
+        self._failing.discard(uid)
         self._unsaved.discard(uid)
+        return had_failed
 
     def forget(self, uid: str) -> None:
         self._last.pop(uid, None)
         self._unsaved.discard(uid)
+        self._failing.discard(uid)
 
 
 def _age(status: Mapping[str, Any]) -> tuple[str, int]:

@@ -80,9 +80,10 @@ class Keeper:
         self._fleet = fleet
         self._cluster = cluster
         self._complaint = ""
+        self._unavailable = False
 
     async def keep(self) -> None:
-        """Raise nothing: what fails is logged, and tried again with the next call."""
+        """Raise nothing: what fails is tried again with the next call, and logged once per outage."""
         shown = self._fleet.get(self._wanted.namespace, self._wanted.name)
         if shown is not None and self._wanted.is_applied(shown):
             return
@@ -91,7 +92,11 @@ class Keeper:
             if uid is not None:
                 await self._apply(shown, uid)
         except ClusterUnavailable as error:
-            LOG.warning("the SagaMonitor %s is not applied yet: %s", self._wanted.name, error)
+            if not self._unavailable:
+                LOG.warning("the SagaMonitor %s is not applied yet: %s", self._wanted.name, error)
+            self._unavailable = True
+        else:
+            self._unavailable = False
 
     async def _apply(self, shown: Monitor | None, uid: str) -> None:
         wanted = self._wanted

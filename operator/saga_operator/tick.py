@@ -135,9 +135,11 @@ async def _save(runtime: Runtime, monitor: Monitor) -> None:
     try:
         exists = await runtime.cluster.write_status(monitor.namespace, monitor.name, status)
     except ClusterUnavailable as error:
-        LOG.warning("%s: the status is not written yet: %s", monitor, error)
+        if runtime.book.failed(monitor.uid):
+            LOG.warning("%s: the status is not written yet: %s", monitor, error)
         return
-    runtime.book.saved(monitor.uid)
+    if runtime.book.saved(monitor.uid):
+        LOG.info("%s: the status is written again", monitor)
     if not exists:
         forget(runtime, monitor)
 

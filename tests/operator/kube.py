@@ -63,12 +63,17 @@ class ApiServer(KubernetesEmulator):
 
     refuses_status_writes = False
     refuses_secrets = False
+    refuses_deployments = False
     refuses_pods = False
     finds_invalid = ""
 
     async def _handle(self, request: Request) -> web.StreamResponse:
-        refused = self.refuses_status_writes and request.subresource == "status"
-        if refused or (self.refuses_secrets and request.resource == resource(SECRETS)):
+        refused = (
+            (self.refuses_status_writes and request.subresource == "status")
+            or (self.refuses_secrets and request.resource == resource(SECRETS))
+            or (self.refuses_deployments and request.resource == resource(DEPLOYMENTS))
+        )
+        if refused:
             return web.json_response({"kind": "Status", "reason": "InternalError"}, status=500)
         if request.action == action.LIST and request.resource == resource(PODS):
             return self._selected(request)

@@ -1,6 +1,7 @@
 """The operator as a whole, with kopf, from the first sight of a monitor to its deletion."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -124,7 +125,10 @@ async def test_an_outage_of_the_order_service_is_backed_off_from_told_and_recove
     assert kube.events == ["OrderServiceUnreachable", "Degraded", "OrderServiceReachable", "Recovered"]
 
 
-async def test_a_status_that_an_api_server_refuses_for_minutes_is_written_when_it_can_be(kube: Kube) -> None:
+async def test_a_status_that_an_api_server_refuses_for_minutes_is_written_when_it_can_be(
+    kube: Kube, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     kube.order_service.add_stale(3)
     kube.monitor(interval="10s")
     kube.api.refuses_status_writes = True
@@ -139,6 +143,10 @@ async def test_a_status_that_an_api_server_refuses_for_minutes_is_written_when_i
         assert operator.registry.get_sample_value("sagamonitor_unsaved_statuses") == 0
         assert kube.conditions["Ready"] == ("True", "Watching")
         assert kube.status["compensatedTotal"] == 3
+    told = [record.getMessage() for record in caplog.records if "the status is" in record.getMessage()]
+    assert len(told) == 2, "the outage is reported once, and its end once"
+    assert "not written yet" in told[0]
+    assert "written again" in told[1]
 
 
 async def test_a_kubernetes_api_that_is_away_is_not_blamed_on_the_order_service(kube: Kube) -> None:

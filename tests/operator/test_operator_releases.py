@@ -178,6 +178,21 @@ async def test_a_monitor_that_the_api_server_refuses_is_told_of_once_and_tried_a
         await until(lambda: kube.order_service.listings, "a sweep", within=20)
 
 
+@pytest.mark.looptime
+async def test_an_outage_is_reported_once_while_the_releases_own_monitor_is_missing(
+    kube: Kube, caplog: pytest.LogCaptureFixture
+) -> None:
+    kube.api.refuses_deployments = True
+    kube.deployment()
+    kube.secret("token")
+    async with kube.operator(**settings(kube)):
+        await asyncio.sleep(60)
+        told = [record for record in caplog.records if "is not applied yet" in record.getMessage()]
+        assert len(told) == 1
+        kube.api.refuses_deployments = False
+        await until(lambda: kube.order_service.listings, "a sweep", within=20)
+
+
 @given(
     st.dictionaries(st.sampled_from("abcd"), st.integers()),
     st.dictionaries(st.sampled_from("abcd"), st.integers()),

@@ -80,7 +80,7 @@ def test_every_decision_is_in_the_index_with_its_title_status_and_date() -> None
 
 
 def test_the_settings_that_are_described_are_there_with_their_defaults() -> None:
-    table = (ROOT / "docs" / "settings.md").read_text().partition("## Of `make up`")[0]
+    table = (ROOT / "docs" / "settings.md").read_text().partition("## `make up`")[0]
     described = re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", table, re.MULTILINE)
     defaults = dict(_defaults())
     assert len(described) > 10

@@ -13,21 +13,22 @@ Document: TypeAlias = dict[str, Any]
 VERSION: Final = "3.0.0"
 BINDING: Final = "0.3.0"
 ABOUT: Final = """\
-Every event of the order saga: who publishes it, which queues it goes to, and who consumes it from there.
+Every event of the order saga: which service publishes it, which queues it goes to, and which service consumes
+it from there.
 
-An event goes to the topic exchange under its type as the routing key, and each queue is bound to the types
-that it wants. Of the AMQP properties `message_id` is the event's id (UUIDv5 of what caused it: the same cause
-gives the same id, and an id has its effect once), `correlation_id` the id of the order or product that it is
-about, `type` its type, `timestamp` its time, and `delivery_mode` is 2. Bodies are JSON; consumers ignore
-fields that they do not know.
+An event is published to the topic exchange with its type as the routing key. Each queue is bound to the types
+that its consumer needs. AMQP properties: `message_id` is the event's id (a UUIDv5 of its cause: the same
+cause gives the same id, and an id has its effect once), `correlation_id` is the id of its order or product,
+`type` is its type, `timestamp` is its time, and `delivery_mode` is 2. Bodies are JSON; consumers ignore
+unknown fields.
 
-Money is a decimal string with the decimals of its currency; JSON numbers are read, too.
+Money is a decimal string with the decimals of its currency; JSON numbers are accepted, too.
 """
 HEADERS: Final[Schema] = {
     "type": "object",
     "properties": {
-        SCHEMA_VERSION_HEADER: {"const": SCHEMA_VERSION, "description": "Of the body."},
-        TRACEPARENT: {"type": "string", "description": "W3C trace context of what caused it."},
+        SCHEMA_VERSION_HEADER: {"const": SCHEMA_VERSION, "description": "The version of the body's schema."},
+        TRACEPARENT: {"type": "string", "description": "W3C trace context of the event's cause."},
         TRACESTATE: {"type": "string"},
     },
     "required": [SCHEMA_VERSION_HEADER],
@@ -93,7 +94,7 @@ def _channels(contract: Contract) -> Iterator[tuple[str, Document]]:
 def _ladder(queue: str) -> str:
     delays = ", ".join(f"{delay / 1000:g} s" for delay in topology.RETRY_DELAYS_MS)
     dead = topology.dead_letter_queue(queue)
-    return f"What fails is tried again after {delays}; then it is a dead letter in {dead}."
+    return f"A message that fails is retried after {delays}; then it becomes a dead letter in {dead}."
 
 
 def _references(types: tuple[str, ...]) -> Document:

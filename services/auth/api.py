@@ -58,7 +58,7 @@ router = APIRouter(tags=["auth"], route_class=Route)
 async def register(
     body: Registration, desk: TheDesk, record: TheRecord, locale: Language, response: Response
 ) -> Account:
-    """Open an account. Then log in with it."""
+    """Create an account. Log in afterwards."""
     user = User(
         id=str(uuid.uuid4()),
         email=emails.normalize(body.email),
@@ -91,9 +91,9 @@ async def register(
     ),
 )
 async def log_in(body: Credentials, desk: TheDesk, record: TheRecord, response: Response) -> Session:
-    """An access token for 15 minutes, and a refresh token for the next ones.
+    """Get an access token that is valid for 15 minutes, and a refresh token to get the next ones.
 
-    An account that has a second factor is asked for its `code`, once the password is right.
+    If the account has a second factor, the login also needs its `code`.
     """
     user = await desk.accounts.user_of(body.email)
     async with record.refusals(Action.LOGIN, "" if user is None else user.id):
@@ -120,9 +120,9 @@ async def log_in(body: Credentials, desk: TheDesk, record: TheRecord, response: 
 async def refresh(
     body: RefreshToken, desk: TheDesk, record: TheRecord, request: Request, response: Response
 ) -> Session:
-    """Exchange a refresh token for a new pair of tokens. It works once: a second use ends the whole login.
+    """Exchange a refresh token for a new pair of tokens. It works once: using it again ends the login.
 
-    Within ten seconds the same client may repeat it, if the answer was lost. The newest pair counts.
+    If the answer was lost, the same client may repeat the request within ten seconds. The newest pair counts.
     """
     family_id, _, secret = body.refresh_token.partition(".")
     successor = secrets.token_urlsafe(SECRET_BYTES)
@@ -146,7 +146,7 @@ async def refresh(
 
 @router.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT)
 async def log_out(body: RefreshToken, desk: TheDesk) -> None:
-    """End a login by any of its refresh tokens. The access token stays valid until it expires."""
+    """End a login with any of its refresh tokens. The access token stays valid until it expires."""
     family_id, _, _ = body.refresh_token.partition(".")
     await desk.accounts.use(family_id, lambda family: (domain.revoke(family), Use.REVOKED))
 
@@ -157,7 +157,7 @@ async def log_out(body: RefreshToken, desk: TheDesk) -> None:
     responses=described([Code.ACCOUNT_GONE, Code.FORBIDDEN]),
 )
 async def log_out_everywhere(user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord) -> None:
-    """End all logins of the account. Access tokens are good until they expire, but for the account itself."""
+    """End all logins of the account. Access tokens stay valid until they expire, but not at `/auth`."""
     if await desk.accounts.change(user.id, standing.ends_logins) is not None:
         await record.of(Action.LOGINS_ENDED, user.id, caller.actor)
 
@@ -180,9 +180,9 @@ async def log_out_everywhere(user: TheAccount, caller: Caller, desk: TheDesk, re
 async def change_password(
     body: NewPassword, user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
 ) -> Session:
-    """Change the password. All logins end, and a new one begins here.
+    """Change the password. This ends all logins and begins a new one.
 
-    An account that has a second factor is asked for its `code`, as at a login.
+    If the account has a second factor, this also needs its `code`.
     """
     new = acceptable(body.new_password, user)
     async with (
@@ -207,13 +207,13 @@ async def change_password(
 
 @router.get("/auth/me", responses=described([Code.ACCOUNT_GONE, Code.FORBIDDEN]))
 async def get_account(user: TheAccount) -> Account:
-    """Whose token it is."""
+    """The account of the token."""
     return _account(user)
 
 
 @router.get("/.well-known/jwks.json", responses={200: examples.KEYS_ANSWER})
 async def get_keys(desk: TheDesk) -> Response:
-    """The public keys that access tokens are signed with (RFC 7517)."""
+    """The public keys that verify access tokens (RFC 7517)."""
     return Response(await desk.keys.published(), headers=KEYS_CACHE, media_type="application/json")
 
 

@@ -51,7 +51,7 @@ Text = Annotated[str, Field(min_length=1, max_length=256)]
 Code = Annotated[
     str,
     Field(
-        min_length=1, max_length=64, description="Six digits of the app, or a recovery code; each works once"
+        min_length=1, max_length=64, description="Six digits of the app, or a recovery code. Each works once"
     ),
 ]
 
@@ -80,14 +80,14 @@ class Credentials(_Strict, json_schema_extra={"examples": [examples.CREDENTIALS]
     refresh_token: Annotated[
         Text | None,
         Field(
-            description="The latest of this client, which need not be in use any more: wrong passwords that "
-            "others try do not delay it then"
+            description="The latest refresh token of this client, even if it is no longer valid. With it, "
+            "wrong passwords that others try do not delay this login"
         ),
     ] = None
 
 
 class NewPassword(_Strict, json_schema_extra={"examples": [examples.NEW_PASSWORD]}):
-    """The rules of the new one need the account: the route checks it."""
+    """The rules of the new password depend on the account, so the route checks it."""
 
     current_password: Typed
     new_password: Typed
@@ -103,7 +103,7 @@ class MailToken(_Strict, json_schema_extra={"examples": [examples.MAIL_TOKEN]}):
 
 
 class PasswordByMail(_Strict, json_schema_extra={"examples": [examples.PASSWORD_BY_MAIL]}):
-    """The rules of the new one need the account: the route checks it."""
+    """The rules of the new password depend on the account, so the route checks it."""
 
     token: Text
     new_password: Typed
@@ -123,10 +123,10 @@ class TotpProof(_Strict, json_schema_extra={"examples": [examples.TOTP_PROOF]}):
 
 
 class TotpSecret(View, json_schema_extra={"examples": [examples.TOTP_SECRET]}):
-    """Shown once, and never again."""
+    """The secret and the recovery codes, which are shown only once."""
 
-    otpauth_uri: Annotated[str, Field(description="Of the app; mostly shown as a QR code")]
-    recovery_codes: Annotated[list[str], Field(description="Each works once, where the app is lost")]
+    otpauth_uri: Annotated[str, Field(description="For the app; usually shown as a QR code")]
+    recovery_codes: Annotated[list[str], Field(description="Each works once, if the app is lost")]
 
 
 class RefreshToken(_Strict, json_schema_extra={"examples": [examples.REFRESH_TOKEN]}):
@@ -138,12 +138,12 @@ class Account(View, json_schema_extra={"examples": [examples.ACCOUNT]}):
     email: str
     name: str
     roles: list[str]
-    verified: Annotated[bool, Field(description="Whether its owner has shown to read mail to the address")]
+    verified: Annotated[bool, Field(description="Whether the owner has verified the address")]
     totp: Annotated[bool, Field(description="Whether a login needs a code of an authenticator app")]
 
 
 class AccountState(Account, json_schema_extra={"examples": [examples.ACCOUNT_STATE]}):
-    """As administrators see it."""
+    """An account as administrators see it."""
 
     disabled: bool
     created_at: datetime
@@ -164,11 +164,9 @@ class LetterData(View):
 
 
 class AccountData(AccountState, json_schema_extra={"examples": [examples.ACCOUNT_DATA]}):
-    """All that is kept of an account, but for secrets."""
+    """Everything stored about an account, except secrets."""
 
-    tokens_until: Annotated[
-        datetime | None, Field(description="Until when access tokens that it was given are good")
-    ]
+    tokens_until: Annotated[datetime | None, Field(description="When the last of its access tokens expires")]
     recovery_codes_left: int
     logins: list[LoginData]
     letters: list[LetterData]
@@ -179,17 +177,17 @@ class AccountList(View, json_schema_extra={"examples": [examples.ACCOUNT_LIST]})
 
 
 class AccountChange(Body, json_schema_extra={"examples": [examples.ACCOUNT_CHANGE]}):
-    """What is not given stays as it is."""
+    """Fields that are left out stay as they are."""
 
     disabled: bool | None = None
     roles: frozenset[Role] | None = None
 
 
 class KeyState(View, json_schema_extra={"examples": [examples.KEY_STATE]}):
-    key_id: Annotated[str, Field(description="Counts up")]
-    kid: Annotated[str, Field(description="As tokens name it: the RFC 7638 thumbprint")]
+    key_id: Annotated[str, Field(description="A number, which increases by one per key")]
+    kid: Annotated[str, Field(description="The `kid` of its tokens: the RFC 7638 thumbprint")]
     turn: Annotated[
-        Turn, Field(description="`next`: it will sign; `verifying`: tokens that it signed may be in use")
+        Turn, Field(description="`next`: it will sign; `verifying`: tokens that it has signed may be in use")
     ]
     created_at: datetime
     revoked_at: datetime | None
@@ -205,8 +203,6 @@ class Session(View, json_schema_extra={"examples": [examples.SESSION]}):
     expires_in: Annotated[int, Field(description="Seconds until the access token expires")]
     totp_missing: Annotated[
         bool,
-        Field(
-            description="The role `admin` is withheld until the account has a second factor: /auth/totp/enrol"
-        ),
+        Field(description="The role `admin` is withheld until there is a second factor (/auth/totp/enrol)"),
     ] = False
     token_type: str = "Bearer"  # noqa: S105  # the name of a scheme

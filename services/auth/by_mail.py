@@ -32,7 +32,7 @@ router = APIRouter(prefix="/auth", tags=["by mail"], route_class=Route)
 
 @router.post("/verify", status_code=HTTPStatus.NO_CONTENT, responses=described([Code.MAIL_TOKEN_REFUSED]))
 async def verify_email(body: MailToken, desk: TheDesk, record: TheRecord) -> None:
-    """Show by the token of a letter that the address of an account is one's own."""
+    """Verify the address of an account with the token of a letter."""
     letter, user = await _opened(desk, Kind.VERIFY, body.token)
     await _use_up(desk, letter)
     changed = await desk.accounts.change(user.id, standing.verified)
@@ -48,7 +48,7 @@ async def verify_email(body: MailToken, desk: TheDesk, record: TheRecord) -> Non
     openapi_extra={"parameters": [LANGUAGE]},
 )
 async def resend_verification(body: Address, desk: TheDesk, locale: Language) -> Response:
-    """Ask for another letter to an address. The answer is the same for any address."""
+    """Request another verification letter. The answer is the same for any address."""
     return await _asked(desk, Kind.VERIFY, body.email, locale)
 
 
@@ -60,7 +60,7 @@ async def resend_verification(body: Address, desk: TheDesk, locale: Language) ->
     openapi_extra={"parameters": [LANGUAGE]},
 )
 async def ask_for_reset(body: Address, desk: TheDesk, locale: Language) -> Response:
-    """Ask for a letter by which a forgotten password is replaced. The answer is the same for any address."""
+    """Request a letter to replace a forgotten password. The answer is the same for any address."""
     return await _asked(desk, Kind.RESET, body.email, locale)
 
 
@@ -70,9 +70,9 @@ async def ask_for_reset(body: Address, desk: TheDesk, locale: Language) -> Respo
     responses=described([Code.MAIL_TOKEN_REFUSED, Code.OVERLOADED]),
 )
 async def reset_password(body: PasswordByMail, desk: TheDesk, record: TheRecord) -> None:
-    """Set a password by the token of a letter. All logins end.
+    """Set a new password with the token of a letter. This ends all logins.
 
-    A second factor stays, unless nobody had shown before that the address is theirs.
+    This removes a second factor if the address was not verified before and the account has no role.
     """
     letter, user = await _opened(desk, Kind.RESET, body.token)
     new = acceptable(body.new_password, user)

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/auth/keys", tags=["keys"], route_class=Route)
 
 @router.get("")
 async def list_signing_keys(_: Keeper, desk: TheDesk) -> KeyList:
-    """All signing keys, the oldest first, without their private parts."""
+    """List all signing keys, the oldest first, without their private parts."""
     return KeyList(items=[_state(key, turn) for key, turn in await desk.keys.turns()])
 
 
@@ -29,7 +29,7 @@ async def list_signing_keys(_: Keeper, desk: TheDesk) -> KeyList:
 async def rotate_signing_keys(
     keeper: Keeper, desk: TheDesk, record: TheRecord, response: Response
 ) -> KeyState:
-    """Begin the next signing key, which signs in ten minutes, or return the one that is about to."""
+    """Create the next signing key, which signs after ten minutes; if there is one already, return it."""
     key = await desk.keys.rotate()
     await record.of(Action.KEY_ROTATED, key.id, keeper.actor)
     response.headers["Location"] = router.prefix
@@ -39,7 +39,7 @@ async def rotate_signing_keys(
 
 @router.post("/{key_id}/revoke", status_code=HTTPStatus.NO_CONTENT)
 async def revoke_signing_key(key_id: Id, keeper: Keeper, desk: TheDesk, record: TheRecord) -> None:
-    """Let a key that may be stolen sign and verify no more. Whoever has a token of it refreshes it."""
+    """Revoke a key that may be stolen. Clients with a token that it signed have to refresh the token."""
     if await desk.keys.revoke(key_id) is None:
         raise NotFound("there is no such signing key")
     await record.of(Action.KEY_REVOKED, key_id, keeper.actor)

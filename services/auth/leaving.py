@@ -24,7 +24,7 @@ router = APIRouter(prefix="/auth/accounts", tags=["accounts"], route_class=Route
 
 @router.get("/{user_id}/data")
 async def get_account_data(user_id: Id, _: Manager, desk: TheDesk) -> AccountData:
-    """All that is kept of an account. Of secrets there are hashes, which are not shown."""
+    """Everything stored about an account. Secrets are stored as hashes, which are not shown."""
     user = await desk.accounts.user(user_id)
     if user is None:
         raise NotFound(NO_ACCOUNT)
@@ -33,9 +33,9 @@ async def get_account_data(user_id: Id, _: Manager, desk: TheDesk) -> AccountDat
 
 @router.delete("/{user_id}", status_code=HTTPStatus.NO_CONTENT, responses=described([Code.STATE_FORBIDS]))
 async def erase_account(user_id: Id, manager: Manager, desk: TheDesk, record: TheRecord) -> None:
-    """Remove a disabled account of a customer for good, once its access tokens have expired.
+    """Erase a disabled account of a customer, once its access tokens have expired.
 
-    What other services keep of its orders is another matter: `sagactl customers erase`.
+    Other services keep data about its orders: `sagactl customers erase` erases that, too.
     """
     user = await desk.accounts.user(user_id)
     if user is None:

@@ -38,7 +38,7 @@ class SigningKey(Aggregate, frozen=True, rename="camel", kw_only=True):
 
 
 class Turn(StrEnum):
-    """What a key does."""
+    """What a key is used for."""
 
     # Known to verifiers soon.
     NEXT = "next"

@@ -46,7 +46,7 @@ async def enrol_totp(
     record: TheRecord,
     response: Response,
 ) -> TotpSecret:
-    """A new secret for an authenticator app, and recovery codes. It counts once a code of it is confirmed."""
+    """Get a secret for an authenticator app, and recovery codes. They count once a code is confirmed."""
     if user.has_totp:
         raise Refused(ON)
     async with (
@@ -69,7 +69,7 @@ async def enrol_totp(
 async def confirm_totp(
     body: TotpCode, user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord, response: Response
 ) -> Session:
-    """Show that the app works. From here on a login needs its code; all logins end, and a new one begins."""
+    """Confirm a code of the app. After that, logins need one. This ends all logins and begins a new one."""
     if user.has_totp:
         raise Refused(ON)
     if user.totp is None:
@@ -98,7 +98,7 @@ async def confirm_totp(
 async def disable_totp(
     body: TotpProof, user: TheAccount, caller: Caller, desk: TheDesk, record: TheRecord
 ) -> None:
-    """End the second factor, by the password and a code. All logins end."""
+    """Remove the second factor, with the password and a code. This ends all logins."""
     if not user.has_totp:
         raise Refused(OFF)
     async with (

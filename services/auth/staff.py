@@ -27,9 +27,9 @@ router = APIRouter(prefix="/auth/accounts", tags=["accounts"], route_class=Route
 async def list_accounts(
     _: Manager,
     desk: TheDesk,
-    email: Annotated[Email | None, Query(description="Only the account of this address")] = None,
+    email: Annotated[Email | None, Query(description="Only the account with this address")] = None,
 ) -> AccountList:
-    """The accounts that have a role, or the one with an address."""
+    """List the accounts that have a role, or the account with a given address."""
     if email is None:
         return AccountList(items=[state(user) for user in await desk.accounts.staff()])
     user = await desk.accounts.user_of(email)
@@ -40,7 +40,7 @@ async def list_accounts(
 async def change_account(
     user_id: Id, body: AccountChange, manager: Manager, desk: TheDesk, record: TheRecord
 ) -> AccountState:
-    """Disable an account or enable it, set its roles. Who is disabled, or loses a role, is logged out."""
+    """Disable or enable an account, or set its roles. Disabling it or removing a role ends its logins."""
     if user_id == manager.id:
         raise Refused("this is your own account: another administrator has to change it")
     changed = await desk.accounts.change(user_id, partial(_changed, body=body))
@@ -53,7 +53,7 @@ async def change_account(
 
 @router.post("/{user_id}/logout", status_code=HTTPStatus.NO_CONTENT)
 async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk, record: TheRecord) -> None:
-    """End all logins of an account. Its access tokens are good until they expire, but for accounts."""
+    """End all logins of an account. Its access tokens stay valid until they expire, but not at `/auth`."""
     if await desk.accounts.change(user_id, standing.ends_logins) is None:
         raise NotFound("there is no such account")
     await record.of(Action.LOGINS_ENDED, user_id, manager.actor)
@@ -63,7 +63,7 @@ async def log_out_account(user_id: Id, manager: Manager, desk: TheDesk, record: 
     "/{user_id}/totp", status_code=HTTPStatus.NO_CONTENT, responses=described([Code.STATE_FORBIDS])
 )
 async def reset_totp(user_id: Id, manager: Manager, desk: TheDesk, record: TheRecord) -> None:
-    """Take the second factor from an account whose owner lost it, and end its logins."""
+    """Remove the second factor of an account whose owner has lost it, and end its logins."""
     if user_id == manager.id:
         raise Refused("this is your own account: take the second factor from it with its code")
     changed = await desk.accounts.change(user_id, totp.ended)

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/fulfilments", tags=["fulfilments"], route_class=
 async def get_shipment(
     order_id: Id, _: Annotated[User, Depends(Holder(Right.READ_ORDERS))], engine: TheEngine
 ) -> ShipmentBody:
-    """What becomes of the goods of an order that was paid."""
+    """The shipment of a paid order."""
     shipment = await engine.store.get(Shipment, order_id)
     if shipment is None:
         raise NotFound("there is no shipment of this order")
@@ -51,7 +51,7 @@ async def ship_order(  # noqa: PLR0917  # FastAPI passes them by name
     idempotency_key: IdempotencyKeyHeader,
     shipping: Shipping = NOTHING_SAID,
 ) -> ShipmentBody:
-    """The goods are about to be sent. The order is asked, and decides what of it may go, if anything."""
+    """Ask to send the goods. The order decides which of them may be sent, if any."""
     command = Ship(
         order_id=order_id,
         carrier=shipping.carrier,
@@ -75,7 +75,7 @@ async def deliver_order(  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ShipmentBody:
-    """The goods have arrived."""
+    """Record that the goods have arrived."""
     key = _key("deliver", admin, idempotency_key, [order_id])
     return await _changed(engine, Deliver(order_id=order_id, key=key), request, response, admin)
 

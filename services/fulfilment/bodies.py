@@ -13,13 +13,13 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class Shipping(Body, json_schema_extra={"examples": [examples.SHIPPING]}):
-    carrier: Annotated[Name | None, Field(description="Who carries the goods")] = None
-    tracking: Annotated[Name | None, Field(description="The number by which they are found there")] = None
+    carrier: Annotated[Name | None, Field(description="The carrier of the goods")] = None
+    tracking: Annotated[Name | None, Field(description="The carrier's tracking number")] = None
 
 
 class GoodsBody(View):
     product_id: str
-    name: Annotated[str, Field(description="As the product was called when it was ordered")]
+    name: Annotated[str, Field(description="The name of the product when it was ordered")]
     quantity: int
 
 
@@ -28,11 +28,11 @@ class ShipmentBody(View, json_schema_extra={"examples": [examples.SHIPMENT]}):
     state: ShipmentState
     products: Annotated[
         list[GoodsBody],
-        Field(description="What was paid for; once it is SHIPPED, what was sent: all that nobody asked back"),
+        Field(description="What was paid for; once SHIPPED, what was sent: without what was refunded before"),
     ]
     carrier: str | None
     tracking: str | None
-    refusal: Annotated[str | None, Field(description="Why the order did not let the goods go")]
+    refusal: Annotated[str | None, Field(description="Why the order refused the shipment")]
     created_at: datetime
     updated_at: datetime
 

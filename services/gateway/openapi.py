@@ -54,7 +54,7 @@ def merge(documents: Mapping[str, Document], version: str, missing: Iterable[str
 
 def _description(missing: Iterable[str]) -> str:
     names = ", ".join(sorted(missing))
-    note = f"\n**Left out** for the moment, since their service does not answer: {names}.\n"
+    note = f"\n**Missing** at the moment, because these services do not answer: {names}.\n"
     return INTRODUCTION + (note if names else "")
 
 

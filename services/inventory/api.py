@@ -39,7 +39,7 @@ async def list_stock(
     ids: Annotated[
         str,
         Query(
-            description=f"Of products: up to {MOST_IDS}, separated by commas",
+            description=f"Up to {MOST_IDS} product ids, separated by commas",
             max_length=LONGEST_LIST,
             json_schema_extra=IDS_IN_WORDS,
         ),
@@ -47,14 +47,14 @@ async def list_stock(
     engine: TheEngine,
     caller: MaybeCaller,
 ) -> StockList:
-    """The stock of those of the products that have any record of it, in one request."""
+    """The stock of several products in one request. Products without a record of stock are left out."""
     stocks = await queries.several(engine.store, listed(ids))
     return StockList(items=[StockBody.of(stock, for_staff=_is_staff(caller)) for stock in stocks])
 
 
 @router.get("/{product_id}", response_model_exclude_unset=True)
 async def get_stock(product_id: Id, engine: TheEngine, caller: MaybeCaller, response: Response) -> StockBody:
-    """What can be ordered now. What is reserved and sold, and the ETag, are shown to the shop's staff."""
+    """What can be ordered now. The shop's staff also sees what is reserved and sold, and the ETag."""
     stock, for_staff = await _stock(engine, product_id), _is_staff(caller)
     if for_staff:  # how often it changed tells how much is sold
         response.headers.update(etag(stock.revision))
@@ -68,10 +68,10 @@ async def list_stock_moves(
     engine: TheEngine,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
-        int | None, Query(ge=0, le=FARTHEST, description="`nextCursor` of the page before")
+        int | None, Query(ge=0, le=FARTHEST, description="`nextCursor` of the previous page")
     ] = None,
 ) -> MoveList:
-    """What people said of the stock, the newest first: restockings, adjustments, counts."""
+    """Manual changes of the stock, the newest first: restockings, adjustments, counts."""
     await _stock(engine, product_id)
     return MoveList.of(await queries.moves(engine.store, product_id, limit + 1, cursor), limit)
 
@@ -90,7 +90,7 @@ async def restock(  # noqa: PLR0917  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> StockBody:
-    """More of a product came in. The same Idempotency-Key counts once."""
+    """Add pieces of a product. The same Idempotency-Key adds them only once."""
     command = Restock(
         product_id=product_id,
         quantity=delivery.quantity,
@@ -113,7 +113,7 @@ async def adjust_stock(  # noqa: PLR0917  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> StockBody:
-    """There are more pieces than was known, or fewer. What orders hold cannot be taken away."""
+    """Correct the stock by more or fewer pieces. Pieces that orders hold cannot be removed."""
     command = Adjust(
         product_id=product_id,
         delta=adjustment.delta,
@@ -146,7 +146,7 @@ async def set_stock(  # noqa: PLR0917  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> StockBody:
-    """So many pieces can be ordered, if the stock is still as it was read: `If-Match` has its ETag."""
+    """Set how many pieces can be ordered, if the stock has not changed: `If-Match` has its ETag."""
     command = SetAvailable(
         product_id=product_id,
         available=counted.available,

@@ -26,14 +26,19 @@ def _not_zero(delta: int) -> int:
 
 
 Note: TypeAlias = Annotated[
-    str, Field(max_length=LONGEST_NOTE, description="For whoever reads the history of the stock")
+    str, Field(max_length=LONGEST_NOTE, description="Shown in the history of the stock")
 ]
 
 
 class Adjustment(Body, json_schema_extra={"examples": [examples.ADJUSTMENT]}):
     delta: Annotated[
         int,
-        Field(ge=-MOST_AT_ONCE, le=MOST_AT_ONCE, strict=True, description="Pieces more, or (negative) fewer"),
+        Field(
+            ge=-MOST_AT_ONCE,
+            le=MOST_AT_ONCE,
+            strict=True,
+            description="Pieces to add, or (negative) to remove",
+        ),
         AfterValidator(_not_zero),
     ]
     reason: Reason
@@ -42,7 +47,7 @@ class Adjustment(Body, json_schema_extra={"examples": [examples.ADJUSTMENT]}):
 
 class Counted(Body, json_schema_extra={"examples": [examples.COUNTED]}):
     available: Annotated[
-        int, Field(ge=0, le=LARGEST, strict=True, description="Pieces that no order holds and none was sold")
+        int, Field(ge=0, le=LARGEST, strict=True, description="Pieces that are neither held nor sold")
     ]
     reason: Reason
     note: Note = ""
@@ -54,7 +59,9 @@ class StockBody(View, json_schema_extra={"examples": [examples.STOCK]}):
     discontinued: Annotated[bool, Field(description="No longer sold")]
     reserved: Annotated[int, Field(description="Held for orders; shown to administrators")] = 0
     sold: Annotated[int, Field(description="Shown to administrators")] = 0
-    revision: Annotated[int, Field(description="How often it changed: the ETag. Shown to administrators")] = 0
+    revision: Annotated[
+        int, Field(description="The number of changes: the ETag. Shown to administrators")
+    ] = 0
 
     @classmethod
     def of(cls, stock: Stock, *, for_staff: bool) -> Self:
@@ -73,12 +80,12 @@ class StockList(View, json_schema_extra={"examples": [examples.STOCK_LIST]}):
 
 class MoveBody(View):
     kind: MoveKind
-    delta: Annotated[int, Field(description="Pieces that became available; negative: that are gone")]
+    delta: Annotated[int, Field(description="Pieces that became available; negative if they were removed")]
     reason: Annotated[Reason | None, Field(description="null for a restocking")]
     note: str
-    by: Annotated[str, Field(description="The account's id")]
+    by: Annotated[str, Field(description="The id of the account that made the change")]
     at: datetime
-    revision: Annotated[int, Field(description="Of the stock, after it")]
+    revision: Annotated[int, Field(description="The revision of the stock after the change")]
 
 
 class MoveList(View, json_schema_extra={"examples": [examples.MOVE_LIST]}):

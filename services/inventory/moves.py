@@ -16,7 +16,7 @@ class MoveKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why there are more or fewer pieces than was known."""
+    """Why the stock was corrected."""
 
     DAMAGED = "DAMAGED"
     LOST = "LOST"

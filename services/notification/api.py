@@ -78,7 +78,7 @@ TheSeals = Annotated[Seals, Depends(_seals)]
 
 @router.get("")
 async def list_webhooks(_: Admin, engine: TheEngine) -> EndpointList:
-    """All endpoints, those first that were made first. There are few, so there are no pages."""
+    """List all endpoints, the oldest first, without pages."""
     now = engine.clock.now()
     return EndpointList(items=[EndpointView.of(each, now) for each in await queries.endpoints(engine.store)])
 
@@ -100,10 +100,10 @@ async def create_webhook(  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> EndpointWithSecret:
-    """An endpoint that is told what happens from now on. Its secret is shown in this answer alone.
+    """Create an endpoint, which receives events from now on. Only this answer shows its secret.
 
-    With the same Idempotency-Key, the same endpoint, without its secret: `rotate` it where the first answer
-    was lost.
+    The same Idempotency-Key returns the same endpoint without its secret. If the first answer was lost,
+    `rotate` the secret.
     """
     url = _url(sender, body.url)
     endpoint_id, secret = new_id(), os.urandom(SECRET_BYTES)
@@ -137,7 +137,7 @@ async def change_webhook(
     sender: TheSender,
     request: Request,
 ) -> EndpointView:
-    """Change the fields that are sent. What waits is sent to the new URL."""
+    """Change the fields that are sent. Waiting deliveries go to the new URL."""
     command = ChangeEndpoint(
         endpoint_id=endpoint_id,
         url=None if body.url is None else _url(sender, body.url),
@@ -150,7 +150,7 @@ async def change_webhook(
 
 @router.delete("/{endpoint_id}", status_code=HTTPStatus.NO_CONTENT)
 async def delete_webhook(endpoint_id: Id, admin: Admin, engine: TheEngine, request: Request) -> None:
-    """Tell an endpoint nothing more. What waits for it is dropped."""
+    """Delete an endpoint. Its waiting deliveries are dropped."""
     command = DeleteEndpoint(endpoint_id=endpoint_id)
     await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin))
 
@@ -159,7 +159,7 @@ async def delete_webhook(endpoint_id: Id, admin: Admin, engine: TheEngine, reque
 async def rotate_webhook_secret(
     endpoint_id: Id, admin: Admin, engine: TheEngine, seals: TheSeals, request: Request
 ) -> EndpointWithSecret:
-    """A new secret, shown in this answer alone. For a day, calls are signed by the former one, too."""
+    """Create a new secret, which only this answer shows. For a day, the former one signs calls, too."""
     secret = os.urandom(SECRET_BYTES)
     command = RotateSecret(endpoint_id=endpoint_id, sealed=seals.seal(secret, owner(endpoint_id)))
     endpoint = _endpoint(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin)))
@@ -168,7 +168,7 @@ async def rotate_webhook_secret(
 
 @router.post("/{endpoint_id}/enable")
 async def enable_webhook(endpoint_id: Id, admin: Admin, engine: TheEngine, request: Request) -> EndpointView:
-    """Send to an endpoint again that was disabled. What happened meanwhile is sent by a replay."""
+    """Enable a disabled endpoint. A replay sends what happened meanwhile."""
     command = EnableEndpoint(endpoint_id=endpoint_id)
     endpoint = _endpoint(await engine.execute(command, id_=str(uuid.uuid4()), by=by(request, admin)))
     return EndpointView.of(endpoint, engine.clock.now())
@@ -193,10 +193,10 @@ async def list_webhook_deliveries(
     state: DeliveryState | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
-        str | None, Query(max_length=LONGEST, description="`nextCursor` of the page before")
+        str | None, Query(max_length=LONGEST, description="`nextCursor` of the previous page")
     ] = None,
 ) -> DeliveryList:
-    """What was sent, and what waits: the newest event first, for 30 days."""
+    """Deliveries that were made or are waiting, the newest event first. Kept for 30 days."""
     await _existing(engine, endpoint_id)
     states = DeliveryState if state is None else [state]
     page = await queries.page(engine.store, endpoint_id, states, limit, cursor_of(cursor))
@@ -212,9 +212,9 @@ async def list_webhook_deliveries(
 async def replay_webhooks(
     endpoint_id: Id, body: ReplayRequest, admin: Admin, engine: TheEngine, request: Request
 ) -> EndpointView:
-    """Send what happened in a time again, whether or not it was delivered, with the same `webhook-id`s.
+    """Send the events of a time span again, delivered or not, with the same `webhook-id`s.
 
-    409 while another replay is under way, or the endpoint is disabled.
+    409 while another replay is running, or if the endpoint is disabled.
     """
     id_, now = new_id(), engine.clock.now()
     command = ReplayEvents(

@@ -24,7 +24,7 @@ class NotificationView(View, json_schema_extra={"examples": [examples.NOTIFICATI
     state: NotificationState
     reason: Annotated[str, Field(description="Why the mail is FAILED")]
     resent_at: Annotated[
-        datetime | None, Field(description="When somebody had the mail sent once more that is on its way")
+        datetime | None, Field(description="When the resending that is in progress was requested")
     ]
 
     @classmethod
@@ -54,13 +54,15 @@ Url = Annotated[
     Field(
         min_length=1,
         max_length=LONGEST,
-        description="By HTTPS, of a public address",
+        description="An HTTPS URL with a public address",
         json_schema_extra={"x-allowed": "a URL that begins with https://"},
     ),
 ]
 Types = Annotated[
     list[EventType],
-    Field(max_length=50, description="What the endpoint is told of; none: all, new ones included"),
+    Field(
+        max_length=50, description="Which events the endpoint receives. Empty: all, including future types"
+    ),
 ]
 Description = Annotated[str, Field(max_length=200)]
 Time = Annotated[
@@ -84,13 +86,13 @@ class EndpointChanges(Body, json_schema_extra={"examples": [examples.CHANGES]}):
 
 
 class ReplayRequest(Body, json_schema_extra={"examples": [examples.REPLAY]}):
-    """What happened from `since` on, and before `until`; without it, until now."""
+    """Events from `since` on and before `until`; without `until`, up to now."""
 
     since: Time
     until: Time | None = None
     types: Annotated[
         list[EventType],
-        Field(default_factory=list, max_length=50, description="None: all of the endpoint's"),
+        Field(default_factory=list, max_length=50, description="Empty: all types of the endpoint"),
     ]
 
     @field_validator("until")
@@ -107,8 +109,8 @@ class ReplayView(View):
     since: datetime
     until: datetime
     types: list[EventType]
-    deliveries: Annotated[int, Field(description="That it has made so far")]
-    done: Annotated[bool, Field(description="All deliveries are made; those that wait are being sent")]
+    deliveries: Annotated[int, Field(description="How many deliveries it has created so far")]
+    done: Annotated[bool, Field(description="All deliveries are created; waiting ones are being sent")]
 
     @classmethod
     def of(cls, replay: Replay) -> Self:
@@ -129,11 +131,11 @@ class EndpointView(View, json_schema_extra={"examples": [examples.ENDPOINT]}):
     description: str
     state: EndpointState
     reason: Annotated[str, Field(description="Why it is DISABLED")]
-    failing_since: Annotated[datetime | None, Field(description="Since when nothing was delivered")]
+    failing_since: Annotated[datetime | None, Field(description="Since when no delivery has succeeded")]
     former_secrets_until: Annotated[
-        datetime | None, Field(description="Until then calls are signed by former secrets, too")
+        datetime | None, Field(description="Until when former secrets also sign calls")
     ]
-    replay: Annotated[ReplayView | None, Field(description="The latest")]
+    replay: Annotated[ReplayView | None, Field(description="The latest replay")]
     created_at: datetime
     updated_at: datetime
 
@@ -145,7 +147,7 @@ class EndpointView(View, json_schema_extra={"examples": [examples.ENDPOINT]}):
 class EndpointWithSecret(EndpointView, json_schema_extra={"examples": [examples.WITH_SECRET]}):
     secret: Annotated[
         str | None,
-        Field(description="Shown this once; null where an earlier request with the Idempotency-Key got it"),
+        Field(description="Shown only once; null if an earlier request with the Idempotency-Key got it"),
     ]
 
     @classmethod
@@ -175,8 +177,8 @@ class EndpointList(View, json_schema_extra={"examples": [examples.ENDPOINTS]}):
 
 
 class TriedView(View, json_schema_extra={"examples": [examples.TRIED]}):
-    delivered: Annotated[bool, Field(description="It has answered 2xx")]
-    status: Annotated[int | None, Field(description="Of its answer; null without one")]
+    delivered: Annotated[bool, Field(description="The endpoint answered 2xx")]
+    status: Annotated[int | None, Field(description="The status of its answer; null without an answer")]
     reason: Annotated[str, Field(description="What went wrong")]
     seconds: float
 
@@ -191,18 +193,20 @@ class TriedView(View, json_schema_extra={"examples": [examples.TRIED]}):
 
 
 class DeliveryView(View, json_schema_extra={"examples": [examples.DELIVERY]}):
-    delivery_id: Annotated[str, Field(description="The header `webhook-id`, at each try")]
+    delivery_id: Annotated[str, Field(description="The header `webhook-id` of each attempt")]
     event_id: str
     order_id: str
     type: EventType
-    sequence: Annotated[int | None, Field(description="How many steps the order had taken")]
+    sequence: Annotated[int | None, Field(description="The number of steps that the order had taken")]
     at: Annotated[datetime, Field(description="The event's `time`")]
     state: DeliveryState
     attempts: int
     last_tried_at: datetime | None
-    next_try_at: Annotated[datetime | None, Field(description="Not before then, while it is WAITING")]
-    status: Annotated[int | None, Field(description="Of the last answer; null without one")]
-    reason: Annotated[str, Field(description="What went wrong at the last try")]
+    next_try_at: Annotated[
+        datetime | None, Field(description="The earliest time of the next attempt, while WAITING")
+    ]
+    status: Annotated[int | None, Field(description="The status of the last answer; null without an answer")]
+    reason: Annotated[str, Field(description="What went wrong at the last attempt")]
 
     @classmethod
     def of(cls, delivery: Delivery) -> Self:

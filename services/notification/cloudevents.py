@@ -28,7 +28,7 @@ MEDIA_TYPE: Final = "application/cloudevents+json"
 
 
 class EventType(StrEnum):
-    """What an endpoint can be told. A name ends with the version of its data."""
+    """The types of events that an endpoint can receive. A name ends with the version of its data."""
 
     PAID = "sagashop.order.paid.v1"
     CANCELLED = "sagashop.order.cancelled.v1"

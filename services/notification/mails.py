@@ -44,10 +44,10 @@ async def resend_mail(  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> NotificationView:
-    """Send the mail of a notification once more, to the same address: what it said, as a new mail.
+    """Send the mail of a notification again: a new mail with the same content, to the same address.
 
-    It is sent in the background: `resentAt` is there while it is on its way, `state` says what became of it.
-    409 where there is none to send, such as of a customer who was erased, or while it is on its way.
+    It is sent in the background: `resentAt` is set meanwhile, then `state` shows the result. 409 if there is
+    no mail to send (for example, the customer was erased), or while one is being sent.
     """
     key = key_of(f"resend-mail/{staff.id}", idempotency_key, [notification_id])
     command = ResendMail(notification_id=notification_id, key=key)

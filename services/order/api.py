@@ -74,7 +74,7 @@ RESUMABLE: Final[dict[str, Any]] = {
             "name": "Last-Event-ID",
             "in": "header",
             "required": False,
-            "description": "The `id` of the last event that was seen: the stream goes on after it.",
+            "description": "The `id` of the last event received: the stream continues after it.",
             "schema": {"type": "string"},
         }
     ],
@@ -126,7 +126,7 @@ async def create_order(  # FastAPI passes them by name
     idempotency_key: IdempotencyKeyHeader,
     language: Language,
 ) -> Response:
-    """Takes an order; it is PENDING until its stock is reserved. The same Idempotency-Key gives it again."""
+    """Place an order, PENDING until its stock is reserved. The same Idempotency-Key gives the same order."""
     key = key_of(key_scope(CreateOrder, caller.id), idempotency_key, order.model_dump())
     if key and (earlier := await _earlier(engine, key)):
         return _created(earlier, caller, REPLAYED)
@@ -184,7 +184,7 @@ async def list_orders(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=LONGEST)] = None,
 ) -> Response:
-    """The newest first."""
+    """List orders, the newest first."""
     after = cursor_of(cursor)
     orders, following = await queries.page(engine.store, _theirs(caller), status, limit, after)
     return _answer(
@@ -221,13 +221,13 @@ async def _owner(engine: Engine, order_id: str, caller: User, right: Right) -> s
 
 @router.get("/{order_id}", response_model=OrderBody)
 async def get_order(order: Visible, caller: Caller) -> Response:
-    """One order, of one's own; the shop's staff may see every order."""
+    """One order of the caller; the shop's staff may read every order."""
     return _answer(order_body(order, caller))
 
 
 @router.get("/{order_id}/timeline", response_model=Timeline)
 async def get_timeline(order: Visible, caller: Caller) -> Response:
-    """Every step of the order: what happened, when, and the trace it belongs to."""
+    """Every step of the order: what happened, when, and in which trace."""
     return _answer({"items": [entry_body(entry, caller) for entry in order.history]})
 
 
@@ -250,7 +250,9 @@ async def _watch(order: Visible, caller: Caller, watching: TheWatching) -> Async
     response_class=EventStream,
     openapi_extra=RESUMABLE,
     responses={
-        HTTPStatus.NO_CONTENT: {"description": "The order is settled, and the caller has all of it."},
+        HTTPStatus.NO_CONTENT: {
+            "description": "The order is settled, and the caller has received all events."
+        },
         **described([Code.TOO_MANY_STREAMS, Code.OVERLOADED]),
     },
 )
@@ -263,10 +265,10 @@ async def follow_order(
 ) -> Response:
     """The order's steps as server-sent events: those of its timeline, then each as it happens.
 
-    An event `step` has an entry of the timeline, and its number as `id`. The last event, `end`, has the
-    order, which is settled. Lines that begin with a colon say that the stream is alive. Whoever comes again
-    with the last id as `Last-Event-ID`, as browsers do by themselves, misses nothing and hears nothing twice;
-    204 tells them that nothing more will come. A stream ends when its token expires, and after some minutes.
+    Each event `step` contains one entry of the timeline, and its number as `id`. The last event, `end`,
+    contains the settled order. Lines that begin with a colon keep the stream alive. A client that reconnects
+    with the last id as `Last-Event-ID`, as browsers do automatically, misses no event and gets none twice;
+    204 means that no more events will come. A stream ends when its token expires, or after some minutes.
     """
     after = feed.seen(request.headers.get("last-event-id"), len(order.history))
     if order.settled and after == len(order.history):
@@ -290,9 +292,9 @@ async def cancel_order(
     idempotency_key: IdempotencyKeyHeader,
     cancellation: Cancellation = THE_WHOLE,
 ) -> Response:
-    """Cancels an order that is not paid yet; its stock goes back. 409 once it is paid.
+    """Cancel an order that is not paid yet, and return its stock. 409 if it is paid.
 
-    With `lines`, some of an order that is paid: a refund of them, which come back.
+    With `lines`: refund these lines of a paid order, and return them to stock.
     """
     if cancellation.asked:
         asked = _Refund(order_id, "cancel", cancellation.reason, cancellation.asked)
@@ -323,9 +325,9 @@ async def refund_order(
     request: Request,
     idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
-    """Gives the money back, then the goods. 409 unless the order is paid, or for more than is left of it.
+    """Refund money, then return goods. 409 if the order is not paid, or less is left than requested.
 
-    Customers may ask within a time that the shop sets, administrators always.
+    Customers may request it within a time that the shop sets, administrators at any time.
     """
     asked = _Refund(order_id, "refund", refund.reason, refund.asked)
     return await _refunded(engine, asked, caller, request, idempotency_key)
@@ -385,7 +387,7 @@ async def settle_refund_outside(  # noqa: PLR0917  # FastAPI passes them by name
     request: Request,
     idempotency_key: IdempotencyKeyHeader,
 ) -> Response:
-    """The payment gateway never gave way, and the money went back by another way: 409 unless it refuses."""
+    """Record that a refund was made in another way. 409 unless the payment gateway refuses the refund."""
     command = SettleOutside(
         order_id=order_id,
         refund_request_id=refund_request_id,

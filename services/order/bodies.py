@@ -40,7 +40,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class NewOrder(Body, json_schema_extra={"examples": [examples.NEW_ORDER]}):
-    """`quantities` go with `ids`, one for one. Prices are ours."""
+    """`quantities` has one entry for each of `ids`. The shop sets the prices."""
 
     ids: Annotated[
         list[Id],
@@ -103,7 +103,7 @@ _SOME: Final = Field(min_length=1, max_length=MOST_LINES)
 
 
 class RefundRequest(Body, json_schema_extra={"examples": [examples.REFUND]}):
-    """Of these lines, which needs an Idempotency-Key, or without `lines` of all that is left."""
+    """A refund of `lines`, which needs an Idempotency-Key; without `lines`, of everything that is left."""
 
     reason: Reason
     lines: Annotated[list[RefundedLine], _SOME, AfterValidator(_each_once)] | None = None
@@ -114,8 +114,8 @@ class RefundRequest(Body, json_schema_extra={"examples": [examples.REFUND]}):
 
 
 class Cancellation(Body, json_schema_extra={"examples": [examples.CANCELLATION]}):
-    """Of these lines of an order that is paid: they are refunded, and come back. Without `lines`, or without
-    any body, of the whole order.
+    """With `lines`, these lines of a paid order are refunded and returned to stock. Without `lines`, or
+    without a body, the whole order is cancelled.
     """
 
     reason: Reason = CancellationReason.CUSTOMER_CANCELLED
@@ -127,7 +127,7 @@ class Cancellation(Body, json_schema_extra={"examples": [examples.CANCELLATION]}
 
 
 class Settlement(Body, json_schema_extra={"examples": [examples.SETTLEMENT]}):
-    reference: Annotated[Reason, Field(description="By which the transfer is found again")]
+    reference: Annotated[Reason, Field(description="Identifies the transfer")]
     reason: Reason
 
 
@@ -146,13 +146,15 @@ class CustomerBody(View):
 
 class LineBody(View):
     product_id: str
-    name: Annotated[str, Field(description="As the product was called when it was ordered")]
+    name: Annotated[str, Field(description="The name of the product when it was ordered")]
     quantity: int
     price: str
     state: LineState
-    refunded: Annotated[int, Field(description="Pieces whose money is back")]
-    returned: Annotated[int, Field(description="Pieces that came back, and can be sold again")]
-    shipped: Annotated[int, Field(description="Pieces that are sent to the customer, or may be at any time")]
+    refunded: Annotated[int, Field(description="Pieces whose money was refunded")]
+    returned: Annotated[int, Field(description="Pieces that were returned and can be sold again")]
+    shipped: Annotated[
+        int, Field(description="Pieces that were sent to the customer, or may be sent at any time")
+    ]
 
 
 class RefundedLineBody(View):
@@ -164,17 +166,18 @@ class RefundedLineBody(View):
 class RefundBody(View):
     refund_request_id: str
     lines: Annotated[
-        list[RefundedLineBody], Field(description="Empty where an order is cancelled: nothing was sold")
+        list[RefundedLineBody],
+        Field(description="Empty if the order was cancelled, because nothing was sold"),
     ]
     amount: str
     state: RefundState
-    reason: Annotated[str, Field(description="As it was given with the request")]
+    reason: Annotated[str, Field(description="The reason that was given in the request")]
     refusal: Annotated[
         str | None,
-        Field(description="While it is REFUSED: why, in the payment gateway's words; it is asked again"),
+        Field(description="While REFUSED: the payment gateway's reason. The refund is retried"),
     ]
     settled_outside: Annotated[
-        str | None, Field(description="The reference of the transfer by which the money went back instead")
+        str | None, Field(description="The reference of the transfer that refunded the money instead")
     ]
 
 
@@ -185,7 +188,7 @@ class CompensationBody(View):
 
 class NextActionBody(View):
     type: str
-    url: Annotated[str, Field(description="Where the customer agrees to the payment")]
+    url: Annotated[str, Field(description="Where the customer confirms the payment")]
     expires_at: datetime | None
 
 
@@ -199,17 +202,17 @@ class OrderBody(View, json_schema_extra={"examples": [examples.ORDER]}):
     currency: str
     products: list[LineBody]
     cancellation_reason: CancellationReason | None
-    cancellation_detail: Annotated[str | None, Field(description="In the words of whoever caused it")]
-    refund_reason: Annotated[str | None, Field(description="As it was given with the latest request")]
+    cancellation_detail: Annotated[str | None, Field(description="The reason that was given")]
+    refund_reason: Annotated[str | None, Field(description="The reason that was given in the latest request")]
     refunds: list[RefundBody]
     next_action: Annotated[
         NextActionBody | None,
         Field(
-            description="What the customer has to do before the payment is decided on; shown to them alone"
+            description="What the customer has to do before the payment is decided; only the customer sees it"
         ),
     ]
     reserved_until: Annotated[
-        datetime | None, Field(description="Until when stock is held for a payment that is decided on later")
+        datetime | None, Field(description="Until when stock is held for a payment that is decided later")
     ]
     customer: Annotated[CustomerBody | None, Field(description="Shown to administrators")] = None
     created_at: datetime
@@ -240,12 +243,12 @@ class EntryBody(View):
     reason: str | None
     lines: Annotated[
         list[LineChangeBody],
-        Field(description="The lines that changed; empty where all of the order changed alike"),
+        Field(description="The lines that changed; empty if all lines changed in the same way"),
     ]
-    refund_request_id: Annotated[str | None, Field(description="Of the refund that it is about")]
+    refund_request_id: Annotated[str | None, Field(description="The refund that the step belongs to")]
     trace_id: str | None
     event_id: Annotated[str | None, Field(description="Shown to administrators")] = None
-    actor: Annotated[ActorBody | None, Field(description="Who asked for it; shown to administrators")] = None
+    actor: Annotated[ActorBody | None, Field(description="Who requested it; shown to administrators")] = None
 
 
 class Timeline(View, json_schema_extra={"examples": [examples.TIMELINE]}):

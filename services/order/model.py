@@ -47,7 +47,7 @@ class LineState(StrEnum):
 
 
 class Progress(StrEnum):
-    """Of a compensation: of the stock given back, of the money given back."""
+    """How far a compensation is: the return of stock, or the refund of money."""
 
     NONE = "none"
     PENDING = "pending"
@@ -115,7 +115,7 @@ MONEY_IS_BACK: Final = (RefundState.MONEY_BACK, RefundState.DONE)
 
 
 class Restocking(StrEnum):
-    """What becomes of refunded goods."""
+    """Whether refunded goods return to stock."""
 
     # They can be sold again.
     RETURN = "return"

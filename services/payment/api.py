@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/payments", tags=["payments"], route_class=Route)
 
 @router.get("/{order_id}", response_model_exclude_unset=True)
 async def get_payment(order_id: Id, caller: Caller, engine: TheEngine) -> PaymentBody:
-    """The customer's own, or, for the shop's staff, anybody's: another's is not found."""
+    """The payment of an order of the caller; the shop's staff may read every payment."""
     is_staff = caller.may(Right.READ_ORDERS)
     payment = await queries.of(engine.store, order_id, None if is_staff else caller.id)
     if payment is None:
@@ -46,9 +46,9 @@ async def get_payment(order_id: Id, caller: Caller, engine: TheEngine) -> Paymen
 async def hear_gateway(
     provider: Annotated[str, Path(pattern="^[a-z]{1,32}$")], request: Request, engine: TheEngine
 ) -> HeardBody:
-    """What a payment gateway says by itself, signed by it: reason enough to ask it, and believed of nothing.
+    """Receive a payment gateway's signed webhook. It only causes a question to the gateway.
 
-    Answered 200 once that is written down; anything else has the gateway say it again.
+    200 once the webhook is stored; after any other answer, the gateway sends it again.
     """
     if provider != request.app.state.provider:
         raise NotFound("this shop is paid through another gateway")

@@ -13,12 +13,12 @@ from services.shared.http.bodies import View
 
 class HeardBody(View, json_schema_extra={"examples": [examples.HEARD]}):
     outcome: Annotated[
-        str, Field(description="`heard`, `known` from before, about an `unknown payment`, or `not for us`")
+        str, Field(description="`heard`; `known` if it came before; `unknown payment`; `not for us`")
     ]
 
 
 class PaymentBody(View, json_schema_extra={"examples": [examples.PAYMENT]}):
-    """What nobody asked for yet, or did not happen, is null."""
+    """A payment. What has not been requested or has not happened is null."""
 
     order_id: str
     status: PaymentState

@@ -68,17 +68,17 @@ async def list_products(
     stocks: TheStocks,
     ids: Annotated[
         str | None,
-        Query(description=f"Up to {MOST_IDS}, separated by commas", max_length=LONGEST_LIST),
+        Query(description=f"Up to {MOST_IDS} ids, separated by commas", max_length=LONGEST_LIST),
     ] = None,
     include: Annotated[
-        Literal["stock"] | None, Query(description="`stock`: also how many pieces there are of each")
+        Literal["stock"] | None, Query(description="`stock`: also the stock of each product")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
-        str | None, Query(max_length=LONGEST, description="`nextCursor` of the page before")
+        str | None, Query(max_length=LONGEST, description="`nextCursor` of the previous page")
     ] = None,
 ) -> ProductList:
-    """A page of the catalogue; or, with `ids`, those of them that exist, without pages."""
+    """A page of the catalogue; with `ids`, all of these products that exist, without pages."""
     if ids is None:
         page = await catalogue.page(limit, cursor_of(cursor))
     else:
@@ -119,7 +119,7 @@ async def create_product(
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
-    """With the same Idempotency-Key, the same product."""
+    """Create a product. The same Idempotency-Key returns the same product."""
     command = CreateProduct(
         product_id=str(uuid.uuid4()),
         key=_key("create-product", admin, idempotency_key, body.model_dump(mode="json")),
@@ -150,7 +150,7 @@ async def change_product(  # noqa: PLR0917  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> ProductView:
-    """Change the fields that are sent. Orders keep the name and the price that they were placed with."""
+    """Change the fields that are sent. Existing orders keep their name and price."""
     asked = [product_id, body.model_dump(mode="json", exclude_unset=True)]
     command = ChangeProduct(
         product_id=product_id,
@@ -184,7 +184,7 @@ async def delete_product(  # noqa: PLR0917  # FastAPI passes them by name
     response: Response,
     idempotency_key: IdempotencyKeyHeader,
 ) -> None:
-    """Take a product out of the catalogue. Orders of it go on."""
+    """Remove a product from the catalogue. Existing orders of it continue."""
     command = DeleteProduct(
         product_id=product_id, key=_key("delete-product", admin, idempotency_key, [product_id])
     )

@@ -84,7 +84,7 @@ class ProductView(View, json_schema_extra={"examples": [examples.PRODUCT]}):
     updated_at: datetime
     stock: Annotated[
         StockBody | None,
-        Field(description="With `include=stock`; null where inventory does not know it, or does not answer"),
+        Field(description="With `include=stock`; null if inventory does not know it, or does not answer"),
     ] = None
 
     @classmethod

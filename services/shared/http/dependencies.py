@@ -22,8 +22,8 @@ IDEMPOTENT: Final[dict[str, Any]] = {
             "name": "Idempotency-Key",
             "in": "header",
             "required": False,
-            "description": "The same key again, within a day, does nothing more: the answer is what the first"
-            " request made or changed, as it is now, with the header Idempotency-Replayed: true.",
+            "description": "A request with the same key within a day changes nothing more. Its answer is what"
+            " the first request created or changed, in its current state, with Idempotency-Replayed: true.",
             "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
         }
     ]
@@ -34,8 +34,8 @@ LANGUAGE: Final[dict[str, Any]] = {
     "name": "Accept-Language",
     "in": "header",
     "required": False,
-    "description": "What the customer is written to in, such as `de-AT`. Their first choice counts, else"
-    " English is written.",
+    "description": "The language of mails to the customer, such as `de-AT`. Only the first choice counts; the"
+    " default is English.",
     "schema": {"type": "string"},
 }
 

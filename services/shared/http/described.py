@@ -14,28 +14,32 @@ _FAULT: Final = {
     "required": ["in", "field", "message"],
     "properties": {
         "in": {"type": "string", "enum": ["body", "query", "path", "header"]},
-        "field": {"type": "string", "description": "Its name, with dots: `quantities.0`"},
-        "pointer": {"type": "string", "description": "Of a field of the body: a JSON pointer (RFC 6901)"},
+        "field": {"type": "string", "description": "The name, with dots: `quantities.0`"},
+        "pointer": {"type": "string", "description": "For a field of the body: its JSON pointer (RFC 6901)"},
         "message": {"type": "string", "description": "What is allowed"},
     },
 }
 PROBLEM: Final[dict[str, Any]] = {
     "title": NAME,
-    "description": "RFC 9457; docs/errors.md",
+    "description": "A problem document (RFC 9457); docs/errors.md lists all codes",
     "type": "object",
     "required": ["type", "title", "status", "code", "detail"],
     "properties": {
-        "type": {"type": "string", "description": "A reference to the explanation of the code"},
+        "type": {"type": "string", "description": "A link to the explanation of the code"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "code": {"type": "string", "enum": list(Code), "description": "Stable: compare this"},
-        "detail": {"type": "string", "description": "What to do about it"},
+        "code": {"type": "string", "enum": list(Code), "description": "Stable: compare this, not sentences"},
+        "detail": {"type": "string", "description": "What went wrong, and what to do"},
         "errors": {"type": "array", "items": _FAULT},
         "unknown": {"type": "array", "items": {"type": "string"}, "description": "Ids of unknown products"},
         "available": {"type": "integer", "description": "Pieces that can be ordered now"},
         "reserved": {"type": "integer", "description": "Pieces that orders hold"},
-        "revision": {"type": "integer", "description": "Of what is there now: its ETag"},
-        "outcome": {"type": "string", "enum": ["unknown"], "description": "It may have been carried out"},
+        "revision": {"type": "integer", "description": "The current revision: its ETag"},
+        "outcome": {
+            "type": "string",
+            "enum": ["unknown"],
+            "description": "The request may have been carried out",
+        },
     },
 }
 DEFAULT: Final[dict[str, Any]] = {

@@ -23,39 +23,41 @@ class Kind(NamedTuple):
 
 
 _AGAIN: Final = (
-    "Send the same request again, with the same Idempotency-Key, after the seconds of `Retry-After`."
+    "Send the same request again, with the same Idempotency-Key, after the seconds in `Retry-After`."
 )
 KINDS: Final[dict[Code, Kind]] = {
     Code.MALFORMED_JSON: Kind(
         HTTPStatus.BAD_REQUEST,
         "Malformed JSON",
-        "The body is not JSON. Make it with a JSON library, not by hand.",
+        "The body is not JSON. Use a JSON library to write it.",
     ),
     Code.MALFORMED_PATH: Kind(
         HTTPStatus.BAD_REQUEST,
         "Malformed path",
-        "The path has an empty segment, a dot segment, or a character that could mean two things on its way.",
+        "The path has an empty segment, a dot segment, or a character that servers on the way may interpret"
+        " differently.",
     ),
     Code.MALFORMED_REQUEST: Kind(
         HTTPStatus.BAD_REQUEST,
         "Malformed request",
-        "This is not HTTP/1.1. Send it with an HTTP library, to the address and port of the gateway.",
+        "This is not HTTP/1.1. Use an HTTP library, and the address and port of the gateway.",
     ),
     Code.HEADER_REPEATED: Kind(
         HTTPStatus.BAD_REQUEST,
         "Header repeated",
-        "A header that may come once came twice: which of them counts would be a guess.",
+        "A header that may be sent only once was sent twice, so it is unclear which one counts.",
     ),
     Code.SIGNATURE_REFUSED: Kind(
         HTTPStatus.BAD_REQUEST,
         "Signature refused",
-        "A webhook is not signed by a secret that the shop knows, or was signed more than five minutes ago.",
+        "The webhook is not signed with a secret that the shop knows, or was signed more than five minutes"
+        " ago.",
     ),
     Code.IDEMPOTENCY_KEY_REQUIRED: Kind(
         HTTPStatus.BAD_REQUEST,
         "Idempotency-Key required",
-        "Sent twice, this would be done twice: send an `Idempotency-Key`, a new one for each new request, and"
-        " the same one when you try a request again.",
+        "If this request is sent twice, it is carried out twice. Send an `Idempotency-Key`: a new one for"
+        " each new request, and the same one when you retry a request.",
     ),
     Code.TOKEN_MISSING: Kind(
         HTTPStatus.UNAUTHORIZED,
@@ -65,8 +67,8 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.TOKEN_INVALID: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Token not valid",
-        "This shop did not sign the token, or did so with a key that was withdrawn; or, at `/auth`, all"
-        " logins of the account were ended since. Log in again.",
+        "This shop did not sign the token, or signed it with a key that was revoked; or, at `/auth`, all"
+        " logins of the account have been ended since. Log in again.",
     ),
     Code.TOKEN_EXPIRED: Kind(
         HTTPStatus.UNAUTHORIZED,
@@ -76,71 +78,74 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.LOGIN_FAILED: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Login failed",
-        "The e-mail address or the password is wrong. Which of them is not told.",
+        "The e-mail address or the password is wrong. The answer does not say which.",
     ),
     Code.TOTP_REQUIRED: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Second factor required",
-        "The password is right, and the account has a second factor. Ask for a code of the authenticator app,"
-        " and send the request again with it as `code`.",
+        "The password is right, but the account has a second factor. Ask the user for a code of the"
+        " authenticator app, and send the request again with that `code`.",
     ),
     Code.TOTP_REFUSED: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Second factor refused",
-        "The code is wrong, or was used before: each works once. Wait for the app's next one.",
+        "The code is wrong, or was used before: each code works once. Wait for the app's next one.",
     ),
     Code.REFRESH_TOKEN_REFUSED: Kind(
         HTTPStatus.UNAUTHORIZED,
         "Refresh token refused",
-        "It is unknown, expired, or was used before, which ends its login. Log in again.",
+        "The token is unknown or expired, or it was used before, which ends its login. Log in again.",
     ),
     Code.ACCOUNT_GONE: Kind(
         HTTPStatus.UNAUTHORIZED, "Account gone", "The account of this token does not exist any more."
     ),
     Code.FORBIDDEN: Kind(
-        HTTPStatus.FORBIDDEN, "Forbidden", "The caller is known, and may not: `detail` says who may."
+        HTTPStatus.FORBIDDEN, "Forbidden", "The caller is known, but may not do this: `detail` says who may."
     ),
     Code.ORIGIN_REFUSED: Kind(
         HTTPStatus.FORBIDDEN,
         "Other origin refused",
-        "A browser asked whether a web page of another origin may send this, and it may not. The gateway's"
-        " setting `CORS_ORIGINS` names the origins whose pages may.",
+        "A browser asked whether a web page of another origin may send this request. It may not: the"
+        " gateway's setting `CORS_ORIGINS` names the origins whose pages may.",
     ),
     Code.NOT_FOUND: Kind(
         HTTPStatus.NOT_FOUND,
         "Not found",
-        "What the path names does not exist, or belongs to another customer, which looks the same.",
+        "The resource does not exist, or belongs to another customer. Both get the same answer.",
     ),
     Code.NO_SUCH_PATH: Kind(
-        HTTPStatus.NOT_FOUND, "No such path", "Nothing is served at this path. `/docs` shows what there is."
+        HTTPStatus.NOT_FOUND, "No such path", "Nothing is served at this path. `/docs` lists the paths."
     ),
     Code.METHOD_NOT_ALLOWED: Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "The path exists, and this method is not for it. `Allow` lists those that are.",
+        "The path exists, but does not support this method. `Allow` lists the methods that it supports.",
     ),
     Code.REQUEST_TOO_SLOW: Kind(
         HTTPStatus.REQUEST_TIMEOUT,
         "Request too slow",
-        "Not all of the request arrived in time, and nothing was done. Send it again, on a new connection.",
+        "The request did not arrive completely in time. Nothing was done. Send it again, on a new"
+        " connection.",
     ),
     Code.STATE_FORBIDS: Kind(
         HTTPStatus.CONFLICT,
         "The state forbids it",
-        "What was asked for is not possible as things stand: a paid order is refunded, not cancelled."
+        "The request is not possible in the current state: a paid order can be refunded, but not cancelled."
         " `detail` says what is possible instead. Read the order again before you try something else.",
     ),
     Code.EMAIL_TAKEN: Kind(
-        HTTPStatus.CONFLICT, "E-mail address taken", "An account has this address. Log in, or use another."
+        HTTPStatus.CONFLICT,
+        "E-mail address taken",
+        "An account with this address exists. Log in, or use another address.",
     ),
     Code.PRECONDITION_FAILED: Kind(
         HTTPStatus.PRECONDITION_FAILED,
         "Precondition failed",
-        "It changed since you read it, and nothing was done. `revision` is what it has now: read it again,"
-        " decide again, and send its `ETag` as `If-Match`.",
+        "The resource has changed since you read it. Nothing was done. `revision` is its current revision:"
+        " read it again, decide again, and send its `ETag` as `If-Match`.",
     ),
     Code.BODY_TOO_LARGE: Kind(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large", "No request needs more than 65536 bytes."
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large", "A body may have at most 65536 bytes."
     ),
     Code.UNSUPPORTED_MEDIA_TYPE: Kind(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -150,83 +155,84 @@ KINDS: Final[dict[Code, Kind]] = {
     Code.INVALID: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Invalid request",
-        "Fields, parameters or headers are missing, unknown, or not as they have to be. `errors` has one"
-        " entry for each, with what is allowed.",
+        "Fields, parameters or headers are missing, unknown or invalid. `errors` has one entry for each,"
+        " which says what is allowed.",
     ),
     Code.MAIL_TOKEN_REFUSED: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Token of a letter refused",
-        "It is unknown, has expired, or was used before: each works once. Ask for another letter.",
+        "The token is unknown, has expired, or was used before: each works once. Request another letter.",
     ),
     Code.UNKNOWN_PRODUCT: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Unknown product",
-        "Products of the order do not exist, or were deleted. `errors` points at each; `unknown` lists their"
-        " ids.",
+        "Some products of the order do not exist, or were deleted. `errors` points at each; `unknown` lists"
+        " their ids.",
     ),
     Code.MIXED_CURRENCIES: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Mixed currencies",
-        "An order is in one currency. Place one order for each.",
+        "An order has one currency. Place a separate order for each currency.",
     ),
     Code.TOTAL_TOO_LARGE: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Total too large",
-        "The order's total is more than can be charged. Place several orders.",
+        "The order's total is larger than the largest amount that can be charged. Place several orders.",
     ),
     Code.IDEMPOTENCY_KEY_REUSED: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Idempotency-Key used before",
-        "Within the last day the key came with another request. Make a new key for each new request.",
+        "The key was used with another request within the last day. Use a new key for each new request.",
     ),
     Code.PRECONDITION_REQUIRED: Kind(
         HTTPStatus.PRECONDITION_REQUIRED,
         "Precondition required",
-        "Say which state this is based on: send the `ETag` that you read as `If-Match`, so that nothing is"
-        " overwritten that you have not seen.",
+        "The request must say which state it is based on. Send the `ETag` that you read as `If-Match`, so"
+        " that you do not overwrite changes that you have not seen.",
     ),
     Code.RATE_LIMITED: Kind(
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many requests",
-        "Wait for the seconds of `Retry-After`. Logins and registrations have a limit of their own.",
+        "Wait for the seconds in `Retry-After`. Logins and registrations have a separate limit.",
     ),
     Code.TOO_MANY_STREAMS: Kind(
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many streams",
-        "As many streams are open as one caller may have. Close one that you do not read any more, or wait"
-        " for the seconds of `Retry-After`. What became of an order is told without a stream, too.",
+        "The caller has as many open streams as one caller may have. Close one, or wait for the seconds in"
+        " `Retry-After`. The state of an order can also be read without a stream.",
     ),
     Code.HEADERS_TOO_LARGE: Kind(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "Headers too large",
-        "The request line and all headers have 32768 bytes at most. Ask for fewer ids at a time, or send"
-        " fewer cookies.",
+        "The request line and all headers together may have at most 32768 bytes. Ask for fewer ids at a"
+        " time, or send fewer cookies.",
     ),
     Code.INTERNAL_ERROR: Kind(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "Internal error",
-        "A fault of ours, which is logged. What was asked for may have been done: read before you repeat.",
+        "This is a fault of the shop, and it is logged. The request may have been carried out: check before"
+        " you repeat it.",
     ),
     Code.SERVICE_BROKE_OFF: Kind(
         HTTPStatus.BAD_GATEWAY,
         "Service broke off",
-        f"What was asked for may have been done. {_AGAIN}",
+        f"The connection to a service broke. The request may have been carried out. {_AGAIN}",
     ),
     Code.UNAVAILABLE: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Unavailable",
-        "Something that is needed does not answer at the moment. Nothing was done, unless there is a member"
-        f" `outcome` with the value `unknown`. {_AGAIN}",
+        "A service or server that the request needs does not answer at the moment. Nothing was done, unless"
+        f" the problem has `outcome` with the value `unknown`. {_AGAIN}",
     ),
     Code.OVERLOADED: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Overloaded",
-        f"More is asked for than can be served in time. Nothing was done. {_AGAIN}",
+        f"There are more requests than can be served in time. Nothing was done. {_AGAIN}",
     ),
     Code.SERVICE_TOO_SLOW: Kind(
         HTTPStatus.GATEWAY_TIMEOUT,
         "Service too slow",
-        f"What was asked for may have been done, or may yet be. {_AGAIN}",
+        f"The request may have been carried out, or may still be. {_AGAIN}",
     ),
 }
 
@@ -261,12 +267,13 @@ Every error is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc
 }
 ```
 
-- `code` is stable: compare it, not the sentences. `type` leads to its entry in this page, which the gateway
-  serves.
-- `detail` says what to do about this very request.
+- `code` is stable: compare it, not the sentences. `type` links to the entry of the code on this page, which
+  the gateway serves.
+- `detail` says what to do about this request.
 - `errors` has an entry for each field, parameter or header: where it is (`in`), its name (`field`), what is
   allowed, and for a body a JSON pointer.
-- `outcome: unknown` marks a 503 after which what was asked for may have been done. Any other 503 did nothing.
+- `outcome: unknown` marks a 503 after which the request may have been carried out. After any other 503,
+  nothing was done.
 
 | status | code | title |
 |---|---|---|

@@ -18,8 +18,7 @@ MATCHED: Final[dict[str, Any]] = {
     "name": "If-Match",
     "in": "header",
     "required": True,
-    "description": "The `ETag` that was read: the request is carried out if it is still that, and answered"
-    " 412 else. `*` stands for any.",
+    "description": "The `ETag` that was read. If it has changed, the answer is 412. `*` stands for any.",
     "schema": {"type": "string", "minLength": 1},
 }
 

@@ -68,7 +68,7 @@ def test_schemas_that_nothing_public_refers_to_are_left_out() -> None:
 
 def test_services_that_do_not_answer_are_named() -> None:
     merged = merge({"order": document("/api/orders", {})}, "1", missing={"payment", "auth"})
-    assert "does not answer: auth, payment." in merged["info"]["description"]
+    assert "do not answer: auth, payment." in merged["info"]["description"]
     whole = merge({"order": document("/api/orders", {})}, "1")
     assert "does not answer" not in whole["info"]["description"]
 

@@ -136,7 +136,7 @@ __all__ = [
 EXCHANGE: Final = "saga.events"
 SCHEMA_VERSION: Final = 1
 
-# The services that speak by events: each one's part is in the module of its name.
+# The services that publish or consume events. Each one's part is in the module of its name.
 _PARTS: Final[Mapping[str, Part]] = {
     "order": order.PART,
     "product": product.PART,
@@ -146,18 +146,18 @@ _PARTS: Final[Mapping[str, Part]] = {
     "fulfilment": fulfilment.PART,
 }
 ENGINES: Final = tuple(_PARTS)
-# Those that a shop may do without.
+# Services that a shop can run without.
 OPTIONAL: Final = frozenset({"fulfilment"})
 CORE: Final = tuple(service for service in ENGINES if service not in OPTIONAL)
 
-# Who publishes what. The broker's permissions are made from this.
+# Which service publishes which events. The broker's permissions are derived from this.
 PUBLISHES: Final[dict[str, tuple[type[Event], ...]]] = {
     service: part.publishes for service, part in _PARTS.items() if part.publishes
 }
 _CLASSES: Final = {event.type: event for published in PUBLISHES.values() for event in published}
 
-# Who consumes what, on which queue. PaymentFailed is bound to INVENTORY_EVENTS only while auto compensation
-# is on, so it has a name of its own here.
+# Which service consumes which events from which queue. PaymentFailed is bound to INVENTORY_EVENTS only while
+# auto compensation is on, so it has a name of its own here.
 AUTO_COMPENSATION: Final = PaymentFailed
 CONSUMES: Final[dict[str, dict[str, tuple[type[Event], ...]]]] = {
     service: {queue: tuple(_CLASSES[type_] for type_ in types) for queue, types in part.consumes.items()}
@@ -165,7 +165,7 @@ CONSUMES: Final[dict[str, dict[str, tuple[type[Event], ...]]]] = {
     if part.consumes
 }
 
-# What goes to the queue of such a service only where it runs. All else there answers what it has asked.
+# Events that go to the queue of an optional service only if it runs. Its other events are answers to its own.
 WHERE_IT_RUNS: Final[Mapping[str, frozenset[type[Event]]]] = {
     FULFILMENT: frozenset({OrderPaid, OrderRefunded}),
 }

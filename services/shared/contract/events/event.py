@@ -12,14 +12,14 @@ from msgspec import Meta, Struct
 _FITS: Final = "[^\U00010000-\U0010ffff]|^[\\s\\S]{1,63}$"
 OrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
 ProductId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
-# Of a refund that was asked for. Messages without one are about all that was captured.
+# The id of a requested refund. Messages without one are about the whole captured amount.
 RefundRequestId = Annotated[str, Meta(min_length=1, max_length=64, pattern=_FITS)]
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 LONGEST_TEXT: Final = 512
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Fulfilment = Literal["all", "partial"]
-# How many steps an order had taken when it told of one: what is told later has a greater one.
+# How many steps the order had taken when the event was published: later events have a larger number.
 Sequence = Annotated[int, Meta(ge=1)]
 
 
@@ -31,7 +31,7 @@ class Line(Struct, frozen=True, rename="camel"):
 
 
 class PricedLine(Struct, frozen=True, rename="camel"):
-    """A line with the price of one piece, in the order's currency."""
+    """A line with the price per piece, in the order's currency."""
 
     product_id: ProductId
     quantity: Quantity
@@ -39,14 +39,14 @@ class PricedLine(Struct, frozen=True, rename="camel"):
 
 
 class SoldLine(Line, frozen=True, omit_defaults=True):
-    """A line as it was sold: what the product was called, what one piece cost. Older ones do not say."""
+    """A line as it was sold, with the product's name and the price per piece. Older publishers omit both."""
 
     name: Text = ""
     price: Decimal | None = None
 
 
 class Missing(Struct, frozen=True, rename="camel"):
-    """A line that cannot be served, and what there was."""
+    """A line that cannot be served, with the requested and the available quantity."""
 
     product_id: ProductId
     requested: Quantity
@@ -54,7 +54,7 @@ class Missing(Struct, frozen=True, rename="camel"):
 
 
 class Event(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
-    """Something that happened, or (imperative names) something asked of another service."""
+    """Something that happened, or (imperative names) a request to another service."""
 
     type: ClassVar[str]
 
@@ -75,9 +75,9 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 
 class OrderNews(OrderEvent, frozen=True, kw_only=True):
-    """What those outside are told of an order."""
+    """News about an order for customers and webhooks."""
 
-    # Older publishers do not say.
+    # Older publishers omit it.
     sequence: Sequence | None = None
 
 

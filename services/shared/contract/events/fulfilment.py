@@ -1,4 +1,4 @@
-"""What the fulfilment service publishes and consumes, in a shop that has one."""
+"""What the optional fulfilment service publishes and consumes."""
 
 from typing import Annotated, Final
 
@@ -9,16 +9,16 @@ from services.shared.contract.events.queues import FULFILMENT
 
 
 class RequestShipment(OrderEvent, frozen=True, kw_only=True):
-    """Somebody is about to send the goods: the order is to say whether they may, and which."""
+    """Goods are about to be sent: asks the order which of them may be sent, if any."""
 
     type = "SHIPMENT_REQUEST"
 
 
 class ShipmentNews(OrderNews, frozen=True, kw_only=True):
-    """What becomes of goods that were sent. `sequence`: of the step by which the order approved."""
+    """News about goods that were sent. `sequence` is that of the step in which the order approved them."""
 
     products: Annotated[tuple[SoldLine, ...], Meta(min_length=1)]
-    # Who carries them, and by which number they are found there.
+    # The carrier, and its tracking number.
     carrier: Text | None = None
     tracking: Text | None = None
     email: Text
@@ -32,7 +32,7 @@ class OrderShipped(ShipmentNews, frozen=True, kw_only=True):
 
 
 class OrderDelivered(ShipmentNews, frozen=True, kw_only=True):
-    """They have arrived."""
+    """The goods have arrived at the customer."""
 
     type = "ORDER_DELIVERED"
 

@@ -29,7 +29,7 @@ class StockReserved(OrderEvent, frozen=True, kw_only=True):
 
 
 class StockUnavailable(OrderEvent, frozen=True, kw_only=True):
-    """Nothing, or not that product, can be held for an order."""
+    """No stock, or none of one product, can be held for an order."""
 
     type = "INVENTORY_RESERVE_FAILED"
     missing: tuple[Missing, ...]
@@ -38,7 +38,7 @@ class StockUnavailable(OrderEvent, frozen=True, kw_only=True):
 
 
 class StockReleased(OrderEvent, frozen=True, kw_only=True):
-    """What was given back of an order: nothing, where nothing was held."""
+    """Stock of an order was released; `products` is empty if nothing was held."""
 
     type = "INVENTORY_RELEASED"
     products: tuple[Line, ...]
@@ -49,7 +49,7 @@ PART: Final = Part(
     publishes=(StockReserved, StockUnavailable, StockReleased),
     consumes={
         INVENTORY: ("INVENTORY_RESERVE_REQUEST", "INVENTORY_RELEASE_REQUEST"),
-        # The last only while auto compensation is on: `AUTO_COMPENSATION`.
+        # The last one only while auto compensation is on: `AUTO_COMPENSATION`.
         INVENTORY_EVENTS: ("ORDER_PAID", "PRODUCT_CREATED", "PRODUCT_DELETED", "PAYMENT_FAILED"),
     },
 )

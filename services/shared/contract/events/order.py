@@ -24,13 +24,13 @@ from services.shared.contract.events.queues import ORDER_EVENTS, ORDERS
 
 
 class ReserveStock(OrderEvent, frozen=True, kw_only=True):
-    """Inventory is to hold stock for an order."""
+    """Asks inventory to hold stock for an order."""
 
     type = "INVENTORY_RESERVE_REQUEST"
     products: Annotated[tuple[Line, ...], Meta(min_length=1)]
-    # A factory, so that it is written even when it is the default: consumers may want to read it.
+    # A factory, so that it is written even if it is the default: consumers may want to read it.
     fulfilment: Fulfilment = field(default_factory=lambda: "all")
-    # Asked for product by product (the older form): a refusal speaks for this product alone.
+    # The older form, with one request per product: a refusal is about this product only.
     product_id: ProductId | None = None
 
     def __post_init__(self) -> None:
@@ -38,13 +38,13 @@ class ReserveStock(OrderEvent, frozen=True, kw_only=True):
 
 
 class ReleaseStock(OrderEvent, frozen=True, kw_only=True):
-    """Inventory is to give back what it holds for an order."""
+    """Asks inventory to release stock that it holds for an order."""
 
     type = "INVENTORY_RELEASE_REQUEST"
     reason: Text
-    # One line; without it all lines, present and future.
+    # Only this line; without it all lines, present and future.
     product_id: ProductId | None = None
-    # Of a refund by line: so many pieces of these lines, once for this id.
+    # Of a refund of lines: release these pieces, once per id.
     refund_request_id: RefundRequestId | None = None
     products: tuple[Line, ...] = ()
 
@@ -55,14 +55,14 @@ class ReleaseStock(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
-    """All that an order will get is held: it is to be charged."""
+    """All stock that an order will get is held, and the order is to be charged."""
 
     type = "ORDER_CONFIRMED"
     total_price: Decimal
     currency: str
     products: Annotated[tuple[PricedLine, ...], Meta(min_length=1)]
     payment_token: Text | None = None
-    # Whose payment it will be. Older publishers do not say.
+    # The customer who pays. Older publishers omit it.
     customer_id: Text | None = None
 
     def __post_init__(self) -> None:
@@ -71,19 +71,19 @@ class OrderConfirmed(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderPaid(OrderNews, frozen=True, kw_only=True):
-    """An order is paid: what was held for it is sold."""
+    """An order is paid, and the stock held for it is sold."""
 
     type = "ORDER_PAID"
     total_price: Decimal
     currency: str
     products: Annotated[tuple[SoldLine, ...], Meta(min_length=1)]
     email: Text
-    # What the customer would like to be written in, such as de-AT; the same below. Older ones do not say.
+    # The language of mails to the customer, such as de-AT; the same below. Older publishers omit it.
     locale: Text | None = None
 
 
 class OrderCancelled(OrderNews, frozen=True, kw_only=True):
-    """An order is over: it is not to be charged any more."""
+    """An order was cancelled, and must not be charged any more."""
 
     type = "ORDER_CANCELLED"
     reason: Text
@@ -92,16 +92,16 @@ class OrderCancelled(OrderNews, frozen=True, kw_only=True):
 
 
 class RefundPayment(OrderEvent, frozen=True, kw_only=True):
-    """Payment is to give money back."""
+    """Asks payment to refund money."""
 
     type = "PAYMENT_REFUND"
     amount: Decimal
     currency: str
     reason: Text
     refund_request_id: RefundRequestId | None = None
-    # Of the capture that it is taken from. Older publishers do not say.
+    # The capture that is refunded. Older publishers omit it.
     transaction_id: Text | None = None
-    # The reference of the transfer by which it went back instead: it is not to be asked for any more.
+    # The reference of the transfer that refunded the money instead: the gateway is not asked any more.
     settled_outside: Text | None = None
 
     def __post_init__(self) -> None:
@@ -109,28 +109,28 @@ class RefundPayment(OrderEvent, frozen=True, kw_only=True):
 
 
 class RefundRequested(OrderNews, frozen=True, kw_only=True):
-    """Somebody asked for an order's money back."""
+    """A refund of an order was requested."""
 
     type = "ORDER_REFUND_REQUEST"
     reason: Text
-    # Older publishers say no more than the reason: all of the order was to be refunded.
+    # Older publishers send only the reason, and always mean the whole order.
     refund_request_id: RefundRequestId | None = None
     products: tuple[Line, ...] = ()
     amount: Decimal | None = None
     currency: str | None = None
-    # Nor to whom it matters.
+    # Older publishers omit these, too.
     email: Text | None = None
     locale: Text | None = None
 
 
 class OrderPartiallyRefunded(OrderNews, frozen=True, kw_only=True):
-    """One of an order's refunds is done, and is not its last."""
+    """One of an order's refunds is done, and more of the order may be refunded."""
 
     type = "ORDER_PARTIALLY_REFUNDED"
     refund_request_id: RefundRequestId
     products: tuple[Line, ...]
     amount: Decimal
-    # Of all refunds whose money is back by now.
+    # The sum of all refunds that have been made so far.
     refunded_total: Decimal
     currency: str
     email: Text
@@ -138,7 +138,7 @@ class OrderPartiallyRefunded(OrderNews, frozen=True, kw_only=True):
 
 
 class OrderRefunded(OrderNews, frozen=True, kw_only=True):
-    """An order's money is given back, and so is its stock."""
+    """An order's money was refunded, and its stock was returned."""
 
     type = "ORDER_REFUNDED"
     total_price: Decimal
@@ -148,16 +148,16 @@ class OrderRefunded(OrderNews, frozen=True, kw_only=True):
 
 
 class ShipmentApproved(OrderEvent, frozen=True, kw_only=True):
-    """These goods may be sent: from here on they count as shipped, and a refund is of shipped goods."""
+    """These goods may be sent. From now on they count as shipped, also for refunds."""
 
     type = "SHIPMENT_APPROVED"
     products: Annotated[tuple[Line, ...], Meta(min_length=1)]
-    # Of the order's step by which it approved.
+    # The sequence of the order's step that approved it.
     sequence: Sequence
 
 
 class ShipmentRefused(OrderEvent, frozen=True, kw_only=True):
-    """Nothing of the order may be sent: nothing of it is to stay with the customer."""
+    """None of the order's goods may be sent, because none of them are to stay with the customer."""
 
     type = "SHIPMENT_REFUSED"
     reason: Text

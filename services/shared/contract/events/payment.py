@@ -31,47 +31,47 @@ class PaymentFailed(_Payment, frozen=True, kw_only=True):
 
     type = "PAYMENT_FAILED"
     reason: Text
-    # Asks inventory for auto compensation, whatever its setting.
+    # Asks inventory for auto compensation, regardless of its setting.
     compensation: bool = False
 
 
 class NextAction(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What the customer has to do before the gateway decides."""
+    """What the customer has to do before the payment gateway decides."""
 
     type: Literal["redirect"]
-    # Whoever has it may act for the customer.
+    # Secret: anybody who has it may act for the customer.
     url: Annotated[str, Meta(min_length=1, max_length=2048)]
-    # Until when it can be done.
+    # Until when the customer can do it.
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class PaymentPending(_Payment, frozen=True, kw_only=True):
-    """The gateway decides later."""
+    """The payment gateway decides later."""
 
     type = "PAYMENT_PENDING"
     next_action: NextAction | None = None
 
 
 class PaymentRefunded(_Payment, frozen=True, kw_only=True):
-    """Money was given back."""
+    """Money was refunded."""
 
     type = "PAYMENT_REFUNDED"
-    # The gateway's.
+    # Assigned by the payment gateway.
     refund_id: Text
     refund_request_id: RefundRequestId | None = None
-    # How often the gateway had refused it before.
+    # How often the payment gateway had refused it before.
     attempt: Count = 0
 
 
 class PaymentRefundFailed(OrderEvent, frozen=True, kw_only=True):
-    """The gateway refuses a refund. It is asked again, without end, and this is told once."""
+    """The payment gateway refuses a refund. It is retried forever, and this event is published once."""
 
     type = "PAYMENT_REFUND_FAILED"
     amount: Decimal
     currency: str
     reason: Text
     refund_request_id: RefundRequestId | None = None
-    # How often it had refused it before. It may be heard of after the money is back, by a later attempt.
+    # How often it had been refused before. The event may arrive after a later attempt has succeeded.
     attempt: Count = 0
 
     def __post_init__(self) -> None:

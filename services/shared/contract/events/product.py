@@ -6,7 +6,7 @@ from services.shared.contract.events.event import Count, Event, Part, ProductId
 
 
 class ProductCreated(Event, frozen=True, kw_only=True):
-    """A product is in the catalogue: it needs a row of stock."""
+    """A product was added to the catalogue, and needs a stock document."""
 
     type = "PRODUCT_CREATED"
     product_id: ProductId

@@ -1,10 +1,10 @@
-"""The names of the queues. They are older than the services, and not all of them say what they carry."""
+"""The names of the queues. They are older than the services, and some are misleading."""
 
 from typing import Final
 
-# What inventory answers.
+# Inventory's answers.
 ORDERS: Final = "orders"
-# What became of payments.
+# Payment's answers, and fulfilment's requests.
 ORDER_EVENTS: Final = "order-events"
 INVENTORY: Final = "inventory"
 INVENTORY_EVENTS: Final = "inventory-events"

@@ -33,8 +33,19 @@ def by_fault(runs: Sequence[Json]) -> list[str]:
 
 
 def by_seed(runs: Sequence[Json]) -> list[str]:
-    """A row for each run."""
-    return table(SEED_HEAD, *map(_of_run, runs))
+    """A row for each run, and the totals."""
+    return [*table(SEED_HEAD, *map(_of_run, runs)), "", total(runs)]
+
+
+def total(runs: Sequence[Json]) -> str:
+    """How many rounds were played and survived, in one sentence."""
+    rounds = [each for run in runs for each in run["rounds"]]
+    pairs = sum(len(each["faults"]) > 1 for each in rounds)
+    seeds = len({run["seed"] for run in runs})
+    return (
+        f"In total {len(rounds)} rounds of {seeds} seeds: {len(rounds) - pairs} single faults"
+        f" and {pairs} pairs. Survived: {_survived(rounds)}."
+    )
 
 
 def _of_fault(name: str, rounds: Sequence[Json]) -> tuple[str, ...]:

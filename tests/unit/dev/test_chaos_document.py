@@ -46,4 +46,8 @@ def test_a_fault_is_told_of_alone_and_with_another() -> None:
 
 
 def test_a_seed_is_told_of_with_what_it_came_to() -> None:
-    assert by_seed([RUN])[2:] == ["| 7 | 1 to 3 | 27 November 2026 | 1,800 | 15 | 2 of 3 | 9.0 s |"]
+    assert by_seed([RUN])[2:] == [
+        "| 7 | 1 to 3 | 27 November 2026 | 1,800 | 15 | 2 of 3 | 9.0 s |",
+        "",
+        "In total 3 rounds of 1 seeds: 2 single faults and 1 pairs. Survived: 2 of 3.",
+    ]

@@ -1,4 +1,4 @@
-"""What the six dashboards show. Every panel says what is bad, and where to go then."""
+"""The six dashboards. Every panel says what is bad, and which runbook helps."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from dev.dashboards.panels import Board, Unit, lines, number, quantiles, states
 
 ALERTS: Final = states(
     "Alerts",
-    "What fires. Each has a page in docs/runbooks, by its name.",
+    "Alerts that fire. Each has a page of its name in docs/runbooks.",
     'max by (alertname) (ALERTS{$ns, alertname=~"Sagashop.+", alertstate="firing"})',
     "{{alertname}}",
     width=24,
@@ -20,21 +20,26 @@ MAIN: Final = 'queue!~".+[.](dlq|retry[.][0-9])"'
 SHOP: Final = Board(
     "shop",
     "Shop",
-    "Do customers get their orders? What is promised, what is kept, what does not go on.",
+    "Do customers get their orders? Objectives, their error budgets, and orders that do not progress.",
     (
         (
-            number("Orders a second", "Made now.", f"sum(rate({CREATED}[$rate]))", unit=Unit.PER_SECOND),
+            number(
+                "Orders per second",
+                "Orders that are placed now.",
+                f"sum(rate({CREATED}[$rate]))",
+                unit=Unit.PER_SECOND,
+            ),
             number(
                 "Late, last hour",
-                "Not settled within 10 s; promised are at most 0.5 %. Runbook: SagashopOrdersLateFast.",
+                "Orders that did not settle within 10 s. Bad: more than 0.5 %, the objective. Runbook: SagashopOrdersLateFast.",
                 LATE.format("1h"),
                 unit=Unit.RATIO,
                 amber=0.005,
                 red=0.03,
             ),
             number(
-                "Allowance used, 3 days",
-                "How often what was promised has been used up, at the pace of three days: above 1 it will not last.",
+                "Error budget used, 3 days",
+                "How fast the error budget is used, over three days. Bad: above 100 %, because it will not last.",
                 f"{LATE.format('3d')} / 0.005",
                 unit=Unit.RATIO,
                 amber=0.7,
@@ -42,7 +47,7 @@ SHOP: Final = Board(
             ),
             number(
                 "Oldest order now",
-                "Above 5 minutes the operator compensates; above 10 nobody does. Runbook: SagashopOrdersStuck.",
+                "After 5 minutes the operator compensates an order. Bad: above 10 minutes. Runbook: SagashopOrdersStuck.",
                 'max(sagashop_orders_oldest_seconds{$ns, status=~"PENDING|CONFIRMED"})',
                 unit=Unit.SECONDS,
                 amber=60,
@@ -50,7 +55,7 @@ SHOP: Final = Board(
             ),
             number(
                 "5xx at the gateway, last hour",
-                "Promised are at most 0.1 %. Runbook: SagashopGatewayErrorsFast.",
+                "Requests answered with 5xx. Bad: more than 0.1 %, the objective. Runbook: SagashopGatewayErrorsFast.",
                 "max(sagashop:gateway_errors:ratio_rate1h{$ns})",
                 unit=Unit.RATIO,
                 amber=0.001,
@@ -58,7 +63,7 @@ SHOP: Final = Board(
             ),
             number(
                 "Dead letters",
-                "Each is an order that waits for somebody. Runbook: SagashopDeadLetters.",
+                "Each is an order that waits for a decision. Runbook: SagashopDeadLetters.",
                 'sum(max by (queue) (rabbitmq_detailed_queue_messages_ready{$ns, queue=~".+[.]dlq"}))',
                 red=1,
             ),
@@ -66,9 +71,9 @@ SHOP: Final = Board(
         (ALERTS,),
         (
             lines(
-                "Orders, by what becomes of them",
-                "Made, paid, cancelled. Bad: more are made than end.",
-                (f"sum(rate({CREATED}[$rate]))", "made"),
+                "Orders by outcome",
+                "Orders placed, paid, cancelled. Bad: more are placed than completed.",
+                (f"sum(rate({CREATED}[$rate]))", "placed"),
                 (
                     'sum by (to) (rate(sagashop_order_transitions_total{$ns, from!="none", to=~"PAID|CANCELLED|REFUNDED"}[$rate]))',
                     "{{to}}",
@@ -76,15 +81,15 @@ SHOP: Final = Board(
                 unit=Unit.PER_SECOND,
             ),
             quantiles(
-                "Until an order settles",
-                "PAID or CANCELLED. Orders that never do are not in it: look at the oldest as well.",
+                "Time until an order settles",
+                "PAID or CANCELLED. Orders that never settle are not included: see the oldest open order, too.",
                 "sagashop_saga_duration_seconds",
                 selector='$ns, outcome=~"PAID|CANCELLED"',
                 red=10,
             ),
             lines(
                 "Late orders",
-                "The share that does not settle within 10 s, of five minutes and of an hour. Above the line it is more than promised.",
+                "The ratio of orders that do not settle within 10 s, over five minutes and an hour. Bad: above the line, the objective.",
                 (LATE.format("5m"), "5 minutes"),
                 (LATE.format("1h"), "an hour"),
                 unit=Unit.RATIO,
@@ -94,19 +99,19 @@ SHOP: Final = Board(
         (
             lines(
                 "Open orders",
-                "How many wait for what: PENDING for stock, CONFIRMED for money, REFUNDING for money back. Bad: one that only grows.",
+                "Orders that wait: PENDING for stock, CONFIRMED for the payment, REFUNDING for the refund. Bad: a line that only grows.",
                 ("max by (status) (sagashop_orders{$ns})", "{{status}}"),
             ),
             lines(
                 "Oldest open order",
-                "Bad: a line that rises like time itself. Runbook: SagashopOrdersStuck.",
+                "Bad: a line that rises by one second per second. Runbook: SagashopOrdersStuck.",
                 ("max by (status) (sagashop_orders_oldest_seconds{$ns})", "{{status}}"),
                 unit=Unit.SECONDS,
                 red=600,
             ),
             lines(
-                "Cancelled, by reason",
-                "OUT_OF_STOCK and PAYMENT_FAILED are the customers'. SAGA_TIMEOUT is ours. Runbook: SagashopCompensationStorm.",
+                "Cancelled orders by reason",
+                "OUT_OF_STOCK and PAYMENT_FAILED are normal. Bad: SAGA_TIMEOUT, a fault of the shop. Runbook: SagashopCompensationStorm.",
                 ("sum by (reason) (rate(sagashop_compensations_total{$ns}[$rate]))", "{{reason}}"),
                 unit=Unit.PER_SECOND,
                 stacked=True,
@@ -114,7 +119,7 @@ SHOP: Final = Board(
         ),
         (
             quantiles(
-                "Making an order",
+                "Placing an order",
                 "POST /api/orders at the gateway. Bad: above a second. Runbook: SagashopOrderingSlow.",
                 HTTP,
                 selector='$ns, job=~".*gateway", method="POST", route="/api/orders"',
@@ -122,13 +127,13 @@ SHOP: Final = Board(
             ),
             lines(
                 "New orders refused",
-                "Too many being under way. Runbook: SagashopOrdersShed.",
+                "Refused because too many orders are open. Runbook: SagashopOrdersShed.",
                 ("sum(rate(sagashop_orders_shed_total{$ns}[$rate]))", "refused"),
                 unit=Unit.PER_SECOND,
             ),
             lines(
                 "Contradictions",
-                "Messages that do not fit what happened. Runbook: SagashopOrdersContradict.",
+                "Messages that contradict what happened before. Runbook: SagashopOrdersContradict.",
                 ("sum by (source) (increase(sagashop_attention_total{$ns}[$rate]))", "{{source}}"),
             ),
         ),
@@ -138,28 +143,28 @@ SHOP: Final = Board(
 MESSAGES: Final = Board(
     "messages",
     "Saga and messages",
-    "Where does it wait? From the outbox over the queue to the commit.",
+    "Where do messages wait? From the outbox through the queue to the commit.",
     (
         (ALERTS,),
         (
             lines(
                 "Messages handled",
-                "By queue. Bad: none, while there are orders.",
+                "By queue. Bad: none while there are orders.",
                 ("sum by (queue) (rate(sagashop_consumed_total{$ns}[$rate]))", "{{queue}}"),
                 unit=Unit.PER_SECOND,
                 stacked=True,
             ),
             lines(
-                "Waiting in queues",
-                "Ready and handed out. Bad: one that grows. Runbook: SagashopEventsLate.",
+                "Messages in queues",
+                "Ready and unacknowledged. Bad: a line that grows. Runbook: SagashopEventsLate.",
                 (
                     f"max by (queue) (rabbitmq_detailed_queue_messages_ready{{$ns, {MAIN}}} + rabbitmq_detailed_queue_messages_unacked)",
                     "{{queue}}",
                 ),
             ),
             lines(
-                "Age of events when they are handled",
-                "p90, in whole seconds: how far behind a consumer is. Runbook: SagashopEventsLate.",
+                "Age of events when handled",
+                "p90, in whole seconds: how far a consumer lags behind. Runbook: SagashopEventsLate.",
                 (
                     "histogram_quantile(0.9, sum by (queue, le) (rate(sagashop_event_age_seconds_bucket{$ns}[$rate])))",
                     "{{queue}}",
@@ -171,12 +176,12 @@ MESSAGES: Final = Board(
         (
             lines(
                 "Consumers",
-                "Bad: a queue without any. Runbook: SagashopQueueWithoutConsumer.",
+                "Bad: a queue without consumers. Runbook: SagashopQueueWithoutConsumer.",
                 (f"max by (queue) (rabbitmq_detailed_queue_consumers{{$ns, {MAIN}}})", "{{queue}}"),
             ),
             lines(
                 "Retries",
-                "`premature`: ahead of its cause. `deferred`: the payment gateway. `failed`: an error of ours. Runbook: SagashopConsumerRetries.",
+                "`premature`: before its cause. `deferred`: the payment gateway or mail server. `failed`: our error. Runbook: SagashopConsumerRetries.",
                 (
                     "sum by (kind) (rate(sagashop_consumer_retries_total{$ns}[$rate]))",
                     "{{kind}}",
@@ -185,7 +190,7 @@ MESSAGES: Final = Board(
             ),
             lines(
                 "Dead letters",
-                "What waits in them. Runbook: SagashopDeadLetters.",
+                "Messages in dead-letter queues. Runbook: SagashopDeadLetters.",
                 (
                     'max by (queue) (rabbitmq_detailed_queue_messages_ready{$ns, queue=~".+[.]dlq"})',
                     "{{queue}}",
@@ -202,12 +207,12 @@ MESSAGES: Final = Board(
             ),
             lines(
                 "Batches in outboxes",
-                "That wait for the broker.",
+                "Batches that wait for the broker.",
                 ("max by (job) (sagashop_outbox_rows{$ns})", "{{job}}"),
             ),
             lines(
                 "Not published",
-                "`connection lost` passes; `no queue` is a missing binding. Runbook: SagashopPublishRefused.",
+                "`connection lost` is temporary; `no queue` means a missing binding. Runbook: SagashopPublishRefused.",
                 ("sum by (reason) (rate(sagashop_publish_failures_total{$ns}[$rate]))", "{{reason}}"),
                 unit=Unit.PER_SECOND,
             ),
@@ -215,14 +220,14 @@ MESSAGES: Final = Board(
         (
             quantiles(
                 "Commit",
-                "p95 from a batch to its commit, by service. Bad: above a second.",
+                "p95 of the time to commit a batch, by service. Bad: above a second.",
                 "sagashop_commit_duration_seconds",
                 "job",
                 red=1,
             ),
             lines(
-                "Transactions that failed",
-                "`conflict` and `taken` are other replicas. Runbook for the others: SagashopTransactionsFail.",
+                "Failed transactions",
+                "`conflict` and `taken` are caused by other replicas. Runbook for the others: SagashopTransactionsFail.",
                 (
                     'sum by (result) (rate(sagashop_transactions_total{$ns, result!="committed"}[$rate]))',
                     "{{result}}",
@@ -230,37 +235,37 @@ MESSAGES: Final = Board(
                 unit=Unit.PER_SECOND,
             ),
             lines(
-                "Waiting for a batch",
-                "The first sign of more work than can be done.",
+                "Messages waiting for a batch",
+                "Bad: a line that grows, the first sign of overload.",
                 ("sum by (job, kind) (sagashop_commit_waiting{$ns})", "{{job}} {{kind}}"),
             ),
         ),
         (
             lines(
-                "Messages in a transaction",
-                "On average. It grows with the load: that is what makes it bear more.",
+                "Messages per transaction",
+                "On average. It grows with the load, which increases throughput.",
                 (
                     "sum by (job) (rate(sagashop_commit_batch_size_sum{$ns}[$rate])) / sum by (job) (rate(sagashop_commit_batch_size_count{$ns}[$rate]))",
                     "{{job}}",
                 ),
             ),
             lines(
-                "Handled before",
-                "Repeats of messages and commands. No harm, and many after an outage.",
+                "Duplicates",
+                "Repeated messages and commands. Harmless, and frequent after an outage.",
                 ("sum by (source) (rate(sagashop_duplicates_total{$ns}[$rate]))", "{{source}}"),
                 unit=Unit.PER_SECOND,
             ),
             states(
-                "Cut off from the broker",
-                "By service, no replica connected. Runbook: SagashopBrokerDisconnected.",
+                "Disconnected from the broker",
+                "Services of which no replica is connected. Runbook: SagashopBrokerDisconnected.",
                 "1 - max by (job) (sagashop_broker_connected{$ns})",
                 "{{job}}",
             ),
         ),
         (
             lines(
-                "Calls of webhooks",
-                "By what came of them. `unanswered`: a name, a certificate, 15 s. Runbook: SagashopWebhookEndpointFails.",
+                "Webhook calls",
+                "By result. `unanswered`: DNS, certificate, connection, or no answer within 15 s. Runbook: SagashopWebhookEndpointFails.",
                 (
                     "sum by (result) (rate(sagashop_webhook_call_duration_seconds_count{$ns}[$rate]))",
                     "{{result}}",
@@ -268,14 +273,14 @@ MESSAGES: Final = Board(
                 unit=Unit.PER_SECOND,
             ),
             lines(
-                "Deliveries of webhooks that wait",
-                "Many are an endpoint that is away: they are tried for three days.",
+                "Waiting webhook deliveries",
+                "Many waiting deliveries mean an endpoint that is unavailable. They are retried for three days.",
                 ("max(sagashop_webhook_deliveries_waiting{$ns})", "waiting"),
             ),
             lines(
-                "Webhooks behind",
-                "What nobody was told of yet: bad above two minutes. Runbook: SagashopWebhooksNotSent.",
-                ("max(sagashop_webhook_untold_oldest_seconds{$ns})", "not told"),
+                "Oldest event not sent to webhooks",
+                "Bad: above two minutes. Runbook: SagashopWebhooksNotSent.",
+                ("max(sagashop_webhook_untold_oldest_seconds{$ns})", "not sent"),
                 unit=Unit.SECONDS,
                 red=120,
             ),
@@ -283,8 +288,8 @@ MESSAGES: Final = Board(
         (
             lines(
                 "Shipments",
-                "Where the shop has a fulfilment service. Bad: asked for, and neither shipped nor refused.",
-                ('sum(rate(sagashop_published_total{$ns, type="SHIPMENT_REQUEST"}[$rate]))', "asked for"),
+                "If fulfilment is enabled. Bad: requests that are neither shipped nor refused.",
+                ('sum(rate(sagashop_published_total{$ns, type="SHIPMENT_REQUEST"}[$rate]))', "requested"),
                 ('sum(rate(sagashop_published_total{$ns, type="ORDER_SHIPPED"}[$rate]))', "shipped"),
                 ('sum(rate(sagashop_published_total{$ns, type="SHIPMENT_REFUSED"}[$rate]))', "refused"),
                 ('sum(rate(sagashop_published_total{$ns, type="ORDER_DELIVERED"}[$rate]))', "delivered"),
@@ -297,7 +302,7 @@ MESSAGES: Final = Board(
 REQUESTS: Final = Board(
     "http",
     "HTTP",
-    "Rate, errors and duration, at the gateway and behind it.",
+    "Rate, errors and duration, at the gateway and of the services behind it.",
     (
         (ALERTS,),
         (
@@ -309,8 +314,8 @@ REQUESTS: Final = Board(
                 stacked=True,
             ),
             lines(
-                "Answered 5xx, by service",
-                "The gateway's own are those of a service that it cannot reach. Runbook: SagashopGatewayErrorsFast.",
+                "5xx answers by service",
+                "The gateway's own mean that it cannot reach a service. Runbook: SagashopGatewayErrorsFast.",
                 (
                     f'sum by (job) (rate({HTTP}_count{{$ns, route!~"/readyz", status=~"5.."}}[$rate]))',
                     "{{job}}",
@@ -328,8 +333,8 @@ REQUESTS: Final = Board(
         ),
         (
             lines(
-                "What the services answer the gateway",
-                "`unavailable`: it is not there. `too slow`: it hangs. `broke off`: it died over it.",
+                "Failed requests from the gateway to services",
+                "`unavailable`: the service cannot be reached. `too slow`: it hangs. `broke off`: its connection broke during the request.",
                 (
                     'sum by (upstream, result) (rate(sagashop_upstream_request_duration_seconds_count{$ns, result!="2xx"}[$rate])) > 0',
                     "{{upstream}} {{result}}",
@@ -337,7 +342,7 @@ REQUESTS: Final = Board(
                 unit=Unit.PER_SECOND,
             ),
             quantiles(
-                "Until a service answers the gateway",
+                "Time until a service answers the gateway",
                 "p95 by service.",
                 "sagashop_upstream_request_duration_seconds",
                 "upstream",
@@ -347,15 +352,15 @@ REQUESTS: Final = Board(
         ),
         (
             lines(
-                "Limited",
-                "429, and requests that one replica counted alone. Runbook for those: SagashopRedisAway.",
+                "Rate limits",
+                "Requests answered with 429, and requests counted without Redis. Runbook for the latter: SagashopRedisAway.",
                 ("sum(rate(sagashop_rate_limit_refused_total{$ns}[$rate]))", "429"),
                 ("sum(rate(sagashop_rate_limit_without_redis_total{$ns}[$rate]))", "without Redis"),
                 unit=Unit.PER_SECOND,
             ),
             lines(
                 "Logins",
-                "Bad: many refused, which is somebody who tries passwords.",
+                "Bad: many refused, because somebody may be guessing passwords.",
                 (
                     'sum by (outcome) (rate(sagashop_audit_events_total{$ns, action="login"}[$rate]))',
                     "{{outcome}}",
@@ -363,8 +368,8 @@ REQUESTS: Final = Board(
                 ("max(sagashop_passwords_waiting{$ns})", "passwords waiting"),
             ),
             lines(
-                "Connections refused",
-                "Too large, too slow, malformed, too many.",
+                "Refused connections",
+                "By reason: too large, too slow, malformed, too many.",
                 ("sum by (reason) (rate(sagashop_http_connections_refused_total{$ns}[$rate]))", "{{reason}}"),
                 unit=Unit.PER_SECOND,
             ),
@@ -372,12 +377,12 @@ REQUESTS: Final = Board(
         (
             lines(
                 "Live orders",
-                "Streams that are open, at the replica that has most of them. Bad: half of MAX_CONNECTIONS, when more are refused.",
+                "Open streams of the replica that has most of them. Bad: half of MAX_CONNECTIONS, where further ones are refused.",
                 ("max by (job) (sagashop_streams_open{$ns})", "{{job}}"),
             ),
             lines(
-                "Streams refused",
-                "`caller`: one has too many. `full`: all together have.",
+                "Refused streams",
+                "`caller`: one caller has too many. `full`: the replica has too many.",
                 (
                     "sum by (job, reason) (rate(sagashop_streams_refused_total{$ns}[$rate]))",
                     "{{job}} {{reason}}",
@@ -391,12 +396,12 @@ REQUESTS: Final = Board(
 PAYMENTS: Final = Board(
     "payments",
     "Payments and refunds",
-    "Money on its way: what the gateway answers, and what is still owed.",
+    "Charges and refunds: the answers of the payment gateway, and refunds that are still open.",
     (
         (ALERTS,),
         (
             lines(
-                "Calls of the gateway",
+                "Calls to the payment gateway",
                 "Bad: `unknown` (no answer) and `refused`. Runbook: SagashopPaymentGatewayFails.",
                 (
                     "sum by (call, result) (rate(sagashop_payment_gateway_duration_seconds_count{$ns}[$rate])) > 0",
@@ -405,15 +410,15 @@ PAYMENTS: Final = Board(
                 unit=Unit.PER_SECOND,
             ),
             quantiles(
-                "Until the gateway answers",
-                "p95 by call; at 10 s it is given up. Runbook: SagashopPaymentGatewaySlow.",
+                "Time until the payment gateway answers",
+                "p95 by call; after 10 s a call is aborted. Runbook: SagashopPaymentGatewaySlow.",
                 "sagashop_payment_gateway_duration_seconds",
                 "call",
                 red=5,
             ),
             lines(
-                "What became of charges",
-                "Bad: PAYMENT_FAILED as never before, which may be the gateway's doing.",
+                "Outcomes of charges and refunds",
+                "Bad: unusually many PAYMENT_FAILED, which the payment gateway may cause.",
                 (
                     'sum by (type) (rate(sagashop_published_total{$ns, type=~"PAYMENT_.+"}[$rate]))',
                     "{{type}}",
@@ -423,21 +428,21 @@ PAYMENTS: Final = Board(
         ),
         (
             lines(
-                "Refunds under way",
-                "That the gateway has not confirmed, or refuses. Runbook: SagashopRefundRefused.",
+                "Open refunds",
+                "Refunds that the payment gateway has not confirmed, or refuses. Runbook: SagashopRefundRefused.",
                 ("max(sagashop_refunds_open{$ns})", "open"),
                 ("max(sagashop_refunds_refused{$ns})", "refused"),
             ),
             lines(
-                "Oldest refund under way",
-                "Bad: an hour. Runbook: SagashopRefundsOverdue.",
+                "Oldest open refund",
+                "Bad: above an hour. Runbook: SagashopRefundsOverdue.",
                 ("max(sagashop_refunds_oldest_seconds{$ns})", "oldest"),
                 unit=Unit.SECONDS,
                 red=3600,
             ),
             lines(
                 "Refunds",
-                "Asked for, and done. The lines should lie on each other.",
+                "Requested and done. Bad: lines that do not match.",
                 ("sum by (progress) (sagashop_refunds_total{$ns})", "{{progress}}"),
             ),
         ),
@@ -447,7 +452,7 @@ PAYMENTS: Final = Board(
 OPERATOR: Final = Board(
     "operator",
     "SagaMonitor",
-    "Who looks after orders that got stuck, and what is done about them.",
+    "Sweeps of the operator: stuck orders, and their compensation.",
     (
         (ALERTS,),
         (
@@ -459,13 +464,13 @@ OPERATOR: Final = Board(
             ),
             states(
                 "Not ready",
-                "It cannot do its work. Runbook: SagashopMonitorNotReady.",
+                "The monitor cannot do its work. Runbook: SagashopMonitorNotReady.",
                 'max by (name) (sagamonitor_condition{$ns, type="Ready"}) < bool 1',
                 "{{name}}",
             ),
             lines(
-                "Since the last good sweep",
-                "Bad: a quarter of an hour. Runbook: SagashopMonitorSilent.",
+                "Time since the last successful sweep",
+                "Bad: above a quarter of an hour. Runbook: SagashopMonitorSilent.",
                 (
                     "time() - max by (name) (sagamonitor_last_successful_sweep_timestamp_seconds{$ns})",
                     "{{name}}",
@@ -477,7 +482,7 @@ OPERATOR: Final = Board(
         (
             lines(
                 "Stale orders",
-                "Found by the last sweep, and left for later ones.",
+                "Orders that the last sweep found, and orders that it left for later.",
                 ("max by (name, status) (sagamonitor_stale_orders{$ns})", "{{name}} {{status}}"),
                 ("max by (name) (sagamonitor_deferred_orders{$ns})", "{{name}} left for later"),
             ),
@@ -498,16 +503,16 @@ OPERATOR: Final = Board(
             ),
         ),
         (
-            quantiles("A sweep", "How long it takes.", "sagamonitor_sweep_duration_seconds"),
+            quantiles("Sweep duration", "How long a sweep takes.", "sagamonitor_sweep_duration_seconds"),
             quantiles(
-                "Until the order service answers",
+                "Time until the order service answers",
                 "p95 by call.",
                 "sagamonitor_order_service_request_duration_seconds",
                 "call",
             ),
             lines(
-                "Faults of the operator",
-                "Ticks that failed, statuses that the API has not taken yet.",
+                "Errors of the operator",
+                "Failed ticks, and statuses that the Kubernetes API has not accepted yet.",
                 ("sum(increase(sagamonitor_failed_ticks_total{$ns}[$rate]))", "failed ticks"),
                 ("max(sagamonitor_unsaved_statuses{$ns})", "statuses not saved"),
             ),
@@ -518,25 +523,25 @@ OPERATOR: Final = Board(
 SERVERS: Final = Board(
     "servers",
     "Processes and servers",
-    "What is used up: CPU, memory, files, disks.",
+    "Usage of CPU, memory, files and disks.",
     (
         (ALERTS,),
         (
             lines(
                 "CPU",
-                "Cores, by pod. A service has one: near 1 it needs replicas.",
+                "Cores by pod. A process uses one core. Bad: near 1, where more replicas are needed.",
                 ('rate(process_cpu_seconds_total{$ns, pod!=""}[$rate])', "{{pod}}"),
                 amber=0.8,
             ),
             lines(
                 "Memory",
-                "Bad: one that only rises.",
+                "Bad: a line that only rises.",
                 ('process_resident_memory_bytes{$ns, pod!=""}', "{{pod}}"),
                 unit=Unit.BYTES,
             ),
             lines(
                 "Open files",
-                "Of what is allowed.",
+                "Ratio of the limit.",
                 ('process_open_fds{$ns, pod!=""} / process_max_fds', "{{pod}}"),
                 unit=Unit.RATIO,
                 red=0.8,
@@ -544,8 +549,8 @@ SERVERS: Final = Board(
         ),
         (
             lines(
-                "RabbitMQ's memory",
-                "Of what it may have before it takes nothing more. Runbook: SagashopBrokerAlarm.",
+                "RabbitMQ memory",
+                "Ratio of the limit, above which it accepts no messages. Runbook: SagashopBrokerAlarm.",
                 (
                     "max by (pod) (rabbitmq_process_resident_memory_bytes{$ns} / rabbitmq_resident_memory_limit_bytes)",
                     "{{pod}}",
@@ -555,22 +560,22 @@ SERVERS: Final = Board(
                 red=1,
             ),
             lines(
-                "RabbitMQ's disk",
-                "Free, and the least it needs. Runbook: SagashopBrokerAlarm.",
+                "RabbitMQ disk",
+                "Free space, and the minimum that it needs. Runbook: SagashopBrokerAlarm.",
                 ("min by (pod) (rabbitmq_disk_space_available_bytes{$ns})", "{{pod}} free"),
-                ("max by (pod) (rabbitmq_disk_space_available_limit_bytes{$ns})", "{{pod}} least"),
+                ("max by (pod) (rabbitmq_disk_space_available_limit_bytes{$ns})", "{{pod}} minimum"),
                 unit=Unit.BYTES,
             ),
             lines(
-                "Connections of RabbitMQ",
-                "Two for each replica of an engine.",
+                "RabbitMQ connections",
+                "Two per replica of each service that uses RabbitMQ.",
                 ("sum by (pod) (rabbitmq_connections{$ns})", "{{pod}}"),
             ),
         ),
         (
             lines(
-                "Room on volumes",
-                "Of each server's. Runbook: SagashopVolumeFillingUp.",
+                "Free space on volumes",
+                "Ratio of free space, by volume. Runbook: SagashopVolumeFillingUp.",
                 (
                     'min by (persistentvolumeclaim) (kubelet_volume_stats_available_bytes{$ns, persistentvolumeclaim=~"data-.+"} / kubelet_volume_stats_capacity_bytes)',
                     "{{persistentvolumeclaim}}",
@@ -579,8 +584,8 @@ SERVERS: Final = Board(
                 width=12,
             ),
             lines(
-                "Versions that run",
-                "Replicas by service and version: two versions of a service are a release under way.",
+                "Running versions",
+                "Replicas by service and version. Two versions of a service mean a release under way.",
                 ("count by (name, version) (sagashop_build_info{$ns})", "{{name}} {{version}}"),
                 width=12,
             ),

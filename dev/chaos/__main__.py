@@ -38,7 +38,6 @@ async def play(seed: int, chosen: Mapping[int, Round], again: str, file: Path | 
     """Returns the exit code. `chosen`: by their numbers; `again`: the command that tells the same story."""
     done: list[Ended] = []
     try:
-        with_own_mounts("dev.chaos")
         async with opened_shop(DIRECTORY, seed, _say) as shop:
             for number, plan in chosen.items():
                 _print(f"[bold]{number}/{max(chosen)} {plan.name}[/], {plan.seconds:g} s: {_says(plan)}")
@@ -48,9 +47,8 @@ async def play(seed: int, chosen: Mapping[int, Round], again: str, file: Path | 
                     _write(file, seed, done)
                 if done[-1].broke_off:
                     break
-    except (CannotMountError, NotThereError) as error:
-        _print(f"[red]{printable(str(error))}[/]")
-        return 2
+    except NotThereError as error:
+        return _impossible(error)
     failed = [each for each in done if each.failures]
     for each in failed:
         _print(f"[red]round {each.number} was not survived: {each.round.name}[/]")
@@ -69,6 +67,12 @@ def _says(plan: Round) -> str:
 def _write(file: Path, seed: int, done: Sequence[Ended]) -> None:
     document = {"seed": seed, "rounds": [each.to_json() for each in done]}
     file.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _impossible(error: Exception) -> int:
+    """The exit code of a run that cannot begin."""
+    _print(f"[red]{printable(str(error))}[/]")
+    return 2
 
 
 def _print(text: str) -> None:
@@ -124,6 +128,11 @@ def main(
         for n, each in chosen.items():
             _print(f"{n:3d}  {each.seconds:5.1f} s  {each.name}: {_says(each)}")
         return
+    try:
+        # Before there is an event loop: it may replace this process.
+        with_own_mounts("dev.chaos")
+    except CannotMountError as error:
+        raise typer.Exit(_impossible(error)) from error
     said = [*(only or ()), *(["--short"] if short else ())]
     said += [f"--from {first}"] if first > 1 else []
     said += [f"--rounds {number}"] if number != ROUNDS else []

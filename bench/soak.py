@@ -28,6 +28,10 @@ REST_SECONDS: Final = 2 * KEEP_ALIVE_SECONDS + 5
 PRINT_SECONDS: Final = 10.0
 # Of all samples: what is loaded, cached and pooled once.
 WARM_UP_SHARE: Final = 0.1
+# MongoDB keeps what is deleted for this long (`minSnapshotHistoryWindowInSeconds`), and until the next
+# checkpoint. So the file of an outbox grows until it holds that much traffic, and then keeps its size.
+HISTORY_SECONDS: Final = 300 + 60
+LEAST_SAMPLES: Final = 10
 GROWTH_ALLOWED_PERCENT: Final = 10.0
 
 
@@ -41,6 +45,8 @@ class Kind(NamedTuple):
     grows: Collection[str]
     # Compared is what there was before the first order and after the last: in between, customers come and go.
     at_rest: bool = False
+    # Before, it grows in any shop.
+    warm_after_seconds: float = 0
 
 
 ORDERS: Final = frozenset(f"{database}.{collection}" for database, collection, _ in KEPT)
@@ -48,7 +54,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "memory": Kind("Resident memory (MiB)", 0, SERVERS),
     "descriptors": Kind("Open descriptors", 10, (), at_rest=True),
     "documents": Kind("Documents", 50, ORDERS),
-    "stored": Kind("Collections with their indexes, as stored (MiB)", 4, ORDERS),
+    "stored": Kind(
+        "Collections with their indexes, as stored (MiB)", 4, ORDERS, warm_after_seconds=HISTORY_SECONDS
+    ),
 }
 
 
@@ -92,9 +100,12 @@ class Soaked(NamedTuple):
 
     @property
     def growth(self) -> Mapping[str, Sequence[Growth]]:
-        """By kind. Raises ValueError when there are too few samples to tell."""
+        """By kind; empty where the run ended before it was warm.
+
+        Raises ValueError when there are too few samples to tell.
+        """
         return {
-            name: self._at_rest(name) if kind.at_rest else growth(self._of(name), kind)
+            name: self._at_rest(name) if kind.at_rest else self._growth(name, kind)
             for name, kind in KINDS.items()
         }
 
@@ -115,6 +126,12 @@ class Soaked(NamedTuple):
 
     def _of(self, kind: str) -> Sequence[Mapping[str, float]]:
         return [sample.found[kind] for sample in self.samples]
+
+    def _growth(self, name: str, kind: Kind) -> Sequence[Growth]:
+        warm = [each.found[name] for each in self.samples if each.seconds >= kind.warm_after_seconds]
+        if kind.warm_after_seconds and len(warm) < LEAST_SAMPLES:
+            return []
+        return growth(warm, kind)
 
     def _at_rest(self, kind: str) -> Sequence[Growth]:
         first, *_, last = self._of(kind)
@@ -187,6 +204,8 @@ def table(found: Mapping[str, Sequence[Growth]]) -> Table:
         shown.add_column(heading, justify="right" if heading else "left")
     for name, kind in KINDS.items():
         title = kind.title
+        if not found[name]:
+            shown.add_row(title, f"not compared before {kind.warm_after_seconds / 60:g} minutes")
         for each in found[name]:
             if name == "memory" or abs(each.percent) >= 1:
                 verdict = "TOO MUCH" if each.is_too_much else "may grow" if each.name in kind.grows else ""

@@ -179,17 +179,17 @@ def test_too_few_samples_tell_nothing() -> None:
         growth([{"order": 1.0}] * 2)
 
 
-def soaked(**lines: list[float]) -> Soaked:
-    """Ten samples; what is not named is of one process, or collection, and does not change."""
+def soaked(*, every: float = 60, **lines: list[float]) -> Soaked:
+    """A sample every `every` seconds; what is not named is of one process or collection, and constant."""
     kept = {kind: {"order": 100.0} for kind in KINDS}
     samples = [
-        Sample(float(at), kept | {kind: {"order": values[at]} for kind, values in lines.items()})
-        for at in range(10)
+        Sample(at * every, kept | {kind: {"order": values[at]} for kind, values in lines.items()})
+        for at in range(max(map(len, lines.values()), default=30))
     ]
     return Soaked(Load(10, rate=1), 10, 0, samples)
 
 
-RISING: Final = [100.0 + 10 * at for at in range(10)]
+RISING: Final = [100.0 + 10 * at for at in range(30)]
 
 
 def test_a_shop_that_stays_as_it_is_is_flat() -> None:
@@ -198,7 +198,19 @@ def test_a_shop_that_stays_as_it_is_is_flat() -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "descriptors", "stored"])
 def test_whatever_grows_is_too_much(kind: str) -> None:
-    assert not soaked(**{kind: RISING}).is_flat
+    assert not soaked(every=60, **{kind: RISING}).is_flat
+
+
+def test_what_is_stored_grows_until_mongod_forgets_what_was_deleted_and_is_compared_from_then_on() -> None:
+    filling = [float(min(at, 6)) * 10 for at in range(30)]
+    found = soaked(stored=filling)
+    assert found.is_flat
+    assert [each.first for each in found.growth["stored"]] == [60.0]
+    assert not soaked(stored=[10.0 * at for at in range(30)]).is_flat
+
+
+def test_what_is_stored_is_not_compared_in_a_run_that_ends_before() -> None:
+    assert soaked(every=10, stored=RISING).growth["stored"] == []
 
 
 def test_a_few_more_documents_are_not_growth_and_many_are() -> None:

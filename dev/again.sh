@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: dev/again.sh CACHE...
-# What failed in the runs that kept these caches of pytest, tried once more, now that nothing else runs. It ends with 0
-# if all of it passes, and lists it as UNSTABLE: a fault of a test or of the shop, to be found, but no reason to
-# refuse a change. More than five are not tried: that is no accident. docs/adr/0077 says why the gate does this.
+# Retries the failed tests of these pytest caches once, while nothing else runs. It exits with 0 if all of them pass,
+# and lists them as UNSTABLE: each is a fault of a test or of the shop, to be found, but no reason to refuse a change.
+# More than five are not retried, as so many do not fail by accident. docs/adr/0077 says why the gate does this.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 most=5
@@ -15,13 +15,13 @@ while place < len(text):
     print(*names, sep="\n")
 ')
 if [ ${#failed[@]} = 0 ]; then
-    echo "no test is known to have failed: nothing to try again"
+    echo "no failed test is recorded: there is nothing to retry"
     exit 1
 fi
 if [ ${#failed[@]} -gt $most ]; then
-    echo "${#failed[@]} tests failed, more than $most: they are not tried again"
+    echo "${#failed[@]} tests failed, more than $most: they are not retried"
     exit 1
 fi
-printf '\n--- tried again, once: %s\n' "${failed[@]}"
+printf '\n--- retried once: %s\n' "${failed[@]}"
 .venv/bin/pytest -o cache_dir=.run/tests/cache.again "${failed[@]}" || exit
-printf '\nUNSTABLE: failed, and passed when tried again: %s\n' "${failed[@]}"
+printf '\nUNSTABLE: failed, then passed when retried: %s\n' "${failed[@]}"

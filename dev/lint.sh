@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is checked without running the product. All of it, even after a first complaint.
+# Runs every check that does not need the product to run. It continues after a check that fails.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 bin=.venv/bin
@@ -16,5 +16,5 @@ check "lock" "${uv:=$(command -v uv || echo .run/uv/bin/uv)}" lock --check --off
 check "secrets" "$bin/python" -m dev.supply_chain secrets
 check "dockerfiles" "$bin/hadolint" Dockerfile dev/cluster/images/Dockerfile
 check "workflows" go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 -shellcheck "$bin/shellcheck"
-check "workflows, for who could misuse them" "$bin/zizmor" --offline --quiet .github
+check "security of workflows" "$bin/zizmor" --offline --quiet .github
 exit $status

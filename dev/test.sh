@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Every test but the cluster's and those of `make test-long`, in six lanes side by side: most of the time tests wait
-# for servers, and each lane has servers of its own, but charts and unit tests, which need none and give way to the
-# others. What a lane prints is shown when it ends, with the time that it took and that its processes were at work. With
-# COVERAGE=true what was run is counted, too.
+# Runs every test except the cluster's and those of `make test-long`, in six parallel lanes: most of the time, tests wait
+# for servers. Each lane has its own servers, except charts and unit tests, which need none and run at low priority.
+# The output of a lane is shown when it ends, with its duration and the CPU time of its processes. COVERAGE=true also
+# measures code coverage.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 lanes=.run/tests
 rm -rf "$lanes" && mkdir -p "$lanes"
-TIMEFORMAT='%0R s, at work %0U s and %0S s in the system'
+TIMEFORMAT='%0R s, CPU %0U s and %0S s in the system'
 
 lane() {
     local name=$1 coverage=()
@@ -46,7 +46,7 @@ unit() { gives_way lane unit tests/unit; }
 # The last in line for the cores, with all that it starts.
 gives_way() { (renice -n 10 "$BASHPID" >/dev/null && "$@"); }
 
-echo "six lanes side by side, twelve minutes on two cores; to watch one: tail -f $lanes/shop.log (books, servers, ...)"
+echo "six parallel lanes, twelve minutes on two cores; to follow one: tail -f $lanes/shop.log (books, servers, ...)"
 pids=()
 # Of those with servers the engine's waits most; with one more that works, tests fail that hold the shop to a second.
 for names in shop books servers "engine operator" charts unit; do

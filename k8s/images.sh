@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # usage: images.sh [SERVICE...]
-# Builds the images of the named services (default: all, operator, sagactl and console), prints the size of each and how long
-# it takes from `docker run` until its code is imported, and loads them into the cluster that runs here: the local one
-# (dev/cluster), else kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
-# PUSH=registry.example/team builds them for amd64 and arm64 instead (PLATFORMS says otherwise), and pushes them to that registry, each
-# with an SBOM and its provenance, by buildx with docker-bake.hcl. Digests are then in .run/images.json.
-# COMMIT=<commit> builds that version of the code, whatever is in the tree, and tags it with its short name instead of the version.
-# Runs on what Linux and macOS have: bash 3.2, no GNU date.
+# Builds the images of the named services (default: all services, operator, sagactl and console), prints the size of each and
+# the time from `docker run` until its code is imported, and loads them into the cluster on this machine: the local one
+# (dev/cluster), otherwise kind's. BASE_IMAGE=python:3.13-slim@sha256:... builds on another Python.
+# PUSH=registry.example/team builds them for amd64 and arm64 (or for PLATFORMS) instead, and pushes them to that registry, each
+# with an SBOM and its provenance, by buildx with docker-bake.hcl. The digests are then in .run/images.json.
+# COMMIT=<commit> builds that version of the code instead of the working tree, and tags it with the short commit id.
+# Runs on Linux and macOS: bash 3.2, no GNU date.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit ;; esac

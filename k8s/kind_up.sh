@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: kind_up.sh
-# Makes the kind cluster of k8s/kind.yaml, unless it is there, and prints its KUBECONFIG. Then `make images` loads into it.
+# Creates the kind cluster of k8s/kind.yaml if it does not exist, and prints its KUBECONFIG. `make images` then loads into it.
 set -euo pipefail
 cd "$(dirname "$0")"
 case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$(basename "$0")" && exit ;; esac

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # usage: build.sh [kubernetes] [tools] [jaeger]        (without arguments: all three)
-# Builds into the cache, at low priority, what is not there yet:
-#   kubernetes  one binary that is etcd, every part of Kubernetes, CoreDNS, the volume
+# Builds these parts into the cache, at low priority, unless they exist there:
+#   kubernetes  one binary with etcd, every part of Kubernetes, CoreDNS, the volume
 #               provisioner and the enforcer of network policies; and the pause image
 #   tools       helm and kubectl
 #   jaeger      the trace collector
-# Takes two idle cores 5 to 12 minutes each for kubernetes and jaeger, the first time. Two runs at once wait for each other.
+# kubernetes and jaeger take 5 to 12 minutes each on two idle cores, the first time. Concurrent runs wait for each other.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"
@@ -37,7 +37,7 @@ pause_image() {
 
 kubernetes() {
   [ -f "$kubernetes_bin/pause.tar" ] && return
-  say "building Kubernetes $kubernetes_version from Go modules (minutes, the first time)"
+  say "building Kubernetes $kubernetes_version from Go modules (minutes, only the first time)"
   mkdir -p "$kubernetes_bin"
   cd "$here"
   go build -trimpath -ldflags "-s -w$(version_flags)" -o "$kubernetes_bin/hyperkube" ./hyperkube
@@ -63,7 +63,7 @@ tools() {
 
 jaeger() {
   [ -x "$jaeger_bin/jaeger" ] && return
-  say "building Jaeger $jaeger_version from Go modules (minutes, the first time)"
+  say "building Jaeger $jaeger_version from Go modules (minutes, only the first time)"
   mkdir -p "$jaeger_bin"
   cd "$here/jaeger"
   go build -trimpath -ldflags '-s -w' -o "$jaeger_bin/jaeger" github.com/jaegertracing/jaeger/cmd/jaeger
@@ -78,6 +78,6 @@ flock 9
 for what in "$@"; do
   case $what in
   kubernetes | tools | jaeger) "$what" ;;
-  *) fail "build.sh: nothing is called $what; try --help" ;;
+  *) fail "build.sh: unknown part $what; see --help" ;;
   esac
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: docker.sh start | stop
-# A docker daemon that only builds images: no bridge and no firewall rules (docker's own FORWARD policy would cut the
-# pods off), so builds use the machine's network. Its images stay in the cache.
+# Starts or stops a docker daemon that only builds images. It has no bridge and no firewall rules (docker's own FORWARD
+# policy would cut the pods off), so builds use the machine's network. Its images stay in the cache.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"
@@ -14,5 +14,5 @@ start)
   wait_for "docker ready" 60 docker version
   ;;
 stop) stop dockerd TERM ;;
-*) fail "docker.sh: start or stop?" ;;
+*) fail "docker.sh: give start or stop" ;;
 esac

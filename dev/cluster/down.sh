@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: down.sh [--keep | --purge]
-# Stops what up.sh started, by the pids it wrote, and takes back mounts, links and firewall rules.
+# Stops what up.sh started, by the pids that it wrote, and removes its mounts, links and firewall rules.
 #   --keep    keep the cluster's state (objects and volumes) for the next up.sh
-#   --purge   forget its images too, containerd's and docker's, so that the next up.sh builds and loads them anew
+#   --purge   also delete the images of containerd and docker, so that the next up.sh builds and loads them again
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: load.sh IMAGE...
-# Hands docker's images to the cluster, those that it does not have yet, in one call: shared layers travel once.
+# Loads docker's images into the cluster, except those that it has, in one call, so that shared layers are copied once.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: packages.sh
-# Installs what the local cluster needs from the packages of Debian or Ubuntu (as root); does nothing where all is there.
+# Installs the packages of Debian or Ubuntu that the local cluster needs (as root). Does nothing if all are installed.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"

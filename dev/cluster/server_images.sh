@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: server_images.sh
-# Builds the images of RabbitMQ, MongoDB, Redis, Jaeger and Python that the local cluster runs in place of the official
-# ones (docs/local-cluster.md says how they differ), and loads the servers into the cluster.
+# Builds the images of RabbitMQ, MongoDB, Redis, Jaeger and Python that the local cluster runs instead of the official
+# ones (docs/local-cluster.md says how they differ), and loads the servers' images into the cluster.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"
@@ -17,7 +17,7 @@ debian_image=sagashop/debian:trixie-$(printf '%s\n' "${debian_options[@]}" | sha
 
 debian_image() {
   docker image inspect "$debian_image" >/dev/null 2>&1 && return
-  say "making a Debian image with mmdebstrap"
+  say "building a Debian image with mmdebstrap"
   local work mirror
   work=$(mktemp -d)
   # Where this machine's own packages come from; on an Ubuntu machine, DEBIAN_MIRROR has to say.

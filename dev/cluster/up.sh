@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # usage: up.sh [--bare]
 # Starts a real single-node Kubernetes on this machine, as root: installs packages, builds what the cache lacks, starts
-# the cluster, and gives it the images of RabbitMQ, MongoDB, Redis, Jaeger and Python. Run again, it does what is missing.
+# the cluster, and loads the images of RabbitMQ, MongoDB, Redis, Jaeger and Python. A second run does what is missing.
 #   --bare   only the cluster, no images
 # The cache is $SAGASHOP_CACHE (default ~/.cache/sagashop).
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 help_if_asked "$@"
-[ "$(id -u)" = 0 ] || fail "up.sh makes network links and cgroups: run it as root"
+[ "$(id -u)" = 0 ] || fail "up.sh creates network links and cgroups: run it as root"
 
 "$here/packages.sh"
 "$here/build.sh" tools kubernetes

@@ -110,38 +110,42 @@ async def existing(directory: Path, existing: int, load: Load) -> bool:
 
 def main(
     *,
-    orders: Annotated[int, typer.Option(help="Orders in each of the two great phases.", min=100)] = 3000,
-    clients: Annotated[int, typer.Option(help="Clients that order at the same time.", min=1)] = 64,
+    orders: Annotated[int, typer.Option(help="Orders in each of the two large phases.", min=100)] = 3000,
+    clients: Annotated[int, typer.Option(help="Clients that place orders concurrently.", min=1)] = 64,
     soaked: Annotated[
         int,
         typer.Option(
             "--memory",
-            help="Instead: whether memory, descriptors and collections stay flat over so many orders.",
+            help="Instead, test that memory, descriptors and collections stay flat over this many orders.",
             min=0,
         ),
     ] = 0,
     there: Annotated[
         int,
-        typer.Option("--existing", help="Instead: what an order costs where so many are there.", min=0),
+        typer.Option(
+            "--existing", help="Instead, measure what an order costs when this many orders are stored.", min=0
+        ),
     ] = 0,
     rate: Annotated[float, typer.Option(help="Orders per second for --memory.", min=1)] = 150,
     phases: Annotated[
-        str, typer.Option(help="Only these, by commas: direct,hotProduct. All unless given.")
+        str, typer.Option(help="Only these phases, separated by commas: direct,hotProduct. Without it: all.")
     ] = "",
     short: Annotated[
         bool,
-        typer.Option("--short", help="Leave out what takes long: replicas, many products; a short outage."),
+        typer.Option(
+            "--short", help="Skip the long phases (replicas, many products), and shorten the outage."
+        ),
     ] = False,
     flame: Annotated[
-        bool, typer.Option("--flame", help="Draw what each service spends its time on, beside the figures.")
+        bool, typer.Option("--flame", help="Also draw flame graphs: what each service spends its time on.")
     ] = False,
-    directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/bench"),
+    directory: Annotated[Path, typer.Option(help="Directory for the servers' data.")] = Path(".run/bench"),
     result: Annotated[
         Path | None,
-        typer.Option(help="Where the figures are written, with a picture beside; in .run unless given."),
+        typer.Option(help="File for the figures; a picture is written beside it. Without it: in .run."),
     ] = None,
 ) -> None:
-    """Measure orders per second, what they take and what they cost, phase by phase."""
+    """Measure orders per second, their latency and their cost, phase by phase."""
     if soaked:
         measuring = memory(directory, soaked, rate, result or Path(".run/soak.json"))
     elif there:

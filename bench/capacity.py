@@ -208,7 +208,7 @@ class Plan(NamedTuple):
 def plan(model: Model, rate: float) -> Plan:
     """Raises ValueError for a rate that is not above 0."""
     if rate <= 0:
-        raise ValueError(f"{rate} orders per second: wanted is a number above 0")
+        raise ValueError(f"{rate} orders per second: give a number above 0")
     replicas = {name: model.replicas(name, rate) for name in (PASSING, *HANDLED)}
     ms = model.order_ms(rate, replicas)
     mongod, broker, redis = (ms[name] for name in ("mongodb", "rabbitmq", "redis"))
@@ -360,9 +360,9 @@ def tables(run: Mapping[str, Any]) -> list[str]:
 def main(
     *,
     rate: Annotated[float, typer.Argument(help="Orders per second.", min=0.1)] = 1000,
-    run: Annotated[Path, typer.Option(help="What `make bench` has written.")] = MEASURED,
+    run: Annotated[Path, typer.Option(help="File that `make bench` has written.")] = MEASURED,
 ) -> None:
-    """Say what so many orders per second need, by what was measured."""
+    """Calculate from a measurement what a rate of orders needs."""
     measured = json.loads(run.read_text())
     console = Console(width=None if sys.stdout.isatty() else 120)
     model = Model.fitted(measured)

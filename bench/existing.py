@@ -31,8 +31,8 @@ class Comparison(NamedTuple):
         return self.more_cpu > MORE_ALLOWED
 
     def table(self) -> Table:
-        table = Table(title="One order, in turns: an empty shop, and one that has had many")
-        for heading in ("", "orders/s", "CPU ms", "of that mongod"):
+        table = Table(title="Cost of one order, in turns: an empty shop, and a shop with many orders")
+        for heading in ("", "orders/s", "CPU ms", "of which mongod"):
             table.add_column(heading, justify="right" if heading else "left")
         for name, turns in (("empty", self.empty), ("full", self.full)):
             for turn in turns:
@@ -49,7 +49,7 @@ class Comparison(NamedTuple):
         faster = _per_second(self.full) / _per_second(self.empty)
         kept = "TOO MUCH" if self.is_too_much else "as promised"
         return (
-            f"with what is there already an order costs {self.more_cpu:+.1%} CPU: {kept} "
+            f"the stored orders change the CPU time of an order by {self.more_cpu:+.1%}: {kept} "
             f"(<= {MORE_ALLOWED:+.0%}); {faster:.2f} times the orders per second"
         )
 

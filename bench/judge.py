@@ -108,7 +108,9 @@ async def run(directory: Path, *, kill: bool, seed: int) -> bool:
         product = await admin.add_product(PIECES, PRICE, "USD", "The last hundred")
         customers = await _customers(visitor)
         buyers = [chance.choice(customers) for _ in range(ORDERS)]
-        console.print(f"{ORDERS} orders at the same time, of {len({each.name for each in buyers})} customers")
+        console.print(
+            f"{ORDERS} orders at the same time, from {len({each.name for each in buyers})} customers"
+        )
         async with _killing(stack) if kill else nullcontext():
             placed = await asyncio.gather(*(each.place({product: 1}) for each in buyers))
         told = [
@@ -174,11 +176,11 @@ def _table(judgement: Judgement) -> Table:
 
 def main(
     *,
-    kill: Annotated[bool, typer.Option("--kill", help="Kill services while the orders come.")] = False,
-    seed: Annotated[int, typer.Option(help="Who orders.")] = 1,
-    directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(".run/judge"),
+    kill: Annotated[bool, typer.Option("--kill", help="Kill services while the orders are placed.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed that decides who orders.")] = 1,
+    directory: Annotated[Path, typer.Option(help="Directory for the servers' data.")] = Path(".run/judge"),
 ) -> None:
-    """Sell 100 pieces to 1,000 orders at the same time, and hold what was told against what is kept."""
+    """Sell 100 pieces to 1,000 concurrent orders, and compare what customers were told with the databases."""
     sys.exit(run_to_the_end(run(directory, kill=kill, seed=seed)))
 
 

@@ -268,7 +268,7 @@ def show(console: Console, outcomes: Sequence[Outcome], idle: Idle) -> None:
 
 
 def _of_orders(phases: Sequence[Measured]) -> Table:
-    table = Table(title="Orders, everything on this machine; what the shop uses is per settled order")
+    table = Table(title="Everything runs on this machine; CPU is per settled order")
     headings = (
         "",
         "orders/s settled",
@@ -299,9 +299,7 @@ def _of_orders(phases: Sequence[Measured]) -> Table:
 
 
 def _of_processes(phases: Sequence[Measured], idle: Idle) -> Table:
-    table = Table(
-        title="CPU seconds for 1,000 orders, and for a minute of nothing to do; memory in the end (MiB)"
-    )
+    table = Table(title="CPU seconds per 1,000 orders, and per idle minute; memory at the end (MiB)")
     rows = {phase.name: by_service(phase.cpu_ms_per_order) for phase in phases}
     rows["idle: s/min"] = idle.cpu_seconds_per_minute
     for heading in ("", *idle.cpu_seconds_per_minute, "all"):

@@ -198,7 +198,8 @@ async def _watch(shop: Shop, samples: list[Sample]) -> None:
 def table(found: Mapping[str, Sequence[Growth]]) -> Table:
     """All of the memory; of the rest what has changed."""
     shown = Table(
-        title="Averages of the first and of the last third, once warm; descriptors before and after"
+        title="Averages of the first and of the last third, after the warm-up; descriptors before and after"
+        " the load"
     )
     for heading in ("", "", "first", "last", "growth", ""):
         shown.add_column(heading, justify="right" if heading else "left")

@@ -162,7 +162,7 @@ async def bench(directory: Path, number: int, every: float, seconds: float, rate
                 nobody = await measured(shop, (), every, seconds, rate)
                 found.append((nobody, await measured(shop, all_, every, seconds, rate)))
     beside = f"beside {rate:g} orders/s: {turns} turns of {seconds:g} s"
-    console.print(f"{number} viewers, each a page every {every:g} s, {beside}")
+    console.print(f"{number} viewers, one page each every {every:g} s, {beside}")
     console.print(_of_processes(found))
     console.print(_of_pages([each.took for _, each in found]))
 
@@ -182,9 +182,9 @@ def _of_processes(found: Sequence[tuple[Looked, Looked]]) -> Table:
     table.add_section()
     for name in found[0][0].requests:
         pairs = [(nobody.requests_a_second(name), some.requests_a_second(name)) for nobody, some in found]
-        row(f"requests a second: {name}", pairs)
+        row(f"requests per second: {name}", pairs)
     row(
-        "MongoDB's commands a second",
+        "MongoDB's commands per second",
         [(nobody.commands_a_second, some.commands_a_second) for nobody, some in found],
     )
     return table
@@ -203,16 +203,16 @@ def _of_pages(found: Sequence[Mapping[str, Sequence[float]]]) -> Table:
 
 def main(
     *,
-    number: Annotated[int, typer.Option("--viewers", help="Who look.", min=1)] = 50,
-    every: Annotated[float, typer.Option(help="Seconds between two looks of each.", min=0.1)] = 5,
-    seconds: Annotated[float, typer.Option(help="How long, each time.", min=5)] = 30,
-    rate: Annotated[float, typer.Option(help="Orders a second meanwhile.", min=0)] = 20,
-    turns: Annotated[int, typer.Option(help="How often with them and without.", min=1)] = 3,
-    directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(
-        ".run/viewers"
-    ),
+    number: Annotated[int, typer.Option("--viewers", help="Number of viewers.", min=1)] = 50,
+    every: Annotated[float, typer.Option(help="Seconds between two pages of a viewer.", min=0.1)] = 5,
+    seconds: Annotated[float, typer.Option(help="Seconds of each measurement.", min=5)] = 30,
+    rate: Annotated[float, typer.Option(help="Orders per second meanwhile.", min=0)] = 20,
+    turns: Annotated[
+        int, typer.Option(help="How often to measure, each time without and with viewers.", min=1)
+    ] = 3,
+    directory: Annotated[Path, typer.Option(help="Directory for the servers' data.")] = Path(".run/viewers"),
 ) -> None:
-    """Print what people cost the shop who look at its console."""
+    """Measure what people who use the console cost the shop."""
     uvloop.run(bench(directory, number, every, seconds, rate, turns))
 
 

@@ -85,7 +85,7 @@ async def _kill_in_turn(stack: Stack) -> None:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table("criterion", "of", "violations", "allowed", title="Online Marketplace")
+    table = Table("criterion", "checked", "violations", "allowed", title="Online Marketplace")
     for each in verdicts:
         named = "\n".join((str(len(each.violations)), *each.violations[:NAMED_AT_MOST]))
         table.add_row(each.criterion, each.counted, named, each.remark)
@@ -94,14 +94,16 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
 
 def main(
     *,
-    seconds: Annotated[float, typer.Option(help="For how long everybody works.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of load.")] = 60.0,
     kill: Annotated[bool, typer.Option("--kill", help="Kill services meanwhile.")] = False,
-    seed: Annotated[int, typer.Option(help="Who does what.")] = 1,
-    directory: Annotated[Path, typer.Option(help="Where the servers keep their data.")] = Path(
+    seed: Annotated[int, typer.Option(help="Seed that decides who does what.")] = 1,
+    directory: Annotated[Path, typer.Option(help="Directory for the servers' data.")] = Path(
         ".run/marketplace"
     ),
 ) -> None:
-    """Sell, change prices, take products out and send goods, all at once; then count by seven criteria."""
+    """Sell, change prices, remove products and ship goods, all at once; then count violations of seven
+    criteria.
+    """
     sys.exit(run_to_the_end(run(directory, seconds=seconds, kill=kill, seed=seed)))
 
 

@@ -136,7 +136,7 @@ def judge(run: Run) -> Sequence[Verdict]:
 def atomicity(run: Run) -> Verdict:
     """A checkout is done in all services, or in none."""
     return Verdict(
-        "a checkout is done everywhere, or nowhere",
+        "a checkout takes effect in all services, or in none",
         f"{len(run.bought)} orders",
         [f"{each.order}: {wrong}" for each in run.bought for wrong in _halves(run.ended.get(each.order))],
     )
@@ -144,7 +144,7 @@ def atomicity(run: Run) -> Verdict:
 
 def _halves(order: Ended | None) -> Iterator[str]:
     if order is None:
-        yield "was accepted, and is not there"
+        yield "was accepted, and does not exist"
         return
     if order.status not in {PAID, CANCELLED}:
         yield f"is {order.status} at rest"
@@ -180,7 +180,7 @@ def replication(run: Run) -> Verdict:
         ]
         mixed += _mixes(known)
     return Verdict(
-        f"prices in orders are their product's, {STALE_SECONDS:.0f} s old at most",
+        f"prices in orders are those of the product, at most {STALE_SECONDS:.0f} s old",
         f"{sum(map(len, prices.values()))} prices in {len(run.bought)} orders",
         violations,
         f"{stale} orders at a price that had changed, the oldest {stalest:.1f} s ago; "
@@ -233,7 +233,7 @@ def integrity(run: Run) -> Verdict:
     violations += [f"{product}: is offered, and has no stock" for product in sorted(run.offered - on_offer)]
     violations += [f"{product}: has stock, and is not offered" for product in sorted(on_offer - run.offered)]
     return Verdict(
-        "nothing is sold that was taken out, no stock is without its product",
+        "no removed product is sold, and no stock is without its product",
         f"{len(taken_out)} products taken out, {len(run.offered)} offered",
         violations,
         f"{after} orders named a product that had just been taken out; {cancelled} of them were cancelled",
@@ -254,7 +254,7 @@ def constraints(run: Run) -> Verdict:
         or (shelf.reserved, shelf.sold) != (0, sold[product])
     ]
     return Verdict(
-        "no stock is negative, no piece is made or lost", f"{len(run.shelves)} products", violations
+        "no stock is negative, and no piece is created or lost", f"{len(run.shelves)} products", violations
     )
 
 
@@ -274,7 +274,7 @@ def order_of_events(run: Run) -> Verdict:
         overtaken += told != list(TOLD[: len(told)])
     sent = sum(bool(each.sent) for each in run.ended.values())
     return Verdict(
-        "paid after reserved, sent after paid",
+        "orders are paid after the reservation, and sent after the payment",
         f"{sent} orders sent",
         violations,
         f"{overtaken} customers were told of a later step before an earlier one",
@@ -297,7 +297,7 @@ def queries(run: Run) -> Verdict:
             if _goes_back(before.status, after.status)
         ]
     return Verdict(
-        "an order is shown whole, and never as it was before", f"{len(run.seen)} orders shown", violations
+        "an order is shown complete, and never in an older state", f"{len(run.seen)} orders shown", violations
     )
 
 
@@ -328,4 +328,4 @@ def audit(run: Run) -> Verdict:
         elif [step.before for step in each.history[1:]] != states[:-1] or states[-1] != each.status:
             violations.append(f"{each.order}: is {each.status}, its history says {' then '.join(states)}")
     steps = sum(len(each.history) for each in run.ended.values())
-    return Verdict("histories are whole", f"{steps} steps of {len(run.ended)} orders", violations)
+    return Verdict("histories are complete", f"{steps} steps of {len(run.ended)} orders", violations)

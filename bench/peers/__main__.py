@@ -141,7 +141,7 @@ async def run(
         console.print(report.table(f"{phase.title}, {phase.load.orders} orders, {phase.load}", own))
     versions = {name: version(name) for name in ("dbos", "temporalio", "sqlalchemy", "psycopg")}
     _write(result, report.document(found, versions))
-    books = "the books of all are right" if sound else "[red]NOT ALL BOOKS ARE RIGHT[/]"
+    books = "all data is consistent" if sound else "[red]NOT ALL DATA IS CONSISTENT[/]"
     console.print(f"{books}; written: {result}")
     return sound
 
@@ -151,24 +151,26 @@ def _write(result: Path, document: Mapping[str, Any]) -> None:
 
 
 def main(
-    programs: Annotated[Path, typer.Argument(help="Where Temporal's server and its SQL tool are.")],
+    programs: Annotated[Path, typer.Argument(help="Folder of Temporal's server and its SQL tool.")],
     *,
     orders: Annotated[int, typer.Option(help="Orders in the first phase.", min=100)] = 1000,
-    clients: Annotated[int, typer.Option(help="Clients that order at the same time.", min=1)] = 64,
-    rate: Annotated[int, typer.Option(help="Orders per second of the fixed rate.", min=1)] = 10,
-    turns: Annotated[int, typer.Option(help="Turns of each.", min=1)] = 3,
+    clients: Annotated[int, typer.Option(help="Clients that place orders concurrently.", min=1)] = 64,
+    rate: Annotated[int, typer.Option(help="Orders per second in the phase with a fixed rate.", min=1)] = 10,
+    turns: Annotated[int, typer.Option(help="Turns per system.", min=1)] = 3,
     processes: Annotated[
         int,
-        typer.Option(help="Processes that carry a peer's workflows out.", min=1),
+        typer.Option(help="Processes that run a peer's workflows.", min=1),
     ] = os.cpu_count() or 1,
-    only: Annotated[str, typer.Option(help="Only these, by commas: sagashop,dbos. All unless given.")] = "",
-    result: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path(".run/peers.json"),
+    only: Annotated[
+        str, typer.Option(help="Only these systems, separated by commas: sagashop,dbos. Without it: all.")
+    ] = "",
+    result: Annotated[Path, typer.Option(help="File for the figures.")] = Path(".run/peers.json"),
 ) -> None:
-    """Measure the same saga on each, in turns, and judge their books."""
+    """Measure the same saga on each system, in turns, and check the results."""
     all_ = entrants(programs, processes)
     wanted = only.split(",") if only else [entrant.key for entrant in all_]
     if unknown := sorted(set(wanted) - {entrant.key for entrant in all_}):
-        raise typer.BadParameter(f"nobody is called {', '.join(unknown)}", param_hint="--only")
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}", param_hint="--only")
     chosen = [entrant for entrant in all_ if entrant.key in wanted]
     measuring = run(chosen, phases(orders, clients, rate), turns, max(100, orders // 5), result)
     sys.exit(run_to_the_end(measuring))

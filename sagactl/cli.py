@@ -38,137 +38,143 @@ class Place(NamedTuple):
         return group
 
 
-LOOK: Final = "Look"
+LOOK: Final = "Inspect"
 ACT: Final = "Act"
-PROVE: Final = "Prove"
-PLUMBING: Final = "Plumbing"
+PROVE: Final = "Verify"
+PLUMBING: Final = "Set up"
 
 COMMANDS: Final[Mapping[str, Place]] = {
     "status": Place(
         "sagactl.oncall.status.command",
         "status",
-        "Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.",
+        "Show the state of the shop: what is wrong, queues, outboxes, open orders. Only reads.",
         LOOK,
     ),
     "explain": Place(
         "sagactl.oncall.explain.command",
         "explain",
-        "Tell where an order's messages are, what comes next, and what to do. Only reads.",
+        "Show where an order's messages are, what comes next, and what to do. Only reads.",
         LOOK,
     ),
     "find": Place(
         "sagactl.oncall.find",
         "find",
-        "Tell what something is, by its whole id: the orders, letters and products that it belongs to.",
+        "Find the orders, letters and products that an id belongs to. The id must be complete.",
         LOOK,
     ),
     "orders": Place(
         "sagactl.oncall.orders",
         "app",
-        "Orders: which there are, what all services know of one, and what is done with it.",
+        "Orders: list them, show what all services know about one, cancel or refund it.",
         LOOK,
     ),
     "payments": Place(
-        "sagactl.oncall.payments", "app", "Payments: refunds under way, and what the gateway did.", LOOK
+        "sagactl.oncall.payments",
+        "app",
+        "Payments: refunds under way, and what the payment gateway did.",
+        LOOK,
     ),
     "stock": Place(
-        "sagactl.oncall.stock", "app", "Stock of a product: how much, who changed it, and more of it.", LOOK
+        "sagactl.oncall.stock", "app", "Stock of a product: show it, show who changed it, add to it.", LOOK
     ),
     "queues": Place(
-        "sagactl.oncall.queues", "app", "Queues: how much waits where, and who consumes it.", LOOK
+        "sagactl.oncall.queues", "app", "Queues: their messages, consumers and dead letters.", LOOK
     ),
     "outbox": Place("sagactl.oncall.outbox", "app", "Events that wait to be published.", LOOK),
     "letters": Place(
-        "sagactl.oncall.letters", "app", "Dead letters: messages that were given up, and why.", LOOK
+        "sagactl.oncall.letters",
+        "app",
+        "Dead letters: messages that cannot be handled, each with its reason.",
+        LOOK,
     ),
     "audit": Place(
         "sagactl.oncall.audit",
         "audit",
-        "Show the audit trails of all services, in the order of time.",
+        "Show the audit trails of all services, ordered by time.",
         LOOK,
     ),
     "diagram": Place(
         "sagactl.oncall.diagram",
         "diagram",
-        "Print the states of an order as a Mermaid diagram, or the messages of one order. Only reads.",
+        "Print a Mermaid diagram of a service's states, or of the messages of one order. Only reads.",
         LOOK,
     ),
     "mails": Place("sagactl.oncall.mails", "app", "Mails to customers.", LOOK),
     "repair": Place(
         "sagactl.oncall.repair.command",
         "repair",
-        "Print the fewest messages and commands that make the books sound; with --apply, carry them out.",
+        "Print the fewest messages and commands that make inconsistent orders consistent; --apply "
+        "carries them out.",
         ACT,
     ),
     "jobs": Place(
         "sagactl.oncall.jobs.command",
         "app",
-        "Letters in bulk: planned, recorded, followed to their end.",
+        "Jobs: redrive, discard or restore many letters, and follow each to its outcome.",
         ACT,
     ),
     "stuck": Place(
-        "sagactl.oncall.sweep", "app", "Orders that got stuck, as the operator takes care of them.", ACT
+        "sagactl.oncall.sweep", "app", "Stuck orders: list and compensate them by the operator's policy.", ACT
     ),
     "accounts": Place(
         "sagactl.oncall.accounts",
         "app",
-        "Accounts: the shop's own people, and any by its address.",
+        "Accounts: who has a role, and changes to any account by its e-mail address.",
         ACT,
     ),
     "customers": Place(
-        "sagactl.oncall.customers", "app", "Customers: what is kept of one, and its end.", ACT
+        "sagactl.oncall.customers", "app", "Customers: export or erase what is stored about one.", ACT
     ),
     "keys": Place("sagactl.oncall.keys", "app", "Signing keys of access tokens.", ACT),
     "check": Place(
         "sagactl.oncall.checks",
         "check_command",
-        "Hold every order against stock, payments and what the payment gateway did. Only reads.",
+        "Compare every order with stock, payments and the payment gateway's records. Only reads.",
         PROVE,
     ),
     "replay": Place(
         "sagactl.oncall.replay.command",
         "replay",
-        "Pass the orders' histories through this release's table, and tell what it would decide otherwise.",
+        "Decide past orders again by this release's rules, and show each decision that differs.",
         PROVE,
     ),
     "load": Place(
         "sagactl.load.command",
         "load",
-        "Place orders at a steady rate, politely, and tell what came of them.",
+        "Place orders at a steady rate, and report how they ended.",
         PROVE,
     ),
     "smoke": Place(
         "sagactl.smoke.purchase",
         "smoke",
-        "Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
+        "Buy one product, and wait until it is paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
         PROVE,
     ),
     "login": Place(
         "sagactl.oncall.login",
         "login",
-        "Log in at a shop's gateway with an account of your own, and stay logged in.",
+        "Log in at a shop's gateway with your own account, and stay logged in.",
         PLUMBING,
     ),
     "logout": Place(
-        "sagactl.oncall.login", "logout", "End the login that is kept on this machine.", PLUMBING
+        "sagactl.oncall.login", "logout", "End the login that is stored on this machine.", PLUMBING
     ),
     "whoami": Place(
         "sagactl.oncall.login",
         "whoami",
-        "Tell which shop is asked, as whom, and what says so.",
+        "Show which shop and account the commands use, and which setting says so.",
         PLUMBING,
     ),
     "provision": Place(
         "sagactl.provision.accounts",
         "app",
-        "Make the services' users on RabbitMQ and MongoDB, copy databases.",
+        "Create the services' users on RabbitMQ and MongoDB; back up and restore databases.",
         PLUMBING,
     ),
     "secrets": Place(
         "sagactl.provision.passwords",
         "secrets_command",
-        "Print a Secret with new passwords for all that the chart bundles, as YAML. "
-        "Reads and changes nothing.",
+        "Print a Secret with new passwords for all bundled servers, as YAML. Reads and changes nothing.",
         PLUMBING,
     ),
 }
@@ -218,4 +224,4 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Look after a shop: check it, look into it, and get it going again."""
+    """Operate a shop: inspect it, verify it, repair it."""

@@ -15,12 +15,12 @@ class Exit(IntEnum):
         new.means = means
         return new
 
-    FINE = 0, "all is as it should be, or has been done"
-    BAD = 1, "something is wrong with the shop, is not there, or is refused"
-    USAGE = 2, "the command cannot be understood, or does not know where the shop is"
-    NOT_YET = 3, "something is on its way, or is to be done first"
-    UNREACHED = 4, "a server does not answer, or not as it should: nobody can tell"
-    NOT_ALLOWED = 5, "a server does not let this user in, or do this"
+    FINE = 0, "everything is as it should be, or was done"
+    BAD = 1, "something is wrong with the shop, was not found, or was refused"
+    USAGE = 2, "the command line is wrong, or does not say where the shop is"
+    NOT_YET = 3, "something is under way, or must be done first"
+    UNREACHED = 4, "a server does not answer, or not as expected: the result is unknown"
+    NOT_ALLOWED = 5, "a server refuses this user, or this action"
     INTERRUPTED = 130, "interrupted"
 
 

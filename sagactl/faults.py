@@ -32,7 +32,7 @@ OF_THE_GATEWAY: Final = (
 
 OF_DOCUMENTS: Final = (
     "A newer release wrote it, or somebody changed it by hand. Is this sagactl (sagactl --version) that of"
-    " the services? sagactl check --live looks at everything else, and names all that it cannot read."
+    " the services? sagactl check --live checks everything else, and names what it cannot read."
 )
 
 
@@ -88,7 +88,7 @@ async def answered(work: Awaitable[Found], within: float) -> Found | Fault:
         known = fault(error)
         if known is None:
             raise
-        return known._replace(says=f"in {within:g} seconds no answer came") if limit.expired() else known
+        return known._replace(says=f"no answer within {within:g} seconds") if limit.expired() else known
 
 
 def _of_server(error: Exception) -> Fault | None:
@@ -104,7 +104,7 @@ def _of_server(error: Exception) -> Fault | None:
         case UnreadableError():
             return Fault(Exit.UNREACHED, str(error), OF_DOCUMENTS)
         case msgspec.ValidationError():
-            return Fault(Exit.UNREACHED, f"what was read is not as this release writes it: {error}")
+            return Fault(Exit.UNREACHED, f"the data is not as this release writes it: {error}")
         case OSError(filename=str() as file, strerror=why):
             return Fault(Exit.USAGE, f"{file}: {why}")
         case OSError():  # also what did not come in time

@@ -29,7 +29,7 @@ class Output(StrEnum):
     NAME = "name"
 
 
-Form = Annotated[Output, typer.Option("--output", "-o", help="The form of what is printed.")]
+Form = Annotated[Output, typer.Option("--output", "-o", help="Output format.")]
 Item = TypeVar("Item")
 
 

@@ -27,7 +27,7 @@ Stack = Annotated[
     Path | None,
     typer.Option(
         envvar="STACK_DIR",
-        help=f"A local stack's directory. Else {', '.join(URLS)}, as variables or files; else .run",
+        help=f"Directory of a local stack. Otherwise {', '.join(URLS)}, as variables or files; or .run",
     ),
 ]
 
@@ -66,7 +66,7 @@ def agree(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise typer.BadParameter("nobody can be asked here: say --yes")
+        raise typer.BadParameter("there is no terminal to ask on: give --yes")
     try:
         agreed = typer.confirm(question, err=True)
     except typer.Abort:
@@ -78,7 +78,7 @@ def agree(question: str, *, yes: bool) -> None:
 def reason_of(given: str | None) -> str:
     """Raises BadParameter where none is given: what changes something is on the audit trail, with why."""
     if given is None or not given.strip():
-        raise typer.BadParameter("say why, for the audit trail: --reason TEXT")
+        raise typer.BadParameter("give a reason for the audit trail: --reason TEXT")
     return given.strip()
 
 

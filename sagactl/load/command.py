@@ -38,36 +38,36 @@ ANSWERED_WITHIN: Final = aiohttp.ClientTimeout(total=30)
 
 def load(  # noqa: PLR0917 - a command's options
     stack: Stack = None,
-    rate: Annotated[float, typer.Option(help="Orders a second.", min=0.01)] = 1.0,
+    rate: Annotated[float, typer.Option(help="Orders per second.", min=0.01)] = 1.0,
     for_: Annotated[
         timedelta | None,
         typer.Option(
             "--for",
             parser=parse_duration,
             metavar="DURATION",
-            help="For how long, such as 1m; then the books are checked. Else until it is interrupted.",
+            help="How long to place orders, such as 1m; then the data is checked. Without it: until "
+            "interrupted.",
         ),
     ] = None,
-    patience: Annotated[float, typer.Option(help="Seconds to wait for the shop to open.", min=0)] = 10,
+    patience: Annotated[float, typer.Option(help="Seconds to wait until the shop is ready.", min=0)] = 10,
     port: Annotated[
         int | None,
-        typer.Option(help="Where /metrics, /accepted, /readyz and /healthz are.", min=1, max=65535),
+        typer.Option(help="Port of /metrics, /accepted, /readyz and /healthz.", min=1, max=65535),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address that this port is on.")] = "127.0.0.1",
-    certificate: Annotated[
-        Path | None, typer.Option(help="A certificate (PEM), for TLS on that port.")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    host: Annotated[str, typer.Option(help="Address on which that port listens.")] = "127.0.0.1",
+    certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) for TLS on that port.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of that certificate.")] = None,
 ) -> None:
-    """Place orders at a steady rate, politely, and tell what came of them.
+    """Place orders at a steady rate, and report how they ended.
 
-    Needs an administrator's login: sagactl login, ADMIN_EMAIL and ADMIN_PASSWORD, or a stack here.
+    Needs an administrator's login: sagactl login, ADMIN_EMAIL and ADMIN_PASSWORD, or a local stack.
 
-    Who is refused comes back when told to, and nobody orders until then. Customers and products are of its
-    own: the products are taken away at the end, orders and customers stay.
+    An order that is refused is placed again when the shop allows it, and no new orders are placed until
+    then. The command creates its own customers and products. It removes the products at the end; orders and
+    customers stay.
 
-    Exit code 0: every order that was accepted has settled, and every invariant holds. 1: one has not, or is
-    gone, or an invariant is broken. 3: as of `check`.
+    Exit code 0: every accepted order is settled, and every invariant holds. 1: an order is not settled or is
+    lost, or an invariant is broken. 3: as in `check`.
     """
     try:
         login = OrderAccess.at_the_gateway(stack)
@@ -130,7 +130,7 @@ def _checked(stack: Path | None, gateway: str, accepted: Sequence[str]) -> Exit:
     try:
         books = books_of(stack, gateway)
     except NoAccessError as error:
-        aside.print(f"The books are not checked: {error}", highlight=False, soft_wrap=True)
+        aside.print(f"The data is not checked: {error}", highlight=False, soft_wrap=True)
         return Exit.FINE
     report = run(check(books, Expected(accepted)))
     show(console, report)

@@ -56,12 +56,17 @@ class Figures:
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
         self._accepted = 0
         self._counts = dict.fromkeys(Outcome, 0)
-        Gauge("sagashop_load_rate", "Orders a second that are asked for.", registry=registry).set(rate)
+        Gauge(
+            "sagashop_load_rate", "The rate of orders that was asked for, per second.", registry=registry
+        ).set(rate)
         self._orders = Counter(
             "sagashop_load_orders", "Orders that were due.", ["outcome"], registry=registry
         )
         self._refusals = Counter(
-            "sagashop_load_refusals", "Answers to come back later, and none.", ["status"], registry=registry
+            "sagashop_load_refusals",
+            "Answers that ask to come back later, and missing answers.",
+            ["status"],
+            registry=registry,
         )
         self._duration = Histogram(
             "sagashop_load_order_duration_seconds",

@@ -16,22 +16,22 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def nemesis(  # noqa: PLR0917 - a command's options
-    release: Annotated[str, typer.Option(help="Whose pods are killed.")],
-    chart: Annotated[list[str], typer.Option(help="Of these charts. May be given several times.")],
-    seed: Annotated[int, typer.Option(help="The same seed kills in the same order.")] = 1,
+    release: Annotated[str, typer.Option(help="Release whose pods are killed.")],
+    chart: Annotated[
+        list[str], typer.Option(help="Chart whose pods are killed. May be given several times.")
+    ],
+    seed: Annotated[int, typer.Option(help="The same seed kills pods in the same order.")] = 1,
     every: Annotated[
-        timedelta, typer.Option(parser=parse_duration, metavar="DURATION", help="Rest before each.")
+        timedelta, typer.Option(parser=parse_duration, metavar="DURATION", help="Pause before each kill.")
     ] = timedelta(minutes=1),
     mark: Annotated[
         Path | None,
-        typer.Option(
-            help="A file, touched at each look, with something in it once what was killed came back."
-        ),
+        typer.Option(help="File that is touched at every check, and written once a killed pod was replaced."),
     ] = None,
     api: Annotated[str, typer.Option(help="Address of the Kubernetes API.")] = API,
-    account: Annotated[Path, typer.Option(help="Files of the service account.")] = ACCOUNT,
+    account: Annotated[Path, typer.Option(help="Folder with the files of the service account.")] = ACCOUNT,
 ) -> None:
-    """Kill pods of a release, one after another, each once all are ready again. For ever."""
+    """Kill pods of a release forever, one after another, each once all are ready again."""
     plan = Plan(release, frozenset(chart), seed, every.total_seconds())
 
     def looked() -> None:

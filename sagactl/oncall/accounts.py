@@ -27,7 +27,7 @@ UNVERIFIED: Final = (
     "nobody has shown to read mail to {email}: the account may be of somebody else. Ask for another letter "
     "(POST /auth/verify/resend), or give the role all the same with --yes"
 )
-Email = Annotated[str, typer.Argument(help="Of the account.", metavar="EMAIL")]
+Email = Annotated[str, typer.Argument(help="E-mail address of the account.", metavar="EMAIL")]
 Role = Annotated[str, typer.Argument(help="admin, support or viewer.", metavar="ROLE")]
 
 
@@ -62,29 +62,33 @@ COLUMNS: Final[Sequence[Column[Account]]] = (
     Column("since", attrgetter("created_at")),
     Column("id", lambda each: each.user_id, wide=True),
 )
-app = typer.Typer(no_args_is_help=True, help="Accounts: the shop's own people, and any by its address.")
+app = typer.Typer(
+    no_args_is_help=True, help="Accounts: who has a role, and changes to any account by its e-mail address."
+)
 
 
 @app.command("list")
 def list_(
-    email: Annotated[str | None, typer.Argument(help="Only this account, a customer's too.")] = None,
+    email: Annotated[
+        str | None, typer.Argument(help="Only the account with this address; it may be a customer's.")
+    ] = None,
     stack: Stack = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show every account that has a role, or the one with an address."""
+    """Show every account that has a role, or the account with the given address."""
     found = ask(stack, lambda admin: _accounts(admin, email))
     _show(found, output)
 
 
 @app.command()
 def disable(email: Email, stack: Stack = None) -> None:
-    """Log an account out everywhere, and let it log in no more."""
+    """Disable an account: log it out everywhere, and refuse new logins."""
     _change(stack, email, disabled=True)
 
 
 @app.command()
 def enable(email: Email, stack: Stack = None) -> None:
-    """Let a disabled account log in again."""
+    """Allow a disabled account to log in again."""
     _change(stack, email, disabled=False)
 
 
@@ -93,7 +97,7 @@ def promote(
     email: Email,
     role: Role,
     stack: Stack = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Though the address is not verified.")] = False,  # noqa: FBT002  # an option
+    yes: Annotated[bool, typer.Option("--yes", help="Even if the address is not verified.")] = False,  # noqa: FBT002  # an option
 ) -> None:
     """Give an account a role, in place of any that it has."""
 
@@ -108,13 +112,13 @@ def promote(
 
 @app.command()
 def demote(email: Email, stack: Stack = None) -> None:
-    """Take all roles from an account, and log it out everywhere."""
+    """Remove all roles from an account, and log it out everywhere."""
     _change(stack, email, roles=[])
 
 
 @app.command("log-out")
 def log_out(email: Email, stack: Stack = None) -> None:
-    """End all logins of an account. Its access tokens are good until they expire: at most 15 minutes."""
+    """End all logins of an account. Its access tokens stay valid until they expire, at most 15 minutes."""
 
     async def end(admin: Client) -> None:
         account = await account_of(admin, email)
@@ -126,14 +130,14 @@ def log_out(email: Email, stack: Stack = None) -> None:
 
 @app.command("totp-reset")
 def totp_reset(email: Email, stack: Stack = None) -> None:
-    """Take the second factor from an account whose owner lost it, and log it out everywhere."""
+    """Remove the second factor of an account whose owner lost it, and log it out everywhere."""
 
     async def reset(admin: Client) -> None:
         account = await account_of(admin, email)
         await admin.call("DELETE", f"{PATH}/{account['userId']}/totp")
 
     ask(stack, reset)
-    console.print(f"{printable(email)} logs in by its password alone now", highlight=False)
+    console.print(f"{printable(email)} now logs in with its password only", highlight=False)
 
 
 def _change(stack: Stack, email: str, **change: object) -> None:

@@ -20,15 +20,19 @@ def _queues() -> list[str]:
 
 Order = Annotated[
     str,
-    typer.Argument(help="The id that its 201 gave.", metavar="ORDER", autocompletion=completion.orders),
+    typer.Argument(
+        help="The order's id, from the answer 201.", metavar="ORDER", autocompletion=completion.orders
+    ),
 ]
 Product = Annotated[
-    str, typer.Argument(help="Its id.", metavar="PRODUCT", autocompletion=completion.products)
+    str, typer.Argument(help="The product's id.", metavar="PRODUCT", autocompletion=completion.products)
 ]
 Mail = Annotated[
     str,
     typer.Argument(
-        help="Its id, which `sagactl mails list` shows.", metavar="MAIL", autocompletion=completion.mails
+        help="The mail's id, as `sagactl mails list` shows it.",
+        metavar="MAIL",
+        autocompletion=completion.mails,
     ),
 ]
 Queue = Annotated[
@@ -42,21 +46,21 @@ Queue = Annotated[
 ]
 OfQueue = Annotated[
     str | None,
-    typer.Option("--queue", help="Only those of this queue.", callback=_known, autocompletion=_queues),
+    typer.Option("--queue", help="Only messages of this queue.", callback=_known, autocompletion=_queues),
 ]
 Message = Annotated[
-    str, typer.Argument(help="Its id, which `sagactl letters list` shows.", metavar="MESSAGE")
+    str, typer.Argument(help="The message's id, as `sagactl letters list` shows it.", metavar="MESSAGE")
 ]
 Reason = Annotated[
     str | None, typer.Option("--reason", help="Why, for the audit trail. Needed to act.", metavar="TEXT")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation. Required without a terminal.")]
 OfQueues = Annotated[
     list[str] | None,
     typer.Option(
         "--queue",
-        help="Only those of this queue. May be given several times.",
+        help="Only messages of this queue. May be given several times.",
         callback=lambda queues: [*map(_known, queues or ())],
         autocompletion=_queues,
     ),

@@ -20,17 +20,19 @@ from services.shared.contract.audit import Action
 def audit(  # noqa: PLR0917 - a command's options
     stack: Stack = None,
     since: Annotated[
-        str | None, typer.Option(help="Not before: 2h ago, or a date, such as 2026-11-26T08:00.")
+        str | None, typer.Option(help="Only entries since then: 2h ago, or a date such as 2026-11-26T08:00.")
     ] = None,
-    actor: Annotated[str | None, typer.Option(help="Only what this id did.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only actions by this id.")] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Only what was done to this id: an order, a product, an account.")
+        str | None, typer.Option(help="Only actions on this id: an order, a product, an account.")
     ] = None,
-    action: Annotated[Action | None, typer.Option(help="Only this.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, the latest.")] = 1000,
+    action: Annotated[Action | None, typer.Option(help="Only this action.")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="At most this many entries, the latest.")
+    ] = 1000,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show the audit trails of all services, in the order of time."""
+    """Show the audit trails of all services, ordered by time."""
     wanted = Wanted(moment(since), actor, subject, action)
     told = run(_told(access(stack).mongodb_url, wanted, limit))
     show(shown(told), output)

@@ -37,14 +37,14 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         str | None,
         typer.Option(
             metavar="FILE|URL",
-            help="Order ids, a line each, that were answered 201, as a `sagactl load` tells them.",
+            help="Where the ids of all accepted orders are, one per line, as `sagactl load` serves them.",
         ),
     ] = None,
     expect: Annotated[
         list[str] | None,
         typer.Option(
-            help="A known finding: ORDER (its contradictions and dead letters) or INVARIANT:ORDER, such as "
-            "MONEY_AGREES:ORDER. May be given several times."
+            help="An expected finding: ORDER (its contradictions and dead letters) or INVARIANT:ORDER,"
+            " such as MONEY_AGREES:ORDER. May be given several times."
         ),
     ] = None,
     still: Annotated[
@@ -54,15 +54,18 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
             f"{STILL_SECONDS:g}, with --live {STILL.total_seconds():g}."
         ),
     ] = None,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for everything to come to rest.")] = 30,
+    wait: Annotated[float, typer.Option(help="Seconds to wait until nothing is under way.")] = 30,
     quiet: Annotated[
-        float, typer.Option(help="Seconds that rest has to last: more than the broker's statistics interval.")
+        float,
+        typer.Option(
+            help="Seconds for which nothing may be under way: more than the broker's statistics interval."
+        ),
     ] = QUIET_SECONDS,
     order: Annotated[
         list[str] | None,
         typer.Option(
             "--order",
-            help="Only this order, by what is to be seen of it at once. May be given several times.",
+            help="Only this order, as it is now, without waiting. May be given several times.",
             autocompletion=completion.orders,
         ),
     ] = None,
@@ -70,41 +73,47 @@ def check_command(  # noqa: PLR0913, PLR0917 - a command's options
         list[str] | None,
         typer.Option(
             "--invariant",
-            help="Only this one: I3, or MONEY_AGREES. May be given several times.",
+            help="Only this invariant: I3, or MONEY_AGREES. May be given several times.",
             autocompletion=_names,
         ),
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="While the shop works: wait for no rest.")] = False,  # noqa: FBT002  # an option
+    live: Annotated[  # noqa: FBT002  # an option
+        bool, typer.Option("--live", help="Check a running shop: do not wait until nothing is under way.")
+    ] = False,
     overdue: Annotated[
-        str, typer.Option(help="With --live: what is on its way for this long is told, too.")
+        str, typer.Option(help="With --live: also report what is under way for this long.")
     ] = "20m",
     since: Annotated[
         str | None,
         typer.Option(
-            help="With --live: only orders placed since: 24h ago, or a date. Products are all checked."
+            help="With --live: only orders placed since then: 24h ago, or a date. All products are checked."
         ),
     ] = None,
     note: Annotated[
         Path | None,
-        typer.Option(help="With --live: a file to note how far it got. Run again, it goes on from there."),
+        typer.Option(
+            help="With --live: file in which the progress is stored. The next run continues from there."
+        ),
     ] = None,
     last_words: Annotated[
         Path | None,
-        typer.Option(help="A file for what it comes to, in short, such as a pod's termination message."),
+        typer.Option(help="File for a short result, such as a pod's termination message."),
     ] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Hold every order against stock, payments and what the payment gateway did. Only reads.
+    """Compare every order with stock, payments and the payment gateway's records. Only reads.
 
-    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, and messages, captures or
-    refunds wait, as they do while a service is down, or the payment gateway refuses a refund; or an order of
-    --order has not come to its end yet.
+    Exit code 0: every invariant holds. 1: one is broken. 3: nothing is broken, but messages, captures or
+    refunds wait, as they do while a service is down, or while the payment gateway refuses a refund; or an
+    order of --order has not ended yet.
     """
     promised = run(promises(accepted)) if accepted else []
     expected = Expected(promised, [_expected(text) for text in expect or ()])
     only = frozenset(map(_invariant, invariant or ()))
     if order and (accepted or since or note):
-        raise typer.BadParameter("--order is about some orders: not with --accepted, --since or --note")
+        raise typer.BadParameter(
+            "--order checks single orders: it cannot be combined with --accepted, --since or --note"
+        )
     if order and not only <= OF_ORDERS:
         told = ", ".join(each for each in Invariant if each in OF_ORDERS)
         raise typer.BadParameter(f"of one order can be told: {told}")
@@ -161,7 +170,9 @@ def leave(file: Path, report: Report) -> None:
     try:
         file.write_text(report.last_words.written())
     except OSError as error:
-        aside.print(f"no last words: {printable(str(error))}", highlight=False, soft_wrap=True)
+        aside.print(
+            f"the short result was not written: {printable(str(error))}", highlight=False, soft_wrap=True
+        )
 
 
 def _invariant(text: str) -> Invariant:

@@ -34,7 +34,7 @@ from services.shared.contract.audit import Action
 WORKS_SECONDS: Final = 300.0
 ENTRIES_AT_MOST: Final = 100_000
 Who = Annotated[str, typer.Argument(help="The customer's e-mail address, or id.", metavar="EMAIL|ID")]
-app = typer.Typer(no_args_is_help=True, help="Customers: what is kept of one, and its end.")
+app = typer.Typer(no_args_is_help=True, help="Customers: export or erase what is stored about one.")
 
 
 class _Refused(Exception):
@@ -47,7 +47,7 @@ class _Refused(Exception):
 
 @app.command("export")
 def export(customer: Who, stack: Stack = None) -> None:
-    """Print all that is kept of a customer as one JSON document, without secrets and tokens of cards.
+    """Print everything that is stored about a customer as one JSON document, without secrets and card tokens.
 
     Exit code 3: not all dead letters were looked at.
     """
@@ -69,16 +69,16 @@ def export(customer: Who, stack: Stack = None) -> None:
 def erase(
     customer: Who,
     stack: Stack = None,
-    wait: Annotated[float, typer.Option(help="Seconds for messages under way to arrive.")] = 30,
-    yes: Annotated[bool, typer.Option("--yes", help="Really: it cannot be taken back.")] = False,  # noqa: FBT002  # an option
+    wait: Annotated[float, typer.Option(help="Seconds to wait for messages that are under way.")] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="Required to confirm: this cannot be undone.")] = False,  # noqa: FBT002  # an option
 ) -> None:
-    """Remove a customer's account, and their name from all stores. Orders stay, with their amounts.
+    """Remove a customer's account, and their name from all databases. Orders stay, with their amounts.
 
-    Exit code 1: an order has not ended. 3: the account is disabled now, and what is under way has to end
-    first, or dead letters have to go: run it again.
+    Exit code 1: an order has not ended. 3: the account is disabled now, but something under way must end
+    first, or dead letters must be handled: run the command again.
     """
     if not yes:
-        raise typer.BadParameter("this cannot be taken back: say --yes")
+        raise typer.BadParameter("this cannot be undone: give --yes")
     where = access(stack)
 
     async def erased(admin: Client) -> int | _Refused:
@@ -92,7 +92,7 @@ def erase(
         _say(str(outcome))
         raise typer.Exit(outcome.code)
     console.print(
-        f"{printable(customer)} is erased; {plural(outcome, 'order')} stay, of nobody", highlight=False
+        f"{printable(customer)} is erased; {plural(outcome, 'order')} stay, without the name", highlight=False
     )
 
 

@@ -44,20 +44,20 @@ UNDER_WAY: Final = "-->>"
 
 
 def diagram(
-    of: Annotated[Of, typer.Option("--of", help="The table of this service.")] = Of.ORDER,
+    of: Annotated[Of, typer.Option("--of", help="The service whose states are drawn.")] = Of.ORDER,
     order: Annotated[
         str | None,
         typer.Option(
             "--order",
-            help="Instead: the messages of the order with this id.",
+            help="Draw the messages of the order with this id instead.",
             autocompletion=completion.orders,
         ),
     ] = None,
     stack: Stack = None,
 ) -> None:
-    """Print the states of an order as a Mermaid diagram, or the messages of one order. Only reads.
+    """Print a Mermaid diagram of a service's states, or of the messages of one order. Only reads.
 
-    Such as for an incident's page: it is drawn wherever Markdown is shown.
+    It can be pasted wherever Markdown is shown, such as into an incident's page.
     """
     if order is None:
         typer.echo(DRAWINGS[of].draw())

@@ -27,12 +27,12 @@ def find(
         ),
     ],
     stack: Stack = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many orders, the newest.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many orders, the newest.")] = 20,
     output: Form = Output.TABLE,
 ) -> None:
-    """Tell what something is, by its whole id: the orders, letters and products that it belongs to.
+    """Find the orders, letters and products that an id belongs to. The id must be complete.
 
-    Exit code 0: it is something. 1: nobody knows it.
+    Exit code 0: something was found. 1: no service knows the id.
     """
     with aside.status("looking"):
         hits = run(hits_of(access(stack), text.strip(), limit))

@@ -20,7 +20,7 @@ from sagactl.shop import Json
 from sagactl.terminal import Stack, console
 
 PATH: Final = "/auth/keys"
-Key = Annotated[str, typer.Argument(help="Its number.", metavar="KEY")]
+Key = Annotated[str, typer.Argument(help="The key's number.", metavar="KEY")]
 
 
 class SigningKey(Struct, frozen=True, rename="camel"):
@@ -49,26 +49,28 @@ app = typer.Typer(no_args_is_help=True, help="Signing keys of access tokens.")
 
 @app.command("list")
 def list_(stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Show every signing key: the next one, the one that signs, those that still verify, those revoked."""
+    """Show every signing key: the next one, the one that signs, the older ones that still verify, the
+    revoked ones.
+    """
     found = ask(stack, lambda admin: admin.call("GET", PATH))["items"]
     _show(found, output)
 
 
 @app.command()
 def rotate(stack: Stack = None) -> None:
-    """Begin the next signing key, which signs in ten minutes, when all services know it."""
+    """Create the next signing key. It signs after ten minutes, when all services know it."""
     _show([ask(stack, lambda admin: admin.call("POST", PATH))])
 
 
 @app.command()
 def revoke(key: Key, stack: Stack = None) -> None:
-    """Let a key that may be stolen sign and verify no more. Its tokens are refused within two minutes.
+    """Revoke a key that may be stolen. Services refuse its tokens within two minutes.
 
-    By services that cannot reach the auth service, or whose auth service cannot reach its database: within
-    half an hour. Clients go on with their refresh tokens.
+    It takes up to half an hour at services that cannot reach the auth service, or while the auth service
+    cannot reach its database. Clients continue with their refresh tokens.
     """
     ask(stack, lambda admin: admin.call("POST", f"{PATH}/{key}/revoke"))
-    console.print(f"key {printable(key)} is revoked: within two minutes no service takes its tokens")
+    console.print(f"key {printable(key)} is revoked: all services refuse its tokens within two minutes")
 
 
 def _show(keys: list[Json], output: Output = Output.TABLE) -> None:

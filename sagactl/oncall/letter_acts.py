@@ -74,9 +74,9 @@ def discard(  # noqa: PLR0917 - a command's options
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Put one dead letter away, such as one of another system that nobody here can serve.
+    """Discard one dead letter, such as a message of another system that no service here can handle.
 
-    It is kept for a while, and `sagactl letters restore` takes it back.
+    It is kept for some days, and `sagactl letters restore` takes it back.
 
     Exit code 0: it is discarded. 1: there is no such dead letter. 3: it was only planned.
     """
@@ -92,7 +92,7 @@ def restore(  # noqa: PLR0917 - a command's options
     message: Annotated[
         str,
         typer.Argument(
-            help="Its id, which `sagactl letters list --discarded` shows.",
+            help="The message's id, as `sagactl letters list --discarded` shows it.",
             metavar="MESSAGE",
             autocompletion=completion.discarded,
         ),
@@ -103,11 +103,13 @@ def restore(  # noqa: PLR0917 - a command's options
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Take a discarded letter back: it is a dead letter of its queue again, to be looked at and redriven.
+    """Take a discarded letter back: it becomes a dead letter of its queue again, which can be shown and
+    redriven.
 
-    Many at once: `sagactl jobs start restore`.
-    Exit code 0: it is a dead letter, or was one already. 1: no such discarded letter is kept. 3: it was only
-    planned.
+    To restore many at once: `sagactl jobs start restore`.
+
+    Exit code 0: it is a dead letter, or was one already. 1: there is no such discarded letter. 3: it was
+    only planned.
     """
     asked = Asked(reason, dry_run, yes, output)
     act = acting.Act(ACTS[Act.RESTORE], f"Restore {message}?", find=None)

@@ -29,7 +29,7 @@ from sagactl.terminal import Stack, access, console, run
 from sagactl.wording import masked, plural
 from services.shared.contract.audit import Action
 
-NO_ORDER: Final = "is about no order: nobody can tell before"
+NO_ORDER: Final = "is about no order: the effect is not known before"
 
 
 class Putting(Struct, frozen=True, rename="camel", kw_only=True):
@@ -142,7 +142,7 @@ def group_columns(now: datetime) -> Sequence[Column[Group]]:
 PREVIEW_COLUMNS: Final[Sequence[Column[LetterPreview]]] = (
     Column("message", attrgetter("id"), whole=True),
     Column("type", attrgetter("type")),
-    Column("redriven, it", attrgetter("says")),
+    Column("if redriven", attrgetter("says")),
     Column("emits", lambda each: ", ".join(each.emits)),
     Column("order", attrgetter("order"), wide=True),
     Column("outcome", attrgetter("outcome"), wide=True),
@@ -189,20 +189,22 @@ def _age(since: str, now: datetime) -> str:
     return since if at is None else said(now - at)
 
 
-Those = Annotated[bool, typer.Option("--discarded", help="Of those that were discarded and are kept.")]
+Those = Annotated[bool, typer.Option("--discarded", help="Discarded letters instead of dead letters.")]
 Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this message. May be given several times.")]
-app = typer.Typer(no_args_is_help=True, help="Dead letters: messages that were given up, and why.")
+app = typer.Typer(
+    no_args_is_help=True, help="Dead letters: messages that cannot be handled, each with its reason."
+)
 
 
 @app.command("list")
 def list_(
     stack: Stack = None,
     queue: OfQueue = None,
-    limit: Annotated[int, typer.Option(help="At most this many per queue.")] = 100,
+    limit: Annotated[int, typer.Option(help="At most this many letters per queue.")] = 100,
     discarded: Those = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Show every dead letter with its reason; or those that were discarded, by whom and why."""
+    """Show every dead letter with its reason; or the discarded ones, with who discarded them and why."""
     queues, where, now = [queue] if queue else list(broker.QUEUES), access(stack), datetime.now(UTC)
     in_ = queue or plural(len(queues), "queue")
     if discarded:
@@ -222,7 +224,7 @@ def groups(
     limit: Annotated[int, typer.Option(help="At most this many letters per queue.")] = AT_ONCE,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show dead letters by cause: how many of a queue, a type, a kind and a reason, the most first."""
+    """Show dead letters by cause: their number per queue, type, kind and reason, the largest first."""
     queues = [queue] if queue else list(broker.QUEUES)
     letters = run(broker.dead_letters(access(stack).amqp_url, queues, limit))
     found = tuple(map(Group.of, alike(letters)))
@@ -237,10 +239,10 @@ def preview_command(
     queue: Queue,
     stack: Stack = None,
     message: Ids = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many letters.")] = 50,
     output: Form = Output.TABLE,
 ) -> None:
-    """Tell what redriving dead letters would do, by the services' own rules. Only reads."""
+    """Show what redriving dead letters would do, by the services' own rules. Only reads."""
     where, ids = access(stack), frozenset(message or ())
     found = run(_previews(where, queue, ids, limit))
     text = table(found, "dead letter", PREVIEW_COLUMNS, f"No dead letters in {queue}.")
@@ -268,7 +270,7 @@ def show(
     discarded: Those = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Show one dead letter, or one that was discarded, with its body."""
+    """Show one dead letter, or one discarded letter, with its body."""
     where = access(stack)
     if discarded:
         found = run(_one_discarded(where, queue, message))
@@ -289,7 +291,7 @@ def redrive_command(
     stack: Stack = None,
     message: Ids = None,
 ) -> None:
-    """Give dead letters another chance. What was handled already is known, and not done twice."""
+    """Retry dead letters. Messages that were handled before have no second effect."""
     where, ids = access(stack), message or ()
 
     async def recorded() -> list[str]:

@@ -71,31 +71,37 @@ class Page(NamedTuple):
 def list_(  # noqa: PLR0917 - a command's options
     stack: Stack = None,
     status: Annotated[
-        list[Status] | None, typer.Option(help="Only in this state. May be given several times.")
+        list[Status] | None, typer.Option(help="Only orders in this state. May be given several times.")
     ] = None,
     open_: Annotated[  # noqa: FBT002  # an option
-        bool, typer.Option("--open", help=f"Only to which something is still to come: {', '.join(OPEN)}.")
+        bool, typer.Option("--open", help=f"Only orders that have not ended: {', '.join(OPEN)}.")
     ] = False,
-    customer: Annotated[str | None, typer.Option(help="Only of the customer with this id.")] = None,
+    customer: Annotated[str | None, typer.Option(help="Only orders of the customer with this id.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="Not placed before: 2h ago, or a date, such as 2026-11-26T08:00.")
+        str | None,
+        typer.Option(help="Only orders placed since then: 2h ago, or a date such as 2026-11-26T08:00."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Placed before: 5m ago, or a date.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only orders placed before then: 5m ago, or a date.")
+    ] = None,
     marked: Annotated[  # noqa: FBT002  # an option
-        bool, typer.Option("--marked", help="Only those marked for somebody to look at: contradictions.")
+        bool,
+        typer.Option(
+            "--marked", help="Only orders that are marked for attention: an event contradicts what happened."
+        ),
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Go on there: `next` of the page before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many orders, the newest.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Continue there: `next` of the page before.")] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show orders, the newest first, of a state, an age or a customer. Only reads.
+    """Show orders by state, age or customer, the newest first. Only reads.
 
-    Such as those that should be over: --open --until 5m
+    Example, orders that should have ended: --open --until 5m
     """
     states = tuple(dict.fromkeys((*(status or ()), *(OPEN if open_ else ()))))
     wanted = Wanted(states, customer, moment(since), _start(cursor, moment(until)), limit)
     if marked and wanted != Wanted(limit=limit):
-        raise typer.BadParameter("--marked goes with --limit alone: few orders ever are")
+        raise typer.BadParameter("--marked can only be combined with --limit")
     found = run(_read(access(stack).mongodb_url, wanted, marked=marked))
     show(shown(found), output)
     if found.next and output is not Output.JSON:

@@ -38,17 +38,23 @@ class WhoAmI(Document, frozen=True, kw_only=True):
 def login(
     stack: Stack = None,
     gateway: Annotated[
-        str | None, typer.Option(help="Its address. Else GATEWAY_URL, or that of the stack here.")
+        str | None,
+        typer.Option(
+            help="Address of the gateway. Otherwise GATEWAY_URL, or the gateway of the local stack."
+        ),
     ] = None,
-    email: Annotated[str | None, typer.Option(help="Of the account. Else it is asked for.")] = None,
+    email: Annotated[
+        str | None, typer.Option(help="E-mail address of the account. Without it, the command asks.")
+    ] = None,
 ) -> None:
-    """Log in at a shop's gateway with an account of your own, and stay logged in.
+    """Log in at a shop's gateway with your own account, and stay logged in.
 
-    The password is asked for, or read from standard input where nobody can be asked. A code of the second
-    factor is asked for, or ADMIN_CODE. What is kept is in ~/.config/sagactl, for you alone.
+    The command asks for the password, or reads it from standard input if there is no terminal. It asks for
+    the code of the second factor, or takes ADMIN_CODE. The login is stored in ~/.config/sagactl, readable by
+    you only.
     """
     where = _gateway(gateway, stack)
-    who = email or _asked("E-mail", "say whose: --email")
+    who = email or _asked("E-mail", "give the account: --email")
     password = _asked("Password", hidden=True)
 
     async def logged_in(session: aiohttp.ClientSession) -> tuple[Client, list[str]]:
@@ -73,14 +79,15 @@ def login(
 
 
 def logout() -> None:
-    """End the login that is kept on this machine.
+    """End the login that is stored on this machine.
 
-    The gateway is told, so that nobody can go on with it. Where it does not answer, the login stays.
+    The gateway is told, so that nobody can use the login any more. If the gateway does not answer, the login
+    stays.
     """
     with telling():
         found = kept_login.kept()
     if found is None:
-        aside.print("nobody is logged in", highlight=False)
+        aside.print("you are not logged in", highlight=False)
         return
     at_a_gateway(lambda session: _ended(session, found))
     with telling():
@@ -90,10 +97,10 @@ def logout() -> None:
 
 
 def whoami(stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Tell which shop is asked, as whom, and what says so.
+    """Show which shop and account the commands use, and which setting says so.
 
-    Which gateway it is, says a stack that is named, GATEWAY_URL, a stack here, or the login that is kept
-    (sagactl login), the first that there is. At its own gateway that login comes before any password.
+    The gateway is the first of these that is set: the named stack, GATEWAY_URL, a local stack, the stored
+    login (sagactl login). At its own gateway, the stored login is used before any password.
     """
     access = administrator.login(OrderAccess.at_the_gateway, stack)
     account = administrator.ask(stack, lambda client: client.call("GET", PATH))
@@ -120,7 +127,7 @@ def _screen(found: WhoAmI) -> Iterator[str]:
 def _says(source: Source) -> str:
     match source:
         case Source.LOGIN:
-            return f"the login that is kept in {kept_login.file()}"
+            return f"the login that is stored in {kept_login.file()}"
         case Source.SETTINGS:
             return f"{' and '.join(GATEWAY_LOGIN[1:])}, variables or files in SECRETS_DIR"
         case Source.STACK:
@@ -129,10 +136,10 @@ def _says(source: Source) -> str:
 
 def _unused(access: OrderAccess) -> Iterator[str]:
     if access.source is Source.LOGIN and all(map(setting, GATEWAY_LOGIN[1:])):
-        yield f"{' and '.join(GATEWAY_LOGIN[1:])}: a login that is kept comes first"
+        yield f"{' and '.join(GATEWAY_LOGIN[1:])}: a stored login is used first"
     other = kept_login.kept()
     if access.source is not Source.LOGIN and other is not None:
-        yield f"the login of {other.email}: it is of another gateway, {other.gateway}"
+        yield f"the login of {other.email}: it belongs to another gateway, {other.gateway}"
 
 
 def _gateway(given: str | None, stack: Stack) -> str:
@@ -144,7 +151,7 @@ def _gateway(given: str | None, stack: Stack) -> str:
     try:
         return OrderAccess.at_the_gateway(stack).gateway
     except NoAccessError:
-        raise typer.BadParameter("say where the shop is: --gateway, or GATEWAY_URL") from None
+        raise typer.BadParameter("give the address of the shop: --gateway, or GATEWAY_URL") from None
 
 
 def _asked(what: str, missing: str = "", *, hidden: bool = False) -> str:
@@ -156,7 +163,7 @@ def _asked(what: str, missing: str = "", *, hidden: bool = False) -> str:
             raise typer.Exit(Exit.INTERRUPTED) from None
         return answer
     if missing:
-        raise typer.BadParameter(f"nobody can be asked here: {missing}")
+        raise typer.BadParameter(f"there is no terminal to ask on: {missing}")
     return sys.stdin.readline().rstrip("\r\n")
 
 

@@ -92,11 +92,11 @@ class MailList(Document, frozen=True, kw_only=True):
 @app.command("list")
 def list_(
     stack: Stack = None,
-    state: Annotated[Unsent | None, typer.Option(help="Only those that wait, or were never sent.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest.")] = 50,
+    state: Annotated[Unsent | None, typer.Option(help="Only mails that wait, or were never sent.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many mails, the newest.")] = 50,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show what customers were told, the newest first, and what became of it. Only reads."""
+    """Show mails to customers and their state, the newest first. Only reads."""
     show(shown(run(_read(access(stack).mongodb_url, state, limit))), output)
 
 
@@ -147,16 +147,16 @@ def resend(
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Send the mail of a notification once more, to the same address: what it said, as a new mail.
+    """Send the mail of a notification again, to the same address and with the same content, as a new mail.
 
-    It is sent in the background: `sagactl mails list` tells what became of it.
+    It is sent in the background: `sagactl mails list` shows its state.
 
-    Exit code 0: it is on its way. 1: there is no mail of it to send, or it is on its way already. 3: it was
-    only planned.
+    Exit code 0: it is under way. 1: there is no mail to send, or it is already under way. 3: it was only
+    planned.
     """
     planned, _ = decided(
         stack,
-        Act(Action.MAIL_RESENT, f"Send mail {mail} once more?"),
+        Act(Action.MAIL_RESENT, f"Send mail {mail} again?"),
         Asked(reason, dry_run, yes, output),
         lambda where: _planned(where.mongodb_url, mail),
         resending,
@@ -181,7 +181,7 @@ def plan(found: Notification) -> Resending:
         order=found.order_id,
         told=found.kind,
         allowed=True,
-        says="a new mail to the same customer, which says what it said",
+        says="a new mail to the same customer, with the same content",
     )
     try:
         check_resendable(found)
@@ -194,16 +194,16 @@ def resending(found: Resending) -> Shown:
     words = Words(
         noun="mail",
         name=f"{found.mail}: {found.told} of order {found.order}",
-        act="send it once more",
-        became=f"mail {found.mail} is on its way once more",
+        act="send it again",
+        became=f"mail {found.mail} is being sent again",
     )
     return Shown(found, lambda _: lines(found, words), [found.mail])
 
 
 @app.command()
 def preview(
-    out: Annotated[Path, typer.Option(help="The folder that they are written to.")] = Path("mails"),
-    shop: Annotated[str, typer.Option(help="The shop's name, as in MAIL_FROM.")] = SHOP,
+    out: Annotated[Path, typer.Option(help="Folder to which the examples are written.")] = Path("mails"),
+    shop: Annotated[str, typer.Option(help="Name of the shop, as in MAIL_FROM.")] = SHOP,
 ) -> None:
     """Write an example of every mail in every language: as a mail (.eml), and its parts (.html, .txt)."""
     out.mkdir(parents=True, exist_ok=True)

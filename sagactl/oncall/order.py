@@ -47,7 +47,7 @@ def order(
     stack: Stack = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show one order: its lines, its timeline, its payment, its stock, who was told. Only reads."""
+    """Show one order: its lines, timeline, payment, stock and notifications. Only reads."""
     case = run(_read(access(stack).mongodb_url, order_id))
     if case.order is None and case.reservation is None and case.payment is None:
         absent(f"no service knows an order {order_id}")

@@ -88,7 +88,11 @@ class _Agreed(NamedTuple):
 
 Lines = Annotated[
     list[str] | None,
-    typer.Option("--line", metavar="PRODUCT=PIECES", help="Only so much of it. May be given several times."),
+    typer.Option(
+        "--line",
+        metavar="PRODUCT=PIECES",
+        help="Refund only this many pieces of a product. May be given several times.",
+    ),
 ]
 
 
@@ -100,7 +104,7 @@ def cancel(
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Cancel an order that is not paid yet. Its stock goes back.
+    """Cancel an order that is not paid yet. Its stock is returned.
 
     Exit code 0: it is cancelled. 1: the order's state forbids it. 3: it was only planned.
     """
@@ -114,21 +118,21 @@ def refund(  # noqa: PLR0917 - a command's options
     stack: Stack = None,
     line: Lines = None,
     restock: Annotated[
-        Restocking, typer.Option(help="Of those lines: whether the goods come back, to be sold again.")
+        Restocking, typer.Option(help="Whether the goods of those lines come back and can be sold again.")
     ] = Restocking.RETURN,
     reason: arguments.Reason = None,
     dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Give the money of a paid order back, then its goods: all that is left of it, or some lines.
+    """Refund a paid order, and take its goods back: all that is left of it, or single lines.
 
-    Exit code 0: the refund is asked for, and on its way. 1: the order's state forbids it, or there is not so
-    much left of it. 3: it was only planned.
+    Exit code 0: the refund is under way. 1: the order's state forbids it, or less is left of the order. 3:
+    it was only planned.
     """
     lines = tuple(_line(text, restock) for text in line or ())
     if restock is not Restocking.RETURN and not lines:
-        raise typer.BadParameter("goods that stay away are named: --line PRODUCT=PIECES")
+        raise typer.BadParameter("name the goods that do not come back: --line PRODUCT=PIECES")
     given = _agreed(stack, order_id, Act.REFUND, Asked(reason, dry_run, yes, output), lines)
     named = [
         {"productId": each.product_id, "quantity": each.quantity, "restock": each.restock} for each in lines
@@ -146,12 +150,12 @@ def compensate(
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Cancel an order that got stuck, as a sweep does, however long it has been so.
+    """Cancel a stuck order as a sweep does, however long it has been stuck.
 
-    It needs ORDER_URL beside the login, or a token (ORDER_TOKEN).
+    Needs ORDER_URL and a login, or a token (ORDER_TOKEN).
 
-    Exit code 0: it is cancelled. 1: the order's state forbids it, or it has moved on meanwhile. 3: it was
-    only planned.
+    Exit code 0: it is cancelled. 1: the order's state forbids it, or has changed meanwhile. 3: it was only
+    planned.
     """
     given = _agreed(stack, order_id, Act.COMPENSATE, Asked(reason, dry_run, yes, output))
     run(_compensated(login(OrderAccess.found, stack), given))
@@ -162,7 +166,7 @@ async def _compensated(service: OrderAccess, given: _Agreed) -> None:
     """The order is as it was when it was looked at, or is left alone."""
     order = StaleOrder(given.act.order, given.act.status, datetime.now(UTC))
     if await compensated(service, order, timedelta(0), given.reason) is Outcome.NOT_APPLICABLE:
-        raise WrongError(f"the order is not {given.act.status} any more: sagactl explain {order.order_id}")
+        raise WrongError(f"the order is no longer {given.act.status}: sagactl explain {order.order_id}")
 
 
 def _agreed(stack: Stack, order_id: str, act: Act, asked: Asked, lines: Sequence[RefundLine] = ()) -> _Agreed:
@@ -215,7 +219,7 @@ def _command(order: Order, act: Act, lines: Sequence[RefundLine]) -> CancelOrder
 def _line(text: str, restock: Restocking) -> RefundLine:
     product, _, pieces = text.rpartition("=")
     if not product or not pieces.isdecimal() or not int(pieces):
-        raise typer.BadParameter(f"{text}: give a product's id and how many pieces of it, as PRODUCT=2")
+        raise typer.BadParameter(f"{text}: give a product's id and a number of pieces, such as PRODUCT=2")
     return RefundLine(product, int(pieces), restock)
 
 

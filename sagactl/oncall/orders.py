@@ -10,7 +10,7 @@ from sagactl.oncall.watching import watch
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Orders: which there are, what all services know of one, and what is done with it.",
+    help="Orders: list them, show what all services know about one, cancel or refund it.",
 )
 app.command("list")(list_)
 app.command("show")(order)

@@ -57,23 +57,25 @@ def list_(
     stack: Stack = None,
     service: Annotated[
         str | None,
-        typer.Option(help="Only this one's.", callback=_known, autocompletion=lambda: list(PUBLISHES)),
+        typer.Option(
+            help="Only the outbox of this service.", callback=_known, autocompletion=lambda: list(PUBLISHES)
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=100_000, help="At most so many of each, the oldest.")
+        int, typer.Option(min=1, max=100_000, help="At most this many events per service, the oldest.")
     ] = 100,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show what waits to be published, the oldest first. Only reads.
+    """Show events that wait to be published, the oldest first. Only reads.
 
-    While all goes well an event is there for milliseconds.
+    In a healthy shop, an event waits for milliseconds.
     """
     services = [service] if service else [*PUBLISHES]
     found = run(_read(access(stack).mongodb_url, services, limit))
     show(shown(found), output)
     full = [name for name, number in Counter(each.service for each in found.items).items() if number == limit]
     if full:
-        aside.print(f"There may be more of {', '.join(full)}: --limit", highlight=False)
+        aside.print(f"There may be more in {', '.join(full)}: use --limit", highlight=False)
 
 
 async def _read(mongodb_url: str, services: Sequence[str], limit: int) -> UnpublishedList:

@@ -34,8 +34,8 @@ from services.payment.queries import BEING_REFUNDED
 from services.shared.contract import money
 from services.shared.database.store import readable
 
-NOTHING: Final = "it knows of nothing"
-app = typer.Typer(no_args_is_help=True, help="Payments: refunds under way, and what the gateway did.")
+NOTHING: Final = "it knows nothing about it"
+app = typer.Typer(no_args_is_help=True, help="Payments: refunds under way, and what the payment gateway did.")
 
 
 class Call(Struct, frozen=True, rename="camel", kw_only=True):
@@ -90,20 +90,20 @@ class RefundList(Document, frozen=True, kw_only=True):
 def list_(
     stack: Stack = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Of so many orders at most, the oldest.")
+        int, typer.Option(min=1, max=10_000, help="Refunds of at most this many orders, the oldest.")
     ] = 50,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show refunds under way, the oldest first: refused ones with the reason, and when they are asked again.
+    """Show refunds under way, the oldest first, with the reason of each refusal and the time of the next try.
 
-    Only reads, and does not ask the gateway.
+    Only reads, and does not call the payment gateway.
     """
     show(shown(run(_list(access(stack).mongodb_url, limit))), output)
 
 
 @app.command("show")
 def show_(order_id: arguments.Order, stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Show an order's capture and refunds, each beside what the gateway says of it. Only reads."""
+    """Show an order's capture and refunds, each beside the payment gateway's record of it. Only reads."""
     found = run(_facts(access(stack).mongodb_url, order_id))
     show(Shown(found, lambda _: lines(found), [found.order]), output)
 

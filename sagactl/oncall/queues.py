@@ -12,7 +12,7 @@ from sagactl.oncall.status.standing import Depth, waited
 from sagactl.output import Column, Form, Output, Shown, show, table
 from sagactl.terminal import Stack, access, run
 
-app = typer.Typer(no_args_is_help=True, help="Queues: how much waits where, and who consumes it.")
+app = typer.Typer(no_args_is_help=True, help="Queues: their messages, consumers and dead letters.")
 COLUMNS: Final[Sequence[Column[Depth]]] = (
     Column("queue", attrgetter("queue")),
     Column("service", attrgetter("service")),
@@ -36,9 +36,9 @@ def _group() -> None:
 
 @app.command("list")
 def list_(stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Show every queue: messages, consumers, those that are tried again, dead letters. Only reads.
+    """Show every queue: messages, consumers, messages that wait for a retry, dead letters. Only reads.
 
-    The oldest message waits for at least so long, by what the broker has noted in the last hour.
+    The wait is a lower bound for the oldest message, from the broker's statistics of the last hour.
     """
     found = run(queues_of(access(stack)))
     names = [each.queue for each in found]

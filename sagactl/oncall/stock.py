@@ -30,12 +30,12 @@ from services.inventory.bodies import MOST_AT_ONCE
 from services.shared.contract.audit import Action
 
 Found = TypeVar("Found")
-app = typer.Typer(no_args_is_help=True, help="Stock of a product: how much, who changed it, and more of it.")
+app = typer.Typer(no_args_is_help=True, help="Stock of a product: show it, show who changed it, add to it.")
 
 
 @app.command("show")
 def show_(product: arguments.Product, stack: Stack = None, output: Form = Output.TABLE) -> None:
-    """Show how much there is of a product, and which open orders have some. Only reads."""
+    """Show the stock of a product, and which open orders hold some of it. Only reads."""
     found = run(_read(access(stack), lambda books: facts(books, product)))
     show(Shown(found, lambda _: lines(found), [found.product]), output)
 
@@ -44,15 +44,17 @@ def show_(product: arguments.Product, stack: Stack = None, output: Form = Output
 def history(
     product: arguments.Product,
     stack: Stack = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the latest.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most this many changes, the latest.")
+    ] = 50,
     before: Annotated[
-        int | None, typer.Option(help="Go on there: `next` of the page before.", metavar="REVISION")
+        int | None, typer.Option(help="Continue there: `next` of the page before.", metavar="REVISION")
     ] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show what people said of a product's stock: restocked, counted, damaged. Only reads.
+    """Show manual changes of a product's stock: restocked, counted, damaged. Only reads.
 
-    What orders reserve, buy and give back is in the orders.
+    What orders reserve, buy and return is shown by the orders.
     """
     found = run(_read(access(stack), lambda books: changes(books, product, limit, before)))
     text = table(found.items, "change", COLUMNS)
@@ -64,16 +66,16 @@ def history(
 @app.command()
 def restock(  # noqa: PLR0917 - a command's options
     product: arguments.Product,
-    pieces: Annotated[int, typer.Argument(min=1, max=MOST_AT_ONCE, help="How many came in.")],
+    pieces: Annotated[int, typer.Argument(min=1, max=MOST_AT_ONCE, help="How many pieces came in.")],
     stack: Stack = None,
     reason: arguments.Reason = None,
     dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
     output: Form = Output.TABLE,
 ) -> None:
-    """Say that more of a product came in.
+    """Record that more pieces of a product came in.
 
-    Exit code 0: it can be ordered. 1: the product is not sold any more. 3: it was only planned.
+    Exit code 0: they can be ordered. 1: the product is not sold any more. 3: it was only planned.
     """
     act = Act(Action.RESTOCKED, f"Restock {product} by {plural(pieces, 'piece')}?")
     planned, _ = decided(
@@ -118,7 +120,7 @@ def lines(found: StockFacts) -> Iterator[str]:
         gone = ", deleted" if found.offer.deleted else ""
         yield f"[bold]offer[/]      {printable(found.offer.name)}, {price}{gone}"
     if found.stock is None:
-        yield "[bold]stock[/]      [yellow]inventory has not heard of it[/]"
+        yield "[bold]stock[/]      [yellow]inventory does not know it[/]"
         return
     stock = found.stock
     gone = ", discontinued" if stock.discontinued else ""

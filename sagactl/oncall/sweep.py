@@ -141,16 +141,18 @@ def _lines(result: Sweep) -> Iterator[str]:
         yield f"{result.failure.reason}: {result.failure.message}"
 
 
-app = typer.Typer(no_args_is_help=True, help="Orders that got stuck, as the operator takes care of them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Stuck orders: list and compensate them by the operator's policy."
+)
 
 
 @app.command("list")
 def list_(
     stack: Stack = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the longest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most this many orders, the oldest.")] = 50,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show orders that are open for too long, and what a sweep would do with each now. Only reads."""
+    """Show orders that are open for too long, and what a sweep would do with each. Only reads."""
     found = run(_read(access(stack).mongodb_url, limit))
     text = table(found.items, "stuck order", columns(found.at))
     output_.show(Shown(found, text, [each.order for each in found.items], found.items), output)
@@ -178,7 +180,7 @@ def columns(now: datetime) -> Sequence[Column[Stuck]]:
 @app.command()
 def sweep(
     every: Annotated[
-        str | None, typer.Option(help="Go on, with this pause, such as 10s. Else sweep once.")
+        str | None, typer.Option(help="Sweep forever with this pause, such as 10s. Without it: sweep once.")
     ] = None,
     stale_after: Annotated[str, typer.Option(help="CONFIRMED for this long is stale.")] = "5m",
     pending_stale_after: Annotated[
@@ -187,15 +189,15 @@ def sweep(
     max_per_sweep: Annotated[
         int, typer.Option("--max", min=1, max=1000, help="Compensate at most this many per sweep.")
     ] = 200,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,  # noqa: FBT002 - an option
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,  # noqa: FBT002 - an option
     stack: Stack = None,
 ) -> None:
-    """Compensate orders that got stuck.
+    """Compensate stuck orders.
 
-    It needs ORDER_URL beside the login, or a token (ORDER_TOKEN).
+    Needs ORDER_URL and a login, or a token (ORDER_TOKEN).
 
-    Exit code of a single sweep: 0: all that were stuck are compensated. 1: some could not be. 4, 5: it could
-    not be asked which are stuck. With --every it goes on, whatever happens.
+    Exit code of a single sweep: 0: all stuck orders are compensated. 1: some could not be. 4, 5: the list of
+    stuck orders could not be read. With --every it continues, whatever happens.
     """
     policy = replace(
         policy_of(stale_after, pending_stale_after), max_per_sweep=max_per_sweep, dry_run=dry_run

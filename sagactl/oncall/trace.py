@@ -166,7 +166,7 @@ def trace(
     order_id: arguments.Order,
     stack: Stack = None,
 ) -> None:
-    """Draw the way of one order through all services. Jaeger is the local stack's, or at JAEGER_URL."""
+    """Draw the path of one order through all services. Jaeger runs in the local stack, or at JAEGER_URL."""
     where = access(stack)
     try:
         jaeger = jaeger_url(stack)
@@ -181,5 +181,5 @@ def trace(
             screen.print(f"[bold]{jaeger}/{page}/{id_}[/]", highlight=False, soft_wrap=True)
             screen.print(table(spans, screen.width))
     if not any(found.values()):
-        kept = "Jaeger has none of its traces: it keeps those since `make traces`"
+        kept = "Jaeger has no trace of it: it keeps traces since `make traces`"
         absent(kept if ids else f"no service knows an order {order_id}")

@@ -42,13 +42,13 @@ def watch(
     order_id: arguments.Order,
     stack: Stack = None,
     timeout: Annotated[
-        str | None, typer.Option(help="Wait no longer than this, such as 5m, for it to be settled.")
+        str | None, typer.Option(help="Wait at most this long, such as 5m, until the order is settled.")
     ] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show an order's steps, and each that comes, until it is settled. Only reads.
+    """Show an order's steps, and each new one, until it is settled. Only reads.
 
-    Exit code 0: it is settled. 1: nobody knows it. 3: it was not in time.
+    Exit code 0: it is settled. 1: no service knows it. 3: it was not settled in time.
     """
     within = None if timeout is None else duration(timeout)
     settled = run(_watch(access(stack).mongodb_url, order_id, within, output))

@@ -159,9 +159,10 @@ def wanted(users: Path, known: Sequence[str]) -> tuple[str, ...]:
 
 
 app = typer.Typer(
-    help="Make the services' users on RabbitMQ and MongoDB, copy databases.", no_args_is_help=True
+    help="Create the services' users on RabbitMQ and MongoDB; back up and restore databases.",
+    no_args_is_help=True,
 )
-Users = Annotated[Path, typer.Option(help="Folder with a folder per user, holding its connection URL.")]
+Users = Annotated[Path, typer.Option(help="Folder with one folder per user, which holds its connection URL.")]
 AdminUrl = Annotated[
     Path, typer.Option("--admin", help="File with the URL that holds an administrator's credentials.")
 ]
@@ -170,9 +171,9 @@ ADMIN_URL: Final = Path("/var/run/secrets/sagashop.io/admin/MONGODB_URL")
 Patience = Annotated[float, typer.Option(help="Seconds to wait for the servers.")]
 Every = Annotated[
     float | None,
-    typer.Option(min=1, help="Never end: look so many seconds apart, and make what is missing."),
+    typer.Option(min=1, help="Run forever: check every this many seconds, and create what is missing."),
 ]
-Mark = Annotated[Path, typer.Option(help="With --every: file with something in it while nothing is missing.")]
+Mark = Annotated[Path, typer.Option(help="With --every: file that has content while nothing is missing.")]
 MARK: Final = Path("/tmp/whole")  # noqa: S108 - a pod's own
 
 
@@ -180,15 +181,17 @@ MARK: Final = Path("/tmp/whole")  # noqa: S108 - a pod's own
 def rabbitmq(
     *,
     users: Users,
-    management_url: Annotated[str, typer.Option(help="The management API, without credentials.")],
+    management_url: Annotated[str, typer.Option(help="URL of the management API, without credentials.")],
     admin: Annotated[Path, typer.Option(help="Folder with an administrator's `username` and `password`.")],
     vhost: str = "/",
-    nodes: Annotated[int, typer.Option(help="Of the cluster: queues are made once all of them run.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(help="Nodes of the cluster: queues are created once all of them run.")
+    ] = 1,
     patience: Patience = 300,
     every: Every = None,
     mark: Mark = MARK,
 ) -> None:
-    """Make vhost, queues, users, permissions and topic permissions."""
+    """Create vhost, queues, users, permissions and topic permissions."""
 
     def url() -> str:
         parts = (admin / part for part in ("username", "password"))
@@ -219,17 +222,20 @@ def mongodb(
         int, typer.Option("--discarded-days", min=1, help="Days for which discarded letters are kept.")
     ] = discarding.KEPT_DAYS,
     hosts: Annotated[
-        str, typer.Option(help="host:port,... of the members of a set to be made; empty: the set is there.")
+        str,
+        typer.Option(help="host:port,... of the members of a replica set to create; empty: the set exists."),
     ] = "",
-    key: Annotated[Path | None, typer.Option(help="The key file of those members.")] = None,
-    name: Annotated[str, typer.Option(help="Of that set.")] = "rs0",
+    key: Annotated[Path | None, typer.Option(help="Key file of those members.")] = None,
+    name: Annotated[str, typer.Option(help="Name of that replica set.")] = "rs0",
     patience: Patience = 300,
     every: Every = None,
     mark: Mark = MARK,
 ) -> None:
-    """Make the users, the audit trails and the place of discarded letters; with `--hosts`, the set first."""
+    """Create the users, the audit trails and the collection of discarded letters; with `--hosts`, the
+    replica set first.
+    """
     if hosts and key is None:
-        raise typer.BadParameter("members are reached by their --key")
+        raise typer.BadParameter("--hosts needs --key")
 
     def url() -> str:
         return read_url(admin)
@@ -250,9 +256,9 @@ def mongodb(
 @app.command(name="backup")
 def back_up(
     admin: AdminUrl = ADMIN_URL,
-    only: Annotated[list[str] | None, typer.Option(help="database.collection; all unless given.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="database.collection. Without it: all.")] = None,
 ) -> None:
-    """Write a copy of all databases as they are at this moment to stdout."""
+    """Write a consistent copy of all databases, as they are at this moment, to stdout."""
 
     async def copy() -> None:
         async for part in backup.read(read_url(admin), only or ()):
@@ -263,7 +269,7 @@ def back_up(
 
 @app.command()
 def restore(admin: AdminUrl = ADMIN_URL) -> None:
-    """Replace the collections that are in the copy on stdin, while no service runs."""
+    """Replace the collections with those of the copy on stdin. No service may run."""
     at = run(backup.write(read_url(admin), sys.stdin.buffer))
     typer.echo(f"restored as of {at.as_datetime().isoformat()}")
 

@@ -67,7 +67,7 @@ async def keep(upkeep: Upkeep, folders: Iterable[Path], every: float, mark: Path
                     made = ""  # half a round is none: what `lacking` asks for may be there, and more missing
                     await upkeep.make()
                     made = given
-                    typer.echo("the server has been given what it lacked")
+                    typer.echo("created what was missing on the server")
         except PASSING as error:
             _raise_what_stays(error)
             _say(mark, "")
@@ -87,7 +87,7 @@ async def _is_lacking(upkeep: Upkeep) -> bool:
     except PASSING as error:
         lacking = str(error) or type(error).__name__
     if lacking:
-        typer.echo(f"not whole: {lacking}", err=True)
+        typer.echo(f"incomplete: {lacking}", err=True)
     return bool(lacking)
 
 

@@ -47,17 +47,18 @@ def manifest(name: str, namespace: str, content: Mapping[str, str]) -> str:
 
 def secrets_command(
     name: Annotated[str, typer.Option(help="Name of the Secret.")] = "shop-passwords",
-    namespace: Annotated[str, typer.Option(help="Its namespace; none is written unless given.")] = "",
+    namespace: Annotated[
+        str, typer.Option(help="Namespace of the Secret. Without it, none is written.")
+    ] = "",
     admin_email: Annotated[
         str, typer.Option(help="E-mail address of the first administrator.")
     ] = "admin@shop.example",
 ) -> None:
-    """Print a Secret with new passwords for all that the chart bundles, as YAML. Reads and changes nothing.
+    """Print a Secret with new passwords for all bundled servers, as YAML. Reads and changes nothing.
 
-    For where the chart must not make them: rendered without a cluster (Argo
-    CD, helm template) it cannot look up those of the last time. Run it once,
-    and keep what it prints as secrets are kept: sealed, encrypted, or in the
-    store that your cluster fetches Secrets from. Then set
+    Use it if the chart must not create the passwords: when the chart is rendered without a cluster (Argo CD,
+    helm template), it cannot look up the existing ones. Run it once, and store its output as secrets are
+    stored: sealed, encrypted, or in the store from which your cluster fetches Secrets. Then set
 
     global.secrets: {generate: false, existingSecret: shop-passwords}
     """

@@ -48,10 +48,10 @@ app = typer.Typer()
 
 @app.command()
 def smoke(
-    gateway: Annotated[str, typer.Option(help="The shop's address.", envvar="GATEWAY_URL")],
-    patience: Annotated[float, typer.Option(help="Seconds for each step.", min=0)] = 60,
+    gateway: Annotated[str, typer.Option(help="Address of the shop.", envvar="GATEWAY_URL")],
+    patience: Annotated[float, typer.Option(help="Seconds to wait for each step.", min=0)] = 60,
 ) -> None:
-    """Buy one thing and see it paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD."""
+    """Buy one product, and wait until it is paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD."""
 
     async def bought() -> Json:
         try:

@@ -142,7 +142,7 @@ async def test_a_queue_or_a_binding_that_is_gone_is_made_again(
             await broker.delete(way)
             await until(broker.bindings, lambda found: paid in found, within=WITHIN, what="the binding")
         assert (
-            "not whole: the binding of notifications to saga.events by ORDER_PAID" in capfd.readouterr().err
+            "incomplete: the binding of notifications to saga.events by ORDER_PAID" in capfd.readouterr().err
         )
     finally:
         keeper.cancel()

@@ -99,7 +99,7 @@ async def test_a_lost_second_factor_is_taken_and_an_administrator_with_one_gives
     without = await sagactl("totp-reset", ADA["email"])
     assert (without.exit_code, "ADMIN_CODE" in without.output) == (Exit.NOT_ALLOWED, True)
     monkeypatch.setenv("ADMIN_CODE", codes[BOSS["email"]][0])
-    assert "by its password alone" in (await sagactl("totp-reset", ADA["email"])).stdout
+    assert "with its password only" in (await sagactl("totp-reset", ADA["email"])).stdout
     assert await status_of_login(url) == 200
 
 

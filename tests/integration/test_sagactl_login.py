@@ -98,11 +98,11 @@ async def test_it_comes_before_passwords_at_its_own_gateway_and_at_no_other(url:
     given = {"GATEWAY_URL": url, "ADMIN_EMAIL": BOSS["email"], "ADMIN_PASSWORD": BOSS["password"]}
     at_its_own = document((await called("whoami", "-o", "json", environment=given)).stdout)
     assert (at_its_own["email"], at_its_own["by"]) == (ADA["email"], "login")
-    assert "a login that is kept comes first" in at_its_own["unused"][0]
+    assert "a stored login is used first" in at_its_own["unused"][0]
     elsewhere = given | {"GATEWAY_URL": url.replace("127.0.0.1", "localhost")}
     at_another = document((await called("whoami", "-o", "json", environment=elsewhere)).stdout)
     assert (at_another["email"], at_another["by"]) == (BOSS["email"], "settings")
-    assert "of another gateway" in at_another["unused"][0]
+    assert "to another gateway" in at_another["unused"][0]
 
 
 async def test_a_login_that_expires_is_renewed_once_however_many_commands_find_it_so(url: str) -> None:

@@ -29,14 +29,14 @@ def explain(
     order_id: arguments.Order,
     stack: Stack = None,
     stale_after: Annotated[
-        str, typer.Option(help="CONFIRMED for this long is what the sweeps here take for stale.")
+        str, typer.Option(help="How long an order may be CONFIRMED before a sweep treats it as stale.")
     ] = "5m",
     output: Form = Output.TABLE,
 ) -> None:
-    """Tell where an order's messages are, what comes next, and what to do. Only reads.
+    """Show where an order's messages are, what comes next, and what to do. Only reads.
 
-    Exit code 0: it is settled, and everything has arrived. 1: it is stuck or contradicted, or nobody knows
-    it. 3: something is on its way.
+    Exit code 0: it is settled, and everything has arrived. 1: it is stuck or contradicted, or no service
+    knows it. 3: something is under way.
     """
     reader = Reader(access(stack), duration(stale_after))
     with aside.status("looking") as status:

@@ -31,7 +31,10 @@ STYLES: Final = {
     **dict.fromkeys(BAD, "bold red"),
 }
 POLL_SECONDS: Final = 0.2
-app = typer.Typer(no_args_is_help=True, help="Letters in bulk: planned, recorded, followed to their end.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Jobs: redrive, discard or restore many letters, and follow each to its outcome.",
+)
 
 
 class JobList(Document, frozen=True, kw_only=True):
@@ -46,7 +49,9 @@ def _state() -> Path:
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "--jobs", envvar="SAGACTL_JOBS", help="Where records are. Else ~/.local/state/sagactl/jobs."
+        "--jobs",
+        envvar="SAGACTL_JOBS",
+        help="Folder of the jobs' records. Otherwise ~/.local/state/sagactl/jobs.",
     ),
 ]
 
@@ -58,51 +63,64 @@ def _recorded(ctx: typer.Context) -> list[str]:
 
 JobId = Annotated[
     str,
-    typer.Argument(help="Its id, which `sagactl jobs list` shows.", metavar="JOB", autocompletion=_recorded),
+    typer.Argument(
+        help="The job's id, as `sagactl jobs list` shows it.", metavar="JOB", autocompletion=_recorded
+    ),
 ]
-Rate = Annotated[float, typer.Option(min=0.1, max=1000, help="Letters a second, at most.")]
-Wait = Annotated[str, typer.Option(help="Follow what was sent no longer than this.")]
+Rate = Annotated[float, typer.Option(min=0.1, max=1000, help="At most this many letters per second.")]
+Wait = Annotated[str, typer.Option(help="Follow sent letters for at most this long.")]
 
 
 @app.command()
 def start(  # noqa: PLR0913, PLR0917 - a command's options
     verb: Annotated[
-        Verb, typer.Argument(help="Give dead letters another chance, put them away, or take back what was.")
+        Verb, typer.Argument(help="Retry dead letters, discard them, or take back discarded ones.")
     ],
     stack: Stack = None,
     queue: arguments.OfQueues = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only of this kind: invalid, rejected, premature, failed, broker.")
+        str | None,
+        typer.Option(help="Only letters of this kind: invalid, rejected, premature, failed, broker."),
     ] = None,
     type_: Annotated[
-        str | None, typer.Option("--type", help="Only of this type, such as PAYMENT_SUCCEEDED.")
+        str | None, typer.Option("--type", help="Only letters of this type, such as PAYMENT_SUCCEEDED.")
     ] = None,
-    about: Annotated[str | None, typer.Option(help="Only about the order, or product, with this id.")] = None,
+    about: Annotated[
+        str | None, typer.Option(help="Only letters about the order or product with this id.")
+    ] = None,
     text: Annotated[
-        str | None, typer.Option(help="Only with this in their reason, or in why they were discarded.")
+        str | None,
+        typer.Option(help="Only letters whose failure reason, or discard reason, contains this text."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="First failed since: 2h, or a date. To restore: discarded since.")
+        str | None,
+        typer.Option(
+            help="Only letters that first failed since then: 2h, or a date. To restore: discarded since then."
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="First failed before: 5m, or a date. To restore: discarded before.")
+        str | None,
+        typer.Option(
+            help="Only letters that first failed before then: 5m, or a date. To restore: discarded before "
+            "then."
+        ),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="All there are.")] = False,  # noqa: FBT002  # an option
+    all_: Annotated[bool, typer.Option("--all", help="All letters.")] = False,  # noqa: FBT002  # an option
     reason: arguments.Reason = None,
     dry_run: arguments.DryRun = False,  # noqa: FBT002  # an option
     yes: arguments.Yes = False,  # noqa: FBT002  # an option
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many of them.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many letters.")] = None,
     rate: Rate = 20,
     wait: Wait = "3m",
     folder: Folder = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Redrive or discard dead letters that a selector names, or restore discarded ones; follow each to its
-    outcome.
+    """Redrive or discard selected dead letters, or restore discarded ones, and follow each to its outcome.
 
-    Such as those of an outage: jobs start redrive --queue orders --since 3h --reason "the database was away"
-    Exit code 0: all are handled, discarded or restored. 1: some were given up again, or are gone. 3: some are
-    on their way yet, or it was only planned.
+    Example, after an outage: jobs start redrive --queue orders --since 3h --reason "the database was down"
+
+    Exit code 0: all are handled, discarded or restored. 1: some failed again, or are gone. 3: some are still
+    under way, or it was only planned.
     """
     where, within = access(stack), duration(wait).total_seconds()
     selector = Selector(
@@ -115,7 +133,7 @@ def start(  # noqa: PLR0913, PLR0917 - a command's options
         until=moment(until),
     )
     if (selector == Selector()) is not all_:
-        raise typer.BadParameter("say which letters (--queue, --kind, --since and the like), or --all")
+        raise typer.BadParameter("select letters (--queue, --kind, --since and others), or give --all")
     why = "" if dry_run else reason_of(reason)
     letters = run(chosen(where, verb, selector))[:limit]
     now = datetime.now(UTC)
@@ -146,10 +164,10 @@ def resume(
     folder: Folder = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Go on with a job that was ended before it was over, whatever ended it; follow what it has sent.
+    """Continue a job that was interrupted, and follow what it has sent.
 
-    Exit code 0: all are handled, discarded or restored. 1: some were given up again, or are gone. 3: some are
-    on their way yet.
+    Exit code 0: all are handled, discarded or restored. 1: some failed again, or are gone. 3: some are still
+    under way.
     """
     where, within = access(stack), duration(wait).total_seconds()
     with telling(), record.resumed(folder or _state(), job) as there:
@@ -159,13 +177,13 @@ def resume(
 @app.command()
 def stop(
     job: JobId,
-    wait: Annotated[str, typer.Option(help="Wait no longer than this for it to have stopped.")] = "10s",
+    wait: Annotated[str, typer.Option(help="Wait at most this long until the job has stopped.")] = "10s",
     folder: Folder = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Stop whoever is at a job here. What was done stays done; `jobs resume` goes on.
+    """Stop the command that works on a job here. What was done stays done; `jobs resume` continues it.
 
-    Exit code 0: nobody is at it any more. 3: somebody still is.
+    Exit code 0: no command works on it any more. 3: one still does.
     """
     place, end = folder or _state(), time.monotonic() + duration(wait).total_seconds()
     with telling():
@@ -175,7 +193,7 @@ def stop(
                 time.sleep(POLL_SECONDS)
         else:
             at_it = False
-            aside.print("nobody was at it", highlight=False)
+            aside.print("no command was working on it", highlight=False)
         found = record.read(place, job)
     show(shown(found), output)
     raise typer.Exit(Exit.NOT_YET if at_it else Exit.FINE)
@@ -192,7 +210,7 @@ def list_(folder: Folder = None, output: Form = Output.TABLE) -> None:
 
 @app.command("show")
 def show_(job: JobId, folder: Folder = None, output: Form = Output.TABLE) -> None:
-    """Show a job, and what has become of each of its letters."""
+    """Show a job, and the outcome of each of its letters."""
     with telling():
         found = record.read(folder or _state(), job)
     show(shown(found), output)
@@ -200,7 +218,7 @@ def show_(job: JobId, folder: Folder = None, output: Form = Output.TABLE) -> Non
 
 def _finish(where: Access, job: Record, rate: float, within: float, output: Output) -> None:
     planned = job.job
-    aside.print(f"job {planned.id}: should it be ended, sagactl jobs resume goes on", highlight=False)
+    aside.print(f"job {planned.id}: if it is interrupted, sagactl jobs resume continues it", highlight=False)
 
     async def ask(detail: str) -> None:
         action, subject = ACTIONS[planned.verb], f"job {planned.id}"
@@ -218,7 +236,7 @@ def _finish(where: Access, job: Record, rate: float, within: float, output: Outp
         )
         is_done = run(carry_on(work, lambda: job.is_to_stop))
     if not is_done:
-        aside.print("[yellow]stopped[/]: sagactl jobs resume goes on", highlight=False)
+        aside.print("[yellow]stopped[/]: sagactl jobs resume continues it", highlight=False)
     show(shown(job.job), output)
     raise typer.Exit(job.job.code)
 

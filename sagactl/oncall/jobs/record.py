@@ -82,7 +82,7 @@ def _held(descriptor: int) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongError("somebody is at this job") from None
+            raise WrongError("another command works on this job") from None
         yield
     finally:
         os.close(descriptor)

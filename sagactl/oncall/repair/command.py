@@ -28,8 +28,9 @@ WORDS: Final = {
 }
 
 LOOKED_AT: Final = (
-    f"no order is wrong that nobody has touched for {STILL.total_seconds():g} s, but open ones of the last"
-    f" {OVERDUE.total_seconds() / 60:g} minutes, which may end well. sagactl repair ORDER looks at any."
+    f"no order is inconsistent that has been unchanged for {STILL.total_seconds():g} s, except open ones of"
+    f" the last {OVERDUE.total_seconds() / 60:g} minutes, which may still end well. sagactl repair ORDER"
+    " checks any order."
 )
 
 
@@ -46,28 +47,31 @@ def repair(  # noqa: PLR0917 - a command's options
     orders: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Their ids. Else what a live check finds.",
+            help="Ids of orders. Without any: the orders that a live check finds.",
             metavar="ORDER",
             autocompletion=completion.orders,
         ),
     ] = None,
     stack: Stack = None,
     apply: Annotated[  # noqa: FBT002  # an option
-        bool, typer.Option("--apply/--plan", help="Carry it out; or only say what would be done.")
+        bool, typer.Option("--apply/--plan", help="Carry the steps out, or only show them.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="Why, for the audit trail. Needed to apply.", metavar="TEXT")
+        str | None, typer.Option(help="Reason for the audit trail. Required with --apply.", metavar="TEXT")
     ] = None,
     still: Annotated[
-        float, typer.Option(help="Seconds for which nobody must have touched an order.")
+        float, typer.Option(help="Seconds for which an order must be unchanged.")
     ] = STILL.total_seconds(),
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. Needed where nobody can be asked.")] = False,  # noqa: FBT002  # an option
+    yes: Annotated[  # noqa: FBT002  # an option
+        bool, typer.Option("--yes", help="Do not ask for confirmation. Required without a terminal.")
+    ] = False,
     output: Form = Output.TABLE,
 ) -> None:
-    """Print the fewest messages and commands that make the books sound; with --apply, carry them out.
+    """Print the fewest messages and commands that make inconsistent orders consistent; --apply carries them
+    out.
 
-    Exit code 0: nothing is to be done, or all of it was. 1: something is left that no message and no command
-    cures. 3: there is something to be done, or something moves.
+    Exit code 0: nothing has to be done, or everything was done. 1: something is left that no message and no
+    command can repair. 3: something has to be done, or an order is changing.
     """
     where = access(stack)
     why = reason_of(reason) if apply else ""
@@ -95,7 +99,7 @@ def _applied(found: Sequence[Plan], where: Access, stack: Stack, reason: str) ->
     able = [each for each in to_do if orders or not _compensates(each)]
     for each in able:
         run(carry_out(each, mender))
-    with aside.status("waiting until it has come about"):
+    with aside.status("waiting for the effect"):
         after = run(mended(where, [each.order for each in able]))
     now = {each.order: each for each in after}
     return [now.get(each.order, each) for each in found]
@@ -142,7 +146,7 @@ def _screen(found: Sequence[Plan], others: Sequence[str]) -> Iterator[str]:
     for other in others:
         yield f"[bold red]by hand[/]   {printable(other)}"
     if not found and not others:
-        yield f"[green]Nothing is to be done[/]: {LOOKED_AT}"
+        yield f"[green]There is nothing to do[/]: {LOOKED_AT}"
 
 
 def _lines(found: Plan) -> Iterator[str]:

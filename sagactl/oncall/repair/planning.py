@@ -177,7 +177,7 @@ def _left(told: Explanation) -> Iterator[str]:
 
 def _advice(told: Explanation, wrong: Sequence[str]) -> str:
     if not wrong and told.verdict is Verdict.SETTLED:
-        return "nothing is to be done"
+        return "there is nothing to do"
     commands = [each.command for each in told.advice if each.command]
     look = f"; see {commands[0]}" if commands else ""
     return f"no message and no command that the tables allow makes its books sound{look}"

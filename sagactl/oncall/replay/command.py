@@ -18,17 +18,17 @@ from sagactl.terminal import Stack, access, aside, run
 def replay(
     stack: Stack = None,
     since: Annotated[
-        str | None, typer.Option(help="Only of orders placed since: 24h ago, or a date.")
+        str | None, typer.Option(help="Only orders placed since then: 24h ago, or a date.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, the newest.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Instead: so many at random.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many orders, the newest.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Instead, this many orders at random.")] = None,
     output: Form = Output.TABLE,
 ) -> None:
-    """Pass the orders' histories through this release's table, and tell what it would decide otherwise.
+    """Decide past orders again by this release's rules, and show each decision that differs.
 
-    Run the sagactl of the next version, before it is rolled out. Only reads.
+    Run the sagactl of the next version before an upgrade. Only reads.
 
-    Exit code 0: it decides each as it was decided. 1: some otherwise.
+    Exit code 0: every decision is the same. 1: some differ.
     """
     if limit is not None and sample is not None:
         raise typer.BadParameter("give --limit or --sample")

@@ -48,7 +48,7 @@ async def replayed(
                 steps += len(document.get("history", ()))
                 if (found := _judged(document, told.get(document["_id"], frozenset()), at)) is not None:
                     differing.append(Differing(document["_id"], found))
-            progress({"histories so far": histories, "decided otherwise": len(differing)})
+            progress({"histories so far": histories, "decided differently": len(differing)})
     return Replay(version=version, at=at, histories=histories, steps=steps, items=tuple(differing))
 
 

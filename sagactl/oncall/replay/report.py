@@ -41,6 +41,6 @@ def lines(replay: Replay, *, wide: bool) -> Iterator[str]:
         yield f"and {more} more: -o wide names all"
     seen = f"{plural(replay.histories, 'history')} of {plural(replay.steps, 'step')}"
     if replay.items:
-        yield f"{len(replay.items)} of {seen} would be decided otherwise by {replay.version}"
+        yield f"{len(replay.items)} of {seen} would be decided differently by {replay.version}"
     else:
-        yield f"{seen}: {replay.version} decides each as it was decided"
+        yield f"{seen}: {replay.version} decides all of them the same way"

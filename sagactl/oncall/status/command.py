@@ -36,14 +36,16 @@ EVERY_SECONDS: Final = 2.0
 def status(
     stack: Stack = None,
     watch: Annotated[  # noqa: FBT002  # an option
-        bool, typer.Option("--watch", "-w", help="Look again and again, until interrupted.")
+        bool, typer.Option("--watch", "-w", help="Refresh until interrupted.")
     ] = False,
     output: Form = Output.TABLE,
 ) -> None:
-    """Show how the shop stands: queues, outboxes, open orders, and what is wrong. Only reads.
+    """Show the state of the shop: what is wrong, queues, outboxes, open orders. Only reads.
 
-    What a server that does not answer would tell is named, and the rest is told.
-    Exit code 0: nothing is wrong. 1: something is. 4, 5: nothing is of what could be seen, and not all could.
+    If a server does not answer, the command names what is missing, and shows the rest.
+
+    Exit code 0: nothing is wrong. 1: something is wrong. 4, 5: nothing that could be seen is wrong, but not
+    everything could be seen.
     """
     where = access(stack)
     if watch:
@@ -95,7 +97,7 @@ def screen(found: Status) -> Iterator[RenderableType]:
     for part, backlogs in ((Part.ORDERS, found.orders), (Part.OUTBOXES, found.outboxes)):
         yield f"{part:<14}{printable(_listed(found, part, backlogs))}"
     if found.placed is not None:
-        yield f"{'placed':<14}{found.placed:.1f} orders a second"
+        yield f"{'placed':<14}{found.placed:.1f} orders per second"
     if found.settling is not None:
         yield f"{'settled':<14}{_settled(found.settling)}"
 

@@ -27,7 +27,7 @@ async def test_an_order_that_is_not_paid_is_cancelled_and_its_stock_comes_back(s
         plan = await planned(shop, *stuck)
         assert (plan["status"], plan["allowed"], plan["done"]) == ("CONFIRMED", True, False)
         unasked = await sagactl(shop, *stuck, "--reason", why)
-        assert (unasked.exit_code, "say --yes" in unasked.output) == (2, True)
+        assert (unasked.exit_code, "give --yes" in unasked.output) == (2, True)
         await shop.is_at(order_id, "CONFIRMED")
         assert "order is CANCELLED" in await said(shop, *stuck, *AGREED, why)
     await shop.settles(order_id, "CANCELLED")

@@ -267,7 +267,7 @@ async def test_staff_and_whoever_is_not_there_are_refused_in_a_sentence(shop: Sh
     admin = shop.stack.admin["email"]
     for command, code, said in (
         (["erase", admin, "--yes"], 1, "the account has a role"),
-        (["erase", admin], 2, "say --yes"),
+        (["erase", admin], 2, "give --yes"),
         (["erase", "nobody@shop.example", "--yes"], 1, "there is no account with the address"),
         (["export", str(uuid.uuid4())], 1, "there is no account with the id"),
     ):

@@ -71,7 +71,7 @@ async def test_a_job_that_is_ended_goes_on_and_every_letter_comes_to_its_end(
         if working.returncode is None:
             working.kill()
         await working.wait()
-    assert "nobody was at it" in (await sagactl(shop, "jobs", "stop", record.stem, *kept)).stderr
+    assert "no command was working on it" in (await sagactl(shop, "jobs", "stop", record.stem, *kept)).stderr
     so_far = outcomes(await told(shop, "jobs", "show", record.stem, *kept))
     assert {"planned", "sent"} == set(so_far)
     assert (await sagactl(shop, "jobs", "list", *kept, "-o", "name")).stdout.split() == [record.stem]
@@ -94,9 +94,9 @@ async def test_a_letter_that_is_given_up_again_is_said_so_and_can_be_discarded(
     selected = ("--queue", QUEUE, "--text", why)
     assert (await sagactl(shop, "jobs", "start", "redrive", *selected, "--yes", *kept)).exit_code == 2
     unselected = await sagactl(shop, "jobs", "start", "redrive", "--reason", "it is back", *kept)
-    assert (unselected.exit_code, "say which letters" in unselected.output) == (2, True)
+    assert (unselected.exit_code, "select letters" in unselected.output) == (2, True)
     unasked = await sagactl(shop, "jobs", "start", "redrive", *selected, "--reason", "why", *kept)
-    assert (unasked.exit_code, "say --yes" in unasked.output) == (2, True)
+    assert (unasked.exit_code, "give --yes" in unasked.output) == (2, True)
     agreed = ("--reason", "it is back", "--yes", *kept)
     again = await told(shop, "jobs", "start", "redrive", *selected, *agreed, exits=1)
     ((step),) = again["steps"]

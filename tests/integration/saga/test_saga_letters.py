@@ -262,7 +262,7 @@ async def test_many_are_restored_by_a_job_that_goes_on_where_it_was_killed(
     selected = ("jobs", "start", "restore", "--queue", QUEUE, "--text", "by mistake", *jobs)
     agreed = ("--reason", "it was ours", "--yes")
     nothing = await sagactl(shop, "jobs", "start", "restore", *agreed, *jobs)
-    assert (nothing.exit_code, "say which letters" in nothing.output) == (Exit.USAGE, True)
+    assert (nothing.exit_code, "select letters" in nothing.output) == (Exit.USAGE, True)
     planned = await told(shop, *selected, "--dry-run", exits=Exit.NOT_YET)
     assert sorted(step["letter"]["id"] for step in planned["steps"]) == ids
     assert {step["letter"]["discardedFor"] for step in planned["steps"]} == {"by mistake"}

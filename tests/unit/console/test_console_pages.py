@@ -597,7 +597,7 @@ def test_where_nobody_could_look_a_list_says_so_and_shows_the_orders() -> None:
 
 
 async def test_a_page_does_not_wait_for_ever_for_a_server_that_is_frozen() -> None:
-    assert await tried(asyncio.sleep(60), 0.01) == (None, "in 0.01 seconds no answer came")
+    assert await tried(asyncio.sleep(60), 0.01) == (None, "no answer within 0.01 seconds")
 
 
 @pytest.mark.parametrize("name", ["act", "sweep", "act_on_orders", "act_on_letters", "found"])

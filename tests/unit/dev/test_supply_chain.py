@@ -83,7 +83,7 @@ def test_that_nothing_is_known_is_told_apart_from_that_nobody_was_asked(
     assert "no known vulnerabilities" in capsys.readouterr().out
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     assert supply_chain.advisories("http://127.0.0.1:9/") == supply_chain.NOT_ASKED
-    assert "http://127.0.0.1:9/ cannot be asked, so nothing is known" in capsys.readouterr().out
+    assert "http://127.0.0.1:9/ cannot be reached, so nothing is known" in capsys.readouterr().out
 
 
 def test_each_image_has_a_bill_of_what_it_is_made_of(

@@ -158,7 +158,7 @@ async def test_a_record_that_was_cut_off_anywhere_goes_on_from_its_last_whole_li
 
 
 def test_one_at_a_time_is_at_a_job(tmp_path: Path) -> None:
-    with record.begun(tmp_path, job(Outcome.PLANNED)), pytest.raises(WrongError, match="somebody is at"):  # noqa: SIM117
+    with record.begun(tmp_path, job(Outcome.PLANNED)), pytest.raises(WrongError, match="another command"):  # noqa: SIM117
         with record.resumed(tmp_path, "job-1"):
             pass
     with record.resumed(tmp_path, "job-1") as there:
@@ -198,7 +198,7 @@ def test_whoever_is_at_a_job_is_asked_to_stop_and_whoever_resumes_it_is_not(tmp_
     with record.resumed(tmp_path, "job-1") as again:
         assert not again.is_to_stop
     idle = stopped(tmp_path)
-    assert (idle.exit_code, "nobody was at it" in idle.output) == (Exit.FINE, True)
+    assert (idle.exit_code, "no command was working on it" in idle.output) == (Exit.FINE, True)
 
 
 def test_a_job_that_there_is_not_cannot_be_stopped(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def told(*found: Difference, wide: bool = False) -> list[str]:
 
 
 def test_where_nothing_differs_it_says_of_how_much() -> None:
-    assert told() == ["2000 histories of 6000 steps: 0.2.0 decides each as it was decided"]
+    assert told() == ["2000 histories of 6000 steps: 0.2.0 decides all of them the same way"]
 
 
 def test_each_order_is_told_with_its_step_what_was_and_what_would_be() -> None:
@@ -23,7 +23,7 @@ def test_each_order_is_told_with_its_step_what_was_and_what_would_be() -> None:
         "order-1, step 3: PAYMENT_FAILED e-1",
         "  was        CONFIRMED -> CANCELLED",
         "  would be   nothing",
-        "1 of 2000 histories of 6000 steps would be decided otherwise by 0.2.0",
+        "1 of 2000 histories of 6000 steps would be decided differently by 0.2.0",
     ]
 
 

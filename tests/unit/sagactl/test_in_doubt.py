@@ -102,7 +102,9 @@ def test_nothing_is_to_be_done_is_said_with_what_was_looked_at(
 ) -> None:
     result = repaired(monkeypatch, tmp_path)
     assert result.exit_code == Exit.FINE
-    assert "Nothing is to be done: no order is wrong that nobody has touched for 30 s" in result.stdout
+    assert (
+        "There is nothing to do: no order is inconsistent that has been unchanged for 30 s" in result.stdout
+    )
     doubted = Plan(order=ORDER, ends=Ends.MOVING, says="may be one of 3 in inventory-events")
     result = repaired(monkeypatch, tmp_path, doubted)
     assert result.exit_code == Exit.NOT_YET

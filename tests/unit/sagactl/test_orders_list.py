@@ -84,7 +84,7 @@ def test_an_order_that_contradicts_what_happened_is_marked_and_wide_tells_more()
         (["--cursor", "nonsense"], "take the cursor from `next`"),
         (["--since", "yesterday"], "give a duration such as 2h, or a date"),
         (["--status", "LOST"], "PENDING"),
-        (["--marked", "--open"], "--marked goes with --limit alone"),
+        (["--marked", "--open"], "--marked can only be combined with --limit"),
     ],
 )
 def test_what_is_not_understood_is_told(options: list[str], says: str) -> None:

@@ -107,5 +107,5 @@ def test_the_screen_shows_each_call_beside_what_the_gateway_says() -> None:
         "[bold]capture [/] 450.00 USD: CAPTURED",
         "[bold]gateway[/]  order-1:capture: captured txn_1",
         "[bold]refund  [/] 100.00 USD one: REFUSED (the card is closed), asked again at 2026-11-26T12:04:00Z",
-        "[bold]gateway[/]  order-1:refund:one:2: it knows of nothing",
+        "[bold]gateway[/]  order-1:refund:one:2: it knows nothing about it",
     ]

@@ -88,7 +88,7 @@ def test_what_it_comes_to_is_left_in_a_file_and_a_file_that_cannot_be_is_no_fail
     assert (words.verdict, words.orders, words.findings["SAGA_ENDED"]) == ("broken", 7, 2)
     assert words.first == "order-2: its history cannot have happened"
     leave(tmp_path / "nowhere" / "last-words", of())
-    assert "no last words" in capsys.readouterr().err
+    assert "the short result was not written" in capsys.readouterr().err
 
 
 def test_of_some_invariants_nothing_else_is_told() -> None:
@@ -108,7 +108,7 @@ def test_of_some_invariants_nothing_else_is_told() -> None:
     [
         (("--invariant", "I9"), "I3, MONEY_AGREES"),
         (("--order", "order-1", "--invariant", "I1"), "of one order can be told: I2"),
-        (("--order", "order-1", "--since", "1h"), "not with --accepted, --since or --note"),
+        (("--order", "order-1", "--since", "1h"), "cannot be combined with --accepted, --since or --note"),
     ],
 )
 def test_what_cannot_be_checked_is_said_before_anything_is_read(options: tuple[str, ...], says: str) -> None:

@@ -36,7 +36,7 @@ def test_what_only_one_service_knows_is_said_so() -> None:
         structs.replace(FACTS, offer=None)
     )
     *_, last = lines(structs.replace(FACTS, stock=None))
-    assert last == "[bold]stock[/]      [yellow]inventory has not heard of it[/]"
+    assert last == "[bold]stock[/]      [yellow]inventory does not know it[/]"
 
 
 def test_that_there_may_be_more_orders_is_said() -> None:

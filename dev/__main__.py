@@ -24,22 +24,22 @@ from dev.processes import Processes
 from dev.services import wanted
 
 DIRECTORY = Path(os.environ.get("STACK_DIR", ".run"))
-ServersOnly = Annotated[bool, typer.Option("--servers-only", help="MongoDB, RabbitMQ and Redis alone.")]
+ServersOnly = Annotated[bool, typer.Option("--servers-only", help="Start only MongoDB, RabbitMQ and Redis.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
 
 
 @app.command()
 def up(*, servers_only: ServersOnly = False) -> None:
-    """Start everything in the background; what runs already is left as it is."""
+    """Start everything in the background. Processes that run already are left as they are."""
     _up(() if servers_only else wanted(os.environ))
 
 
 @app.command()
 def traces(
-    program: Annotated[Path, typer.Argument(envvar="JAEGER", help="Jaeger's program, of version 2.")],
+    program: Annotated[Path, typer.Argument(envvar="JAEGER", help="Program of Jaeger, version 2.")],
 ) -> None:
-    """Start Jaeger beside everything, and the services again, so that their traces go there."""
+    """Start the stack with Jaeger, and restart the services so that their traces go there."""
     _up(wanted(os.environ), jaeger=program.resolve())
 
 
@@ -47,7 +47,7 @@ def traces(
 def restart(
     name: Annotated[str, typer.Argument(help="A service, one replica such as order-2, or a server.")] = "",
 ) -> None:
-    """Start one service again, with the settings that it had and those that are given now."""
+    """Restart one service, with its former settings and those given now."""
     from dev import local  # noqa: PLC0415
 
     _run(local.restart(DIRECTORY, name, console))
@@ -78,25 +78,25 @@ def down() -> None:
 
 @app.command()
 def logs(
-    names: Annotated[list[str] | None, typer.Argument(help="Only of these services or servers.")] = None,
-    order: Annotated[str | None, typer.Option(help="Only what is about the order with this id.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Only logs of these services or servers.")] = None,
+    order: Annotated[str | None, typer.Option(help="Only lines about the order with this id.")] = None,
     *,
-    following: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on with what comes.")] = True,
+    following: Annotated[bool, typer.Option("--follow/--no-follow", help="Keep showing new lines.")] = True,
 ) -> None:
-    """Show the logs of all services, or of some processes, in the order in which things happened."""
+    """Show the logs of all services, or of some processes, ordered by time."""
     directory, wanted = DIRECTORY / "logs", Wanted(tuple(names or ()), order)
     with _told():
         wanted.check(directory)
     if following:
         _run(follow(directory, console, wanted))
     if not show(directory, console, wanted):
-        console.print(f"nothing of that kind is in {directory}", soft_wrap=True)
+        console.print(f"there are no such lines in {directory}", soft_wrap=True)
         raise typer.Exit(1)
 
 
 @app.command()
 def status() -> None:
-    """Show what runs; exits with 1 when something has ended that was started."""
+    """Show which processes run. Exit code 1: a started process has ended."""
     file = DIRECTORY / "stack.json"
     if not file.exists():
         console.print(f"nothing was started in {DIRECTORY}")

@@ -53,7 +53,7 @@ def findings(folder: Path) -> Iterator[tuple[str, str]]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a pinned tool
     report = json.loads(done.stdout)
     if report["summary"]["parsing_errors"] or report["summary"]["passed"] < FEWEST_PASSED:
-        raise SystemExit(f"checkov did not look at everything: {report['summary']}")
+        raise SystemExit(f"checkov did not check everything: {report['summary']}")
     for found in report["results"]["failed_checks"]:
         yield found["check_id"], found["resource"].split(".")[2]
 

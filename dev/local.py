@@ -54,7 +54,7 @@ async def up(
             started = await _completed(stack, jaeger, console)
             head = f"started again: {', '.join(started)}" if started else "already up"
         if stack.supervise() and head == "already up":
-            head = "already up; what ends by itself is started again from now on"
+            head = "already up; a process that dies is restarted from now on"
         await _fill(stack, console)
     tell(directory, head, console)
 
@@ -70,7 +70,7 @@ async def restart(directory: Path, name: str, console: Console) -> None:
         given = _given_now(stack, service)
         stack.check(given, [service])
         if given:
-            say(f"with {', '.join(sorted(given))} as given now")
+            say(f"with the given {', '.join(sorted(given))}")
         try:
             with stack.changed(service, given):
                 await _restarted(stack, names, say)
@@ -79,8 +79,8 @@ async def restart(directory: Path, name: str, console: Console) -> None:
                 raise
             say(str(error))
             await _restarted(stack, names, say)
-            refused = f"{service} does not start with {', '.join(sorted(given))} as given now"
-            raise NotKeptError(f"{refused}: it runs with what it had before") from error
+            refused = f"{service} does not start with the given {', '.join(sorted(given))}"
+            raise NotKeptError(f"{refused}: it runs with its former settings") from error
 
 
 def check(directory: Path) -> None:
@@ -124,9 +124,9 @@ async def _fresh(directory: Path, services: Sequence[str], jaeger: Path | None, 
 
 async def _completed(stack: Stack, jaeger: Path | None, console: Console) -> Sequence[str]:
     if jaeger is not None and stack.jaeger is None:
-        with console.status("starting Jaeger, and the services again"):
+        with console.status("starting Jaeger, restarting the services"):
             return await stack.trace(jaeger)
-    with console.status("looking at what runs"):
+    with console.status("checking what runs"):
         return await stack.complete()
 
 

@@ -86,10 +86,12 @@ def _images(chart: Path) -> Iterator[dict[str, str]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Package, index and, if asked, push."""
     parser = argparse.ArgumentParser(prog="make package", description=package.__doc__)
-    parser.add_argument("--registry", default="", help="where the shop's own images are")
-    parser.add_argument("--home", default="", help="the project's address")
-    parser.add_argument("--url", default="", help="where the packages will be served, for index.yaml")
-    parser.add_argument("--push", default="", help="OCI registry to put them into: oci://...")
+    parser.add_argument("--registry", default="", help="registry of the shop's own images")
+    parser.add_argument("--home", default="", help="URL of the project")
+    parser.add_argument(
+        "--url", default="", help="URL from which the packages will be served, for index.yaml"
+    )
+    parser.add_argument("--push", default="", help="OCI registry to which the packages are pushed: oci://...")
     given = parser.parse_args(arguments)
     shutil.rmtree(PACKAGES, ignore_errors=True)
     files = package(PACKAGES, given.registry, given.home)

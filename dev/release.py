@@ -80,7 +80,7 @@ def prepare(version: str, today: date, root: Path = ROOT) -> set[Path]:
     """
     before = current(root)
     if not VERSION.fullmatch(version):
-        raise ReleaseError(f"{version} is no version, as 0.2.0 or 1.0.0-rc.1 are")
+        raise ReleaseError(f"{version} is not a version such as 0.2.0 or 1.0.0-rc.1")
     if not _order(version) > _order(before):
         raise ReleaseError(f"{version} does not come after {before}")
     notes("Unreleased", root)

@@ -110,7 +110,7 @@ def _words(name: str, pause: float | None) -> tuple[str, str]:
 
 
 def _advice(name: str) -> str:
-    return f"Its log above says why; when that is mended: make restart SERVICE={name}"
+    return f"Its log above says why. When that is fixed: make restart SERVICE={name}"
 
 
 def _reap() -> None:

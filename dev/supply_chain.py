@@ -50,7 +50,7 @@ def advisories(database: str) -> int:
     asked = _run(uv(), "audit", "--frozen", "--preview-features", "audit-command", "--service-url", database)
     if asked.returncode == NOT_ASKED:
         cause = asked.stderr.strip().splitlines()[-1].strip()
-        _say(f"{database} cannot be asked, so nothing is known of the packages in uv.lock: {cause}")
+        _say(f"{database} cannot be reached, so nothing is known about the packages in uv.lock: {cause}")
     else:
         _say((asked.stdout + asked.stderr).strip())
     return asked.returncode

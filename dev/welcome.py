@@ -85,13 +85,13 @@ def _next(stack: Mapping[str, Any], directory: Path) -> Iterator[str]:
         yield _remarked(
             f"{here}make logs ORDER={declined}", "an order whose card was declined; Ctrl-C ends it"
         )
-    remark = "one service; what ends by itself is started again anyway"
+    remark = "one service; a process that dies is restarted anyway"
     yield _remarked(f"{here}make restart SERVICE=order", remark)
     if "jaeger" in stack:
-        remark = "draws the way of an order placed from now on"
+        remark = "draws the path of an order placed from now on"
         yield _remarked(f"{here}.venv/bin/sagactl orders trace ORDER", remark)
     else:
-        yield _remarked(f"{here}make traces", "the way of each order through all services")
+        yield _remarked(f"{here}make traces", "the path of each order through all services")
     yield _remarked(f"{here}make down", "stop it; the data stays")
 
 

@@ -126,7 +126,9 @@ async def _play(scene: Scene, shop: Shop, pager: Pager) -> _Ended:
                 failures.append(str(error))
                 console.print(f"  [red]{printable(str(error))}[/]", highlight=False, soft_wrap=True)
         if beside := scene.silent.intersection(pager.rung[earlier:]):
-            failures.append(f"told beside {scene.alert}, from which it follows: {', '.join(sorted(beside))}")
+            failures.append(
+                f"notified beside {scene.alert}, which should silence it: {', '.join(sorted(beside))}"
+            )
         began = time.monotonic()
     try:
         await pager.is_told(scene.alert, RESOLVED, within=scene.resolves_within)
@@ -180,13 +182,14 @@ async def _typed(keyboard: Keyboard, command: str, word: str, answers: tuple[int
 
 def main(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="ALERTS", help="By name; the usual ones unless given.")
+        list[str] | None,
+        typer.Argument(metavar="ALERTS", help="Names of alerts. Without any: the usual ones."),
     ] = None,
     *,
-    all_: Annotated[bool, typer.Option("--all", help="Each that there is a fault for.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="Only show what there is.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every alert that has a fault.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Only list the alerts and their faults.")] = False,
 ) -> None:
-    """Break a shop under orders, and do what the runbooks say."""
+    """Break a shop under load, and run the commands of the runbooks."""
     if list_:
         for scene in SCENES.values():
             console.print(f"{scene.alert:<33}{scene.says}", highlight=False, soft_wrap=True)

@@ -38,7 +38,7 @@ SCENES: Final = {
     for scene in (
         Scene(
             "SagashopDeadLetters",
-            "a message that nobody can read is put into a queue",
+            "an unreadable message is published to a queue",
             TICKETS,
             faults.unreadable,
             {
@@ -50,7 +50,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopServiceMissing",
-            "every replica of payment ends",
+            "every replica of payment is stopped",
             PAGES,
             faults.gone("payment"),
             {"sagactl status": "payment"},
@@ -59,7 +59,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopBrokerDisconnected",
-            "RabbitMQ ends",
+            "RabbitMQ is stopped",
             PAGES,
             faults.gone("rabbitmq"),
             {
@@ -107,7 +107,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopBindingMissing",
-            "a binding is deleted, and again whenever it is made anew",
+            "a binding is deleted, and again each time it is restored",
             PAGES,
             faults.binding_gone,
             {
@@ -118,7 +118,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopRedisAway",
-            "Redis ends",
+            "Redis is stopped",
             TICKETS,
             faults.gone("redis"),
             {
@@ -128,7 +128,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopTransactionsFail",
-            "MongoDB stands still",
+            "MongoDB is frozen",
             PAGES,
             faults.as_in_chaos("database-frozen"),
             {"kubectl -n shop logs deploy/shop-order": "database"},
@@ -136,21 +136,21 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopGatewayErrorsFast",
-            "every replica of product ends",
+            "every replica of product is stopped",
             PAGES,
             faults.gone("product"),
             {"kubectl -n shop logs -l": "prices are unavailable", "kubectl -n shop rollout restart": ""},
         ),
         Scene(
             "SagashopOrderingSlow",
-            "product stands still for most of the time",
+            "product is frozen most of the time",
             TICKETS,
             faults.stutters("product"),
             {"sagactl status": ""},
         ),
         Scene(
             "SagashopOrdersShed",
-            "MongoDB stands still for most of the time",
+            "MongoDB is frozen most of the time",
             PAGES,
             faults.stutters("mongodb"),
             {"sagactl status": "orders", "kubectl -n shop logs deploy/shop-order": "were refused"},
@@ -170,7 +170,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopOrdersContradict",
-            "somebody publishes that a paid order was paid with a cent",
+            "an event says that a paid order was paid with one cent",
             TICKETS,
             faults.contradicted,
             {
@@ -211,7 +211,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopConsumerRetries",
-            "nobody listens at the payment gateway",
+            "the payment gateway refuses connections",
             TICKETS,
             faults.on_the_way_to_payment(faults.cut_off),
             {
@@ -222,7 +222,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopRefundsOverdue",
-            "a refund is asked for, and nobody listens at the payment gateway",
+            "a refund is requested, and the payment gateway refuses connections",
             PAGES,
             faults.refund_waits,
             {
@@ -235,7 +235,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopRefundRefused",
-            "a refund is asked for, and the bank says no",
+            "a refund is requested, and the bank refuses it",
             TICKETS,
             faults.refund_refused,
             {
@@ -247,7 +247,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopMailsNotSent",
-            "the mail server ends",
+            "the mail server is stopped",
             PAGES,
             faults.mail_server_away,
             {
@@ -258,7 +258,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopWebhooksNotSent",
-            "the replica of notification stands still that tells endpoints",
+            "the replica of notification that calls webhook endpoints is frozen",
             PAGES,
             faults.teller_hangs,
             {
@@ -281,7 +281,8 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopQueueWithoutConsumer",
-            "every replica of payment has been away for so long that nobody remembers it",
+            "every replica of payment has been gone for longer than the alert about a missing service "
+            "looks back",
             PAGES,
             faults.gone("payment"),
             {
@@ -294,7 +295,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopEventsLate",
-            "payment is far away from RabbitMQ, and takes one message at a time",
+            "payment has a slow connection to RabbitMQ, and takes one message at a time",
             PAGES,
             faults.payment_is_slow,
             {"sagactl status": "STOCK_RESERVED", "kubectl -n shop logs deploy/shop-payment": ""},
@@ -328,7 +329,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopMonitorNotReady",
-            "the SagaMonitor names a Service that there is not",
+            "the SagaMonitor names a Service that does not exist",
             TICKETS,
             faults.operator_misled,
             {
@@ -341,7 +342,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopMonitorDegraded",
-            "order believes the operator no more, and an order is stuck",
+            "order refuses the operator's token, and an order is stuck",
             PAGES,
             faults.operator_refused,
             {
@@ -357,7 +358,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopCompensationStorm",
-            "every replica of payment ends, and the operator compensates one order after the other",
+            "every replica of payment is stopped, and the operator compensates one order after another",
             PAGES,
             faults.orders_get_stuck,
             {
@@ -371,7 +372,7 @@ SCENES: Final = {
         ),
         Scene(
             "SagashopBooksDisagree",
-            "inventory is put back to before an order was paid, and the check of the clock finds it",
+            "inventory is restored to a state before an order was paid, and the scheduled check finds it",
             TICKETS,
             faults.books_disagree,
             {

@@ -51,11 +51,11 @@ async def play(seed: int, chosen: Mapping[int, Round], again: str, file: Path | 
         return _impossible(error)
     failed = [each for each in done if each.failures]
     for each in failed:
-        _print(f"[red]round {each.number} was not survived: {each.round.name}[/]")
+        _print(f"[red]the shop did not survive round {each.number}: {each.round.name}[/]")
     if failed:
         _print(f"[dim]again: {again}; logs: {DIRECTORY / 'logs'}[/]")
     else:
-        _print(f"[green]{len(done)} rounds of seed {seed} survived[/]")
+        _print(f"[green]the shop survived {len(done)} rounds of seed {seed}[/]")
     return int(bool(failed))
 
 
@@ -86,7 +86,7 @@ def _tell(outcome: Ended) -> None:
         f"{outcome.attempts.get(Outcome.REFUSED, 0)} refused",
         f"{outcome.attempts.get(Outcome.UNKNOWN, 0)} without an answer",
         "never recovered" if recovered is None else f"recovered after {recovered:.1f} s",
-        ", ".join(each.removeprefix("Sagashop") for each in outcome.alerts) or "nobody was called",
+        ", ".join(each.removeprefix("Sagashop") for each in outcome.alerts) or "no alert",
     ]
     _print(f"  {'; '.join(parts)}")
     for failure in outcome.failures:
@@ -100,26 +100,26 @@ def _say(text: str) -> None:
 
 def main(
     only: Annotated[
-        list[str] | None, typer.Argument(help="Faults of one round, in place of the plan.")
+        list[str] | None, typer.Argument(help="Play one round with these faults, instead of the plan.")
     ] = None,
     *,
-    seed: Annotated[int, typer.Option(help="Which story.")] = 1,
-    first: Annotated[int, typer.Option("--from", min=1, help="The number of the round to begin with.")] = 1,
-    number: Annotated[int, typer.Option("--rounds", min=1, help="The number of the last one.")] = ROUNDS,
+    seed: Annotated[int, typer.Option(help="Seed of the plan: which faults, in which order.")] = 1,
+    first: Annotated[int, typer.Option("--from", min=1, help="Number of the first round.")] = 1,
+    number: Annotated[int, typer.Option("--rounds", min=1, help="Number of the last round.")] = ROUNDS,
     short: Annotated[
-        bool, typer.Option("--short", help=f"{SHORT_ROUNDS} rounds, none longer than it has to be.")
+        bool, typer.Option("--short", help=f"Play {SHORT_ROUNDS} rounds, each as short as possible.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only tell the story.")] = False,
-    file: Annotated[Path | None, typer.Option("--json", help="Write what came of it there, too.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show the plan.")] = False,
+    file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
 ) -> None:
-    """Hurt a shop round after round, and judge it after each."""
+    """Inject faults into one shop, round after round, and check it after each round."""
     if unknown := sorted(set(only or ()) - set(FAULTS)):
         raise typer.BadParameter(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     told = rounds({name: fault.target for name, fault in FAULTS.items()}, seed)
     until = SHORT_ROUNDS if short else number
     chosen = dict(islice(enumerate(told, 1), first - 1, until))
     if not chosen:
-        raise typer.BadParameter(f"the story has {until} rounds: none is left from {first} on")
+        raise typer.BadParameter(f"the plan has {until} rounds: none from {first} on")
     if short:
         chosen = {n: each._replace(seconds=SHORTEST_SECONDS) for n, each in chosen.items()}
     if only:

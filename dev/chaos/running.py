@@ -130,7 +130,7 @@ def _leaves(errors: ExceptionGroup[Exception]) -> Iterator[Exception]:
 def _not_told(plan: Round, alerts: tuple[str, ...]) -> list[Failure]:
     """Of a fault that is alone: whoever has to be called was."""
     expected = {FAULTS[name].alert for name in plan.faults} if len(plan.faults) == 1 else set()
-    return [Failure(f"nobody was called by {each}") for each in expected - {"", *alerts}]
+    return [Failure(f"the alert {each} did not fire") for each in expected - {"", *alerts}]
 
 
 @asynccontextmanager

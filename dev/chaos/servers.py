@@ -84,7 +84,7 @@ def disk_full(which: Which, leaving: int = 0) -> During:
         for name in names:
             site.disks.free(name)
         ended = [name for name in names if name not in site.stack.processes]
-        site.say(f"ended by it: {', '.join(ended) or 'nobody'}")
+        site.say(f"processes that ended: {', '.join(ended) or 'none'}")
         await asyncio.gather(*map(site.stack.start, ended))
 
     return during

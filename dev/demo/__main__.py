@@ -25,9 +25,9 @@ SETTINGS = {"PAYMENT_DELAY_SECONDS": "1", "COMPENSATION_AUTO": "false"}
 STORIES = (*flows.FLOWS, kills.killed_service, kills.killed_broker, repairs.lost_message)
 NEXT = {
     "the same shop in the background; then the README's lines place an order": "make up",
-    "the table that all of this followed": "services/order/saga.py",
+    "the table of rules behind all of this": "services/order/saga.py",
     "the ten files that an order passes": "docs/an-order-step-by-step.md",
-    "everything else that a shop survives (minutes)": "make survive",
+    "every other failure that the shop survives (minutes)": "make survive",
 }
 
 
@@ -41,7 +41,7 @@ async def main() -> int:
         scene = await _prepare(stack, stage, Client(session, stack.gateway))
         for story in STORIES:
             await story(scene)
-        stage.headline("The invariants", "Over all orders, one by one, when nothing is on its way any more.")
+        stage.headline("The invariants", "Checked order by order, once nothing is under way any more.")
         expected = Expected(accepted=scene.accepted)
         stage.expect(
             "every invariant holds", holds=await check_stack(stack.directory, stage.console, expected)
@@ -57,14 +57,14 @@ async def _prepare(stack: Stack, stage: Stage, visitor: Client) -> Scene:
     teapot = await admin.add_product(5, "24.90", "USD", f"Teapot {run_id}")
     cup = await admin.add_product(40, "3.25", "USD", f"Cup {run_id}")
     where, login = stack.services[CONSOLE], "{email}, {password}".format(**stack.admin)
-    stage.say(f"the console, as long as this runs: {where}, with {login}")
+    stage.say(f"the console, while this runs: {where}, with {login}")
     stage.say("an administrator, two customers, 5 teapots at 24.90 and 40 cups at 3.25")
     return Scene(stack, stage, admin, alice, bob, teapot, cup, [])
 
 
 def _verdict(stage: Stage) -> int:
     for failure in stage.failures:
-        stage.console.print(f"[bold red]not so:[/] {failure}", highlight=False)
+        stage.console.print(f"[bold red]failed:[/] {failure}", highlight=False)
     if stage.failures:
         return 1
     stage.console.print("[bold green]Every order ended as it should.[/] What to look at next:")

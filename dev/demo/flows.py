@@ -9,7 +9,7 @@ STALE_AFTER_SECONDS = 1.0
 
 async def happy_path(scene: Scene) -> None:
     scene.stage.headline(
-        "1. Happy path", "Stock is reserved, the card charged, and what was reserved is sold."
+        "1. Happy path", "Stock is reserved, the card is charged, and the reserved stock is sold."
     )
     before = await scene.stock(scene.teapot), await scene.stock(scene.cup)
     order = await scene.play(scene.alice, {scene.teapot: 1, scene.cup: 4}, "tok_success")
@@ -28,7 +28,7 @@ async def happy_path(scene: Scene) -> None:
 async def out_of_stock(scene: Scene) -> None:
     scene.stage.headline(
         "2. Out of stock",
-        "One line is out of stock, so the other is not held either, and no card is charged.",
+        "One line is out of stock, so the other is not reserved either, and no card is charged.",
     )
     teapots, cups = await scene.stock(scene.teapot), await scene.stock(scene.cup)
     order = await scene.play(scene.bob, {scene.cup: 2, scene.teapot: teapots[0] + 1}, "tok_success")
@@ -48,22 +48,22 @@ async def payment_declined(scene: Scene) -> None:
     scene.stage.expect(
         f"the order is CANCELLED: {order['cancellationReason']}", holds=order["status"] == "CANCELLED"
     )
-    scene.stage.expect("its stock was given back", holds=order["compensation"]["stock"] == "done")
+    scene.stage.expect("its stock was returned", holds=order["compensation"]["stock"] == "done")
     await scene.stock_becomes(scene.cup, cups)
 
 
 async def asked_first(scene: Scene) -> None:
     scene.stage.headline(
-        "4. The bank asks its customer first",
-        "The payment is decided on later: until then the stock is held, and the order tells its customer"
-        " where to agree.",
+        "4. The customer must confirm the payment",
+        "The payment is decided later. Until then the stock is held, and the order shows its customer"
+        " where to confirm.",
     )
     teapots = await scene.stock(scene.teapot)
     order_id = await scene.place(scene.alice, {scene.teapot: 1}, "tok_action")
     order = await scene.follow(scene.alice, order_id, to_be_agreed)
-    scene.stage.say(f"to be agreed to at {order['nextAction']['url']}")
+    scene.stage.say(f"the customer confirms at {order['nextAction']['url']}")
     seen = await scene.admin.order(order_id)
-    scene.stage.expect("nobody else is told where, not even administrators", holds=not seen["nextAction"])
+    scene.stage.expect("nobody else sees this address, not even administrators", holds=not seen["nextAction"])
     await scene.stock_becomes(scene.teapot, (teapots.available - 1, 1, teapots.sold))
     order = await scene.follow(scene.alice, order_id, settled)
     scene.stage.expect("the order is PAID", holds=order["status"] == "PAID")
@@ -72,9 +72,9 @@ async def asked_first(scene: Scene) -> None:
 
 async def part_of_an_order(scene: Scene) -> None:
     scene.stage.headline(
-        "5. Some of it is given back",
-        "Two of four cups are asked back: their part of the money is refunded, to the cent, and then they"
-        " come back to be sold again.",
+        "5. Partial refund",
+        "Two of four cups are refunded, exact to the cent. Then they are back in stock, and can be "
+        "sold again.",
     )
     cups = await scene.stock(scene.cup)
     order = await scene.play(scene.bob, {scene.teapot: 1, scene.cup: 4}, "tok_success")
@@ -94,8 +94,8 @@ async def part_of_an_order(scene: Scene) -> None:
 async def auto_compensation(scene: Scene) -> None:
     scene.stage.headline(
         "6. Auto compensation",
-        "With COMPENSATION_AUTO inventory reacts to the failed payment by itself. The order service is frozen"
-        " while it does, and finds the work done.",
+        "With COMPENSATION_AUTO, inventory reacts to the failed payment by itself. The order service "
+        "is frozen meanwhile, and then finds the work done.",
     )
     await scene.stack.restart("inventory", {"COMPENSATION_AUTO": "true"})
     cups = await scene.stock(scene.cup)
@@ -105,7 +105,7 @@ async def auto_compensation(scene: Scene) -> None:
     scene.stage.say("the order service is frozen (SIGSTOP)")
     await scene.stock_becomes(scene.cup, cups)
     scene.stack.resume("order")
-    scene.stage.say("the order service goes on")
+    scene.stage.say("the order service continues")
     order = await scene.follow(scene.alice, order_id, settled)
     scene.stage.expect(
         f"the order is CANCELLED: {order['cancellationReason']}", holds=order["status"] == "CANCELLED"
@@ -115,9 +115,9 @@ async def auto_compensation(scene: Scene) -> None:
 
 async def late_payment(scene: Scene) -> None:
     scene.stage.headline(
-        "7. Saga timeout, and the payment arrives after all",
-        "The card takes seconds. The sweep finds the order stale and compensates it; then the capture"
-        " comes through, and is refunded, once.",
+        "7. Saga timeout, and a late payment",
+        "The charge takes seconds. A sweep finds the order stale and compensates it. Then the capture"
+        " succeeds, and is refunded, once.",
     )
     teapots = await scene.stock(scene.teapot)
     order_id = await scene.place(scene.bob, {scene.teapot: 1}, "tok_slow")

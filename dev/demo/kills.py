@@ -16,9 +16,9 @@ PAID_WITHIN_SECONDS = 60
 
 async def killed_service(scene: Scene) -> None:
     scene.stage.headline(
-        "8. kill -9 of a service in mid-order",
-        "The payment service dies while it charges the card. Started again, it finds what it was about to do,"
-        " and asks for the same charge under the same key: the customer pays once.",
+        "8. kill -9 of a service during an order",
+        "The payment service is killed while it charges the card. After its restart it finds the "
+        "stored intent, and asks for the same charge with the same key: the customer pays once.",
     )
     cups = await scene.stock(scene.cup)
     order_id = await scene.place(scene.alice, {scene.cup: 1}, "tok_success")
@@ -29,7 +29,7 @@ async def killed_service(scene: Scene) -> None:
 
     await until(charging, within=PAID_WITHIN_SECONDS, what="the charge to begin")
     await scene.stack.kill("payment")
-    scene.stage.say("payment is dead (kill -9), in the middle of the charge")
+    scene.stage.say("payment is killed (kill -9) during the charge")
     with scene.stage.working("payment starts again"):
         await scene.stack.start("payment")
     order = await scene.follow(scene.alice, order_id, settled)
@@ -42,8 +42,8 @@ async def killed_service(scene: Scene) -> None:
 async def killed_broker(scene: Scene) -> None:
     scene.stage.headline(
         "9. kill -9 of the broker under load",
-        "Orders are still taken while RabbitMQ is dead: their events wait in the outbox, which is written in"
-        " the same transaction as the order.",
+        "Orders are still accepted while RabbitMQ is down: their events wait in the outbox, which is "
+        "written in the same transaction as the order.",
     )
     cups = await scene.stock(scene.cup)
     ids: list[str] = []
@@ -56,19 +56,19 @@ async def killed_broker(scene: Scene) -> None:
         await accepted
     await scene.stack.kill("rabbitmq")
     taken = len(ids)
-    scene.stage.say(f"RabbitMQ is dead (kill -9), {taken} orders are under way")
+    scene.stage.say(f"RabbitMQ is killed (kill -9) while {taken} orders are under way")
     await asyncio.gather(*rush, *(buy() for _ in range(ORDERS_AT_ONCE)))
     scene.accepted.extend(ids)
-    scene.stage.say(f"{len(ids) - taken} more orders were answered 201 without a broker")
+    scene.stage.say(f"{len(ids) - taken} more orders are accepted (201) without a broker")
     with scene.stage.working("RabbitMQ starts again"):
         await scene.stack.start("rabbitmq")
     began = time.monotonic()
-    with scene.stage.working("the orders go on"):
+    with scene.stage.working("the orders continue"):
         ends = await until(
             partial(_ends, scene, ids), all, within=PAID_WITHIN_SECONDS, what="all orders to end", every=0.5
         )
     scene.stage.expect(
-        f"all {len(ids)} orders are PAID, {time.monotonic() - began:.1f} s after the broker was there again",
+        f"all {len(ids)} orders are PAID, {time.monotonic() - began:.1f} s after the broker was back",
         holds=set(ends) == {"PAID"},
     )
     await scene.stock_becomes(scene.cup, (cups.available - len(ids), 0, cups.sold + len(ids)))

@@ -27,9 +27,9 @@ async def lost_message(scene: Scene) -> None:
     access, orders = Access.of_stack(shop), OrderAccess.of_stack(shop)
     stage.headline(
         "10. A message is lost",
-        "Somebody empties a queue in which a charge waits. `sagactl explain` computes which messages there"
-        " must be, and names the one that is nowhere; `sagactl repair` mends what follows from it. A charge"
-        " cannot be sent again, as payment tokens are kept nowhere: the stock goes back.",
+        "A queue is emptied while the request for a charge waits in it. `sagactl explain` computes "
+        "which messages must exist, and names the missing one; `sagactl repair` repairs the order. A "
+        "charge cannot be sent again, as payment tokens are not stored: the stock is returned.",
     )
     cups = await scene.stock(scene.cup)
     await scene.stack.kill("payment")
@@ -38,8 +38,8 @@ async def lost_message(scene: Scene) -> None:
     emptied = await until(
         lambda: _empty(scene, STOCK_RESERVED), within=STUCK_WITHIN_SECONDS, what="a message"
     )
-    stage.say(f"the queue {STOCK_RESERVED} is emptied, which held {emptied} message")
-    with stage.working("payment starts again, and hears of nothing"):
+    stage.say(f"the queue {STOCK_RESERVED} is emptied: {emptied} message is lost")
+    with stage.working("payment starts again, and receives nothing"):
         await scene.stack.start("payment")
 
     async def explained() -> Explanation:
@@ -62,7 +62,7 @@ async def lost_message(scene: Scene) -> None:
             await carry_out(each, Mender(access, orders, "the queue was emptied"))
     for step in plan.steps:
         stage.say(step.says)
-    stage.expect("by the plan, rehearsed, its books agree in the end", holds=plan.ends is Ends.MENDED)
+    stage.expect("by the rehearsed plan, all services agree in the end", holds=plan.ends is Ends.MENDED)
     order = await scene.follow(scene.alice, order_id, settled)
     stage.expect("the order is CANCELLED", holds=order["status"] == "CANCELLED")
     await scene.stock_becomes(scene.cup, cups)

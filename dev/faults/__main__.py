@@ -4,7 +4,7 @@
     silence [up|down] | freeze [up|down]
     trickle BYTES_PER_SECOND [up|down] | delay SECONDS [up|down] | drop_after BYTES [up|down]
 
-It ends with its input.
+It ends when its input ends.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m dev.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--listen", type=int, default=0, help="port; any free one unless given")
+    parser.add_argument("--listen", type=int, default=0, help="port to listen on; without it, a free one")
     parser.add_argument("--to", required=True, metavar="HOST:PORT")
     arguments = parser.parse_args()
     host, _, port = arguments.to.rpartition(":")

@@ -14,20 +14,21 @@ Next:
   .venv/bin/pytest tests/unit/{name}                   its rules
   .venv/bin/pytest tests/integration/test_{name}.py    on real servers
   make up && make logs SERVICE={name}                  in a shop
-docs/your-own-step.md goes on from here: an event of your own, and an order that waits for it.
+docs/your-own-step.md continues from here: an event of your own, and an order that waits for it.
 """
 
 
 def scaffold(
-    name: Annotated[str, typer.Argument(help="One word of small letters, such as loyalty.")],
+    name: Annotated[str, typer.Argument(help="One lowercase word, such as loyalty.")],
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which files, and write none.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the files that would be written.")
+    ] = False,
 ) -> None:
-    """Write a small service that hears of paid orders, keeps an entry of each and publishes an event.
+    """Write a small service that consumes paid orders, stores an entry of each and publishes an event.
 
-    With its chart, its users and their rights, its row on a dashboard and
-    its tests; and enter it where services are listed. Either all of it is
-    written, or nothing.
+    It comes with its chart, its users and their rights, its row on a dashboard and its tests, and it is
+    registered wherever services are listed. Either everything is written, or nothing.
     """
     try:
         called = named(name, REPOSITORY)

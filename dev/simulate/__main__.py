@@ -46,11 +46,11 @@ class Tally:
 def main(
     *,
     seed: Annotated[
-        str, typer.Option(help="Of all chances; with a point, as 7.31, of one shop alone.")
+        str, typer.Option(help="Seed of all random choices; with a point, such as 7.31, of one shop alone.")
     ] = "1",
-    sagas: Annotated[int, typer.Option(help="How many orders, at least.")] = 10_000,
+    sagas: Annotated[int, typer.Option(help="At least this many orders.")] = 10_000,
 ) -> None:
-    """Simulate shops on servers that fail, until so many orders have come to their end."""
+    """Simulate shops on servers that fail, until this many orders have ended."""
     if "." in seed:
         failed = result if (result := simulate_seed(seed)).findings else None
     else:
@@ -79,7 +79,7 @@ def _simulate_many(seed: str, sagas: int) -> Result | None:
 
 
 def _explain(failed: Result) -> None:
-    console.print(f"shop {failed.run.seed} fails: {failed.findings[0]}; looking for its shortest history")
+    console.print(f"shop {failed.run.seed} fails: {failed.findings[0]}; searching for its shortest history")
     shortest = shrink(failed.run)
     for line in shortest.history:
         console.print(line, markup=False)

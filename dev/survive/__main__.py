@@ -43,16 +43,18 @@ def _say(text: str) -> None:
 
 
 def main(
-    scenarios: Annotated[list[str] | None, typer.Argument(help="By name; all unless given.")] = None,
+    scenarios: Annotated[
+        list[str] | None, typer.Argument(help="Names of scenarios. Without any: all.")
+    ] = None,
     *,
-    seed: Annotated[int, typer.Option(help="Of pauses and choices.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of pauses and choices.")] = 1,
     short: Annotated[
-        bool, typer.Option("--short", help="Shorter faults, and without names a selection.")
+        bool, typer.Option("--short", help="Shorter faults; without names, only a selection of scenarios.")
     ] = False,
-    list_: Annotated[bool, typer.Option("--list", help="Only show what there is.")] = False,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write the results there, too.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Only list the scenarios.")] = False,
+    json_: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
 ) -> None:
-    """Hurt a whole shop, and see whether it recovers."""
+    """Break a whole shop, and check that it recovers."""
     if list_:
         for scenario in SCENARIOS.values():
             console.print(f"{scenario.name:<22}{scenario.says}", highlight=False, soft_wrap=True)

@@ -70,7 +70,7 @@ def show_failures(console: Console, result: Result) -> None:
 
 
 def show(console: Console, results: Sequence[Result]) -> None:
-    table = Table(title="Seen from outside")
+    table = Table(title="Results, as clients see them")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in {"scenario", ""} else "right")
     for result in results:

@@ -68,5 +68,5 @@ async def _play(scenario: Scenario, site: Site) -> Verdict:
         await scenario.hurt(site)
         fault_ended_at = datetime.now(UTC)
         await asyncio.sleep(AFTERWARDS_SECONDS)
-    site.say("the fault is over; waiting for what was accepted")
+    site.say("the fault is over; waiting for the accepted orders")
     return judge(await look(site, fault_ended_at))

@@ -31,7 +31,7 @@ SCENARIOS: Final = {
     for scenario in (
         Scenario(
             "connections",
-            "all connections to the broker are closed again and again in mid-burst",
+            "all connections to the broker are closed again and again during a burst",
             broker.connections,
         ),
         Scenario("broker-kill", "the broker is killed with a backlog, five times", broker.killed),
@@ -51,7 +51,7 @@ SCENARIOS: Final = {
         Scenario(
             "disk-alarm", "the broker has no disk left for publishers", broker.disk_alarm, in_short=False
         ),
-        Scenario("database-frozen", "the database stands still for 5 to 90 s", database.frozen),
+        Scenario("database-frozen", "the database is frozen for 5 to 90 s", database.frozen),
         Scenario(
             "database-kill", "the database is killed and started again", database.killed, in_short=False
         ),
@@ -60,7 +60,7 @@ SCENARIOS: Final = {
         ),
         Scenario(
             "one-replica-cut-off",
-            "one replica of three reaches no broker: its events go out within 15 s",
+            "one of three replicas cannot reach the broker: its events are published within 15 s",
             replicas.cut_off,
             replicas.behind_a_proxy,
             settings={"REPLICAS_ORDER": "3"},
@@ -85,11 +85,16 @@ SCENARIOS: Final = {
         ),
         Scenario(
             "restart-onto-backlog",
-            "all services are started at once onto 20,000 waiting messages",
+            "all services start at once while 20,000 messages wait",
             others.restart_onto_backlog,
             rate=0,
             in_short=False,
         ),
-        Scenario("rubbish", "rubbish of every kind is thrown on every queue", rubbish.thrown, in_short=False),
+        Scenario(
+            "rubbish",
+            "invalid messages of every kind are published to every queue",
+            rubbish.thrown,
+            in_short=False,
+        ),
     )
 }

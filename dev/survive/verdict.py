@@ -75,7 +75,7 @@ def _failures(evidence: Evidence) -> Iterator[Failure]:
     accepted = {attempt.order_id for attempt in evidence.attempts if attempt.outcome is Outcome.ACCEPTED}
     taken = sum(attempt.outcome is Outcome.ACCEPTED for attempt in evidence.new)
     if taken < ENOUGH_ORDERS:
-        yield Failure(f"only {taken} orders were accepted: that shows nothing")
+        yield Failure(f"only {taken} orders were accepted: too few to show anything")
     yield from _of_orders(accepted, evidence)
     yield from _of_attempts(evidence)
     for name, last_words in evidence.ended.items():
@@ -104,7 +104,7 @@ def _of_attempts(evidence: Evidence) -> Iterator[Failure]:
     yield from _named("answered 503, and carried out", (" ".join(made[number]) for number in refused))
     yield from _named("carried out twice", (" ".join(ids) for ids in made.values() if len(ids) > 1))
     yield from _named("an order that nobody placed", (made[each][0] for each in made.keys() - attempts))
-    yield from _named("an answer that no fault excuses", wrong)
+    yield from _named("an answer that the fault does not explain", wrong)
 
 
 def _is_refused(attempt: Attempt) -> bool:

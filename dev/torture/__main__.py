@@ -18,11 +18,15 @@ console: Final = Console(soft_wrap=True, highlight=False)
 
 def main(
     *,
-    seed: Annotated[str, typer.Option(help="Of all chances; with a point, as 7.31, of one shop.")] = "1",
-    orders: Annotated[int, typer.Option(help="How many orders, at least.")] = 10_000,
+    seed: Annotated[
+        str, typer.Option(help="Seed of all random choices; with a point, such as 7.31, of one shop.")
+    ] = "1",
+    orders: Annotated[int, typer.Option(help="At least this many orders.")] = 10_000,
 ) -> None:
-    """Have thousands of payments decided on later: by webhooks that come late, twice or never, by looks, with
-    cancellations, timeouts and refunds between them, on servers that fail.
+    """Simulate thousands of payments that are decided later, on servers that fail.
+
+    Webhooks come late, twice or never, and the shop also asks the gateway itself. Cancellations, timeouts
+    and refunds come in between.
     """
     seeds = [seed] if "." in seed else [f"{seed}.{number}" for number in range(orders)]
     runs = [Run(each, min(orders, ORDERS)) for each in seeds]
@@ -40,8 +44,7 @@ def main(
     seconds = time.monotonic() - started
     console.print(
         f"{done['orders']:,} orders in {done['shops']:,} shops, {done['faults']:,} faults, {seconds:.0f} s:"
-        " what was captured less what was refunded is what the orders say, to the cent, in the double's own"
-        " ledger"
+        " in the ledger of the double, captures minus refunds equal what the orders say, to the cent"
     )
 
 

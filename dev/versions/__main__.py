@@ -54,13 +54,13 @@ app: Final = typer.Typer()
 def main(
     before: Annotated[str, typer.Argument(help="The older version: a tag or a commit of this clone.")],
     *,
-    seconds: Annotated[float, typer.Option(min=5, help="Of traffic in each stage.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of pauses and choices.")] = 1,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write the result there, too.")] = None,
+    seconds: Annotated[float, typer.Option(min=5, help="Seconds of traffic in each stage.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of pauses and choices.")] = 1,
+    json_: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
-    """Run two versions of the code side by side, up and back down."""
+    """Upgrade a shop from an older version to this one and back, under load."""
     if not before:
-        raise typer.BadParameter("say which version: make versions BEFORE=v0.1.0, or a commit")
+        raise typer.BadParameter("give the older version: make versions BEFORE=v0.1.0, or a commit")
     try:
         tree = unpacked(before, DIRECTORY.resolve() / "code")
     except NoSuchVersionError as error:

@@ -59,7 +59,7 @@ async def play(
                 say(stage.says.format(before=before.name))
                 await _roll(site, stage, before)
                 await asyncio.sleep(seconds)
-        say("waiting for what was accepted")
+        say("waiting for the accepted orders")
         return judge(await look(site, datetime.now(UTC)))
 
 
@@ -76,7 +76,7 @@ async def _roll(site: Site, stage: Stage, before: Path) -> None:
     wrong = [
         each.name for each in site.stack.replicas if _runs_in(site, each) != tree_of(each, stage, before)
     ]
-    site.expect(holds=not wrong, otherwise=f"not of the version that was wanted: {', '.join(wrong)}")
+    site.expect(holds=not wrong, otherwise=f"not of the expected version: {', '.join(wrong)}")
 
 
 def tree_of(replica: Replica, stage: Stage, before: Path) -> Path:

@@ -192,7 +192,7 @@ async def test_make_up_keeps_a_filled_shop_alive_until_make_down(directory: Path
         assert "LOG_LEVEL: give one of debug, info, warning, error\nnothing was changed" in said_no
     busy = shop["gateway"].rpartition(":")[2]
     assert (
-        "inventory does not start with METRICS_PORT as given now: it runs with what it had before"
+        "inventory does not start with the given METRICS_PORT: it runs with its former settings"
         in await refused("restart inventory", directory, METRICS_PORT=busy)
     )
     assert (directory / "layout.json").read_text() == before

@@ -25,9 +25,7 @@ async def thrown(site: Site) -> None:
         thrown_here = list(pieces(queue))
         site.chance.shuffle(thrown_here)
         refused = await _throw(site, queue, thrown_here)
-        site.say(
-            f"{queue}: {len(thrown_here)} pieces; the broker did not take: {', '.join(refused) or 'none'}"
-        )
+        site.say(f"{queue}: {len(thrown_here)} messages; the broker refused: {', '.join(refused) or 'none'}")
         dead = len({piece.what for piece in dead_at_once(queue)} - set(refused))
 
         async def letters_of(queue: str = queue) -> int:
@@ -43,7 +41,7 @@ async def thrown(site: Site) -> None:
         letters, most = await site.queue_length(topology.dead_letter_queue(queue)), len(list(pieces(queue)))
         site.expect(
             holds=letters <= MORE * most,
-            otherwise=f"{queue}: {letters} dead letters of {most} pieces of rubbish",
+            otherwise=f"{queue}: {letters} dead letters of {most} invalid messages",
         )
 
 

@@ -82,7 +82,7 @@ def test_a_release_leaves_versions_of_others_alone(copied: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "complaint"),
-    [("0.0.1", "does not come after"), ("v41.0.0", "is no version"), ("41.0", "is no version")],
+    [("0.0.1", "does not come after"), ("v41.0.0", "is not a version"), ("41.0", "is not a version")],
 )
 def test_what_cannot_be_released_changes_nothing(copied: Path, version: str, complaint: str) -> None:
     before = (copied / "pyproject.toml").read_text(), (copied / "CHANGELOG.md").read_text()

@@ -49,11 +49,11 @@ def test_a_shop_that_is_well_survived_and_had_nothing_to_recover() -> None:
     [
         (
             WELL._replace(attempts=WELL.attempts[:3], orders=WELL.orders[:3]),
-            Failure("only 3 orders were accepted: that shows nothing"),
+            Failure("only 3 orders were accepted: too few to show anything"),
         ),
         (
             WELL._replace(before=ORDERS - 3),
-            Failure("only 3 orders were accepted: that shows nothing"),
+            Failure("only 3 orders were accepted: too few to show anything"),
         ),
         (
             WELL._replace(orders=WELL.orders[1:]),
@@ -79,7 +79,7 @@ def test_a_shop_that_is_well_survived_and_had_nothing_to_recover() -> None:
         (with_order(seen(99)), Failure("an order that nobody placed: 1", ["order-99"])),
         (
             with_attempt(attempt(99, Outcome.WRONG)._replace(answer="500 our fault")),
-            Failure("an answer that no fault excuses: 1", ["500 our fault"]),
+            Failure("an answer that the fault does not explain: 1", ["500 our fault"]),
         ),
         (
             WELL._replace(ended={"payment": "died: TypeError"}),

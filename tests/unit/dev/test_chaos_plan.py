@@ -93,6 +93,7 @@ def test_who_is_to_see_it_again_is_told_the_same_story(said: str, monkeypatch: p
         return 0
 
     monkeypatch.setattr(chaos, "play", play)
+    monkeypatch.setattr(chaos, "with_own_mounts", lambda _: None)
     app = typer.Typer()
     app.command()(main)
     given = dict(each.split("=") for each in shlex.split(said)[2:])

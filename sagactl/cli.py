@@ -4,8 +4,10 @@ A command is imported when it is called: whoever asks for help, or completes a w
 of servers that he does not need.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from inspect import cleandoc
 from types import FunctionType
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -29,77 +31,94 @@ class Place(NamedTuple):
         found = getattr(import_module(self.module), self.name)
         if isinstance(found, FunctionType):
             alone = typer.Typer(add_completion=False)
-            alone.command(name, epilog=EPILOG)(found)
-            return get_command(alone)
+            alone.command(name)(found)
+            return _described(get_command(alone))
         group = get_group(found)
         group.name = name
         for command in group.commands.values():
-            command.epilog = EPILOG
+            _described(command)
         return group
 
 
-LOOK: Final = "Inspect"
+def _described(command: Any) -> Any:  # noqa: ANN401  # as above
+    command.help = reflowed(command.help or "")
+    command.epilog = EPILOG
+    return command
+
+
+def reflowed(text: str) -> str:
+    """Without line breaks inside paragraphs, so that the terminal's width wraps them. Lists keep theirs.
+
+    Typer does so for the first paragraph only.
+    """
+    paragraphs = cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        each if re.search(r"^[ -]", each, re.MULTILINE) else each.replace("\n", " ") for each in paragraphs
+    )
+
+
+INSPECT: Final = "Inspect"
 ACT: Final = "Act"
-PROVE: Final = "Verify"
-PLUMBING: Final = "Set up"
+VERIFY: Final = "Verify"
+SET_UP: Final = "Set up"
 
 COMMANDS: Final[Mapping[str, Place]] = {
     "status": Place(
         "sagactl.oncall.status.command",
         "status",
         "Show the state of the shop: what is wrong, queues, outboxes, open orders. Only reads.",
-        LOOK,
+        INSPECT,
     ),
     "explain": Place(
         "sagactl.oncall.explain.command",
         "explain",
         "Show where an order's messages are, what comes next, and what to do. Only reads.",
-        LOOK,
+        INSPECT,
     ),
     "find": Place(
         "sagactl.oncall.find",
         "find",
         "Find the orders, letters and products that an id belongs to. The id must be complete.",
-        LOOK,
+        INSPECT,
     ),
     "orders": Place(
         "sagactl.oncall.orders",
         "app",
         "Orders: list them, show what all services know about one, cancel or refund it.",
-        LOOK,
+        INSPECT,
     ),
     "payments": Place(
         "sagactl.oncall.payments",
         "app",
         "Payments: refunds under way, and what the payment gateway did.",
-        LOOK,
+        INSPECT,
     ),
     "stock": Place(
-        "sagactl.oncall.stock", "app", "Stock of a product: show it, show who changed it, add to it.", LOOK
+        "sagactl.oncall.stock", "app", "Stock of a product: show it, show who changed it, add to it.", INSPECT
     ),
     "queues": Place(
-        "sagactl.oncall.queues", "app", "Queues: their messages, consumers and dead letters.", LOOK
+        "sagactl.oncall.queues", "app", "Queues: their messages, consumers and dead letters.", INSPECT
     ),
-    "outbox": Place("sagactl.oncall.outbox", "app", "Events that wait to be published.", LOOK),
+    "outbox": Place("sagactl.oncall.outbox", "app", "Events that wait to be published.", INSPECT),
     "letters": Place(
         "sagactl.oncall.letters",
         "app",
         "Dead letters: messages that cannot be handled, each with its reason.",
-        LOOK,
+        INSPECT,
     ),
     "audit": Place(
         "sagactl.oncall.audit",
         "audit",
         "Show the audit trails of all services, ordered by time.",
-        LOOK,
+        INSPECT,
     ),
     "diagram": Place(
         "sagactl.oncall.diagram",
         "diagram",
         "Print a Mermaid diagram of a service's states, or of the messages of one order. Only reads.",
-        LOOK,
+        INSPECT,
     ),
-    "mails": Place("sagactl.oncall.mails", "app", "Mails to customers.", LOOK),
+    "mails": Place("sagactl.oncall.mails", "app", "Mails to customers.", INSPECT),
     "repair": Place(
         "sagactl.oncall.repair.command",
         "repair",
@@ -130,52 +149,52 @@ COMMANDS: Final[Mapping[str, Place]] = {
         "sagactl.oncall.checks",
         "check_command",
         "Compare every order with stock, payments and the payment gateway's records. Only reads.",
-        PROVE,
+        VERIFY,
     ),
     "replay": Place(
         "sagactl.oncall.replay.command",
         "replay",
         "Decide past orders again by this release's rules, and show each decision that differs.",
-        PROVE,
+        VERIFY,
     ),
     "load": Place(
         "sagactl.load.command",
         "load",
         "Place orders at a steady rate, and report how they ended.",
-        PROVE,
+        VERIFY,
     ),
     "smoke": Place(
         "sagactl.smoke.purchase",
         "smoke",
         "Buy one product, and wait until it is paid and sold. Needs ADMIN_EMAIL and ADMIN_PASSWORD.",
-        PROVE,
+        VERIFY,
     ),
     "login": Place(
         "sagactl.oncall.login",
         "login",
         "Log in at a shop's gateway with your own account, and stay logged in.",
-        PLUMBING,
+        SET_UP,
     ),
     "logout": Place(
-        "sagactl.oncall.login", "logout", "End the login that is stored on this machine.", PLUMBING
+        "sagactl.oncall.login", "logout", "End the login that is stored on this machine.", SET_UP
     ),
     "whoami": Place(
         "sagactl.oncall.login",
         "whoami",
         "Show which shop and account the commands use, and which setting says so.",
-        PLUMBING,
+        SET_UP,
     ),
     "provision": Place(
         "sagactl.provision.accounts",
         "app",
         "Create the services' users on RabbitMQ and MongoDB; back up and restore databases.",
-        PLUMBING,
+        SET_UP,
     ),
     "secrets": Place(
         "sagactl.provision.passwords",
         "secrets_command",
         "Print a Secret with new passwords for all bundled servers, as YAML. Reads and changes nothing.",
-        PLUMBING,
+        SET_UP,
     ),
 }
 # What commands were called before they had nouns: help does not name them any more.

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from typer.testing import CliRunner
 
-from sagactl.cli import COMMANDS, FORMERLY, app
+from sagactl.cli import COMMANDS, FORMERLY, app, reflowed
 
 SLOW: Final = {"aio_pika", "aiohttp", "pymongo", "msgspec", "services", "saga_operator", "rich"}
 
@@ -93,3 +93,13 @@ def test_words_are_completed(typed: str, offered: str) -> None:
     }
     command = [sys.executable, "-c", "from sagactl.cli import app; app(prog_name='sagactl')"]
     assert offered in run(command, words).split()
+
+
+def test_help_is_as_wide_as_the_terminal_and_lists_keep_their_lines() -> None:
+    assert reflowed("Do\nit.\n\nAnd\nagain.\n\n- one\n- two") == "Do it.\n\nAnd again.\n\n- one\n- two"
+
+
+def test_a_paragraph_of_help_has_no_line_breaks_of_the_source() -> None:
+    shown = CliRunner().invoke(app, ["load", "--help"], env={"COLUMNS": "200"}).output
+    assert "no new orders are placed until then. The command creates" in " ".join(shown.split())
+    assert "until\n" not in shown.replace(" ", "")

@@ -23,7 +23,7 @@ from services.shared.http.rights import Right
 REASON_AT_LEAST: Final = 3
 REASON_AT_MOST: Final = 200
 NO_REASON: Final = f"a reason has {REASON_AT_LEAST} to {REASON_AT_MOST} characters"
-OTHERS: Final = "They are others by now: look at the plan again"
+OTHERS: Final = "They have changed in the meantime: check the plan again"
 # Of forms, as pages make them.
 KEYS: Final = re.compile(r"[0-9a-f-]{36}")
 Found = TypeVar("Found")

@@ -23,12 +23,14 @@ from services.shared.http.methods import allowed
 from services.shared.http.problems import Problem
 
 OURS: Final = (
-    "This was sent by no page of your session: nothing was done. Open the page again, and try once more:"
-    " perhaps you have signed in anew since."
+    "This request did not come from a page of your session, so nothing was done. Open the page again and"
+    " retry: you may have signed in again in the meantime."
 )
-AWAY: Final = "Whether you are signed in cannot be told at the moment: {} does not answer. Nothing was done."
+AWAY: Final = "Your login cannot be verified at the moment, because {} does not answer. Nothing was done."
 NO_PAGE: Final = "There is no such page."
-FAULT: Final = "This is our fault, and logged. What was asked for may have been done: look before you repeat."
+FAULT: Final = (
+    "An internal error, which is logged. The action may have been carried out: check before you repeat it."
+)
 
 
 def page(
@@ -174,7 +176,7 @@ def refused(scope: Scope, cause: Problem) -> Response:
 
 
 async def _invalid(request: Request, _: Exception) -> Response:
-    detail = "The address of this page is not as the console writes it."
+    detail = "The address of this page is invalid."
     return error(request, HTTPStatus.UNPROCESSABLE_ENTITY, "Not understood", detail)
 
 
@@ -198,5 +200,5 @@ class Pages:
             if scope["type"] != "http" or begun:
                 raise
             scope[CAUSE] = cause
-            answer = error(Request(scope), HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault", FAULT)
+            answer = error(Request(scope), HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", FAULT)
             await answer(scope, receive, send)

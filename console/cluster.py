@@ -22,7 +22,8 @@ ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 AT_MOST: Final = 100
 NO_CLUSTER: Final = (
-    "They are in a cluster: the console is in none, or its chart does not let it ask (console.kubernetesApi)."
+    "They are in a cluster: the console does not run in one, or its chart does not allow it to ask"
+    " (console.kubernetesApi)."
 )
 FORBIDDEN: Final = "the Kubernetes API does not let the console list SagaMonitors of {}"
 NOT_KNOWN: Final = "this cluster knows no SagaMonitors: its operator was never installed"

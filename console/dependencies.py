@@ -28,7 +28,7 @@ NO_TIME: Final = "{} is no time: write a duration such as 2h, or a date such as 
 Text = Annotated[str, Query(max_length=320)]
 LetterId = Annotated[str, StringConstraints(max_length=320)]
 TOO_MANY: Final = (
-    f"No more than {letters.CHOSEN_AT_MOST} letters are chosen one by one: choose all of a kind."
+    f"At most {letters.CHOSEN_AT_MOST} letters can be selected one by one: choose all of a kind."
 )
 
 

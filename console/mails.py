@@ -146,7 +146,7 @@ def _recipient(told: Notification) -> str:
 def _row(told: Notification) -> Row:
     word, shape, mood = SHAPES[told.state]
     if told.resend is not None:
-        word = f"{word}, and on its way once more"
+        word = f"{word}, and being sent again"
     return Row(
         at=told.at,
         kind=told.kind,

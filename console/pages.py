@@ -56,11 +56,11 @@ JOBS_AT_MOST: Final = 100
 # What the next page says once something was done: by a word of ours, so that no address can say anything.
 SAID: Final = {
     "cancel": "It was cancelled.",
-    "refund": "Its refund was asked for.",
+    "refund": "Its refund was requested.",
     "compensate": "It was compensated.",
-    "resend": "It is on its way once more.",
+    "resend": "It is being sent again.",
     "restock": "It was restocked.",
-    "sweep": "They were swept: what became of each order is on its page, and on the trail.",
+    "sweep": "They were swept: the result is on the page of each order, and in the audit trail.",
 }
 
 
@@ -401,7 +401,9 @@ def _cursor(text: str | None) -> Cursor | None:
     try:
         return None if text is None else Cursor.decode(text)
     except ValueError:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "This page of the list is none.") from None
+        raise HTTPException(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "This page of the list does not exist."
+        ) from None
 
 
 async def _there(work: Awaitable[Found | None], within: float = READ_SECONDS) -> Found:

@@ -256,7 +256,7 @@ class Shop:
         return await trails.told(self._books, query, ENTRIES_AT_MOST)
 
     async def last_acts(self) -> Sequence[Told]:
-        """What people did last, logins left out."""
+        """Latest actions of users, logins left out."""
         return await self._acts.get()
 
     async def _look_at_acts(self) -> tuple[Sequence[Told], float]:

@@ -66,7 +66,7 @@ def test_every_command_of_every_page_is_one_of_sagactls(chromium: Browser, site:
 def test_a_command_is_copied_by_keyboard_and_by_a_click(chromium: Browser, site: Site) -> None:
     with signed_in(chromium, site) as page:
         page.goto(f"{site.url}/orders/{site.waiting}")
-        command, search = page.locator(".terminal input").first, page.get_by_label("Find by a whole id")
+        command, search = page.locator(".terminal input").first, page.get_by_label("Find a complete id")
         wanted = f"sagactl explain {site.waiting}"
         command.focus()
         page.keyboard.press("Tab")
@@ -185,7 +185,7 @@ def test_letters_are_chosen_and_discarded_and_restored_without_javascript_by_key
         choose_and_move(page, site, "Discard", "discarded")
         assert page.get_by_text("odd-3").is_visible()
         assert not page.get_by_text("odd-1").is_visible()
-        page.get_by_role("link", name="Those that were discarded").click()
+        page.get_by_role("link", name="Discarded letters").click()
         choose_and_move(page, site, "Restore", "restored")
         assert page.get_by_text("odd-1").is_visible()
 
@@ -193,13 +193,13 @@ def test_letters_are_chosen_and_discarded_and_restored_without_javascript_by_key
 def choose_and_move(page: Page, site: Site, verb: str, done: str) -> None:
     """From the list of letters that is open to that of the dead ones."""
     # Nothing chosen is not everything.
-    page.get_by_role("button", name=f"{verb} the chosen").click()
-    assert page.get_by_text("No letter was chosen").is_visible()
+    page.get_by_role("button", name=f"{verb} selected").click()
+    assert page.get_by_text("No letter is selected").is_visible()
     page.go_back()
     for id_ in ("odd-1", "odd-2"):
-        page.get_by_role("checkbox", name=f"Choose {id_}").focus()
+        page.get_by_role("checkbox", name=f"Select {id_}").focus()
         page.keyboard.press("Space")
-    page.get_by_role("button", name=f"{verb} the chosen").focus()
+    page.get_by_role("button", name=f"{verb} selected").focus()
     page.keyboard.press("Enter")
     page.get_by_role("heading", level=1, name=f"{verb} 2 letters of orders").wait_for()
     page.get_by_label("Why, for the record").fill("they are of another system")
@@ -243,8 +243,8 @@ def test_a_mail_that_did_not_arrive_is_sent_once_more(chromium: Browser, site: S
     with signed_in(chromium, site, java_script_enabled=False) as page:
         page.goto(f"{site.url}{site.pages['resend']}")
         page.get_by_label("Why, for the record").fill("it went to spam")
-        page.get_by_role("button", name="Send it once more").click()
+        page.get_by_role("button", name="Send again").click()
         page.wait_for_url(f"{site.url}/mails?done=resend")
-        assert page.get_by_role("status").first.inner_text() == "It is on its way once more."
+        assert page.get_by_role("status").first.inner_text() == "It is being sent again."
         while len(list(site.mailbox.mails())) == before:
             page.wait_for_timeout(100)

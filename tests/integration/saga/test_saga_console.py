@@ -159,7 +159,7 @@ async def test_what_is_no_form_is_refused(admin: Somebody) -> None:
 async def test_every_role_of_the_shops_sees_every_page(shop: Shop, somebody: Somebody, role: str) -> None:
     await somebody.sign_in(shop.stack.admin if role == "admin" else await with_role(shop, role))
     for path in PAGES:
-        assert "Not all could be read" not in (await somebody.get(path)).text
+        assert "Some data could not be read" not in (await somebody.get(path)).text
 
 
 async def test_an_order_is_found_explained_and_drawn(shop: Shop, admin: Somebody) -> None:
@@ -186,7 +186,7 @@ async def test_an_order_is_explained_as_json_to_who_is_signed_in(shop: Shop, adm
 
 async def test_an_order_that_nobody_knows_is_no_page_that_exists(admin: Somebody) -> None:
     assert "no service knows it" in (await admin.get("/orders/nobodys", 404)).text
-    assert "Nobody knows" in (await admin.get("/find?q=nobodys")).text
+    assert "No result for" in (await admin.get("/find?q=nobodys")).text
     assert "There is no such page." in (await admin.get("/nothing/here/at/all", 404)).text
 
 
@@ -260,7 +260,7 @@ async def test_who_may_not_send_a_mail_once_more_cannot_by_a_form_of_their_own(
     await shop.settles(order_id, "PAID")
     mail = await told_of(shop, order_id)
     await somebody.sign_in(await with_role(shop, "viewer"))
-    assert "Send once more: this is for the role admin or support." in (await somebody.get("/mails")).text
+    assert "Send again: this is for the role admin or support." in (await somebody.get("/mails")).text
     form = {"key": JOB, "reason": "it went to spam"}
     page = await somebody.post(f"/mails/{mail}/resend", form)
     assert "This cannot be done: this is for the role admin or support." in page.text
@@ -344,7 +344,7 @@ async def test_stuck_orders_are_swept_by_who_may_with_a_reason_and_each_once(
         form = hidden_of(plan)
         assert "A reason has 3 to 200 characters." in (await admin.post(stuck.SWEEP, form, 409)).text
         other = form | {"expected": "others", "reason": "since yesterday"}
-        assert "They are others by now" in (await admin.post(stuck.SWEEP, other, 409)).text
+        assert "They have changed in the meantime" in (await admin.post(stuck.SWEEP, other, 409)).text
         for headers, token in ((OURS, "another"), ({}, admin.csrf)):
             answer = await admin.answer_to(stuck.SWEEP, form | {"reason": "why", "csrf": token}, headers)
             assert answer.status_code == 403
@@ -353,7 +353,7 @@ async def test_stuck_orders_are_swept_by_who_may_with_a_reason_and_each_once(
         page = await admin.post(stuck.SWEEP, form | {"reason": "since yesterday"})
         assert "They were swept" in page.text
         again = await admin.post(stuck.SWEEP, form | {"reason": "since yesterday"}, 409)
-        assert "They are others by now" in again.text
+        assert "They have changed in the meantime" in again.text
     for order_id in ids:
         await shop.settles(order_id, "CANCELLED")
 
@@ -391,7 +391,7 @@ async def test_a_product_is_restocked_once_by_who_may_and_the_trail_says_why(
     lamp = await shop.product(stock=5)
     plan = f"/products/{lamp}/restock"
     page = await admin.get(f"{plan}?pieces=12")
-    assert "12 pieces more came in: 5 -> 17 available" in page.text
+    assert "12 pieces more: 5 -> 17 available" in page.text
     assert page.commands == [f"sagactl stock restock {lamp} 12 --reason ''"]
     form = hidden_of(page)
     page = await admin.post(plan, {**form, "reason": "no"}, 409)
@@ -428,7 +428,7 @@ async def test_what_is_not_sold_any_more_is_not_restocked(shop: Shop, admin: Som
     lamp = await shop.product(stock=5)
     await (await shop.client("admin")).remove_product(lamp)
     await is_said(admin, f"/products/{lamp}/restock?pieces=1", "This cannot be done: ")
-    assert "It is not sold any more." in (await admin.get(f"/products/{lamp}")).text
+    assert "It is no longer sold." in (await admin.get(f"/products/{lamp}")).text
 
 
 async def test_what_the_table_forbids_is_said_in_its_own_words(shop: Shop, admin: Somebody) -> None:
@@ -460,7 +460,7 @@ async def test_posting_a_refund_twice_is_one(shop: Shop, admin: Somebody) -> Non
     (key,) = [str(each["value"]) for each in page.all_of("input") if each.get("name") == "key"]
     form = {"reason": "it broke", "key": key, "status": "PAID"}
     for _ in range(2):
-        assert "Its refund was asked for." in (await admin.post(f"/orders/{order_id}/refund", form)).text
+        assert "Its refund was requested." in (await admin.post(f"/orders/{order_id}/refund", form)).text
     await shop.settles(order_id, "REFUNDED")
     assert (await shop.ledger(order_id))["refunded"] <= 1
 
@@ -516,15 +516,15 @@ async def test_those_letters_are_discarded_that_were_chosen_and_no_others(
     form = hidden_of(plan) | {"csrf": admin.csrf, "reason": "of another system"}
     # What the plan has shown counts, and no other choice.
     other = f"/letters/discard?queue=orders&id={second}"
-    assert "They are others by now" in (await admin.post(other, form, 409)).text
+    assert "They have changed in the meantime" in (await admin.post(other, form, 409)).text
     await admin.post(action, form)
     await is_said(admin, f"/jobs/{form['key']}", "2 discarded")
     await is_gone(admin, first)
     await is_gone(admin, third)
     assert second in (await admin.get("/letters?queue=orders")).html
-    assert "No letter was chosen" in (await admin.get("/letters/discard?queue=orders&id=")).text
+    assert "No letter is selected" in (await admin.get("/letters/discard?queue=orders&id=")).text
     many = "&".join(f"id={number}" for number in range(letters.CHOSEN_AT_MOST + 1))
-    assert "No more than 200" in (await admin.get(f"/letters/discard?queue=orders&{many}", 422)).text
+    assert "At most 200" in (await admin.get(f"/letters/discard?queue=orders&{many}", 422)).text
     await shop.dead_letter("orders", second)
 
 
@@ -543,7 +543,7 @@ async def test_discarded_letters_are_listed_and_restored_and_twice_is_as_once(
     assert "Job: restore discarded letters" in page.text
     wanted = {"action": Action.LETTER_RESTORED, "reason": "of another system", "actor.roles": "admin"}
     assert await shop.database(database_of("console"))[COLLECTION].count_documents(wanted) == 1
-    assert "There are no such letters." in (await admin.get(path)).text
+    assert "No letters match." in (await admin.get(path)).text
     assert first not in (await admin.get("/letters/discarded")).html
     await is_said(admin, "/letters?queue=orders", first)
     # As another replica does it, after one that was killed before it could note what it had done.
@@ -590,7 +590,7 @@ async def test_now_tells_which_services_are_there_and_how_long_orders_take(
 ) -> None:
     order_id = await shop.place({await shop.product(stock=5): 1})
     await shop.settles(order_id, "PAID")
-    assert "What people did last" in (await admin.get("/")).text
+    assert "Latest actions of users" in (await admin.get("/")).text
     # Of the last minute none counts: a slow one could not be seen yet.
     then = timedelta(minutes=2)
     order = await shop.database("order")["orders"].find_one({"_id": order_id})
@@ -659,7 +659,7 @@ async def test_a_job_is_stopped_and_what_it_had_not_done_is_not_done(shop: Shop,
     kept = job_of(Verb.DISCARD, id_, datetime.now(UTC) + timedelta(hours=1))
     await keep(shop, kept)
     path = f"/jobs/{kept.id}"
-    assert "under way" in (await admin.get(path)).text
+    assert "It is running" in (await admin.get(path)).text
     await admin.post(f"{path}/stop", {})
     await is_said(admin, path, "stopped it")
     await is_said(admin, "/jobs", "stopped")
@@ -707,8 +707,8 @@ async def test_all_orders_that_are_alike_are_cancelled_once_by_who_may(shop: Sho
         assert {f"/orders/{first}", f"/orders/{second}"} <= {*plan.links}
         form = hidden_of(plan) | {"csrf": admin.csrf, "reason": "the lamp is broken"}
         # What the plan has shown counts, and no other choice.
-        assert "They are others by now" in (await admin.post(f"{path}&until=24h", form, 409)).text
-        assert "They are others by now" in (await admin.post("/orders/all/cancel", form, 409)).text
+        assert "They have changed in the meantime" in (await admin.post(f"{path}&until=24h", form, 409)).text
+        assert "They have changed in the meantime" in (await admin.post("/orders/all/cancel", form, 409)).text
         assert "A reason has 3 to 200" in (await admin.post(path, {**form, "reason": "x"}, 409)).text
         for _ in range(2):
             page = await admin.post(path, form)
@@ -751,7 +751,7 @@ async def test_a_job_with_orders_waits_for_the_login_of_somebody_who_may(shop: S
     path = f"/jobs/{job.id}"
     page = await admin.get(path)
     assert "1 planned" in page.text
-    assert "none is at hand" in page.text
+    assert "It waits" in page.text
     await admin.post(f"{path}/go-on", {})
     await is_said(admin, path, "1 done")
     await shop.settles(order_id, "REFUNDED")
@@ -773,16 +773,16 @@ async def test_what_is_no_time_is_said_to_be_none(admin: Somebody) -> None:
 
 async def test_a_live_check_is_begun_and_its_findings_are_told(shop: Shop, admin: Somebody) -> None:
     page = await admin.post("/checks", {"within": "ever"})
-    assert "under way" in page.text or "What the last one found" in page.text
-    await is_said(admin, "/checks", "What the last one found")
+    assert "under way" in page.text or "Result of the last check" in page.text
+    await is_said(admin, "/checks", "Result of the last check")
     # One that was killed a while ago does not stand in the way, and what it found last is still told.
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     going = checks.Going(by="eve", begun_at=long_ago, held_at=long_ago, holder="killed", since=None)
     kept = {"$set": {"going": msgspec.to_builtins(going, builtin_types=(datetime,))}}
     await shop.database("console")[CHECKS].update_one({"_id": checks.ID}, kept)
     page = await admin.get("/checks")
-    assert "was interrupted: begin another" in page.text
-    assert "What the last one found" in page.text
+    assert "was interrupted: start another" in page.text
+    assert "Result of the last check" in page.text
     await admin.post("/checks", {"within": "in the last 24 hours"})
 
     async def is_over() -> bool:
@@ -795,7 +795,7 @@ async def test_a_live_check_is_begun_and_its_findings_are_told(shop: Shop, admin
 async def test_only_who_may_begins_a_check(shop: Shop, somebody: Somebody) -> None:
     await somebody.sign_in(await with_role(shop, "viewer"))
     page = await somebody.post("/checks", {"within": "ever"})
-    assert "Begin one: this is for the role admin." in page.text
+    assert "Start a check: this is for the role admin." in page.text
     assert "under way" not in page.text
 
 
@@ -815,10 +815,10 @@ async def test_a_plan_for_letters_that_are_others_by_now_does_nothing(shop: Shop
     id_ = await dead_letter_of(shop, admin)
     form = {"expected": "another", "reason": "because", "key": JOB}
     page = await admin.post(f"/letters/discard?queue=orders&id={id_}", form, 409)
-    assert "They are others by now: look at the plan again." in page.text
+    assert "They have changed in the meantime: check the plan again." in page.text
     assert id_ in (await admin.get("/letters?queue=orders")).html
     # An open choice is none.
-    assert "There are no such letters." in (await admin.get("/letters/discard")).text
+    assert "No letters match." in (await admin.get("/letters/discard")).text
     await shop.dead_letter("orders", id_)
 
 

@@ -170,7 +170,7 @@ async def test_what_may_be_done_to_an_order_is_told_without_the_broker(
     assert "the broker does not answer" in page.text
     assert f"/orders/{ORDER}/cancel" in page.links
     page = read(await without_broker.get(f"/orders/{ORDER}/cancel"))
-    assert "This would be done: CONFIRMED -> CANCELLED" in page.text
+    assert "This will be done: CONFIRMED -> CANCELLED" in page.text
     page = read(await without_broker.get(f"/orders/{ORDER}/refund"))
     assert "This cannot be done: the order is" in page.text
 

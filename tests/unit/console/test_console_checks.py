@@ -82,26 +82,26 @@ def test_very_many_findings_are_counted_and_the_first_are_kept() -> None:
 
 def test_while_one_is_under_way_no_other_can_be_begun_and_the_last_is_still_told() -> None:
     page = checks_page(checks.Kept(done=done(), going=going(5)))
-    assert "under way begun 5 s ago by eve; orders so far: 500" in page.text
+    assert "under way started 5 s ago by eve; orders so far: 500" in page.text
     assert not can_be_begun(page)
     assert "Every invariant holds." in page.text
 
 
 def test_one_whose_replica_was_killed_is_told_to_be_begun_anew() -> None:
     page = checks_page(checks.Kept(going=going(checks.HELD.total_seconds() + 1)))
-    assert "was interrupted: begin another" in page.text
+    assert "was interrupted: start another" in page.text
     assert can_be_begun(page)
 
 
 def test_one_that_did_not_come_to_its_end_says_why() -> None:
     page = checks_page(checks.Kept(trouble="the broker does not answer"))
-    assert "did not come to its end: the broker does not answer" in page.text
-    assert "None has come to its end here yet." in page.text
+    assert "did not finish: the broker does not answer" in page.text
+    assert "No check has finished yet." in page.text
 
 
 def test_who_may_not_begin_one_is_told_who_may() -> None:
     page = checks_page(checks.Kept(done=done()), why_not="this is for the role admin")
-    assert "Begin one: this is for the role admin." in page.text
+    assert "Start a check: this is for the role admin." in page.text
     assert not can_be_begun(page)
     assert "Every invariant holds." in page.text
 

@@ -116,7 +116,7 @@ def test_the_page_has_each_with_its_conditions_and_the_command_that_sweeps_at_on
     assert page.commands[0] == (
         "kubectl annotate -n shop sagamonitors shop sagashop.io/sweep-requested-at=$(date +%s) --overwrite"
     )
-    assert "There is none here: nobody sweeps by itself." in page_with().text
+    assert "There is none here: no sweep runs by itself." in page_with().text
     assert NO_CLUSTER in page_with(unwatched=NO_CLUSTER).text
 
 

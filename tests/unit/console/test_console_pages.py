@@ -156,7 +156,7 @@ def test_the_drawing_is_hidden_from_those_who_are_read_the_list() -> None:
 
 def test_a_dead_letter_says_what_redriving_it_would_do_and_leads_to_it() -> None:
     page = order_page(dead())
-    assert "Redriven: CONFIRMED -> PAID, emits ORDER_PAID" in page.text
+    assert "If redriven: CONFIRMED -> PAID, emits ORDER_PAID" in page.text
     assert any(link.startswith("/letter?queue=order-events&id=") for link in page.links)
 
 
@@ -211,7 +211,7 @@ def test_without_the_broker_the_books_are_still_shown() -> None:
         failed="the broker is away",
         person=somebody(Role.ADMIN),
     ).text
-    assert "Not all could be read. the broker is away" in text
+    assert "Some data could not be read. the broker is away" in text
     assert "2 of lamp: HELD" in text
 
 
@@ -299,14 +299,14 @@ def test_now_says_how_many_orders_come_and_go_a_second_and_which_share_is_late()
     found = structs.replace(
         status(orders=(waiting, going_back)), placed=12.34, settling=Settling(200, 0.2, late=3)
     )
-    assert "orders settled a second not known yet" in now_page(found).text
+    assert "orders settled per second not known yet" in now_page(found).text
     sooner = standing.sample(structs.replace(found, at=NOW - timedelta(seconds=40), orders=()))
     later = standing.sample(structs.replace(found, at=NOW - timedelta(seconds=10), orders=()))
     page = standing.page(found, READY, [sooner, later])
     text = rendered("now", page=page, trail_rows=(), why_not="").text
-    assert "orders placed a second 12.3 " in text
+    assert "orders placed per second 12.3 " in text
     # Eight more are under way than 40 s ago. Those whose money goes back have been at their end.
-    assert "orders settled a second 12.1 " in text
+    assert "orders settled per second 12.1 " in text
     assert "orders not settled within 10 s 1.5 % of the latest 200, a minute old" in text
 
 
@@ -314,7 +314,7 @@ def test_how_many_orders_come_and_go_may_be_unseen() -> None:
     away = tuple(Unseen(part, None, "MongoDB does not answer", 4) for part in (Part.PLACED, Part.SHED))
     text = now_page(structs.replace(status(), placed=None, unseen=away)).text
     assert (
-        "orders placed a second ? unseen new orders refused a second ? unseen orders settled a second ?"
+        "orders placed per second ? unseen new orders refused per second ? unseen orders settled per second ?"
         in text
     )
 
@@ -323,7 +323,7 @@ def test_now_says_that_new_orders_are_refused_and_draws_how_many_were() -> None:
     found = status(shed=45)
     page = now_page(found)
     assert "45 new orders refused in the last 30 s: more come than can be served" in page.text
-    assert "new orders refused a second 1.5" in page.text
+    assert "new orders refused per second 1.5" in page.text
     before = standing.sample(structs.replace(found, at=NOW - timedelta(minutes=1), shed=0))
     drawn = standing.page(found, READY, [before, standing.sample(found)]).curves.shed
     assert drawn is not None
@@ -465,7 +465,7 @@ def test_a_list_of_orders_has_its_filter_in_its_links() -> None:
 
 def test_where_there_is_no_order_the_list_says_so() -> None:
     page = orders.page([], {}, None, ThoseOrders(orders.Show.ATTENTION), NOW)
-    assert "There is no such order." in rendered("orders", page=page, blind="").text
+    assert "No orders match." in rendered("orders", page=page, blind="").text
 
 
 def test_when_orders_were_placed_goes_from_page_to_page_and_into_the_plan_for_all() -> None:
@@ -489,7 +489,7 @@ def test_every_order_there_is_can_not_be_acted_on(wanted: ThoseOrders) -> None:
     assert wanted.is_empty
     assert orders.page([], {}, None, wanted, NOW).acts == ()
     page = all_page(wanted)
-    assert "This would be every order there is" in page.text
+    assert "This would be every order of the shop" in page.text
     assert not [each for each in page.all_of("form") if each.get("class") == "act"]
 
 
@@ -513,7 +513,7 @@ def test_a_plan_for_all_says_with_how_many_what_and_why_not_with_the_others() ->
     page = all_page(wanted, some_orders())
     assert "Cancel 3 orders" in page.text
     assert "3 \N{MULTIPLICATION SIGN} CONFIRMED -> CANCELLED" in page.text
-    assert "1 \N{MULTIPLICATION SIGN} " in page.text.partition("nothing would be done")[2]
+    assert "1 \N{MULTIPLICATION SIGN} " in page.text.partition("do not change")[2]
     (form,) = [each for each in page.all_of("form") if each.get("class") == "act"]
     assert str(form["action"]).startswith("/orders/all/cancel?since=")
     refused = all_page(wanted, some_orders(), why_not="this is for the role admin")
@@ -525,7 +525,7 @@ def test_of_more_orders_than_anybody_looks_at_there_is_no_plan() -> None:
     (order, *_) = some_orders()
     many = [structs.replace(order, id=f"order-{number}") for number in range(bulk.AT_MOST + 1)]
     page = all_page(ThoseOrders(status=State.CONFIRMED), many)
-    assert "More than 500 orders are like that" in page.text
+    assert "More than 500 orders match" in page.text
     assert not [each for each in page.all_of("form") if each.get("class") == "act"]
     some = all_page(ThoseOrders(status=State.CONFIRMED), many[:-1])
     assert f"And {bulk.AT_MOST - bulk.SHOWN_AT_MOST} more." in some.text
@@ -565,7 +565,7 @@ def test_who_may_goes_on_with_a_job_whose_login_is_gone() -> None:
     assert not goes_on(orders_job_page(job))
     assert goes_on(orders_job_page(job, waits=True))
     refused = orders_job_page(job, waits=True, why_not="this is for the role admin")
-    assert "Go on with it: this is for the role admin." in refused.text
+    assert "Continue: this is for the role admin." in refused.text
     assert not goes_on(refused)
 
 
@@ -592,7 +592,7 @@ def test_where_nobody_could_look_a_list_says_so_and_shows_the_orders() -> None:
     order = Desk().heard("inventory", "orders").one(Order)
     page = orders.page([order], {}, None, ThoseOrders(), NOW)
     text = rendered("orders", page=page, blind="the broker does not answer").text
-    assert "Not all could be read. the broker does not answer" in text
+    assert "Some data could not be read. the broker does not answer" in text
     assert "CONFIRMED, in progress ? unseen" in text
 
 
@@ -749,7 +749,7 @@ def test_a_letter_shows_neither_secrets_nor_addresses() -> None:
 def test_a_letter_about_a_product_leads_to_no_order() -> None:
     page = letters.one(letter(1, type="PRODUCT_CREATED"), None)
     assert page.row.order == ""
-    assert "cannot be told" in letter_page(letter(1, type="PRODUCT_CREATED")).text
+    assert "not known in advance" in letter_page(letter(1, type="PRODUCT_CREATED")).text
 
 
 def test_what_is_to_become_of_letters_is_planned_for_one_and_for_all_that_are_alike() -> None:
@@ -764,7 +764,7 @@ def test_several_letters_are_chosen_one_by_one_of_those_that_are_alike() -> None
     boxes = [each for each in page.all_of("input") if each.get("type") == "checkbox"]
     # One alone needs no choice.
     assert [(each["name"], each["value"]) for each in boxes] == [("id", some[0].id), ("id", some[1].id)]
-    assert [each["aria-label"] for each in boxes] == [f"Choose {each.id}" for each in some[:2]]
+    assert [each["aria-label"] for each in boxes] == [f"Select {each.id}" for each in some[:2]]
     assert [each["formaction"] for each in page.all_of("button") if "formaction" in each] == [
         "/letters/discard"
     ]
@@ -783,7 +783,7 @@ def test_what_is_chosen_is_in_the_address_of_its_plan_and_of_its_form() -> None:
     plan = letters.plan(Verb.DISCARD, wanted, some, [])
     page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
     assert "Discard 1 letter of orders" in page.text
-    assert "1 of those that were chosen is no dead letter any more." in page.text
+    assert "1 of the selected letters is no longer a dead letter." in page.text
     (form,) = [each for each in page.all_of("form") if each.get("class") == "act"]
     query = parse_qs(urlsplit(str(form["action"])).query)
     assert query == {"queue": ["orders"], "id": [letter(1).id, EVIL]}
@@ -797,7 +797,7 @@ def test_nothing_chosen_is_not_everything() -> None:
     assert letters.link_to_plan(Verb.REDRIVE, nothing) == "/letters/redrive?queue=orders&id="
     plan = letters.plan(Verb.REDRIVE, nothing, [], [])
     page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
-    assert "No letter was chosen" in page.text
+    assert "No letter is selected" in page.text
     assert not [each for each in page.all_of("form") if each.get("class") == "act"]
 
 
@@ -886,7 +886,7 @@ def test_a_plan_to_restore_leads_back_to_those_that_were_discarded() -> None:
     plan = letters.plan(Verb.RESTORE, wanted, [put_away(1).letter], [])
     page = rendered("act_on_letters", plan=plan, why_not="", refusal="", reason="", key="k")
     assert "Restore 1 letter of orders" in page.text
-    assert "1 of those that were chosen is no discarded letter any more." in page.text
+    assert "1 of the selected letters is no longer a discarded letter." in page.text
     assert "/letters/discarded" in page.links
     assert not any(link.startswith("/letter?") for link in page.links)
 
@@ -929,7 +929,7 @@ def test_a_job_that_is_under_way_can_be_stopped_by_who_may() -> None:
     assert stops(job_page(job))
     assert not stops(job_page(job, is_open=False))
     refused = job_page(job, why_not="this is for the role admin")
-    assert "Stop it: this is for the role admin." in refused.text
+    assert "Stop: this is for the role admin." in refused.text
     assert not stops(refused)
 
 
@@ -938,7 +938,7 @@ def test_a_job_that_was_stopped_says_who_stopped_it() -> None:
     for is_open in (True, False):
         page = job_page(job, is_open=is_open, stopped_by="ann")
         assert "ann stopped it" in page.text
-        assert ("about to stop" in page.text) is is_open
+        assert ("It is stopping" in page.text) is is_open
         assert not stops(page)
 
 
@@ -952,7 +952,7 @@ def test_a_job_tells_what_became_of_each_letter_and_first_of_those_that_came_to_
     assert "1 planned" in page.text
     assert "1 handled" in page.text
     assert "✖ dead again failed: again" in page.text
-    assert "It is under way: look again" in page.text
+    assert "It is running: refresh" in page.text
     assert f"/letter?queue=orders&id={some[2].id}" in page.links
     # What was handled is no dead letter any more.
     assert f"/letter?queue=orders&id={some[0].id}" not in page.links
@@ -961,7 +961,7 @@ def test_a_job_tells_what_became_of_each_letter_and_first_of_those_that_came_to_
 def test_a_job_that_is_over_says_no_more_and_one_that_stands_still_says_why() -> None:
     assert "under way" not in job_page(job_of(letter(1)), is_open=False).text
     text = job_page(job_of(letter(1)), trouble="the broker does not answer").text
-    assert "It stands still, and will go on by itself: the broker does not answer" in text
+    assert "It is interrupted, and will continue by itself: the broker does not answer" in text
 
 
 def test_very_many_letters_of_a_job_are_counted_and_the_first_are_shown() -> None:
@@ -1059,7 +1059,7 @@ def test_a_product_is_told_with_what_came_who_has_it_and_what_people_said() -> N
     for words in (
         "available 5 reserved 2 sold 0",
         "10.00 EUR",
-        "5 at first, +3 restocked, -1 counted",
+        "5 initially, +3 restocked, -1 counted",
         "CONFIRMED 1 min 1 s ago 2",
         f"{MoveKind.ADJUST} -1 {Reason.DAMAGED}: dropped eve",
     ):
@@ -1070,10 +1070,13 @@ def test_a_product_is_told_with_what_came_who_has_it_and_what_people_said() -> N
 def test_what_only_one_service_knows_of_a_product_is_said_so() -> None:
     of_nobody = structs.replace(LAMP_FACTS, stock=None, open_orders=())
     text = product_page(of_nobody).text
-    assert "Inventory has not heard of it." in text
+    assert "Inventory does not have this product." in text
     assert "available" not in text
-    assert "Nothing since it was made." in text
-    assert "The catalogue does not know it." in product_page(structs.replace(LAMP_FACTS, offer=None)).text
+    assert "None." in text
+    assert (
+        "The catalogue does not have this product."
+        in product_page(structs.replace(LAMP_FACTS, offer=None)).text
+    )
 
 
 # --- what was found ---------------------------------------------------------------------------------------
@@ -1100,7 +1103,7 @@ def restock_page(plan: Restocking) -> Page:
 def test_a_restocking_is_a_plan_and_a_form_or_the_sentence_why_not() -> None:
     lamp = Stock(id="lamp", available=10, initial=10, created=True)
     page = restock_page(planned(lamp, 1, NOW))
-    assert "1 piece more came in: 10 -> 11 available ." in page.text
+    assert "1 piece more: 10 -> 11 available ." in page.text
     assert [each["action"] for each in page.all_of("form") if each.get("class") == "act"] == [
         "/products/lamp/restock"
     ]

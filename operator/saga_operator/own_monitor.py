@@ -84,19 +84,22 @@ class Keeper:
 
     async def keep(self) -> None:
         """Raise nothing: what fails is tried again with the next call, and logged once per outage."""
-        shown = self._fleet.get(self._wanted.namespace, self._wanted.name)
-        if shown is not None and self._wanted.is_applied(shown):
-            return
         try:
-            uid = await self._cluster.deployment_uid(self._wanted.namespace, self._wanted.deployment)
-            if uid is not None:
-                await self._apply(shown, uid)
+            await self._keep()
         except ClusterUnavailable as error:
             if not self._unavailable:
                 LOG.warning("the SagaMonitor %s is not applied yet: %s", self._wanted.name, error)
             self._unavailable = True
         else:
             self._unavailable = False
+
+    async def _keep(self) -> None:
+        shown = self._fleet.get(self._wanted.namespace, self._wanted.name)
+        if shown is not None and self._wanted.is_applied(shown):
+            return
+        uid = await self._cluster.deployment_uid(self._wanted.namespace, self._wanted.deployment)
+        if uid is not None:
+            await self._apply(shown, uid)
 
     async def _apply(self, shown: Monitor | None, uid: str) -> None:
         wanted = self._wanted

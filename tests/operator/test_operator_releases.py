@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kmock import action
 
-from saga_operator.fleet import Owner
-from saga_operator.own_monitor import APPLIED, OwnMonitor
+from saga_operator.endpoint import ClusterUnavailable
+from saga_operator.fleet import Fleet, Owner
+from saga_operator.own_monitor import APPLIED, Keeper, OwnMonitor
 from saga_operator.resource import RELEASE_LABEL, Monitor
 from tests.operator.kube import DEPLOYMENT, NAMESPACE, Kube, until
 
@@ -191,6 +193,32 @@ async def test_an_outage_is_reported_once_while_the_releases_own_monitor_is_miss
         assert len(told) == 1
         kube.api.refuses_deployments = False
         await until(lambda: kube.order_service.listings, "a sweep", within=20)
+
+
+class Away:
+    """The Kubernetes API in an outage."""
+
+    async def _nobody(self, *_: object) -> Any:
+        raise ClusterUnavailable("500")
+
+    deployment_uid = create_monitor = change_monitor = post_of_deployment = _nobody
+
+
+async def test_an_outage_after_the_monitor_was_seen_again_is_another_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shown = replace(monitor(applied=json.dumps(WANTED.spec)), name=OWN)
+    fleet = Fleet()
+    away: Any = Away()  # answers any call alike
+    keeper = Keeper(WANTED, fleet, away)
+    await keeper.keep()
+    await keeper.keep()
+    assert len(caplog.records) == 1
+    fleet.add(shown)  # its creation went through, though no answer said so
+    await keeper.keep()
+    fleet.remove(shown)
+    await keeper.keep()
+    assert len(caplog.records) == 2
 
 
 @given(

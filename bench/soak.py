@@ -31,6 +31,7 @@ WARM_UP_SHARE: Final = 0.1
 # MongoDB keeps what is deleted for this long (`minSnapshotHistoryWindowInSeconds`), and until the next
 # checkpoint. So the file of an outbox grows until it holds that much traffic, and then keeps its size.
 HISTORY_SECONDS: Final = 300 + 60
+# Fewer tell no growth from chance.
 LEAST_SAMPLES: Final = 10
 GROWTH_ALLOWED_PERCENT: Final = 10.0
 

@@ -7,7 +7,6 @@ of servers that he does not need.
 import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from inspect import cleandoc
 from types import FunctionType
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -51,9 +50,9 @@ def reflowed(text: str) -> str:
 
     Typer does so for the first paragraph only.
     """
-    paragraphs = cleandoc(text).split("\n\n")
     return "\n\n".join(
-        each if re.search(r"^[ -]", each, re.MULTILINE) else each.replace("\n", " ") for each in paragraphs
+        each if re.search(r"^[ -]", each, re.MULTILINE) else each.replace("\n", " ")
+        for each in text.split("\n\n")
     )
 
 

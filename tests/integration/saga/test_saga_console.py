@@ -659,7 +659,7 @@ async def test_a_job_is_stopped_and_what_it_had_not_done_is_not_done(shop: Shop,
     kept = job_of(Verb.DISCARD, id_, datetime.now(UTC) + timedelta(hours=1))
     await keep(shop, kept)
     path = f"/jobs/{kept.id}"
-    assert "It is running" in (await admin.get(path)).text
+    assert "under way" in (await admin.get(path)).text
     await admin.post(f"{path}/stop", {})
     await is_said(admin, path, "stopped it")
     await is_said(admin, "/jobs", "stopped")

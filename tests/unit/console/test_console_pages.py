@@ -952,7 +952,7 @@ def test_a_job_tells_what_became_of_each_letter_and_first_of_those_that_came_to_
     assert "1 planned" in page.text
     assert "1 handled" in page.text
     assert "✖ dead again failed: again" in page.text
-    assert "It is running: refresh" in page.text
+    assert "It is under way: refresh" in page.text
     assert f"/letter?queue=orders&id={some[2].id}" in page.links
     # What was handled is no dead letter any more.
     assert f"/letter?queue=orders&id={some[0].id}" not in page.links
